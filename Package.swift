@@ -1,0 +1,75 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every Swift target is held to the same rules; see docs/ARCHITECTURE.md for who may import whom.
+let swiftRules: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+let cRules: [CSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableWarning("all"),
+    .enableWarning("extra"),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftRules)
+}
+func cLibrary(_ name: String, linked: [LinkerSetting] = []) -> Target {
+    .target(name: name, cSettings: cRules, linkerSettings: linked)
+}
+func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftRules)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: swiftRules)
+}
+
+let package = Package(
+    name: "sorad",
+    dependencies: [],
+    targets: [
+        // Layer 0: C
+        cLibrary("CSoradKernels"),
+        cLibrary("CSoradLinux"),
+        .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        // Layer 1
+        library("SoradSystem", ["CSoradLinux"]),
+        library("SoradAPI", []),
+        // Layer 2
+        library("SoradTensor", ["SoradSystem", "CSoradKernels"]),
+        library("SoradTokenizer", []),
+        library("SoradJobs", ["SoradSystem", "SoradAPI", "CSQLite"]),
+        library("SoradHTTP", ["SoradSystem", "SoradAPI"]),
+        library("SoradMedia", ["SoradSystem", "SoradAPI"]),
+        // Layer 3
+        library("SoradModelFile", ["SoradSystem", "SoradTensor"]),
+        // Layer 4
+        library("SoradModel", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
+        library("SoradConverter", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
+        // Layer 5
+        library("SoradPipeline", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
+        // Layer 6: wiring only
+        program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
+        program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradPipeline"]),
+        program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
+        program("sorad-quantize", ["SoradSystem", "SoradModelFile", "SoradConverter"]),
+        program("sorad-bench", ["SoradSystem", "SoradTensor", "SoradModel", "SoradModelFile", "CSoradKernels"]),
+        // Tests
+        tests("SoradKernelsTests", ["CSoradKernels"]),
+        tests("SoradSystemTests", ["SoradSystem"]),
+        tests("SoradTensorTests", ["SoradTensor", "SoradSystem", "CSoradKernels"]),
+        tests("SoradTokenizerTests", ["SoradTokenizer"]),
+        tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradConverter", "SoradTokenizer"]),
+        tests("SoradModelTests", ["SoradModel", "SoradModelFile", "SoradTensor", "SoradConverter", "SoradSystem", "SoradTokenizer"]),
+        tests("SoradHTTPTests", ["SoradHTTP", "SoradAPI", "SoradSystem"]),
+        tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),
+        tests("SoradMediaTests", ["SoradMedia", "SoradAPI", "SoradSystem"]),
+        tests("SoradPipelineTests", ["SoradPipeline", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem", "SoradMedia"]),
+        tests("SoradServiceTests", ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradJobs"]),
+    ]
+)

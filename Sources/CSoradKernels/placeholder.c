@@ -1,0 +1,1 @@
+#include "sorad_kernels.h"

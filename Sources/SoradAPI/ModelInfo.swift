@@ -1,0 +1,55 @@
+// What a model can do, as the worker describes it and the daemon checks requests against it.
+
+/// Facts about one installed model. Sent by the worker (`sorad-worker --describe` prints it as JSON) and kept by the daemon, which
+/// links no engine code and so knows sizes and limits only from here.
+public struct ModelInfo: Codable, Sendable, Equatable {
+    /// Public name, e.g. "sorad-mini".
+    public var id: String
+    /// SHA-256 of the model file, 64 lower-case hexadecimal digits.
+    public var sha256: String
+    /// Unix time in seconds.
+    public var created: Int
+    public var license: String
+    /// Native size in pixels and frames; what a request gets when it names none.
+    public var defaultWidth: Int
+    public var defaultHeight: Int
+    public var defaultNumFrames: Int
+    /// Frames per second of playback.
+    public var fps: Int
+    /// Width and height must be multiples of this (pixels).
+    public var sizeMultiple: Int
+    /// num_frames is rounded up to 1 + a multiple of this.
+    public var frameMultiple: Int
+    public var maxWidth: Int
+    public var maxHeight: Int
+    public var maxNumFrames: Int
+    /// Upper bound of width × height × num_frames.
+    public var maxPixels: Int
+    public var defaultNumInferenceSteps: Int
+    public var defaultGuidanceScale: Double
+    public var defaultFlowShift: Double
+
+    public init(
+        id: String, sha256: String, created: Int, license: String, defaultWidth: Int, defaultHeight: Int, defaultNumFrames: Int,
+        fps: Int, sizeMultiple: Int, frameMultiple: Int, maxWidth: Int, maxHeight: Int, maxNumFrames: Int, maxPixels: Int,
+        defaultNumInferenceSteps: Int, defaultGuidanceScale: Double, defaultFlowShift: Double
+    ) {
+        self.id = id
+        self.sha256 = sha256
+        self.created = created
+        self.license = license
+        self.defaultWidth = defaultWidth
+        self.defaultHeight = defaultHeight
+        self.defaultNumFrames = defaultNumFrames
+        self.fps = fps
+        self.sizeMultiple = sizeMultiple
+        self.frameMultiple = frameMultiple
+        self.maxWidth = maxWidth
+        self.maxHeight = maxHeight
+        self.maxNumFrames = maxNumFrames
+        self.maxPixels = maxPixels
+        self.defaultNumInferenceSteps = defaultNumInferenceSteps
+        self.defaultGuidanceScale = defaultGuidanceScale
+        self.defaultFlowShift = defaultFlowShift
+    }
+}

@@ -1,0 +1,77 @@
+// What daemon and worker say to each other over their socketpair.
+// Framing: a 4-byte little-endian length (1…1,048,576), then that many bytes of JSON, one message.
+
+/// The worker's end of the socketpair in the child process.
+public let workerSocketDescriptor: Int32 = 3
+/// A longer frame is a protocol error on either side.
+public let workerFrameLimit = 1 << 20
+
+/// Daemon to worker. Closing the socket tells the worker to exit.
+public enum WorkerCommand: Codable, Sendable, Equatable {
+    /// Make one clip. `directory` exists, is empty or holds the job's own earlier files, and receives the results.
+    case generate(job: String, request: GenerationRequest, directory: String)
+    /// Stop that job at the next chance; answered with `.failed` and code "cancelled".
+    case cancel(job: String)
+}
+
+/// Worker to daemon.
+public enum WorkerEvent: Codable, Sendable, Equatable {
+    /// Sent once, when the model is loaded.
+    case ready(model: ModelInfo)
+    case progress(job: String, progress: JobProgress)
+    case finished(job: String, result: ClipResult)
+    case failed(job: String, error: JobError)
+}
+
+public enum JobPhase: String, Codable, Sendable, CaseIterable {
+    case loading, encodingText = "encoding_text", denoising, decoding, writing
+}
+
+public struct JobProgress: Codable, Sendable, Equatable {
+    public var phase: JobPhase
+    /// Denoise steps done and to do.
+    public var step: Int
+    public var steps: Int
+    /// Whole job, 0…100, never falling.
+    public var percent: Int
+    public var etaSeconds: Double?
+
+    public init(phase: JobPhase, step: Int, steps: Int, percent: Int, etaSeconds: Double? = nil) {
+        self.phase = phase
+        self.step = step
+        self.steps = steps
+        self.percent = percent
+        self.etaSeconds = etaSeconds
+    }
+}
+
+/// A finished clip. File names are relative to the job's directory.
+public struct ClipResult: Codable, Sendable, Equatable {
+    /// SHA-256 of the raw frames: numFrames × height × width × RGB bytes, row by row; 64 lower-case hexadecimal digits.
+    public var sha256: String
+    public var video: String
+    public var thumbnail: String
+    public var spritesheet: String
+    /// Seconds spent by phase name.
+    public var timings: [String: Double]
+
+    public init(sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double]) {
+        self.sha256 = sha256
+        self.video = video
+        self.thumbnail = thumbnail
+        self.spritesheet = spritesheet
+        self.timings = timings
+    }
+}
+
+public struct JobError: Codable, Sendable, Equatable, Error {
+    /// Machine-readable: "cancelled", "out_of_memory", "model_invalid", "worker_died", "media_failed", "internal_error", …
+    public var code: String
+    /// One plain sentence.
+    public var message: String
+
+    public init(code: String, message: String) {
+        self.code = code
+        self.message = message
+    }
+}

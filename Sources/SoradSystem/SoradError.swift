@@ -1,0 +1,48 @@
+// The one error type for what an operator or a client can cause: bad input, a bad environment, a refused request.
+// A broken invariant of our own is a `precondition`, never a SoradError.
+
+/// An error that is meant to be read: `message` says what failed and why, `hint` what to do about it.
+public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What sort of failure it is; decides the exit code of a program and the HTTP status of an answer.
+    public enum Kind: String, Sendable, CaseIterable {
+        case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration, timedOut
+    }
+
+    public let kind: Kind
+    /// One plain sentence: what, why.
+    public let message: String
+    /// What to do next, if there is something to do.
+    public let hint: String?
+    /// The request field or setting at fault, if one is.
+    public let param: String?
+
+    public init(_ kind: Kind, _ message: String, hint: String? = nil, param: String? = nil) {
+        self.kind = kind
+        self.message = message
+        self.hint = hint
+        self.param = param
+    }
+
+    public var description: String {
+        guard let hint else { return message }
+        return message + "\nhint: " + hint
+    }
+
+    /// Process exit status, from sysexits(3) where one fits.
+    public var exitCode: Int32 {
+        switch kind {
+        case .jobFailed: 1
+        case .cancelled: 2
+        case .notRunning: 3
+        case .usage: 64
+        case .badInput: 65
+        case .notFound: 66
+        case .unavailable: 69
+        case .internalFault: 70
+        case .busy: 75
+        case .permission: 77
+        case .configuration: 78
+        case .timedOut: 124
+        }
+    }
+}
