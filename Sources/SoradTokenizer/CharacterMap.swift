@@ -11,7 +11,7 @@ struct CharacterMap: Sendable {
     /// would make normalisation quadratic.
     private static let maximumKeyBytes = 512
     /// Bounds how much a text can grow. The longest replacement of NFKC is 33 bytes.
-    private static let maximumReplacementBytes = 255
+    private static let maximumReplacementBytes = 128
     /// SentencePiece looks at no more than this many nested rules.
     private static let maximumMatches = 32
 
