@@ -83,49 +83,47 @@ struct PieceTrie: Sendable {
     }
 }
 
-/// Pieces in ascending order of their bytes, in flat arrays.
+/// Pieces in ascending order of their bytes, laid out in that order, so that building the trie reads memory forwards.
 private struct SortedKeys {
     private var bytes: [UInt8] = []
     /// [ids + 1] where each key begins in `bytes`.
     private var starts: [Int32] = [0]
-    /// The index of each key, in order; `ids` by index.
-    private var order: [Int32] = []
-    private let ids: [Int32]
+    /// [ids] the piece of each key.
+    private var ids: [Int32] = []
 
     init(pieces: [String], ids: [Int32]) {
-        self.ids = ids
         // The first eight bytes as one number decide most comparisons; keys hold no NUL, so padding with zeros keeps the order.
-        var prefixes: [UInt64] = []
-        for id in ids {
-            var prefix: UInt64 = 0
-            var shift: UInt64 = 64
-            for byte in pieces[Int(id)].utf8 {
-                bytes.append(byte)
-                guard shift > 0 else { continue }
-                shift -= 8
-                prefix |= UInt64(byte) << shift
-            }
-            starts.append(Int32(bytes.count))
-            prefixes.append(prefix)
-        }
-        let (bytes, starts) = (bytes, starts)
-        order = ids.indices.map(Int32.init).sorted(by: { left, right in
-            let (left, right) = (Int(left), Int(right))
-            guard prefixes[left] == prefixes[right] else { return prefixes[left] < prefixes[right] }
-            return bytes[Int(starts[left])..<Int(starts[left + 1])].lexicographicallyPrecedes(bytes[Int(starts[right])..<Int(starts[right + 1])])
+        var entries = ids.map({ (prefix: Self.prefix(pieces[Int($0)]), id: $0) })
+        entries.sort(by: { left, right in
+            guard left.prefix == right.prefix else { return left.prefix < right.prefix }
+            return pieces[Int(left.id)].utf8.dropFirst(8).lexicographicallyPrecedes(pieces[Int(right.id)].utf8.dropFirst(8))
         })
+        for entry in entries {
+            bytes.append(contentsOf: pieces[Int(entry.id)].utf8)
+            starts.append(Int32(bytes.count))
+            self.ids.append(entry.id)
+        }
+    }
+
+    private static func prefix(_ piece: String) -> UInt64 {
+        var prefix: UInt64 = 0
+        var shift: UInt64 = 64
+        for byte in piece.utf8.prefix(8) {
+            shift -= 8
+            prefix |= UInt64(byte) << shift
+        }
+        return prefix
     }
 
     func id(_ rank: Int32) -> Int32 {
-        ids[Int(order[Int(rank)])]
+        ids[Int(rank)]
     }
 
     func count(_ rank: Int32) -> Int {
-        let index = Int(order[Int(rank)])
-        return Int(starts[index + 1] - starts[index])
+        Int(starts[Int(rank) + 1] - starts[Int(rank)])
     }
 
     func byte(_ rank: Int32, at depth: Int) -> UInt8 {
-        bytes[Int(starts[Int(order[Int(rank)])]) + depth]
+        bytes[Int(starts[Int(rank)]) + depth]
     }
 }

@@ -142,6 +142,10 @@ def make_texts(languages):
         texts.append((rng.randint(20, 400), languages.sentence(rng, 1, 8).encode() + rng.choice((b"", b" "))))
     for _ in range(10):
         texts.append((1, " ".join(languages.sentence(rng) for _ in range(rng.randint(20, 60))).encode()))
+    # Long enough that path scores leave the range in which a float resolves close decisions.
+    for _ in range(5):
+        data = " ".join(languages.sentence(rng) for _ in range(40)).encode() + b" "
+        texts.append((200_000 // len(data), data))
     while len(texts) < TEXT_COUNT:
         texts.append(make_text(rng, languages))
     return texts
