@@ -5,7 +5,8 @@
 public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What sort of failure it is; decides the exit code of a program and the HTTP status of an answer.
     public enum Kind: String, Sendable, CaseIterable {
-        case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration, timedOut
+        case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration,
+            timedOut
         case cannotCreate, cannotWrite
     }
 
