@@ -11,6 +11,8 @@ struct WeightReader {
     /// The tensors below `prefix.name`.
     func at(_ name: String) -> WeightReader { WeightReader(file: file, prefix: prefix + name + ".") }
 
+    func has(_ name: String) -> Bool { file[prefix + name] != nil }
+
     /// A linear layer, int8 or float as the file has it.
     func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false) throws(SoradError) -> LinearWeights {
         let full = prefix + name, blocks = (outputs + 15) / 16

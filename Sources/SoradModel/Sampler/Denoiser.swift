@@ -1,6 +1,5 @@
 // Owns one run from noise to latents. The caller drives it step by step, and may report progress, stop or store the latents in between:
 // the latents and the step's index are the whole state.
-public import SoradSystem
 public import SoradTensor
 
 /// Denoises the latents of one clip for one prompt.
