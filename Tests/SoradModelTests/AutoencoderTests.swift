@@ -3,7 +3,7 @@ import SoradSystem
 import SoradTensor
 import Testing
 
-@testable import SoradModel
+import SoradModel
 
 @Suite struct AutoencoderTests {
     @Test(arguments: Fixture.names, [1, 2, 4]) func streamedDecodingEqualsTheWhole(name: String, frames: Int) throws {

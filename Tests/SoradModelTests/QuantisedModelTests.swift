@@ -3,7 +3,7 @@ import SoradSystem
 import SoradTensor
 import Testing
 
-@testable import SoradModel
+import SoradModel
 
 @Suite struct QuantisedModelTests {
     @Test(arguments: Fixture.names) func oneStepKeepsItsDirection(name: String) throws {

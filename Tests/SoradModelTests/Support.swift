@@ -6,7 +6,7 @@ import SoradModelFile
 import SoradSystem
 import SoradTensor
 
-@testable import SoradModel
+import SoradModel
 
 enum Precision: String, CaseIterable, Sendable { case float, int8 }
 

@@ -3,7 +3,7 @@ import SoradModelFile
 import SoradTensor
 import Testing
 
-@testable import SoradModel
+import SoradModel
 
 @Suite struct TransformerTests {
     /// Velocity for one prompt; `known` leading latent frames carry timestep 0.
