@@ -5,6 +5,7 @@
 #define SORAD_TARGET_H
 
 #if defined(SORAD_SIMDE)
+#define SIMDE_NO_NATIVE   // else it includes the compiler's own headers, whose types clash with its aliases
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 #define SORAD_TARGET_BEGIN(features)
