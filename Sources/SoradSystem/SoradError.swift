@@ -7,6 +7,7 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Kind: String, Sendable, CaseIterable {
         case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration,
             timedOut
+        case cannotCreate, cannotWrite
     }
 
     public let kind: Kind
@@ -40,6 +41,8 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
         case .notFound: 66
         case .unavailable: 69
         case .internalFault: 70
+        case .cannotCreate: 73
+        case .cannotWrite: 74
         case .busy: 75
         case .permission: 77
         case .configuration: 78
