@@ -53,8 +53,8 @@ struct Fixture {
         let path = folder + "/\(name)-\(precision.rawValue).gguf"
         _ = try Converter.convert(Self.folder + "/" + name, to: path, options: options)
         let file = try ModelFile(opening: path)
-        for name in [options.calibration, path].compactMap({ $0 }) { unlink(name) }
-        rmdir(folder)
+        for name in [options.calibration, path].compactMap({ $0 }) { unsafe unlink(name) }
+        unsafe rmdir(folder)
         return file
     }
 
