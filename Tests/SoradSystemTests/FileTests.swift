@@ -27,20 +27,20 @@ import Testing
 
     @Test func mappedBytesAreTheFiles() throws {
         let folder = try Self.folder(), path = folder + "/file"
-        defer { unlink(path); rmdir(folder) }
+        defer { unsafe unlink(path); unsafe rmdir(folder) }
         try Self.write(path, (0..<10_000).map { UInt8(truncatingIfNeeded: $0) })
         let file = try MappedFile(path), range = MappedRange(file: file, offset: 255, count: 3)
         #expect(file.size == 10_000 && range.array == [255, 0, 1])
-        unlink(path)
+        unsafe unlink(path)
         #expect(range.array == [255, 0, 1], "the mapping outlives the name")
         try file.checkUnchanged()
     }
 
     @Test func onlyRegularFilesWithContentsAreMapped() throws {
         let folder = try Self.folder(), empty = folder + "/empty", pipe = folder + "/pipe"
-        defer { unlink(empty); unlink(pipe); rmdir(folder) }
+        defer { unsafe unlink(empty); unsafe unlink(pipe); unsafe rmdir(folder) }
         try Self.write(empty, [])
-        mkfifo(pipe, 0o600)
+        unsafe mkfifo(pipe, 0o600)
         #expect(Self.kind(empty) == .badInput)
         #expect(Self.kind(folder) == .badInput)
         #expect(Self.kind(pipe) == .badInput)
@@ -51,12 +51,12 @@ import Testing
 
     @Test func changesAreNoticed() throws {
         let folder = try Self.folder(), path = folder + "/file"
-        defer { unlink(path); rmdir(folder) }
+        defer { unsafe unlink(path); unsafe rmdir(folder) }
         try Self.write(path, [1, 2, 3])
         let file = try MappedFile(path)
-        truncate(path, 2)
+        unsafe truncate(path, 2)
         #expect(throws: SoradError.self) { try file.checkUnchanged() }
-        truncate(path, 3)
+        unsafe truncate(path, 3)
         var old = [timespec(tv_sec: 5, tv_nsec: 0), timespec(tv_sec: 5, tv_nsec: 0)]
         unsafe utimensat(AT_FDCWD, path, &old, 0)
         #expect(throws: SoradError.self) { try file.checkUnchanged() }
@@ -68,8 +68,8 @@ import Testing
             try FileDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_TRUNC).write([UInt8](repeating: 1, count: 20_000))
             MappedFile.explainLostPages()
             let file = try MappedFile(path)
-            truncate(path, 100)
-            unlink(path)
+            unsafe truncate(path, 100)
+            unsafe unlink(path)
             let sum = file.bytes.array.reduce(0) { $0 + Int($1) }
             exit(Int32(sum & 1))
         }
@@ -79,7 +79,7 @@ import Testing
 
     @Test func committedFilesReplaceAndOthersLeaveNothing() throws {
         let folder = try Self.folder(), path = folder + "/file"
-        defer { unlink(path); rmdir(folder) }
+        defer { unsafe unlink(path); unsafe rmdir(folder) }
         var first = try AtomicFile(path)
         try first.write(Array("hello ".utf8))
         try first.write([UInt8](repeating: 0x78, count: 3 << 20))
@@ -93,8 +93,8 @@ import Testing
         }
         let file = try MappedFile(path)
         #expect(MappedRange(file: file, offset: 0, count: 7).array == Array("Jello x".utf8))
-        unlink(path)
-        #expect(rmdir(folder) == 0, "a temporary file was left behind")
+        unsafe unlink(path)
+        #expect(unsafe rmdir(folder) == 0, "a temporary file was left behind")
     }
 
     @Test func whatCannotBeWrittenIsSaid() {
