@@ -69,7 +69,7 @@ import Testing
     @Test func sendingToAClosedPeerIsAnErrorNotASignal() throws {
         let pair = try SocketPair()
         let channel = FrameChannel(owning: pair.first, limit: 10)
-        _ = pair.second
+        do { let peer = pair.second; _ = shutdown(peer.rawValue, Int32(SHUT_RDWR)) }
         #expect(throws: FrameChannel.Failure.peerClosed) { try channel.send([1]) }
     }
 }
