@@ -1,0 +1,174 @@
+// The objects of the Videos API as they go over HTTP. Their JSON has every documented member, null included, always in the same order.
+
+/// One job as a client sees it.
+public struct Video: JSONRepresentable, Equatable {
+    public enum Status: String, Sendable, CaseIterable {
+        case queued, inProgress = "in_progress", completed, failed
+    }
+
+    public var id: String
+    public var model: String
+    public var status: Status
+    /// Percent, 0…100, never falling.
+    public var progress: Int
+    /// Unix time in seconds, like the two below.
+    public var createdAt: Int
+    public var completedAt: Int?
+    public var expiresAt: Int?
+    public var prompt: String
+    /// "WIDTHxHEIGHT" in pixels.
+    public var size: String
+    /// Length of the clip as decimal text.
+    public var seconds: String
+    public var remixedFromVideoID: String?
+    /// Set when `status` is `failed`.
+    public var error: JobError?
+    /// What sorad adds: the effective parameters, the phase, the hash.
+    public var details: VideoDetails
+
+    public init(
+        id: String, model: String, status: Status, progress: Int, createdAt: Int, completedAt: Int? = nil, expiresAt: Int? = nil,
+        prompt: String, size: String, seconds: String, remixedFromVideoID: String? = nil, error: JobError? = nil,
+        details: VideoDetails = VideoDetails()
+    ) {
+        self.id = id
+        self.model = model
+        self.status = status
+        self.progress = progress
+        self.createdAt = createdAt
+        self.completedAt = completedAt
+        self.expiresAt = expiresAt
+        self.prompt = prompt
+        self.size = size
+        self.seconds = seconds
+        self.remixedFromVideoID = remixedFromVideoID
+        self.error = error
+        self.details = details
+    }
+
+    public var json: JSONValue {
+        var object: JSONObject = [
+            "id": .string(id), "object": "video", "model": .string(model), "status": .string(status.rawValue),
+            "progress": .integer(progress), "created_at": .integer(createdAt), "completed_at": .optional(completedAt),
+            "expires_at": .optional(expiresAt), "prompt": .string(prompt), "size": .string(size), "seconds": .string(seconds),
+            "remixed_from_video_id": .optional(remixedFromVideoID),
+            "error": error.map { ["code": .string($0.code), "message": .string($0.message)] } ?? .null,
+        ]
+        details.write(to: &object)
+        return .object(object)
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "video")
+        try members.expect("object", "video")
+        let name = try members.string("status")
+        guard let status = Status(rawValue: name) else { throw JSONError("the video's status \"\(name)\" is unknown") }
+        var failure: JobError?
+        if let error = json["error"], error != .null {
+            let error = JSONMembers(error, of: "video error")
+            failure = JobError(code: try error.string("code"), message: try error.string("message"))
+        }
+        self.init(
+            id: try members.string("id"), model: try members.string("model"), status: status, progress: try members.integer("progress"),
+            createdAt: try members.integer("created_at"), completedAt: json["completed_at"]?.integer,
+            expiresAt: json["expires_at"]?.integer, prompt: json["prompt"]?.string ?? "", size: try members.string("size"),
+            seconds: try members.string("seconds"), remixedFromVideoID: json["remixed_from_video_id"]?.string, error: failure,
+            details: VideoDetails(json: json))
+    }
+}
+
+/// The members of a video that only sorad sends; absent from the JSON where nil.
+public struct VideoDetails: Sendable, Equatable {
+    public var width: Int?
+    public var height: Int?
+    /// Effective number of frames, after rounding to the latent grid.
+    public var numFrames: Int?
+    public var fps: Int?
+    public var seed: UInt64?
+    public var negativePrompt: String?
+    public var numInferenceSteps: Int?
+    public var guidanceScale: Double?
+    public var flowShift: Double?
+    public var phase: JobPhase?
+    /// Denoise steps done and to do.
+    public var step: Int?
+    public var steps: Int?
+    public var etaSeconds: Double?
+    /// SHA-256 over the raw frames of a finished job, lower-case hexadecimal.
+    public var sha256: String?
+    /// Seconds spent by phase name.
+    public var timings: [String: Double]?
+
+    public init() {}
+
+    /// The effective parameters of `request`; phase, hash and timings are still nil.
+    public init(request: GenerationRequest) {
+        width = request.width
+        height = request.height
+        numFrames = request.numFrames
+        fps = request.fps
+        seed = request.seed
+        negativePrompt = request.negativePrompt
+        numInferenceSteps = request.numInferenceSteps
+        guidanceScale = request.guidanceScale
+        flowShift = request.flowShift
+    }
+
+    init(json: JSONValue) {
+        width = json["width"]?.integer
+        height = json["height"]?.integer
+        numFrames = json["num_frames"]?.integer
+        fps = json["fps"]?.integer
+        seed = json["seed"]?.unsigned
+        negativePrompt = json["negative_prompt"]?.string
+        numInferenceSteps = json["num_inference_steps"]?.integer
+        guidanceScale = json["guidance_scale"]?.double
+        flowShift = json["flow_shift"]?.double
+        phase = json["phase"]?.string.flatMap(JobPhase.init(rawValue:))
+        step = json["step"]?.integer
+        steps = json["steps"]?.integer
+        etaSeconds = json["eta_seconds"]?.double
+        sha256 = json["sha256"]?.string
+        if let object = json["timings"]?.object {
+            timings = [:]
+            for member in object.members { timings?[member.key] = member.value.double }
+        }
+    }
+
+    func write(to object: inout JSONObject) {
+        object["width"] = width.map { .integer($0) }
+        object["height"] = height.map { .integer($0) }
+        object["num_frames"] = numFrames.map { .integer($0) }
+        object["fps"] = fps.map { .integer($0) }
+        object["seed"] = seed.map { .unsigned($0) }
+        object["negative_prompt"] = negativePrompt.map { .string($0) }
+        object["num_inference_steps"] = numInferenceSteps.map { .integer($0) }
+        object["guidance_scale"] = guidanceScale.map { .double($0) }
+        object["flow_shift"] = flowShift.map { .double($0) }
+        object["phase"] = phase.map { .string($0.rawValue) }
+        object["step"] = step.map { .integer($0) }
+        object["steps"] = steps.map { .integer($0) }
+        object["eta_seconds"] = etaSeconds.map { .double($0) }
+        object["sha256"] = sha256.map { .string($0) }
+        if let timings {
+            var members = JSONObject()
+            for (phase, seconds) in timings.sorted(by: { $0.key < $1.key }) { members[phase] = .double(seconds) }
+            object["timings"] = .object(members)
+        }
+    }
+}
+
+/// The answer to a delete.
+public struct DeletedVideo: JSONRepresentable, Equatable {
+    public var id: String
+
+    public init(id: String) { self.id = id }
+
+    public var json: JSONValue { ["id": .string(id), "object": "video.deleted", "deleted": true] }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "deleted video")
+        try members.expect("object", "video.deleted")
+        id = try members.string("id")
+    }
+}
