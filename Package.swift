@@ -52,7 +52,8 @@ let package = Package(
         library("SoradModel", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
         library("SoradConverter", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
         // Layer 5
-        library("SoradPipeline", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
+        library(
+            "SoradPipeline", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
         // Layer 6: wiring only
         program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradPipeline"]),
@@ -69,7 +70,8 @@ let package = Package(
         tests("SoradHTTPTests", ["SoradHTTP", "SoradAPI", "SoradSystem"]),
         tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),
         tests("SoradMediaTests", ["SoradMedia", "SoradAPI", "SoradSystem"]),
-        tests("SoradPipelineTests", ["SoradPipeline", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem", "SoradMedia"]),
+        tests(
+            "SoradPipelineTests", ["SoradPipeline", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem", "SoradMedia"]),
         tests("SoradServiceTests", ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradJobs"]),
     ]
 )
