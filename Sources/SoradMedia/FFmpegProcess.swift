@@ -37,8 +37,8 @@ final class FFmpegProcess {
                 ChildProcess.Command(
                     executable, arguments, environment: FFmpegProcess.environment(),
                     descriptors: [0: sockets.second.rawValue, 1: null.rawValue, 2: pipe.writeEnd.rawValue], limits: limits.resources))
-            input = sockets.first
-            errors = pipe.readEnd
+            input = consume sockets.first
+            errors = consume pipe.readEnd
         } catch {
             throw SoradError(.configuration, "cannot start ffmpeg: \(error)", hint: "Check that `ffmpeg -version` works for this user.")
         }
@@ -87,7 +87,7 @@ final class FFmpegProcess {
             return try systemCall("send") {
                 unsafe bytes.withUnsafeBufferPointer { buffer in
                     unsafe Glibc.send(
-                        descriptor, buffer.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL.rawValue | MSG_DONTWAIT.rawValue))
+                        descriptor, buffer.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
                 }
             }
         } catch {

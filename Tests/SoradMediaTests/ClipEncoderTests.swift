@@ -111,15 +111,15 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
     /// The error of encoding the whole clip with `program`.
     private func failure(
         program: String, limits: EncoderLimits = EncoderLimits(), in directory: ScratchDirectory, shouldStop: @escaping () -> Bool = { false }
-    ) throws -> SoradError? {
+    ) -> SoradError? {
         let frames = movingSquare(format)
-        do {
+        do throws(SoradError) {
             let encoder = try ClipEncoder(
                 format, into: directory.path, provenance: provenance, limits: limits, program: program, shouldStop: shouldStop)
             try encoder.append(frames)
             _ = try encoder.finish()
             return nil
-        } catch let error as SoradError { return error }
+        } catch { return error }
     }
 
     @Test func aMissingFFmpegIsNamedWithItsPackage() throws {
@@ -132,7 +132,7 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
     @Test func anFFmpegThatDiesIsReportedWithItsLastWords() throws {
         let directory = try ScratchDirectory()
         let program = try directory.script("dies", "head -c 1000 >/dev/null; echo 'Unknown encoder libx264' >&2; exit 3")
-        let error = try #require(try failure(program: program, in: directory))
+        let error = try #require(failure(program: program, in: directory))
         #expect(error.message == "cannot write the clip: ffmpeg exited with status 3, saying: Unknown encoder libx264")
         #expect(try directory.names() == ["dies"])
     }
@@ -140,14 +140,14 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
     @Test func anFFmpegThatIsKilledIsReported() throws {
         let directory = try ScratchDirectory()
         let program = try directory.script("killed", "cat >/dev/null; kill -9 $$")
-        let error = try #require(try failure(program: program, in: directory))
+        let error = try #require(failure(program: program, in: directory))
         #expect(error.message.contains("killed by signal 9"))
     }
 
     @Test func aFullDiskIsSaidPlainly() throws {
         let directory = try ScratchDirectory()
         let program = try directory.script("full", "cat >/dev/null; echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1")
-        let error = try #require(try failure(program: program, in: directory))
+        let error = try #require(failure(program: program, in: directory))
         #expect(error.kind == .cannotWrite)
         #expect(error.message == "cannot write the clip: the disk is full")
     }
@@ -156,7 +156,7 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
         let directory = try ScratchDirectory()
         var limits = EncoderLimits()
         limits.fileBytes = 2048
-        let error = try #require(try failure(program: "ffmpeg", limits: limits, in: directory))
+        let error = try #require(failure(program: "ffmpeg", limits: limits, in: directory))
         #expect(error.kind == .cannotWrite)
         #expect(error.message.contains("limit of 2048 bytes"))
         #expect(try directory.names().isEmpty)

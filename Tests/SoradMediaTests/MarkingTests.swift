@@ -8,10 +8,9 @@ import Testing
     @Test func boxesAreWalkedInOrder() throws {
         let large: [UInt8] = [0, 0, 0, 1] + Array("mdat".utf8) + [0, 0, 0, 0, 0, 0, 0, 18] + [1, 2]
         let boxes = try MP4Box.topLevel(of: box("ftyp", [1, 2, 3]) + large + box("free", []))
-        #expect(
-            boxes == [
-                MP4Box(type: "ftyp", offset: 0, size: 11), MP4Box(type: "mdat", offset: 11, size: 18), MP4Box(type: "free", offset: 29, size: 8),
-            ])
+        #expect(boxes.map(\.type) == ["ftyp", "mdat", "free"])
+        #expect(boxes.map(\.offset) == [0, 11, 29])
+        #expect(boxes.map(\.size) == [11, 18, 8])
     }
 
     @Test(arguments: [

@@ -55,10 +55,10 @@ final class ScratchDirectory {
 /// Runs a program to its end and returns what it printed.
 func output(of program: String, _ arguments: [String]) throws -> String {
     guard let executable = ChildProcess.executablePath(of: program) else { throw SoradError(.configuration, "no \(program)") }
-    var pipe: Pipe? = try Pipe()
-    let writeEnd = pipe!.writeEnd.rawValue
-    let process = try ChildProcess(ChildProcess.Command(executable, arguments, descriptors: [1: writeEnd]))
-    let readEnd = pipe.take()!.readEnd
+    let pipe = try Pipe()
+    let process = try ChildProcess(ChildProcess.Command(executable, arguments, descriptors: [1: pipe.writeEnd.rawValue]))
+    close(pipe.writeEnd)
+    let readEnd = pipe.readEnd
     var text: [UInt8] = []
     while true {
         let piece = try readEnd.read(upTo: 65536)
@@ -68,6 +68,9 @@ func output(of program: String, _ arguments: [String]) throws -> String {
     guard let ending = process.wait(timeout: .seconds(30)), ending.isSuccess else { throw SoradError(.internalFault, "\(program) failed") }
     return String(decoding: text, as: UTF8.self)
 }
+
+/// Our copy of a child's end must go, or its end of the stream would never be seen here.
+private func close(_ descriptor: consuming FileDescriptor) {}
 
 /// ffprobe's entries of the first stream and the container, as `key=value` pairs.
 func probe(_ path: String) throws -> [String: String] {
