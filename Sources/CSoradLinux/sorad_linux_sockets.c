@@ -1,0 +1,103 @@
+#define _GNU_SOURCE
+#include "sorad_linux_sockets.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int stream_address(struct sockaddr_un *address, socklen_t *size, const char *path, size_t length) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    const int abstract = length > 0 && path[0] == '@';
+    if (length == 0 || memchr(path, 0, length) != NULL) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (length + !abstract > sizeof address->sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(address->sun_path, path, length);
+    if (abstract) address->sun_path[0] = 0;
+    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !abstract);
+    return 0;
+}
+
+static int close_keeping_errno(int descriptor) {
+    const int error = errno;
+    close(descriptor);
+    errno = error;
+    return -1;
+}
+
+int sorad_linux_stream_listen(const char *path, size_t length, mode_t mode, int backlog) {
+    struct sockaddr_un address;
+    socklen_t size;
+    if (stream_address(&address, &size, path, length) != 0) return -1;
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener < 0) return -1;
+    // fchmod before bind decides the mode of the path that bind makes (less the umask); chmod after it makes it exact.
+    if (fchmod(listener, mode) != 0 || bind(listener, (const struct sockaddr *)&address, size) != 0) return close_keeping_errno(listener);
+    if (address.sun_path[0] != 0 && chmod(address.sun_path, mode) != 0) return close_keeping_errno(listener);
+    if (listen(listener, backlog) != 0) return close_keeping_errno(listener);
+    return listener;
+}
+
+int sorad_linux_stream_connect(const char *path, size_t length, int milliseconds) {
+    struct sockaddr_un address;
+    socklen_t size;
+    if (stream_address(&address, &size, path, length) != 0) return -1;
+    const int stream = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (stream < 0) return -1;
+    // A full backlog makes connect(2) wait; SO_SNDTIMEO bounds that wait.
+    const struct timeval limit = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+    if (setsockopt(stream, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) return close_keeping_errno(stream);
+    if (connect(stream, (const struct sockaddr *)&address, size) != 0) return close_keeping_errno(stream);
+    const int flags = fcntl(stream, F_GETFL);
+    if (flags < 0 || fcntl(stream, F_SETFL, flags | O_NONBLOCK) != 0) return close_keeping_errno(stream);
+    return stream;
+}
+
+int sorad_linux_stream_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
+
+ssize_t sorad_linux_stream_receive(int socket, void *bytes, size_t count) { return recv(socket, bytes, count, MSG_DONTWAIT); }
+
+ssize_t sorad_linux_stream_send(int socket, const void *bytes, size_t count) {
+    return send(socket, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+int sorad_linux_stream_finish(int socket) { return shutdown(socket, SHUT_WR); }
+
+int sorad_linux_poller(void) { return epoll_create1(EPOLL_CLOEXEC); }
+
+int sorad_linux_poller_set(int poller, int change, int descriptor, uint64_t token, int readable, int writable) {
+    static const int operations[] = {EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL};
+    struct epoll_event event = {.events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u), .data.u64 = token};
+    return epoll_ctl(poller, operations[change], descriptor, &event);
+}
+
+int sorad_linux_poller_wait(int poller, struct sorad_linux_event *events, int capacity, int milliseconds) {
+    struct epoll_event ready[64];
+    const int limit = capacity < 64 ? capacity : 64;
+    const int count = epoll_wait(poller, ready, limit, milliseconds);
+    for (int i = 0; i < count; i++) {
+        events[i].token = ready[i].data.u64;
+        events[i].readable = (ready[i].events & EPOLLIN) != 0;
+        events[i].writable = (ready[i].events & EPOLLOUT) != 0;
+        events[i].hung_up = (ready[i].events & (EPOLLHUP | EPOLLERR)) != 0;
+    }
+    return count;
+}
+
+int sorad_linux_event_counter(int blocking_semaphore) {
+    return eventfd(0, EFD_CLOEXEC | (blocking_semaphore ? EFD_SEMAPHORE : EFD_NONBLOCK));
+}
+
+void sorad_linux_thread_name(pthread_t thread, const char *name) { pthread_setname_np(thread, name); }

@@ -1,0 +1,200 @@
+// What a client sent, read in one way whether it came as JSON, as a multipart form or in the query string.
+// Each accessor throws one plain sentence with the field's name when the value is not what it must be; JSON's null counts as absent.
+public import SoradAPI
+
+/// Named values. Text is accepted where a number or a truth value is wanted, because a form has nothing but text.
+public struct Fields: Sendable {
+    enum Value: Sendable {
+        case null
+        case bool(Bool)
+        case number(JSONNumber)
+        case text(String)
+        case list([Value])
+        case object([String: Value])
+        case file(Upload)
+    }
+
+    let members: [String: Value]
+    /// Where these fields stand in the request, e.g. "video." for `video[id]`; empty at the top.
+    let prefix: String
+
+    public init() { self.init(members: [:]) }
+
+    init(members: [String: Value], prefix: String = "") {
+        self.members = members
+        self.prefix = prefix
+    }
+
+    public init(json object: JSONObject) {
+        self.init(members: Dictionary(uniqueKeysWithValues: object.members.map { ($0.key, Value($0.value)) }))
+    }
+
+    public var isEmpty: Bool { members.isEmpty }
+    public var names: [String] { members.keys.sorted() }
+
+    /// Present and not null.
+    public func has(_ name: String) -> Bool { present(name) != nil }
+
+    // MARK: scalars
+
+    /// Text of at most `maxBytes` bytes of UTF-8 without NUL.
+    public func text(_ name: String, maxBytes: Int = 1 << 20) throws(APIError) -> String? {
+        guard let value = present(name) else { return nil }
+        guard case .text(let text) = value else { throw wrongType(name, value, wanted: "text") }
+        guard text.utf8.count <= maxBytes else {
+            throw invalid(name, "has \(text.utf8.count) bytes and the limit is \(maxBytes)")
+        }
+        guard !text.utf8.contains(0) else { throw invalid(name, "contains a NUL character; remove it") }
+        return text
+    }
+
+    public func requiredText(_ name: String, maxBytes: Int = 1 << 20) throws(APIError) -> String {
+        guard let text = try text(name, maxBytes: maxBytes) else { throw missing(name) }
+        return text
+    }
+
+    /// A whole number within `range`.
+    public func integer<Number: FixedWidthInteger>(_ name: String, in range: ClosedRange<Number>) throws(APIError) -> Number? {
+        guard let value = present(name) else { return nil }
+        let number: Number?
+        switch value {
+        case .number(let json): number = json.integer()
+        case .text(let text): number = Fields.isPlainInteger(text) ? Number(text) : nil
+        default: throw wrongType(name, value, wanted: "a whole number")
+        }
+        guard let number, range.contains(number) else {
+            throw invalid(name, "must be a whole number from \(range.lowerBound) to \(range.upperBound), not \(Fields.shown(value))")
+        }
+        return number
+    }
+
+    /// A finite number within `range`.
+    public func number(_ name: String, in range: ClosedRange<Double>) throws(APIError) -> Double? {
+        guard let value = present(name) else { return nil }
+        let number: Double?
+        switch value {
+        case .number(let json): number = json.double
+        case .text(let text): number = Fields.isPlainNumber(text) ? Double(text) : nil
+        default: throw wrongType(name, value, wanted: "a number")
+        }
+        guard let number, number.isFinite, range.contains(number) else {
+            throw invalid(name, "must be a number from \(range.lowerBound) to \(range.upperBound), not \(Fields.shown(value))")
+        }
+        return number
+    }
+
+    /// `true` or `false`.
+    public func bool(_ name: String) throws(APIError) -> Bool? {
+        guard let value = present(name) else { return nil }
+        switch value {
+        case .bool(let bool): return bool
+        case .text("true"): return true
+        case .text("false"): return false
+        default: throw wrongType(name, value, wanted: "true or false")
+        }
+    }
+
+    /// One of `choices`.
+    public func choice(_ name: String, of choices: [String]) throws(APIError) -> String? {
+        guard let text = try text(name) else { return nil }
+        guard choices.contains(text) else {
+            throw invalid(name, "must be one of \(choices.joined(separator: ", ")), not \(Fields.shown(.text(text)))")
+        }
+        return text
+    }
+
+    // MARK: structures
+
+    /// The members of a nested object, e.g. `video` of `{"video":{"id":…}}` or `video[id]`.
+    public func object(_ name: String) throws(APIError) -> Fields? {
+        guard let value = present(name) else { return nil }
+        guard case .object(let members) = value else { throw wrongType(name, value, wanted: "an object") }
+        return Fields(members: members, prefix: "\(prefix)\(name).")
+    }
+
+    /// The elements of a list, each under the name "value"; a single value counts as a list of one.
+    public func list(_ name: String) throws(APIError) -> [Fields] {
+        guard let value = present(name) else { return [] }
+        let elements = if case .list(let elements) = value { elements } else { [value] }
+        return elements.enumerated().map { Fields(members: ["value": $1], prefix: "\(prefix)\(name)[\($0)].") }
+    }
+
+    /// A file of a multipart form.
+    public func file(_ name: String) throws(APIError) -> Upload? {
+        guard let value = present(name) else { return nil }
+        guard case .file(let upload) = value else { throw wrongType(name, value, wanted: "a file") }
+        return upload
+    }
+
+    /// True when `name` is a file part rather than text or an object.
+    public func isFile(_ name: String) -> Bool { if case .file = members[name] { true } else { false } }
+
+    /// Throws for the first field that is not in `known`.
+    public func rejectUnknown(known: Set<String>) throws(APIError) {
+        guard let name = names.first(where: { !known.contains($0) }) else { return }
+        throw APIError(
+            .badRequest, "The field \"\(prefix)\(name.prefix(64))\" is unknown; the fields here are \(known.sorted().joined(separator: ", ")).",
+            param: "\(prefix)\(name.prefix(64))", code: "unknown_parameter")
+    }
+
+    // MARK: errors, for handlers too
+
+    public func missing(_ name: String) -> APIError {
+        APIError(.badRequest, "The field \"\(prefix)\(name)\" is missing.", param: prefix + name, code: "missing_required_parameter")
+    }
+
+    /// `problem` follows the field's name: "must be even".
+    public func invalid(_ name: String, _ problem: String, code: String = "invalid_value") -> APIError {
+        APIError(.badRequest, "The field \"\(prefix)\(name)\" \(problem).", param: prefix + name, code: code)
+    }
+
+    private func wrongType(_ name: String, _ value: Value, wanted: String) -> APIError {
+        invalid(name, "must be \(wanted), not \(Fields.shown(value))", code: "invalid_type")
+    }
+
+    private func present(_ name: String) -> Value? {
+        guard let value = members[name] else { return nil }
+        if case .null = value { return nil }
+        return value
+    }
+}
+
+extension Fields {
+    /// A short picture of a value for an error message.
+    static func shown(_ value: Value) -> String {
+        switch value {
+        case .null: "null"
+        case .bool(let bool): bool ? "true" : "false"
+        case .number(let number): String(number.text.prefix(32))
+        case .text(let text): text.count > 32 ? "\"\(text.prefix(32))…\"" : "\"\(text)\""
+        case .list: "a list"
+        case .object: "an object"
+        case .file: "a file"
+        }
+    }
+
+    /// Optional minus, then decimal digits: no plus sign, spaces or separators.
+    static func isPlainInteger(_ text: String) -> Bool {
+        let digits = text.hasPrefix("-") ? text.dropFirst() : text[...]
+        return !digits.isEmpty && digits.utf8.allSatisfy { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+    }
+
+    /// A number as JSON would write it: no "inf", "nan", hexadecimal or spaces.
+    static func isPlainNumber(_ text: String) -> Bool {
+        guard text.utf8.count <= 64, let value = try? JSONValue(parsing: Array(text.utf8)), case .number(let number) = value else { return false }
+        return number.text == text
+    }
+}
+
+extension Fields.Value {
+    init(_ json: JSONValue) {
+        switch json {
+        case .null: self = .null
+        case .bool(let bool): self = .bool(bool)
+        case .number(let number): self = .number(number)
+        case .string(let string): self = .text(string)
+        case .array(let elements): self = .list(elements.map { Fields.Value($0) })
+        case .object(let object): self = .object(Dictionary(uniqueKeysWithValues: object.members.map { ($0.key, Fields.Value($0.value)) }))
+        }
+    }
+}

@@ -1,0 +1,55 @@
+// A file in the upload directory that is removed with its last reference, unless it was moved away.
+import SoradSystem
+import Synchronization
+
+final class TemporaryFile: Sendable {
+    /// Files of this server begin with this, so that what a killed daemon left behind can be told and removed.
+    static let namePrefix = "upload-"
+    private static let counter = Atomic<UInt64>(0)
+
+    private let descriptor: FileDescriptor
+    private let path: Mutex<String?>
+
+    /// Makes an empty file in `directory`.
+    init(directory: String) throws(SoradError) {
+        let number = TemporaryFile.counter.wrappingAdd(1, ordering: .relaxed).newValue
+        let path = "\(directory)/\(TemporaryFile.namePrefix)\(processIdentifier())-\(MonotonicTime.now().nanoseconds)-\(number)"
+        do throws(Errno) { descriptor = try FileDescriptor(creating: path) } catch { throw TemporaryFile.failure(error) }
+        self.path = Mutex(path)
+    }
+
+    deinit {
+        if let path = path.withLock({ $0 }) { removeFile(path) }
+    }
+
+    func append(_ bytes: [UInt8]) throws(SoradError) {
+        do throws(Errno) { try descriptor.write(bytes) } catch { throw TemporaryFile.failure(error) }
+    }
+
+    func read(offset: Int, count: Int) throws(SoradError) -> [UInt8] {
+        do throws(Errno) { return try descriptor.read(at: offset, count: count) } catch { throw TemporaryFile.failure(error) }
+    }
+
+    /// The path must not exist; the file is the caller's then.
+    func move(to target: String) throws(SoradError) {
+        let failure: Errno? = path.withLock { path in
+            guard let old = path else { return nil }
+            do throws(Errno) { try moveFile(old, to: target) } catch { return error }
+            path = nil
+            return nil
+        }
+        if let failure { throw TemporaryFile.failure(failure) }
+    }
+
+    /// Writes `bytes` to a new file.
+    static func write(_ bytes: [UInt8], to target: String) throws(SoradError) {
+        do throws(Errno) {
+            let file = try FileDescriptor(creating: target)
+            try file.write(bytes)
+        } catch { throw failure(error) }
+    }
+
+    private static func failure(_ error: Errno) -> SoradError {
+        SoradError(error.isOutOfSpace ? .unavailable : .internalFault, "The upload could not be stored: \(error.reason).")
+    }
+}

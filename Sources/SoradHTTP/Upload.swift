@@ -1,0 +1,51 @@
+// A file that came with a request: in memory when small, else in a temporary file that goes with the last reference to it.
+public import SoradSystem
+import Synchronization
+
+public final class Upload: Sendable {
+    /// What the client called it: for messages only, never a path.
+    public let clientFileName: String?
+    /// What the client claims; trust the bytes instead.
+    public let claimedContentType: String?
+    public let size: Int
+    private let storage: Storage
+
+    enum Storage: Sendable {
+        case memory([UInt8])
+        case file(TemporaryFile)
+    }
+
+    init(clientFileName: String?, claimedContentType: String?, size: Int, storage: Storage) {
+        self.clientFileName = clientFileName
+        self.claimedContentType = claimedContentType
+        self.size = size
+        self.storage = storage
+    }
+
+    /// An upload held in memory, e.g. for tests.
+    public convenience init(bytes: [UInt8], clientFileName: String? = nil, claimedContentType: String? = nil) {
+        self.init(clientFileName: clientFileName, claimedContentType: claimedContentType, size: bytes.count, storage: .memory(bytes))
+    }
+
+    /// The first bytes (at most `count`), for magic numbers.
+    public func prefix(_ count: Int) throws(SoradError) -> [UInt8] {
+        switch storage {
+        case .memory(let bytes): return Array(bytes.prefix(count))
+        case .file(let file): return try file.read(offset: 0, count: min(count, size))
+        }
+    }
+
+    /// All bytes; refused with `.badInput` above `limit`.
+    public func bytes(limit: Int) throws(SoradError) -> [UInt8] {
+        guard size <= limit else { throw SoradError(.badInput, "The file has \(size) bytes and the limit is \(limit).") }
+        return try prefix(size)
+    }
+
+    /// Moves the content to `path` on the same file system as the upload directory; the path must not exist. The caller owns it then.
+    public func move(to path: String) throws(SoradError) {
+        switch storage {
+        case .memory(let bytes): try TemporaryFile.write(bytes, to: path)
+        case .file(let file): try file.move(to: path)
+        }
+    }
+}

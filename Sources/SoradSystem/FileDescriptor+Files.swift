@@ -1,0 +1,59 @@
+// Regular files through a descriptor: sizes, positions, and temporary files that are moved into place.
+import Glibc
+
+extension Errno {
+    public var isNoSuchFile: Bool { code == ENOENT || code == ENOTDIR }
+    public var isOutOfSpace: Bool { code == ENOSPC || code == EDQUOT }
+}
+
+extension FileDescriptor {
+    /// Opens an existing file for reading; a symbolic link in the last component is refused.
+    public init(openingForReading path: String) throws(Errno) {
+        try self.init(opening: path, flags: O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    }
+
+    /// Makes a new file at `path`, which must not exist, for reading and writing.
+    public init(creating path: String, mode: UInt32 = 0o600) throws(Errno) {
+        try self.init(opening: path, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
+    }
+
+    /// Bytes of a regular file; anything else throws EINVAL.
+    public borrowing func regularFileSize() throws(Errno) -> Int {
+        let fd = rawValue
+        var status = stat()
+        try systemCall("fstat") { unsafe fstat(fd, &status) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw Errno(code: EINVAL, call: "fstat") }
+        return Int(status.st_size)
+    }
+
+    /// Up to `count` bytes from `offset`; fewer only at the end of the file.
+    public borrowing func read(at offset: Int, count: Int) throws(Errno) -> [UInt8] {
+        let fd = rawValue
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        while done < count {
+            let start = done
+            let got = try systemCall("pread") {
+                unsafe bytes.withUnsafeMutableBytes { unsafe pread(fd, $0.baseAddress! + start, count - start, off_t(offset + start)) }
+            }
+            if got == 0 { break }
+            done += got
+        }
+        bytes.removeLast(count - done)
+        return bytes
+    }
+}
+
+/// Removes the file at `path`; one that is not there is no error.
+public func removeFile(_ path: String) {
+    _ = unsafe Glibc.unlink(path)
+}
+
+/// Gives the file at `old` the further name `new`, which must not exist, and takes the old name away. Same file system.
+public func moveFile(_ old: String, to new: String) throws(Errno) {
+    try systemCall("link") { unsafe Glibc.link(old, new) }
+    removeFile(old)
+}
+
+/// This process.
+public func processIdentifier() -> Int32 { Glibc.getpid() }
