@@ -1,8 +1,19 @@
 #define _GNU_SOURCE
 #include "sorad_linux.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 int sorad_linux_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid) {
     struct ucred credentials;
@@ -16,4 +27,96 @@ int sorad_linux_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid)
 
 int sorad_linux_open(const char *path, int flags, mode_t mode) {
     return open(path, flags | O_CLOEXEC, mode);
+}
+
+int sorad_linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+int sorad_linux_signalfd(const int *signals, size_t count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < count; i++)
+        if (sigaddset(&set, signals[i]) != 0) return -1;
+    const int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int sorad_linux_signalfd_take(int descriptor) {
+    struct signalfd_siginfo info;
+    const ssize_t size = read(descriptor, &info, sizeof info);
+    if (size == (ssize_t)sizeof info) return (int)info.ssi_signo;
+    if (size < 0 && errno != EAGAIN) return -1;
+    return 0;
+}
+
+int sorad_linux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int sorad_linux_socketpair(int descriptors[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, descriptors);
+}
+
+int sorad_linux_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
+
+int sorad_linux_unix_socket(int datagram) {
+    return socket(AF_UNIX, (datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+}
+
+static int unix_address(struct sockaddr_un *address, socklen_t *size, const char *path, size_t length) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    const int abstract = length > 0 && path[0] == '@';
+    if (length == 0 || memchr(path, 0, length) != NULL) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (length + !abstract > sizeof address->sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memcpy(address->sun_path, path, length);
+    if (abstract) address->sun_path[0] = 0;
+    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !abstract);
+    return 0;
+}
+
+int sorad_linux_unix_bind(int socket, const char *path, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size;
+    if (unix_address(&address, &size, path, length) != 0) return -1;
+    return bind(socket, (const struct sockaddr *)&address, size);
+}
+
+int sorad_linux_unix_connect(int socket, const char *path, size_t length) {
+    struct sockaddr_un address;
+    socklen_t size;
+    if (unix_address(&address, &size, path, length) != 0) return -1;
+    return connect(socket, (const struct sockaddr *)&address, size);
+}
+
+static int socket_option(int descriptor, int option, int expected) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(descriptor, SOL_SOCKET, option, &value, &length) == 0 && value == expected;
+}
+
+int sorad_linux_is_unix_listener(int descriptor) {
+    return socket_option(descriptor, SO_DOMAIN, AF_UNIX) && socket_option(descriptor, SO_TYPE, SOCK_STREAM) &&
+           socket_option(descriptor, SO_ACCEPTCONN, 1);
+}
+
+pid_t sorad_linux_wait(pid_t process, int no_hang, int *exited, int *code) {
+    int status = 0;
+    const pid_t result = waitpid(process, &status, no_hang ? WNOHANG : 0);
+    if (result > 0) {
+        *exited = WIFEXITED(status);
+        *code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+    }
+    return result;
+}
+
+int sorad_linux_random(void *bytes, size_t count) {
+    return getrandom(bytes, count, 0) == (ssize_t)count ? 0 : -1;
 }

@@ -1,5 +1,5 @@
-// What Swift cannot call on Linux: macros that are not constants, variadic functions, and structures hidden behind feature tests.
-// Each function says which of these it is. Nothing above SoradSystem imports this module.
+// What Swift cannot call on Linux: macros that are not constants, variadic functions, headers that the Glibc module leaves out, and
+// structures hidden behind feature tests. Each function says which of these it is. Nothing above SoradSystem imports this module.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -17,3 +17,55 @@ int sorad_linux_open(const char *path, int flags, mode_t mode);
 void sorad_linux_explain_lost_pages(void);
 void sorad_linux_watch_mapping(const void *start, size_t size, const char *path);
 void sorad_linux_unwatch_mapping(const void *start);
+
+// <sys/eventfd.h> is not in the Glibc module. A non-blocking, close-on-exec event counter, or -1 with errno set.
+int sorad_linux_eventfd(void);
+
+// <sys/signalfd.h> is not in the Glibc module. Blocks the `count` signals in the calling thread (so in every thread it starts
+// later) and returns a non-blocking, close-on-exec descriptor that reports them, or -1 with errno set.
+int sorad_linux_signalfd(const int *signals, size_t count);
+// Takes one reported signal: its number, 0 when there is none, or -1 with errno set.
+int sorad_linux_signalfd_take(int descriptor);
+
+// pidfd_open(2) has no wrapper in glibc 2.36's public headers for Swift. Close-on-exec; readable once the process has ended.
+int sorad_linux_pidfd_open(pid_t process);
+
+// setsockopt, accept4 and the flags of socket(2) are enumerations in glibc that Swift imports under awkward types.
+int sorad_linux_socketpair(int descriptors[2]);
+// pipe2(2) is hidden behind _GNU_SOURCE. Both ends are close-on-exec.
+int sorad_linux_pipe(int descriptors[2]);
+// A close-on-exec AF_UNIX socket of the given kind (0: stream, 1: datagram).
+int sorad_linux_unix_socket(int datagram);
+// `path` is `length` bytes without a terminator; a leading '@' names the abstract namespace. Return 0, or -1 with errno set.
+int sorad_linux_unix_bind(int socket, const char *path, size_t length);
+int sorad_linux_unix_connect(int socket, const char *path, size_t length);
+// 1 when the descriptor is a listening AF_UNIX stream socket, 0 when not.
+int sorad_linux_is_unix_listener(int descriptor);
+
+// Waits: the status in two numbers, because WIFEXITED and friends are macros. Returns the pid, 0 when it still runs (only with
+// `no_hang`), or -1 with errno set. `exited` is 1 for a normal exit (`code` is its status) and 0 for a signal (`code` is its number).
+pid_t sorad_linux_wait(pid_t process, int no_hang, int *exited, int *code);
+
+// What a child process starts with. posix_spawn(3) can set neither limits nor the parent-death signal, and fork(2) is not available
+// to Swift at all; between fork and exec only async-signal-safe calls are allowed, which only C can promise.
+struct sorad_linux_limit {
+    int resource;   // RLIMIT_…
+    uint64_t value; // soft and hard
+};
+struct sorad_linux_spawn {
+    const char *executable;        // a path, not searched for
+    char *const *arguments;        // NULL-terminated, the program's name first
+    char *const *environment;      // NULL-terminated
+    const char *working_directory; // or NULL
+    const int *sources;            // sources[i] becomes descriptor targets[i]; every other descriptor is closed
+    const int *targets;            // strictly ascending
+    size_t descriptor_count;
+    const struct sorad_linux_limit *limits;
+    size_t limit_count;
+    int dies_with_parent; // SIGKILL when the thread that spawned it ends
+};
+// Returns the pid, or -1 with errno set; `failed_step` then names the step (a static string) when it was in the child.
+pid_t sorad_linux_spawn(const struct sorad_linux_spawn *spawn, const char **failed_step);
+
+// <sys/random.h> is not in the Glibc module. Fills `count` (≤ 256) random bytes. Returns 0, or -1 with errno set.
+int sorad_linux_random(void *bytes, size_t count);
