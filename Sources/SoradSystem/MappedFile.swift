@@ -124,6 +124,12 @@ public struct MappedRange: Sendable {
         try body(unsafe RawSpan(_unsafeStart: file.pointer(at: offset), byteCount: count))
     }
 
+    /// A copy of the bytes.
+    public var array: [UInt8] { withBytes { bytes in unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0) } } }
+
     /// Where the bytes lie; valid while `file` lives. For kernels, which take addresses.
     @unsafe public var address: UnsafeRawPointer { unsafe file.pointer(at: offset) }
 }
+
+/// Whether something is at `path`, of whatever kind.
+public func fileExists(_ path: String) -> Bool { unsafe access(path, F_OK) == 0 }
