@@ -88,6 +88,8 @@ public struct SafetensorsFile: Sendable {
         self.file = file
     }
 
+    public subscript(name: String) -> SafetensorsTensor? { tensors.first { $0.name == name } }
+
     private static func headerSize(_ file: MappedFile) throws(SoradError) -> (size: Int, dataStart: Int) {
         guard file.size >= 8 else { throw bad(file.path, "it has only \(file.size) bytes") }
         let raw = file.withBytes { bytes in UInt64(littleEndian: unsafe bytes.unsafeLoadUnaligned(as: UInt64.self)) }

@@ -14,6 +14,8 @@ import Glibc
     public let path: String
     /// Bytes of the file and of the mapping; at least 1.
     public let size: Int
+    /// When the contents were last changed, Unix time in seconds.
+    public let modified: Int
     private nonisolated(unsafe) let base: UnsafeRawPointer
     private let descriptor: FileDescriptor
     /// Device, inode and modification time of the file when it was opened.
@@ -39,6 +41,7 @@ import Glibc
         }
         self.path = path
         self.size = size
+        modified = Int(status.st_mtim.tv_sec)
         unsafe base = UnsafeRawPointer(address)
         identity = Self.identity(of: status)
         unsafe sorad_linux_watch_mapping(base, size, path)

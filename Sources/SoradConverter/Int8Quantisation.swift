@@ -1,0 +1,80 @@
+// Symmetric int8 per output channel: which scale, and the rounding to it.
+//
+// The scale of a channel need not be its largest weight / 127: giving up the tip of a single long weight can make all others finer. So a
+// few clip ratios are tried and the one with the least squared error is kept, weighted by how much each input is used where that is known.
+
+enum Int8Quantisation {
+    /// Tried in this order; the first of equals wins, so a channel that gains nothing keeps its full range.
+    private static let clipRatios: [Float] = (0...20).map { 1 - 0.02 * Float($0) }
+    /// A channel whose largest weight is below this counts as zero; its scale would not be a normal float.
+    private static let least: Float = 1e-30
+    /// Added and taken away again, it rounds a float below 2^22 to the nearest whole number, ties to even, with two additions.
+    private static let roundingBias = SIMD16<Float>(repeating: 12_582_912)
+
+    /// [N] the scales that lose least.
+    /// - Parameter importance: lanes of the mean square of each input, or nil when all count alike.
+    static func scales(_ weights: WeightMatrix, importance: [SIMD16<Float>]?) -> [Float] {
+        precondition(importance == nil || importance?.count == weights.lanesPerRow, "importance of another width")
+        return (0..<weights.outputs).map { bestScale(weights.row($0), importance) }
+    }
+
+    private static func bestScale(_ row: ArraySlice<SIMD16<Float>>, _ importance: [SIMD16<Float>]?) -> Float {
+        var largestLane = SIMD16<Float>()
+        for lane in row { largestLane = pointwiseMax(largestLane, pointwiseMax(lane, -lane)) }
+        let largest = largestLane.max()
+        guard largest >= least else { return 0 }
+        var best = (scale: Float(0), loss: Float.infinity)
+        for ratio in clipRatios {
+            let scale = largest * ratio / 127
+            let loss = loss(row, scale, importance)
+            if loss < best.loss { best = (scale, loss) }
+        }
+        return best.scale
+    }
+
+    private static func loss(_ row: ArraySlice<SIMD16<Float>>, _ scale: Float, _ importance: [SIMD16<Float>]?) -> Float {
+        var sum = SIMD16<Float>()
+        let inverse = 1 / scale
+        if let importance {
+            for (lane, weight) in zip(row, importance) {
+                let difference = lane - steps(lane, inverse) * scale
+                sum += difference * difference * weight
+            }
+        } else {
+            for lane in row {
+                let difference = lane - steps(lane, inverse) * scale
+                sum += difference * difference
+            }
+        }
+        return sum.sum()
+    }
+
+    /// The whole numbers in -127…127 that stand for `lane`.
+    @inline(__always)
+    private static func steps(_ lane: SIMD16<Float>, _ inverse: Float) -> SIMD16<Float> {
+        let clamped = pointwiseMin(pointwiseMax(lane * inverse, SIMD16(repeating: -127)), SIMD16(repeating: 127))
+        return (clamped + roundingBias) - roundingBias
+    }
+
+    /// Row `n` of `weights` in steps of `scale`: lanes of whole numbers in -127…127.
+    static func steps(_ weights: WeightMatrix, row n: Int, scale: Float) -> [SIMD16<Float>] {
+        let inverse = scale > 0 ? 1 / scale : 0
+        return weights.row(n).map { steps($0, inverse) }
+    }
+
+    /// Relative L2 error of the rounded weights.
+    static func error(_ weights: WeightMatrix, scales: [Float]) -> Double {
+        var (lost, total) = (0.0, 0.0)
+        for n in 0..<weights.outputs {
+            var (lostInRow, totalInRow) = (SIMD16<Float>(), SIMD16<Float>())
+            for (lane, step) in zip(weights.row(n), steps(weights, row: n, scale: scales[n])) {
+                let difference = lane - step * scales[n]
+                lostInRow += difference * difference
+                totalInRow += lane * lane
+            }
+            lost += Double(lostInRow.sum())
+            total += Double(totalInRow.sum())
+        }
+        return total > 0 ? (lost / total).squareRoot() : 0
+    }
+}
