@@ -6,7 +6,7 @@
 // u32 size of the trie in bytes, the trie's little-endian u32 units, the replacements.
 
 /// Finds the longest rule that applies at a place in the text.
-struct CharacterMap: Sendable {
+package struct CharacterMap: Sendable {
     /// Rules are keyed by a character sequence of at most this many bytes. Without a bound, a hostile trie with a cycle
     /// would make normalisation quadratic.
     private static let maximumKeyBytes = 512
@@ -21,7 +21,7 @@ struct CharacterMap: Sendable {
     private let replacements: [UInt8]
 
     /// - Parameter blob: `precompiled_charsmap`, not empty, untrusted.
-    init(_ blob: [UInt8]) throws(TokenizerError) {
+    package init(_ blob: [UInt8]) throws(TokenizerError) {
         guard blob.count <= SentencePieceModel.Limit.charsmapBytes else {
             throw Self.invalid("it is \(blob.count) bytes long, more than the supported \(SentencePieceModel.Limit.charsmapBytes)")
         }
@@ -44,7 +44,7 @@ struct CharacterMap: Sendable {
 
     /// The longest rule whose key begins at `start`.
     /// - Returns: the key's length in bytes (at least 1) and where its replacement lies in `replacements`; nil if no rule applies.
-    func longestMatch(in text: [UInt8], at start: Int) -> (keyBytes: Int, replacement: Range<Int>)? {
+    package func longestMatch(in text: [UInt8], at start: Int) -> (keyBytes: Int, replacement: Range<Int>)? {
         var position = Self.offset(units[0])
         var longest: (keyBytes: Int, value: Int)?
         var matches = 0
@@ -68,7 +68,7 @@ struct CharacterMap: Sendable {
     }
 
     /// The bytes of a replacement that `longestMatch` found.
-    func replacement(_ range: Range<Int>) -> ArraySlice<UInt8> {
+    package func replacement(_ range: Range<Int>) -> ArraySlice<UInt8> {
         replacements[range]
     }
 }
