@@ -32,6 +32,11 @@ public final class ClipEncoder {
     private let ffmpeg: FFmpegProcess
     private var framesTaken = 0
 
+    /// Finds out before any work is done whether clips can be written at all.
+    /// - Parameter program: a name to look up in PATH, or a path.
+    /// - Throws: `.configuration` naming what to install.
+    public static func checkAvailable(_ program: String = "ffmpeg") throws(SoradError) { _ = try FFmpegProcess.find(program) }
+
     /// Starts ffmpeg.
     /// - Parameters:
     ///   - directory: exists; receives the files.

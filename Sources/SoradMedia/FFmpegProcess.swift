@@ -23,10 +23,7 @@ final class FFmpegProcess {
 
     /// - Throws: `.configuration` if ffmpeg is not installed or cannot be started.
     init(_ program: String, _ arguments: [String], limits: EncoderLimits, shouldStop: @escaping () -> Bool) throws(SoradError) {
-        guard let executable = ChildProcess.executablePath(of: program) else {
-            let place = program.contains("/") ? "\(program) is not an executable file" : "the \(program) command is not in PATH"
-            throw SoradError(.configuration, "cannot write the clip: \(place)", hint: "sudo apt install ffmpeg")
-        }
+        let executable = try FFmpegProcess.find(program)
         self.limits = limits
         self.shouldStop = shouldStop
         do throws(Errno) {
@@ -42,6 +39,13 @@ final class FFmpegProcess {
         } catch {
             throw SoradError(.configuration, "cannot start ffmpeg: \(error)", hint: "Check that `ffmpeg -version` works for this user.")
         }
+    }
+
+    /// The path of the program.
+    static func find(_ program: String) throws(SoradError) -> String {
+        if let executable = ChildProcess.executablePath(of: program) { return executable }
+        let place = program.contains("/") ? "\(program) is not an executable file" : "the \(program) command is not in PATH"
+        throw SoradError(.configuration, "cannot write the clip: \(place)", hint: "sudo apt install ffmpeg")
     }
 
     /// Sends bytes of frames, waiting while ffmpeg is busy.
@@ -82,17 +86,11 @@ final class FFmpegProcess {
 
     /// Bytes taken by ffmpeg, 0 when it takes none now, nil when it no longer listens.
     private func send(_ bytes: [UInt8], from offset: Int) throws(SoradError) -> Int? {
-        guard let descriptor = input?.rawValue else { preconditionFailure("frames after the end of the clip") }
+        precondition(input != nil, "frames after the end of the clip")
         do throws(Errno) {
-            return try systemCall("send") {
-                unsafe bytes.withUnsafeBufferPointer { buffer in
-                    unsafe Glibc.send(
-                        descriptor, buffer.baseAddress! + offset, bytes.count - offset, Int32(MSG_NOSIGNAL | MSG_DONTWAIT))
-                }
-            }
+            return try input!.send(bytes, from: offset) ?? 0
         } catch {
             switch error.code {
-            case EAGAIN: return 0
             case EPIPE, ECONNRESET: return nil
             default: throw SoradError(.internalFault, "cannot send frames to ffmpeg: \(error)")
             }
