@@ -58,7 +58,7 @@ let package = Package(
         program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradPipeline"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
-        program("sorad-quantize", ["SoradSystem", "SoradModelFile", "SoradConverter"]),
+        program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
         program("sorad-bench", ["SoradSystem", "SoradTensor", "SoradModel", "SoradModelFile", "CSoradKernels"]),
         // Tests
         tests("SoradKernelsTests", ["CSoradKernels"]),

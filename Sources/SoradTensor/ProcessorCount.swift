@@ -26,7 +26,7 @@ public enum ProcessorCount {
         var least: Double?
         while true {
             let folder = path == "/" ? "" : path
-            if let limit = contents("/sys/fs/cgroup\(folder)/cpu.max").flatMap(parseQuota) { least = min(least ?? limit, limit) }
+            if let limit = contents("/sys/fs/cgroup\(folder)/cpu.max").flatMap(quota) { least = min(least ?? limit, limit) }
             guard folder.count > 1, let slash = folder.lastIndex(of: "/") else { break }
             path = slash == folder.startIndex ? "/" : String(folder[..<slash])
         }
@@ -34,7 +34,7 @@ public enum ProcessorCount {
     }
 
     /// "200000 100000" is two CPUs; "max 100000" is no limit.
-    static func parseQuota(_ text: String) -> Double? {
+    public static func quota(_ text: String) -> Double? {
         let words = text.split(whereSeparator: \.isWhitespace)
         guard words.count == 2, let quota = Double(words[0]), let period = Double(words[1]), quota > 0, period > 0 else { return nil }
         return quota / period

@@ -1,5 +1,7 @@
 // Shows what is in a model file, for people and as JSON ("sorad.model-file/1").
 import SoradModelFile
+import SoradSystem
+import SoradTensor
 
 struct Inspection {
     let file: ModelFile

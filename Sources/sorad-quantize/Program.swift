@@ -10,9 +10,9 @@ import SoradSystem
         do throws(SoradError) {
             try run(Arguments(Array(CommandLine.arguments.dropFirst())).command())
         } catch {
-            unsafe _ = fflush(nil)
+            _ = fflush(nil)
             let text = Array("sorad-quantize: \(error)\n".utf8)
-            unsafe _ = write(STDERR_FILENO, text, text.count)
+            unsafe _ = Glibc.write(STDERR_FILENO, text, text.count)
             exit(error.exitCode)
         }
     }
@@ -37,7 +37,7 @@ import SoradSystem
     /// A line that is seen at once, in a pipe too.
     private static func say(_ line: String) {
         print(line)
-        unsafe _ = fflush(nil)
+        _ = fflush(nil)
     }
 
     private static func write(_ text: String, to path: String) throws(SoradError) {

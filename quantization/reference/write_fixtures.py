@@ -151,7 +151,7 @@ def text_reference(model: UMT5EncoderModel, vocabulary: int, out: dict[str, Tens
         padded = torch.zeros(1, 64, dtype=torch.long)
         padded[:, :length] = ids
         mask = (torch.arange(64) < length).long()[None]
-        out[f"text.{length}.ids"] = ids[0].to(torch.int32)
+        out[f"text.{length}.ids"] = ids[0].float()
         out[f"text.{length}.output"] = model(padded, mask).last_hidden_state[0, :length]
 
 
@@ -166,7 +166,7 @@ def autoencoder_reference(model: ReferenceTAEHV, mean: Tensor, std: Tensor, out:
     for frames in (1, 5, 8):
         clip = torch.randint(0, 256, (frames, scale * 2, scale, 3), dtype=torch.uint8)
         encoded = model.encode(clip.permute(0, 3, 1, 2) / 255)
-        out[f"vae.encode.{frames}.clip"] = clip
+        out[f"vae.encode.{frames}.clip"] = clip.float()
         out[f"vae.encode.{frames}.latent"] = ((encoded - mean[:, None, None]) / std[:, None, None]).transpose(0, 1)
 
 
@@ -177,6 +177,17 @@ def scheduler_reference(path: Path) -> None:
         scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
         scheduler.set_timesteps(steps)
         rows.append(dict(steps=steps, shift=shift, sigmas=scheduler.sigmas.tolist(), timesteps=scheduler.timesteps.tolist()))
+    path.write_text(json.dumps(rows) + "\n")
+
+
+def bucket_reference(path: Path) -> None:
+    """Relative position buckets of every distance within 512 tokens, for umT5's sizes and two odd ones."""
+    rows = []
+    for buckets, furthest in ((32, 128), (16, 24), (12, 100)):
+        attention = UMT5EncoderModel(UMT5Config(vocab_size=8, d_model=8, d_kv=4, num_heads=2, d_ff=8, num_layers=1, relative_attention_num_buckets=buckets,
+                                                relative_attention_max_distance=furthest)).encoder.block[0].layer[0].SelfAttention
+        found = attention._relative_position_bucket(torch.arange(-511, 512))
+        rows.append(dict(buckets=buckets, max_distance=furthest, first=-511, bucket=found.tolist()))
     path.write_text(json.dumps(rows) + "\n")
 
 
@@ -201,7 +212,7 @@ def write_fixture(name: str, folder: Path) -> None:
 
     config = dict(_class_name="AutoencoderTAEHV", image_channels=3, decoder_space_upscale=[True, True, True], **said["vae"])
     vae = ReferenceTAEHV(config).eval()
-    randomise(vae, gain=1.3)
+    randomise(vae, gain=1.0)
     mean, std = 0.1 * torch.randn(config["latent_channels"]), 0.5 + torch.rand(config["latent_channels"])
     (folder / "vae").mkdir(exist_ok=True)
     (folder / "vae" / "config.json").write_text(json.dumps({**config, "latents_mean": mean.tolist(), "latents_std": std.tolist()}, indent=2) + "\n")
@@ -211,6 +222,11 @@ def write_fixture(name: str, folder: Path) -> None:
     FlowMatchEulerDiscreteScheduler(shift=3.0).save_pretrained(folder / "scheduler")
     index = dict(_class_name="WanPipeline", expand_timesteps=said["expand_timesteps"])
     (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    frames, height, width = said["latent_size"]
+    scale = 8 * config["patch_size"]
+    card = dict(name=name, license="Apache-2.0", width=width * scale, height=height * scale, num_frames=(frames - 1) * 2 ** sum(config["decoder_time_upscale"]) + 1,
+                fps=8, num_inference_steps=4, guidance_scale=4.0, flow_shift=3.0, text_length=TEXT_LENGTH, expand_timesteps=said["expand_timesteps"])
+    (folder / "sorad.json").write_text(json.dumps(card, indent=2) + "\n")
     save_file({key: value.contiguous() for key, value in out.items()}, folder / "reference.safetensors")
 
 
@@ -221,6 +237,7 @@ def main() -> None:
         for name in WIDTHS:
             write_fixture(name, target / name)
     scheduler_reference(target / "scheduler.json")
+    bucket_reference(target / "relative_buckets.json")
     versions = {module.__name__: module.__version__ for module in (torch, diffusers, transformers, numpy, sentencepiece)}
     recipe = dict(command="python quantization/reference/write_fixtures.py Tests/Fixtures/models", seed=SEED,
                   versions=dict(python=platform.python_version(), **versions))
