@@ -3,7 +3,7 @@
 // native volume (width × height × frames), since memory and time grow with the volume and quality fades away from the size that the
 // model was trained at. For 128×128×17 that allows 256×256×17 and 128×128×81. What the position embedding cannot number is beyond
 // every limit.
-public import SoradAPI
+import SoradAPI
 import SoradModel
 import SoradModelFile
 import SoradSystem
