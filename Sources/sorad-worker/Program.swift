@@ -47,8 +47,8 @@ struct Program {
     /// Ctrl-C in a terminal is for the daemon, which then ends this process in order. None of it is worth failing for.
     private static func becomePolite() {
         signal(SIGINT, SIG_IGN)
-        let current = getpriority(PRIO_PROCESS, 0)
-        if current < 5 { _ = setpriority(PRIO_PROCESS, 0, 5) }
+        let current = getpriority(Int32(PRIO_PROCESS.rawValue), 0)
+        if current < 5 { _ = setpriority(Int32(PRIO_PROCESS.rawValue), 0, 5) }
         let score = try? FileDescriptor(opening: "/proc/self/oom_score_adj", flags: O_WRONLY)
         try? score?.write(Array("500".utf8))
     }

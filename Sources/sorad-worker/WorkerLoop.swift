@@ -65,7 +65,7 @@ final class WorkerLoop: Sendable {
     private func start(_ job: String, _ request: GenerationRequest, _ directory: String, _ stop: StopFlag) throws(SoradError) -> SystemThread {
         do throws(Errno) {
             return try SystemThread(name: "clip", stackSize: 8 << 20) { [self] in
-                let answer = maker.make(job, request, directory, stop) { send(.progress(job: job, progress: $0)) }
+                let answer = maker.make(job, request, directory, stop) { [self] in send(.progress(job: job, progress: $0)) }
                 current.withLock { $0 = nil }
                 send(answer)
             }
