@@ -37,6 +37,11 @@ static int close_keeping_errno(int descriptor) {
     return -1;
 }
 
+int sorad_linux_stop_blocking(int descriptor) {
+    const int flags = fcntl(descriptor, F_GETFL);
+    return flags < 0 ? -1 : fcntl(descriptor, F_SETFL, flags | O_NONBLOCK);
+}
+
 int sorad_linux_stream_listen(const char *path, size_t length, mode_t mode, int backlog) {
     struct sockaddr_un address;
     socklen_t size;
@@ -60,8 +65,7 @@ int sorad_linux_stream_connect(const char *path, size_t length, int milliseconds
     const struct timeval limit = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
     if (setsockopt(stream, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0) return close_keeping_errno(stream);
     if (connect(stream, (const struct sockaddr *)&address, size) != 0) return close_keeping_errno(stream);
-    const int flags = fcntl(stream, F_GETFL);
-    if (flags < 0 || fcntl(stream, F_SETFL, flags | O_NONBLOCK) != 0) return close_keeping_errno(stream);
+    if (sorad_linux_stop_blocking(stream) != 0) return close_keeping_errno(stream);
     return stream;
 }
 

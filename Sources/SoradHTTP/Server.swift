@@ -13,19 +13,57 @@ public enum ServerNotice: Sendable {
 public final class HTTPServer: Sendable {
     public typealias Observer = @Sendable (ServerNotice) -> Void
 
-    /// Starts serving `routes` on `listener` (listening, non-blocking; from systemd or `FileDescriptor(listeningAt:)`).
+    private let inbox: ServerInbox
+    private let handlers: HandlerThreads
+    private let thread: SystemThread
+    private let clock: TimeSource
+
+    /// Carries a listener into the thread: a closure cannot consume what it captures.
+    private final class Carrier: Sendable {
+        private let descriptor: Mutex<Int32?>
+        init(_ descriptor: consuming FileDescriptor) { self.descriptor = Mutex(descriptor.take()) }
+
+        func take() -> FileDescriptor {
+            let value = descriptor.withLock { $0.take() }
+            guard let value else { preconditionFailure("the listener was taken twice") }
+            return FileDescriptor(owning: value)
+        }
+    }
+
+    /// Starts serving `routes` on `listener` (listening; from systemd or `FileDescriptor(listeningAt:)`). Removes from the upload
+    /// directory what an earlier run left there.
     public init(
         listener: consuming FileDescriptor, routes: Routes, settings: ServerSettings = ServerSettings(), clock: TimeSource = .system,
         observer: @escaping Observer = { _ in }
     ) throws(SoradError) {
-        fatalError()
+        do throws(Errno) {
+            if let directory = settings.uploadDirectory { try TemporaryFile.removeAll(in: directory) }
+            try listener.stopBlocking()
+            inbox = try ServerInbox(instance: String(UInt64.random(in: 0...UInt64.max), radix: 36))
+            handlers = try HandlerThreads(count: settings.handlerThreads, limit: settings.queuedRequests)
+            let environment = ServerConnection.Environment(
+                routes: routes, settings: settings, clock: clock, memory: BodyMemory(limit: settings.bodyMemory), handlers: handlers,
+                inbox: inbox, observer: observer)
+            let carrier = Carrier(listener)
+            thread = try SystemThread(name: "http") {
+                do throws(Errno) {
+                    try ServerLoop(listener: carrier.take(), environment: environment).run()
+                } catch { observer(.fault("the HTTP server could not start: \(error)")) }
+            }
+        } catch {
+            throw SoradError(.unavailable, "The HTTP server could not start: \(error).")
+        }
+        self.clock = clock
     }
 
     /// Connections open now.
-    public var connectionCount: Int { fatalError() }
+    public var connectionCount: Int { inbox.connections.load(ordering: .relaxed) }
 
     /// Stops accepting, lets requests in flight finish for at most `grace`, closes everything and ends the threads. Blocks; call once.
     public func stop(grace: Duration = .seconds(5)) {
-        fatalError()
+        inbox.post(.stop(by: clock.monotonic() + grace))
+        thread.join()
+        handlers.stop()
+        for case .answer(_, _, let response) in inbox.takeAll() { ServerConnection.abandon(response) }
     }
 }

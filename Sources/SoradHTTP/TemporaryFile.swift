@@ -49,6 +49,11 @@ final class TemporaryFile: Sendable {
         } catch { throw failure(error) }
     }
 
+    /// Removes what a killed process left behind.
+    static func removeAll(in directory: String) throws(Errno) {
+        for name in try fileNames(in: directory) where name.hasPrefix(namePrefix) { removeFile("\(directory)/\(name)") }
+    }
+
     private static func failure(_ error: Errno) -> SoradError {
         SoradError(error.isOutOfSpace ? .unavailable : .internalFault, "The upload could not be stored: \(error.reason).")
     }

@@ -57,3 +57,15 @@ public func moveFile(_ old: String, to new: String) throws(Errno) {
 
 /// This process.
 public func processIdentifier() -> Int32 { Glibc.getpid() }
+
+/// Names in a directory, without "." and "..".
+public func fileNames(in directory: String) throws(Errno) -> [String] {
+    guard let stream = unsafe opendir(directory) else { throw Errno(code: errno, call: "opendir \(directory)") }
+    defer { unsafe closedir(stream) }
+    var names: [String] = []
+    while let entry = unsafe readdir(stream) {
+        let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self)) }
+        if name != "." && name != ".." { names.append(name) }
+    }
+    return names
+}

@@ -103,6 +103,12 @@ extension FileDescriptor {
         }
     }
 
+    /// Makes reads, writes and accepts return at once; a socket from systemd may still block.
+    public borrowing func stopBlocking() throws(Errno) {
+        let descriptor = rawValue
+        try systemCall("fcntl") { sorad_linux_stop_blocking(descriptor) }
+    }
+
     /// Tells the peer that nothing more comes. A peer that has gone already is no error.
     public borrowing func finishSending() {
         _ = sorad_linux_stream_finish(rawValue)

@@ -2,8 +2,8 @@
 import CSoradLinux
 import Glibc
 
-/// Runs a body on a thread of its own until it returns. Invariant: joined exactly once, by `join`.
-public struct SystemThread: ~Copyable, Sendable {
+/// Runs a body on a thread of its own until it returns. Invariant: joined exactly once.
+public final class SystemThread: Sendable {
     private let thread: pthread_t
 
     private final class Body: Sendable {
@@ -34,8 +34,8 @@ public struct SystemThread: ~Copyable, Sendable {
         unsafe sorad_linux_thread_name(thread, name)
     }
 
-    /// Waits for the end of the body.
-    public consuming func join() {
+    /// Waits for the end of the body. Call exactly once, from another thread.
+    public func join() {
         let code = pthread_join(thread, nil)
         precondition(code == 0, "pthread_join: \(code)")
     }

@@ -17,6 +17,8 @@ int sorad_linux_stream_accept(int listener);
 // recv and send without blocking and without SIGPIPE. Return bytes, or -1 with errno set.
 ssize_t sorad_linux_stream_receive(int socket, void *bytes, size_t count);
 ssize_t sorad_linux_stream_send(int socket, const void *bytes, size_t count);
+// fcntl(2) is variadic: sets O_NONBLOCK. Returns 0, or -1 with errno set.
+int sorad_linux_stop_blocking(int descriptor);
 // shutdown(2) of the sending side. Returns 0, or -1 with errno set.
 int sorad_linux_stream_finish(int socket);
 

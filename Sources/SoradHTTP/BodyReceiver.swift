@@ -1,0 +1,150 @@
+// Turns a request's body into fields while it arrives, and holds it to its limits. The only part of the receiving side that touches
+// the disk (long uploads).
+import SoradAPI
+import Synchronization
+
+/// Bytes of bodies in memory over all connections of a server.
+final class BodyMemory: Sendable {
+    private let used = Atomic<Int>(0)
+    let limit: Int
+
+    init(limit: Int) { self.limit = limit }
+
+    /// A share that is given back with its last reference.
+    final class Share: Sendable {
+        private let memory: BodyMemory
+        private let bytes = Atomic<Int>(0)
+
+        init(of memory: BodyMemory) { self.memory = memory }
+
+        /// False, and nothing is reserved, when the limit would be passed.
+        func grow(by count: Int) -> Bool {
+            let total = memory.used.wrappingAdd(count, ordering: .relaxed).newValue
+            guard total <= memory.limit else {
+                memory.used.wrappingSubtract(count, ordering: .relaxed)
+                return false
+            }
+            bytes.wrappingAdd(count, ordering: .relaxed)
+            return true
+        }
+
+        deinit { memory.used.wrappingSubtract(bytes.load(ordering: .relaxed), ordering: .relaxed) }
+    }
+}
+
+struct BodyReceiver {
+    private enum Sink {
+        case ignored
+        case json([UInt8])
+        case form(MultipartParser, FormBuilder)
+        /// No body and no type: no fields.
+        case empty
+    }
+
+    private var sink: Sink
+    private var received = 0
+    private let limit: Int
+    private let settings: ServerSettings
+    /// Goes with the request.
+    let share: BodyMemory.Share
+
+    /// Refuses what the route cannot take by its header alone: 411, 413, 415.
+    init(head: RequestHead, kind: BodyKind, settings: ServerSettings, memory: BodyMemory) throws(APIError) {
+        self.settings = settings
+        share = BodyMemory.Share(of: memory)
+        switch kind {
+        case .none:
+            sink = .ignored
+            limit = settings.discardedBody
+        case .fields:
+            sink = try BodyReceiver.sink(for: head, settings: settings)
+            if case .form = sink { limit = settings.formBody } else { limit = settings.jsonBody }
+        }
+        if case .length(let length) = head.framing, length > limit { throw tooLarge }
+    }
+
+    private static func sink(for head: RequestHead, settings: ServerSettings) throws(APIError) -> Sink {
+        if head.framing == .none {
+            guard head.headers["content-length"] != nil else {
+                throw APIError(.lengthRequired, "The request needs a body with Content-Length or chunked Transfer-Encoding.", code: "length_required")
+            }
+            return .empty
+        }
+        let accepted = "send application/json or multipart/form-data"
+        let coding = head.headers.tokens("content-encoding").filter { $0 != "identity" }
+        guard coding.isEmpty else { throw unsupported("The body has a content coding; send it as it is.") }
+        let types = head.headers.all("content-type")
+        guard types.count == 1, let type = ParameterizedValue(types[0]) else {
+            throw unsupported("The body has no valid Content-Type; \(accepted).")
+        }
+        switch type.value {
+        case "application/json":
+            guard ["utf-8", "utf8"].contains(type.parameters["charset"]?.lowercased() ?? "utf-8") else {
+                throw unsupported("The JSON body's charset must be UTF-8.")
+            }
+            return .json([])
+        case "multipart/form-data":
+            guard let boundary = MultipartParser.boundary(of: type) else {
+                throw MultipartParser.malformed("its Content-Type has no valid boundary")
+            }
+            return .form(
+                MultipartParser(boundary: boundary, limits: settings.multipart),
+                FormBuilder(limits: settings.multipart, uploadDirectory: settings.uploadDirectory))
+        default: throw unsupported("A body of type \(type.value.prefix(64)) is not accepted; \(accepted).")
+        }
+    }
+
+    private static func unsupported(_ message: String) -> APIError { APIError(.unsupportedMediaType, message, code: "unsupported_media_type") }
+
+    private var tooLarge: APIError {
+        APIError(.contentTooLarge, "The body is larger than the limit of \(limit) bytes.", code: "content_too_large")
+    }
+
+    mutating func append(_ bytes: [UInt8]) throws(APIError) {
+        received += bytes.count
+        guard received <= limit else { throw tooLarge }
+        switch sink {
+        case .ignored: break
+        case .empty: preconditionFailure("\(bytes.count) bytes of an empty body")
+        case .json(var buffer):
+            guard share.grow(by: bytes.count) else { throw BodyReceiver.overloaded(settings) }
+            sink = .ignored
+            buffer += bytes
+            sink = .json(buffer)
+        case .form(var parser, var builder):
+            sink = .ignored
+            parser.append(bytes)
+            while let event = try parser.next() {
+                let before = builder.bytesInMemory
+                try builder.take(event)
+                guard share.grow(by: builder.bytesInMemory - before) else { throw BodyReceiver.overloaded(settings) }
+            }
+            sink = .form(parser, builder)
+        }
+    }
+
+    /// After the last byte.
+    consuming func finish() throws(APIError) -> Fields {
+        switch sink {
+        case .ignored, .empty: return Fields()
+        case .json(let bytes):
+            let value: JSONValue
+            do throws(JSONError) {
+                var limits = JSONLimits()
+                limits.bytes = limit
+                value = try JSONValue(parsing: bytes, limits: limits)
+            } catch {
+                throw APIError(.badRequest, "The body is not valid JSON: \(error).", code: "malformed_json")
+            }
+            guard case .object(let object) = value else { throw APIError(.badRequest, "The body must be a JSON object.", code: "malformed_json") }
+            return Fields(json: object)
+        case .form(let parser, let builder):
+            guard parser.isComplete else { throw MultipartParser.malformed("it ends before its last boundary") }
+            return Fields(members: builder.members)
+        }
+    }
+
+    static func overloaded(_ settings: ServerSettings) -> APIError {
+        .unavailable("The server has too much to do; try again in \(settings.retryAfter) s.", code: "overloaded", retryAfter: settings.retryAfter)
+    }
+}

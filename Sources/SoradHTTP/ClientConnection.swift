@@ -1,0 +1,71 @@
+// The client's socket: sends and receives with deadlines, and says in plain words what went wrong.
+import Glibc
+import SoradSystem
+
+struct ClientConnection: ~Copyable {
+    private let socket: FileDescriptor
+    private let path: String
+    private var scratch = [UInt8](repeating: 0, count: 64 << 10)
+    /// Answers have come over it before, so that its end may only mean that the server tired of waiting.
+    var isReused = false
+
+    init(path: String, timeout: Duration) throws(SoradError) {
+        self.path = path
+        do throws(Errno) { socket = try FileDescriptor(connectedTo: path, timeout: timeout) } catch {
+            throw ClientConnection.cannotConnect(path, error, timeout)
+        }
+    }
+
+    /// What an operator needs to know when connect(2) failed.
+    static func cannotConnect(_ path: String, _ error: Errno, _ timeout: Duration) -> SoradError {
+        let message = { (reason: String) in "cannot connect to \(path): \(reason)" }
+        switch error.code {
+        case ENOENT: return SoradError(.unavailable, message("no such socket"), hint: "start the daemon: sudo systemctl start sorad.socket")
+        case EACCES:
+            return SoradError(.permission, message("permission denied"), hint: "sudo usermod -aG sorad $USER, then log in again")
+        case ECONNREFUSED:
+            return SoradError(
+                .unavailable, message("connection refused, nothing listens there"), hint: "start the daemon: sudo systemctl restart sorad.socket")
+        case EAGAIN: return SoradError(.timedOut, message("the daemon took no new connection for \(timeout)"), hint: "try again later")
+        case ENAMETOOLONG: return SoradError(.usage, message("a socket's path may have at most 107 bytes"))
+        default: return SoradError(.unavailable, message(error.reason.lowercased()))
+        }
+    }
+
+    /// Sends all of `bytes`. False when the server has closed its end: it may have answered early.
+    mutating func send(_ bytes: [UInt8], within timeout: Duration) throws(SoradError) -> Bool {
+        var sent = 0
+        do throws(Errno) {
+            while sent < bytes.count {
+                if let count = try socket.send(bytes, from: sent) {
+                    sent += count
+                } else if try !waitUntilReady(PollEntry(writing: socket.rawValue), timeout: timeout) {
+                    throw Errno(code: ETIMEDOUT, call: "send")
+                }
+            }
+            return true
+        } catch {
+            if error.code == ETIMEDOUT { throw timedOut(timeout) }
+            if error.code == EPIPE || error.code == ECONNRESET { return false }
+            throw broken(error.reason)
+        }
+    }
+
+    /// What has arrived; nil at the end of the connection.
+    mutating func receive(within timeout: Duration?) throws(SoradError) -> ArraySlice<UInt8>? {
+        do throws(Errno) {
+            while true {
+                if let count = try socket.receive(into: &scratch) { return count == 0 ? nil : scratch[..<count] }
+                guard try waitUntilReady(PollEntry(reading: socket.rawValue), timeout: timeout) else { throw Errno(code: ETIMEDOUT, call: "receive") }
+            }
+        } catch {
+            if error.code == ETIMEDOUT { throw timedOut(timeout ?? .zero) }
+            if error.code == ECONNRESET { return nil }
+            throw broken(error.reason)
+        }
+    }
+
+    private func timedOut(_ timeout: Duration) -> SoradError { SoradError(.timedOut, "\(path): the daemon did not answer within \(timeout)") }
+
+    private func broken(_ reason: String) -> SoradError { SoradError(.unavailable, "\(path): the connection broke: \(reason.lowercased())") }
+}

@@ -1,0 +1,182 @@
+// multipart/form-data (RFC 7578 on RFC 2046) as a state machine without I/O: `append` what arrived, call `next` until it gives nil.
+// Stricter than the RFCs where nobody needs more: no preamble, no epilogue, no padding after a boundary, no multipart within.
+
+/// What a part's header says.
+struct PartHeader: Equatable {
+    var name: String
+    /// Set for a file; only ever shown, never a path.
+    var fileName: String?
+    var contentType: String?
+}
+
+struct MultipartParser {
+    enum Event: Equatable {
+        case part(PartHeader)
+        case bytes([UInt8])
+        case partEnd
+        case end
+    }
+
+    private enum State {
+        case firstBoundary
+        case header(HeaderSection)
+        case content
+        /// After a boundary: CR LF for another part, "--" for the end.
+        case afterBoundary
+        case epilogue
+        case ended
+    }
+
+    private var buffer: [UInt8] = []
+    private var start = 0
+    private var state = State.firstBoundary
+    private var parts = 0
+    /// CR LF "--" boundary.
+    private let delimiter: [UInt8]
+    private let limits: MultipartLimits
+
+    /// `boundary`: 1…70 characters, see `boundary(of:)`.
+    init(boundary: String, limits: MultipartLimits) {
+        delimiter = Array("\r\n--\(boundary)".utf8)
+        self.limits = limits
+    }
+
+    /// The boundary of a multipart/form-data type; nil when it has none or a malformed one (RFC 2046 section 5.1.1).
+    static func boundary(of type: ParameterizedValue) -> String? {
+        guard let boundary = type.parameters["boundary"], (1...70).contains(boundary.utf8.count), !boundary.hasSuffix(" ") else { return nil }
+        let marks = Set("'()+_,-./:=? ".utf8)
+        let isAllowed = boundary.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+            default: marks.contains(byte)
+            }
+        }
+        return isAllowed ? boundary : nil
+    }
+
+    mutating func append(_ bytes: [UInt8]) {
+        if start > 0 {
+            buffer.removeFirst(start)
+            start = 0
+        }
+        buffer += bytes
+    }
+
+    private var rest: ArraySlice<UInt8> { buffer[start...] }
+
+    /// The form has ended properly; whatever comes before is a truncated form.
+    var isComplete: Bool {
+        switch state {
+        case .ended: true
+        case .epilogue: rest.isEmpty
+        default: false
+        }
+    }
+
+    mutating func next() throws(APIError) -> Event? {
+        while true {
+            switch state {
+            case .firstBoundary:
+                // The form begins with the delimiter less its CR LF.
+                let opening = delimiter.dropFirst(2)
+                guard rest.prefix(opening.count).elementsEqual(opening.prefix(rest.count)) else {
+                    throw MultipartParser.malformed("it does not begin with its boundary")
+                }
+                guard rest.count >= opening.count else { return nil }
+                start += opening.count
+                state = .afterBoundary
+            case .afterBoundary:
+                guard rest.count >= 2 else { return nil }
+                let mark = Array(rest.prefix(2))
+                start += 2
+                if mark == [0x2D, 0x2D] {
+                    state = .epilogue
+                    return .end
+                }
+                guard mark == [0x0D, 0x0A] else { throw MultipartParser.malformed("a boundary is followed by other characters") }
+                parts += 1
+                guard parts <= limits.parts else { throw MultipartParser.tooLarge("it has more than \(limits.parts) parts") }
+                state = .header(HeaderSection(limits: .init(line: limits.partHeader, fields: 8, bytes: limits.partHeader)))
+            case .header(var section):
+                let complete = try readHeader(&section)
+                state = complete ? .content : .header(section)
+                return complete ? .part(try MultipartParser.partHeader(section.headers)) : nil
+            case .content:
+                return takeContent()
+            case .epilogue:
+                // A last CR LF is what everybody sends.
+                guard rest.elementsEqual([0x0D, 0x0A].prefix(rest.count)) else { throw MultipartParser.malformed("text follows its last boundary") }
+                if rest.count == 2 {
+                    start += 2
+                    state = .ended
+                }
+                return nil
+            case .ended:
+                guard rest.isEmpty else { throw MultipartParser.malformed("text follows its last boundary") }
+                return nil
+            }
+        }
+    }
+
+    private mutating func readHeader(_ section: inout HeaderSection) throws(APIError) -> Bool {
+        var queue = ByteQueue()
+        queue.append(rest)
+        let before = queue.count
+        do throws(WireError) {
+            let complete = try section.read(from: &queue)
+            start += before - queue.count
+            return complete
+        } catch {
+            throw error.status == .headerFieldsTooLarge
+                ? MultipartParser.tooLarge("a part's header is larger than \(limits.partHeader) bytes")
+                : MultipartParser.malformed("in a part's header, \(error.problem)")
+        }
+    }
+
+    /// Content up to the next delimiter; keeps back what might be the beginning of one.
+    private mutating func takeContent() -> Event? {
+        var end = start
+        while let mark = buffer[end...].firstIndex(of: 0x0D) {
+            let candidate = buffer[mark...].prefix(delimiter.count)
+            if candidate.elementsEqual(delimiter.prefix(candidate.count)) {
+                if mark > start { return takeBytes(upTo: mark) }
+                guard candidate.count == delimiter.count else { return nil }
+                start += delimiter.count
+                state = .afterBoundary
+                return .partEnd
+            }
+            end = mark + 1
+        }
+        return buffer.count > start ? takeBytes(upTo: buffer.count) : nil
+    }
+
+    private mutating func takeBytes(upTo end: Int) -> Event {
+        defer { start = end }
+        return .bytes(Array(buffer[start..<end]))
+    }
+
+    private static func partHeader(_ headers: Headers) throws(APIError) -> PartHeader {
+        let dispositions = headers.all("content-disposition")
+        guard dispositions.count == 1, let disposition = ParameterizedValue(dispositions[0]), disposition.value == "form-data" else {
+            throw malformed("a part has no Content-Disposition of form-data")
+        }
+        guard let name = disposition.parameters["name"], (1...256).contains(name.utf8.count) else {
+            throw malformed("a part's name is missing, empty or longer than 256 bytes")
+        }
+        guard disposition.parameters["filename*"] == nil else { throw malformed("a part has a filename*, which forms must not use") }
+        if let encoding = headers["content-transfer-encoding"]?.lowercased(), !["binary", "8bit", "7bit"].contains(encoding) {
+            throw malformed("a part has the transfer encoding \"\(encoding.prefix(32))\"; send it as binary")
+        }
+        let type = headers["content-type"]
+        if let type, type.lowercased().hasPrefix("multipart/") { throw malformed("a part is a multipart itself") }
+        return PartHeader(name: name, fileName: disposition.parameters["filename"], contentType: type)
+    }
+
+    static func malformed(_ problem: String) -> APIError {
+        APIError(.badRequest, "The multipart form is malformed: \(problem).", code: "malformed_form")
+    }
+
+    private static func tooLarge(_ problem: String) -> APIError {
+        APIError(.contentTooLarge, "The multipart form is too large: \(problem).", code: "form_too_large")
+    }
+}
