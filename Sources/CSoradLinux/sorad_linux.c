@@ -1,12 +1,12 @@
 #define _GNU_SOURCE
 #include "sorad_linux.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -28,8 +28,6 @@ int sorad_linux_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid)
 int sorad_linux_open(const char *path, int flags, mode_t mode) {
     return open(path, flags | O_CLOEXEC, mode);
 }
-
-int sorad_linux_eventfd(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
 
 int sorad_linux_signalfd(const int *signals, size_t count) {
     sigset_t set;
@@ -60,40 +58,23 @@ int sorad_linux_socketpair(int descriptors[2]) {
 
 int sorad_linux_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
 
-int sorad_linux_unix_socket(int datagram) {
-    return socket(AF_UNIX, (datagram ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-}
-
-static int unix_address(struct sockaddr_un *address, socklen_t *size, const char *path, size_t length) {
-    memset(address, 0, sizeof *address);
-    address->sun_family = AF_UNIX;
+int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes, size_t count) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
     const int abstract = length > 0 && path[0] == '@';
-    if (length == 0 || memchr(path, 0, length) != NULL) {
+    if (length == 0 || memchr(path, 0, length) != NULL || length + !abstract > sizeof address.sun_path) {
         errno = EINVAL;
         return -1;
     }
-    if (length + !abstract > sizeof address->sun_path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(address->sun_path, path, length);
-    if (abstract) address->sun_path[0] = 0;
-    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !abstract);
-    return 0;
-}
-
-int sorad_linux_unix_bind(int socket, const char *path, size_t length) {
-    struct sockaddr_un address;
-    socklen_t size;
-    if (unix_address(&address, &size, path, length) != 0) return -1;
-    return bind(socket, (const struct sockaddr *)&address, size);
-}
-
-int sorad_linux_unix_connect(int socket, const char *path, size_t length) {
-    struct sockaddr_un address;
-    socklen_t size;
-    if (unix_address(&address, &size, path, length) != 0) return -1;
-    return connect(socket, (const struct sockaddr *)&address, size);
+    memcpy(address.sun_path, path, length);
+    if (abstract) address.sun_path[0] = 0;
+    const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !abstract);
+    const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -1;
+    const ssize_t sent = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
+    const int error = errno;
+    close(descriptor);
+    errno = error;
+    return sent == (ssize_t)count ? 0 : -1;
 }
 
 static int socket_option(int descriptor, int option, int expected) {
@@ -105,6 +86,12 @@ static int socket_option(int descriptor, int option, int expected) {
 int sorad_linux_is_unix_listener(int descriptor) {
     return socket_option(descriptor, SO_DOMAIN, AF_UNIX) && socket_option(descriptor, SO_TYPE, SOCK_STREAM) &&
            socket_option(descriptor, SO_ACCEPTCONN, 1);
+}
+
+int sorad_linux_adopt(int descriptor) {
+    const int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -1;
+    return fcntl(descriptor, F_SETFD, FD_CLOEXEC);
 }
 
 pid_t sorad_linux_wait(pid_t process, int no_hang, int *exited, int *code) {
@@ -120,3 +107,5 @@ pid_t sorad_linux_wait(pid_t process, int no_hang, int *exited, int *code) {
 int sorad_linux_random(void *bytes, size_t count) {
     return getrandom(bytes, count, 0) == (ssize_t)count ? 0 : -1;
 }
+
+const char *sorad_linux_entry_name(const struct dirent *entry) { return entry->d_name; }

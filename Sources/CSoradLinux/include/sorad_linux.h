@@ -18,9 +18,6 @@ void sorad_linux_explain_lost_pages(void);
 void sorad_linux_watch_mapping(const void *start, size_t size, const char *path);
 void sorad_linux_unwatch_mapping(const void *start);
 
-// <sys/eventfd.h> is not in the Glibc module. A non-blocking, close-on-exec event counter, or -1 with errno set.
-int sorad_linux_eventfd(void);
-
 // <sys/signalfd.h> is not in the Glibc module. Blocks the `count` signals in the calling thread (so in every thread it starts
 // later) and returns a non-blocking, close-on-exec descriptor that reports them, or -1 with errno set.
 int sorad_linux_signalfd(const int *signals, size_t count);
@@ -30,17 +27,18 @@ int sorad_linux_signalfd_take(int descriptor);
 // pidfd_open(2) has no wrapper in glibc 2.36's public headers for Swift. Close-on-exec; readable once the process has ended.
 int sorad_linux_pidfd_open(pid_t process);
 
-// setsockopt, accept4 and the flags of socket(2) are enumerations in glibc that Swift imports under awkward types.
+// The flags of socket(2) are an enumeration in glibc that Swift imports under an awkward type. Both ends are close-on-exec.
 int sorad_linux_socketpair(int descriptors[2]);
 // pipe2(2) is hidden behind _GNU_SOURCE. Both ends are close-on-exec.
 int sorad_linux_pipe(int descriptors[2]);
-// A close-on-exec AF_UNIX socket of the given kind (0: stream, 1: datagram).
-int sorad_linux_unix_socket(int datagram);
-// `path` is `length` bytes without a terminator; a leading '@' names the abstract namespace. Return 0, or -1 with errno set.
-int sorad_linux_unix_bind(int socket, const char *path, size_t length);
-int sorad_linux_unix_connect(int socket, const char *path, size_t length);
+
+// sockaddr_un with a path of `length` bytes (a leading '@' names the abstract namespace) would need unsafe casts in Swift. Sends one
+// datagram. Returns 0, or -1 with errno set.
+int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes, size_t count);
 // 1 when the descriptor is a listening AF_UNIX stream socket, 0 when not.
 int sorad_linux_is_unix_listener(int descriptor);
+// fcntl(2) is variadic. Sets close-on-exec and O_NONBLOCK. Returns 0, or -1 with errno set.
+int sorad_linux_adopt(int descriptor);
 
 // Waits: the status in two numbers, because WIFEXITED and friends are macros. Returns the pid, 0 when it still runs (only with
 // `no_hang`), or -1 with errno set. `exited` is 1 for a normal exit (`code` is its status) and 0 for a signal (`code` is its number).
@@ -69,3 +67,7 @@ pid_t sorad_linux_spawn(const struct sorad_linux_spawn *spawn, const char **fail
 
 // <sys/random.h> is not in the Glibc module. Fills `count` (≤ 256) random bytes. Returns 0, or -1 with errno set.
 int sorad_linux_random(void *bytes, size_t count);
+
+// `struct dirent` ends in an array that Swift imports as a tuple of 256 elements.
+struct dirent;
+const char *sorad_linux_entry_name(const struct dirent *entry);
