@@ -116,7 +116,7 @@ struct TextEncoderConfiguration: Sendable {
 }
 
 /// The Wan diffusion transformer (diffusers WanTransformer3DModel).
-struct TransformerConfiguration: Sendable {
+package struct TransformerConfiguration: Sendable {
     let layers, heads, headWidth, inChannels, outChannels, textWidth, frequencyWidth, feedForward, maxPositions: Int
     let patch: (frames: Int, height: Int, width: Int)
     let crossAttentionNorm, expandTimesteps: Bool

@@ -15,9 +15,9 @@ public import SoradTensor
 public final class VideoModel {
     public let configuration: ModelConfiguration
     public let backend: any ComputeBackend
-    let textEncoder: TextEncoder
-    let transformer: DiffusionTransformer
-    let autoencoder: VideoAutoencoder
+    package let textEncoder: TextEncoder
+    package let transformer: DiffusionTransformer
+    package let autoencoder: VideoAutoencoder
 
     /// - Throws: `.badInput` when a size in the metadata is impossible or a tensor is missing or has another shape or type.
     public init(file: ModelFile, backend: any ComputeBackend) throws(SoradError) {

@@ -3,7 +3,7 @@ import SoradSystem
 import SoradTensor
 import Testing
 
-@testable import SoradModel
+import SoradModel
 
 @Suite struct QuantisedModelTests {
     @Test(arguments: Fixture.names) func oneStepKeepsItsDirection(name: String) throws {
@@ -22,7 +22,7 @@ import Testing
                 ("ffn.net.0.proj", block.up), ("ffn.net.2", block.down),
             ]
             for (layer, weights) in layers {
-                let x = try fixture.tensor("linear.blocks.\(index).\(layer).input"), expected = try fixture.tensor("linear.blocks.\(index).\(layer).output")
+                let x = try fixture.linearInput("blocks.\(index).\(layer)"), expected = try fixture.tensor("linear.blocks.\(index).\(layer).output")
                 let input = Arena.make { LinearInput(capacity: x.shape[0], width: x.shape[1], in: $0) }, out = Tensor(expected.shape)
                 input.overwrite(rows: x.shape[0]).copy(from: x)
                 backend.linear(input, weights, into: out)

@@ -2,7 +2,7 @@
 import SoradModelFile
 import Testing
 
-@testable import SoradModel
+import SoradModel
 
 @Suite struct ScheduleTests {
     @Test func sigmasAndTimestepsEqualDiffusers() throws {

@@ -4,7 +4,7 @@ import SoradSystem
 import SoradTensor
 import Testing
 
-@testable import SoradModel
+import SoradModel
 
 @Suite struct TextEncoderTests {
     @Test(arguments: Fixture.names, [1, 7, 61]) func encodingEqualsTransformers(name: String, length: Int) throws {

@@ -3,7 +3,7 @@ import SoradModelFile
 import SoradTensor
 import Testing
 
-@testable import SoradModel
+import SoradModel
 
 @Suite struct TransformerTests {
     /// Velocity for one prompt; `known` leading latent frames carry timestep 0.
@@ -47,7 +47,7 @@ import Testing
         let fixture = try Fixture("tiny"), model = try fixture.model(), text = try fixture.tensor("transformer.text")
         let padded = Tensor(Shape(model.configuration.textLength, text.shape[1]))
         padded.rows(0..<text.shape[0]).copy(from: text)
-        let size = try model.configuration.latentSize(width: 96, height: 64, numFrames: 9)
+        let size = try model.configuration.latentSize(width: 128, height: 64, numFrames: 13)
         var results: [[Float]] = []
         for prompt in [text, padded] {
             let latent = try fixture.tensor("transformer.latent")

@@ -13,7 +13,7 @@
 
 // Per row: q = clamp(round_half_even(x / s) + z, -127, 127), symmetric (z = 0, s = max|x| / 127) or asymmetric
 // (s = (max(x, 0) - min(x, 0)) / 254). The quotient is computed as x * (1 / s).
-// NaN counts as 0, ±infinity as ±FLT_MAX. A row whose range is below 2^-100 counts as zero: s = 0, z = 0, q = 0.
+// NaN counts as 0, ±infinity as ±FLT_MAX. A row whose s would be below 2^-100 counts as zero: s = 0, z = 0, q = 0.
 typedef struct sorad_quantize_rows_args {
     const float *x;       // [M, K]
     size_t x_stride;

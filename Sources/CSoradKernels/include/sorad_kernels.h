@@ -87,6 +87,14 @@ bool sorad_isa_from_name(const char *name, sorad_isa *isa);
 // The table of `isa`, or NULL if this machine cannot run it. Valid for the life of the process.
 const sorad_kernels *_Nullable sorad_kernels_for(sorad_isa isa);
 
+// What detection looks at, so that it can be tried with any CPU's values: CPUID registers and XCR0.
+typedef struct sorad_cpu_registers {
+    uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_1_eax;
+    uint64_t xcr0;
+} sorad_cpu_registers;
+// The instruction sets such a machine can run: bit i is `(sorad_isa)i`.
+uint32_t sorad_isa_set(const sorad_cpu_registers *cpu);
+
 #pragma clang assume_nonnull end
 
 #endif

@@ -71,7 +71,7 @@ void sorad_sincos(double x, double *sin_out, double *cos_out);   // |x| <= 1e6, 
 
 // Operations (multiplies and adds) done by `iterations` rounds of a register-only loop of the instruction set's best
 // int8 product (vpdpbusd, or vpmaddubsw + vpmaddwd + vpaddd) or float multiply-add; the caller times it.
-// `isa` must be available. Scalar runs plain C.
+// `isa` is a sorad_isa and must be available. 0 where there is no such loop (scalar).
 uint64_t sorad_peak_int8(int isa, uint64_t iterations);
 uint64_t sorad_peak_f32(int isa, uint64_t iterations);
 

@@ -86,6 +86,22 @@ static inline float sorad_gelu_tanh_f32(float x) {
 static inline float sorad_relu_f32(float x) { return x > 0.0f ? x : 0.0f; }
 static inline float sorad_clamp_tanh_f32(float x) { return sorad_tanh_f32(x / 3.0f) * 3.0f; }
 
+// Rows whose scale is below this are zero rows; it keeps 1 / scale finite.
+#define SORAD_QUANTIZE_MIN_SCALE 0x1p-100f
+
+static inline int32_t sorad_clamp_int8(int32_t q) { return q > 127 ? 127 : q < -127 ? -127 : q; }
+
+// Scale, its inverse and the zero point of a row whose values lie in [low, high], low <= 0 <= high, both finite.
+static inline void sorad_quantize_parameters(float low, float high, bool asymmetric, float *scale, float *inverse,
+                                             int32_t *zero) {
+    float magnitude = high > -low ? high : -low;
+    float s = asymmetric ? high / 254.0f - low / 254.0f : magnitude / 127.0f;
+    bool empty = s < SORAD_QUANTIZE_MIN_SCALE;
+    *scale = empty ? 0.0f : s;
+    *inverse = empty ? 0.0f : 1.0f / s;
+    *zero = asymmetric && !empty ? sorad_clamp_int8((int32_t)sorad_round(fmaf(-low, *inverse, -127.0f))) : 0;
+}
+
 // The fixed tree: lanes 8 apart, then 4, 2, 1.
 static inline float sorad_lanes_sum(const float lanes[SORAD_LANES]) {
     float sum[SORAD_LANES];

@@ -4,12 +4,12 @@
 // Several sequences (with and without the prompt, for guidance) share latents and timesteps and go through together: every weight is
 // read once for all of them. Until the first cross-attention they are equal, so that part is computed once.
 import SoradSystem
-import SoradTensor
+package import SoradTensor
 
-final class DiffusionTransformer {
-    let configuration: TransformerConfiguration
+package final class DiffusionTransformer {
+    package let configuration: TransformerConfiguration
     let backend: any ComputeBackend
-    let blocks: [TransformerBlock]
+    package let blocks: [TransformerBlock]
     let textEmbedder: (first: LinearWeights, second: LinearWeights)
     private let patchEmbedding, projection: LinearWeights
     private let timeEmbedding: TimeEmbedding
@@ -30,7 +30,7 @@ final class DiffusionTransformer {
     }
 
     /// The tokens of a clip.
-    func grid(_ size: LatentSize) -> TokenGrid {
+    package func grid(_ size: LatentSize) -> TokenGrid {
         let patch = configuration.patch
         return TokenGrid(frames: size.frames / patch.frames, height: size.height / patch.height, width: size.width / patch.width)
     }
@@ -41,7 +41,7 @@ final class DiffusionTransformer {
     ///   - timesteps: the distinct ones, as many as the workspace was made for.
     ///   - groups: for each token of the grid, which of them it carries.
     ///   - velocities: one [C, T, h, w] per prompt.
-    func forward(_ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [PreparedPrompt], workspace w: TransformerWorkspace, into velocities: [Tensor]) {
+    package func forward(_ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [PreparedPrompt], workspace w: TransformerWorkspace, into velocities: [Tensor]) {
         let c = configuration, length = w.tokens, count = prompts.count, rows = length * count
         precondition(groups.rowCount == length && count == w.sequences && velocities.count == count, "\(groups.rowCount) of \(length) tokens, \(count) prompts")
         let layout = PatchLayout(channels: c.inChannels, patch: c.patch, grid: w.grid)

@@ -3,8 +3,8 @@
 import SoradTensor
 
 /// Tokens of one clip along time, height and width; token (t·height + y)·width + x.
-struct TokenGrid: Equatable {
-    let frames, height, width: Int
+package struct TokenGrid: Equatable {
+    package let frames, height, width: Int
     var count: Int { frames * height * width }
 }
 

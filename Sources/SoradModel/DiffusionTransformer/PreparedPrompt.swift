@@ -2,9 +2,9 @@
 //
 // Wan pads the text with rows of zeros and attends to them without a mask. All those rows give the same key and value, so one stands for
 // all of them, with ln(count) added to its logit: the softmax is the same.
-import SoradTensor
+package import SoradTensor
 
-struct PreparedPrompt {
+package struct PreparedPrompt {
     /// One per block.
     let layers: [PackedKeysValues]
     /// [keys]: 0 for a token, ln(count) for the padding; nil without padding.
@@ -13,7 +13,7 @@ struct PreparedPrompt {
 
 extension DiffusionTransformer {
     /// Text embeddings [L, text width] to keys and values; the missing rows up to `textLength` are zeros.
-    func prepare(_ text: Tensor, textLength: Int) -> PreparedPrompt {
+    package func prepare(_ text: Tensor, textLength: Int) -> PreparedPrompt {
         let c = configuration, padding = textLength - text.shape[0], keys = text.shape[0] + (padding > 0 ? 1 : 0)
         precondition(text.shape.rank == 2 && text.shape[1] == c.textWidth && padding >= 0 && keys > 0, "text \(text.shape), \(textLength) rows")
         let arena = Arena(byteCount: Arena.measure { PromptWorkspace(c, keys: keys, in: $0) })

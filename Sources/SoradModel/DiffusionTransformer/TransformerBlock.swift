@@ -3,12 +3,12 @@
 //
 // Letters: R rows (tokens of all sequences), D model width, G distinct timesteps.
 import SoradSystem
-import SoradTensor
+package import SoradTensor
 
-struct TransformerBlock {
+package struct TransformerBlock {
     /// Projections and norms of one attention.
-    struct Attention {
-        let query, key, value, output: LinearWeights
+    package struct Attention {
+        package let query, key, value, output: LinearWeights
         let queryNorm, keyNorm: Parameter
 
         init(_ weights: WeightReader, width: Int) throws(SoradError) {
@@ -21,10 +21,10 @@ struct TransformerBlock {
         }
     }
 
-    let selfAttention, crossAttention: Attention
+    package let selfAttention, crossAttention: Attention
     /// Absent when the model has no norm before its cross-attention.
     let crossNorm: (weight: Parameter, bias: Parameter)?
-    let up, down: LinearWeights
+    package let up, down: LinearWeights
     /// [6·D]: shift, scale, gate of the self-attention, then of the feed-forward; added to the timestep's.
     let scaleShiftTable: Tensor
 

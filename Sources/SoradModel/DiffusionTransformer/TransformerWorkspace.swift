@@ -3,7 +3,7 @@
 // Letters: R rows (tokens of all sequences), D model width, G distinct timesteps.
 import SoradTensor
 
-struct TransformerWorkspace {
+package struct TransformerWorkspace {
     let grid: TokenGrid
     let sequences: Int
     let rotary: RotaryTable
@@ -25,7 +25,7 @@ struct TransformerWorkspace {
 
     var tokens: Int { grid.count }
 
-    static func make(_ c: TransformerConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int) -> TransformerWorkspace {
+    package static func make(_ c: TransformerConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int) -> TransformerWorkspace {
         let workspace = Arena.make { TransformerWorkspace(c, grid: grid, sequences: sequences, timesteps: timesteps, in: $0) }
         workspace.rotary.fill()
         return workspace

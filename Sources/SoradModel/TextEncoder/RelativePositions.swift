@@ -2,11 +2,16 @@
 // bucket each, far ones share logarithmically growing ones, keys behind and ahead have separate halves.
 import SoradTensor
 
-struct RelativePositions {
-    let buckets, maxDistance: Int
+package struct RelativePositions {
+    package let buckets, maxDistance: Int
+
+    package init(buckets: Int, maxDistance: Int) {
+        self.buckets = buckets
+        self.maxDistance = maxDistance
+    }
 
     /// The bucket of a key `distance` = key − query tokens away.
-    func bucket(_ distance: Int) -> Int {
+    package func bucket(_ distance: Int) -> Int {
         let half = buckets / 2, exact = half / 2, far = abs(distance)
         let side = distance > 0 ? half : 0
         if far < exact { return side + far }

@@ -2,10 +2,10 @@
 // of a prompt are encoded; that equals encoding a padded batch with its mask.
 //
 // Letters: L tokens, D model width, H heads.
-import SoradSystem
-import SoradTensor
+package import SoradSystem
+package import SoradTensor
 
-final class TextEncoder {
+package final class TextEncoder {
     private struct Layer {
         let attentionNorm: Parameter, query, key, value, output: LinearWeights
         let relativeBias: Tensor
@@ -63,7 +63,7 @@ final class TextEncoder {
 
     /// Token ids to embeddings [L, D].
     /// - Throws: `.badInput` for an id outside the vocabulary.
-    func encode(_ ids: [Int32]) throws(SoradError) -> Tensor {
+    package func encode(_ ids: [Int32]) throws(SoradError) -> Tensor {
         if let wrong = ids.first(where: { !(0..<configuration.vocabulary).contains(Int($0)) }) {
             throw SoradError(.badInput, "token \(wrong) is outside the model's vocabulary of \(configuration.vocabulary)")
         }

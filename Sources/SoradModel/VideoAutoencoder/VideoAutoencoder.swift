@@ -1,9 +1,9 @@
 // Owns the TAEHV-family video autoencoder (madebyollin/taehv, published state-dict names, free widths): latents to frames and back, both
 // streamed. The first 2^k − 1 frames that the decoder makes, k being its doublings of time, are dropped.
 import SoradSystem
-import SoradTensor
+package import SoradTensor
 
-final class VideoAutoencoder {
+package final class VideoAutoencoder {
     private let configuration: AutoencoderConfiguration
     private let backend: any ComputeBackend
     private let encoder, decoder: [FrameBlock]
@@ -64,7 +64,7 @@ final class VideoAutoencoder {
     }
 
     /// As `decode`, with frames as floats [H, W, 3], not yet limited to [0, 1].
-    func decodeValues<Failure: Error>(_ latent: Tensor, frame: (Int, Tensor) throws(Failure) -> Void) throws(Failure) {
+    package func decodeValues<Failure: Error>(_ latent: Tensor, frame: (Int, Tensor) throws(Failure) -> Void) throws(Failure) {
         let c = configuration, height = latent.shape[2], width = latent.shape[3]
         precondition(latent.shape.rank == 4 && latent.shape[0] == c.latentChannels, "latents \(latent.shape)")
         let input = Tensor(Shape(height, width, c.latentChannels))
