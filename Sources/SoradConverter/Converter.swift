@@ -16,7 +16,7 @@ public enum Converter {
         _ folder: String, to output: String, options: ConversionOptions = ConversionOptions(), progress: (ConversionReport.Row) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
         let checkpoint = try Checkpoint(folder, name: options.name)
-        let planner = try TensorPlanner(options)
+        let planner = try TensorPlanner(options, checkpoint)
         var report = ConversionReport()
         var plans: [TensorPlan] = []
         for (rule, tensor) in checkpoint.tensors {

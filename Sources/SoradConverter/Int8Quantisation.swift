@@ -9,18 +9,21 @@ enum Int8Quantisation {
     /// A channel whose largest weight is below this counts as zero; its scale would not be a normal float.
     private static let least: Float = 1e-30
     /// Added and taken away again, it rounds a float below 2^22 to the nearest whole number, ties to even, with two additions.
-    private static let roundingBias = SIMD16<Float>(repeating: 12_582_912)
+    private static let roundingBias = SIMD8<Float>(repeating: 12_582_912)
 
     /// [N] the scales that lose least.
     /// - Parameter importance: lanes of the mean square of each input, or nil when all count alike.
-    static func scales(_ weights: WeightMatrix, importance: [SIMD16<Float>]?) -> [Float] {
+    static func scales(_ weights: WeightMatrix, importance: [SIMD8<Float>]?) -> [Float] {
         precondition(importance == nil || importance?.count == weights.lanesPerRow, "importance of another width")
         return (0..<weights.outputs).map { bestScale(weights.row($0), importance) }
     }
 
-    private static func bestScale(_ row: ArraySlice<SIMD16<Float>>, _ importance: [SIMD16<Float>]?) -> Float {
-        var largestLane = SIMD16<Float>()
-        for lane in row { largestLane = pointwiseMax(largestLane, pointwiseMax(lane, -lane)) }
+    private static func bestScale(_ row: ArraySlice<SIMD8<Float>>, _ importance: [SIMD8<Float>]?) -> Float {
+        var largestLane = SIMD8<Float>()
+        for lane in row {
+            largestLane.replace(with: lane, where: lane .> largestLane)
+            largestLane.replace(with: -lane, where: -lane .> largestLane)
+        }
         let largest = largestLane.max()
         guard largest >= least else { return 0 }
         var best = (scale: Float(0), loss: Float.infinity)
@@ -32,8 +35,8 @@ enum Int8Quantisation {
         return best.scale
     }
 
-    private static func loss(_ row: ArraySlice<SIMD16<Float>>, _ scale: Float, _ importance: [SIMD16<Float>]?) -> Float {
-        var sum = SIMD16<Float>()
+    private static func loss(_ row: ArraySlice<SIMD8<Float>>, _ scale: Float, _ importance: [SIMD8<Float>]?) -> Float {
+        var sum = SIMD8<Float>()
         let inverse = 1 / scale
         if let importance {
             for (lane, weight) in zip(row, importance) {
@@ -51,13 +54,15 @@ enum Int8Quantisation {
 
     /// The whole numbers in -127…127 that stand for `lane`.
     @inline(__always)
-    private static func steps(_ lane: SIMD16<Float>, _ inverse: Float) -> SIMD16<Float> {
-        let clamped = pointwiseMin(pointwiseMax(lane * inverse, SIMD16(repeating: -127)), SIMD16(repeating: 127))
-        return (clamped + roundingBias) - roundingBias
+    private static func steps(_ lane: SIMD8<Float>, _ inverse: Float) -> SIMD8<Float> {
+        var steps = lane * inverse
+        steps.replace(with: -127, where: steps .< -127)
+        steps.replace(with: 127, where: steps .> 127)
+        return (steps + roundingBias) - roundingBias
     }
 
     /// Row `n` of `weights` in steps of `scale`: lanes of whole numbers in -127…127.
-    static func steps(_ weights: WeightMatrix, row n: Int, scale: Float) -> [SIMD16<Float>] {
+    static func steps(_ weights: WeightMatrix, row n: Int, scale: Float) -> [SIMD8<Float>] {
         let inverse = scale > 0 ? 1 / scale : 0
         return weights.row(n).map { steps($0, inverse) }
     }
@@ -66,7 +71,7 @@ enum Int8Quantisation {
     static func error(_ weights: WeightMatrix, scales: [Float]) -> Double {
         var (lost, total) = (0.0, 0.0)
         for n in 0..<weights.outputs {
-            var (lostInRow, totalInRow) = (SIMD16<Float>(), SIMD16<Float>())
+            var (lostInRow, totalInRow) = (SIMD8<Float>(), SIMD8<Float>())
             for (lane, step) in zip(weights.row(n), steps(weights, row: n, scale: scales[n])) {
                 let difference = lane - step * scales[n]
                 lostInRow += difference * difference

@@ -1,7 +1,8 @@
 // The inputs on which a layer's int8 error is measured: captured ones where a calibration file has them, made-up ones otherwise.
 //
-// Made-up inputs know nothing of outlier channels, so they judge the weights; captured ones judge the layer as it is used. The numbers
-// come from a fixed generator seeded with the tensor's name: the same checkpoint gives the same decisions.
+// Made-up inputs are normal numbers times what the checkpoint itself says about their sizes: the weights of the norm before the layer, or
+// the fixed part of its modulation, which is where most outlier channels come from. The rest only captured inputs show. The numbers come
+// from a fixed generator seeded with the tensor's name: the same checkpoint gives the same decisions.
 import Glibc
 import SoradModelFile
 import SoradSystem
@@ -19,14 +20,17 @@ struct LayerActivations {
     static let block = 32
 
     /// Stand-ins for what `input` describes: one block of tokens.
-    init(synthetic input: LayerInput, inputs: Int, name: String) {
+    /// - Parameter gain: [inputs] what the layer's own norm or modulation multiplies each input by, if there is one.
+    init(synthetic input: LayerInput, inputs: Int, gain: [Float]?, name: String) {
         var generator = SplitMix64(seed: name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
-        values = (0..<(Self.block * inputs)).map { _ in
-            switch input {
+        precondition(gain == nil || gain?.count == inputs, "\(name): a gain of another width than \(inputs)")
+        values = (0..<(Self.block * inputs)).map { i in
+            let value = switch input {
             case .normal: generator.normal()
             case .afterGELU: gelu(generator.normal())
             case .gatedGELU: gelu(generator.normal()) * generator.normal()
             }
+            return if let gain { value * gain[i % inputs] } else { value }
         }
         tokens = Self.block
         self.inputs = inputs
@@ -86,23 +90,23 @@ struct LayerActivations {
     }
 
     /// Mean square of each input over the tokens, as lanes; the importance of the weights that it meets.
-    func meanSquares() -> [SIMD16<Float>] {
-        var sums = [SIMD16<Float>](repeating: SIMD16(), count: (inputs + 15) / 16)
+    func meanSquares() -> [SIMD8<Float>] {
+        var sums = [SIMD8<Float>](repeating: SIMD8(), count: (inputs + 7) / 8)
         for token in 0..<tokens {
             for k in 0..<inputs {
                 let value = values[token * inputs + k]
-                sums[k / 16][k % 16] += value * value
+                sums[k / 8][k % 8] += value * value
             }
         }
         return sums.map { $0 / Float(tokens) }
     }
 
-    /// Block `index` with the token running fastest: [inputs, filled up to whole lanes of sixteen] × 32 tokens.
-    func columns(block index: Int) -> [SIMD32<Float>] {
-        var columns = [SIMD32<Float>](repeating: SIMD32(), count: (inputs + 15) / 16 * 16)
+    /// Block `index` with the token running fastest: [inputs, filled up to whole lanes of weights] × 4 lanes of 8 tokens.
+    func columns(block index: Int) -> [SIMD8<Float>] {
+        var columns = [SIMD8<Float>](repeating: SIMD8(), count: (inputs + 7) / 8 * 8 * 4)
         for t in 0..<Self.block {
             let start = (index * Self.block + t) * inputs
-            for k in 0..<inputs { columns[k][t] = values[start + k] }
+            for k in 0..<inputs { columns[k * 4 + t / 8][t % 8] = values[start + k] }
         }
         return columns
     }

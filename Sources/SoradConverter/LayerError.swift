@@ -4,12 +4,12 @@
 /// A linear layer's float outputs on its activations, computed once and compared with each attempt.
 struct LayerError {
     /// By block of tokens, then by output.
-    private let outputs: [[SIMD32<Float>]]
+    private let outputs: [[TokenLanes]]
 
     init(_ weights: WeightMatrix, on activations: LayerActivations) {
         outputs = (0..<(activations.tokens / LayerActivations.block)).map { block in
             let columns = activations.columns(block: block)
-            return (0..<weights.outputs).map { product(weights.row($0), columns) }
+            return (0..<weights.outputs).map { TokenLanes(weights.row($0), columns) }
         }
     }
 
@@ -24,22 +24,51 @@ struct LayerError {
             let steps = Int8Quantisation.steps(weights, row: n, scale: scales[n])[...]
             for (block, columns) in columns.enumerated() {
                 let exact = outputs[block][n]
-                let difference = product(steps, columns) * scales[n] - exact
-                lost += Double((difference * difference).sum())
-                total += Double((exact * exact).sum())
+                lost += TokenLanes(steps, columns).scaled(by: scales[n]).squaredDistance(to: exact)
+                total += exact.squaredDistance(to: TokenLanes())
             }
         }
         return total > 0 ? (lost / total).squareRoot() : 0
     }
 }
 
-/// One output for 32 tokens.
-private func product(_ row: ArraySlice<SIMD16<Float>>, _ columns: [SIMD32<Float>]) -> SIMD32<Float> {
-    var sum = SIMD32<Float>()
-    var k = 0
-    for lane in row {
-        for i in 0..<16 { sum += columns[k + i] * lane[i] }
-        k += 16
+/// One output for 32 tokens: four accumulators that stay in registers.
+private struct TokenLanes {
+    private var a = SIMD8<Float>()
+    private var b = SIMD8<Float>()
+    private var c = SIMD8<Float>()
+    private var d = SIMD8<Float>()
+
+    init() {}
+
+    /// The product of a row of weights with the columns of a block of activations.
+    init(_ row: ArraySlice<SIMD8<Float>>, _ columns: [SIMD8<Float>]) {
+        var (a, b, c, d) = (SIMD8<Float>(), SIMD8<Float>(), SIMD8<Float>(), SIMD8<Float>())
+        var column = 0
+        for lane in row {
+            for i in 0..<8 {
+                let weight = lane[i]
+                a += columns[column] * weight
+                b += columns[column + 1] * weight
+                c += columns[column + 2] * weight
+                d += columns[column + 3] * weight
+                column += 4
+            }
+        }
+        (self.a, self.b, self.c, self.d) = (a, b, c, d)
     }
-    return sum
+
+    func scaled(by scale: Float) -> TokenLanes {
+        var scaled = self
+        scaled.a *= scale
+        scaled.b *= scale
+        scaled.c *= scale
+        scaled.d *= scale
+        return scaled
+    }
+
+    func squaredDistance(to other: TokenLanes) -> Double {
+        let (p, q, r, s) = (a - other.a, b - other.b, c - other.c, d - other.d)
+        return Double((p * p + q * q + r * r + s * s).sum())
+    }
 }

@@ -5,8 +5,8 @@
 struct SourceTensor {
     /// Where the numbers go.
     enum Form: Equatable {
-        /// [N, K] of a linear layer that may become int8. `input` says what its activations look like.
-        case linear(input: LayerInput)
+        /// [N, K] of a linear layer that may become int8. `input` and `gain` say what its activations look like.
+        case linear(input: LayerInput, gain: InputGain? = nil)
         /// [N, …] of a linear layer that stays float; the inputs are the remaining dimensions in their order.
         case floatLinear
         /// [N, Cin, kh, kw] of a convolution.
@@ -43,5 +43,18 @@ enum LayerInput: Equatable {
     case gatedGELU
 
     /// Whether the activations are quantised with a zero point.
-    var asymmetric: Bool { self != .normal }
+    var asymmetric: Bool { self == .afterGELU }
+}
+
+/// Where the checkpoint says how large each input of a layer is: the tensor that multiplies it just before.
+struct InputGain: Equatable {
+    /// Name in the model file.
+    let name: String
+    /// Which row of the tensor, each as long as the layer's input.
+    let row: Int
+    /// Whether the inputs are multiplied by 1 + the value (modulation) rather than the value (norms).
+    let addsOne: Bool
+
+    static func norm(_ name: String) -> InputGain { InputGain(name: name, row: 0, addsOne: false) }
+    static func modulation(_ name: String, row: Int) -> InputGain { InputGain(name: name, row: row, addsOne: true) }
 }

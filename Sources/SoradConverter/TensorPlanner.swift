@@ -7,19 +7,22 @@ import SoradTensor
 struct TensorPlanner {
     let options: ConversionOptions
     let calibration: SafetensorsFile?
+    /// All tensors of the checkpoint by their names in the model file.
+    let tensors: [String: SafetensorsTensor]
     /// Groups that a rotation can have, the better one first.
     static let rotations = [256, 64]
 
-    init(_ options: ConversionOptions) throws(SoradError) {
+    init(_ options: ConversionOptions, _ checkpoint: Checkpoint) throws(SoradError) {
         self.options = options
+        tensors = Dictionary(uniqueKeysWithValues: checkpoint.tensors.map { ($0.rule.name, $0.tensor) })
         calibration = if let path = options.calibration { try SafetensorsFile(opening: path) } else { nil }
     }
 
     func plan(_ rule: SourceTensor, _ tensor: SafetensorsTensor) throws(SoradError) -> TensorPlan {
         switch rule.form {
-        case .linear(let input):
+        case .linear(let input, let gain):
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
-            return try linear(rule, tensor, input)
+            return try linear(rule, tensor, input, gain)
         case .floatLinear, .convolution: return try float(rule, tensor, .packedFloat, "float")
         case .table:
             let fits = try largest(tensor) <= Float(Float16.greatestFiniteMagnitude)
@@ -38,11 +41,11 @@ struct TensorPlanner {
                           row: ConversionReport.Row(name: rule.name, shape: rule.shape, type: type, decision: decision))
     }
 
-    private func linear(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput) throws(SoradError) -> TensorPlan {
+    private func linear(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError) -> TensorPlan {
         _ = try largest(tensor)
         let (n, k) = (rule.shape[0], rule.shape[1])
         let values = try tensor.floats()
-        let activations = try activations(rule, input, inputs: k)
+        let activations = try activations(rule, input, gain, inputs: k)
         let reference = LayerError(WeightMatrix(outputs: n, inputs: k, values), on: activations)
         var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8")
         row.captured = activations.captured
@@ -68,9 +71,14 @@ struct TensorPlanner {
         return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
     }
 
-    private func activations(_ rule: SourceTensor, _ input: LayerInput, inputs: Int) throws(SoradError) -> LayerActivations {
-        guard let captured = calibration?[rule.layer] else { return LayerActivations(synthetic: input, inputs: inputs, name: rule.name) }
-        return try LayerActivations(captured: captured, inputs: inputs)
+    private func activations(_ rule: SourceTensor, _ input: LayerInput, _ gain: InputGain?, inputs: Int) throws(SoradError) -> LayerActivations {
+        if let captured = calibration?[rule.layer] { return try LayerActivations(captured: captured, inputs: inputs) }
+        var gains: [Float]?
+        if let gain {
+            guard let tensor = tensors[gain.name] else { preconditionFailure("\(rule.name): no tensor \(gain.name)") }
+            gains = try tensor.floats((gain.row * inputs)..<((gain.row + 1) * inputs)).map { gain.addsOne ? 1 + $0 : $0 }
+        }
+        return LayerActivations(synthetic: input, inputs: inputs, gain: gains, name: rule.name)
     }
 
     /// The largest magnitude; refuses numbers that are not finite, which training that went wrong leaves behind.

@@ -70,9 +70,18 @@ struct TransformerLayout {
         linear("condition_embedder.text_embedder.linear_2", width, width, .floatLinear)
         for block in (0..<layers).map({ "blocks.\($0)." }) {
             add(block + "scale_shift_table", [1, 6, width], .plain)
+            // Rows of the table: shift, scale, gate of the self-attention, then of the feed-forward. Text reaches attn2's keys unscaled.
+            let table = "dit." + block + "scale_shift_table"
+            let crossNorm: InputGain? = crossAttentionNorm ? .norm("dit." + block + "norm2.weight") : nil
             for attention in ["attn1.", "attn2."] {
                 for projection in ["to_q", "to_k", "to_v", "to_out.0"] {
-                    linear(block + attention + projection, width, width, .linear(input: .normal))
+                    let gain: InputGain? = switch (attention, projection) {
+                    case (_, "to_out.0"): nil
+                    case ("attn1.", _): .modulation(table, row: 1)
+                    case (_, "to_q"): crossNorm
+                    default: nil
+                    }
+                    linear(block + attention + projection, width, width, .linear(input: .normal, gain: gain))
                 }
                 add(block + attention + "norm_q.weight", [width], .plain)
                 add(block + attention + "norm_k.weight", [width], .plain)
@@ -81,7 +90,7 @@ struct TransformerLayout {
                 add(block + "norm2.weight", [width], .plain)
                 add(block + "norm2.bias", [width], .plain)
             }
-            linear(block + "ffn.net.0.proj", feedForward, width, .linear(input: .normal))
+            linear(block + "ffn.net.0.proj", feedForward, width, .linear(input: .normal, gain: .modulation(table, row: 4)))
             linear(block + "ffn.net.2", width, feedForward, .linear(input: .afterGELU))
         }
         linear("proj_out", outChannels * patch.reduce(1, *), width, .floatLinear)

@@ -1,4 +1,4 @@
-// The weights of one linear layer while they are being judged: rows of sixteen-float lanes, so that the loops over them are SIMD code
+// The weights of one linear layer while they are being judged: rows of eight-float lanes, so that the loops over them are SIMD code
 // without unsafe access. Also the two things done to a whole matrix before quantisation: rotation, and the test for finite numbers.
 
 /// [N, K] floats, row by row; each row is filled up with zeros to whole lanes.
@@ -8,27 +8,27 @@ struct WeightMatrix {
     /// Lanes of a row.
     let lanesPerRow: Int
     /// [N × lanesPerRow]
-    private(set) var lanes: [SIMD16<Float>]
+    private(set) var lanes: [SIMD8<Float>]
 
     /// - Parameter values: [N × K], row by row.
     init(outputs: Int, inputs: Int, _ values: [Float]) {
         precondition(values.count == outputs * inputs, "\(values.count) values for \(outputs) × \(inputs)")
         self.outputs = outputs
         self.inputs = inputs
-        lanesPerRow = (inputs + 15) / 16
+        lanesPerRow = (inputs + 7) / 8
         lanes = []
         lanes.reserveCapacity(outputs * lanesPerRow)
         for n in 0..<outputs {
-            for start in stride(from: 0, to: inputs, by: 16) {
-                var lane = SIMD16<Float>()
-                for i in 0..<min(16, inputs - start) { lane[i] = values[n * inputs + start + i] }
+            for start in stride(from: 0, to: inputs, by: 8) {
+                var lane = SIMD8<Float>()
+                for i in 0..<min(8, inputs - start) { lane[i] = values[n * inputs + start + i] }
                 lanes.append(lane)
             }
         }
     }
 
     /// Row `n` as lanes.
-    func row(_ n: Int) -> ArraySlice<SIMD16<Float>> { lanes[(n * lanesPerRow)..<((n + 1) * lanesPerRow)] }
+    func row(_ n: Int) -> ArraySlice<SIMD8<Float>> { lanes[(n * lanesPerRow)..<((n + 1) * lanesPerRow)] }
 }
 
 /// Multiplies every group of `group` neighbouring values by the normalised regular Hadamard matrix of that order, in place: the

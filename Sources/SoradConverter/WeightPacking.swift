@@ -18,12 +18,12 @@ enum WeightPacking {
             let start = (n / outputs) * groups * outputs * inputs + (n % outputs) * inputs
             var k = 0
             for lane in Int8Quantisation.steps(weights, row: n, scale: scales[n]) {
-                for i in 0..<min(16, weights.inputs - k) {
+                for i in 0..<min(8, weights.inputs - k) {
                     let step = Int8(lane[i])
                     sums[n] += Int32(step)
                     packed[start + ((k + i) / inputs) * outputs * inputs + (k + i) % inputs] = step
                 }
-                k += 16
+                k += 8
             }
         }
         return (packed, sums)

