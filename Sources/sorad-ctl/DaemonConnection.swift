@@ -11,7 +11,7 @@ struct DaemonConnection {
     init(_ invocation: Invocation) throws(SoradError) {
         var settings = ClientSettings()
         settings.timeout = .seconds(10)
-        client = HTTPClient(socketPath: try socketPath(invocation["--socket"], environment: ChildProcess.currentEnvironment()), settings: settings)
+        client = HTTPClient(socketPath: try chosenSocket(invocation["--socket"], environment: ChildProcess.currentEnvironment()), settings: settings)
     }
 
     var socketPath: String { client.socketPath }
@@ -45,7 +45,7 @@ struct DaemonConnection {
 }
 
 /// The socket that was named, or the first of the usual ones that exists: the system's, then the user's own.
-private func socketPath(_ named: String?, environment: [String: String]) throws(SoradError) -> String {
+private func chosenSocket(_ named: String?, environment: [String: String]) throws(SoradError) -> String {
     if let named { return named }
     let usual = ["/run/sorad/sorad.sock"] + (environment["XDG_RUNTIME_DIR"].map { ["\($0)/sorad/sorad.sock"] } ?? [])
     if let found = usual.first(where: { unsafe access($0, F_OK) == 0 }) { return found }

@@ -122,10 +122,10 @@ func statusWords(_ video: Video) -> String {
 /// Local time, e.g. "2026-03-01 14:05".
 func timeWords(_ unixSeconds: Int) -> String {
     var seconds = time_t(unixSeconds)
-    var parts = tm()
+    var parts = unsafe tm()
     guard unsafe localtime_r(&seconds, &parts) != nil else { return "\(unixSeconds)" }
     func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
-    return "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min))"
+    return unsafe "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min))"
 }
 
 /// Columns under their headings; the last one is left as it is.
