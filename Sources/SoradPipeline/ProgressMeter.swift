@@ -8,9 +8,9 @@ struct ClipRates: Sendable, Equatable {
     /// Per prompt.
     var encodingText = 0.05
     /// Per latent token, step and forward.
-    var denoising = 4e-4
+    var denoising = 1.5e-4
     /// Per pixel and frame.
-    var decoding = 4e-6
+    var decoding = 2e-6
     /// Per clip, after its last frame.
     var writing = 0.2
 }

@@ -92,7 +92,7 @@ private func complaint(about text: String, as value: FlagValue) -> String? {
     case .integer: Int64(text) == nil && UInt64(text) == nil ? "a whole number" : nil
     case .number: Double(text).map(\.isFinite) == true ? nil : "a number"
     case .choice(let values): values.contains(text) ? nil : "one of " + values.joined(separator: ", ")
-    case .size: isSize(text) ? nil : "WIDTHxHEIGHT in pixels, for example 128x128,"
+    case .size: isSize(text) ? nil : "WIDTHxHEIGHT in pixels, like 128x128"
     }
 }
 
