@@ -3,18 +3,18 @@
 import CSQLite
 
 /// What SQLite refused, with its own words.
-struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible {
-    let code: Int32
-    let message: String
-    let statement: String
+package struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible {
+    package let code: Int32
+    package let message: String
+    package let statement: String
 
     /// No space is left; nothing was changed, and it may be tried again when there is some.
     var isFull: Bool { code & 0xff == SQLITE_FULL }
     var isNotADatabase: Bool { code & 0xff == SQLITE_NOTADB || code & 0xff == SQLITE_CORRUPT }
-    var description: String { "\(message) (SQLite code \(code), \(statement))" }
+    package var description: String { "\(message) (SQLite code \(code), \(statement))" }
 }
 
-enum DatabaseValue: Sendable, Equatable {
+package enum DatabaseValue: Sendable, Equatable {
     case null
     case integer(Int64)
     case text(String)
@@ -23,16 +23,16 @@ enum DatabaseValue: Sendable, Equatable {
     var text: String? { if case .text(let value) = self { value } else { nil } }
 }
 
-@safe final class Database {
+@safe package final class Database {
     private let handle: OpaquePointer
-    private var statements: [String: OpaquePointer] = [:]
+    private var statements: [String: OpaquePointer] = unsafe [:]
 
     /// Opens or makes the file at `path`.
-    init(path: String) throws(DatabaseError) {
+    package init(path: String) throws(DatabaseError) {
         var handle: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW
         let code = unsafe sqlite3_open_v2(path, &handle, flags, nil)
-        guard unsafe code == SQLITE_OK, let opened = unsafe handle else {
+        guard code == SQLITE_OK, let opened = unsafe handle else {
             let message = unsafe String(cString: sqlite3_errstr(code))
             unsafe sqlite3_close_v2(handle)
             throw DatabaseError(code: code, message: message, statement: "open")
@@ -46,13 +46,13 @@ enum DatabaseValue: Sendable, Equatable {
     }
 
     /// Runs statements without values or rows.
-    func execute(_ sql: String) throws(DatabaseError) {
+    package func execute(_ sql: String) throws(DatabaseError) {
         try check(unsafe sqlite3_exec(handle, sql, nil, nil, nil), sql)
     }
 
     /// Runs one statement; the rows, each a list of columns. It is prepared once and kept.
     @discardableResult
-    func run(_ sql: String, _ values: DatabaseValue...) throws(DatabaseError) -> [[DatabaseValue]] {
+    package func run(_ sql: String, _ values: DatabaseValue...) throws(DatabaseError) -> [[DatabaseValue]] {
         let statement = unsafe try prepared(sql)
         defer {
             unsafe sqlite3_reset(statement)

@@ -15,7 +15,7 @@ public struct JobIdentifier: Sendable, Hashable, Comparable, CustomStringConvert
         self.text = text
     }
 
-    init(milliseconds: Int64, random: [UInt8]) {
+    package init(milliseconds: Int64, random: [UInt8]) {
         precondition(milliseconds >= 0 && milliseconds < 1 << 48 && random.count == 10, "\(milliseconds) ms, \(random.count) bytes")
         text = JobIdentifier.prefix + hex(UInt64(milliseconds), digits: 12) + random.map { hex(UInt64($0), digits: 2) }.joined()
     }
@@ -27,12 +27,12 @@ public struct JobIdentifier: Sendable, Hashable, Comparable, CustomStringConvert
 }
 
 /// Makes identifiers that always grow, even when the wall clock is set back.
-struct JobIdentifierSequence: Sendable {
+package struct JobIdentifierSequence: Sendable {
     private var last: Int64
 
-    init(after newest: JobIdentifier?) { last = newest?.milliseconds ?? 0 }
+    package init(after newest: JobIdentifier?) { last = newest?.milliseconds ?? 0 }
 
-    mutating func next(unixMilliseconds: Int64, random: [UInt8]) -> JobIdentifier {
+    package mutating func next(unixMilliseconds: Int64, random: [UInt8]) -> JobIdentifier {
         last = max(last + 1, min(max(unixMilliseconds, 0), 1 << 47))
         return JobIdentifier(milliseconds: last, random: random)
     }

@@ -70,7 +70,7 @@ public struct JobMachine: Sendable {
 
     /// Jobs that are not over.
     public private(set) var jobs: [JobIdentifier: Job] = [:]
-    private(set) var queue: [JobIdentifier] = []
+    package private(set) var queue: [JobIdentifier] = []
     private(set) var worker = Worker.absent
     private let limits: Limits
     private var isStopping = false

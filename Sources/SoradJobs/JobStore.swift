@@ -63,7 +63,7 @@ public final class JobStore {
     }
 
     /// One durable transaction.
-    func apply(stored: [Job], erased: [JobIdentifier]) throws(DatabaseError) {
+    package func apply(stored: [Job], erased: [JobIdentifier]) throws(DatabaseError) {
         if stored.isEmpty && erased.isEmpty { return }
         try database.transaction { () throws(DatabaseError) in
             for job in stored { try write(job) }
@@ -84,12 +84,12 @@ public final class JobStore {
             .text(job.seconds), .text(job.request.json.text()), .optional(job.error?.json), .optional(job.result?.json))
     }
 
-    func job(_ id: JobIdentifier) throws(DatabaseError) -> Job? {
+    package func job(_ id: JobIdentifier) throws(DatabaseError) -> Job? {
         try decode(try database.run("SELECT \(JobStore.columns) FROM job WHERE id = ?", .text(id.text))).first
     }
 
     /// A page of jobs. `owner` nil: everybody's. `after`: only those beyond it in the order of the page.
-    func jobs(owner: UInt32?, after: JobIdentifier?, newestFirst: Bool, limit: Int) throws(DatabaseError) -> [Job] {
+    package func jobs(owner: UInt32?, after: JobIdentifier?, newestFirst: Bool, limit: Int) throws(DatabaseError) -> [Job] {
         // "video_" sorts below and "video~" above every identifier.
         let bound = after?.text ?? (newestFirst ? "video~" : "video_")
         let condition = "\(owner == nil ? "" : "owner = ?3 AND ")id \(newestFirst ? "<" : ">") ?1"
@@ -99,15 +99,15 @@ public final class JobStore {
     }
 
     /// Jobs that an earlier run left queued or in progress, oldest first.
-    func unfinished() throws(DatabaseError) -> [Job] {
+    package func unfinished() throws(DatabaseError) -> [Job] {
         try decode(try database.run("SELECT \(JobStore.columns) FROM job WHERE status IN ('queued', 'in_progress') ORDER BY id"))
     }
 
-    func identifiers() throws(DatabaseError) -> Set<String> {
+    package func identifiers() throws(DatabaseError) -> Set<String> {
         Set(try database.run("SELECT id FROM job").compactMap { $0.first?.text })
     }
 
-    func newest() throws(DatabaseError) -> JobIdentifier? {
+    package func newest() throws(DatabaseError) -> JobIdentifier? {
         try database.run("SELECT max(id) FROM job").first?.first?.text.flatMap { JobIdentifier($0) }
     }
 

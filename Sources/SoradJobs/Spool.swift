@@ -1,7 +1,7 @@
 // The files of jobs: one directory per job, named by its identifier.
 // Invariant: a job is recorded as completed only after its files and their names are durable; files without a record are removed at
 // the next start. So database and spool agree after any crash.
-import SoradAPI
+package import SoradAPI
 public import SoradSystem
 
 public struct Spool: Sendable {
@@ -18,11 +18,11 @@ public struct Spool: Sendable {
     public func directory(of id: JobIdentifier) -> String { "\(path)/\(id.text)" }
 
     /// The directory for the worker to write to.
-    func prepare(_ id: JobIdentifier) throws(Errno) { try makeDirectories(directory(of: id)) }
+    package func prepare(_ id: JobIdentifier) throws(Errno) { try makeDirectories(directory(of: id)) }
 
     /// Makes a finished job's files durable. Throws when the worker named a file that is not a plain name in the job's directory, or
     /// that is not there, or is empty.
-    func seal(_ id: JobIdentifier, _ result: ClipResult) throws(SoradError) {
+    package func seal(_ id: JobIdentifier, _ result: ClipResult) throws(SoradError) {
         for name in [result.video, result.thumbnail, result.spritesheet] {
             guard !name.isEmpty, !name.contains("/"), name != ".", name != "..", !name.utf8.contains(0) else {
                 throw SoradError(.internalFault, "The worker named a result \"\(name.prefix(64))\", which is not a file name.")
@@ -40,10 +40,10 @@ public struct Spool: Sendable {
         }
     }
 
-    func remove(_ id: JobIdentifier) throws(Errno) { try removeDirectory(directory(of: id)) }
+    package func remove(_ id: JobIdentifier) throws(Errno) { try removeDirectory(directory(of: id)) }
 
     /// Removes what no record names; the names removed.
-    func removeStrangers(keeping known: Set<String>) throws(Errno) -> [String] {
+    package func removeStrangers(keeping known: Set<String>) throws(Errno) -> [String] {
         var removed: [String] = []
         for name in try directoryEntries(path) where JobIdentifier(name) != nil && !known.contains(name) {
             try removeDirectory("\(path)/\(name)")

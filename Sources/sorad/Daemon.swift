@@ -152,20 +152,20 @@ final class Daemon {
 
     /// One daemon per state directory.
     private static func lockState(_ directory: String) throws(SoradError) -> FileDescriptor {
-        let isLocked: Bool
-        let lock: FileDescriptor
         do throws(Errno) {
             try makeDirectories(directory)
-            lock = try FileDescriptor(opening: "\(directory)/lock", flags: O_RDWR | O_CREAT | O_NOFOLLOW)
-            isLocked = try lock.tryLock()
+            if let lock = try openLocked("\(directory)/lock") { return lock }
         } catch {
             throw SoradError(.unavailable, "Cannot use the state directory \(directory): \(error.reason).", hint: "give a --state-dir that you may write to")
         }
-        guard isLocked else {
-            throw SoradError(
-                .configuration, "Another sorad uses the state directory \(directory).", hint: "stop it, or give another --state-dir")
-        }
-        return lock
+        throw SoradError(.configuration, "Another sorad uses the state directory \(directory).", hint: "stop it, or give another --state-dir")
+    }
+
+    /// nil when another process holds the lock.
+    private static func openLocked(_ path: String) throws(Errno) -> FileDescriptor? {
+        let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
+        guard try file.tryLock() else { return nil }
+        return file
     }
 
     private static func observer(_ log: Log) -> HTTPServer.Observer {
