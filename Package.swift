@@ -65,7 +65,7 @@ let package = Package(
         tests("SoradSystemTests", ["SoradSystem"]),
         tests("SoradTensorTests", ["SoradTensor", "SoradSystem", "CSoradKernels"]),
         tests("SoradTokenizerTests", ["SoradTokenizer"]),
-        tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradConverter", "SoradTokenizer"]),
+        tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradConverter", "SoradTokenizer", "CSoradKernels"]),
         tests("SoradModelTests", ["SoradModel", "SoradModelFile", "SoradTensor", "SoradConverter", "SoradSystem", "SoradTokenizer"]),
         tests("SoradHTTPTests", ["SoradHTTP", "SoradAPI", "SoradSystem"]),
         tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),

@@ -26,7 +26,7 @@ public struct ConversionOptions: Sendable {
         return parts.joined(separator: " ")
     }
 
-    func keepsFloat(_ name: String) -> Bool {
+    package func keepsFloat(_ name: String) -> Bool {
         float || keepFloat.contains { matches(Array(name.utf8)[...], Array($0.utf8)[...]) }
     }
 }

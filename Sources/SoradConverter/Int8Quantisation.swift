@@ -3,7 +3,7 @@
 // The scale of a channel need not be its largest weight / 127: giving up the tip of a single long weight can make all others finer. So a
 // few clip ratios are tried and the one with the least squared error is kept, weighted by how much each input is used where that is known.
 
-enum Int8Quantisation {
+package enum Int8Quantisation {
     /// Tried in this order; the first of equals wins, so a channel that gains nothing keeps its full range.
     private static let clipRatios: [Float] = (0...20).map { 1 - 0.02 * Float($0) }
     /// A channel whose largest weight is below this counts as zero; its scale would not be a normal float.
@@ -13,7 +13,7 @@ enum Int8Quantisation {
 
     /// [N] the scales that lose least.
     /// - Parameter importance: lanes of the mean square of each input, or nil when all count alike.
-    static func scales(_ weights: WeightMatrix, importance: [SIMD8<Float>]?) -> [Float] {
+    package static func scales(_ weights: WeightMatrix, importance: [SIMD8<Float>]?) -> [Float] {
         precondition(importance == nil || importance?.count == weights.lanesPerRow, "importance of another width")
         return (0..<weights.outputs).map { bestScale(weights.row($0), importance) }
     }
@@ -62,13 +62,13 @@ enum Int8Quantisation {
     }
 
     /// Row `n` of `weights` in steps of `scale`: lanes of whole numbers in -127…127.
-    static func steps(_ weights: WeightMatrix, row n: Int, scale: Float) -> [SIMD8<Float>] {
+    package static func steps(_ weights: WeightMatrix, row n: Int, scale: Float) -> [SIMD8<Float>] {
         let inverse = scale > 0 ? 1 / scale : 0
         return weights.row(n).map { steps($0, inverse) }
     }
 
     /// Relative L2 error of the rounded weights.
-    static func error(_ weights: WeightMatrix, scales: [Float]) -> Double {
+    package static func error(_ weights: WeightMatrix, scales: [Float]) -> Double {
         var (lost, total) = (0.0, 0.0)
         for n in 0..<weights.outputs {
             var (lostInRow, totalInRow) = (SIMD8<Float>(), SIMD8<Float>())

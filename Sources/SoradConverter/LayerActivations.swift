@@ -7,12 +7,12 @@ import Glibc
 import SoradModelFile
 import SoradSystem
 
-struct LayerActivations {
+package struct LayerActivations {
     /// Tokens; a multiple of `block`.
-    let tokens: Int
+    package let tokens: Int
     let inputs: Int
     /// [tokens × inputs], token by token.
-    let values: [Float]
+    package let values: [Float]
     /// Whether they were captured from a running model.
     let captured: Bool
 
@@ -21,7 +21,7 @@ struct LayerActivations {
 
     /// Stand-ins for what `input` describes: one block of tokens.
     /// - Parameter gain: [inputs] what the layer's own norm or modulation multiplies each input by, if there is one.
-    init(synthetic input: LayerInput, inputs: Int, gain: [Float]?, name: String) {
+    package init(synthetic input: LayerInput, inputs: Int, gain: [Float]?, name: String) {
         var generator = SplitMix64(seed: name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
         precondition(gain == nil || gain?.count == inputs, "\(name): a gain of another width than \(inputs)")
         values = (0..<(Self.block * inputs)).map { i in
@@ -66,14 +66,14 @@ struct LayerActivations {
     }
 
     /// The same inputs rotated in groups.
-    func rotated(group: Int) -> LayerActivations {
+    package func rotated(group: Int) -> LayerActivations {
         var values = values
         rotateHadamard(&values, group: group)
         return LayerActivations(values: values, like: self)
     }
 
     /// The same inputs as the engine sees them through int8, per token.
-    func quantised(asymmetric: Bool) -> LayerActivations {
+    package func quantised(asymmetric: Bool) -> LayerActivations {
         var values = values
         for token in 0..<tokens {
             let range = (token * inputs)..<((token + 1) * inputs)
@@ -90,7 +90,7 @@ struct LayerActivations {
     }
 
     /// Mean square of each input over the tokens, as lanes; the importance of the weights that it meets.
-    func meanSquares() -> [SIMD8<Float>] {
+    package func meanSquares() -> [SIMD8<Float>] {
         var sums = [SIMD8<Float>](repeating: SIMD8(), count: (inputs + 7) / 8)
         for token in 0..<tokens {
             for k in 0..<inputs {

@@ -2,11 +2,11 @@
 // flatter it. The int8 side multiplies the dequantised operands in float, which differs from the engine's integer sums by rounding alone.
 
 /// A linear layer's float outputs on its activations, computed once and compared with each attempt.
-struct LayerError {
+package struct LayerError {
     /// By block of tokens, then by output.
     private let outputs: [[TokenLanes]]
 
-    init(_ weights: WeightMatrix, on activations: LayerActivations) {
+    package init(_ weights: WeightMatrix, on activations: LayerActivations) {
         outputs = (0..<(activations.tokens / LayerActivations.block)).map { block in
             let columns = activations.columns(block: block)
             return (0..<weights.outputs).map { TokenLanes(weights.row($0), columns) }
@@ -17,7 +17,7 @@ struct LayerError {
     ///   - weights: rotated, if the layer is.
     ///   - scales: [N]
     ///   - activations: rotated, if the layer is, and quantised.
-    func relative(_ weights: WeightMatrix, scales: [Float], on activations: LayerActivations) -> Double {
+    package func relative(_ weights: WeightMatrix, scales: [Float], on activations: LayerActivations) -> Double {
         var (lost, total) = (0.0, 0.0)
         let columns = outputs.indices.map { activations.columns(block: $0) }
         for n in 0..<weights.outputs {

@@ -26,7 +26,7 @@ struct ModelCard {
         frames = try card.integer("num_frames", in: 1...4096, default: 81)
         framesPerSecond = try card.integer("fps", in: 1...240, default: 16)
         steps = try card.integer("num_inference_steps", in: 1...1000, default: 50)
-        textLength = try card.integer("text_length", in: 1...8192, default: 512)
+        textLength = try card.integer("text_length", in: 1...4096, default: 512)
         guidanceScale = try card.number("guidance_scale", in: 0...100, default: 5)
         flowShift = try card.number("flow_shift", in: 0.01...100, default: Double(scheduleShift))
     }

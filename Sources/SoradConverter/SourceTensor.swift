@@ -34,7 +34,7 @@ struct SourceTensor {
 }
 
 /// The kind of activations that a linear layer reads; it decides how they are quantised and what stands in for them when none were captured.
-enum LayerInput: Equatable {
+package enum LayerInput: Equatable {
     /// Normed or attended values: about normal, symmetric.
     case normal
     /// Behind GELU: skewed, so quantised with a zero point.

@@ -2,16 +2,16 @@
 // without unsafe access. Also the two things done to a whole matrix before quantisation: rotation, and the test for finite numbers.
 
 /// [N, K] floats, row by row; each row is filled up with zeros to whole lanes.
-struct WeightMatrix {
-    let outputs: Int
-    let inputs: Int
+package struct WeightMatrix {
+    package let outputs: Int
+    package let inputs: Int
     /// Lanes of a row.
     let lanesPerRow: Int
     /// [N × lanesPerRow]
     private(set) var lanes: [SIMD8<Float>]
 
     /// - Parameter values: [N × K], row by row.
-    init(outputs: Int, inputs: Int, _ values: [Float]) {
+    package init(outputs: Int, inputs: Int, _ values: [Float]) {
         precondition(values.count == outputs * inputs, "\(values.count) values for \(outputs) × \(inputs)")
         self.outputs = outputs
         self.inputs = inputs
@@ -37,7 +37,7 @@ struct WeightMatrix {
 /// - Parameters:
 ///   - values: rows whose length is a multiple of `group`; a group never crosses rows.
 ///   - group: a power of 4.
-func rotateHadamard(_ values: inout [Float], group: Int) {
+package func rotateHadamard(_ values: inout [Float], group: Int) {
     precondition(group >= 4 && group & (group - 1) == 0 && group.trailingZeroBitCount % 2 == 0, "Hadamard group of \(group)")
     precondition(values.count % group == 0, "\(values.count) values in groups of \(group)")
     var distance = 1

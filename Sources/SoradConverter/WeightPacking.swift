@@ -1,16 +1,16 @@
 // The layouts in which weights lie in a model file, see docs/MODEL_FILE.md: blocks of sixteen outputs, filled up with zeros.
 
-enum WeightPacking {
+package enum WeightPacking {
     /// Outputs of a block.
     static let outputs = 16
     /// Inputs that lie next to each other in an int8 block.
     static let inputs = 4
 
-    static func int8Dims(outputs n: Int, inputs k: Int) -> [Int] { [inputs, outputs, blocks(k, inputs), blocks(n, outputs)] }
-    static func floatDims(outputs n: Int, inputs k: Int) -> [Int] { [outputs, k, blocks(n, outputs)] }
+    package static func int8Dims(outputs n: Int, inputs k: Int) -> [Int] { [inputs, outputs, blocks(k, inputs), blocks(n, outputs)] }
+    package static func floatDims(outputs n: Int, inputs k: Int) -> [Int] { [outputs, k, blocks(n, outputs)] }
 
     /// [N/16][K/4][16][4], and the sum of each row.
-    static func int8(_ weights: WeightMatrix, scales: [Float]) -> (packed: [Int8], sums: [Int32]) {
+    package static func int8(_ weights: WeightMatrix, scales: [Float]) -> (packed: [Int8], sums: [Int32]) {
         let groups = blocks(weights.inputs, inputs)
         var packed = [Int8](repeating: 0, count: blocks(weights.outputs, outputs) * groups * outputs * inputs)
         var sums = [Int32](repeating: 0, count: weights.outputs)
@@ -30,7 +30,7 @@ enum WeightPacking {
     }
 
     /// [N/16][K][16] of [N × K] row by row.
-    static func float(_ values: [Float], outputs n: Int, inputs k: Int) -> [Float] {
+    package static func float(_ values: [Float], outputs n: Int, inputs k: Int) -> [Float] {
         precondition(values.count == n * k, "\(values.count) values for \(n) × \(k)")
         var packed = [Float](repeating: 0, count: blocks(n, outputs) * k * outputs)
         for row in 0..<n {
@@ -41,7 +41,7 @@ enum WeightPacking {
     }
 
     /// Reorders the inputs of a convolution [N, Cin, kh, kw] from (c, y, x) to (y, x, c).
-    static func channelsLast(_ values: [Float], shape: [Int]) -> [Float] {
+    package static func channelsLast(_ values: [Float], shape: [Int]) -> [Float] {
         let (n, channels, area) = (shape[0], shape[1], shape[2] * shape[3])
         var reordered = [Float](repeating: 0, count: values.count)
         for row in 0..<n {

@@ -6,7 +6,9 @@ import SoradSystem
 @main struct Program {
     static let usage = """
         usage: sorad-bench kernels [--json] [--isa NAME] [--filter TEXT]
+               sorad-bench clip MODEL [--isa NAME] [--threads N] [--steps N]
           kernels          single-threaded kernels against the peak loops of the same instruction set
+          clip             one clip of a model file, prompt to frames, stage by stage
           --json           print one JSON object instead of a table
           --isa NAME       scalar, avx2, avx512vlvnni, avxvnni or avx512vnni; the best by default
           --filter TEXT    only the rows whose name contains TEXT
@@ -28,6 +30,7 @@ import SoradSystem
             print(usage)
             return
         }
+        if command == "clip" { return print(ClipBenchmark.table(try clip(&rest).run())) }
         guard command == "kernels" else {
             throw SoradError(.usage, "There is no benchmark named \"\(command)\".", hint: usage)
         }
@@ -43,5 +46,22 @@ import SoradSystem
         }
         let report = try KernelBenchmark(isaName: isa).run(filter: filter)
         print(json ? report.json : report.table)
+    }
+
+    /// Options of the clip benchmark.
+    static func clip(_ rest: inout ArraySlice<String>) throws(SoradError) -> ClipBenchmark {
+        guard let path = rest.popFirst() else { throw SoradError(.usage, "clip needs a model file.", hint: usage) }
+        var benchmark = ClipBenchmark(path: path)
+        while let option = rest.popFirst() {
+            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
+            let number = Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }
+            switch option {
+            case "--isa": benchmark.isa = value
+            case "--threads" where number != nil: benchmark.threads = number
+            case "--steps" where number != nil: benchmark.steps = number
+            default: throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            }
+        }
+        return benchmark
     }
 }
