@@ -7,7 +7,7 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Kind: String, Sendable, CaseIterable {
         case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration,
             timedOut
-        case cannotCreate, cannotWrite
+        case cannotCreate, cannotWrite, interrupted
     }
 
     public let kind: Kind
@@ -47,6 +47,7 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
         case .permission: 77
         case .configuration: 78
         case .timedOut: 124
+        case .interrupted: 130
         }
     }
 }

@@ -17,6 +17,7 @@ int sorad_linux_open(const char *path, int flags, mode_t mode);
 void sorad_linux_explain_lost_pages(void);
 void sorad_linux_watch_mapping(const void *start, size_t size, const char *path);
 void sorad_linux_unwatch_mapping(const void *start);
+
 // <sys/signalfd.h> is not in the Glibc module. Blocks the `count` signals in the calling thread (so in every thread it starts
 // later) and returns a non-blocking, close-on-exec descriptor that reports them, or -1 with errno set.
 int sorad_linux_signalfd(const int *signals, size_t count);
