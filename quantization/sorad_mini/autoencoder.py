@@ -115,6 +115,29 @@ class Autoencoder(nn.Module):
         self.time_scale = 2 ** sum(c.encoder_time_downscale)
         self.trim = 2 ** sum(c.decoder_time_upscale) - 1
 
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Keeps the signal's size through both halves, every MemBlock beginning close to the identity.
+
+        PyTorch's default shrinks it by a factor of two per plain convolution, and colour then takes an hour to
+        come through sixteen of them.
+        """
+        for half in (self.encoder, self.decoder):
+            for module in half.modules():
+                if isinstance(module, nn.Conv2d):
+                    linear = module.bias is None and module.kernel_size == (1, 1)
+                    nn.init.normal_(module.weight, std=((1 if linear else 2) / module.weight[0].numel()) ** 0.5)
+                    if module.bias is not None:
+                        nn.init.zeros_(module.bias)
+            for block in half:
+                if isinstance(block, MemBlock):
+                    block.conv[4].weight.mul_(0.1)
+        stem = self.encoder[0]
+        stem.bias.copy_(-0.5 * stem.weight.sum((1, 2, 3)))       # pictures are centred at one half
+        self.encoder[-1].weight.mul_(2.5)
+        self.decoder[-1].weight.mul_(0.1)
+        self.decoder[-1].bias.fill_(0.5)
+
     def encode(self, clip: Tensor) -> Tensor:
         """[N, F, 3, H, W] in [0, 1] to raw latents [N, T, 48, h, w]. F must be 4i + 1 with front padding."""
         frames = clip.shape[1]

@@ -24,27 +24,38 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Parameter groups carry `muon: bool`; the others get AdamW."""
+    """Parameter groups carry `muon: bool`; the others get AdamW.
 
-    def __init__(self, groups: Iterable[dict], lr: float, weight_decay: float = 0.0) -> None:
+    Each matrix is orthogonalised on every `period`-th step, in turn, and its update is used again in between: on a
+    CPU with small batches the iteration would otherwise cost as much as the training step, and the momentum that it
+    works on changes slowly.
+    """
+
+    def __init__(self, groups: Iterable[dict], lr: float, weight_decay: float = 0.0, period: int = 1) -> None:
         super().__init__(list(groups), dict(lr=lr, weight_decay=weight_decay, muon=False))
+        self.period, self.steps = period, 0
 
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            for p in group["params"]:
+            for turn, p in enumerate(group["params"]):
                 if p.grad is not None:
-                    (self._muon if group["muon"] else self._adam)(p, group)
+                    if group["muon"]:
+                        self._muon(p, group, (self.steps + turn) % self.period == 0)
+                    else:
+                        self._adam(p, group)
+        self.steps += 1
 
-    def _muon(self, p: Tensor, group: dict) -> None:
+    def _muon(self, p: Tensor, group: dict, due: bool) -> None:
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
         state["momentum"].lerp_(p.grad, 0.05)
-        blend = p.grad.lerp(state["momentum"], 0.95).reshape(p.shape[0], -1)
-        update = orthogonalise(blend).reshape(p.shape)
+        if due or "update" not in state:
+            blend = p.grad.lerp(state["momentum"], 0.95).reshape(p.shape[0], -1)
+            state["update"] = orthogonalise(blend).mul_(0.2 * max(blend.shape) ** 0.5).reshape(p.shape)
         p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.add_(update, alpha=-group["lr"] * 0.2 * max(blend.shape) ** 0.5)
+        p.add_(state["update"], alpha=-group["lr"])
 
     def _adam(self, p: Tensor, group: dict) -> None:
         state = self.state[p]
@@ -61,7 +72,8 @@ class Muon(torch.optim.Optimizer):
 
 def split_parameters(module: torch.nn.Module, plain: tuple[str, ...] = ()) -> list[dict]:
     """Groups for `Muon`: matrices with at least 8 rows and columns, except names that contain one of `plain`."""
-    matrices, others = [], []
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
     for name, p in module.named_parameters():
         if not p.requires_grad:
             continue

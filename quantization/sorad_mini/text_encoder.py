@@ -5,6 +5,8 @@ diffusion transformer reads. Invariant: rows past a prompt's own tokens are zero
 """
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from transformers import UMT5Config, UMT5EncoderModel
@@ -26,6 +28,15 @@ def encode(model: UMT5EncoderModel, ids: Tensor, length: int = TEXT_LENGTH) -> T
     mask = (ids != PAD).long()
     hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state * mask[..., None]
     return torch.nn.functional.pad(hidden, (0, 0, 0, length - ids.shape[1]))
+
+
+def encode_folded(model: UMT5EncoderModel, tokenizer: Tokenizer, texts: list[str]) -> tuple[Tensor, Tensor]:
+    """Context [N, L + 1, 256] and its `text_bias` [L + 1]: the last row stands for all the padding to TEXT_LENGTH."""
+    ids = torch.from_numpy(tokenizer.batch(texts)).to(model.device)
+    used = min(ids.shape[1], TEXT_LENGTH - 1)
+    bias = torch.zeros(used + 1, device=model.device)
+    bias[-1] = math.log(TEXT_LENGTH - used)
+    return encode(model, ids[:, :used], used + 1), bias
 
 
 def encode_texts(model: UMT5EncoderModel, tokenizer: Tokenizer, texts: list[str], length: int = TEXT_LENGTH) -> Tensor:

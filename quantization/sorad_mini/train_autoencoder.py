@@ -18,14 +18,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from . import checkpoint
-from .autoencoder import Autoencoder, AutoencoderConfig
+from .autoencoder import Autoencoder, AutoencoderConfig, run_blocks
 from .optimizer import Muon, schedule, split_parameters
 from .pool import Pool
 from .render import contact_sheet, render_clip
 from .world import sample_scene
 
 CROP = 64
-LATENT_NOISE = 0.08
+LATENT_NOISE = 0.04
 
 
 def to_float(clips: np.ndarray) -> Tensor:
@@ -74,6 +74,66 @@ def psnr(error: Tensor, mask: Tensor | None = None) -> float:
     return float(-10 * torch.log10(mean))
 
 
+class Stages:
+    """The decoder's three levels trained side by side, each from the encoder's own features at its input.
+
+    Sixteen layers deep, the decoder learns from pixels very slowly at first. The encoder's features at 16 x 16 and
+    32 x 32 hold the same clip, so each level can be taught alone, from true input to true output; joined again,
+    they need only be tuned to each other. Features are scaled to unit spread and lifted by LIFT, so that ReLU passes
+    them; channels that the decoder has more of are zero.
+    """
+    LIFT = 2.5
+    ENCODER_TAPS, CUTS = (11, 6), (9, 15)       # encoder blocks whose output is target; decoder blocks where cut
+
+    def __init__(self, model: Autoencoder, clips: Tensor) -> None:
+        self.model = model
+        self.scales = []
+        with torch.no_grad():
+            for x in self.taps(clips):
+                std, mean = torch.std_mean(x, (0, 1, 3, 4), keepdim=True)
+                faint = (std * std.amax()).sqrt().clamp_min(1e-3)      # half way to whitened
+                self.scales.append((mean, faint))
+
+    def taps(self, clip: Tensor) -> list[Tensor]:
+        """Encoder features at 16 x 16 and at 32 x 32 of clip [N, F, 3, H, W], each [N, F', C, h, w]."""
+        missing = -clip.shape[1] % 4
+        x = torch.cat([clip[:, :1].expand(-1, missing, -1, -1, -1), clip], dim=1)
+        x = F.pixel_unshuffle(x, self.model.config.patch_size)
+        fine = run_blocks(self.model.encoder[:self.ENCODER_TAPS[1] + 1], x)
+        coarse = run_blocks(self.model.encoder[self.ENCODER_TAPS[1] + 1:self.ENCODER_TAPS[0] + 1], fine)
+        return [coarse, fine]
+
+    def targets(self, clip: Tensor) -> list[Tensor]:
+        out = []
+        for x, (mean, std), width in zip(self.taps(clip), self.scales, self.model.config.decoder_channels[1:3]):
+            y = F.relu((x - mean) / std + self.LIFT)
+            out.append(F.pad(y, (0, 0, 0, 0, 0, width - y.shape[2])) if y.shape[2] < width else y[:, :, :width])
+        return out
+
+    @torch.no_grad()
+    def prepare(self) -> None:
+        """Centres the first convolution of each block that receives lifted features."""
+        for cut, (mean, _) in zip(self.CUTS, self.scales):
+            for block in self.model.decoder[cut:cut + 3]:
+                live = min(mean.shape[2], block.conv[0].in_channels // 2)
+                half = block.conv[0].in_channels // 2
+                weight = block.conv[0].weight
+                block.conv[0].bias.copy_(-self.LIFT * (weight[:, :live] + weight[:, half:half + live]).sum((1, 2, 3)))
+
+    def loss(self, clip: Tensor, latent: Tensor) -> tuple[Tensor, list[float]]:
+        with torch.no_grad():
+            coarse, fine = self.targets(clip)
+        first, second = self.CUTS
+        noise = 0.05
+        made_coarse = run_blocks(self.model.decoder[:first], latent)
+        made_fine = run_blocks(self.model.decoder[first:second], coarse + noise * torch.randn_like(coarse))
+        made = run_blocks(self.model.decoder[second:], fine + noise * torch.randn_like(fine))
+        made = F.pixel_shuffle(made, self.model.config.patch_size)[:, self.model.trim:]
+        parts = [F.smooth_l1_loss(made_coarse, coarse, beta=0.1), F.smooth_l1_loss(made_fine, fine, beta=0.1),
+                 reconstruction_loss(made, clip)]
+        return parts[0] + parts[1] + 2 * parts[2], [round(p.item(), 4) for p in parts]
+
+
 @torch.no_grad()
 def evaluate(model: Autoencoder, clips: Tensor, sheet: Path | None = None) -> dict[str, float]:
     """PSNR in dB over whole pictures and where things move, and the latents' spread, on clips [N, F, 3, H, W]."""
@@ -94,20 +154,24 @@ def train(args: argparse.Namespace) -> None:
     config = AutoencoderConfig(**stored["config"]) if stored else AutoencoderConfig()
     torch.manual_seed(1)
     model = Autoencoder(config).to(args.device)
+    model.initialise()
     state = dict(step=0, clips=0.0, spent=0.0)
     if stored:
         model.load_state_dict(stored["model"])
         state.update(stored["state"])
     if args.freeze_encoder:
         model.encoder.requires_grad_(False)
-    optimizer = Muon(split_parameters(model, ("encoder.0.", "decoder.22.")), lr=args.lr)
+    optimizer = Muon(split_parameters(model, ("encoder.0.", "decoder.22.")), lr=args.lr, period=2)
     if args.restart_schedule:
         state["spent"] = 0.0
-    elif stored and stored.get("frozen") == args.freeze_encoder:
+    elif stored and stored["frozen"] == args.freeze_encoder:
         optimizer.load_state_dict(stored["optimizer"])
     pool = Pool(args.work)
     held = to_float(np.stack([render_clip(sample_scene("heldout", i)) for i in range(16)])).to(args.device)
     rng = np.random.default_rng(state["step"])
+    stages = Stages(model, to_float(np.stack([pool[i] for i in range(12)])).to(args.device))
+    if args.stage_minutes and state["step"] == 0:
+        stages.prepare()
     began, last_save, last_eval = time.monotonic() - state["spent"], time.monotonic(), 0.0
     while state["spent"] < args.minutes * 60:
         progress = state["spent"] / (args.minutes * 60)
@@ -116,11 +180,16 @@ def train(args: argparse.Namespace) -> None:
         picks = rng.integers(0, len(pool), batch)
         clip = to_float(np.stack([random_crop(pool[i], frames, size, rng) for i in picks])).to(args.device)
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * schedule(progress, state["step"])
+            group["lr"] = args.lr * schedule(progress, state["step"]) * (1.0 if group["muon"] else 0.5)
         with torch.set_grad_enabled(not args.freeze_encoder):
             latent = model.encode(clip)
-        made = model.decode(latent + LATENT_NOISE * torch.randn_like(latent))
-        loss = reconstruction_loss(made, clip) + 1e-3 * latent.square().mean()
+        noised, parts = latent + LATENT_NOISE * torch.randn_like(latent), []
+        if state["spent"] < args.stage_minutes * 60:
+            loss, parts = stages.loss(clip, noised)
+        else:
+            loss = reconstruction_loss(model.decode(noised), clip)
+            if not args.freeze_encoder:
+                loss = loss + 1e-3 * F.relu(latent.abs() - 2).square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -132,7 +201,7 @@ def train(args: argparse.Namespace) -> None:
         if state["step"] % 50 == 0:
             pool.refresh()
             print(f"step {state['step']} spent {state['spent']:.0f}s clips {state['clips']:.0f} of {len(pool)} "
-                  f"loss {loss.item():.4f}", flush=True)
+                  f"loss {loss.item():.4f} {parts}", flush=True)
         if now - last_eval > args.evaluate_every:
             last_eval = time.monotonic()
             print("evaluate", evaluate(model, held, args.work / "autoencoder.png"), flush=True)
@@ -156,6 +225,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--batch", type=int, default=1, help="in whole clips")
     parser.add_argument("--whole-after", type=float, default=0.75, help="share of the run after which clips are whole")
+    parser.add_argument("--stage-minutes", type=float, default=0, help="train the decoder's levels apart at first")
     parser.add_argument("--freeze-encoder", action="store_true")
     parser.add_argument("--restart-schedule", action="store_true")
     parser.add_argument("--evaluate-every", type=float, default=240, help="seconds")

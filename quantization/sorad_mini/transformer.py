@@ -70,15 +70,16 @@ class Attention(nn.Module):
         self.to_out = nn.ModuleList([nn.Linear(width, width), nn.Identity()])
         self.norm_q, self.norm_k = nn.RMSNorm(width, config.eps), nn.RMSNorm(width, config.eps)
 
-    def forward(self, x: Tensor, context: Tensor, table: Tensor | None) -> Tensor:
-        """x [B, N, D] attends to context [B, M, D]; no mask."""
+    def forward(self, x: Tensor, context: Tensor, table: Tensor | None, bias: Tensor | None = None) -> Tensor:
+        """x [B, N, D] attends to context [B, M, D]; bias [M] is added to the logits of its rows."""
         b, n, width = x.shape
         split = (b, -1, self.heads, width // self.heads)
         q, k = self.norm_q(self.to_q(x)).view(split), self.norm_k(self.to_k(context)).view(split)
         v = self.to_v(context).view(split)
         if table is not None:
             q, k = rotate(q, table), rotate(k, table)
-        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
+        mask = None if bias is None else bias.expand(b, 1, n, -1)
+        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask)
         return self.to_out[0](y.transpose(1, 2).reshape(b, n, width))
 
 
@@ -111,13 +112,14 @@ class Block(nn.Module):
         self.norm3 = nn.LayerNorm(width, config.eps, elementwise_affine=False)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 6, width) / width ** 0.5)
 
-    def forward(self, x: Tensor, text: Tensor, modulation: Tensor, table: Tensor) -> Tensor:
+    def forward(self, x: Tensor, text: Tensor, modulation: Tensor, table: Tensor,
+                text_bias: Tensor | None) -> Tensor:
         """x [B, N, D], text [B, L, D], modulation [B, N or 1, 6, D]."""
         shift1, scale1, gate1, shift2, scale2, gate2 = (self.scale_shift_table[None] + modulation).unbind(2)
-        y = self.norm1(x) * (1 + scale1) + shift1
-        x = x + self.attn1(y, y, table) * gate1
-        x = x + self.attn2(self.norm2(x), text, None)
-        return x + self.ffn(self.norm3(x) * (1 + scale2) + shift2) * gate2
+        y = torch.addcmul(shift1, self.norm1(x), 1 + scale1)
+        x = torch.addcmul(x, self.attn1(y, y, table), gate1)
+        x = x + self.attn2(self.norm2(x), text, None, text_bias)
+        return torch.addcmul(x, self.ffn(torch.addcmul(shift2, self.norm3(x), 1 + scale2)), gate2)
 
 
 class MLP(nn.Module):
@@ -152,7 +154,10 @@ class ConditionEmbedder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Velocity of a noised latent: latent [B, C, T, h, w], timestep [B] or [B, N], context [B, L, text_dim]."""
+    """Velocity of a noised latent: latent [B, C, T, h, w], timestep [B] or [B, N], context [B, L, text_dim].
+
+    The L rows of the context are all attended to, padding too, as in diffusers. `text_bias` [L] allows the same result
+    with fewer rows: n equal rows may be given once, with a bias of ln n."""
 
     def __init__(self, config: TransformerConfig = TransformerConfig()) -> None:
         super().__init__()
@@ -166,7 +171,7 @@ class Transformer(nn.Module):
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, width) / width ** 0.5)
         self.tables: dict[tuple[int, int, int], Tensor] = {}
 
-    def forward(self, latent: Tensor, timestep: Tensor, context: Tensor) -> Tensor:
+    def forward(self, latent: Tensor, timestep: Tensor, context: Tensor, text_bias: Tensor | None = None) -> Tensor:
         b, c, t, h, w = latent.shape
         grid = (t, h // 2, w // 2)
         if grid not in self.tables:
@@ -176,7 +181,7 @@ class Transformer(nn.Module):
         x = F.linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
         time, modulation, text = self.condition_embedder(timestep.reshape(b, -1), context)
         for block in self.blocks:
-            x = block(x, text, modulation, self.tables[grid])
+            x = block(x, text, modulation, self.tables[grid], text_bias)
         shift, scale = (self.scale_shift_table[None] + time[:, :, None]).unbind(2)
         x = self.proj_out(self.norm_out(x) * (1 + scale) + shift)
         x = x.view(b, *grid, 2, 2, -1).permute(0, 6, 1, 2, 4, 3, 5)
