@@ -75,56 +75,72 @@ def psnr(error: Tensor, mask: Tensor | None = None) -> float:
 
 
 class Stages:
-    """The decoder's three levels trained side by side, each from the encoder's own features at its input.
+    """The decoder's three levels trained side by side, each from the right features at its input.
 
-    Sixteen layers deep, the decoder learns from pixels very slowly at first. The encoder's features at 16 x 16 and
-    32 x 32 hold the same clip, so each level can be taught alone, from true input to true output; joined again,
-    they need only be tuned to each other. Features are scaled to unit spread and lifted by LIFT, so that ReLU passes
-    them; channels that the decoder has more of are zero.
+    Sixteen layers deep, the decoder learns from pixels very slowly at first. But what its levels have to do is known:
+    carry the encoder's features at 16 x 16 and at 32 x 32 as far as a latent tells them, which for the closed-form
+    encoder is a linear map of each latent pixel. So each level is taught alone, from true input to true output;
+    joined again, they need only be tuned to each other. Features are scaled half way to unit spread and lifted by
+    LIFT, so that ReLU passes them; channels that the decoder has more of are zero.
     """
     LIFT = 2.5
     ENCODER_TAPS, CUTS = (11, 6), (9, 15)       # encoder blocks whose output is target; decoder blocks where cut
 
     def __init__(self, model: Autoencoder, clips: Tensor) -> None:
-        self.model = model
-        self.scales = []
+        self.model, self.maps = model, []
         with torch.no_grad():
-            for x in self.taps(clips):
-                std, mean = torch.std_mean(x, (0, 1, 3, 4), keepdim=True)
-                faint = (std * std.amax()).sqrt().clamp_min(1e-3)      # half way to whitened
-                self.scales.append((mean, faint))
+            z = torch.cat([model.encode(c[None]) for c in clips])
+            fine = torch.cat([self.tap(c[None], 0, self.ENCODER_TAPS[1]) for c in clips])
+            coarse = torch.cat([run_blocks(model.encoder[self.ENCODER_TAPS[1] + 1:self.ENCODER_TAPS[0] + 1], f[None])
+                                for f in fine])
+            rows = self.rows(z)
+            gram = rows.T @ rows + 1e-2 * torch.eye(rows.shape[1], device=z.device)
+            for feature in (coarse, fine):
+                frames, side = feature.shape[1] // z.shape[1], feature.shape[3] // z.shape[3]
+                n, t, _, h, w = z.shape
+                cells = feature.view(n, t, frames, -1, h, side, w, side).permute(0, 1, 4, 6, 2, 3, 5, 7)
+                shape = cells.shape[4:]
+                solution = torch.linalg.solve(gram, rows.T @ cells.reshape(len(rows), -1))
+                std, mean = torch.std_mean((rows @ solution).view(-1, *shape), (0, 1, 3, 4), keepdim=True)
+                std = (std * std.amax()).sqrt().clamp_min(1e-3)
+                solution = (solution.view(-1, *shape)) / std
+                solution[-1] += (self.LIFT - mean / std)[0]
+                self.maps.append((solution.flatten(1), shape))
 
-    def taps(self, clip: Tensor) -> list[Tensor]:
-        """Encoder features at 16 x 16 and at 32 x 32 of clip [N, F, 3, H, W], each [N, F', C, h, w]."""
-        missing = -clip.shape[1] % 4
-        x = torch.cat([clip[:, :1].expand(-1, missing, -1, -1, -1), clip], dim=1)
-        x = F.pixel_unshuffle(x, self.model.config.patch_size)
-        fine = run_blocks(self.model.encoder[:self.ENCODER_TAPS[1] + 1], x)
-        coarse = run_blocks(self.model.encoder[self.ENCODER_TAPS[1] + 1:self.ENCODER_TAPS[0] + 1], fine)
-        return [coarse, fine]
+    def tap(self, clip: Tensor, begin: int, end: int) -> Tensor:
+        """Output of encoder blocks begin ... end for clip [N, F, 3, H, W]."""
+        x = torch.cat([clip[:, :1].expand(-1, -clip.shape[1] % 4, -1, -1, -1), clip], dim=1)
+        return run_blocks(self.model.encoder[begin:end + 1], F.pixel_unshuffle(x, self.model.config.patch_size))
 
-    def targets(self, clip: Tensor) -> list[Tensor]:
+    @staticmethod
+    def rows(latent: Tensor) -> Tensor:
+        """[N, T, 48, h, w] to [N * T * h * w, 49], the last column 1."""
+        return F.pad(latent.permute(0, 1, 3, 4, 2).flatten(0, 3), (0, 1), value=1.0)
+
+    def targets(self, latent: Tensor) -> list[Tensor]:
+        """Lifted features at both cuts, as wide as the decoder there."""
+        n, t, _, h, w = latent.shape
         out = []
-        for x, (mean, std), width in zip(self.taps(clip), self.scales, self.model.config.decoder_channels[1:3]):
-            y = F.relu((x - mean) / std + self.LIFT)
-            out.append(F.pad(y, (0, 0, 0, 0, 0, width - y.shape[2])) if y.shape[2] < width else y[:, :, :width])
+        for (solution, (frames, channels, side, _)), width in zip(self.maps, self.model.config.decoder_channels[1:3]):
+            cells = (self.rows(latent) @ solution).view(n, t, h, w, frames, channels, side, side)
+            y = cells.permute(0, 1, 4, 5, 2, 6, 3, 7).reshape(n, t * frames, channels, h * side, w * side)
+            out.append(F.pad(F.relu(y), (0, 0, 0, 0, 0, width - channels)))
         return out
 
     @torch.no_grad()
     def prepare(self) -> None:
         """Centres the first convolution of each block that receives lifted features."""
-        for cut, (mean, _) in zip(self.CUTS, self.scales):
+        for cut, (_, (_, live, _, _)) in zip(self.CUTS, self.maps):
             for block in self.model.decoder[cut:cut + 3]:
-                live = min(mean.shape[2], block.conv[0].in_channels // 2)
                 half = block.conv[0].in_channels // 2
                 weight = block.conv[0].weight
                 block.conv[0].bias.copy_(-self.LIFT * (weight[:, :live] + weight[:, half:half + live]).sum((1, 2, 3)))
 
     def loss(self, clip: Tensor, latent: Tensor) -> tuple[Tensor, list[float]]:
         with torch.no_grad():
-            coarse, fine = self.targets(clip)
+            coarse, fine = self.targets(latent)
         first, second = self.CUTS
-        noise = 0.05
+        noise = 0.03
         made_coarse = run_blocks(self.model.decoder[:first], latent)
         made_fine = run_blocks(self.model.decoder[first:second], coarse + noise * torch.randn_like(coarse))
         made = run_blocks(self.model.decoder[second:], fine + noise * torch.randn_like(fine))
@@ -169,9 +185,10 @@ def train(args: argparse.Namespace) -> None:
     pool = Pool(args.work)
     held = to_float(np.stack([render_clip(sample_scene("heldout", i)) for i in range(16)])).to(args.device)
     rng = np.random.default_rng(state["step"])
-    stages = Stages(model, to_float(np.stack([pool[i] for i in range(12)])).to(args.device))
-    if args.stage_minutes and state["step"] == 0:
-        stages.prepare()
+    if state["spent"] < args.stage_minutes * 60:
+        stages = Stages(model, to_float(np.stack([pool[i] for i in range(40)])).to(args.device))
+        if state["step"] == 0:
+            stages.prepare()
     began, last_save, last_eval = time.monotonic() - state["spent"], time.monotonic(), 0.0
     while state["spent"] < args.minutes * 60:
         progress = state["spent"] / (args.minutes * 60)
