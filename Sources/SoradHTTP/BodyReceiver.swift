@@ -4,14 +4,14 @@ import SoradAPI
 import Synchronization
 
 /// Bytes of bodies in memory over all connections of a server.
-final class BodyMemory: Sendable {
+package final class BodyMemory: Sendable {
     private let used = Atomic<Int>(0)
-    let limit: Int
+    package let limit: Int
 
-    init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
     /// A share that is given back with its last reference.
-    final class Share: Sendable {
+    package final class Share: Sendable {
         private let memory: BodyMemory
         private let bytes = Atomic<Int>(0)
 
@@ -32,7 +32,7 @@ final class BodyMemory: Sendable {
     }
 }
 
-struct BodyReceiver {
+package struct BodyReceiver {
     private enum Sink {
         case ignored
         case json([UInt8])
@@ -46,10 +46,10 @@ struct BodyReceiver {
     private let limit: Int
     private let settings: ServerSettings
     /// Goes with the request.
-    let share: BodyMemory.Share
+    package let share: BodyMemory.Share
 
     /// Refuses what the route cannot take by its header alone: 411, 413, 415.
-    init(head: RequestHead, kind: BodyKind, settings: ServerSettings, memory: BodyMemory) throws(APIError) {
+    package init(head: RequestHead, kind: BodyKind, settings: ServerSettings, memory: BodyMemory) throws(APIError) {
         self.settings = settings
         share = BodyMemory.Share(of: memory)
         switch kind {
@@ -100,7 +100,7 @@ struct BodyReceiver {
         APIError(.contentTooLarge, "The body is larger than the limit of \(limit) bytes.", code: "content_too_large")
     }
 
-    mutating func append(_ bytes: [UInt8]) throws(APIError) {
+    package mutating func append(_ bytes: [UInt8]) throws(APIError) {
         received += bytes.count
         guard received <= limit else { throw tooLarge }
         switch sink {
@@ -124,7 +124,7 @@ struct BodyReceiver {
     }
 
     /// After the last byte.
-    consuming func finish() throws(APIError) -> Fields {
+    package consuming func finish() throws(APIError) -> Fields {
         switch sink {
         case .ignored, .empty: return Fields()
         case .json(let bytes):

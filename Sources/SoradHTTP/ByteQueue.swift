@@ -52,10 +52,10 @@ struct ByteQueue {
 }
 
 /// What is wrong with the bytes of a message; the connection cannot go on after it.
-struct WireError: Error, Equatable {
-    let status: Status
+package struct WireError: Error, Equatable {
+    package let status: Status
     /// A clause without a full stop.
-    let problem: String
+    package let problem: String
 
     init(_ problem: String, status: Status = .badRequest) {
         self.status = status

@@ -1,8 +1,8 @@
 // The client's socket: sends and receives with deadlines, and says in plain words what went wrong.
 import Glibc
-import SoradSystem
+package import SoradSystem
 
-struct ClientConnection: ~Copyable {
+package struct ClientConnection: ~Copyable {
     private let socket: FileDescriptor
     private let path: String
     private var scratch = [UInt8](repeating: 0, count: 64 << 10)
@@ -17,7 +17,7 @@ struct ClientConnection: ~Copyable {
     }
 
     /// What an operator needs to know when connect(2) failed.
-    static func cannotConnect(_ path: String, _ error: Errno, _ timeout: Duration) -> SoradError {
+    package static func cannotConnect(_ path: String, _ error: Errno, _ timeout: Duration) -> SoradError {
         let message = { (reason: String) in "cannot connect to \(path): \(reason)" }
         switch error.code {
         case ENOENT: return SoradError(.unavailable, message("no such socket"), hint: "start the daemon: sudo systemctl start sorad.socket")

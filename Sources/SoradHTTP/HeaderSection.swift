@@ -43,7 +43,7 @@ struct HeaderSection {
 }
 
 /// How the end of a body is found.
-enum BodyFraming: Sendable, Equatable {
+package enum BodyFraming: Sendable, Equatable {
     case none
     /// Bytes.
     case length(Int)

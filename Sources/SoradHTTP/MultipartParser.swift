@@ -2,15 +2,15 @@
 // Stricter than the RFCs where nobody needs more: no preamble, no epilogue, no padding after a boundary, no multipart within.
 
 /// What a part's header says.
-struct PartHeader: Equatable {
-    var name: String
+package struct PartHeader: Equatable, Sendable {
+    package var name: String
     /// Set for a file; only ever shown, never a path.
-    var fileName: String?
-    var contentType: String?
+    package var fileName: String?
+    package var contentType: String?
 }
 
-struct MultipartParser {
-    enum Event: Equatable {
+package struct MultipartParser {
+    package enum Event: Equatable, Sendable {
         case part(PartHeader)
         case bytes([UInt8])
         case partEnd
@@ -36,7 +36,7 @@ struct MultipartParser {
     private let limits: MultipartLimits
 
     /// `boundary`: 1…70 characters, see `boundary(of:)`.
-    init(boundary: String, limits: MultipartLimits) {
+    package init(boundary: String, limits: MultipartLimits) {
         delimiter = Array("\r\n--\(boundary)".utf8)
         self.limits = limits
     }
@@ -54,7 +54,7 @@ struct MultipartParser {
         return isAllowed ? boundary : nil
     }
 
-    mutating func append(_ bytes: [UInt8]) {
+    package mutating func append(_ bytes: [UInt8]) {
         if start > 0 {
             buffer.removeFirst(start)
             start = 0
@@ -65,7 +65,7 @@ struct MultipartParser {
     private var rest: ArraySlice<UInt8> { buffer[start...] }
 
     /// The form has ended properly; whatever comes before is a truncated form.
-    var isComplete: Bool {
+    package var isComplete: Bool {
         switch state {
         case .ended: true
         case .epilogue: rest.isEmpty
@@ -73,7 +73,7 @@ struct MultipartParser {
         }
     }
 
-    mutating func next() throws(APIError) -> Event? {
+    package mutating func next() throws(APIError) -> Event? {
         while true {
             switch state {
             case .firstBoundary:

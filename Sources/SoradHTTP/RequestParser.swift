@@ -2,26 +2,26 @@
 // Invariant: the events depend on the bytes alone, not on how they were cut; after an error nothing more comes.
 
 /// The head of a request whose framing is sound.
-struct RequestHead: Sendable, Equatable {
+package struct RequestHead: Sendable, Equatable {
     /// nil: a well-formed method that is not known here (501).
-    var method: Method?
+    package var method: Method?
     /// As it was sent.
-    var methodName: String
-    var target: RequestTarget
-    var minorVersion: Int
-    var headers: Headers
-    var framing: BodyFraming
+    package var methodName: String
+    package var target: RequestTarget
+    package var minorVersion: Int
+    package var headers: Headers
+    package var framing: BodyFraming
     /// May the connection serve another request afterwards, as far as the client is concerned.
-    var keepAlive: Bool
-    var expectation: Expectation
+    package var keepAlive: Bool
+    package var expectation: Expectation
 
-    enum Expectation: Sendable, Equatable {
+    package enum Expectation: Sendable, Equatable {
         case none, `continue`, unknown
     }
 }
 
-struct RequestParser {
-    enum Event: Equatable {
+package struct RequestParser {
+    package enum Event: Equatable {
         case head(RequestHead)
         case body([UInt8])
         case end
@@ -44,14 +44,14 @@ struct RequestParser {
     private var state = State.startLine(emptyLineSeen: false)
     private let settings: ServerSettings
 
-    init(settings: ServerSettings) { self.settings = settings }
+    package init(settings: ServerSettings) { self.settings = settings }
 
-    mutating func append(_ bytes: ArraySlice<UInt8>) { queue.append(bytes) }
+    package mutating func append(_ bytes: ArraySlice<UInt8>) { queue.append(bytes) }
 
     /// Bytes wait to be parsed.
-    var hasInput: Bool { !queue.isEmpty }
+    package var hasInput: Bool { !queue.isEmpty }
 
-    mutating func next() throws(WireError) -> Event? {
+    package mutating func next() throws(WireError) -> Event? {
         do throws(WireError) { return try step() } catch {
             state = .failed(error)
             throw error
@@ -106,8 +106,11 @@ struct RequestParser {
         guard version.count == 8, version.prefix(5).elementsEqual("HTTP/".utf8), isDigit(version[5]), version[6] == UInt8(ascii: "."), isDigit(version[7])
         else { throw WireError("its first line does not end in an HTTP version") }
         guard version[5] == UInt8(ascii: "1") else { throw WireError("only HTTP/1.1 is spoken here", status: .versionNotSupported) }
+        let methodName = String(decoding: parts[0], as: UTF8.self)
+        // The targets of methods not known here (OPTIONS *, CONNECT host:port) need not make sense: the method is what is refused.
+        let target = Method(rawValue: methodName) == nil ? (try? RequestTarget(parts[1])) ?? .root : try RequestTarget(parts[1])
         return StartLine(
-            methodName: String(decoding: parts[0], as: UTF8.self), target: try RequestTarget(parts[1]),
+            methodName: methodName, target: target,
             minorVersion: Int(version[7] - UInt8(ascii: "0")))
     }
 

@@ -1,14 +1,21 @@
 // The target of a request: RFC 9112 section 3.2 and RFC 3986, decoded exactly once.
 
-struct RequestTarget: Equatable {
+package struct RequestTarget: Sendable, Equatable {
     /// Decoded segments; "/a/b" is ["a", "b"]. A decoded "/" stays inside its segment, where no route matches it.
-    var segments: [String]
+    package var segments: [String]
     /// Decoded names and values in order.
-    var query: [QueryItem]
+    package var query: [QueryItem]
 
-    struct QueryItem: Equatable {
-        var name: String
-        var value: String
+    package struct QueryItem: Sendable, Equatable {
+        package var name: String
+        package var value: String
+    }
+
+    static let root = RequestTarget(segments: [""], query: [])
+
+    private init(segments: [String], query: [QueryItem]) {
+        self.segments = segments
+        self.query = query
     }
 
     /// Origin form, or absolute form with the scheme http, which a server must take too.
@@ -33,7 +40,7 @@ struct RequestTarget: Equatable {
         }
     }
 
-    var path: String { "/" + segments.joined(separator: "/") }
+    package var path: String { "/" + segments.joined(separator: "/") }
 
     private static func pathOfAbsoluteForm(_ bytes: ArraySlice<UInt8>) throws(WireError) -> ArraySlice<UInt8> {
         let scheme = Array("http://".utf8)

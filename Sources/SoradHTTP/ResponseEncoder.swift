@@ -58,7 +58,7 @@ enum ResponseEncoder {
 }
 
 /// IMF-fixdate of RFC 9110 section 5.6.7, e.g. "Sun, 06 Nov 1994 08:49:37 GMT". `unixSeconds` ≥ 0.
-func httpDate(_ unixSeconds: Int) -> String {
+package func httpDate(_ unixSeconds: Int) -> String {
     precondition(unixSeconds >= 0, "time \(unixSeconds)")
     let (days, second) = unixSeconds.quotientAndRemainder(dividingBy: 86_400)
     let (year, month, day) = civilDate(daysSince1970: days)

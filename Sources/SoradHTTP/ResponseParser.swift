@@ -1,19 +1,19 @@
 // Bytes to answers, for the client: as strict as the server's side.
 
-struct ResponseHead: Equatable {
-    var status: Int
-    var minorVersion: Int
-    var headers: Headers
-    var framing: BodyFraming
+package struct ResponseHead: Equatable {
+    package var status: Int
+    package var minorVersion: Int
+    package var headers: Headers
+    package var framing: BodyFraming
 
     /// Whether the connection can serve another request after this answer.
-    var keepAlive: Bool {
+    package var keepAlive: Bool {
         minorVersion >= 1 && framing != .untilClose && !headers.tokens("connection").contains("close")
     }
 }
 
-struct ResponseParser {
-    enum Event: Equatable {
+package struct ResponseParser {
+    package enum Event: Equatable {
         case head(ResponseHead)
         case body([UInt8])
         case end
@@ -31,16 +31,16 @@ struct ResponseParser {
     /// Of the request that is being answered: an answer to HEAD has no body.
     private let method: Method
 
-    init(answersTo method: Method) { self.method = method }
+    package init(answersTo method: Method) { self.method = method }
 
-    mutating func append(_ bytes: ArraySlice<UInt8>) { queue.append(bytes) }
+    package mutating func append(_ bytes: ArraySlice<UInt8>) { queue.append(bytes) }
 
     /// Whether the end of the connection is the proper end of the answer.
-    var endsWithConnection: Bool { readsUntilClose }
-    var hasInput: Bool { !queue.isEmpty }
+    package var endsWithConnection: Bool { readsUntilClose }
+    package var hasInput: Bool { !queue.isEmpty }
 
     /// Interim answers (1xx) are skipped.
-    mutating func next() throws(WireError) -> Event? {
+    package mutating func next() throws(WireError) -> Event? {
         while true {
             switch state {
             case .statusLine:
@@ -74,6 +74,13 @@ struct ResponseParser {
                 }
             }
         }
+    }
+
+    /// A parser for the answer to a following, pipelined request with the same method; takes what has arrived of it along.
+    package consuming func following() -> ResponseParser {
+        var next = ResponseParser(answersTo: method)
+        next.queue = queue
+        return next
     }
 
     /// `HTTP/1.x SP 3DIGIT SP [reason]`.

@@ -9,10 +9,10 @@ public enum BodyKind: Sendable {
     case fields
 }
 
-struct Route: Sendable {
+package struct Route: Sendable {
     let method: Method
     let segments: [Segment]
-    let body: BodyKind
+    package let body: BodyKind
     let handler: DeferredHandler
 
     enum Segment: Sendable, Equatable {

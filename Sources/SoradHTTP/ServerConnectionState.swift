@@ -1,10 +1,10 @@
 // What one connection of the server does next: a pure state machine. Bytes, times and the fate of answers go in, actions come out.
 // Invariants: requests are answered one at a time and in order; each is answered exactly once; input waits (unread, in the kernel)
 // while an answer is under way; every phase but `handling` has a deadline that the client cannot push away by trickling bytes.
-import SoradSystem
+package import SoradSystem
 
-struct ServerConnectionState {
-    enum Phase: Equatable {
+package struct ServerConnectionState {
+    package enum Phase: Equatable {
         /// Between requests.
         case idle
         case head
@@ -20,7 +20,7 @@ struct ServerConnectionState {
         case closed
     }
 
-    enum Action {
+    package enum Action {
         /// Tell the client to send its body.
         case sendContinue
         /// A request that has a route: make a receiver for its body.
@@ -35,10 +35,10 @@ struct ServerConnectionState {
         case close
     }
 
-    private(set) var phase = Phase.idle
-    private(set) var deadline: MonotonicTime?
+    package private(set) var phase = Phase.idle
+    package private(set) var deadline: MonotonicTime?
     /// Whether the connection ends after the answer that is due or under way.
-    private(set) var closesAfterAnswer = false
+    package private(set) var closesAfterAnswer = false
 
     private var parser: RequestParser
     private let routes: Routes
@@ -53,7 +53,7 @@ struct ServerConnectionState {
     private var pendingActions: [Action] = []
     private var inputEnded = false
 
-    init(routes: Routes, settings: ServerSettings, isShed: Bool, now: MonotonicTime) {
+    package init(routes: Routes, settings: ServerSettings, isShed: Bool, now: MonotonicTime) {
         self.routes = routes
         self.settings = settings
         self.isShed = isShed
@@ -63,7 +63,7 @@ struct ServerConnectionState {
     }
 
     /// Whether the socket should be read.
-    var wantsInput: Bool {
+    package var wantsInput: Bool {
         switch phase {
         case .idle, .head, .body, .discarding: !inputEnded
         case .lingering: true
@@ -73,7 +73,7 @@ struct ServerConnectionState {
 
     // MARK: input
 
-    mutating func received(_ bytes: ArraySlice<UInt8>, now: MonotonicTime) {
+    package mutating func received(_ bytes: ArraySlice<UInt8>, now: MonotonicTime) {
         guard phase != .lingering && phase != .closed else { return }
         parser.append(bytes)
         beginHeadIfNeeded(now)
@@ -83,13 +83,13 @@ struct ServerConnectionState {
     }
 
     /// The client has sent its last byte.
-    mutating func inputDidEnd() {
+    package mutating func inputDidEnd() {
         inputEnded = true
         if phase == .lingering || phase == .idle { close() }
     }
 
     /// The deadline has passed.
-    mutating func expire(now: MonotonicTime) {
+    package mutating func expire(now: MonotonicTime) {
         guard let deadline, deadline <= now else { return }
         switch phase {
         case .head, .body:
@@ -103,18 +103,18 @@ struct ServerConnectionState {
     }
 
     /// The server stops: no further request on this connection.
-    mutating func stop() {
+    package mutating func stop() {
         closesAfterAnswer = true
         if phase == .idle { close() }
     }
 
     /// The answer's framing can only end with the connection.
-    mutating func closeAfterAnswer() { closesAfterAnswer = true }
+    package mutating func closeAfterAnswer() { closesAfterAnswer = true }
 
     // MARK: what to do
 
     /// The next action; nil when there is nothing to do before more input, an answer or a deadline.
-    mutating func next(now: MonotonicTime) -> Action? {
+    package mutating func next(now: MonotonicTime) -> Action? {
         if !pendingActions.isEmpty { return pendingActions.removeFirst() }
         guard [.head, .body, .discarding].contains(phase) else { return nil }
         do throws(WireError) {
@@ -132,7 +132,7 @@ struct ServerConnectionState {
     }
 
     /// The request cannot be served: its body is refused, or no handler is free. Instead of `complete`'s answer or in the middle of a body.
-    mutating func refuse(_ error: APIError) {
+    package mutating func refuse(_ error: APIError) {
         switch phase {
         case .body: discard(error, bytesLeft: nil)
         case .handling: pendingActions.append(.refuse(error, head: head))
@@ -223,14 +223,14 @@ struct ServerConnectionState {
     // MARK: answers
 
     /// An answer is being sent. `bytes`: all of it, or the piece of a stream that waits; nil when a stream has nothing to send.
-    mutating func responding(bytes: Int?, now: MonotonicTime) {
+    package mutating func responding(bytes: Int?, now: MonotonicTime) {
         precondition(phase == .handling || phase == .responding, "an answer while \(phase)")
         phase = .responding
         deadline = bytes.map { now + settings.writeGrace + .nanoseconds(ServerConnectionState.time(bytes: $0, rate: settings.writeRate)) }
     }
 
     /// The answer is out.
-    mutating func responded(now: MonotonicTime) {
+    package mutating func responded(now: MonotonicTime) {
         precondition(phase == .responding, "the end of an answer while \(phase)")
         head = nil
         pendingRefusal = nil
