@@ -72,6 +72,7 @@ let package = Package(
         tests("SoradMediaTests", ["SoradMedia", "SoradAPI", "SoradSystem"]),
         tests(
             "SoradPipelineTests", ["SoradPipeline", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem", "SoradMedia"]),
+        tests("SoradControlTests", ["SoradAPI", "SoradSystem", "SoradConverter", "sorad", "sorad-worker", "sorad-ctl"]),
         tests("SoradServiceTests", ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradJobs"]),
     ]
 )
