@@ -68,12 +68,15 @@ private final class Reports: Sendable {
         #expect(PipelineFixture.names(in: directory).isEmpty)
     }
 
-    @Test(arguments: [
+    private static let impossible: [(name: String, change: @Sendable (inout GenerationRequest) -> Void)] = [
         ("model", { $0.model = "other" }), ("width", { $0.width = 17 }), ("height", { $0.height = -64 }), ("width", { $0.width = 1 << 40 }),
         ("num_frames", { $0.numFrames = 6 }), ("num_frames", { $0.numFrames = 0 }), ("num_inference_steps", { $0.numInferenceSteps = 0 }),
         ("guidance_scale", { $0.guidanceScale = .nan }), ("flow_shift", { $0.flowShift = 0 }),
-    ] as [(String, @Sendable (inout GenerationRequest) -> Void)])
-    func aRequestThatTheModelCannotMeetIsRefused(name: String, change: @Sendable (inout GenerationRequest) -> Void) throws {
+    ]
+
+    @Test(arguments: impossible.indices)
+    func aRequestThatTheModelCannotMeetIsRefused(index: Int) throws {
+        let (name, change) = Self.impossible[index]
         let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1)
         var request = PipelineFixture.request()
         change(&request)
