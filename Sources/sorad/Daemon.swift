@@ -18,6 +18,7 @@ final class Daemon {
     private let supervisor: WorkerSupervisor
     private let server: HTTPServer
     private var settings: DaemonSettings
+    private let ownSocketPath: String?
     private var modelScan: SystemThread?
     private var nextWatchdog: MonotonicTime?
     private var lastStatus = ""
@@ -41,14 +42,20 @@ final class Daemon {
         let listener: FileDescriptor
         if let handedOver {
             listener = handedOver
+            ownSocketPath = nil
         } else {
             listener = try FileDescriptor.listen(replacingStale: settings.socket, mode: 0o660)
+            ownSocketPath = settings.socket
             log.info("listening on \(settings.socket)")
         }
         var routes = Routes()
         VideoRoutes(service: service, models: models, defaultModel: settings.defaultModel).add(to: &routes)
         ModelRoutes(service: service, models: models).add(to: &routes)
-        server = try HTTPServer(listener: listener, routes: routes, observer: Daemon.observer(log))
+        var serverSettings = ServerSettings()
+        // Enough that some that wait for the first look at the models do not hold up the others.
+        serverSettings.handlerThreads = 4
+        serverSettings.uploadDirectory = try Daemon.emptyUploads(settings.stateDirectory)
+        server = try HTTPServer(listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log))
     }
 
     /// Serves until it is told to stop. The exit status.
@@ -102,6 +109,7 @@ final class Daemon {
         notifier.send("STOPPING=1", "STATUS=Stopping")
         log.notice("stopping on signal \(signal)")
         service.deliver(.stopRequested)
+        if let ownSocketPath { removeFile(ownSocketPath) }
         server.stop(grace: .seconds(1))
     }
 
@@ -166,6 +174,16 @@ final class Daemon {
         let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
         guard try file.tryLock() else { return nil }
         return file
+    }
+
+    /// Uploads that a daemon which died left behind are of no use.
+    private static func emptyUploads(_ stateDirectory: String) throws(SoradError) -> String {
+        let path = "\(stateDirectory)/uploads"
+        do throws(Errno) {
+            try removeDirectory(path)
+            try makeDirectories(path)
+        } catch { throw SoradError(.unavailable, "Cannot use the directory \(path): \(error.reason).") }
+        return path
     }
 
     private static func observer(_ log: Log) -> HTTPServer.Observer {

@@ -35,7 +35,7 @@ struct DaemonSettings: Sendable {
     ) throws(SoradError) -> (settings: DaemonSettings, warnings: [String]) {
         let named = commandLine.text("config") ?? environment["SORAD_CONFIG"]
         let path = named ?? standardPath(environment, isRoot, root: "/etc/sorad/sorad.conf", variable: "XDG_CONFIG_HOME", home: ".config", "sorad/sorad.conf")
-        let files = try path.map { path throws(SoradError) in try settingsFiles(at: path, isRequired: named != nil) } ?? []
+        let files = try path.map { path throws(SoradError) in try settingsFiles(at: path, isRequired: commandLine.text("config") != nil) } ?? []
         let given = table.settings(commandLine, environment: environment, files: files)
         return (try DaemonSettings(given, environment: environment, isRoot: isRoot), given.warnings)
     }
