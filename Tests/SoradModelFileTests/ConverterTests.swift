@@ -104,7 +104,8 @@ import Testing
         #expect(try m.bools("vae.encoder_time_downscale") == [true, true, false] && m.floats("vae.latents_std").count == 10)
         #expect(try m.strings("tokenizer.ggml.tokens").count == m.floats("tokenizer.ggml.scores").count)
         let sources = try m.strings("sorad.source.sha256")
-        #expect(sources.count == 10 && sources.contains("sorad.json " + SHA256.hexadecimal(SHA256.hash(try read(Self.fixtures + "/tiny/sorad.json")))))
+        let own = SHA256.hexadecimal(SHA256.hash(try read(Self.fixtures + "/tiny/sorad.json")))
+        #expect(sources.count == 10 && sources.contains("sorad.json " + own))
         #expect(try file.tensor("dit.blocks.0.attn1.to_q.weight").type == .f32 && file.tensor("dit.blocks.1.attn1.to_q.weight").type == .i8)
     }
 

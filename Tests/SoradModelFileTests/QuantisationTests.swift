@@ -62,7 +62,7 @@ import Testing
     }
 
     @Test func emptyAndTinyChannelsAreZero() {
-        let matrix = WeightMatrix(outputs: 2, inputs: 3, [0, 0, 0, 1e-40, -1e-42, 0])
+        let matrix = WeightMatrix(outputs: 2, inputs: 3, [0, 0, 0, 0x1p-133, -0x1p-140, 0])
         #expect(Int8Quantisation.scales(matrix, importance: nil) == [0, 0])
         let (packed, sums) = WeightPacking.int8(matrix, scales: [0, 0])
         #expect(packed.allSatisfy { $0 == 0 } && sums == [0, 0])
@@ -115,12 +115,12 @@ import Testing
         }
     }
 
-    @Test(arguments: [64, 256]) func theEngineRotatesTheSameWay(group: Int) throws {
+    @Test(arguments: [64, 256]) func theEngineRotatesTheSameWay(group: Int) {
         var random = Random(9)
         let values = random.normals(3 * 512)
         var ours = values, theirs = values
         rotateHadamard(&ours, group: group)
-        let kernels = try #require(unsafe sorad_kernels_for(SORAD_ISA_SCALAR))
+        guard let kernels = unsafe sorad_kernels_for(SORAD_ISA_SCALAR) else { preconditionFailure("no scalar kernels") }
         unsafe theirs.withUnsafeMutableBufferPointer { buffer in
             var arguments = unsafe sorad_hadamard_args()
             unsafe arguments.x = UnsafePointer(buffer.baseAddress)
