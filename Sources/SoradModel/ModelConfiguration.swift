@@ -40,16 +40,22 @@ public struct ModelConfiguration: Sendable {
         text = try TextEncoderConfiguration(data)
         transformer = try TransformerConfiguration(data)
         autoencoder = try AutoencoderConfiguration(data)
+        guard defaults.flowShift > 0 else { throw SoradError(.badInput, "\(file.path): sorad.default.flow_shift is \(defaults.flowShift), not positive") }
         guard transformer.textWidth == text.width else {
             throw SoradError(.badInput, "\(file.path): the transformer reads texts of width \(transformer.textWidth), and the text encoder writes \(text.width)")
         }
         guard transformer.inChannels == autoencoder.latentChannels, transformer.outChannels == transformer.inChannels else {
             throw SoradError(.badInput, "\(file.path): the transformer has \(transformer.inChannels) channels in and \(transformer.outChannels) out, and the autoencoder \(autoencoder.latentChannels)")
         }
+        do throws(SoradError) {
+            _ = try latentSize(width: defaults.width, height: defaults.height, numFrames: defaults.numFrames)
+        } catch {
+            throw SoradError(.badInput, "\(file.path): its own default size is impossible: \(error.message)")
+        }
     }
 
     /// Width and height of a clip are multiples of this, pixels.
-    public var sizeMultiple: Int { autoencoder.spatialScale * max(transformer.patch.height, transformer.patch.width) }
+    public var sizeMultiple: Int { autoencoder.spatialScale * transformer.patch.height }
     /// The number of frames is 1 plus a multiple of this.
     public var frameMultiple: Int { autoencoder.timeScale * transformer.patch.frames }
     /// The largest width or height, pixels, that the position embedding knows.
@@ -71,10 +77,19 @@ public struct ModelConfiguration: Sendable {
         guard numFrames > 0, numFrames <= maxNumFrames, (numFrames - 1) % frameMultiple == 0, ((numFrames - 1) / autoencoder.timeScale + 1) % transformer.patch.frames == 0 else {
             throw SoradError(.badInput, "num_frames is \(numFrames); this model makes 1 plus a multiple of \(frameMultiple), up to \(maxNumFrames)", param: "num_frames")
         }
-        return LatentSize(
+        let size = LatentSize(
             channels: autoencoder.latentChannels, frames: (numFrames - 1) / autoencoder.timeScale + 1,
             height: height / autoencoder.spatialScale, width: width / autoencoder.spatialScale)
+        // Each factor is at most 2¹⁶·2⁴, so the product fits.
+        let tokens = size.frames * size.height * size.width / transformer.patchVolume
+        guard tokens <= Self.maxTokens else {
+            throw SoradError(.badInput, "\(width)×\(height) pixels and \(numFrames) frames are \(tokens) tokens; \(Self.maxTokens) are the limit", param: "size")
+        }
+        return size
     }
+
+    /// Far above what any CPU can attend over; keeps every size computed from it within range.
+    static let maxTokens = 1 << 20
 }
 
 /// The shape of the latents of one clip: [channels, frames, height, width].
@@ -147,6 +162,9 @@ package struct TransformerConfiguration: Sendable {
         guard norm == "rms_norm_across_heads" else {
             throw SoradError(.badInput, "\(data.path): dit.qk_norm is \"\(norm)\", and only rms_norm_across_heads is known")
         }
+        guard sizes[1] == sizes[2], inChannels * patchVolume <= 65536, outChannels * patchVolume <= 65536 else {
+            throw SoradError(.badInput, "\(data.path): patches of \(sizes) with \(inChannels) and \(outChannels) channels are not square or too large")
+        }
         guard headWidth % 2 == 0, frequencyWidth % 2 == 0 else {
             throw SoradError(.badInput, "\(data.path): dit.attention_head_dim \(headWidth) and dit.freq_dim \(frequencyWidth) must be even")
         }
@@ -189,6 +207,9 @@ struct AutoencoderConfiguration: Sendable {
         guard encoderChannels.count == Self.levels + 1, decoderChannels.count == Self.levels + 1,
             [encoderTimeDownscale, decoderTimeUpscale, decoderSpaceUpscale].allSatisfy({ $0.count == Self.levels })
         else { throw SoradError(.badInput, "\(data.path): the autoencoder must have \(Self.levels) levels") }
+        guard encoderTimeDownscale.filter({ $0 }).count == decoderTimeUpscale.filter({ $0 }).count else {
+            throw SoradError(.badInput, "\(data.path): the autoencoder's encoder and decoder scale time differently")
+        }
         guard mean.count == latentChannels, std.count == latentChannels, std.allSatisfy({ $0 > 0 }) else {
             throw SoradError(.badInput, "\(data.path): vae.latents_mean and vae.latents_std must have \(latentChannels) numbers, the latter positive")
         }

@@ -49,13 +49,18 @@ public final class VideoModel {
     /// - Parameters:
     ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when `guidanceScale` is 1.
     ///   - known: latent frames that are given.
-    /// - Throws: `.badInput` when `known` is given to a model that cannot take it.
+    /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float, known: KnownFrames? = nil
     ) throws(SoradError) -> Denoiser {
         if known != nil, !configuration.takesKnownFrames {
             throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
         }
+        guard (1...configuration.numTrainTimesteps).contains(steps) else {
+            throw SoradError(.badInput, "num_inference_steps is \(steps), outside 1…\(configuration.numTrainTimesteps)", param: "num_inference_steps")
+        }
+        guard shift > 0, shift.isFinite else { throw SoradError(.badInput, "flow_shift is \(shift), not a positive number", param: "flow_shift") }
+        guard guidanceScale.isFinite else { throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale") }
         let schedule = FlowMatchSchedule(steps: steps, shift: shift, numTrainTimesteps: configuration.numTrainTimesteps)
         return Denoiser(
             transformer, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,

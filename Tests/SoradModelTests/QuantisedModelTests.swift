@@ -14,7 +14,7 @@ import SoradModel
 
     @Test(arguments: Fixture.names) func everyLinearLayerIsWithinItsLimit(name: String) throws {
         let fixture = try Fixture(name), model = try fixture.model(.int8), backend = model.backend
-        var quantised = 0
+        var quantised = 0, rotated = 0
         for (index, block) in model.transformer.blocks.enumerated() {
             let layers: [(String, LinearWeights)] = [
                 ("attn1.to_q", block.selfAttention.query), ("attn1.to_k", block.selfAttention.key), ("attn1.to_v", block.selfAttention.value), ("attn1.to_out.0", block.selfAttention.output),
@@ -29,9 +29,11 @@ import SoradModel
                 let error = relativeError(out.elements, expected.elements)
                 #expect(error <= 0.015, "blocks.\(index).\(layer): \(error)")
                 if case .int8 = weights.precision { quantised += 1 }
+                if weights.rotation != nil { rotated += 1 }
             }
         }
-        #expect(quantised > 10, "only \(quantised) layers are int8")
+        #expect(quantised == 20, "only \(quantised) layers are int8")
+        #expect(name == "tiny" ? rotated == 0 : rotated >= 8, "\(rotated) layers are rotated")
     }
 
     @Test(arguments: Precision.allCases) func everyThreadCountAndInstructionSetGivesTheSameFrames(precision: Precision) throws {

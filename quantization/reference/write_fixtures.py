@@ -36,7 +36,7 @@ WIDTHS = {
         vae=dict(latent_channels=10, patch_size=2, encoder_channels=[6, 8, 10, 12], decoder_channels=[20, 14, 10, 6], encoder_padding="front",
                  encoder_time_downscale=[True, True, False], decoder_time_upscale=[False, True, True]),
         normalisation="nmt_nfkc", expand_timesteps=True, latent_size=(4, 4, 8)),
-    # Widths that Hadamard rotation accepts, and channels a hundred times larger than their neighbours.
+    # Widths that Hadamard rotation accepts, and channels far larger than their neighbours.
     "tiny-outliers": dict(
         transformer=dict(num_attention_heads=2, attention_head_dim=32, ffn_dim=192, in_channels=16, out_channels=16, text_dim=64),
         text=dict(d_model=64, d_kv=32, num_heads=2, d_ff=128, relative_attention_num_buckets=32, relative_attention_max_distance=128),
@@ -84,14 +84,14 @@ def plant_outliers(transformer: WanTransformer3DModel) -> None:
     """A few input channels of every attention and feed-forward layer become far larger than the rest, as in trained checkpoints."""
     with torch.no_grad():
         for index, block in enumerate(transformer.blocks):
-            block.scale_shift_table[0, 1, 5 + index] += 25    # scale before self-attention
-            block.scale_shift_table[0, 4, 11 + index] -= 25   # scale before feed-forward
-            block.norm2.weight[3 + index] += 20
+            block.scale_shift_table[0, 1, 5 + index] += 12    # scale before self-attention
+            block.scale_shift_table[0, 4, 11 + index] -= 12   # scale before feed-forward
+            block.norm2.weight[3 + index] += 12
             # What is large in the activations is small in the weights that read it, so the function stays tame.
             for linear in (block.attn1.to_q, block.attn1.to_k, block.attn1.to_v):
-                linear.weight[:, 5 + index] /= 20
-            block.attn2.to_q.weight[:, 3 + index] /= 20
-            block.ffn.net[0].proj.weight[:, 11 + index] /= 20
+                linear.weight[:, 5 + index] /= 10
+            block.attn2.to_q.weight[:, 3 + index] /= 10
+            block.ffn.net[0].proj.weight[:, 11 + index] /= 10
 
 
 def transformer_reference(model: WanTransformer3DModel, text_dim: int, size: tuple[int, int, int], out: dict[str, Tensor]) -> None:
