@@ -71,7 +71,8 @@ let package = Package(
         tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),
         tests("SoradMediaTests", ["SoradMedia", "SoradAPI", "SoradSystem"]),
         tests(
-            "SoradPipelineTests", ["SoradPipeline", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem", "SoradMedia"]),
+            "SoradPipelineTests", ["SoradPipeline", "SoradConverter", "sorad-worker", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem", "SoradMedia"]),
+        tests("SoradControlTests", ["SoradAPI", "SoradSystem", "SoradConverter", "sorad", "sorad-worker", "sorad-ctl"]),
         tests("SoradServiceTests", ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradJobs"]),
     ]
 )

@@ -1,32 +1,41 @@
 // Owns the arithmetic of progress: how much of a clip's time each phase takes, and so the percentage and the remaining time.
 // Invariant: the percentage never falls, and 100 is said by nobody but `finished`. Pure: time comes in as values.
-import SoradAPI
-import SoradSystem
+package import SoradAPI
+package import SoradSystem
 
 /// Seconds that this machine needs for a unit of each phase; learnt from the clips that it has made.
-struct ClipRates: Sendable, Equatable {
+package struct ClipRates: Sendable, Equatable {
     /// Per prompt.
-    var encodingText = 0.05
+    package var encodingText = 0.05
     /// Per latent token, step and forward.
-    var denoising = 1.5e-4
+    package var denoising = 1.5e-4
     /// Per pixel and frame.
-    var decoding = 2e-6
+    package var decoding = 2e-6
     /// Per clip, after its last frame.
-    var writing = 0.2
+    package var writing = 0.2
+
+    package init() {}
 }
 
 /// How much there is to do for one clip.
-struct ClipWork: Sendable, Equatable {
+package struct ClipWork: Sendable, Equatable {
     /// Denoise steps.
-    var steps: Int
+    package var steps: Int
     /// Latent tokens × forwards a step.
-    var tokensPerStep: Int
-    var frames: Int
+    package var tokensPerStep: Int
+    package var frames: Int
     /// width × height.
-    var pixelsPerFrame: Int
+    package var pixelsPerFrame: Int
+
+    package init(steps: Int, tokensPerStep: Int, frames: Int, pixelsPerFrame: Int) {
+        self.steps = steps
+        self.tokensPerStep = tokensPerStep
+        self.frames = frames
+        self.pixelsPerFrame = pixelsPerFrame
+    }
 
     /// Expected seconds by phase, in the order of the phases.
-    func seconds(_ rates: ClipRates) -> [(phase: JobPhase, seconds: Double)] {
+    package func seconds(_ rates: ClipRates) -> [(phase: JobPhase, seconds: Double)] {
         [
             (.encodingText, rates.encodingText), (.denoising, rates.denoising * Double(steps) * Double(tokensPerStep)),
             (.decoding, rates.decoding * Double(frames) * Double(pixelsPerFrame)), (.writing, rates.writing),
@@ -34,7 +43,7 @@ struct ClipWork: Sendable, Equatable {
     }
 
     /// The rates that the measured `timings` (seconds by phase name) mean; phases that took no time keep theirs.
-    func rates(from timings: [String: Double], before: ClipRates) -> ClipRates {
+    package func rates(from timings: [String: Double], before: ClipRates) -> ClipRates {
         var rates = before
         func measured(_ phase: JobPhase) -> Double? { timings[phase.rawValue].flatMap { $0 > 0 ? $0 : nil } }
         if let seconds = measured(.encodingText) { rates.encodingText = seconds }
@@ -45,21 +54,21 @@ struct ClipWork: Sendable, Equatable {
     }
 }
 
-struct ProgressMeter {
+package struct ProgressMeter {
     private let plan: [(phase: JobPhase, seconds: Double)]
     private let steps: Int
     private let start: MonotonicTime
     private var percent = 0
     private var step = 0
 
-    init(_ work: ClipWork, rates: ClipRates, start: MonotonicTime) {
+    package init(_ work: ClipWork, rates: ClipRates, start: MonotonicTime) {
         plan = work.seconds(rates)
         steps = work.steps
         self.start = start
     }
 
     /// Progress when `done` of `total` units of `phase` are finished and everything before it is.
-    mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int, at now: MonotonicTime) -> JobProgress {
+    package mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int, at now: MonotonicTime) -> JobProgress {
         precondition(total > 0 && (0...total).contains(done), "\(done) of \(total)")
         switch phase {
         case .loading, .encodingText: step = 0

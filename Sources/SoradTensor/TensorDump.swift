@@ -7,9 +7,9 @@ public enum TensorDump {
     private static let folder: String? = unsafe getenv("SORAD_DUMP").map { unsafe String(cString: $0) }
 
     /// Writes `folder/name.npy` (float32), replacing an earlier one.
-    public static func write(_ name: @autoclosure () -> String, _ tensor: Tensor) {
+    public static func write(_ name: @autoclosure () -> String, _ tensor: @autoclosure () -> Tensor) {
         guard let folder else { return }
-        let path = "\(folder)/\(name()).npy"
+        let path = "\(folder)/\(name()).npy", tensor = tensor()
         do {
             let file = try FileDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
             try file.write(header(tensor.shape) + tensor.elements.flatMap { value in

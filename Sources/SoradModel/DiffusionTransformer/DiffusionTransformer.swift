@@ -45,6 +45,8 @@ package final class DiffusionTransformer {
         let c = configuration, length = w.tokens, count = prompts.count, rows = length * count
         precondition(groups.rowCount == length && count == w.sequences && velocities.count == count, "\(groups.rowCount) of \(length) tokens, \(count) prompts")
         let layout = PatchLayout(channels: c.inChannels, patch: c.patch, grid: w.grid)
+        TensorDump.write("dit.latent", latent)
+        TensorDump.write("dit.timesteps", Tensor(Shape(timesteps.count), timesteps))
         layout.patchify(latent, into: w.patches.overwrite(rows: length))
         backend.linear(w.patches, patchEmbedding, into: w.hidden.rows(0..<length))
         TensorDump.write("dit.patch_embedding", w.hidden.rows(0..<length))
