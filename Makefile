@@ -11,10 +11,12 @@ PROMPT ?= a red ball bounces on green grass on a sunny day
 CLIP ?= clip.mp4
 PREFIX ?= /usr/local
 SYSTEMD_DIR ?= /etc/systemd/system
-SYSUSERS_DIR ?= /usr/lib/sysusers.d
+SYSUSERS_DIR ?= /etc/sysusers.d
+TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
 PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev
 VENV := .venv
+PROGRAMS := sorad sorad-worker sorad-ctl sorad-quantize sorad-bench
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## this list
@@ -40,7 +42,7 @@ test-swift: deps ## unit and service tests in Swift
 	$(SWIFT) test -c $(CONFIGURATION) --skip-build
 
 test-kernels: deps ## the C kernels of every instruction set against the scalar reference, emulated where the CPU lacks it
-	$(MAKE) -C Tests/kernels-simde test
+	$(MAKE) --no-print-directory -C Tests/kernels-fuzz test
 
 test-service: build $(VENV)/.installed ## the real daemon, worker and model, driven by the official SDK and curl
 	SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) $(VENV)/bin/python -m pytest -q Tests/sdk
@@ -67,18 +69,19 @@ model: build ## quantise the trained checkpoint in CHECKPOINT (see quantization/
 
 install: deps ## install programs, model and systemd units (PREFIX=/usr/local, DESTDIR=)
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/sorad $(DESTDIR)$(PREFIX)/share/sorad/models
-	install -m 755 -s .build/static/release/sorad-ctl .build/static/release/sorad-quantize .build/static/release/sorad-bench $(DESTDIR)$(PREFIX)/bin
-	install -m 755 -s .build/static/release/sorad .build/static/release/sorad-worker $(DESTDIR)$(PREFIX)/libexec/sorad
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sorad/models $(DESTDIR)$(SYSTEMD_DIR) $(DESTDIR)$(SYSUSERS_DIR) $(DESTDIR)$(TMPFILES_DIR)
+	install -m 755 -s $(addprefix .build/static/release/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/sorad/models
-	install -d $(DESTDIR)$(SYSTEMD_DIR) $(DESTDIR)$(SYSUSERS_DIR)
-	for unit in systemd/*.service systemd/*.socket; do sed 's,@PREFIX@,$(PREFIX),g' $$unit > $(DESTDIR)$(SYSTEMD_DIR)/$$(basename $$unit); done
-	install -m 644 systemd/sorad.sysusers $(DESTDIR)$(SYSUSERS_DIR)/sorad.conf
-	@[ -n "$(DESTDIR)" ] || { systemd-sysusers; systemctl daemon-reload; echo "Next: systemctl enable --now sorad.socket"; }
+	sed 's,@PREFIX@,$(PREFIX),g' systemd/sorad.service > $(DESTDIR)$(SYSTEMD_DIR)/sorad.service
+	install -m 644 systemd/sorad.socket $(DESTDIR)$(SYSTEMD_DIR)
+	install -m 644 systemd/sysusers.d/sorad.conf $(DESTDIR)$(SYSUSERS_DIR)
+	install -m 644 systemd/tmpfiles.d/sorad.conf $(DESTDIR)$(TMPFILES_DIR)
+	@[ -n "$(DESTDIR)" ] || { systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && echo "Next: systemctl enable --now sorad.socket"; }
 
-uninstall: ## remove what install put there (the job store in /var/lib/sorad stays)
-	rm -f $(DESTDIR)$(PREFIX)/bin/sorad-{ctl,quantize,bench} $(DESTDIR)$(SYSTEMD_DIR)/sorad.{service,socket} $(DESTDIR)$(SYSUSERS_DIR)/sorad.conf
-	rm -rf $(DESTDIR)$(PREFIX)/libexec/sorad $(DESTDIR)$(PREFIX)/share/sorad
+uninstall: ## remove what install put there (the jobs in /var/lib/sorad stay)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(SYSTEMD_DIR)/sorad.service $(DESTDIR)$(SYSTEMD_DIR)/sorad.socket
+	rm -f $(DESTDIR)$(SYSUSERS_DIR)/sorad.conf $(DESTDIR)$(TMPFILES_DIR)/sorad.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/sorad
 
 $(VENV)/.installed: Tests/sdk/requirements.txt
 	python3 -m venv $(VENV)

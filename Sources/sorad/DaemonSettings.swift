@@ -17,7 +17,7 @@ struct DaemonSettings: Sendable {
         SettingDefinition("socket", "PATH", default: "/run/sorad/sorad.sock; $XDG_RUNTIME_DIR/sorad/sorad.sock for a normal user", "Unix socket to listen on; not used when systemd hands one over."),
         SettingDefinition("state-dir", "DIR", default: "/var/lib/sorad; $XDG_STATE_HOME/sorad for a normal user", "Where jobs and their files are kept."),
         SettingDefinition("model", "FILE", default: "those found in the model directories", "A model file; with this, no directory is searched.", isList: true),
-        SettingDefinition("model-dir", "DIR", default: "/usr/share/sorad/models and STATE-DIR/models", "A directory searched for *.gguf.", isList: true),
+        SettingDefinition("model-dir", "DIR", default: "../share/sorad/models beside this program, and STATE-DIR/models", "A directory searched for *.gguf.", isList: true),
         SettingDefinition("default-model", "NAME", default: "sorad-mini, else the first found", "The model for requests that name none."),
         SettingDefinition("worker", "PATH", default: "sorad-worker beside this program", "The engine's program."),
         SettingDefinition("config", "FILE", default: "/etc/sorad/sorad.conf; $XDG_CONFIG_HOME/sorad/sorad.conf for a normal user", "Settings file; the *.conf files of the directory FILE.d come after it."),
@@ -49,7 +49,7 @@ struct DaemonSettings: Sendable {
         stateDirectory = state
         models = given.list("model")
         let directories = given.list("model-dir")
-        modelDirectories = directories.isEmpty ? ["/usr/share/sorad/models", "\(state)/models"] : directories
+        modelDirectories = directories.isEmpty ? ["\(executableDirectory())/../share/sorad/models", "\(state)/models"] : directories
         defaultModel = given.text("default-model") ?? "sorad-mini"
         worker = given.text("worker") ?? "\(executableDirectory())/sorad-worker"
         let level = try given.choice("log-level", of: Log.Level.allCases.map { "\($0)" }, default: "info")
