@@ -158,6 +158,7 @@ import Testing
             #expect(outside.status == 416)
             #expect(outside.headers["content-range"] == "bytes */3000000")
             #expect(server.server.connectionCount == 1, "every answer came over one connection")
+            withExtendedLifetime(client) {}
         }
     }
 
@@ -275,6 +276,7 @@ import Testing
                 #expect(try client.answer() == nil)
             }
             #expect(try eventually { server.server.connectionCount == 1 })
+            withExtendedLifetime((slow, slowBody, honest)) {}
         }
     }
 
@@ -289,6 +291,7 @@ import Testing
             try client.send(request("GET /big HTTP/1.1"))
             #expect(try eventually { server.server.connectionCount == 1 })
             #expect(try eventually { server.server.connectionCount == 0 })
+            withExtendedLifetime(client) {}
         }
     }
 
@@ -312,7 +315,9 @@ import Testing
                 try client.send(ping)
                 #expect(try client.answer()?.status == 200)
             }
-            #expect(try eventually { server.server.connectionCount == 3 })
+            #expect(try eventually { server.server.connectionCount == 3 }, "the surplus is gone, the others stay")
+            withExtendedLifetime(served) {}
+            withExtendedLifetime(shed) {}
         }
     }
 
