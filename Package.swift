@@ -52,24 +52,27 @@ let package = Package(
         library("SoradModel", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
         library("SoradConverter", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
         // Layer 5
-        library("SoradPipeline", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
+        library(
+            "SoradPipeline", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
         // Layer 6: wiring only
         program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradPipeline"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
-        program("sorad-quantize", ["SoradSystem", "SoradModelFile", "SoradConverter"]),
+        program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
         program("sorad-bench", ["SoradSystem", "SoradTensor", "SoradModel", "SoradModelFile", "CSoradKernels"]),
         // Tests
         tests("SoradKernelsTests", ["CSoradKernels"]),
         tests("SoradSystemTests", ["SoradSystem"]),
         tests("SoradTensorTests", ["SoradTensor", "SoradSystem", "CSoradKernels"]),
         tests("SoradTokenizerTests", ["SoradTokenizer"]),
-        tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradConverter", "SoradTokenizer"]),
+        tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradConverter", "SoradTokenizer", "CSoradKernels"]),
         tests("SoradModelTests", ["SoradModel", "SoradModelFile", "SoradTensor", "SoradConverter", "SoradSystem", "SoradTokenizer"]),
         tests("SoradHTTPTests", ["SoradHTTP", "SoradAPI", "SoradSystem"]),
         tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),
         tests("SoradMediaTests", ["SoradMedia", "SoradAPI", "SoradSystem"]),
-        tests("SoradPipelineTests", ["SoradPipeline", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem", "SoradMedia"]),
+        tests(
+            "SoradPipelineTests", ["SoradPipeline", "SoradConverter", "sorad-worker", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem", "SoradMedia"]),
+        tests("SoradControlTests", ["SoradAPI", "SoradSystem", "SoradConverter", "sorad", "sorad-worker", "sorad-ctl"]),
         tests("SoradServiceTests", ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradJobs"]),
     ]
 )

@@ -1,8 +1,19 @@
 #define _GNU_SOURCE
 #include "sorad_linux.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 int sorad_linux_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid) {
     struct ucred credentials;
@@ -17,3 +28,84 @@ int sorad_linux_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid)
 int sorad_linux_open(const char *path, int flags, mode_t mode) {
     return open(path, flags | O_CLOEXEC, mode);
 }
+
+int sorad_linux_signalfd(const int *signals, size_t count) {
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < count; i++)
+        if (sigaddset(&set, signals[i]) != 0) return -1;
+    const int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int sorad_linux_signalfd_take(int descriptor) {
+    struct signalfd_siginfo info;
+    const ssize_t size = read(descriptor, &info, sizeof info);
+    if (size == (ssize_t)sizeof info) return (int)info.ssi_signo;
+    if (size < 0 && errno != EAGAIN) return -1;
+    return 0;
+}
+
+int sorad_linux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int sorad_linux_socketpair(int descriptors[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, descriptors);
+}
+
+int sorad_linux_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
+
+int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes, size_t count) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const int abstract = length > 0 && path[0] == '@';
+    if (length == 0 || memchr(path, 0, length) != NULL || length + !abstract > sizeof address.sun_path) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(address.sun_path, path, length);
+    if (abstract) address.sun_path[0] = 0;
+    const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !abstract);
+    const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0) return -1;
+    const ssize_t sent = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
+    const int error = errno;
+    close(descriptor);
+    errno = error;
+    return sent == (ssize_t)count ? 0 : -1;
+}
+
+static int socket_option(int descriptor, int option, int expected) {
+    int value = 0;
+    socklen_t length = sizeof value;
+    return getsockopt(descriptor, SOL_SOCKET, option, &value, &length) == 0 && value == expected;
+}
+
+int sorad_linux_is_unix_listener(int descriptor) {
+    return socket_option(descriptor, SO_DOMAIN, AF_UNIX) && socket_option(descriptor, SO_TYPE, SOCK_STREAM) &&
+           socket_option(descriptor, SO_ACCEPTCONN, 1);
+}
+
+int sorad_linux_adopt(int descriptor) {
+    const int flags = fcntl(descriptor, F_GETFL);
+    if (flags < 0 || fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) < 0) return -1;
+    return fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+}
+
+pid_t sorad_linux_wait(pid_t process, int no_hang, int *exited, int *code) {
+    int status = 0;
+    const pid_t result = waitpid(process, &status, no_hang ? WNOHANG : 0);
+    if (result > 0) {
+        *exited = WIFEXITED(status);
+        *code = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
+    }
+    return result;
+}
+
+int sorad_linux_random(void *bytes, size_t count) {
+    return getrandom(bytes, count, 0) == (ssize_t)count ? 0 : -1;
+}
+
+const char *sorad_linux_entry_name(const struct dirent *entry) { return entry->d_name; }

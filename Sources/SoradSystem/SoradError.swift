@@ -5,7 +5,9 @@
 public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What sort of failure it is; decides the exit code of a program and the HTTP status of an answer.
     public enum Kind: String, Sendable, CaseIterable {
-        case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration, timedOut
+        case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration,
+            timedOut
+        case cannotCreate, cannotWrite, interrupted
     }
 
     public let kind: Kind
@@ -39,10 +41,13 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
         case .notFound: 66
         case .unavailable: 69
         case .internalFault: 70
+        case .cannotCreate: 73
+        case .cannotWrite: 74
         case .busy: 75
         case .permission: 77
         case .configuration: 78
         case .timedOut: 124
+        case .interrupted: 130
         }
     }
 }

@@ -1,1 +1,48 @@
-@main struct Program { static func main() {} }
+// sorad-quantize: a checkpoint folder to a model file, and a look into one. Tables go to stdout, errors to stderr.
+import Glibc
+import SoradConverter
+import SoradModelFile
+import SoradSystem
+
+@main struct Program {
+    static func main() {
+        MappedFile.explainLostPages()
+        do throws(SoradError) {
+            try run(Arguments(Array(CommandLine.arguments.dropFirst())).command())
+        } catch {
+            _ = fflush(nil)
+            let text = Array("sorad-quantize: \(error)\n".utf8)
+            unsafe _ = Glibc.write(STDERR_FILENO, text, text.count)
+            exit(error.exitCode)
+        }
+    }
+
+    private static func run(_ command: Command) throws(SoradError) {
+        switch command {
+        case .help: print(Arguments.help, terminator: "")
+        case .convert(let folder, let output, let options, let reportPath):
+            say(ConversionReport.head)
+            let report = try Converter.convert(folder, to: output, options: options) { say(ConversionReport.line($0)) }
+            if let reportPath { try write(report.json.text() + "\n", to: reportPath) }
+            say(report.summary)
+        case .inspect(let path, let json):
+            let inspection = Inspection(file: try ModelFile(opening: path, verify: false))
+            print(json ? inspection.json.text() + "\n" : inspection.table, terminator: "")
+        case .verify(let path):
+            let file = try ModelFile(opening: path)
+            print("\(path): \(file.tensors.count) tensors, \(file.file.size) bytes, sha256 \(file.sha256): whole")
+        }
+    }
+
+    /// A line that is seen at once, in a pipe too.
+    private static func say(_ line: String) {
+        print(line)
+        _ = fflush(nil)
+    }
+
+    private static func write(_ text: String, to path: String) throws(SoradError) {
+        var file = try AtomicFile(path)
+        try file.write(Array(text.utf8))
+        try file.commit()
+    }
+}

@@ -1,0 +1,94 @@
+# sorad: everything starts here. `make` alone prints the list.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SWIFT ?= swift
+CONFIGURATION ?= release
+BUILD := .build/$(CONFIGURATION)
+MODEL ?= quantization/models/sorad-mini.gguf
+PROMPT ?= a red ball bounces on green grass on a sunny day
+CLIP ?= clip.mp4
+PREFIX ?= /usr/local
+SYSTEMD_DIR ?= /etc/systemd/system
+SYSUSERS_DIR ?= /etc/sysusers.d
+TMPFILES_DIR ?= /etc/tmpfiles.d
+DESTDIR ?=
+PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev
+VENV := .venv
+PROGRAMS := sorad sorad-worker sorad-ctl sorad-quantize sorad-bench
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  make run PROMPT="a blue cube spins in the snow" CLIP=cube.mp4'
+
+deps: ## install what Debian 12 needs beside the Swift toolchain
+	@command -v $(SWIFT) >/dev/null || { echo "The Swift toolchain (6.2 or newer) is not on PATH; install it from swift.org first." >&2; exit 69; }
+	@missing=; for package in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then echo "Installing$$missing"; $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+build: deps ## build all programs
+	$(SWIFT) build -c $(CONFIGURATION)
+
+run: build ## start sorad, ask it for a clip of PROMPT, leave it in CLIP
+	@./.ci/first-clip $(BUILD) $(MODEL) $(CLIP) '$(subst ','\'',$(PROMPT))'
+
+test: deps test-swift test-kernels test-service test-checks ## everything CI runs, from a clean clone
+
+test-swift: deps ## unit and service tests in Swift
+	$(SWIFT) build -c $(CONFIGURATION) --build-tests
+	$(SWIFT) test -c $(CONFIGURATION) --skip-build
+
+test-kernels: deps ## the C kernels of every instruction set against the scalar reference, emulated where the CPU lacks it
+	$(MAKE) --no-print-directory -C Tests/kernels-fuzz test
+
+test-service: build $(VENV)/.installed ## the real daemon, worker and model, driven by the official SDK and curl
+	SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) $(VENV)/bin/python -m pytest -q Tests/sdk
+
+test-checks: build ## import table, what the programs link, formatting
+	./.ci/check-imports
+	./.ci/check-binaries $(BUILD)
+	$(MAKE) --no-print-directory lint
+
+test-asan: deps ## the Swift tests under AddressSanitizer
+	$(SWIFT) test -c release --sanitize address --scratch-path .build/asan
+
+bench: build ## measure kernels on this machine (JSON: sorad-bench kernels --json)
+	$(BUILD)/sorad-bench kernels
+
+format: ## rewrite the Swift sources in the project's format
+	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
+
+lint: ## check the format without changing anything
+	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+
+model: build ## quantise the trained checkpoint in CHECKPOINT (see quantization/README.md) into MODEL
+	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --json $(MODEL:.gguf=.quality.json)
+
+install: deps ## install programs, model and systemd units (PREFIX=/usr/local, DESTDIR=)
+	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sorad/models $(DESTDIR)$(SYSTEMD_DIR) $(DESTDIR)$(SYSUSERS_DIR) $(DESTDIR)$(TMPFILES_DIR)
+	install -m 755 -s $(addprefix .build/static/release/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/sorad/models
+	sed 's,@PREFIX@,$(PREFIX),g' systemd/sorad.service > $(DESTDIR)$(SYSTEMD_DIR)/sorad.service
+	install -m 644 systemd/sorad.socket $(DESTDIR)$(SYSTEMD_DIR)
+	install -m 644 systemd/sysusers.d/sorad.conf $(DESTDIR)$(SYSUSERS_DIR)
+	install -m 644 systemd/tmpfiles.d/sorad.conf $(DESTDIR)$(TMPFILES_DIR)
+	@[ -n "$(DESTDIR)" ] || { systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && echo "Next: systemctl enable --now sorad.socket"; }
+
+uninstall: ## remove what install put there (the jobs in /var/lib/sorad stay)
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(SYSTEMD_DIR)/sorad.service $(DESTDIR)$(SYSTEMD_DIR)/sorad.socket
+	rm -f $(DESTDIR)$(SYSUSERS_DIR)/sorad.conf $(DESTDIR)$(TMPFILES_DIR)/sorad.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/sorad
+
+$(VENV)/.installed: Tests/sdk/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q -r Tests/sdk/requirements.txt
+	touch $@
+
+clean: ## remove everything built
+	rm -rf .build $(VENV) $(CLIP)
+
+.PHONY: help deps build run test test-swift test-kernels test-service test-checks test-asan bench format lint model install uninstall clean

@@ -1,0 +1,40 @@
+// 512-bit vpdpbusd: 12 rows by 32 outputs, 24 of the 32 registers holding sums.
+enum { SORAD_INT8_ROWS = 12, SORAD_INT8_BLOCKS = 2, SORAD_INT8_OFFSET = 128, SORAD_INT8_WIDTH = 1 };
+#define SORAD_INT8_EXPANDS 0
+#define SORAD_INT8_PARTIAL_ROWS(tile)                                                                               \
+    SORAD_CASE(1, tile) SORAD_CASE(2, tile) SORAD_CASE(3, tile) SORAD_CASE(4, tile) SORAD_CASE(5, tile)             \
+    SORAD_CASE(6, tile) SORAD_CASE(7, tile) SORAD_CASE(8, tile) SORAD_CASE(9, tile) SORAD_CASE(10, tile)            \
+    SORAD_CASE(11, tile)
+
+// 64 values plus 128 each: the top bit flipped.
+SORAD_INLINE void int8_convert(const int8_t *a, void *out) {
+    __m512i bytes = _mm512_loadu_si512((const void *)a);
+    _mm512_storeu_si512(out, _mm512_xor_si512(bytes, _mm512_set1_epi32((int32_t)0x80808080)));
+}
+
+SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, size_t pitch, const char *w,
+                            size_t w_stride, size_t steps, lanes_i32 *sum) {
+    __m512i acc[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < rows * blocks; i++) acc[i] = _mm512_setzero_si512();
+    for (; steps > 0; a += pitch) {
+        size_t line = steps < 16 ? steps : 16;
+        steps -= line;
+        for (size_t s = 0; s < line; s++, w += 64) {
+            __m512i weights[SORAD_INT8_BLOCKS];
+#pragma clang loop unroll(full)
+            for (size_t b = 0; b < blocks; b++) weights[b] = _mm512_loadu_si512((const void *)(w + b * w_stride));
+#pragma clang loop unroll(full)
+            for (size_t r = 0; r < rows; r++) {
+                int32_t word;
+                memcpy(&word, a + r * 64 + s * 4, sizeof word);
+                __m512i four = _mm512_set1_epi32(word);
+#pragma clang loop unroll(full)
+                for (size_t b = 0; b < blocks; b++)
+                    acc[b * rows + r] = _mm512_dpbusd_epi32(acc[b * rows + r], four, weights[b]);
+            }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < rows * blocks; i++) memcpy(sum + i, acc + i, sizeof(lanes_i32));
+}

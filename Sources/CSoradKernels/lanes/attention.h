@@ -1,0 +1,134 @@
+// Attention with streaming softmax over fixed key blocks, a few queries at a time.
+//
+// Packed form: per head, keys as [Lk padded to 64 / 16][D][16] (16 keys in the lanes, zero-filled), then values as
+// [Lk padded to 64][D padded to 16]. A super-tile of queries shares each block of keys and values while it is in cache.
+
+enum {
+    ATTENTION_BLOCK = SORAD_ATTENTION_KEY_BLOCK,
+    ATTENTION_QUERIES = 4 * SORAD_F32_ROWS,   // queries per super-tile
+    ATTENTION_VECTORS = SORAD_MAX_HEAD_DIM / SORAD_LANES,
+};
+
+void KERNEL(attention_pack)(const sorad_attention_pack_args *args) {
+    size_t d = args->head_dim, d16 = (d + SORAD_LANES - 1) / SORAD_LANES * SORAD_LANES;
+    size_t padded = (args->lk + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
+    size_t key_end = args->key_end == args->lk ? padded : args->key_end;
+    for (size_t h = args->head_begin; h < args->head_end; h++) {
+        float *keys = args->packed + h * sorad_attention_packed_floats(1, args->lk, d), *values = keys + padded * d;
+        for (size_t j = args->key_begin; j < key_end; j++) {
+            float *key = keys + j / SORAD_LANES * SORAD_LANES * d + j % SORAD_LANES, *value = values + j * d16;
+            bool real = j < args->lk;
+            const float *k = args->k + (real ? j : 0) * args->k_stride + h * d;
+            const float *v = args->v + (real ? j : 0) * args->v_stride + h * d;
+            for (size_t i = 0; i < d; i++) key[i * SORAD_LANES] = real ? k[i] : 0.0f;
+            for (size_t i = 0; i < d16; i++) value[i] = real && i < d ? v[i] : 0.0f;
+        }
+    }
+}
+
+// What is known of each query of a super-tile after some blocks.
+typedef struct attention_state {
+    float highest[ATTENTION_QUERIES];
+    lanes sums[ATTENTION_QUERIES];
+    lanes acc[ATTENTION_VECTORS][ATTENTION_QUERIES];
+} attention_state;
+
+// Scores of `rows` queries against one block of keys -> weight [rows][64]; keys beyond Lk score -infinity.
+SORAD_INLINE void attention_scores(const sorad_attention_args *args, const size_t rows, size_t h, size_t m, size_t j0,
+                                   size_t count, const float *keys, float (*weight)[ATTENTION_BLOCK]) {
+    const float *q[SORAD_F32_ROWS];
+    for (size_t r = 0; r < rows; r++) q[r] = args->q + (m + r) * args->q_stride + h * args->head_dim;
+    for (size_t j = 0; j < ATTENTION_BLOCK; j += SORAD_LANES) {
+        if (j >= count) {
+            for (size_t r = 0; r < rows; r++) store16(weight[r] + j, splat(-INFINITY));
+            continue;
+        }
+        lanes sum[SORAD_F32_ROWS];
+#pragma clang loop unroll(full)
+        for (size_t r = 0; r < rows; r++) sum[r] = splat(0.0f);
+        f32_accumulate(rows, q, keys + (j0 + j) * args->head_dim, args->head_dim, sum);
+        size_t real = lane_count(j, count);
+        const lanes_i32 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+        lanes_i32 valid = index < (lanes_i32)splat_u32((uint32_t)real);
+        lanes key_bias = args->key_bias ? load(args->key_bias + j0 + j, real) : splat(0.0f);
+        for (size_t r = 0; r < rows; r++) {
+            lanes offset = key_bias;
+            if (args->bias)
+                offset += load(args->bias + h * args->bias_head_stride + (m + r) * args->bias_query_stride + j0 + j, real);
+            else
+                offset += 0.0f;
+            store16(weight[r] + j, choose(valid, fused(sum[r], splat(args->scale), offset), splat(-INFINITY)));
+        }
+    }
+}
+
+// One block of keys for `rows` queries, the first of which is number `at` of the super-tile.
+SORAD_INLINE void attention_block(const sorad_attention_args *args, const size_t rows, size_t h, size_t m, size_t at,
+                                  size_t j0, const float *keys, const float *values, attention_state *state) {
+    size_t count = args->lk - j0 < ATTENTION_BLOCK ? args->lk - j0 : ATTENTION_BLOCK;
+    float weight[SORAD_F32_ROWS][ATTENTION_BLOCK], correction[SORAD_F32_ROWS];
+    const float *weight_rows[SORAD_F32_ROWS];
+    attention_scores(args, rows, h, m, j0, count, keys, weight);
+    for (size_t r = 0; r < rows; r++) {
+        lanes most = splat(state->highest[at + r]);
+        for (size_t j = 0; j < ATTENTION_BLOCK; j += SORAD_LANES) most = greater(load16(weight[r] + j), most);
+        float highest = lanes_greatest(most);
+        correction[r] = sorad_exp_f32(state->highest[at + r] - highest);
+        state->highest[at + r] = highest;
+        lanes sums = state->sums[at + r] * splat(correction[r]);
+        for (size_t j = 0; j < ATTENTION_BLOCK; j += SORAD_LANES) {
+            lanes p = exp_lanes(load16(weight[r] + j) - splat(highest));
+            store16(weight[r] + j, p);
+            sums += p;
+        }
+        state->sums[at + r] = sums;
+        weight_rows[r] = weight[r];
+    }
+    size_t vectors = (args->head_dim + SORAD_LANES - 1) / SORAD_LANES;
+    for (size_t i = 0; i < vectors; i++) {
+        lanes acc[SORAD_F32_ROWS];
+#pragma clang loop unroll(full)
+        for (size_t r = 0; r < rows; r++) acc[r] = state->acc[i][at + r] * splat(correction[r]);
+        const float *v = values + j0 * vectors * SORAD_LANES + i * SORAD_LANES;
+        for (size_t j = 0; j < count; j++) {
+            lanes value = load16(v + j * vectors * SORAD_LANES);
+#pragma clang loop unroll(full)
+            for (size_t r = 0; r < rows; r++) acc[r] = fused(splat(weight_rows[r][j]), value, acc[r]);
+        }
+#pragma clang loop unroll(full)
+        for (size_t r = 0; r < rows; r++) state->acc[i][at + r] = acc[r];
+    }
+}
+
+// Queries m ..< m + queries of head h.
+static void attention_super_tile(const sorad_attention_args *args, size_t h, size_t m, size_t queries) {
+    size_t d = args->head_dim, padded = (args->lk + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
+    const float *keys = args->packed + h * sorad_attention_packed_floats(1, args->lk, d), *values = keys + padded * d;
+    attention_state state;
+    for (size_t r = 0; r < queries; r++) state.highest[r] = -1e30f, state.sums[r] = splat(0.0f);
+    for (size_t i = 0; i * SORAD_LANES < d; i++)
+        for (size_t r = 0; r < queries; r++) state.acc[i][r] = splat(0.0f);
+    for (size_t j0 = 0; j0 < args->lk; j0 += ATTENTION_BLOCK)
+        for (size_t at = 0; at < queries; at += SORAD_F32_ROWS) {
+#define SORAD_TILE(r) attention_block(args, r, h, m + at, at, j0, keys, values, &state)
+            switch (queries - at) {
+                SORAD_F32_PARTIAL_ROWS(SORAD_TILE)
+            default: SORAD_TILE(SORAD_F32_ROWS);
+            }
+#undef SORAD_TILE
+        }
+    for (size_t r = 0; r < queries; r++) {
+        lanes inverse = splat(1.0f / lanes_sum(state.sums[r]));
+        float *out = args->out + (m + r) * args->out_stride + h * d;
+        for (size_t i = 0; i < d; i += SORAD_LANES)
+            store(out + i, state.acc[i / SORAD_LANES][r] * inverse, lane_count(i, d));
+    }
+}
+
+void KERNEL(attention)(const sorad_attention_args *args) {
+    for (size_t h = args->head_begin; h < args->head_end; h++)
+        for (size_t m = args->query_begin; m < args->query_end; m += ATTENTION_QUERIES) {
+            size_t left = args->query_end - m;
+            attention_super_tile(args, h, m, left < ATTENTION_QUERIES ? left : ATTENTION_QUERIES);
+        }
+}

@@ -1,0 +1,168 @@
+// Sixteen floats side by side: the unit in which every float kernel is written once and compiled per instruction set.
+//
+// Invariant: each lane does exactly the IEEE operations of the scalar definition (scalar_math.h), in its order. A `lanes`
+// value is one 512-bit register, two 256-bit ones, or plain code: the arithmetic is the same by construction.
+//
+// A kernel file of an instruction set opens its target with `#pragma clang attribute push`, names itself with
+//   #define SORAD_PREFIX avx2
+// and includes the kernels of this folder; KERNEL(add) is then sorad_avx2_add.
+#ifndef SORAD_LANES_H
+#define SORAD_LANES_H
+
+#include <float.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "../scalar/scalar_math.h"
+
+#pragma STDC FP_CONTRACT OFF
+// Everything here is inlined into one file, so the calling convention of wide vectors never matters.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+typedef float lanes __attribute__((vector_size(64)));
+typedef int32_t lanes_i32 __attribute__((vector_size(64)));
+typedef uint32_t lanes_u32 __attribute__((vector_size(64)));
+typedef int8_t lanes_i8 __attribute__((vector_size(16)));
+typedef float lanes_at __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t lanes_i32_at __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int8_t lanes_i8_at __attribute__((vector_size(16), aligned(1), may_alias));
+
+// One case per number of rows that a last, partial tile can have: the tile's code is made for each.
+#define SORAD_CASE(rows, tile) case rows: tile(rows); break;
+
+#define SORAD_INLINE static inline __attribute__((always_inline))
+
+#define SORAD_PASTE_(prefix, name) sorad_##prefix##_##name
+#define SORAD_PASTE(prefix, name) SORAD_PASTE_(prefix, name)
+#define KERNEL(name) SORAD_PASTE(SORAD_PREFIX, name)
+
+SORAD_INLINE lanes splat(float x) { return (lanes){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}; }
+SORAD_INLINE lanes_u32 splat_u32(uint32_t x) {
+    return (lanes_u32){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+}
+SORAD_INLINE lanes fused(lanes a, lanes b, lanes c) { return __builtin_elementwise_fma(a, b, c); }
+SORAD_INLINE lanes choose(lanes_i32 mask, lanes a, lanes b) {
+    return (lanes)((mask & (lanes_i32)a) | (~mask & (lanes_i32)b));
+}
+// a > b ? a : b, b for NaN: what maxps does.
+SORAD_INLINE lanes greater(lanes a, lanes b) { return choose(a > b, a, b); }
+SORAD_INLINE lanes lesser(lanes a, lanes b) { return choose(a < b, a, b); }
+
+SORAD_INLINE lanes load16(const float *p) { return *(const lanes_at *)p; }
+SORAD_INLINE void store16(float *p, lanes x) { *(lanes_at *)p = x; }
+
+// `count` floats (1...16); lanes beyond are 0 and memory beyond is not touched.
+SORAD_INLINE lanes load(const float *p, size_t count) {
+    if (count == SORAD_LANES) return load16(p);
+    float values[SORAD_LANES] = {0};
+    for (size_t i = 0; i < count; i++) values[i] = p[i];
+    return load16(values);
+}
+SORAD_INLINE void store(float *p, lanes x, size_t count) {
+    if (count == SORAD_LANES) {
+        store16(p, x);
+        return;
+    }
+    float values[SORAD_LANES];
+    store16(values, x);
+    for (size_t i = 0; i < count; i++) p[i] = values[i];
+}
+SORAD_INLINE lanes_i32 load_i32(const int32_t *p, size_t count) {
+    if (count == SORAD_LANES) return *(const lanes_i32_at *)p;
+    int32_t values[SORAD_LANES] = {0};
+    for (size_t i = 0; i < count; i++) values[i] = p[i];
+    return *(const lanes_i32_at *)values;
+}
+SORAD_INLINE void store_i32(int32_t *p, lanes_i32 x, size_t count) {
+    int32_t values[SORAD_LANES];
+    *(lanes_i32_at *)values = x;
+    for (size_t i = 0; i < count; i++) p[i] = values[i];
+}
+// Lanes at and beyond `count` become 0.
+SORAD_INLINE lanes keep(lanes x, size_t count) {
+    if (count == SORAD_LANES) return x;
+    const lanes_i32 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return (lanes)((lanes_i32)x & (index < (lanes_i32)splat_u32((uint32_t)count)));
+}
+SORAD_INLINE size_t lane_count(size_t i, size_t n) { return n - i < SORAD_LANES ? n - i : SORAD_LANES; }
+
+SORAD_INLINE float lanes_sum(lanes x) {
+    float values[SORAD_LANES];
+    store16(values, x);
+    return sorad_lanes_sum(values);
+}
+// Any order gives the same maximum (of numbers).
+SORAD_INLINE float lanes_greatest(lanes x) {
+    float values[SORAD_LANES];
+    store16(values, x);
+    for (int width = SORAD_LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++) values[i] = values[i] > values[i + width] ? values[i] : values[i + width];
+    return values[0];
+}
+
+// ---- scalar_math.h, lane by lane -----------------------------------------------------------------------------------
+
+SORAD_INLINE lanes power_of_two(lanes_i32 exponent) { return (lanes)(((lanes_u32)exponent + 127u) << 23); }
+
+SORAD_INLINE lanes exp_reduce(lanes x, lanes_i32 *k) {
+    lanes t = fused(x, splat(SORAD_LOG2_E), splat(SORAD_ROUND_MAGIC));
+    *k = (lanes_i32)((lanes_u32)t - SORAD_ROUND_MAGIC_BITS);
+    lanes n = t - SORAD_ROUND_MAGIC;
+    return fused(n, splat(-SORAD_LN2_LOW), fused(n, splat(-SORAD_LN2_HIGH), x));
+}
+
+SORAD_INLINE lanes exp_series(lanes r) {
+    lanes p = splat(1.0f / 5040.0f);
+    p = fused(p, r, splat(1.0f / 720.0f));
+    p = fused(p, r, splat(1.0f / 120.0f));
+    p = fused(p, r, splat(1.0f / 24.0f));
+    p = fused(p, r, splat(1.0f / 6.0f));
+    return fused(p, r, splat(0.5f));
+}
+
+SORAD_INLINE lanes exp_lanes(lanes x) {
+    x = choose(x > 89.0f, splat(89.0f), x);
+    x = choose(x < -104.0f, splat(-104.0f), x);
+    lanes_i32 k;
+    lanes r = exp_reduce(x, &k);
+    lanes p = fused(fused(exp_series(r), r, splat(1.0f)), r, splat(1.0f));
+    lanes_i32 half = k >> 1;
+    return p * power_of_two(half) * power_of_two((lanes_i32)((lanes_u32)k - (lanes_u32)half));
+}
+
+SORAD_INLINE lanes tanh_lanes(lanes x) {
+    x = choose(x > 10.0f, splat(10.0f), x);
+    x = choose(x < -10.0f, splat(-10.0f), x);
+    lanes_i32 k;
+    lanes r = exp_reduce(2.0f * x, &k);
+    lanes scale = power_of_two(k);
+    lanes m = fused(scale, fused(r * r, exp_series(r), r), scale - 1.0f);
+    return m / (m + 2.0f);
+}
+
+SORAD_INLINE lanes silu_lanes(lanes x) { return x / (1.0f + exp_lanes(-x)); }
+SORAD_INLINE lanes gelu_tanh_lanes(lanes x) {
+    lanes twice_u = x * fused(x * x, splat(SORAD_GELU_CUBIC), splat(SORAD_GELU_LINEAR));
+    return x / (1.0f + exp_lanes(-twice_u));
+}
+SORAD_INLINE lanes relu_lanes(lanes x) { return greater(x, splat(0.0f)); }
+SORAD_INLINE lanes clamp_tanh_lanes(lanes x) { return tanh_lanes(x / 3.0f) * 3.0f; }
+
+// Row m, outputs n ..< n + count.
+SORAD_INLINE lanes epilogue_lanes(const sorad_epilogue *e, size_t m, size_t n, size_t count, lanes x) {
+    switch (e->activation) {
+    case SORAD_ACTIVATION_NONE: break;
+    case SORAD_ACTIVATION_RELU: x = relu_lanes(x); break;
+    case SORAD_ACTIVATION_GELU_TANH: x = gelu_tanh_lanes(x); break;
+    case SORAD_ACTIVATION_SILU: x = silu_lanes(x); break;
+    }
+    if (e->residual) {
+        lanes residual = load(e->residual + m * e->residual_stride + n, count);
+        x = e->gate ? fused(load(e->gate + m * e->gate_stride + n, count), x, residual) : residual + x;
+    } else if (e->gate) {
+        x = load(e->gate + m * e->gate_stride + n, count) * x;
+    }
+    return e->relu_at_end ? relu_lanes(x) : x;
+}
+
+#endif

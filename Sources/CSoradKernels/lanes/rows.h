@@ -1,0 +1,178 @@
+// Row kernels in 16 lanes: quantisation, norms, rotary position embedding, Hadamard rotation.
+
+// ---- Quantisation --------------------------------------------------------------------------------------------------
+
+SORAD_INLINE lanes quantize_load(const float *x, size_t count) {
+    lanes v = load(x, count);
+    v = (lanes)((lanes_i32)v & (v == v));
+    return lesser(greater(v, splat(-FLT_MAX)), splat(FLT_MAX));
+}
+
+SORAD_INLINE lanes_i32 clamp_int8(lanes_i32 q) {
+    const lanes_i32 most = (lanes_i32)splat_u32(127);
+    lanes_i32 above = q > most, below = q < -most;
+    return (above & most) | (below & -most) | (~(above | below) & q);
+}
+
+void KERNEL(quantize_rows)(const sorad_quantize_rows_args *args) {
+    for (size_t m = args->row_begin; m < args->row_end; m++) {
+        const float *x = args->x + m * args->x_stride;
+        int8_t *q = args->q + m * args->q_stride;
+        lanes lows = splat(0.0f), highs = splat(0.0f);
+        SORAD_EACH(args->k) {
+            lanes v = quantize_load(x + i, count);
+            lows = lesser(v, lows);
+            highs = greater(v, highs);
+        }
+        float scale, inverse;
+        int32_t zero;
+        sorad_quantize_parameters(-lanes_greatest(-lows), lanes_greatest(highs), args->asymmetric, &scale, &inverse, &zero);
+        SORAD_EACH(args->k) {
+            lanes t = quantize_load(x + i, count) * splat(inverse) + SORAD_ROUND_MAGIC;
+            lanes_i32 value = (lanes_i32)((lanes_u32)t - SORAD_ROUND_MAGIC_BITS + splat_u32((uint32_t)zero));
+            lanes_i8 bytes = __builtin_convertvector(clamp_int8(value), lanes_i8);
+            if (count == SORAD_LANES) *(lanes_i8_at *)(q + i) = bytes;
+            else memcpy(q + i, &bytes, count);
+        }
+        memset(q + args->k, 0, args->q_stride - args->k);
+        args->scale[m] = scale;
+        args->zero[m] = zero;
+    }
+}
+
+// ---- Norms ---------------------------------------------------------------------------------------------------------
+
+SORAD_INLINE lanes modulate_lanes(const sorad_norm_args *args, size_t m, size_t i, size_t count, lanes y) {
+    if (args->weight) {
+        lanes weight = load(args->weight + i, count);
+        y = args->bias ? fused(y, weight, load(args->bias + i, count)) : y * weight;
+    }
+    if (args->scale) {
+        size_t at = m * args->modulation_stride + i;
+        lanes gain = 1.0f + load(args->scale + at, count);
+        y = args->shift ? fused(y, gain, load(args->shift + at, count)) : y * gain;
+    }
+    return y;
+}
+
+void KERNEL(layer_norm)(const sorad_norm_args *args) {
+    float width = (float)args->k;
+    for (size_t m = args->row_begin; m < args->row_end; m++) {
+        const float *x = args->x + m * args->x_stride;
+        float *out = args->out + m * args->out_stride;
+        lanes sums = splat(0.0f), squares = splat(0.0f);
+        SORAD_EACH(args->k) sums += load(x + i, count);
+        lanes mean = splat(lanes_sum(sums) / width);
+        SORAD_EACH(args->k) {
+            lanes d = keep(load(x + i, count) - mean, count);
+            squares = fused(d, d, squares);
+        }
+        lanes inverse = splat(1.0f / sqrtf(lanes_sum(squares) / width + args->eps));
+        SORAD_EACH(args->k) {
+            lanes y = (load(x + i, count) - mean) * inverse;
+            store(out + i, modulate_lanes(args, m, i, count, y), count);
+        }
+    }
+}
+
+void KERNEL(rms_norm)(const sorad_norm_args *args) {
+    for (size_t m = args->row_begin; m < args->row_end; m++) {
+        const float *x = args->x + m * args->x_stride;
+        float *out = args->out + m * args->out_stride;
+        lanes squares = splat(0.0f);
+        SORAD_EACH(args->k) {
+            lanes v = load(x + i, count);
+            squares = fused(v, v, squares);
+        }
+        lanes inverse = splat(1.0f / sqrtf(lanes_sum(squares) / (float)args->k + args->eps));
+        SORAD_EACH(args->k)
+            store(out + i, modulate_lanes(args, m, i, count, load(x + i, count) * inverse), count);
+    }
+}
+
+// ---- Rotary position embedding -------------------------------------------------------------------------------------
+
+// Eight values, each twice.
+SORAD_INLINE lanes load_twice(const float *p) {
+    typedef float half __attribute__((vector_size(32), aligned(4), may_alias));
+    half v = *(const half *)p;
+    return __builtin_shufflevector(v, v, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+}
+// The sign bit of even lanes.
+#define SORAD_EVEN_SIGNS ((lanes_u32){1u << 31, 0, 1u << 31, 0, 1u << 31, 0, 1u << 31, 0, \
+                                      1u << 31, 0, 1u << 31, 0, 1u << 31, 0, 1u << 31, 0})
+
+void KERNEL(rope)(const sorad_rope_args *args) {
+    size_t pairs = args->head_dim / 2, whole = pairs / 8 * 8;
+    for (size_t m = args->row_begin; m < args->row_end; m++) {
+        const float *cosines = args->cos + m * pairs, *sines = args->sin + m * pairs;
+        for (size_t h = 0; h < args->heads; h++) {
+            float *x = args->x + m * args->x_stride + h * args->head_dim;
+            for (size_t i = 0; i < whole; i += 8) {
+                lanes v = load16(x + 2 * i);
+                lanes other = __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+                lanes sine = (lanes)((lanes_u32)load_twice(sines + i) ^ SORAD_EVEN_SIGNS);
+                store16(x + 2 * i, fused(v, load_twice(cosines + i), other * sine));
+            }
+            for (size_t i = whole; i < pairs; i++) {
+                float even = x[2 * i], odd = x[2 * i + 1];
+                x[2 * i] = fmaf(even, cosines[i], -(odd * sines[i]));
+                x[2 * i + 1] = fmaf(odd, cosines[i], even * sines[i]);
+            }
+        }
+    }
+}
+
+// ---- Hadamard ------------------------------------------------------------------------------------------------------
+
+SORAD_INLINE lanes negate(lanes x, lanes_i32 where) { return (lanes)((lanes_i32)x ^ (where & INT32_MIN)); }
+
+// The 4 x 4 matrix on neighbouring lanes: y = (a+b, a-b, c+d, c-d), then (y0+y3, y0-y3, y1+y2, y2-y1).
+SORAD_INLINE lanes hadamard_lanes_1(lanes x) {
+    const lanes_i32 odd = {0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1, 0, -1};
+    lanes y = __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14) + negate(x, odd);
+    lanes first = __builtin_shufflevector(y, y, 0, 0, 1, 2, 4, 4, 5, 6, 8, 8, 9, 10, 12, 12, 13, 14);
+    lanes second = __builtin_shufflevector(y, y, 3, 3, 2, 1, 7, 7, 6, 5, 11, 11, 10, 9, 15, 15, 14, 13);
+    return first + negate(second, odd);
+}
+
+// The same on lanes 4 apart.
+SORAD_INLINE lanes hadamard_lanes_4(lanes x) {
+    const lanes_i32 odd = {0, 0, 0, 0, -1, -1, -1, -1, 0, 0, 0, 0, -1, -1, -1, -1};
+    lanes y = __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11) + negate(x, odd);
+    lanes first = __builtin_shufflevector(y, y, 0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11);
+    lanes second = __builtin_shufflevector(y, y, 12, 13, 14, 15, 12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7);
+    return first + negate(second, odd);
+}
+
+// The same on whole vectors `step` apart.
+SORAD_INLINE void hadamard_vectors(lanes *x, size_t vectors, size_t step) {
+    for (size_t block = 0; block < vectors; block += 4 * step)
+        for (size_t i = block; i < block + step; i++) {
+            lanes a = x[i], b = x[i + step], c = x[i + 2 * step], d = x[i + 3 * step];
+            lanes ab = a + b, a_b = a - b, cd = c + d, c_d = c - d;
+            x[i] = ab + c_d;
+            x[i + step] = ab - c_d;
+            x[i + 2 * step] = a_b + cd;
+            x[i + 3 * step] = cd - a_b;
+        }
+}
+
+void KERNEL(hadamard)(const sorad_hadamard_args *args) {
+    size_t vectors = args->group / SORAD_LANES;
+    float normalise = 1.0f;
+    for (size_t step = 1; step < args->group; step *= 4) normalise *= 0.5f;
+    if (vectors == 0) {
+        sorad_scalar_hadamard(args);
+        return;
+    }
+    for (size_t m = args->row_begin; m < args->row_end; m++)
+        for (size_t at = 0; at < args->k; at += args->group) {
+            lanes values[16];
+            for (size_t i = 0; i < vectors; i++)
+                values[i] = hadamard_lanes_4(hadamard_lanes_1(load16(args->x + m * args->x_stride + at + i * SORAD_LANES)));
+            for (size_t step = 1; step < vectors; step *= 4) hadamard_vectors(values, vectors, step);
+            for (size_t i = 0; i < vectors; i++)
+                store16(args->out + m * args->out_stride + at + i * SORAD_LANES, values[i] * splat(normalise));
+        }
+}

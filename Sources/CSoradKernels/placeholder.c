@@ -1,1 +1,0 @@
-#include "sorad_kernels.h"

@@ -1,0 +1,130 @@
+// The float functions that define every result: exp, tanh, the activations, rounding, the 16-lane sum, the epilogue.
+//
+// Invariant: IEEE operations only, in the order written, fused where fmaf says so and nowhere else (FP_CONTRACT is off in
+// every file of this target). fmaf is exact on every machine, in hardware or in libm.
+#ifndef SORAD_SCALAR_MATH_H
+#define SORAD_SCALAR_MATH_H
+
+#include <math.h>
+#include <string.h>
+
+#include "sorad_kernels.h"
+
+#pragma STDC FP_CONTRACT OFF
+
+enum { SORAD_LANES = 16 };
+
+// 1.5 * 2^23: adding and subtracting it rounds |x| < 2^22 to the nearest integer, ties to even.
+#define SORAD_ROUND_MAGIC 12582912.0f
+#define SORAD_ROUND_MAGIC_BITS 0x4B400000u
+
+#define SORAD_LOG2_E 1.44269504088896340736f
+#define SORAD_LN2_HIGH 0.693147182464599609375f // ln 2 rounded to float
+#define SORAD_LN2_LOW -1.904654299957776e-9f    // ln 2 minus that
+
+static inline float sorad_round(float x) { return (x + SORAD_ROUND_MAGIC) - SORAD_ROUND_MAGIC; }
+
+static inline float sorad_power_of_two(int32_t exponent) {
+    uint32_t bits = (uint32_t)(exponent + 127) << 23;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+// x = k ln 2 + r with |r| <= ln 2 / 2; returns r.
+static inline float sorad_exp_reduce(float x, int32_t *k) {
+    float t = fmaf(x, SORAD_LOG2_E, SORAD_ROUND_MAGIC);
+    uint32_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    *k = (int32_t)(bits - SORAD_ROUND_MAGIC_BITS);
+    float n = t - SORAD_ROUND_MAGIC;
+    return fmaf(n, -SORAD_LN2_LOW, fmaf(n, -SORAD_LN2_HIGH, x));
+}
+
+// (e^r - 1 - r) / r^2 by its Taylor series; the first term left out is below 6e-9 of e^r.
+static inline float sorad_exp_series(float r) {
+    float p = 1.0f / 5040.0f;
+    p = fmaf(p, r, 1.0f / 720.0f);
+    p = fmaf(p, r, 1.0f / 120.0f);
+    p = fmaf(p, r, 1.0f / 24.0f);
+    p = fmaf(p, r, 1.0f / 6.0f);
+    return fmaf(p, r, 0.5f);
+}
+
+// e^x; 0 below -104, infinity above 88.73. The power of two is applied in two halves, so denormal results are right.
+static inline float sorad_exp_f32(float x) {
+    x = x > 89.0f ? 89.0f : x;
+    x = x < -104.0f ? -104.0f : x;
+    int32_t k;
+    float r = sorad_exp_reduce(x, &k);
+    float p = fmaf(fmaf(sorad_exp_series(r), r, 1.0f), r, 1.0f);
+    int32_t half = k >> 1;
+    return p * sorad_power_of_two(half) * sorad_power_of_two(k - half);
+}
+
+// tanh x = m / (m + 2), m = e^2x - 1 taken without cancellation.
+static inline float sorad_tanh_f32(float x) {
+    x = x > 10.0f ? 10.0f : x;
+    x = x < -10.0f ? -10.0f : x;
+    int32_t k;
+    float r = sorad_exp_reduce(2.0f * x, &k);
+    float scale = sorad_power_of_two(k);
+    float m = fmaf(scale, fmaf(r * r, sorad_exp_series(r), r), scale - 1.0f);
+    return m / (m + 2.0f);
+}
+
+static inline float sorad_silu_f32(float x) { return x / (1.0f + sorad_exp_f32(-x)); }
+
+// 0.5 x (1 + tanh u) = x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3) (Hendrycks and Gimpel 2016).
+#define SORAD_GELU_LINEAR 1.5957691216057308f  // 2 sqrt(2/pi)
+#define SORAD_GELU_CUBIC 0.07135481282553544f  // that times 0.044715
+static inline float sorad_gelu_tanh_f32(float x) {
+    float twice_u = x * fmaf(x * x, SORAD_GELU_CUBIC, SORAD_GELU_LINEAR);
+    return x / (1.0f + sorad_exp_f32(-twice_u));
+}
+
+static inline float sorad_relu_f32(float x) { return x > 0.0f ? x : 0.0f; }
+static inline float sorad_clamp_tanh_f32(float x) { return sorad_tanh_f32(x / 3.0f) * 3.0f; }
+
+// Rows whose scale is below this are zero rows; it keeps 1 / scale finite.
+#define SORAD_QUANTIZE_MIN_SCALE 0x1p-100f
+
+static inline int32_t sorad_clamp_int8(int32_t q) { return q > 127 ? 127 : q < -127 ? -127 : q; }
+
+// Scale, its inverse and the zero point of a row whose values lie in [low, high], low <= 0 <= high, both finite.
+static inline void sorad_quantize_parameters(float low, float high, bool asymmetric, float *scale, float *inverse,
+                                             int32_t *zero) {
+    float magnitude = high > -low ? high : -low;
+    float s = asymmetric ? high / 254.0f - low / 254.0f : magnitude / 127.0f;
+    bool empty = s < SORAD_QUANTIZE_MIN_SCALE;
+    *scale = empty ? 0.0f : s;
+    *inverse = empty ? 0.0f : 1.0f / s;
+    *zero = asymmetric && !empty ? sorad_clamp_int8((int32_t)sorad_round(fmaf(-low, *inverse, -127.0f))) : 0;
+}
+
+// The fixed tree: lanes 8 apart, then 4, 2, 1.
+static inline float sorad_lanes_sum(const float lanes[SORAD_LANES]) {
+    float sum[SORAD_LANES];
+    memcpy(sum, lanes, sizeof sum);
+    for (int width = SORAD_LANES / 2; width > 0; width /= 2)
+        for (int i = 0; i < width; i++) sum[i] += sum[i + width];
+    return sum[0];
+}
+
+static inline float sorad_epilogue_f32(const sorad_epilogue *e, size_t m, size_t n, float x) {
+    switch (e->activation) {
+    case SORAD_ACTIVATION_NONE: break;
+    case SORAD_ACTIVATION_RELU: x = sorad_relu_f32(x); break;
+    case SORAD_ACTIVATION_GELU_TANH: x = sorad_gelu_tanh_f32(x); break;
+    case SORAD_ACTIVATION_SILU: x = sorad_silu_f32(x); break;
+    }
+    if (e->gate && e->residual)
+        x = fmaf(e->gate[m * e->gate_stride + n], x, e->residual[m * e->residual_stride + n]);
+    else if (e->residual)
+        x = e->residual[m * e->residual_stride + n] + x;
+    else if (e->gate)
+        x = e->gate[m * e->gate_stride + n] * x;
+    return e->relu_at_end ? sorad_relu_f32(x) : x;
+}
+
+#endif

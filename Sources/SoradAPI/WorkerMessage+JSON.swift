@@ -1,0 +1,160 @@
+// The JSON of what daemon and worker say to each other, and of what the job store keeps.
+// The shape is the one that `Codable` gives these types (keys are the property names; a case is an object with one member), so either
+// way of coding understands the other; written out here because the daemon links no Foundation.
+
+extension WorkerCommand: JSONRepresentable {
+    public var json: JSONValue {
+        switch self {
+        case .generate(let job, let request, let directory):
+            ["generate": ["job": .string(job), "request": request.json, "directory": .string(directory)]]
+        case .cancel(let job): ["cancel": ["job": .string(job)]]
+        }
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let (name, members) = try onlyMember(json, of: "worker command")
+        switch name {
+        case "generate":
+            self = .generate(
+                job: try members.string("job"), request: try GenerationRequest(json: members.value["request"] ?? .null),
+                directory: try members.string("directory"))
+        case "cancel": self = .cancel(job: try members.string("job"))
+        default: throw JSONError("the worker command \"\(name)\" is unknown")
+        }
+    }
+}
+
+extension WorkerEvent: JSONRepresentable {
+    public var json: JSONValue {
+        switch self {
+        case .ready(let model): ["ready": ["model": model.json]]
+        case .progress(let job, let progress): ["progress": ["job": .string(job), "progress": progress.json]]
+        case .finished(let job, let result): ["finished": ["job": .string(job), "result": result.json]]
+        case .failed(let job, let error): ["failed": ["job": .string(job), "error": error.json]]
+        }
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let (name, members) = try onlyMember(json, of: "worker event")
+        let value = members.value
+        switch name {
+        case "ready": self = .ready(model: try ModelInfo(json: value["model"] ?? .null))
+        case "progress":
+            self = .progress(job: try members.string("job"), progress: try JobProgress(json: value["progress"] ?? .null))
+        case "finished": self = .finished(job: try members.string("job"), result: try ClipResult(json: value["result"] ?? .null))
+        case "failed": self = .failed(job: try members.string("job"), error: try JobError(json: value["error"] ?? .null))
+        default: throw JSONError("the worker event \"\(name)\" is unknown")
+        }
+    }
+}
+
+extension GenerationRequest: JSONRepresentable {
+    public var json: JSONValue {
+        [
+            "model": .string(model), "prompt": .string(prompt), "negativePrompt": .string(negativePrompt), "width": .integer(width),
+            "height": .integer(height), "numFrames": .integer(numFrames), "fps": .integer(fps), "seed": .unsigned(seed),
+            "numInferenceSteps": .integer(numInferenceSteps), "guidanceScale": .double(guidanceScale), "flowShift": .double(flowShift),
+        ]
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "request")
+        guard let seed = json["seed"]?.unsigned else { throw JSONError("the request has no integer \"seed\"") }
+        self.init(
+            model: try members.string("model"), prompt: try members.string("prompt"),
+            negativePrompt: try members.string("negativePrompt"), width: try members.integer("width"),
+            height: try members.integer("height"), numFrames: try members.integer("numFrames"), fps: try members.integer("fps"),
+            seed: seed, numInferenceSteps: try members.integer("numInferenceSteps"),
+            guidanceScale: try members.double("guidanceScale"), flowShift: try members.double("flowShift"))
+    }
+}
+
+extension ModelInfo: JSONRepresentable {
+    public var json: JSONValue {
+        [
+            "id": .string(id), "sha256": .string(sha256), "created": .integer(created), "license": .string(license),
+            "defaultWidth": .integer(defaultWidth), "defaultHeight": .integer(defaultHeight),
+            "defaultNumFrames": .integer(defaultNumFrames), "fps": .integer(fps), "sizeMultiple": .integer(sizeMultiple),
+            "frameMultiple": .integer(frameMultiple), "maxWidth": .integer(maxWidth), "maxHeight": .integer(maxHeight),
+            "maxNumFrames": .integer(maxNumFrames), "maxPixels": .integer(maxPixels),
+            "defaultNumInferenceSteps": .integer(defaultNumInferenceSteps), "defaultGuidanceScale": .double(defaultGuidanceScale),
+            "defaultFlowShift": .double(defaultFlowShift),
+        ]
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "model")
+        self.init(
+            id: try members.string("id"), sha256: try members.string("sha256"), created: try members.integer("created"),
+            license: try members.string("license"), defaultWidth: try members.integer("defaultWidth"),
+            defaultHeight: try members.integer("defaultHeight"), defaultNumFrames: try members.integer("defaultNumFrames"),
+            fps: try members.integer("fps"), sizeMultiple: try members.integer("sizeMultiple"),
+            frameMultiple: try members.integer("frameMultiple"), maxWidth: try members.integer("maxWidth"),
+            maxHeight: try members.integer("maxHeight"), maxNumFrames: try members.integer("maxNumFrames"),
+            maxPixels: try members.integer("maxPixels"), defaultNumInferenceSteps: try members.integer("defaultNumInferenceSteps"),
+            defaultGuidanceScale: try members.double("defaultGuidanceScale"), defaultFlowShift: try members.double("defaultFlowShift"))
+    }
+}
+
+extension JobProgress: JSONRepresentable {
+    public var json: JSONValue {
+        var object: JSONObject = [
+            "phase": .string(phase.rawValue), "step": .integer(step), "steps": .integer(steps), "percent": .integer(percent),
+        ]
+        object["etaSeconds"] = etaSeconds.map { .double($0) }
+        return .object(object)
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "progress")
+        let name = try members.string("phase")
+        guard let phase = JobPhase(rawValue: name) else { throw JSONError("the phase \"\(name)\" is unknown") }
+        self.init(
+            phase: phase, step: try members.integer("step"), steps: try members.integer("steps"),
+            percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double)
+    }
+}
+
+extension ClipResult: JSONRepresentable {
+    public var json: JSONValue {
+        var seconds = JSONObject()
+        for (phase, value) in timings.sorted(by: { $0.key < $1.key }) { seconds[phase] = .double(value) }
+        return [
+            "sha256": .string(sha256), "video": .string(video), "thumbnail": .string(thumbnail), "spritesheet": .string(spritesheet),
+            "timings": .object(seconds),
+        ]
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "result")
+        var timings: [String: Double] = [:]
+        for member in json["timings"]?.object?.members ?? [] { timings[member.key] = member.value.double }
+        self.init(
+            sha256: try members.string("sha256"), video: try members.string("video"), thumbnail: try members.string("thumbnail"),
+            spritesheet: try members.string("spritesheet"), timings: timings)
+    }
+}
+
+extension JobError: JSONRepresentable {
+    public var json: JSONValue { ["code": .string(code), "message": .string(message)] }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "error")
+        self.init(code: try members.string("code"), message: try members.string("message"))
+    }
+}
+
+extension JSONMembers {
+    func double(_ key: String) throws(JSONError) -> Double {
+        guard let double = value[key]?.double else { throw JSONError("the \(name) has no number \"\(key)\"") }
+        return double
+    }
+}
+
+/// A message is an object with one member, named after its case.
+private func onlyMember(_ json: JSONValue, of name: String) throws(JSONError) -> (String, JSONMembers) {
+    guard let members = json.object?.members, members.count == 1, let member = members.first else {
+        throw JSONError("the \(name) is not an object with one member")
+    }
+    return (member.key, JSONMembers(member.value, of: member.key))
+}

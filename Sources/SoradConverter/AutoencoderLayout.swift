@@ -1,0 +1,86 @@
+// The video autoencoder of a checkpoint: the TAEHV family (github.com/madebyollin/taehv) with free widths, in the published names.
+// `encoder.N` and `decoder.N` count the modules of the two sequences, those without weights too.
+import SoradModelFile
+import SoradSystem
+
+struct AutoencoderLayout {
+    let imageChannels, latentChannels, patch: Int
+    /// Stem and levels: one more than there are levels.
+    let encoderChannels, decoderChannels: [Int]
+    let encoderTimeDownscale, decoderTimeUpscale, decoderSpaceUpscale: [Bool]
+    let encoderPadding: String
+    let mean, deviation: [Float]
+
+    private static let blocksPerLevel = 3
+
+    init(_ config: ConfigFile) throws(SoradError) {
+        try config.require("_class_name", oneOf: ["AutoencoderTAEHV"])
+        try config.require("encoder_padding", oneOf: ["front", "back"])
+        imageChannels = try config.integer("image_channels", in: 3...3)
+        latentChannels = try config.integer("latent_channels", in: 1...4096)
+        patch = try config.integer("patch_size", in: 1...8)
+        encoderChannels = try config.integers("encoder_channels", count: 2...9, in: 1...4096)
+        decoderChannels = try config.integers("decoder_channels", count: 2...9, in: 1...4096)
+        encoderTimeDownscale = try config.bools("encoder_time_downscale", count: encoderChannels.count - 1)
+        decoderTimeUpscale = try config.bools("decoder_time_upscale", count: decoderChannels.count - 1)
+        decoderSpaceUpscale = try config.bools("decoder_space_upscale", count: decoderChannels.count - 1)
+        encoderPadding = try config.string("encoder_padding")
+        mean = try config.numbers("latents_mean", count: latentChannels, in: -1e6...1e6)
+        deviation = try config.numbers("latents_std", count: latentChannels, in: 1e-6...1e6)
+    }
+
+    var metadata: [(key: String, value: MetadataValue)] {
+        [
+            ("vae.type", .string("taehv")),
+            ("vae.image_channels", .uint32(UInt32(imageChannels))),
+            ("vae.latent_channels", .uint32(UInt32(latentChannels))),
+            ("vae.patch_size", .uint32(UInt32(patch))),
+            ("vae.encoder_channels", .uint32s(encoderChannels.map { UInt32($0) })),
+            ("vae.decoder_channels", .uint32s(decoderChannels.map { UInt32($0) })),
+            ("vae.encoder_time_downscale", .bools(encoderTimeDownscale)),
+            ("vae.decoder_time_upscale", .bools(decoderTimeUpscale)),
+            ("vae.decoder_space_upscale", .bools(decoderSpaceUpscale)),
+            ("vae.encoder_padding", .string(encoderPadding)),
+            ("vae.latents_mean", .float32s(mean)),
+            ("vae.latents_std", .float32s(deviation)),
+        ]
+    }
+
+    var tensors: [SourceTensor] {
+        var list: [SourceTensor] = []
+        func convolution(_ name: String, _ outputs: Int, _ inputs: Int, kernel: Int = 3, bias: Bool) {
+            list.append(SourceTensor(name + ".weight", as: "vae.\(name).weight", [outputs, inputs, kernel, kernel], .convolution))
+            if bias { list.append(SourceTensor(name + ".bias", as: "vae.\(name).bias", [outputs], .plain)) }
+        }
+        /// Three convolutions at 0, 2 and 4 of a block that sees its frame and the one before.
+        func memoryBlock(_ name: String, _ channels: Int) {
+            convolution(name + ".conv.0", channels, 2 * channels, bias: true)
+            convolution(name + ".conv.2", channels, channels, bias: true)
+            convolution(name + ".conv.4", channels, channels, bias: true)
+        }
+        let pixels = imageChannels * patch * patch
+        convolution("encoder.0", encoderChannels[0], pixels, bias: true)
+        var next = 2  // behind the stem's ReLU
+        for (level, pools) in encoderTimeDownscale.enumerated() {
+            let (inputs, outputs) = (encoderChannels[level], encoderChannels[level + 1])
+            convolution("encoder.\(next).conv", inputs, inputs * (pools ? 2 : 1), kernel: 1, bias: false)
+            convolution("encoder.\(next + 1)", outputs, inputs, bias: false)
+            for block in 0..<Self.blocksPerLevel { memoryBlock("encoder.\(next + 2 + block)", outputs) }
+            next += 2 + Self.blocksPerLevel
+        }
+        convolution("encoder.\(next)", latentChannels, encoderChannels[encoderChannels.count - 1], bias: true)
+
+        convolution("decoder.1", decoderChannels[0], latentChannels, bias: true)
+        next = 3  // behind the clamp, the stem and its ReLU
+        for (level, grows) in decoderTimeUpscale.enumerated() {
+            let (inputs, outputs) = (decoderChannels[level], decoderChannels[level + 1])
+            for block in 0..<Self.blocksPerLevel { memoryBlock("decoder.\(next + block)", inputs) }
+            next += Self.blocksPerLevel + 1  // the upsampling has no weights
+            convolution("decoder.\(next).conv", inputs * (grows ? 2 : 1), inputs, kernel: 1, bias: false)
+            convolution("decoder.\(next + 1)", outputs, inputs, bias: false)
+            next += 2
+        }
+        convolution("decoder.\(next + 1)", pixels, decoderChannels[decoderChannels.count - 1], bias: true)
+        return list
+    }
+}

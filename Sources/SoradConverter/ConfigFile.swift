@@ -1,0 +1,94 @@
+// One JSON configuration file of a checkpoint, read with sentences: every value that is missing, of the wrong kind or out of range is
+// named with its file. Ranges are given at every call, because these numbers size everything that follows.
+import SoradModelFile
+import SoradSystem
+
+struct ConfigFile {
+    let path: String
+    private let json: JSONValue
+
+    init(_ path: String) throws(SoradError) {
+        self.path = path
+        json = try JSONValue(file: path)
+        guard case .object = json else { throw SoradError(.badInput, "\(path) is no JSON object") }
+    }
+
+    /// Whether `key` is there and not null.
+    func has(_ key: String) -> Bool {
+        switch json[key] {
+        case nil, .null: false
+        default: true
+        }
+    }
+
+    func integer(_ key: String, in range: ClosedRange<Int>, default fallback: Int? = nil) throws(SoradError) -> Int {
+        if let fallback, !has(key) { return fallback }
+        guard let value = json[key]?.integer else { throw wrong(key, "a whole number") }
+        guard range.contains(value) else {
+            throw SoradError(.badInput, "\(path): \(key) is \(value), outside \(range.lowerBound)…\(range.upperBound)")
+        }
+        return value
+    }
+
+    func number(_ key: String, in range: ClosedRange<Double>, default fallback: Double? = nil) throws(SoradError) -> Float {
+        if let fallback, !has(key) { return Float(fallback) }
+        guard let value = json[key]?.double else { throw wrong(key, "a number") }
+        guard range.contains(value) else {
+            throw SoradError(.badInput, "\(path): \(key) is \(value), outside \(range.lowerBound)…\(range.upperBound)")
+        }
+        return Float(value)
+    }
+
+    func string(_ key: String, default fallback: String? = nil) throws(SoradError) -> String {
+        if let fallback, !has(key) { return fallback }
+        guard let value = json[key]?.string else { throw wrong(key, "a text") }
+        return value
+    }
+
+    func bool(_ key: String, default fallback: Bool? = nil) throws(SoradError) -> Bool {
+        if let fallback, !has(key) { return fallback }
+        guard let value = json[key]?.bool else { throw wrong(key, "true or false") }
+        return value
+    }
+
+    func integers(_ key: String, count: ClosedRange<Int>, in range: ClosedRange<Int>) throws(SoradError) -> [Int] {
+        let values = try list(key, count).map(\.integer)
+        guard !values.contains(where: { $0 == nil || !range.contains($0 ?? 0) }) else {
+            throw wrong(key, "a list of whole numbers from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return values.compactMap(\.self)
+    }
+
+    func bools(_ key: String, count: Int) throws(SoradError) -> [Bool] {
+        let values = try list(key, count...count).compactMap(\.bool)
+        guard values.count == count else { throw wrong(key, "a list of \(count) times true or false") }
+        return values
+    }
+
+    func numbers(_ key: String, count: Int, in range: ClosedRange<Double>) throws(SoradError) -> [Float] {
+        let values = try list(key, count...count).compactMap(\.double).filter(range.contains)
+        guard values.count == count else { throw wrong(key, "a list of \(count) numbers from \(range.lowerBound) to \(range.upperBound)") }
+        return values.map { Float($0) }
+    }
+
+    /// Refuses the file unless `key` is one of `values`.
+    func require(_ key: String, oneOf values: [String]) throws(SoradError) {
+        let value = try string(key)
+        guard values.contains(value) else {
+            throw SoradError(.badInput, "\(path): \(key) is \"\(value)\", and only \(values.map { "\"\($0)\"" }.joined(separator: " or ")) can be converted")
+        }
+    }
+
+    private func list(_ key: String, _ count: ClosedRange<Int>) throws(SoradError) -> [JSONValue] {
+        guard let values = json[key]?.array else { throw wrong(key, "a list") }
+        guard count.contains(values.count) else {
+            let wanted = count.count == 1 ? "\(count.lowerBound)" : "\(count.lowerBound) to \(count.upperBound)"
+            throw SoradError(.badInput, "\(path): \(key) has \(values.count) entries, and \(wanted) belong there")
+        }
+        return values
+    }
+
+    private func wrong(_ key: String, _ wanted: String) -> SoradError {
+        SoradError(.badInput, "\(path): \(key) is \(json[key] == nil ? "missing" : "not \(wanted)")", hint: json[key] == nil ? "it must be \(wanted)" : nil)
+    }
+}

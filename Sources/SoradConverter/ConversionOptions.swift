@@ -1,0 +1,55 @@
+// What a conversion can be told.
+
+/// Options of one conversion, as `sorad-quantize` takes them.
+public struct ConversionOptions: Sendable {
+    /// Keep everything float: the reference of a checkpoint.
+    public var float = false
+    /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
+    public var keepFloat: [String] = []
+    /// The model's public name, if not the one in the checkpoint.
+    public var name: String?
+    /// Unix time in seconds; without it, the newest modification time among the source files.
+    public var created: Int?
+    /// A safetensors file of captured layer inputs: for a layer `X`, a tensor `X` of shape [tokens, K].
+    public var calibration: String?
+    /// Largest relative L2 error of a layer's output that int8 may have.
+    public var errorLimit = 0.015
+
+    public init() {}
+
+    /// The options that shape the numbers, for the file's own record.
+    var description: String {
+        var parts: [String] = []
+        if float { parts.append("--float") }
+        for pattern in keepFloat { parts.append("--keep-float \(pattern)") }
+        if calibration != nil { parts.append("--calibration") }
+        return parts.joined(separator: " ")
+    }
+
+    package func keepsFloat(_ name: String) -> Bool {
+        float || keepFloat.contains { matches(Array(name.utf8)[...], Array($0.utf8)[...]) }
+    }
+}
+
+/// Whether `name` fits `pattern`, in which `*` stands for any run of characters and `?` for one.
+private func matches(_ name: ArraySlice<UInt8>, _ pattern: ArraySlice<UInt8>) -> Bool {
+    var (name, pattern) = (name, pattern)
+    // Where to go on when a guess about the last star fails: one character later.
+    var retry: (name: ArraySlice<UInt8>, pattern: ArraySlice<UInt8>)?
+    while let next = name.first {
+        if let wanted = pattern.first, wanted == UInt8(ascii: "*") {
+            pattern = pattern.dropFirst()
+            retry = (name, pattern)
+        } else if let wanted = pattern.first, wanted == next || wanted == UInt8(ascii: "?") {
+            name = name.dropFirst()
+            pattern = pattern.dropFirst()
+        } else if let guess = retry {
+            name = guess.name.dropFirst()
+            pattern = guess.pattern
+            retry = (name, pattern)
+        } else {
+            return false
+        }
+    }
+    return pattern.allSatisfy { $0 == UInt8(ascii: "*") }
+}

@@ -1,0 +1,98 @@
+// What a conversion did, tensor by tensor: a table for people and JSON for comparing.
+public import SoradModelFile
+public import SoradTensor
+
+/// The account of one conversion.
+public struct ConversionReport: Sendable {
+    /// One tensor of the checkpoint.
+    public struct Row: Sendable {
+        /// In the model file.
+        public let name: String
+        /// PyTorch order, slowest first.
+        public let shape: [Int]
+        /// As stored.
+        public internal(set) var type: ElementType
+        public internal(set) var decision: String
+        /// Relative L2 error of the stored weights; nil for those that were not rounded to int8.
+        public internal(set) var weightError: Double?
+        /// Relative L2 error of the layer's output for each form that was tried, in order; rotation nil is none.
+        public internal(set) var attempts: [(rotation: Int?, error: Double)] = []
+        /// Whether the errors are on captured inputs rather than made-up ones.
+        public internal(set) var captured = false
+
+        init(name: String, shape: [Int], type: ElementType, decision: String) {
+            self.name = name
+            self.shape = shape
+            self.type = type
+            self.decision = decision
+        }
+    }
+
+    public internal(set) var rows: [Row] = []
+    /// Where the file is, its size in bytes and its checksum.
+    public internal(set) var path = ""
+    public internal(set) var size = 0
+    public internal(set) var sha256 = ""
+
+    /// The head of the table; `line(_:)` gives its rows.
+    public static let head = columns("TENSOR", "SHAPE", "TYPE", "WEIGHTS", "OUTPUT", "DECISION")
+
+    public static func line(_ row: Row) -> String {
+        columns(row.name, row.shape.map(String.init).joined(separator: "×"), row.type.rawValue, row.weightError.map(percent) ?? "-",
+                row.attempts.isEmpty ? "-" : row.attempts.map { percent($0.error) }.joined(separator: " → "), row.decision)
+    }
+
+    /// One sentence at the end.
+    public var summary: String {
+        let linear = rows.filter { !$0.attempts.isEmpty }
+        let int8 = linear.filter { $0.type == .i8 }
+        let rotated = int8.filter { $0.attempts.count > 1 }
+        let worst = int8.compactMap(\.attempts.last?.error).max()
+        let account = linear.isEmpty
+            ? "everything is float"
+            : "\(int8.count) of \(linear.count) layers are int8 (\(rotated.count) rotated)\(worst.map { ", the worst at \(Self.percent($0))" } ?? "")"
+        return "\(path): \(size) bytes, \(account), sha256 \(sha256)"
+    }
+
+    /// `sorad.conversion/1`.
+    public var json: JSONValue {
+        .object([
+            JSONValue.Member("schema", .string("sorad.conversion/1")),
+            JSONValue.Member("file", .string(path)),
+            JSONValue.Member("bytes", .number(size)),
+            JSONValue.Member("sha256", .string(sha256)),
+            JSONValue.Member("tensors", .array(rows.map(Self.json))),
+        ])
+    }
+
+    private static func json(_ row: Row) -> JSONValue {
+        var members = [
+            JSONValue.Member("name", .string(row.name)),
+            JSONValue.Member("shape", .array(row.shape.map { .number($0) })),
+            JSONValue.Member("type", .string(row.type.rawValue)),
+            JSONValue.Member("decision", .string(row.decision)),
+        ]
+        if let error = row.weightError { members.append(JSONValue.Member("weight_error", .number(error))) }
+        if !row.attempts.isEmpty {
+            members.append(JSONValue.Member("inputs", .string(row.captured ? "captured" : "synthetic")))
+            members.append(JSONValue.Member("attempts", .array(row.attempts.map { attempt in
+                .object([
+                    JSONValue.Member("rotation", .number(attempt.rotation ?? 0)),
+                    JSONValue.Member("output_error", .number(attempt.error)),
+                ])
+            })))
+        }
+        return .object(members)
+    }
+
+    private static func percent(_ fraction: Double) -> String {
+        let thousandths = Int((fraction * 100_000).rounded())
+        let digits = String(thousandths % 1000)
+        return "\(thousandths / 1000)." + String(repeating: "0", count: 3 - digits.count) + digits + " %"
+    }
+
+    private static func columns(_ name: String, _ shape: String, _ type: String, _ weights: String, _ output: String, _ decision: String) -> String {
+        func pad(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
+        return "\(pad(name, 54)) \(pad(shape, 16)) \(pad(type, 4)) \(pad(weights, 8)) \(pad(output, 18)) \(decision)"
+    }
+}

@@ -1,0 +1,50 @@
+// One diffusers folder to one model file, in two passes: decide about every tensor, then write. The file's front says what the decisions
+// were, so they all have to be made before its first byte is written.
+import SoradModelFile
+public import SoradSystem
+import SoradTensor
+
+/// Converts checkpoints.
+public enum Converter {
+    /// Goes into the file's record of how it was made; raise it when the same input would give other bytes.
+    static let version = 1
+
+    /// Converts the diffusers folder at `folder` into the model file `output`, which appears only when it is complete.
+    /// - Parameter progress: called once for every tensor when its form is decided.
+    /// - Throws: `.notFound`, `.permission`, `.badInput` for what is wrong with the folder; `.cannotCreate`, `.cannotWrite` for the output.
+    public static func convert(
+        _ folder: String, to output: String, options: ConversionOptions = ConversionOptions(), progress: (ConversionReport.Row) -> Void = { _ in }
+    ) throws(SoradError) -> ConversionReport {
+        let checkpoint = try Checkpoint(folder, name: options.name)
+        let planner = try TensorPlanner(options, checkpoint)
+        var report = ConversionReport()
+        var plans: [TensorPlan] = []
+        for (rule, tensor) in checkpoint.tensors {
+            let plan = try planner.plan(rule, tensor)
+            plans.append(plan)
+            report.rows.append(plan.row)
+            progress(plan.row)
+        }
+        let (sources, newest) = try hashes(checkpoint.sources)
+        let recipe = ["sorad-quantize", "\(version)", options.description].filter { !$0.isEmpty }.joined(separator: " ")
+        let metadata = checkpoint.metadata(created: options.created ?? newest, sources: sources, recipe: recipe)
+        var writer = try GGUFWriter(output, metadata: metadata + plans.flatMap(\.metadata), tensors: plans.flatMap(\.descriptions))
+        for plan in plans { try plan.write(to: &writer) }
+        report.sha256 = try writer.finish()
+        report.path = output
+        report.size = try MappedFile(output).size
+        return report
+    }
+
+    /// "NAME SHA256" of every source, and the newest modification time.
+    private static func hashes(_ sources: [(name: String, path: String)]) throws(SoradError) -> (lines: [String], newest: Int) {
+        var lines: [String] = []
+        var newest = 0
+        for (name, path) in sources {
+            let file = try MappedFile(path)
+            lines.append("\(name) \(SHA256.hexadecimal(file.withBytes { SHA256.hash($0) }))")
+            newest = max(newest, file.modified)
+        }
+        return (lines, newest)
+    }
+}

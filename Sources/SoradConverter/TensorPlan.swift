@@ -1,0 +1,85 @@
+// What was decided about one tensor: its form in the model file, and how much that costs.
+//
+// A plan holds the scales but not the weights: they are read, rotated and rounded again when the file is written, so that a conversion
+// needs memory for one layer at a time and not for the model.
+import SoradModelFile
+import SoradSystem
+import SoradTensor
+
+struct TensorPlan {
+    enum Storage {
+        /// int8 with these scales, [N], of weights rotated in groups if there is a rotation.
+        case int8(scales: [Float], rotation: Int?)
+        /// Blocks of sixteen outputs, F32.
+        case packedFloat
+        /// Row by row in this type.
+        case rows(ElementType)
+    }
+
+    let rule: SourceTensor
+    let tensor: SafetensorsTensor
+    let storage: Storage
+    let row: ConversionReport.Row
+
+    /// The tensors that this one becomes, in the order of the file.
+    var descriptions: [TensorDescription] {
+        switch storage {
+        case .int8:
+            [
+                TensorDescription(name: rule.name, type: .i8, dims: WeightPacking.int8Dims(outputs: outputs, inputs: inputs)),
+                TensorDescription(name: rule.name + "_scale", type: .f32, dims: [outputs]),
+                TensorDescription(name: rule.name + "_sum", type: .i32, dims: [outputs]),
+            ]
+        case .packedFloat: [TensorDescription(name: rule.name, type: .f32, dims: WeightPacking.floatDims(outputs: outputs, inputs: inputs))]
+        case .rows(let type): [TensorDescription(name: rule.name, type: type, dims: rule.shape.reversed())]
+        }
+    }
+
+    /// `rotation.X` for a rotated layer `X`.
+    var metadata: [(key: String, value: MetadataValue)] {
+        guard case .int8(_, let rotation?) = storage else { return [] }
+        return [("rotation." + rule.layer, .uint32(UInt32(rotation)))]
+    }
+
+    private var outputs: Int { rule.shape[0] }
+    private var inputs: Int { rule.shape.dropFirst().reduce(1, *) }
+
+    /// Reads the weights again and writes them in their form.
+    func write(to writer: inout GGUFWriter) throws(SoradError) {
+        switch storage {
+        case .int8(let scales, let rotation):
+            var values = try tensor.floats()
+            if let rotation { rotateHadamard(&values, group: rotation) }
+            let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: inputs, values), scales: scales)
+            try writer.append(packed, to: rule.name)
+            try writer.append(scales, to: rule.name + "_scale")
+            try writer.append(sums, to: rule.name + "_sum")
+        case .packedFloat:
+            var values = try tensor.floats()
+            if rule.form == .convolution { values = WeightPacking.channelsLast(values, shape: rule.shape) }
+            try writer.append(WeightPacking.float(values, outputs: outputs, inputs: inputs), to: rule.name)
+        case .rows(let type):
+            for range in tensor.pieces {
+                let values = try tensor.floats(range)
+                if type == .f16 {
+                    let halves = values.map { Float16($0).bitPattern }
+                    try unsafe writer.append(halves.span.bytes, to: rule.name)
+                } else {
+                    try writer.append(values, to: rule.name)
+                }
+            }
+        }
+    }
+}
+
+extension SourceTensor {
+    /// The layer's name: without ".weight".
+    var layer: String { name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name }
+}
+
+extension SafetensorsTensor {
+    /// The elements in pieces of at most a million, for tensors that need not be in memory as a whole.
+    var pieces: [Range<Int>] {
+        stride(from: 0, to: elementCount, by: 1 << 20).map { $0..<min($0 + 1 << 20, elementCount) }
+    }
+}

@@ -1,0 +1,97 @@
+// Decides for each tensor what it becomes. A linear layer is tried in int8, then int8 with its input rotated, and stays float when neither
+// keeps its output within the limit: quality decides, and the report says so.
+import SoradModelFile
+import SoradSystem
+import SoradTensor
+
+struct TensorPlanner {
+    let options: ConversionOptions
+    let calibration: SafetensorsFile?
+    /// All tensors of the checkpoint by their names in the model file.
+    let tensors: [String: SafetensorsTensor]
+    /// Groups that a rotation can have, the better one first.
+    static let rotations = [256, 64]
+
+    init(_ options: ConversionOptions, _ checkpoint: Checkpoint) throws(SoradError) {
+        self.options = options
+        tensors = Dictionary(uniqueKeysWithValues: checkpoint.tensors.map { ($0.rule.name, $0.tensor) })
+        calibration = if let path = options.calibration { try SafetensorsFile(opening: path) } else { nil }
+    }
+
+    func plan(_ rule: SourceTensor, _ tensor: SafetensorsTensor) throws(SoradError) -> TensorPlan {
+        switch rule.form {
+        case .linear(let input, let gain):
+            if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
+            return try linear(rule, tensor, input, gain)
+        case .floatLinear, .convolution: return try float(rule, tensor, .packedFloat, "float")
+        case .table:
+            let fits = try largest(tensor) <= Float(Float16.greatestFiniteMagnitude)
+            if options.keepsFloat(rule.name) { return try float(rule, tensor, .rows(.f32), "float, as asked") }
+            return try float(rule, tensor, .rows(fits ? .f16 : .f32), fits ? "half precision" : "float: too large for half precision")
+        case .plain: return try float(rule, tensor, .rows(.f32), "float")
+        }
+    }
+
+    private func float(
+        _ rule: SourceTensor, _ tensor: SafetensorsTensor, _ storage: TensorPlan.Storage, _ decision: String
+    ) throws(SoradError) -> TensorPlan {
+        _ = try largest(tensor)
+        let type: ElementType = if case .rows(let type) = storage { type } else { .f32 }
+        return TensorPlan(rule: rule, tensor: tensor, storage: storage,
+                          row: ConversionReport.Row(name: rule.name, shape: rule.shape, type: type, decision: decision))
+    }
+
+    private func linear(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError) -> TensorPlan {
+        _ = try largest(tensor)
+        let (n, k) = (rule.shape[0], rule.shape[1])
+        let values = try tensor.floats()
+        let activations = try activations(rule, input, gain, inputs: k)
+        let reference = LayerError(WeightMatrix(outputs: n, inputs: k, values), on: activations)
+        var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8")
+        row.captured = activations.captured
+        for rotation in [nil] + Self.rotations.filter({ k % $0 == 0 }).map(Optional.some) {
+            var turned = values
+            var inputs = activations
+            if let rotation {
+                rotateHadamard(&turned, group: rotation)
+                inputs = activations.rotated(group: rotation)
+            }
+            let weights = WeightMatrix(outputs: n, inputs: k, turned)
+            let scales = Int8Quantisation.scales(weights, importance: activations.captured ? inputs.meanSquares() : nil)
+            row.weightError = Int8Quantisation.error(weights, scales: scales)
+            let error = reference.relative(weights, scales: scales, on: inputs.quantised(asymmetric: input.asymmetric))
+            row.attempts.append((rotation, error))
+            if error <= options.errorLimit {
+                if let rotation { row.decision = "int8, rotated by \(rotation)" }
+                return TensorPlan(rule: rule, tensor: tensor, storage: .int8(scales: scales, rotation: rotation), row: row)
+            }
+        }
+        row.type = .f32
+        row.decision = "float: int8 loses too much"
+        return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
+    }
+
+    private func activations(_ rule: SourceTensor, _ input: LayerInput, _ gain: InputGain?, inputs: Int) throws(SoradError) -> LayerActivations {
+        if let captured = calibration?[rule.layer] { return try LayerActivations(captured: captured, inputs: inputs) }
+        var gains: [Float]?
+        if let gain {
+            guard let tensor = tensors[gain.name] else { preconditionFailure("\(rule.name): no tensor \(gain.name)") }
+            gains = try tensor.floats((gain.row * inputs)..<((gain.row + 1) * inputs)).map { gain.addsOne ? 1 + $0 : $0 }
+        }
+        return LayerActivations(synthetic: input, inputs: inputs, gain: gains, name: rule.name)
+    }
+
+    /// The largest magnitude; refuses numbers that are not finite, which training that went wrong leaves behind.
+    private func largest(_ tensor: SafetensorsTensor) throws(SoradError) -> Float {
+        var largest: Float = 0
+        for range in tensor.pieces {
+            for value in try tensor.floats(range) {
+                guard value.isFinite else {
+                    throw SoradError(.badInput, "\(tensor.bytes.file.path): the tensor \(tensor.name) holds \(value)", hint: "the checkpoint is damaged or its training diverged")
+                }
+                largest = max(largest, value.magnitude)
+            }
+        }
+        return largest
+    }
+}

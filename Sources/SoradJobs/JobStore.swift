@@ -1,0 +1,150 @@
+// The jobs on disk. WAL with synchronous=FULL is the one mode of SQLite that loses no acknowledged transaction in a power cut.
+// Invariant: what a method returned from is durable.
+import SoradAPI
+public import SoradSystem
+
+public final class JobStore {
+    private let database: Database
+
+    /// Each element brings the schema from its index to the next version; never change one that has been released.
+    private static let migrations = [
+        """
+        CREATE TABLE job (
+            id TEXT PRIMARY KEY NOT NULL,
+            owner INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            created_at INTEGER NOT NULL,
+            started_at INTEGER,
+            completed_at INTEGER,
+            percent INTEGER NOT NULL,
+            worker_deaths INTEGER NOT NULL,
+            seconds TEXT NOT NULL,
+            request TEXT NOT NULL,
+            error TEXT,
+            result TEXT
+        ) STRICT, WITHOUT ROWID;
+        CREATE INDEX job_by_owner ON job (owner, id);
+        CREATE INDEX job_not_over ON job (id) WHERE status IN ('queued', 'in_progress');
+        """
+    ]
+
+    private static let columns =
+        "id, owner, status, created_at, started_at, completed_at, percent, worker_deaths, seconds, request, error, result"
+
+    /// Opens or makes the database at `path` and brings it to this version's schema.
+    public init(path: String) throws(SoradError) {
+        do throws(DatabaseError) {
+            database = try Database(path: path)
+            try database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=2000;")
+            try database.execute("PRAGMA wal_autocheckpoint=256; PRAGMA cache_size=-1024;")
+            try JobStore.migrate(database, path: path)
+        } catch {
+            if error.isNotADatabase {
+                throw SoradError(
+                    .configuration, "The job database \(path) is damaged: \(error.message).",
+                    hint: "move it and its -wal and -shm files away to start with an empty one")
+            }
+            throw SoradError(.unavailable, "Cannot open the job database \(path): \(error.message).")
+        }
+    }
+
+    private static func migrate(_ database: Database, path: String) throws(DatabaseError) {
+        let version = Int(try database.run("PRAGMA user_version").first?.first?.integer ?? 0)
+        guard version <= migrations.count else {
+            throw DatabaseError(
+                code: 0, message: "it was made by a newer sorad (schema \(version); this one knows \(migrations.count))", statement: "open")
+        }
+        for next in version..<migrations.count {
+            try database.transaction { () throws(DatabaseError) in
+                try database.execute(migrations[next])
+                try database.execute("PRAGMA user_version = \(next + 1)")
+            }
+        }
+    }
+
+    /// One durable transaction.
+    package func apply(stored: [Job], erased: [JobIdentifier]) throws(DatabaseError) {
+        if stored.isEmpty && erased.isEmpty { return }
+        try database.transaction { () throws(DatabaseError) in
+            for job in stored { try write(job) }
+            for id in erased { try database.run("DELETE FROM job WHERE id = ?", .text(id.text)) }
+        }
+    }
+
+    private func write(_ job: Job) throws(DatabaseError) {
+        try database.run(
+            """
+            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT (id) DO UPDATE SET status = excluded.status, started_at = excluded.started_at,
+                completed_at = excluded.completed_at, percent = excluded.percent, worker_deaths = excluded.worker_deaths,
+                error = excluded.error, result = excluded.result
+            """,
+            .text(job.id.text), .integer(Int64(job.owner)), .text(job.status.rawValue), .integer(Int64(job.createdAt)),
+            .optional(job.startedAt), .optional(job.completedAt), .integer(Int64(job.percent)), .integer(Int64(job.workerDeaths)),
+            .text(job.seconds), .text(job.request.json.text()), .optional(job.error?.json), .optional(job.result?.json))
+    }
+
+    package func job(_ id: JobIdentifier) throws(DatabaseError) -> Job? {
+        try decode(try database.run("SELECT \(JobStore.columns) FROM job WHERE id = ?", .text(id.text))).first
+    }
+
+    /// A page of jobs. `owner` nil: everybody's. `after`: only those beyond it in the order of the page.
+    package func jobs(owner: UInt32?, after: JobIdentifier?, newestFirst: Bool, limit: Int) throws(DatabaseError) -> [Job] {
+        // "video_" sorts below and "video~" above every identifier.
+        let bound = after?.text ?? (newestFirst ? "video~" : "video_")
+        let condition = "\(owner == nil ? "" : "owner = ?3 AND ")id \(newestFirst ? "<" : ">") ?1"
+        let sql = "SELECT \(JobStore.columns) FROM job WHERE \(condition) ORDER BY id \(newestFirst ? "DESC" : "ASC") LIMIT ?2"
+        if let owner { return try decode(try database.run(sql, .text(bound), .integer(Int64(limit)), .integer(Int64(owner)))) }
+        return try decode(try database.run(sql, .text(bound), .integer(Int64(limit))))
+    }
+
+    /// Jobs that an earlier run left queued or in progress, oldest first.
+    package func unfinished() throws(DatabaseError) -> [Job] {
+        try decode(try database.run("SELECT \(JobStore.columns) FROM job WHERE status IN ('queued', 'in_progress') ORDER BY id"))
+    }
+
+    package func identifiers() throws(DatabaseError) -> Set<String> {
+        Set(try database.run("SELECT id FROM job").compactMap { $0.first?.text })
+    }
+
+    package func newest() throws(DatabaseError) -> JobIdentifier? {
+        try database.run("SELECT max(id) FROM job").first?.first?.text.flatMap { JobIdentifier($0) }
+    }
+
+    private func decode(_ rows: [[DatabaseValue]]) throws(DatabaseError) -> [Job] {
+        var jobs: [Job] = []
+        for row in rows {
+            do throws(JSONError) {
+                jobs.append(try Job(row: row))
+            } catch {
+                throw DatabaseError(code: 11, message: "the record of \(row[0].text ?? "a job") is damaged: \(error)", statement: "decode")
+            }
+        }
+        return jobs
+    }
+}
+
+extension DatabaseValue {
+    fileprivate static func optional(_ value: Int?) -> DatabaseValue { value.map { .integer(Int64($0)) } ?? .null }
+    fileprivate static func optional(_ value: JSONValue?) -> DatabaseValue { value.map { .text($0.text()) } ?? .null }
+}
+
+extension Job {
+    /// The columns in the order of `JobStore.columns`.
+    fileprivate init(row: [DatabaseValue]) throws(JSONError) {
+        guard row.count == 12, let id = row[0].text.flatMap({ JobIdentifier($0) }), let owner = row[1].integer.flatMap({ UInt32(exactly: $0) }),
+            let status = row[2].text.flatMap(Video.Status.init(rawValue:)), let created = row[3].integer, let percent = row[6].integer,
+            let deaths = row[7].integer, let seconds = row[8].text, let request = row[9].text
+        else { throw JSONError("a column is missing") }
+        self.init(
+            id: id, owner: owner, request: try GenerationRequest(json: try JSONValue(parsing: Array(request.utf8))), seconds: seconds,
+            createdAt: Int(created))
+        self.status = status
+        startedAt = row[4].integer.map { Int($0) }
+        completedAt = row[5].integer.map { Int($0) }
+        self.percent = Int(percent)
+        workerDeaths = Int(deaths)
+        if let text = row[10].text { error = try JobError(json: try JSONValue(parsing: Array(text.utf8))) }
+        if let text = row[11].text { result = try ClipResult(json: try JSONValue(parsing: Array(text.utf8))) }
+    }
+}

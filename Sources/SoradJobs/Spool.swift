@@ -1,0 +1,54 @@
+// The files of jobs: one directory per job, named by its identifier.
+// Invariant: a job is recorded as completed only after its files and their names are durable; files without a record are removed at
+// the next start. So database and spool agree after any crash.
+package import SoradAPI
+public import SoradSystem
+
+public struct Spool: Sendable {
+    public let path: String
+
+    /// Makes the directory when it is missing.
+    public init(path: String) throws(SoradError) {
+        self.path = path
+        do throws(Errno) { try makeDirectories(path) } catch {
+            throw SoradError(.configuration, "Cannot make the spool directory \(path): \(error.reason).")
+        }
+    }
+
+    public func directory(of id: JobIdentifier) -> String { "\(path)/\(id.text)" }
+
+    /// The directory for the worker to write to.
+    package func prepare(_ id: JobIdentifier) throws(Errno) { try makeDirectories(directory(of: id)) }
+
+    /// Makes a finished job's files durable. Throws when the worker named a file that is not a plain name in the job's directory, or
+    /// that is not there, or is empty.
+    package func seal(_ id: JobIdentifier, _ result: ClipResult) throws(SoradError) {
+        for name in [result.video, result.thumbnail, result.spritesheet] {
+            guard !name.isEmpty, !name.contains("/"), name != ".", name != "..", !name.utf8.contains(0) else {
+                throw SoradError(.internalFault, "The worker named a result \"\(name.prefix(64))\", which is not a file name.")
+            }
+            do throws(Errno) {
+                let file = try FileDescriptor(openingForReading: "\(directory(of: id))/\(name)")
+                guard try file.regularFileSize() > 0 else { throw Errno(code: 0, call: "empty") }
+                try file.sync()
+            } catch {
+                throw SoradError(.internalFault, "The worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)").")
+            }
+        }
+        do throws(Errno) { try syncDirectory(directory(of: id)) } catch {
+            throw SoradError(.internalFault, "The results of \(id) could not be made durable: \(error.reason).")
+        }
+    }
+
+    package func remove(_ id: JobIdentifier) throws(Errno) { try removeDirectory(directory(of: id)) }
+
+    /// Removes what no record names; the names removed.
+    package func removeStrangers(keeping known: Set<String>) throws(Errno) -> [String] {
+        var removed: [String] = []
+        for name in try directoryEntries(path) where JobIdentifier(name) != nil && !known.contains(name) {
+            try removeDirectory("\(path)/\(name)")
+            removed.append(name)
+        }
+        return removed
+    }
+}

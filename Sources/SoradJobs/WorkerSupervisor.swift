@@ -1,0 +1,153 @@
+// Runs the worker process for the job service: starts it, talks to it, watches for its end. Lives in one thread, the daemon's loop.
+// Invariant: after the worker's process has ended, everything it sent before is delivered before the news of its end.
+import SoradAPI
+public import SoradSystem
+import Glibc
+
+public final class WorkerSupervisor {
+    private struct Running {
+        let process: ChildProcess
+        let channel: FrameChannel
+        /// Its socket is over or broken; only its end is waited for.
+        var isSilent = false
+    }
+
+    /// Longest wait for a worker that does not read its socket.
+    private static let sendTimeout: Duration = .milliseconds(500)
+
+    private let service: JobService
+    private let models: ModelCatalog
+    private let log: Log
+    private let program: String
+    private var running: Running?
+
+    /// `program`: path of sorad-worker.
+    public init(service: JobService, models: ModelCatalog, program: String, log: Log) {
+        self.service = service
+        self.models = models
+        self.program = program
+        self.log = log
+    }
+
+    /// What to poll for.
+    public var pollEntries: [PollEntry] {
+        guard let running else { return [] }
+        let end = PollEntry(reading: running.process.endDescriptor)
+        return running.isSilent ? [end] : [PollEntry(reading: running.channel.rawDescriptor), end]
+    }
+
+    /// Reads what the worker says, notices its end, and does what the service wants done, until there is nothing left to do now.
+    public func work() {
+        repeat {
+            if running != nil { listen() }
+            service.takeEffects().forEach(perform)
+        } while running.map(hasNews) ?? false
+    }
+
+    private func hasNews(_ worker: Running) -> Bool {
+        var entries = pollEntries
+        return (try? poll(&entries, timeout: .zero)) ?? false
+    }
+
+    // MARK: to the worker
+
+    private func perform(_ action: JobMachine.Action) {
+        switch action {
+        case .startWorker(let model): start(model)
+        case .generate(let id, let request):
+            do throws(SoradError) {
+                send(.generate(job: id.text, request: request, directory: try service.prepareDirectory(of: id)))
+            } catch {
+                service.deliver(.failed(id, JobError(code: "internal_error", message: error.message)))
+            }
+        case .cancel(let id): send(.cancel(job: id.text))
+        case .closeWorker: running?.channel.shutDown()
+        case .killWorker: running?.process.kill(SIGKILL)
+        case .store, .erase, .removeFiles: preconditionFailure("\(action) is the service's own")
+        }
+    }
+
+    private func start(_ model: String) {
+        precondition(running == nil, "a second worker")
+        guard let entry = models.entry(model) else {
+            service.deliver(.workerEnded(how: "was not started, because the model \(model) is not installed"))
+            return
+        }
+        do throws(Errno) {
+            let pair = try SocketPair()
+            let own = pair.first
+            let childs = pair.second
+            let process = try ChildProcess(
+                .init(
+                    program, ["--model", entry.path], descriptors: [workerSocketDescriptor: childs.rawValue], diesWithParent: true))
+            running = Running(process: process, channel: FrameChannel(owning: own, limit: workerFrameLimit))
+            log.info("worker \(process.pid) started for \(model)")
+        } catch {
+            service.deliver(.workerEnded(how: "could not be started (\(error))"))
+        }
+    }
+
+    private func send(_ command: WorkerCommand) {
+        guard let running else { return }
+        do throws(FrameChannel.Failure) {
+            try running.channel.send(command.json.bytes(), timeout: WorkerSupervisor.sendTimeout)
+        } catch {
+            // Its end will tell more, if it has ended.
+            if error != .peerClosed { misbehaved("does not take commands: \(error)") }
+        }
+    }
+
+    // MARK: from the worker
+
+    private func listen() {
+        guard let worker = running else { return }
+        // First whether it has ended: what it sent before that is then all there.
+        let ending = worker.process.wait(timeout: .zero)
+        while running?.isSilent == false, let event = nextEvent(worker.channel) { deliver(event) }
+        guard let ending else { return }
+        running = nil
+        log.info("worker \(worker.process.pid) \(ending)")
+        service.deliver(.workerEnded(how: ending == .killed(signal: SIGKILL) ? "\(ending), perhaps for lack of memory" : "\(ending)"))
+    }
+
+    /// The next message that has arrived whole; nil when there is none, or will be none.
+    private func nextEvent(_ channel: FrameChannel) -> WorkerEvent? {
+        do {
+            switch try channel.receive(timeout: .zero) {
+            case .timedOut: return nil
+            case .endOfStream: hungUp()
+            case .frame(let bytes): return try WorkerEvent(json: try JSONValue(parsing: bytes))
+            }
+        } catch let failure as FrameChannel.Failure where failure == .endInsideFrame {
+            hungUp()
+        } catch {
+            misbehaved("broke the protocol: \(error)")
+        }
+        return nil
+    }
+
+    private func deliver(_ event: WorkerEvent) {
+        switch event {
+        case .ready(let model): service.deliver(.workerReady(model: model.id))
+        case .progress(let job, let progress): withIdentifier(job) { service.deliver(.progressed($0, progress)) }
+        case .finished(let job, let result): withIdentifier(job) { service.deliver(.finished($0, result)) }
+        case .failed(let job, let error): withIdentifier(job) { service.deliver(.failed($0, error)) }
+        }
+    }
+
+    private func withIdentifier(_ text: String, _ body: (JobIdentifier) -> Void) {
+        if let id = JobIdentifier(text) { body(id) } else { misbehaved("named a job \"\(text.prefix(64))\"") }
+    }
+
+    /// Usually because it has ended, and the news of that comes next.
+    private func hungUp() {
+        running?.isSilent = true
+        service.deliver(.workerHungUp)
+    }
+
+    private func misbehaved(_ what: String) {
+        log.error("worker \(running?.process.pid ?? 0) \(what)")
+        running?.isSilent = true
+        service.deliver(.workerMisbehaved(what))
+    }
+}

@@ -1,0 +1,81 @@
+// Owns the Wan video diffusion transformer (diffusers WanTransformer3DModel; Wan team 2025, "Wan: Open and Advanced Large-Scale Video
+// Generative Models"): latents, timesteps and prompts in, velocities out.
+//
+// Several sequences (with and without the prompt, for guidance) share latents and timesteps and go through together: every weight is
+// read once for all of them. Until the first cross-attention they are equal, so that part is computed once.
+import SoradSystem
+package import SoradTensor
+
+package final class DiffusionTransformer {
+    package let configuration: TransformerConfiguration
+    let backend: any ComputeBackend
+    package let blocks: [TransformerBlock]
+    let textEmbedder: (first: LinearWeights, second: LinearWeights)
+    private let patchEmbedding, projection: LinearWeights
+    private let timeEmbedding: TimeEmbedding
+
+    init(_ configuration: TransformerConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
+        let c = configuration, embedder = weights.at("condition_embedder.text_embedder")
+        self.configuration = configuration
+        self.backend = backend
+        patchEmbedding = try weights.linear("patch_embedding", outputs: c.width, inputs: c.inChannels * c.patchVolume)
+        textEmbedder = (
+            try embedder.linear("linear_1", outputs: c.width, inputs: c.textWidth), try embedder.linear("linear_2", outputs: c.width, inputs: c.width)
+        )
+        timeEmbedding = try TimeEmbedding(c, weights)
+        var blocks: [TransformerBlock] = []
+        for index in 0..<c.layers { blocks.append(try TransformerBlock(c, weights.at("blocks.\(index)"))) }
+        self.blocks = blocks
+        projection = try weights.linear("proj_out", outputs: c.outChannels * c.patchVolume, inputs: c.width)
+    }
+
+    /// The tokens of a clip.
+    package func grid(_ size: LatentSize) -> TokenGrid {
+        let patch = configuration.patch
+        return TokenGrid(frames: size.frames / patch.frames, height: size.height / patch.height, width: size.width / patch.width)
+    }
+
+    /// One forward pass.
+    /// - Parameters:
+    ///   - latent: [C, T, h, w]
+    ///   - timesteps: the distinct ones, as many as the workspace was made for.
+    ///   - groups: for each token of the grid, which of them it carries.
+    ///   - velocities: one [C, T, h, w] per prompt.
+    package func forward(_ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [PreparedPrompt], workspace w: TransformerWorkspace, into velocities: [Tensor]) {
+        let c = configuration, length = w.tokens, count = prompts.count, rows = length * count
+        precondition(groups.rowCount == length && count == w.sequences && velocities.count == count, "\(groups.rowCount) of \(length) tokens, \(count) prompts")
+        let layout = PatchLayout(channels: c.inChannels, patch: c.patch, grid: w.grid)
+        TensorDump.write("dit.latent", latent)
+        TensorDump.write("dit.timesteps", Tensor(Shape(timesteps.count), timesteps))
+        layout.patchify(latent, into: w.patches.overwrite(rows: length))
+        backend.linear(w.patches, patchEmbedding, into: w.hidden.rows(0..<length))
+        TensorDump.write("dit.patch_embedding", w.hidden.rows(0..<length))
+        timeEmbedding.compute(timesteps, w.time, backend)
+        let all = groups.repeated(count)
+        for (index, block) in blocks.enumerated() {
+            for group in timesteps.indices {
+                let table = block.scaleShiftTable.reshaped(Shape(6, c.width))
+                backend.add(table, w.time.projected.rows(group..<group + 1), into: w.modulation.item(group))
+            }
+            if index == 0 {
+                block.attendToSelf(backend, c, w, sequences: 1, groups)
+                for copy in 1..<max(count, 1) { w.hidden.rows(copy * length..<(copy + 1) * length).copy(from: w.hidden.rows(0..<length)) }
+            } else {
+                block.attendToSelf(backend, c, w, sequences: count, all)
+            }
+            TensorDump.write("dit.blocks.\(index).attn1", w.hidden)
+            block.attendToPrompts(backend, c, w, prompts, layer: index)
+            TensorDump.write("dit.blocks.\(index).attn2", w.hidden)
+            block.feedForward(backend, c, w, rows: rows, all)
+            TensorDump.write("dit.blocks.\(index)", w.hidden)
+        }
+        backend.layerNorm(
+            w.hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.time.final, 1, all), shift: RowVectors(w.time.final, 0, all),
+            into: w.input.overwrite(rows: rows))
+        backend.linear(w.input, projection, into: w.velocities)
+        for (index, velocity) in velocities.enumerated() {
+            layout.unpatchify(w.velocities.rows(index * length..<(index + 1) * length), into: velocity)
+            TensorDump.write("dit.velocity.\(index)", velocity)
+        }
+    }
+}

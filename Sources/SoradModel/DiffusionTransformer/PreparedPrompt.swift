@@ -1,0 +1,59 @@
+// Owns a prompt as the transformer's cross-attention reads it: keys and values of every block, computed once per clip.
+//
+// Wan pads the text with rows of zeros and attends to them without a mask. All those rows give the same key and value, so one stands for
+// all of them, with ln(count) added to its logit: the softmax is the same.
+package import SoradTensor
+
+package struct PreparedPrompt {
+    /// One per block.
+    let layers: [PackedKeysValues]
+    /// [keys]: 0 for a token, ln(count) for the padding; nil without padding.
+    let keyBias: Tensor?
+}
+
+extension DiffusionTransformer {
+    /// Text embeddings [L, text width] to keys and values; the missing rows up to `textLength` are zeros.
+    package func prepare(_ text: Tensor, textLength: Int) -> PreparedPrompt {
+        let c = configuration, padding = textLength - text.shape[0], keys = text.shape[0] + (padding > 0 ? 1 : 0)
+        precondition(text.shape.rank == 2 && text.shape[1] == c.textWidth && padding >= 0 && keys > 0, "text \(text.shape), \(textLength) rows")
+        let arena = Arena(byteCount: Arena.measure { PromptWorkspace(c, keys: keys, in: $0) })
+        let w = PromptWorkspace(c, keys: keys, in: arena)
+        let padded = w.text.overwrite(rows: keys)
+        padded.fill(0)
+        padded.rows(0..<text.shape[0]).copy(from: text)
+        backend.linear(w.text, textEmbedder.first, activation: .geluTanh, into: w.middle.overwrite(rows: keys))
+        backend.linear(w.middle, textEmbedder.second, into: w.context.overwrite(rows: keys))
+        TensorDump.write("dit.context", w.context.values)
+        let layers = blocks.map { block in
+            backend.linear(w.context, block.crossAttention.key, into: w.key)
+            backend.rmsNorm(w.key, epsilon: c.epsilon, weight: block.crossAttention.keyNorm, into: w.key)
+            backend.linear(w.context, block.crossAttention.value, into: w.value)
+            let packed = Arena.make { PackedKeysValues(capacity: keys, heads: c.heads, headWidth: c.headWidth, in: $0) }
+            backend.pack(keys: w.key, values: w.value, into: packed)
+            return packed
+        }
+        guard padding > 0 else { return PreparedPrompt(layers: layers, keyBias: nil) }
+        var bias = [Float](repeating: 0, count: keys)
+        bias[keys - 1] = Float(naturalLogarithm(Double(padding)))
+        return PreparedPrompt(layers: layers, keyBias: Tensor(Shape(keys), bias))
+    }
+
+    /// Bytes of the longest prompt, prepared.
+    func promptBytes(textLength: Int) -> Int {
+        let c = configuration
+        let layer = Arena.measure { PackedKeysValues(capacity: textLength, heads: c.heads, headWidth: c.headWidth, in: $0) }
+        return layer * c.layers + Arena.measure { PromptWorkspace(c, keys: textLength, in: $0) }
+    }
+}
+
+private struct PromptWorkspace {
+    let text, middle, context: LinearInput
+    let key, value: Tensor
+
+    init(_ c: TransformerConfiguration, keys: Int, in arena: Arena) {
+        text = LinearInput(capacity: keys, width: c.textWidth, in: arena)
+        middle = LinearInput(capacity: keys, width: c.width, in: arena)
+        context = LinearInput(capacity: keys, width: c.width, in: arena)
+        (key, value) = (arena.tensor(Shape(keys, c.width)), arena.tensor(Shape(keys, c.width)))
+    }
+}

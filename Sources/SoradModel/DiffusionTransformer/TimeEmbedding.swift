@@ -1,0 +1,56 @@
+// Owns what the transformer learns about the noise level (diffusers WanTimeTextImageEmbedding): a sinusoidal embedding through two small
+// networks, computed once per distinct timestep of a step, not per token.
+//
+// Letters: G distinct timesteps, D model width.
+import SoradSystem
+import SoradTensor
+
+struct TimeEmbedding {
+    private let first, second, projection: LinearWeights
+    /// [2·D]: shift and scale before the last projection, added to the embedding.
+    private let finalTable: Tensor
+
+    init(_ c: TransformerConfiguration, _ weights: WeightReader) throws(SoradError) {
+        let own = weights.at("condition_embedder")
+        first = try own.linear("time_embedder.linear_1", outputs: c.width, inputs: c.frequencyWidth)
+        second = try own.linear("time_embedder.linear_2", outputs: c.width, inputs: c.width)
+        projection = try own.linear("time_proj", outputs: 6 * c.width, inputs: c.width)
+        finalTable = try weights.table("scale_shift_table", dims: 1, 2, c.width).tensor(Shape(2 * c.width))
+    }
+
+    struct Workspace {
+        let sinusoids, middle, activated: LinearInput
+        /// [G, D]
+        let embedding: Tensor
+        /// [G, 6·D]
+        let projected: Tensor
+        /// [G, 2, D]
+        let final: Tensor
+
+        init(_ c: TransformerConfiguration, timesteps: Int, in arena: Arena) {
+            sinusoids = LinearInput(capacity: timesteps, width: c.frequencyWidth, in: arena)
+            middle = LinearInput(capacity: timesteps, width: c.width, in: arena)
+            activated = LinearInput(capacity: timesteps, width: c.width, in: arena)
+            embedding = arena.tensor(Shape(timesteps, c.width))
+            projected = arena.tensor(Shape(timesteps, 6 * c.width))
+            final = arena.tensor(Shape(timesteps, 2, c.width))
+        }
+    }
+
+    /// Fills `projected` and `final` of the workspace for its G timesteps.
+    func compute(_ timesteps: [Float], _ w: Workspace, _ backend: any ComputeBackend) {
+        let count = timesteps.count, width = w.embedding.shape[1]
+        precondition(count == w.embedding.shape[0], "\(count) timesteps for \(w.embedding.shape)")
+        w.sinusoids.overwrite(rows: count).fillTimestepEmbedding(timesteps)
+        backend.linear(w.sinusoids, first, activation: .silu, into: w.middle.overwrite(rows: count))
+        backend.linear(w.middle, second, into: w.embedding)
+        backend.silu(w.embedding, into: w.activated.overwrite(rows: count))
+        backend.linear(w.activated, projection, into: w.projected)
+        for group in 0..<count {
+            let embedding = w.embedding.rows(group..<group + 1), both = w.final.item(group)
+            for half in 0..<2 {
+                backend.add(finalTable.reshaped(Shape(2, width)).rows(half..<half + 1), embedding, into: both.rows(half..<half + 1))
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// Owns the weights of one transformer block and its forward pass (diffusers WanTransformerBlock): modulated self-attention with rotary
+// positions, cross-attention to the prompt, modulated feed-forward.
+//
+// Letters: R rows (tokens of all sequences), D model width, G distinct timesteps.
+import SoradSystem
+package import SoradTensor
+
+package struct TransformerBlock {
+    /// Projections and norms of one attention.
+    package struct Attention {
+        package let query, key, value, output: LinearWeights
+        let queryNorm, keyNorm: Parameter
+
+        init(_ weights: WeightReader, width: Int) throws(SoradError) {
+            query = try weights.linear("to_q", outputs: width, inputs: width)
+            key = try weights.linear("to_k", outputs: width, inputs: width)
+            value = try weights.linear("to_v", outputs: width, inputs: width)
+            output = try weights.linear("to_out.0", outputs: width, inputs: width)
+            queryNorm = try weights.vector("norm_q.weight", width)
+            keyNorm = try weights.vector("norm_k.weight", width)
+        }
+    }
+
+    package let selfAttention, crossAttention: Attention
+    /// Absent when the model has no norm before its cross-attention.
+    let crossNorm: (weight: Parameter, bias: Parameter)?
+    package let up, down: LinearWeights
+    /// [6·D]: shift, scale, gate of the self-attention, then of the feed-forward; added to the timestep's.
+    let scaleShiftTable: Tensor
+
+    init(_ c: TransformerConfiguration, _ weights: WeightReader) throws(SoradError) {
+        selfAttention = try Attention(weights.at("attn1"), width: c.width)
+        crossAttention = try Attention(weights.at("attn2"), width: c.width)
+        crossNorm = c.crossAttentionNorm ? (try weights.vector("norm2.weight", c.width), try weights.vector("norm2.bias", c.width)) : nil
+        up = try weights.linear("ffn.net.0.proj", outputs: c.feedForward, inputs: c.width)
+        down = try weights.linear("ffn.net.2", outputs: c.width, inputs: c.feedForward, asymmetricInput: true)
+        scaleShiftTable = try weights.table("scale_shift_table", dims: 1, 6, c.width).tensor(Shape(6 * c.width))
+    }
+}
+
+extension TransformerBlock {
+    /// hidden += gate · attention(modulated norm(hidden)) for `sequences` sequences of equal length lying one behind the other.
+    func attendToSelf(_ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, sequences: Int, _ groups: RowGroups) {
+        let length = w.tokens, rows = length * sequences, all = 0..<rows
+        let hidden = w.hidden.rows(all), query = w.query.rows(all), key = w.key.rows(all), value = w.value.rows(all)
+        backend.layerNorm(
+            hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 1, groups), shift: RowVectors(w.modulation, 0, groups),
+            into: w.input.overwrite(rows: rows))
+        backend.linear(w.input, selfAttention.query, into: query)
+        backend.linear(w.input, selfAttention.key, into: key)
+        backend.linear(w.input, selfAttention.value, into: value)
+        backend.rmsNorm(query, epsilon: c.epsilon, weight: selfAttention.queryNorm, into: query)
+        backend.rmsNorm(key, epsilon: c.epsilon, weight: selfAttention.keyNorm, into: key)
+        let attended = w.input.overwrite(rows: rows)
+        for sequence in 0..<sequences {
+            let own = sequence * length..<(sequence + 1) * length
+            backend.rotate(w.query.rows(own), heads: c.heads, by: w.rotary)
+            backend.rotate(w.key.rows(own), heads: c.heads, by: w.rotary)
+            backend.pack(keys: w.key.rows(own), values: w.value.rows(own), into: w.packed)
+            backend.attend(queries: w.query.rows(own), to: w.packed, scale: w.attentionScale, keyBias: nil, bias: nil, into: attended.rows(own))
+        }
+        backend.linear(w.input, selfAttention.output, activation: .none, gate: RowVectors(w.modulation, 2, groups), residual: hidden, into: hidden)
+    }
+
+    /// hidden += attention(norm(hidden)) to each sequence's prompt.
+    func attendToPrompts(_ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, _ prompts: [PreparedPrompt], layer: Int) {
+        let length = w.tokens, rows = length * prompts.count
+        let hidden = w.hidden.rows(0..<rows), query = w.query.rows(0..<rows)
+        let input = w.input.overwrite(rows: rows)
+        if let crossNorm {
+            backend.layerNorm(hidden, epsilon: c.epsilon, weight: crossNorm.weight, bias: crossNorm.bias, scale: nil, shift: nil, into: input)
+        } else {
+            input.copy(from: hidden)
+        }
+        backend.linear(w.input, crossAttention.query, into: query)
+        backend.rmsNorm(query, epsilon: c.epsilon, weight: crossAttention.queryNorm, into: query)
+        let attended = w.input.overwrite(rows: rows)
+        for (sequence, prompt) in prompts.enumerated() {
+            let own = sequence * length..<(sequence + 1) * length
+            backend.attend(queries: w.query.rows(own), to: prompt.layers[layer], scale: w.attentionScale, keyBias: prompt.keyBias, bias: nil, into: attended.rows(own))
+        }
+        backend.linear(w.input, crossAttention.output, activation: .none, gate: nil, residual: hidden, into: hidden)
+    }
+
+    /// hidden += gate · feedForward(modulated norm(hidden)), some rows at a time: the wide middle then stays in the cache.
+    func feedForward(_ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, rows: Int, _ groups: RowGroups) {
+        var first = 0
+        while first < rows {
+            let part = first..<min(first + w.feedForwardRows, rows), hidden = w.hidden.rows(part), own = groups.within(part)
+            backend.layerNorm(
+                hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 4, own), shift: RowVectors(w.modulation, 3, own),
+                into: w.input.overwrite(rows: part.count))
+            backend.linear(w.input, up, activation: .geluTanh, into: w.middle.overwrite(rows: part.count))
+            backend.linear(w.middle, down, activation: .none, gate: RowVectors(w.modulation, 5, own), residual: hidden, into: hidden)
+            first = part.upperBound
+        }
+    }
+}

@@ -1,0 +1,54 @@
+// Owns the memory of the transformer's forward pass, sized for one clip before the first step; no step allocates more.
+//
+// Letters: R rows (tokens of all sequences), D model width, G distinct timesteps.
+import SoradTensor
+
+package struct TransformerWorkspace {
+    let grid: TokenGrid
+    let sequences: Int
+    let rotary: RotaryTable
+    /// 1 / sqrt(head width)
+    let attentionScale: Float
+    /// Rows that go through the feed-forward together.
+    let feedForwardRows: Int
+    /// [R, D]
+    let hidden, query, key, value: Tensor
+    /// [R, D], and of the feed-forward [feedForwardRows, F]
+    let input, middle: LinearInput
+    let packed: PackedKeysValues
+    /// Rows [tokens, patch] as they come in; [R, patch] as they go out.
+    let patches: LinearInput
+    let velocities: Tensor
+    let time: TimeEmbedding.Workspace
+    /// [G, 6, D]: a block's shift, scale, gate, twice.
+    let modulation: Tensor
+
+    var tokens: Int { grid.count }
+
+    package static func make(_ c: TransformerConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int) -> TransformerWorkspace {
+        let workspace = Arena.make { TransformerWorkspace(c, grid: grid, sequences: sequences, timesteps: timesteps, in: $0) }
+        workspace.rotary.fill()
+        return workspace
+    }
+
+    static func byteCount(_ c: TransformerConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int) -> Int {
+        Arena.measure { TransformerWorkspace(c, grid: grid, sequences: sequences, timesteps: timesteps, in: $0) }
+    }
+
+    private init(_ c: TransformerConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int, in arena: Arena) {
+        let rows = grid.count * sequences, matrix = Shape(rows, c.width)
+        self.grid = grid
+        self.sequences = sequences
+        rotary = RotaryTable(frames: grid.frames, height: grid.height, width: grid.width, headWidth: c.headWidth, in: arena)
+        attentionScale = 1 / Float(c.headWidth).squareRoot()
+        feedForwardRows = min(rows, 512)
+        (hidden, query, key, value) = (arena.tensor(matrix), arena.tensor(matrix), arena.tensor(matrix), arena.tensor(matrix))
+        input = LinearInput(capacity: rows, width: c.width, in: arena)
+        middle = LinearInput(capacity: feedForwardRows, width: c.feedForward, in: arena)
+        packed = PackedKeysValues(capacity: grid.count, heads: c.heads, headWidth: c.headWidth, in: arena)
+        patches = LinearInput(capacity: grid.count, width: c.inChannels * c.patchVolume, in: arena)
+        velocities = arena.tensor(Shape(rows, c.outChannels * c.patchVolume))
+        time = TimeEmbedding.Workspace(c, timesteps: timesteps, in: arena)
+        modulation = arena.tensor(Shape(timesteps, 6, c.width))
+    }
+}

@@ -1,0 +1,58 @@
+// Owns one run from noise to latents. The caller drives it step by step, and may report progress, stop or store the latents in between:
+// the latents and the step's index are the whole state.
+public import SoradTensor
+
+/// Denoises the latents of one clip for one prompt.
+public final class Denoiser {
+    public let schedule: FlowMatchSchedule
+    public let size: LatentSize
+    private let transformer: DiffusionTransformer
+    private let prompts: [PreparedPrompt]
+    private let guidanceScale: Float
+    private let known: KnownFrames?
+    private let workspace: TransformerWorkspace
+    /// Index of the token's timestep, known frames first if there are any.
+    private let groups: RowGroups
+    private let velocities: [Tensor]
+    private let backend: any ComputeBackend
+
+    /// - Parameters:
+    ///   - prompt: [L, text width] from `encodeText`.
+    ///   - negativePrompt: likewise; not used when `guidanceScale` is 1.
+    ///   - guidanceScale: 1 means one forward a step, anything else two.
+    init(
+        _ transformer: DiffusionTransformer, size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float,
+        schedule: FlowMatchSchedule, known: KnownFrames?, textLength: Int
+    ) {
+        let grid = transformer.grid(size)
+        self.transformer = transformer
+        self.size = size
+        self.schedule = schedule
+        self.guidanceScale = guidanceScale
+        self.known = known
+        backend = transformer.backend
+        let texts = guidanceScale == 1 ? [prompt] : [prompt, negativePrompt]
+        prompts = texts.map { transformer.prepare($0, textLength: textLength) }
+        workspace = TransformerWorkspace.make(transformer.configuration, grid: grid, sequences: texts.count, timesteps: known == nil ? 1 : 2)
+        velocities = texts.map { _ in Tensor(Shape(size.channels, size.frames, size.height, size.width)) }
+        var groups = RowGroups()
+        let patch = transformer.configuration.patch.frames
+        for frame in 0..<grid.frames {
+            let isKnown = known.map { known in (0..<patch).allSatisfy { known.indices.contains(frame * patch + $0) } } ?? false
+            groups.append(grid.height * grid.width, group: isKnown ? 1 : 0)
+        }
+        self.groups = groups
+    }
+
+    /// Takes `latent` [C, T, h, w] from noise level `sigmas[index]` to `sigmas[index + 1]`, in place.
+    public func step(_ index: Int, _ latent: Tensor) {
+        precondition(latent.shape == Shape(size.channels, size.frames, size.height, size.width), "latents \(latent.shape)")
+        known?.put(into: latent)
+        let timesteps = known == nil ? [schedule.timesteps[index]] : [schedule.timesteps[index], 0]
+        transformer.forward(latent, timesteps: timesteps, groups: groups, prompts: prompts, workspace: workspace, into: velocities)
+        let velocity = velocities[0]
+        if velocities.count == 2 { backend.guide(unconditional: velocities[1], conditional: velocity, scale: guidanceScale, into: velocity) }
+        backend.eulerStep(sample: latent, velocity: velocity, dt: schedule.sigmas[index + 1] - schedule.sigmas[index], into: latent)
+        known?.put(into: latent)
+    }
+}

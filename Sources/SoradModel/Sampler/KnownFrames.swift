@@ -1,0 +1,33 @@
+// Owns the one conditioning mechanism: some latent frames are given. Their tokens carry timestep 0 and they stay as they are, so
+// pictures, first and last frames, extensions and loops are all the same thing (Wan 2.2's expand_timesteps).
+public import SoradTensor
+
+/// Latent frames that are given from outside.
+public struct KnownFrames {
+    /// Which latent frames, rising.
+    public let indices: [Int]
+    /// [C, indices.count, h, w], normalised as the transformer sees latents.
+    public let latents: Tensor
+
+    public init(indices: [Int], latents: Tensor) {
+        precondition(latents.shape.rank == 4 && latents.shape[1] == indices.count, "\(indices.count) frames in \(latents.shape)")
+        precondition(zip(indices, indices.dropFirst()).allSatisfy { $0 < $1 } && (indices.first ?? 0) >= 0, "frames \(indices)")
+        self.indices = indices
+        self.latents = latents
+    }
+
+    /// Writes the known frames into latents [C, T, h, w].
+    public func put(into latent: Tensor) {
+        let channels = latent.shape[0], frames = latent.shape[1], plane = latent.shape[2] * latent.shape[3], count = indices.count
+        precondition(latents.shape == Shape(channels, count, latent.shape[2], latent.shape[3]) && (indices.last ?? 0) < frames, "frames \(indices) of \(latent.shape)")
+        latents.withElements { source in
+            latent.withMutableElements { target in
+                for channel in 0..<channels {
+                    for (known, frame) in indices.enumerated() {
+                        for pixel in 0..<plane { target[(channel * frames + frame) * plane + pixel] = source[(channel * count + known) * plane + pixel] }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+// Owns the running of a TAEHV stack frame by frame: each frame goes through all blocks before the next one enters, and a block keeps of
+// the past only what it looks back at. Memory does not grow with the clip.
+//
+// Invariant: frames reach every block in their order of time, so a memory block's stored input is always that of the frame before.
+// Images are channels-last: [height, width, channels].
+import SoradTensor
+
+/// One block of a stack.
+enum FrameBlock {
+    /// Keeps latents within (−3, 3).
+    case softClamp
+    case convolution(ConvolutionWeights, upsample: Bool, relu: Bool)
+    /// relu(x + conv(relu(conv(relu(conv(x joined with the frame before))))))
+    case memory(ConvolutionWeights, ConvolutionWeights, ConvolutionWeights)
+    /// One frame becomes `stride`: the 1×1 convolution gives them behind each other along the channels.
+    case grow(ConvolutionWeights, stride: Int)
+    /// `stride` (1 or 2) frames, joined along the channels, become one.
+    case pool(ConvolutionWeights, stride: Int)
+}
+
+final class FrameNetwork {
+    private struct Stage {
+        let block: FrameBlock
+        /// Written by this block, one per frame that it makes; read by the next.
+        let outputs: [Tensor]
+        /// Results on the way.
+        let scratch: [Tensor]
+        /// The frame before (memory), or the frames collected so far (pool).
+        let past: Tensor?
+        /// Frames that leave the stack for one that enters here, and whether nothing from here on remembers a frame.
+        let yield: Int
+        let forgets: Bool
+    }
+
+    private let backend: any ComputeBackend
+    private let stages: [Stage]
+    /// Frames that a stage has seen; decides what its `past` holds.
+    private var seen: [Int]
+    /// Frames at the start of the result that nobody wants.
+    private var unwanted: Int
+
+    /// - Parameters:
+    ///   - input: shape of the images that enter.
+    ///   - dropping: leading frames of the result to leave out.
+    init(_ blocks: [FrameBlock], input: Shape, dropping: Int, _ backend: any ComputeBackend) {
+        self.backend = backend
+        stages = Arena.make { arena in Self.stages(blocks, input, arena) }
+        seen = [Int](repeating: 0, count: blocks.count)
+        unwanted = dropping
+    }
+
+    /// Bytes that a stack needs for images of this shape.
+    static func byteCount(_ blocks: [FrameBlock], input: Shape) -> Int {
+        Arena.measure { stages(blocks, input, $0) }
+    }
+
+    private static func stages(_ blocks: [FrameBlock], _ input: Shape, _ arena: Arena) -> [Stage] {
+        var stages: [Stage] = [], shape = input
+        for (index, block) in blocks.enumerated() {
+            let later = blocks[index...]
+            let yield = later.reduce(1) { if case .grow(_, let stride) = $1 { $0 * stride } else { $0 } }
+            let forgets = later.allSatisfy { block in
+                switch block {
+                case .memory, .pool: false
+                default: true
+                }
+            }
+            let height = shape[0], width = shape[1], channels = shape[2]
+            var outputs: [Tensor] = [], scratch: [Tensor] = [], past: Tensor?
+            switch block {
+            case .softClamp: break
+            case .convolution(let weights, let upsample, _):
+                let scale = upsample ? 2 : 1
+                shape = Shape((height * scale + weights.stride - 1) / weights.stride, (width * scale + weights.stride - 1) / weights.stride, weights.outputs)
+            case .memory(let first, _, _):
+                shape = Shape(height, width, first.outputs)
+                scratch = [arena.tensor(shape), arena.tensor(shape)]
+                past = arena.tensor(Shape(height, width, channels))
+            case .grow(let weights, let stride):
+                scratch = [arena.tensor(Shape(height, width, weights.outputs))]
+                outputs = (0..<stride).map { _ in arena.tensor(Shape(height, width, weights.outputs / stride)) }
+                shape = Shape(height, width, weights.outputs / stride)
+            case .pool(let weights, let stride):
+                past = stride > 1 ? arena.tensor(Shape(height, width, channels)) : nil
+                shape = Shape(height, width, weights.outputs)
+            }
+            if outputs.isEmpty { outputs = [arena.tensor(shape)] }
+            stages.append(Stage(block: block, outputs: outputs, scratch: scratch, past: past, yield: yield, forgets: forgets))
+        }
+        return stages
+    }
+
+    /// Sends one frame through; `emit` gets every frame that comes out, valid until the next.
+    func push<Failure: Error>(_ frame: Tensor, emit: (Tensor) throws(Failure) -> Void) throws(Failure) {
+        try push(frame, 0, emit)
+    }
+
+    private func push<Failure: Error>(_ x: Tensor, _ index: Int, _ emit: (Tensor) throws(Failure) -> Void) throws(Failure) {
+        guard index < stages.count else {
+            if unwanted > 0 { unwanted -= 1 } else { try emit(x) }
+            return
+        }
+        let stage = stages[index], out = stage.outputs[0]
+        if stage.forgets, unwanted >= stage.yield {
+            unwanted -= stage.yield
+            return
+        }
+        seen[index] += 1
+        switch stage.block {
+        case .softClamp:
+            backend.softClamp(x, into: out)
+        case .convolution(let weights, let upsample, let relu):
+            backend.convolve(x, .none, weights, upsample: upsample, activation: relu ? .relu : .none, residual: nil, reluAtEnd: false, into: out)
+        case .memory(let first, let second, let third):
+            remember(x, stage, seen: seen[index], first, second, third)
+        case .grow(let weights, let stride):
+            let wide = stage.scratch[0]
+            backend.convolve(x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: wide)
+            for part in 0..<stride {
+                copyChannels(of: wide, from: part * stage.outputs[part].shape[2], to: stage.outputs[part])
+                try push(stage.outputs[part], index + 1, emit)
+            }
+            return
+        case .pool(let weights, let stride):
+            if let past = stage.past, seen[index] % stride != 0 {
+                past.copy(from: x)
+                return
+            }
+            let (earlier, later): (Tensor, ConvolutionPartner) = stage.past.map { ($0, .tensor(x)) } ?? (x, .none)
+            backend.convolve(earlier, later, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: out)
+        }
+        try push(out, index + 1, emit)
+    }
+
+    private func remember(_ x: Tensor, _ stage: Stage, seen: Int, _ first: ConvolutionWeights, _ second: ConvolutionWeights, _ third: ConvolutionWeights) {
+        guard let past = stage.past else { preconditionFailure("a memory block without memory") }
+        let before: ConvolutionPartner = seen == 1 ? .zeros(x.shape[2]) : .tensor(past)
+        backend.convolve(x, before, first, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: stage.scratch[0])
+        backend.convolve(stage.scratch[0], .none, second, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: stage.scratch[1])
+        backend.convolve(stage.scratch[1], .none, third, upsample: false, activation: .none, residual: x, reluAtEnd: true, into: stage.outputs[0])
+        past.copy(from: x)
+    }
+
+    /// Channels `first...` of every pixel of `wide` become the pixels of `out`.
+    private func copyChannels(of wide: Tensor, from first: Int, to out: Tensor) {
+        let channels = out.shape[2], stride = wide.shape[2]
+        wide.withElements { source in
+            out.withMutableElements { target in
+                for pixel in 0..<out.shape[0] * out.shape[1] {
+                    for channel in 0..<channels { target[pixel * channels + channel] = source[pixel * stride + first + channel] }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+// Owns the TAEHV-family video autoencoder (madebyollin/taehv, published state-dict names, free widths): latents to frames and back, both
+// streamed. The first 2^k − 1 frames that the decoder makes, k being its doublings of time, are dropped.
+import SoradSystem
+package import SoradTensor
+
+package final class VideoAutoencoder {
+    private let configuration: AutoencoderConfiguration
+    private let backend: any ComputeBackend
+    private let encoder, decoder: [FrameBlock]
+    private let mean, std: Tensor
+
+    init(_ configuration: AutoencoderConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
+        self.configuration = configuration
+        self.backend = backend
+        encoder = try Self.encoder(configuration, weights.at("encoder"))
+        decoder = try Self.decoder(configuration, weights.at("decoder"))
+        mean = Tensor(Shape(configuration.latentChannels), configuration.mean)
+        std = Tensor(Shape(configuration.latentChannels), configuration.std)
+    }
+
+    /// Index in the published Sequential: 0 convolution, 1 relu, then per level pool, convolution, three memory blocks; last a convolution.
+    private static func encoder(_ c: AutoencoderConfiguration, _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
+        let widths = c.encoderChannels
+        var blocks: [FrameBlock] = [.convolution(try weights.convolution("0", outputs: widths[0], inputs: c.imageChannels * c.patchSize * c.patchSize), upsample: false, relu: true)]
+        for level in 0..<AutoencoderConfiguration.levels {
+            let index = 2 + level * 5, n = widths[level], next = widths[level + 1], stride = c.encoderTimeDownscale[level] ? 2 : 1
+            blocks.append(.pool(try weights.convolution("\(index).conv", outputs: n, inputs: n * stride, kernel: 1, bias: false), stride: stride))
+            blocks.append(.convolution(try weights.convolution("\(index + 1)", outputs: next, inputs: n, stride: 2, bias: false), upsample: false, relu: false))
+            for memory in 2..<5 { blocks.append(try memoryBlock(weights.at("\(index + memory)"), next)) }
+        }
+        let last = try weights.convolution("17", outputs: c.latentChannels, inputs: widths[AutoencoderConfiguration.levels])
+        return blocks + [.convolution(last, upsample: false, relu: false)]
+    }
+
+    /// Index in the published Sequential: 0 clamp, 1 convolution, 2 relu, then per level three memory blocks, upsample, grow, convolution;
+    /// last relu and a convolution. Growing in time is done before the upsampling: a 1×1 convolution gives the same either way.
+    private static func decoder(_ c: AutoencoderConfiguration, _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
+        let widths = c.decoderChannels, levels = AutoencoderConfiguration.levels
+        var blocks: [FrameBlock] = [.softClamp, .convolution(try weights.convolution("1", outputs: widths[0], inputs: c.latentChannels), upsample: false, relu: true)]
+        for level in 0..<levels {
+            let index = 3 + level * 6, n = widths[level], stride = c.decoderTimeUpscale[level] ? 2 : 1
+            for memory in 0..<3 { blocks.append(try memoryBlock(weights.at("\(index + memory)"), n)) }
+            blocks.append(.grow(try weights.convolution("\(index + 4).conv", outputs: n * stride, inputs: n, kernel: 1, bias: false), stride: stride))
+            let widen = try weights.convolution("\(index + 5)", outputs: widths[level + 1], inputs: n, bias: false)
+            blocks.append(.convolution(widen, upsample: c.decoderSpaceUpscale[level], relu: level == levels - 1))
+        }
+        let last = try weights.convolution("22", outputs: c.imageChannels * c.patchSize * c.patchSize, inputs: widths[levels])
+        return blocks + [.convolution(last, upsample: false, relu: false)]
+    }
+
+    private static func memoryBlock(_ weights: WeightReader, _ n: Int) throws(SoradError) -> FrameBlock {
+        .memory(
+            try weights.convolution("conv.0", outputs: n, inputs: 2 * n), try weights.convolution("conv.2", outputs: n, inputs: n),
+            try weights.convolution("conv.4", outputs: n, inputs: n))
+    }
+
+    /// Decodes normalised latents [C, T, h, w]; `frame` gets index and [H, W, 3] bytes of every frame in order.
+    func decode<Failure: Error>(_ latent: Tensor, frame: (Int, [UInt8]) throws(Failure) -> Void) throws(Failure) {
+        try decodeValues(latent) { (index, image) throws(Failure) in
+            var bytes: [UInt8] = []
+            image.appendBytes(to: &bytes)
+            try frame(index, bytes)
+        }
+    }
+
+    /// As `decode`, with frames as floats [H, W, 3], not yet limited to [0, 1].
+    package func decodeValues<Failure: Error>(_ latent: Tensor, frame: (Int, Tensor) throws(Failure) -> Void) throws(Failure) {
+        let c = configuration, height = latent.shape[2], width = latent.shape[3]
+        precondition(latent.shape.rank == 4 && latent.shape[0] == c.latentChannels, "latents \(latent.shape)")
+        let input = Tensor(Shape(height, width, c.latentChannels))
+        let network = FrameNetwork(decoder, input: input.shape, dropping: c.timeScale - 1, backend)
+        let image = Tensor(Shape(height * c.spatialScale, width * c.spatialScale, c.imageChannels))
+        var count = 0
+        for time in 0..<latent.shape[1] {
+            latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
+            try network.push(input) { (packed) throws(Failure) in
+                packed.shufflePixels(c.patchSize, into: image)
+                try frame(count, image)
+                count += 1
+            }
+        }
+    }
+
+    /// Bytes that `decode` needs for a clip of this size.
+    func decodeBytes(_ size: LatentSize) -> Int {
+        let c = configuration, pixels = size.height * size.width * c.spatialScale * c.spatialScale
+        return FrameNetwork.byteCount(decoder, input: Shape(size.height, size.width, c.latentChannels)) + pixels * c.imageChannels * 5
+    }
+
+    /// Encodes frames of [height, width, 3] bytes to normalised latents [C, T, h, w].
+    /// - Throws: `.badInput` for no frames or sizes that do not fit.
+    func encode(_ frames: [[UInt8]], width: Int, height: Int) throws(SoradError) -> Tensor {
+        let c = configuration, scale = c.patchSize << AutoencoderConfiguration.levels
+        guard let first = frames.first, let last = frames.last, width > 0, height > 0, width % scale == 0, height % scale == 0 else {
+            throw SoradError(.badInput, "\(frames.count) frames of \(width)×\(height) cannot be encoded: at least one is needed, and sides that are multiples of \(scale)")
+        }
+        let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
+        guard !overflow, frames.allSatisfy({ $0.count % 3 == 0 && $0.count / 3 == pixels }) else {
+            throw SoradError(.badInput, "a frame has another number of bytes than \(width)×\(height)×3")
+        }
+        let group = c.encoderTimeDownscale.reduce(1) { $1 ? $0 * 2 : $0 }, missing = (group - frames.count % group) % group
+        let padding = [[UInt8]](repeating: c.padsInFront ? first : last, count: missing)
+        let all = c.padsInFront ? padding + frames : frames + padding
+        let image = Tensor(Shape(height, width, c.imageChannels)), packed = Tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
+        let latent = Tensor(Shape(c.latentChannels, all.count / group, height / scale, width / scale))
+        let network = FrameNetwork(encoder, input: packed.shape, dropping: 0, backend)
+        var count = 0
+        for frame in all {
+            image.set(from: frame.span)
+            image.unshufflePixels(c.patchSize, into: packed)
+            network.push(packed) { encoded in
+                latent.setNormalizedLatent(frame: count, from: encoded, mean: mean, std: std)
+                count += 1
+            }
+        }
+        return latent
+    }
+}

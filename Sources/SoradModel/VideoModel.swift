@@ -1,0 +1,91 @@
+// Owns a loaded model: from token ids to frames, written down in the order of the pipeline. Everything in the file is checked when the
+// model is made, so that nothing can fail in the middle of a clip.
+public import SoradModelFile
+public import SoradSystem
+public import SoradTensor
+
+/// One model, ready to make clips on one backend. Used by one thread at a time.
+///
+///     let text = try model.encodeText(ids)                                       // [L, text width]
+///     let size = try model.configuration.latentSize(width: 128, height: 128, numFrames: 17)
+///     let latent = model.initialNoise(seed: 7, size)                             // [C, T, h, w]
+///     let denoiser = try model.denoiser(size, prompt: text, negativePrompt: none, guidanceScale: 5, steps: 20, shift: 3)
+///     for step in 0..<20 { denoiser.step(step, latent) }
+///     model.decode(latent) { index, rgb in … }                                   // frames [H, W, 3] bytes
+public final class VideoModel {
+    public let configuration: ModelConfiguration
+    public let backend: any ComputeBackend
+    package let textEncoder: TextEncoder
+    package let transformer: DiffusionTransformer
+    package let autoencoder: VideoAutoencoder
+
+    /// - Throws: `.badInput` when a size in the metadata is impossible or a tensor is missing or has another shape or type.
+    public init(file: ModelFile, backend: any ComputeBackend) throws(SoradError) {
+        configuration = try ModelConfiguration(file)
+        self.backend = backend
+        textEncoder = try TextEncoder(configuration.text, WeightReader(file: file, prefix: "te."), backend)
+        transformer = try DiffusionTransformer(configuration.transformer, WeightReader(file: file, prefix: "dit."), backend)
+        autoencoder = try VideoAutoencoder(configuration.autoencoder, WeightReader(file: file, prefix: "vae."), backend)
+    }
+
+    /// Encodes a prompt.
+    /// - Parameter ids: token ids with the end mark, without padding. More than `textLength` are cut, keeping the last one (the end mark).
+    /// - Returns: [L, text width]; Wan's zeros up to `textLength` are not stored, but stand for the missing rows.
+    /// - Throws: `.badInput` for no ids or an id outside the vocabulary.
+    public func encodeText(_ ids: [Int32]) throws(SoradError) -> Tensor {
+        guard let end = ids.last else { throw SoradError(.badInput, "a prompt without tokens cannot be encoded") }
+        let limit = configuration.textLength
+        return try textEncoder.encode(ids.count > limit ? Array(ids.prefix(limit - 1)) + [end] : ids)
+    }
+
+    /// Standard normal latents [C, T, h, w]: the same for the same seed, whatever computes them.
+    public func initialNoise(seed: UInt64, _ size: LatentSize) -> Tensor {
+        let noise = Tensor(Shape(size.channels, size.frames, size.height, size.width))
+        noise.fillNormal(seed: seed, stream: 0)
+        return noise
+    }
+
+    /// Prepares the denoising of one clip: encodes the prompts for the transformer and sets its workspace aside.
+    /// - Parameters:
+    ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when `guidanceScale` is 1.
+    ///   - known: latent frames that are given.
+    /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it.
+    public func denoiser(
+        _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float, known: KnownFrames? = nil
+    ) throws(SoradError) -> Denoiser {
+        if known != nil, !configuration.takesKnownFrames {
+            throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
+        }
+        guard (1...configuration.numTrainTimesteps).contains(steps) else {
+            throw SoradError(.badInput, "num_inference_steps is \(steps), outside 1…\(configuration.numTrainTimesteps)", param: "num_inference_steps")
+        }
+        guard shift > 0, shift.isFinite else { throw SoradError(.badInput, "flow_shift is \(shift), not a positive number", param: "flow_shift") }
+        guard guidanceScale.isFinite else { throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale") }
+        let schedule = FlowMatchSchedule(steps: steps, shift: shift, numTrainTimesteps: configuration.numTrainTimesteps)
+        return Denoiser(
+            transformer, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
+            known: known, textLength: configuration.textLength)
+    }
+
+    /// Decodes latents [C, T, h, w] frame by frame, with memory for a few frames only.
+    /// - Parameter frame: gets the frame's index and its bytes, [H, W, 3] RGB; what it throws ends the decoding.
+    public func decode<Failure: Error>(_ latent: Tensor, frame: (Int, [UInt8]) throws(Failure) -> Void) throws(Failure) {
+        try autoencoder.decode(latent, frame: frame)
+    }
+
+    /// Encodes frames to latents [C, T, h, w].
+    /// - Parameter frames: [H, W, 3] RGB bytes each; H and W are multiples of the autoencoder's scale.
+    /// - Throws: `.badInput` for no frames or sizes that do not fit.
+    public func encodeVideo(_ frames: [[UInt8]], width: Int, height: Int) throws(SoradError) -> Tensor {
+        try autoencoder.encode(frames, width: width, height: height)
+    }
+
+    /// Bytes that one clip of this size takes while it is denoised or decoded, without the model file's own pages.
+    public func memoryNeeded(_ size: LatentSize, guidanceScale: Float) -> Int {
+        let sequences = guidanceScale == 1 ? 1 : 2
+        let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 2)
+        let prompts = sequences * transformer.promptBytes(textLength: configuration.textLength)
+        let step = TransformerWorkspace.byteCount(configuration.transformer, grid: transformer.grid(size), sequences: sequences, timesteps: 2)
+        return latents + max(prompts + step, autoencoder.decodeBytes(size))
+    }
+}

@@ -1,0 +1,66 @@
+// Owns the step from a model file to weights: every tensor is asked for with the type and dimensions that the metadata imply, and a
+// file in which one differs is refused with a sentence. docs/MODEL_FILE.md gives names and layouts.
+import SoradModelFile
+import SoradSystem
+import SoradTensor
+
+struct WeightReader {
+    let file: ModelFile
+    let prefix: String
+
+    /// The tensors below `prefix.name`.
+    func at(_ name: String) -> WeightReader { WeightReader(file: file, prefix: prefix + name + ".") }
+
+    func has(_ name: String) -> Bool { file[prefix + name] != nil }
+
+    /// A linear layer, int8 or float as the file has it.
+    func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false) throws(SoradError) -> LinearWeights {
+        let full = prefix + name, blocks = (outputs + 15) / 16
+        let weight = try file.tensor(full + ".weight")
+        let offsets: Parameter? = bias ? try vector(name + ".bias", outputs) : nil
+        guard weight.type == .i8 else {
+            let values = try file.tensor(full + ".weight", .f32, dims: [16, inputs, blocks])
+            return LinearWeights(outputs: outputs, inputs: inputs, precision: .float(Parameter(values.bytes, .f32)), bias: offsets)
+        }
+        let codes = try file.tensor(full + ".weight", .i8, dims: [4, 16, (inputs + 3) / 4, blocks])
+        let sum = try file.tensor(full + ".weight_sum", .i32, dims: [outputs])
+        return LinearWeights(
+            outputs: outputs, inputs: inputs,
+            precision: .int8(codes: Parameter(codes.bytes, .i8), scale: try vector(name + ".weight_scale", outputs), sum: Parameter(sum.bytes, .i32)),
+            bias: offsets, rotation: try rotation(full, inputs), asymmetricInput: asymmetricInput)
+    }
+
+    private func rotation(_ name: String, _ inputs: Int) throws(SoradError) -> Int? {
+        let key = "rotation.\(name)"
+        guard file.metadata.contains(key) else { return nil }
+        let group = try file.metadata.integer(key, in: 4...256)
+        guard [4, 16, 64, 256].contains(group), inputs % group == 0 else {
+            throw SoradError(.badInput, "\(file.path): \(key) is \(group), which does not divide \(inputs) inputs into groups of 4, 16, 64 or 256")
+        }
+        return group
+    }
+
+    /// A 3×3 or 1×1 convolution.
+    func convolution(_ name: String, outputs: Int, inputs: Int, kernel: Int = 3, stride: Int = 1, bias: Bool = true) throws(SoradError) -> ConvolutionWeights {
+        let weight = try file.tensor(prefix + name + ".weight", .f32, dims: [16, kernel * kernel * inputs, (outputs + 15) / 16])
+        return ConvolutionWeights(
+            outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, weight: Parameter(weight.bytes, .f32),
+            bias: bias ? try vector(name + ".bias", outputs) : nil)
+    }
+
+    /// Float32 [count].
+    func vector(_ name: String, _ count: Int) throws(SoradError) -> Parameter {
+        Parameter(try file.tensor(prefix + name, .f32, dims: [count]).bytes, .f32)
+    }
+
+    /// A float32 table; `dims` as in PyTorch, slowest first.
+    func table(_ name: String, dims: Int...) throws(SoradError) -> Parameter {
+        Parameter(try file.tensor(prefix + name, .f32, dims: dims.reversed()).bytes, .f32)
+    }
+
+    /// An embedding table [rows, width] of float16, bfloat16 or float32.
+    func embedding(_ name: String, rows: Int, width: Int) throws(SoradError) -> Parameter {
+        let tensor = try file.tensor(prefix + name, .f32, .f16, .bf16, dims: [width, rows])
+        return Parameter(tensor.bytes, tensor.type)
+    }
+}

@@ -1,0 +1,147 @@
+// Owns the way of one request to one clip, read from top to bottom: tokens, text embedding, noise, denoise steps, frames, files.
+// Invariant: frames never pile up. The decoder hands over one at a time, and each goes into the hash and the encoder at once, so the
+// memory of a clip is that of its latents and a few frames, however long it is.
+public import SoradAPI
+import SoradMedia
+import SoradModel
+import SoradModelFile
+public import SoradSystem
+import SoradTensor
+
+/// A loaded model that makes clips, one at a time, on the thread that calls it.
+public final class ClipPipeline {
+    public let info: ModelInfo
+    private let model: VideoModel
+    private let tokenizer: PromptTokenizer
+    private let time: TimeSource
+    private let ffmpeg: String
+    private var rates = ClipRates()
+
+    /// Reports progress; called on the thread that makes the clip.
+    public typealias ProgressHandler = (JobProgress) -> Void
+
+    /// Opens, checks and loads a model file.
+    /// - Parameters:
+    ///   - threads: that compute; nil means all that this process may use.
+    ///   - ffmpeg: a name to look up in PATH, or a path.
+    /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
+    public init(modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system) throws(SoradError) {
+        let file = try ModelFile(opening: modelPath)
+        model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
+        tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
+        info = try ModelInfo(file, model.configuration)
+        self.time = time
+        self.ffmpeg = ffmpeg
+    }
+
+    /// What a model file offers, without loading its weights. The file is checked whole.
+    /// - Throws: as `init`.
+    public static func describe(modelPath: String) throws(SoradError) -> ModelInfo {
+        let file = try ModelFile(opening: modelPath)
+        let configuration = try ModelConfiguration(file)
+        _ = try PromptTokenizer(file.metadata, textLength: configuration.textLength)
+        return try ModelInfo(file, configuration)
+    }
+
+    /// Makes one clip.
+    /// - Parameters:
+    ///   - directory: exists; receives the files.
+    ///   - stop: looked at between denoise steps, between frames, and all the time while files are written.
+    /// - Throws: "cancelled", "invalid_request", or "media_failed" when ffmpeg or the disk is at fault.
+    public func makeClip(
+        _ request: GenerationRequest, into directory: String, stop: StopFlag = StopFlag(), progress: @escaping ProgressHandler = { _ in }
+    ) throws(JobError) -> ClipResult {
+        do throws(SoradError) {
+            return try run(request, directory, stop, progress)
+        } catch { throw JobError(error) }
+    }
+
+    private func run(
+        _ request: GenerationRequest, _ directory: String, _ stop: StopFlag, _ progress: @escaping ProgressHandler
+    ) throws(SoradError) -> ClipResult {
+        try check(request)
+        try ClipEncoder.checkAvailable(ffmpeg)
+        let size = try model.configuration.latentSize(width: request.width, height: request.height, numFrames: request.numFrames)
+        let work = ClipWork(request, size)
+        var job = RunningJob(meter: ProgressMeter(work, rates: rates, start: time.monotonic()), time: time, stop: stop, progress: progress)
+
+        // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
+        try job.reached(.encodingText, 0, of: 1)
+        let prompt = try model.encodeText(tokenizer.encode(request.prompt))
+        let negative = request.guidanceScale == 1 ? prompt : try model.encodeText(tokenizer.encode(request.negativePrompt))
+        let denoiser = try model.denoiser(
+            size, prompt: prompt, negativePrompt: negative, guidanceScale: Float(request.guidanceScale), steps: request.numInferenceSteps,
+            shift: Float(request.flowShift))
+        let latent = model.initialNoise(seed: request.seed, size)
+        try job.reached(.denoising, 0, of: request.numInferenceSteps)
+        for step in 0..<request.numInferenceSteps {
+            denoiser.step(step, latent)
+            try job.reached(.denoising, step + 1, of: request.numInferenceSteps)
+        }
+
+        let (files, sha256) = try write(latent, request, directory, &job)
+        let timings = job.finish()
+        rates = work.rates(from: timings, before: rates)
+        return ClipResult(
+            sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings)
+    }
+
+    /// Decodes latents [C, T, h, w] into the hash and the files.
+    private func write(
+        _ latent: Tensor, _ request: GenerationRequest, _ directory: String, _ job: inout RunningJob
+    ) throws(SoradError) -> (ClipFiles, sha256: String) {
+        let format = try ClipFormat(width: request.width, height: request.height, numFrames: request.numFrames, fps: request.fps)
+        let stop = job.stop
+        try job.reached(.decoding, 0, of: request.numFrames)
+        let encoder = try ClipEncoder(
+            format, into: directory, provenance: Provenance(program: "sorad \(soradVersion)", model: info.id), program: ffmpeg,
+            shouldStop: { stop.isStopped })
+        var hash = SHA256()
+        try model.decode(latent) { (index, frame) throws(SoradError) in
+            hash.update(frame)
+            try encoder.append(frame)
+            try job.reached(.decoding, index + 1, of: request.numFrames)
+        }
+        try job.reached(.writing, 0, of: 1)
+        let files = try encoder.finish()
+        return (files, SHA256.hexadecimal(hash.finalize()))
+    }
+
+    /// The daemon has checked all this against the same `info`; a mistake there must not become a crash here.
+    private func check(_ request: GenerationRequest) throws(SoradError) {
+        guard request.model == info.id else {
+            throw SoradError(.badInput, "the request is for the model \(request.model), and \(info.id) is loaded", param: "model")
+        }
+        try info.checkSize(width: request.width, height: request.height, numFrames: request.numFrames)
+        guard (1...1000).contains(request.numInferenceSteps) else {
+            throw SoradError(.badInput, "num_inference_steps is \(request.numInferenceSteps), not 1 to 1000", param: "num_inference_steps")
+        }
+        guard (0...100).contains(request.guidanceScale) else {
+            throw SoradError(.badInput, "guidance_scale is \(request.guidanceScale), not 0 to 100", param: "guidance_scale")
+        }
+        guard (0.01...100).contains(request.flowShift) else {
+            throw SoradError(.badInput, "flow_shift is \(request.flowShift), not 0.01 to 100", param: "flow_shift")
+        }
+    }
+}
+
+extension ClipWork {
+    init(_ request: GenerationRequest, _ size: LatentSize) {
+        self.init(
+            steps: request.numInferenceSteps, tokensPerStep: size.frames * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
+            frames: request.numFrames, pixelsPerFrame: request.width * request.height)
+    }
+}
+
+extension JobError {
+    /// How a failed clip is told to the daemon. Everything but a bad request and a cancel comes from writing the files.
+    init(_ error: SoradError) {
+        let code =
+            switch error.kind {
+            case .cancelled: "cancelled"
+            case .badInput: "invalid_request"
+            default: "media_failed"
+            }
+        self.init(code: code, message: error.message + (error.hint.map { " (\($0))" } ?? ""))
+    }
+}

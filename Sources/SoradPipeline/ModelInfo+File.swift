@@ -1,0 +1,50 @@
+// Owns what is promised about a model: its defaults as the file says them, and the limits derived from its native size.
+// The rule of the limits: each side up to twice the native one, up to five times the native length, and in all up to five times the
+// native volume (width × height × frames), since memory and time grow with the volume and quality fades away from the size that the
+// model was trained at. For 128×128×17 that allows 256×256×17 and 128×128×81. What the position embedding cannot number is beyond
+// every limit.
+import SoradAPI
+import SoradModel
+import SoradModelFile
+import SoradSystem
+
+extension ModelInfo {
+    /// - Throws: `.badInput` if the file's own defaults are not within what the model can make.
+    init(_ file: ModelFile, _ configuration: ModelConfiguration) throws(SoradError) {
+        let native = configuration.defaults
+        // H.264 with 4:2:0 chroma needs even sizes.
+        let sizeMultiple = configuration.sizeMultiple * (configuration.sizeMultiple % 2 == 0 ? 1 : 2)
+        let frameMultiple = configuration.frameMultiple
+        func largestSide(_ native: Int) -> Int { min(2 * native, configuration.maxSide, 4096) / sizeMultiple * sizeMultiple }
+        let frames = min(1 + 5 * (native.numFrames - 1), configuration.maxNumFrames, 10_000)
+        let (volume, overflow) = (native.width * native.height).multipliedReportingOverflow(by: 5 * native.numFrames)
+        guard !overflow else { throw SoradError(.badInput, "\(file.path): the native size is \(native.width)×\(native.height)×\(native.numFrames), which is too large") }
+        self.init(
+            id: configuration.id, sha256: file.sha256, created: try file.metadata.integer("sorad.created", in: 0...Int.max),
+            license: try file.metadata.string("general.license"), defaultWidth: native.width, defaultHeight: native.height,
+            defaultNumFrames: native.numFrames, fps: native.fps, sizeMultiple: sizeMultiple, frameMultiple: frameMultiple,
+            maxWidth: largestSide(native.width), maxHeight: largestSide(native.height),
+            maxNumFrames: 1 + (frames - 1) / frameMultiple * frameMultiple, maxPixels: volume,
+            defaultNumInferenceSteps: native.numInferenceSteps, defaultGuidanceScale: Double(native.guidanceScale),
+            defaultFlowShift: Double(native.flowShift))
+        do throws(SoradError) { try checkSize(width: native.width, height: native.height, numFrames: native.numFrames) } catch {
+            throw SoradError(.badInput, "\(file.path) has a native size that it cannot make: \(error.message)")
+        }
+    }
+
+    /// - Throws: `.badInput` when a clip of this size is not within the limits.
+    func checkSize(width: Int, height: Int, numFrames: Int) throws(SoradError) {
+        for (name, value, limit) in [("width", width, maxWidth), ("height", height, maxHeight)] {
+            guard value > 0, value <= limit, value % sizeMultiple == 0 else {
+                throw SoradError(.badInput, "\(name) is \(value); \(id) makes multiples of \(sizeMultiple) up to \(limit)", param: name)
+            }
+        }
+        guard numFrames > 0, numFrames <= maxNumFrames, (numFrames - 1) % frameMultiple == 0 else {
+            throw SoradError(
+                .badInput, "num_frames is \(numFrames); \(id) makes 1 plus a multiple of \(frameMultiple), up to \(maxNumFrames)", param: "num_frames")
+        }
+        guard width * height * numFrames <= maxPixels else {
+            throw SoradError(.badInput, "\(width)×\(height)×\(numFrames) is more than the \(maxPixels) pixels that \(id) makes at once", param: "size")
+        }
+    }
+}

@@ -1,0 +1,93 @@
+// Owns the arithmetic of progress: how much of a clip's time each phase takes, and so the percentage and the remaining time.
+// Invariant: the percentage never falls, and 100 is said by nobody but `finished`. Pure: time comes in as values.
+package import SoradAPI
+package import SoradSystem
+
+/// Seconds that this machine needs for a unit of each phase; learnt from the clips that it has made.
+package struct ClipRates: Sendable, Equatable {
+    /// Per prompt.
+    package var encodingText = 0.05
+    /// Per latent token, step and forward.
+    package var denoising = 1.5e-4
+    /// Per pixel and frame.
+    package var decoding = 2e-6
+    /// Per clip, after its last frame.
+    package var writing = 0.2
+
+    package init() {}
+}
+
+/// How much there is to do for one clip.
+package struct ClipWork: Sendable, Equatable {
+    /// Denoise steps.
+    package var steps: Int
+    /// Latent tokens × forwards a step.
+    package var tokensPerStep: Int
+    package var frames: Int
+    /// width × height.
+    package var pixelsPerFrame: Int
+
+    package init(steps: Int, tokensPerStep: Int, frames: Int, pixelsPerFrame: Int) {
+        self.steps = steps
+        self.tokensPerStep = tokensPerStep
+        self.frames = frames
+        self.pixelsPerFrame = pixelsPerFrame
+    }
+
+    /// Expected seconds by phase, in the order of the phases.
+    package func seconds(_ rates: ClipRates) -> [(phase: JobPhase, seconds: Double)] {
+        [
+            (.encodingText, rates.encodingText), (.denoising, rates.denoising * Double(steps) * Double(tokensPerStep)),
+            (.decoding, rates.decoding * Double(frames) * Double(pixelsPerFrame)), (.writing, rates.writing),
+        ]
+    }
+
+    /// The rates that the measured `timings` (seconds by phase name) mean; phases that took no time keep theirs.
+    package func rates(from timings: [String: Double], before: ClipRates) -> ClipRates {
+        var rates = before
+        func measured(_ phase: JobPhase) -> Double? { timings[phase.rawValue].flatMap { $0 > 0 ? $0 : nil } }
+        if let seconds = measured(.encodingText) { rates.encodingText = seconds }
+        if let seconds = measured(.denoising) { rates.denoising = seconds / (Double(steps) * Double(tokensPerStep)) }
+        if let seconds = measured(.decoding) { rates.decoding = seconds / (Double(frames) * Double(pixelsPerFrame)) }
+        if let seconds = measured(.writing) { rates.writing = seconds }
+        return rates
+    }
+}
+
+package struct ProgressMeter {
+    private let plan: [(phase: JobPhase, seconds: Double)]
+    private let steps: Int
+    private let start: MonotonicTime
+    private var percent = 0
+    private var step = 0
+
+    package init(_ work: ClipWork, rates: ClipRates, start: MonotonicTime) {
+        plan = work.seconds(rates)
+        steps = work.steps
+        self.start = start
+    }
+
+    /// Progress when `done` of `total` units of `phase` are finished and everything before it is.
+    package mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int, at now: MonotonicTime) -> JobProgress {
+        precondition(total > 0 && (0...total).contains(done), "\(done) of \(total)")
+        switch phase {
+        case .loading, .encodingText: step = 0
+        case .denoising: step = done
+        case .decoding, .writing: step = steps
+        }
+        let expected = plan.reduce(0) { $0 + $1.seconds }
+        let before = plan.prefix { $0.phase != phase }.reduce(0) { $0 + $1.seconds }
+        let current = plan.first { $0.phase == phase }?.seconds ?? 0
+        let finished = phase == .loading ? 0 : before + current * Double(done) / Double(total)
+        percent = max(percent, min(99, Int(100 * finished / expected)))
+        return JobProgress(
+            phase: phase, step: step, steps: steps, percent: percent,
+            etaSeconds: remaining(finished: finished, expected: expected, elapsed: (now - start).inSeconds))
+    }
+
+    /// What is left, at the pace so far; before a twentieth of the work is done, at the expected pace.
+    private func remaining(finished: Double, expected: Double, elapsed: Double) -> Double {
+        let pace = finished > expected / 20 ? elapsed / finished : 1
+        return max(0, (expected - finished) * pace)
+    }
+}

@@ -1,0 +1,125 @@
+// Writes a file so that its path shows either the old contents or the whole new ones, whatever dies in between: a temporary file in the
+// same directory, fsync, rename, fsync of the directory.
+//
+// Invariant: until `commit` the path is untouched; a writer that goes away uncommitted removes its temporary file.
+import Glibc
+
+/// A file being written, to appear at `path` on `commit()`.
+public struct AtomicFile: ~Copyable {
+    public let path: String
+    private let temporaryPath: String
+    private let descriptor: FileDescriptor
+    private var buffer: [UInt8] = []
+    private var committed = false
+    /// Bytes taken so far.
+    public private(set) var count = 0
+
+    private static let bufferLimit = 1 << 20
+
+    /// Begins a file that will appear at `path` with `mode`, less the umask.
+    public init(_ path: String, mode: UInt32 = 0o644) throws(SoradError) {
+        let (directory, name) = Self.split(path)
+        guard !name.isEmpty else { throw SoradError(.usage, "\(path) names a directory, not a file") }
+        let temporaryPath = "\(directory)/.\(name).\(getpid()).partial"
+        descriptor = try Self.create(temporaryPath, for: path, mode)
+        self.temporaryPath = temporaryPath
+        self.path = path
+    }
+
+    deinit {
+        if !committed { unsafe _ = unlink(temporaryPath) }
+    }
+
+    /// Appends `bytes`.
+    public mutating func write(_ bytes: RawSpan) throws(SoradError) {
+        count += bytes.byteCount
+        if bytes.byteCount < Self.bufferLimit - buffer.count {
+            unsafe bytes.withUnsafeBytes { unsafe buffer.append(contentsOf: $0) }
+            return
+        }
+        try flush()
+        try store(bytes)
+    }
+
+    public mutating func write(_ bytes: [UInt8]) throws(SoradError) { unsafe try write(bytes.span.bytes) }
+
+    /// Overwrites bytes that were appended before; `position` + `bytes.count` must not exceed `count`.
+    public mutating func overwrite(_ bytes: [UInt8], at position: Int) throws(SoradError) {
+        precondition(position >= 0 && position + bytes.count <= count, "overwriting \(position)+\(bytes.count) of \(count) bytes")
+        try flush()
+        let fd = descriptor.rawValue
+        var done = 0
+        while done < bytes.count {
+            let start = done
+            do throws(Errno) {
+                done += try systemCall("pwrite") {
+                    unsafe bytes.withUnsafeBytes { unsafe pwrite(fd, $0.baseAddress! + start, bytes.count - start, off_t(position + start)) }
+                }
+            } catch {
+                throw Self.explain(error, path)
+            }
+        }
+    }
+
+    /// Makes the file durable and visible at `path`, over whatever was there.
+    public consuming func commit() throws(SoradError) {
+        try flush()
+        let fd = descriptor.rawValue
+        let (from, to) = (temporaryPath, path)
+        do throws(Errno) {
+            try systemCall("fsync") { fsync(fd) }
+            try systemCall("rename") { unsafe rename(from, to) }
+            committed = true
+            let directory = try FileDescriptor(opening: Self.split(path).directory, flags: O_RDONLY | O_DIRECTORY)
+            let directoryDescriptor = directory.rawValue
+            try systemCall("fsync") { fsync(directoryDescriptor) }
+        } catch {
+            throw Self.explain(error, path)
+        }
+    }
+
+    private mutating func flush() throws(SoradError) {
+        guard !buffer.isEmpty else { return }
+        let full = buffer
+        buffer = []
+        try unsafe store(full.span.bytes)
+    }
+
+    private func store(_ bytes: RawSpan) throws(SoradError) {
+        let fd = descriptor.rawValue
+        var done = 0
+        while done < bytes.byteCount {
+            let start = done
+            do throws(Errno) {
+                done += try systemCall("write") {
+                    unsafe bytes.withUnsafeBytes { unsafe Glibc.write(fd, $0.baseAddress! + start, bytes.byteCount - start) }
+                }
+            } catch {
+                throw Self.explain(error, path)
+            }
+        }
+    }
+
+    private static func create(_ temporaryPath: String, for path: String, _ mode: UInt32) throws(SoradError) -> FileDescriptor {
+        do throws(Errno) {
+            return try FileDescriptor(opening: temporaryPath, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
+        } catch {
+            throw explain(error, path)
+        }
+    }
+
+    private static func split(_ path: String) -> (directory: String, name: String) {
+        guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return (".", path) }
+        let directory = String(path[..<slash])
+        return (directory.isEmpty ? "/" : directory, String(path[path.index(after: slash)...]))
+    }
+
+    private static func explain(_ error: Errno, _ path: String) -> SoradError {
+        switch error.code {
+        case ENOSPC, EDQUOT: SoradError(.cannotWrite, "cannot write \(path): the disk is full", hint: "free some space and try again")
+        case ENOENT, ENOTDIR: SoradError(.cannotCreate, "cannot create \(path): its directory does not exist")
+        case EACCES, EPERM, EROFS: SoradError(.cannotCreate, "cannot create \(path): \(error.reason)")
+        default: SoradError(.cannotWrite, "cannot write \(path): \(error.reason)")
+        }
+    }
+}

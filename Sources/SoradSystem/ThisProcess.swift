@@ -1,0 +1,31 @@
+// Facts about the running process.
+import Glibc
+
+public func isRoot() -> Bool { geteuid() == 0 }
+
+/// The directory of the running program, links resolved; "." should the kernel not say.
+public func executableDirectory() -> String {
+    var bytes = [CChar](repeating: 0, count: 4096)
+    let count = unsafe readlink("/proc/self/exe", &bytes, bytes.count)
+    guard count > 0, count < bytes.count else { return "." }
+    let path = String(decoding: bytes[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+}
+
+/// Ends the process with `status`.
+public func exitProcess(_ status: Int32) -> Never { exit(status) }
+
+/// Writes text to standard output.
+public func printOut(_ text: String) { writeAll(1, text) }
+/// Writes text to standard error.
+public func printError(_ text: String) { writeAll(2, text) }
+
+private func writeAll(_ descriptor: Int32, _ text: String) {
+    var bytes = Array(text.utf8)[...]
+    while !bytes.isEmpty {
+        let count = unsafe bytes.withUnsafeBytes { unsafe write(descriptor, $0.baseAddress, $0.count) }
+        if count < 0 && errno == EINTR { continue }
+        if count <= 0 { return }
+        bytes = bytes.dropFirst(count)
+    }
+}

@@ -1,0 +1,55 @@
+// Owns the threads, the kernel table and the kernels' scratch memory of the CPU backend; the operations are in its extensions.
+//
+// Invariant: work is split over rows, columns, heads or pixels, never over a sum, so no result depends on the thread count.
+// Small operations run on the calling thread: waking another costs more than they do.
+internal import CSoradKernels
+public import SoradSystem
+
+public final class CPUBackend: ComputeBackend {
+    public let instructionSet: InstructionSet
+    let pool: ThreadPool
+    let kernels: sorad_kernels
+    /// One scratch block per thread, grown when an operation first needs more.
+    var scratch: [ByteBuffer]
+
+    /// - Parameters:
+    ///   - threads: nil means all CPUs that this process may use.
+    ///   - instructionSet: nil means what SORAD_ISA says, or the best there is.
+    /// - Throws: `.configuration` when SORAD_ISA names no instruction set.
+    public init(threads: Int? = nil, instructionSet: InstructionSet? = nil) throws(SoradError) {
+        let chosen = if let instructionSet { instructionSet } else { try InstructionSet.fromEnvironment() }
+        self.instructionSet = chosen
+        unsafe kernels = chosen.kernels.pointee
+        pool = ThreadPool(threads: threads ?? ProcessorCount.usable())
+        scratch = (0..<pool.threadCount).map { _ in ByteBuffer(count: 0) }
+    }
+
+    public var description: String { "cpu \(instructionSet), \(pool.threadCount) thread\(pool.threadCount == 1 ? "" : "s")" }
+
+    /// Makes sure that every thread has `count` bytes of scratch.
+    func reserveScratch(_ count: Int) {
+        for thread in scratch.indices where scratch[thread].count < count { scratch[thread] = ByteBuffer(count: count) }
+    }
+
+    /// Runs `body` over 0..<total cut into pieces of `step`, on all threads if the `cost` (multiply-adds, or ten times that in
+    /// simple float operations) is worth it.
+    func split(_ total: Int, step: Int, cost: Int, _ body: @escaping (_ range: Range<Int>, _ thread: Int) -> Void) {
+        guard cost >= Self.parallelCost, pool.threadCount > 1, total > step else {
+            body(0..<total, 0)
+            return
+        }
+        pool.run((total + step - 1) / step) { piece, thread in
+            body(piece * step..<min((piece + 1) * step, total), thread)
+        }
+    }
+
+    /// About ten microseconds of one core.
+    static let parallelCost = 200_000
+
+    /// A piece size that gives each thread about four pieces, in multiples of `unit`.
+    func share(_ total: Int, unit: Int = 1) -> Int {
+        let pieces = pool.threadCount * 4
+        let units = (total + unit - 1) / unit
+        return max(1, (units + pieces - 1) / pieces) * unit
+    }
+}

@@ -1,0 +1,67 @@
+// Owns what the matrix operations need to know of their weights: sizes, layout, precision. docs/MODEL_FILE.md draws the layouts.
+//
+// Letters: N outputs, K inputs. Sizes are checked here once; operations rely on them.
+
+/// A linear layer y = x·Wᵀ + b.
+public struct LinearWeights: Sendable {
+    public enum Precision: Sendable {
+        /// `codes` I8 [N/16][K/4][16][4] zero-filled, `scale` F32 [N], `sum` I32 [N] over K of the codes.
+        case int8(codes: Parameter, scale: Parameter, sum: Parameter)
+        /// F32 [N/16][K][16] zero-filled.
+        case float(Parameter)
+    }
+    public let outputs: Int
+    public let inputs: Int
+    public let precision: Precision
+    /// F32 [N]
+    public let bias: Parameter?
+    /// Group size of the Hadamard rotation that the int8 codes expect of their input.
+    public let rotation: Int?
+    /// int8 input with a zero point: for what comes out of a GELU or SiLU.
+    public let asymmetricInput: Bool
+
+    public init(outputs: Int, inputs: Int, precision: Precision, bias: Parameter? = nil, rotation: Int? = nil, asymmetricInput: Bool = false) {
+        let blocks = (outputs + 15) / 16
+        switch precision {
+        case .int8(let codes, let scale, let sum):
+            precondition(codes.elementType == .i8 && codes.count == blocks * 16 * ((inputs + 3) / 4 * 4), "\(codes.count) codes for \(outputs)×\(inputs)")
+            precondition(scale.elementType == .f32 && scale.count == outputs && sum.elementType == .i32 && sum.count == outputs, "scales of \(outputs) outputs")
+        case .float(let values):
+            precondition(values.elementType == .f32 && values.count == blocks * 16 * inputs, "\(values.count) weights for \(outputs)×\(inputs)")
+        }
+        if let bias { precondition(bias.elementType == .f32 && bias.count == outputs, "\(bias.count) biases for \(outputs) outputs") }
+        if let rotation { precondition([4, 16, 64, 256].contains(rotation) && inputs % rotation == 0, "rotation \(rotation) of \(inputs) inputs") }
+        self.outputs = outputs
+        self.inputs = inputs
+        self.precision = precision
+        self.bias = bias
+        self.rotation = rotation
+        self.asymmetricInput = asymmetricInput
+    }
+}
+
+/// A 2-D convolution, channels last, padded so that stride 1 keeps the size.
+public struct ConvolutionWeights: Sendable {
+    public let outputs: Int
+    public let inputs: Int
+    /// 1 or 3, both directions.
+    public let kernel: Int
+    /// 1 or 2, both directions.
+    public let stride: Int
+    /// F32 [outputs/16][K][16] zero-filled, K in the order (ky, kx, channel).
+    public let weight: Parameter
+    /// F32 [outputs]
+    public let bias: Parameter?
+
+    public init(outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, weight: Parameter, bias: Parameter?) {
+        precondition((kernel == 1 || kernel == 3) && (stride == 1 || stride == 2), "kernel \(kernel), stride \(stride)")
+        precondition(weight.elementType == .f32 && weight.count == (outputs + 15) / 16 * 16 * kernel * kernel * inputs, "\(weight.count) weights for \(outputs)×\(inputs)×\(kernel)²")
+        if let bias { precondition(bias.elementType == .f32 && bias.count == outputs, "\(bias.count) biases for \(outputs) outputs") }
+        self.outputs = outputs
+        self.inputs = inputs
+        self.kernel = kernel
+        self.stride = stride
+        self.weight = weight
+        self.bias = bias
+    }
+}

@@ -1,0 +1,52 @@
+// `sorad-ctl generate`: create the job, watch it, save the clip. An interrupted wait cancels the job that it created.
+import Glibc
+import SoradAPI
+import SoradSystem
+
+/// Bytes of a prompt read from standard input; the daemon has its own, smaller limit and says so.
+private let promptLimit = 1 << 20
+
+func generate(_ invocation: Invocation) throws(SoradError) {
+    let output = invocation["--output"]
+    if output == "-", invocation.has("--json") {
+        throw SoradError(.usage, "the clip and --json cannot both go to standard output", hint: "Name a file with -o FILE.")
+    }
+    if output == "-", StandardStream.output.isTerminal {
+        throw SoradError(.usage, "standard output is a terminal, which cannot show a clip", hint: "Name a file with -o FILE.")
+    }
+    var prompt = invocation.arguments[0]
+    if prompt == "-" { prompt = try Console.readInput(limit: promptLimit) }
+    let daemon = try DaemonConnection(invocation)
+    // From here on an interrupt is noticed by the wait, so that no job is left behind that nobody knows of.
+    let interrupt = Interrupt()
+    let created = try daemon.create(requestFields(prompt: prompt, flags: invocation))
+    if invocation.has("--no-wait") {
+        try Console.print(invocation.has("--json") ? jobJSON(created).text() : created.id)
+        return
+    }
+    let finished = try JobWatch(daemon, invocation, interrupt).wait(for: created)
+    let path = output ?? created.id + ".mp4"
+    let size = try daemon.save(finished.id, variant: "video", to: path)
+    try tell(finished, savedAt: path, size: size, invocation)
+}
+
+private func tell(_ video: Video, savedAt path: String, size: Int, _ invocation: Invocation) throws(SoradError) {
+    if invocation.has("--json") {
+        var object: JSONObject = ["schema": "sorad.clip/1", "file": .string(path), "bytes": .integer(size)]
+        object["video"] = video.json
+        try Console.print(JSONValue.object(object).text())
+    } else if path == "-" {
+        Console.note("sorad-ctl: wrote \(size) bytes of \(video.id)\n")
+    } else {
+        try Console.print(path)
+        if StandardStream.errors.isTerminal || !invocation.has("--quiet") { Console.note("\(summary(video))\n") }
+    }
+}
+
+/// E.g. "video_…: 128x128, 17 frames, seed 7".
+private func summary(_ video: Video) -> String {
+    var parts = [video.size]
+    if let frames = video.details.numFrames { parts.append("\(frames) frames") }
+    if let seed = video.details.seed { parts.append("seed \(seed)") }
+    return "\(video.id): " + parts.joined(separator: ", ")
+}

@@ -1,0 +1,137 @@
+// The commands about jobs that exist: jobs, show, get, cancel, delete.
+import Glibc
+import SoradAPI
+import SoradSystem
+
+/// Pages of the list are never asked for longer than this.
+private let pageLimit = 100
+
+func listJobs(_ invocation: Invocation) throws(SoradError) {
+    guard let limit = Int(invocation["--limit"] ?? "20"), limit > 0 else {
+        throw SoradError(.usage, "--limit must be 1 or more", hint: "sorad-ctl help jobs")
+    }
+    let daemon = try DaemonConnection(invocation)
+    var videos: [Video] = []
+    var hasMore = true
+    while hasMore, videos.count < limit {
+        let page = try daemon.videos(after: videos.last?.id, limit: min(pageLimit, limit - videos.count))
+        videos += page.data
+        hasMore = page.hasMore && !page.data.isEmpty
+    }
+    if invocation.has("--json") {
+        try Console.print(JSONValue.object(["schema": "sorad.jobs/1", "data": .array(videos.map(\.json)), "has_more": .bool(hasMore)]).text())
+        return
+    }
+    if videos.isEmpty { return Console.note("There are no jobs.\n") }
+    let rows = videos.map { [$0.id, statusWords($0), timeWords($0.createdAt), $0.size, printable($0.prompt)] }
+    try Console.print(table(["ID", "STATUS", "CREATED", "SIZE", "PROMPT"], rows))
+}
+
+func showJob(_ invocation: Invocation) throws(SoradError) {
+    try present(try DaemonConnection(invocation).video(invocation.arguments[0]), invocation)
+}
+
+func cancelJob(_ invocation: Invocation) throws(SoradError) {
+    let video = try DaemonConnection(invocation).cancel(invocation.arguments[0])
+    try Console.print(invocation.has("--json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
+}
+
+func deleteJob(_ invocation: Invocation) throws(SoradError) {
+    let deleted = try DaemonConnection(invocation).delete(invocation.arguments[0])
+    let json: JSONObject = ["schema": "sorad.deleted/1", "id": .string(deleted.id), "deleted": true]
+    try Console.print(invocation.has("--json") ? JSONValue.object(json).text() : "\(deleted.id) deleted")
+}
+
+func getContent(_ invocation: Invocation) throws(SoradError) {
+    let variant = invocation["--variant"] ?? "video"
+    let id = invocation.arguments[0]
+    if invocation["--output"] == "-", invocation.has("--json") {
+        throw SoradError(.usage, "the file and --json cannot both go to standard output", hint: "Name a file with -o FILE.")
+    }
+    let daemon = try DaemonConnection(invocation)
+    let video = try daemon.video(id)
+    switch video.status {
+    case .completed: break
+    case .failed: throw failure(of: video)
+    case .queued, .inProgress:
+        throw SoradError(.busy, "\(id) is not finished yet: \(statusWords(video))", hint: "Try again later; sorad-ctl show \(id)")
+    }
+    let path = invocation["--output"] ?? video.id + fileEnding(variant)
+    let size = try daemon.save(video.id, variant: variant, to: path)
+    if invocation.has("--json") {
+        let json: JSONObject = [
+            "schema": "sorad.file/1", "id": .string(video.id), "variant": .string(variant), "file": .string(path), "bytes": .integer(size),
+        ]
+        try Console.print(JSONValue.object(json).text())
+    } else if path != "-" { try Console.print(path) }
+}
+
+private func fileEnding(_ variant: String) -> String {
+    switch variant {
+    case "thumbnail": ".webp"
+    case "spritesheet": ".jpg"
+    default: ".mp4"
+    }
+}
+
+/// A job with its schema name.
+func jobJSON(_ video: Video) -> JSONValue {
+    var object: JSONObject = ["schema": "sorad.job/1"]
+    for member in video.json.object?.members ?? [] { object[member.key] = member.value }
+    return .object(object)
+}
+
+private func present(_ video: Video, _ invocation: Invocation) throws(SoradError) {
+    if invocation.has("--json") { return try Console.print(jobJSON(video).text()) }
+    let details = video.details
+    var rows = [("id", video.id), ("status", statusWords(video)), ("prompt", printable(video.prompt))]
+    if let negative = details.negativePrompt, !negative.isEmpty { rows.append(("negative", printable(negative))) }
+    rows += [("model", video.model), ("size", video.size), ("length", "\(video.seconds) s" + (details.numFrames.map { ", \($0) frames" } ?? ""))]
+    if let seed = details.seed { rows.append(("seed", "\(seed)")) }
+    if let steps = details.numInferenceSteps { rows.append(("steps", "\(steps)")) }
+    if let guidance = details.guidanceScale { rows.append(("guidance", "\(guidance)")) }
+    rows.append(("created", timeWords(video.createdAt)))
+    if let completed = video.completedAt { rows.append(("completed", timeWords(completed))) }
+    if let error = video.error { rows.append(("error", "\(printable(error.message)) (\(error.code))")) }
+    if let sha256 = details.sha256 { rows.append(("frames sha256", sha256)) }
+    for (phase, seconds) in (details.timings ?? [:]).sorted(by: { $0.key < $1.key }) {
+        rows.append((spaced(phase), "\((seconds * 1000).rounded() / 1000) s"))
+    }
+    let width = rows.map(\.0.count).max() ?? 0
+    try Console.print(rows.map { "\(padded($0.0, to: width))  \($0.1)" }.joined(separator: "\n"))
+}
+
+/// One line that cannot command the terminal: a prompt may come from anywhere.
+func printable(_ text: String) -> String {
+    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+}
+
+/// A JSON name as words.
+func spaced(_ name: String) -> String { name.split(separator: "_").joined(separator: " ") }
+
+/// E.g. "in progress, 42%".
+func statusWords(_ video: Video) -> String {
+    switch video.status {
+    case .queued: "queued"
+    case .inProgress: "in progress, \(video.progress)%"
+    case .completed: "completed"
+    case .failed: video.error?.code == "cancelled" ? "cancelled" : "failed"
+    }
+}
+
+/// Local time, e.g. "2026-03-01 14:05".
+func timeWords(_ unixSeconds: Int) -> String {
+    var seconds = time_t(unixSeconds)
+    var parts = unsafe tm()
+    guard unsafe localtime_r(&seconds, &parts) != nil else { return "\(unixSeconds)" }
+    func two(_ value: Int32) -> String { value < 10 ? "0\(value)" : "\(value)" }
+    return unsafe "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min))"
+}
+
+/// Columns under their headings; the last one is left as it is.
+func table(_ headings: [String], _ rows: [[String]]) -> String {
+    let widths = headings.indices.map { column in ([headings] + rows).map { $0[column].count }.max() ?? 0 }
+    return ([headings] + rows).map { row in
+        row.enumerated().map { $0 == row.count - 1 ? $1 : padded($1, to: widths[$0]) }.joined(separator: "  ")
+    }.joined(separator: "\n")
+}

@@ -1,0 +1,94 @@
+// Owns how progress looks: one line redrawn in place on a terminal, at most one line per 5 % anywhere else. Pure: text in, text out.
+import SoradAPI
+
+/// What is known of a running job at one moment.
+struct ProgressSnapshot: Sendable, Equatable {
+    var status: Video.Status
+    var percent: Int
+    var phase: JobPhase?
+    var step: Int?
+    var steps: Int?
+    var etaSeconds: Double?
+
+    init(_ video: Video) {
+        status = video.status
+        percent = min(max(video.progress, 0), 100)
+        phase = video.details.phase
+        step = video.details.step
+        steps = video.details.steps
+        etaSeconds = video.details.etaSeconds
+    }
+
+    /// E.g. "denoising 7/16, 3 s left".
+    var words: String {
+        switch status {
+        case .queued: return "waiting in the queue"
+        case .completed: return "done"
+        case .failed: return "failed"
+        case .inProgress: break
+        }
+        var words = phaseWords
+        if let etaSeconds, etaSeconds.isFinite, etaSeconds >= 0.5 { words += ", \(duration(etaSeconds)) left" }
+        return words
+    }
+
+    private var phaseWords: String {
+        switch phase {
+        case nil: "working"
+        case .loading?: "loading the model"
+        case .encodingText?: "reading the prompt"
+        case .denoising?: steps.map { "denoising \(step ?? 0)/\($0)" } ?? "denoising"
+        case .decoding?: "decoding frames"
+        case .writing?: "writing the file"
+        }
+    }
+}
+
+struct ProgressDisplay {
+    enum Style: Sendable, Equatable {
+        case silent
+        case lines
+        /// Columns of the terminal.
+        case bar(width: Int)
+    }
+
+    private let style: Style
+    private var last: ProgressSnapshot?
+
+    init(style: Style) { self.style = style }
+
+    /// What to write to standard error now; nil when there is nothing new to say.
+    mutating func update(_ snapshot: ProgressSnapshot) -> String? {
+        defer { last = snapshot }
+        switch style {
+        case .silent: return nil
+        case .bar(let width): return snapshot == last ? nil : "\r" + bar(snapshot, width: width) + "\u{1B}[K"
+        case .lines:
+            if let last, last.percent / 5 == snapshot.percent / 5, last.status == snapshot.status { return nil }
+            return "\(snapshot.percent)% \(snapshot.words)\n"
+        }
+    }
+
+    /// Ends the line that is being redrawn, so that what follows starts on its own.
+    mutating func end() -> String? {
+        guard case .bar = style, last != nil else { return nil }
+        last = nil
+        return "\n"
+    }
+
+    private func bar(_ snapshot: ProgressSnapshot, width: Int) -> String {
+        let text = " " + padded("\(snapshot.percent)%", to: 4) + " " + snapshot.words
+        let cells = min(max(width - 1 - text.count, 0), 30)
+        guard cells >= 5 else { return String(text.dropFirst().prefix(max(width - 1, 0))) }
+        let full = cells * snapshot.percent / 100
+        return String(repeating: "█", count: full) + String(repeating: "░", count: cells - full) + text
+    }
+}
+
+/// Seconds for people: "3 s", "2 min 5 s", "1 h 2 min".
+func duration(_ seconds: Double) -> String {
+    let whole = Int(min(max(seconds, 0), 1e9).rounded())
+    if whole < 60 { return "\(whole) s" }
+    if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+    return "\(whole / 3600) h \(whole % 3600 / 60) min"
+}

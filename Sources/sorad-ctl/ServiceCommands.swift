@@ -1,0 +1,43 @@
+// The commands about the service and the program itself: status, models, version, help.
+import SoradAPI
+import SoradSystem
+
+func showStatus(_ invocation: Invocation) throws(SoradError) {
+    let daemon = try DaemonConnection(invocation)
+    let health = try daemon.health()
+    var object: JSONObject = ["schema": "sorad.status/1", "socket": .string(daemon.socketPath)]
+    for member in health.object?.members ?? [] { object[member.key] = member.value }
+    if invocation.has("--json") { return try Console.print(JSONValue.object(object).text()) }
+    object["schema"] = nil
+    let rows = object.members.map { (spaced($0.key), $0.value.string ?? $0.value.text()) }
+    let width = rows.map(\.0.count).max() ?? 0
+    try Console.print(rows.map { "\(padded($0.0, to: width))  \($0.1)" }.joined(separator: "\n"))
+}
+
+func listModels(_ invocation: Invocation) throws(SoradError) {
+    let models = try DaemonConnection(invocation).models().data
+    if invocation.has("--json") {
+        return try Console.print(JSONValue.object(["schema": "sorad.models/1", "data": .array(models.map(\.json))]).text())
+    }
+    let rows = models.map { model in
+        let number = { (key: String) in model.details[key]?.integer.map(String.init) ?? "?" }
+        return [
+            model.id, "\(number("default_width"))x\(number("default_height"))", "\(number("default_num_frames")) at \(number("fps"))/s",
+            "\(number("max_width"))x\(number("max_height")), \(number("max_num_frames")) frames", model.details["license"]?.string ?? "?",
+        ]
+    }
+    try Console.print(table(["MODEL", "SIZE", "FRAMES", "LIMITS", "LICENSE"], rows))
+}
+
+func showVersion(_ invocation: Invocation) throws(SoradError) {
+    let json: JSONObject = ["schema": "sorad.version/1", "version": .string(soradVersion)]
+    try Console.print(invocation.has("--json") ? JSONValue.object(json).text() : "sorad-ctl \(soradVersion)")
+}
+
+func showHelp(_ invocation: Invocation) throws(SoradError) {
+    guard let name = invocation.arguments.first else { return try Console.write(Array(overviewHelp(of: commandTable).utf8)) }
+    guard let command = commandTable.first(where: { $0.name == name }) else {
+        throw SoradError(.usage, "there is no command \"\(name)\"", hint: "sorad-ctl help")
+    }
+    try Console.write(Array(help(for: command).utf8))
+}

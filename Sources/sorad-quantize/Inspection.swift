@@ -1,0 +1,77 @@
+// Shows what is in a model file, for people and as JSON ("sorad.model-file/1").
+import SoradModelFile
+import SoradSystem
+import SoradTensor
+
+struct Inspection {
+    let file: ModelFile
+
+    /// Longer arrays and texts are cut in the table; the JSON has the same cut, for a vocabulary belongs in neither.
+    private static let shown = 8
+    private static let textLimit = 160
+
+    var table: String {
+        var text = "\(file.path): \(file.file.size) bytes, sha256 \(file.sha256)\n\n"
+        for (key, value) in file.metadata.entries { text += pad(key, 44) + " " + pad(value.typeName, 18) + " " + Self.text(value) + "\n" }
+        text += "\n" + pad("TENSOR", 58) + " " + pad("TYPE", 5) + " " + pad("DIMENSIONS", 24) + " BYTES\n"
+        for tensor in file.tensors {
+            let dims = tensor.dims.map(String.init).joined(separator: "×")
+            text += pad(tensor.name, 58) + " " + pad(tensor.type.rawValue, 5) + " " + pad(dims, 24) + " \(tensor.bytes.count)\n"
+        }
+        return text
+    }
+
+    var json: JSONValue {
+        .object([
+            JSONValue.Member("schema", .string("sorad.model-file/1")),
+            JSONValue.Member("file", .string(file.path)),
+            JSONValue.Member("bytes", .number(file.file.size)),
+            JSONValue.Member("sha256", .string(file.sha256)),
+            JSONValue.Member("metadata", .object(file.metadata.entries.map { key, value in
+                JSONValue.Member(key, .object([
+                    JSONValue.Member("type", .string(value.typeName)),
+                    JSONValue.Member("value", .string(Self.text(value))),
+                ]))
+            })),
+            JSONValue.Member("tensors", .array(file.tensors.map { tensor in
+                .object([
+                    JSONValue.Member("name", .string(tensor.name)),
+                    JSONValue.Member("type", .string(tensor.type.rawValue)),
+                    JSONValue.Member("dimensions", .array(tensor.dims.map { .number($0) })),
+                    JSONValue.Member("offset", .number(tensor.bytes.offset)),
+                    JSONValue.Member("bytes", .number(tensor.bytes.count)),
+                ])
+            })),
+        ])
+    }
+
+    private static func text(_ value: MetadataValue) -> String {
+        switch value {
+        case .string(let text): printable(text)
+        case .bool(let value): String(value)
+        case .float32(let value): String(value)
+        case .float64(let value): String(value)
+        case .uint8s(let values): list(values.prefix(shown).map { String($0) }, values.count)
+        case .int32s(let values): list(values.prefix(shown).map { String($0) }, values.count)
+        case .uint32s(let values): list(values.prefix(shown).map { String($0) }, values.count)
+        case .float32s(let values): list(values.prefix(shown).map { String($0) }, values.count)
+        case .bools(let values): list(values.prefix(shown).map { String($0) }, values.count)
+        case .strings(let values): list(values.prefix(shown).map(printable), values.count)
+        default: value.integer.map { String($0) } ?? "?"
+        }
+    }
+
+    private static func list(_ values: [String], _ count: Int) -> String {
+        values.joined(separator: ", ") + (count > values.count ? ", …" : "")
+    }
+
+    /// Text from an untrusted file must not steer the terminal.
+    private static func printable(_ text: String) -> String {
+        let plain = String(String.UnicodeScalarView(text.unicodeScalars.prefix(textLimit).map { scalar in
+            scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format ? "\u{fffd}" : scalar
+        }))
+        return text.unicodeScalars.count > textLimit ? plain + "…" : plain
+    }
+
+    private func pad(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
+}

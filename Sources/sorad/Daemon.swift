@@ -1,0 +1,198 @@
+// The daemon's one loop: signals, the worker, deadlines and the service manager, all in the main thread; HTTP has threads of its own.
+// Invariant: the loop never waits for anything but `poll`, so whatever happens it is back within moments.
+import Glibc
+import SoradHTTP
+import SoradJobs
+import SoradSystem
+
+final class Daemon {
+    private let commandLine: SettingsTable.CommandLine
+    private let environment: [String: String]
+    private let signals: SignalDescriptor
+    private let notifier: ServiceNotifier
+    private let log: Log
+    private let wake: EventCounter
+    private let stateLock: FileDescriptor
+    private let service: JobService
+    private let models: ModelCatalog
+    private let supervisor: WorkerSupervisor
+    private let server: HTTPServer
+    private var settings: DaemonSettings
+    private let ownSocketPath: String?
+    private var modelScan: SystemThread?
+    private var nextWatchdog: MonotonicTime?
+    private var lastStatus = ""
+
+    /// Takes the state directory and the socket, and begins to serve. What it throws is for the operator.
+    init(
+        _ settings: DaemonSettings, commandLine: SettingsTable.CommandLine, environment: [String: String], signals: consuming SignalDescriptor, log: Log
+    ) throws(SoradError) {
+        self.settings = settings
+        self.commandLine = commandLine
+        self.environment = environment
+        self.signals = signals
+        self.log = log
+        notifier = ServiceNotifier(environment: environment)
+        let handedOver = try SocketActivation.takeListener(environment: environment)
+        stateLock = try Daemon.lockState(settings.stateDirectory)
+        do throws(Errno) { wake = try EventCounter(.signal) } catch { throw SoradError(.unavailable, "Cannot make an event counter: \(error.reason).") }
+        service = try JobService(directory: settings.stateDirectory, settings: settings.jobs, time: .system, wake: wake, log: log)
+        models = try ModelCatalog()
+        supervisor = WorkerSupervisor(service: service, models: models, program: settings.worker, log: log)
+        let listener: FileDescriptor
+        if let handedOver {
+            listener = handedOver
+            ownSocketPath = nil
+        } else {
+            listener = try FileDescriptor.listen(replacingStale: settings.socket, mode: 0o660)
+            ownSocketPath = settings.socket
+            log.info("listening on \(settings.socket)")
+        }
+        var routes = Routes()
+        VideoRoutes(service: service, models: models, defaultModel: settings.defaultModel).add(to: &routes)
+        ModelRoutes(service: service, models: models).add(to: &routes)
+        var serverSettings = ServerSettings()
+        // Enough that some that wait for the first look at the models do not hold up the others.
+        serverSettings.handlerThreads = 4
+        serverSettings.uploadDirectory = try Daemon.emptyUploads(settings.stateDirectory)
+        server = try HTTPServer(listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log))
+    }
+
+    /// Serves until it is told to stop. The exit status.
+    func run() -> Int32 {
+        scanModels()
+        notifier.send("READY=1", "STATUS=\(status())")
+        lastStatus = status()
+        if let interval = notifier.watchdogInterval { nextWatchdog = MonotonicTime.now() + interval }
+        // Jobs of the last run are waiting for a first event.
+        service.deliver(.ticked)
+        var isStopping = false
+        while true {
+            supervisor.work()
+            if let failure = service.failure {
+                log.error("the job store failed, so sorad stops: \(failure)")
+                return SoradError(.internalFault, "").exitCode
+            }
+            if isStopping && !service.summary.hasWorker { break }
+            waitForSomething()
+            for signal in takeSignals() {
+                if signal == SIGHUP { reload() } else if !isStopping {
+                    isStopping = true
+                    stop(signal)
+                }
+            }
+            if let deadline = service.nextDeadline, MonotonicTime.now() >= deadline { service.deliver(.ticked) }
+            keepManagerInformed()
+        }
+        log.notice("stopped")
+        return 0
+    }
+
+    // MARK: the loop's parts
+
+    private func waitForSomething() {
+        var entries = supervisor.pollEntries + [PollEntry(reading: signals.rawDescriptor), PollEntry(reading: wake.rawDescriptor)]
+        let due = [service.nextDeadline, nextWatchdog].compactMap { $0 }.min()
+        do throws(Errno) {
+            try poll(&entries, timeout: due.map { max(.zero, $0 - MonotonicTime.now()) })
+        } catch { preconditionFailure("poll: \(error)") }
+        if entries.last?.isReady == true { wake.take() }
+    }
+
+    private func takeSignals() -> [Int32] {
+        var taken: [Int32] = []
+        while let signal = try? signals.take() { taken.append(signal) }
+        return taken
+    }
+
+    private func stop(_ signal: Int32) {
+        notifier.send("STOPPING=1", "STATUS=Stopping")
+        log.notice("stopping on signal \(signal)")
+        service.deliver(.stopRequested)
+        if let ownSocketPath { removeFile(ownSocketPath) }
+        server.stop(grace: .seconds(1))
+    }
+
+    private func reload() {
+        notifier.sendReloading()
+        do throws(SoradError) {
+            let (fresh, warnings) = try DaemonSettings.load(commandLine, environment: environment, isRoot: isRoot())
+            warnings.forEach { log.warning($0) }
+            log.level = fresh.logLevel
+            settings.models = fresh.models
+            settings.modelDirectories = fresh.modelDirectories
+            scanModels()
+            log.notice("reloaded log level and models; other settings take effect at the next start")
+        } catch {
+            log.error("the settings are kept as they were: \(error)")
+        }
+        notifier.send("READY=1")
+    }
+
+    /// In a thread of its own: a large model's file takes long to check, and requests are served meanwhile.
+    private func scanModels() {
+        let files = settings.models.isEmpty ? modelFiles(in: settings.modelDirectories) : settings.models
+        let (worker, models, log) = (settings.worker, models, log)
+        do throws(Errno) {
+            if let earlier = modelScan.take() { earlier.join() }
+            modelScan = try SystemThread(name: "sorad-models") { models.scan(files, worker: worker, log: log) }
+        } catch { log.error("cannot start a thread to look at the models: \(error)") }
+    }
+
+    /// `WATCHDOG=1` means that this loop comes round and that the jobs' lock is not held for ever (`status` takes it).
+    private func keepManagerInformed() {
+        let status = status()
+        if status != lastStatus {
+            notifier.send("STATUS=\(status)")
+            lastStatus = status
+        }
+        guard let interval = notifier.watchdogInterval, let due = nextWatchdog, MonotonicTime.now() >= due else { return }
+        notifier.send("WATCHDOG=1")
+        nextWatchdog = MonotonicTime.now() + interval
+    }
+
+    private func status() -> String {
+        let summary = service.summary
+        return summary.running == 0 && summary.queued == 0 ? "Idle" : "\(summary.running) running, \(summary.queued) queued"
+    }
+
+    // MARK: starting
+
+    /// One daemon per state directory.
+    private static func lockState(_ directory: String) throws(SoradError) -> FileDescriptor {
+        do throws(Errno) {
+            try makeDirectories(directory)
+            if let lock = try openLocked("\(directory)/lock") { return lock }
+        } catch {
+            throw SoradError(.unavailable, "Cannot use the state directory \(directory): \(error.reason).", hint: "give a --state-dir that you may write to")
+        }
+        throw SoradError(.configuration, "Another sorad uses the state directory \(directory).", hint: "stop it, or give another --state-dir")
+    }
+
+    /// nil when another process holds the lock.
+    private static func openLocked(_ path: String) throws(Errno) -> FileDescriptor? {
+        let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
+        guard try file.tryLock() else { return nil }
+        return file
+    }
+
+    /// Uploads that a daemon which died left behind are of no use.
+    private static func emptyUploads(_ stateDirectory: String) throws(SoradError) -> String {
+        let path = "\(stateDirectory)/uploads"
+        do throws(Errno) {
+            try removeDirectory(path)
+            try makeDirectories(path)
+        } catch { throw SoradError(.unavailable, "Cannot use the directory \(path): \(error.reason).") }
+        return path
+    }
+
+    private static func observer(_ log: Log) -> HTTPServer.Observer {
+        { notice in
+            switch notice {
+            case .answered(let id, let peer, let method, let path, let status, let bytes, let duration):
+                log.debug("\(id) uid \(peer.userID) \(method) \(path) \(status) \(bytes) bytes \(duration.nanoseconds / 1_000_000) ms")
+            case .fault(let text): log.error(text)
+            }
+        }
+    }
+}

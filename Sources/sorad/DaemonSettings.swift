@@ -1,0 +1,91 @@
+// Every setting of the daemon, once: name, default, meaning. Values that are wrong stop the start, with a sentence.
+import SoradJobs
+import SoradSystem
+
+/// The settings with their values worked out.
+struct DaemonSettings: Sendable {
+    var socket: String
+    var stateDirectory: String
+    var models: [String]
+    var modelDirectories: [String]
+    var defaultModel: String
+    var worker: String
+    var logLevel: Log.Level
+    var jobs: JobService.Settings
+
+    static let table = SettingsTable([
+        SettingDefinition("socket", "PATH", default: "/run/sorad/sorad.sock; $XDG_RUNTIME_DIR/sorad/sorad.sock for a normal user", "Unix socket to listen on; not used when systemd hands one over."),
+        SettingDefinition("state-dir", "DIR", default: "/var/lib/sorad; $XDG_STATE_HOME/sorad for a normal user", "Where jobs and their files are kept."),
+        SettingDefinition("model", "FILE", default: "those found in the model directories", "A model file; with this, no directory is searched.", isList: true),
+        SettingDefinition("model-dir", "DIR", default: "../share/sorad/models beside this program, and STATE-DIR/models", "A directory searched for *.gguf.", isList: true),
+        SettingDefinition("default-model", "NAME", default: "sorad-mini, else the first found", "The model for requests that name none."),
+        SettingDefinition("worker", "PATH", default: "sorad-worker beside this program", "The engine's program."),
+        SettingDefinition("config", "FILE", default: "/etc/sorad/sorad.conf; $XDG_CONFIG_HOME/sorad/sorad.conf for a normal user", "Settings file; the *.conf files of the directory FILE.d come after it."),
+        SettingDefinition("log-level", "LEVEL", default: "info", "error, warning, notice, info or debug."),
+        SettingDefinition("queue-limit", "N", default: "100", "Jobs that may wait; more are refused."),
+        SettingDefinition("worker-idle-timeout", "SECONDS", default: "300", "How long a worker without work keeps its memory."),
+        SettingDefinition("worker-start-timeout", "SECONDS", default: "120", "How long a worker may take to load its model."),
+        SettingDefinition("worker-silence-timeout", "SECONDS", default: "1800", "A worker that says nothing for so long in a job is killed."),
+        SettingDefinition("cancel-grace", "SECONDS", default: "2", "How long a worker may take to stop before it is killed."),
+    ])
+
+    /// Reads all sources. `warnings` are for the log.
+    static func load(
+        _ commandLine: SettingsTable.CommandLine, environment: [String: String], isRoot: Bool
+    ) throws(SoradError) -> (settings: DaemonSettings, warnings: [String]) {
+        let named = commandLine.text("config") ?? environment["SORAD_CONFIG"]
+        let path = named ?? standardPath(environment, isRoot, root: "/etc/sorad/sorad.conf", variable: "XDG_CONFIG_HOME", home: ".config", "sorad/sorad.conf")
+        let files = try path.map { path throws(SoradError) in try settingsFiles(at: path, isRequired: commandLine.text("config") != nil) } ?? []
+        let given = table.settings(commandLine, environment: environment, files: files)
+        return (try DaemonSettings(given, environment: environment, isRoot: isRoot), given.warnings)
+    }
+
+    private init(_ given: Settings, environment: [String: String], isRoot: Bool) throws(SoradError) {
+        let state = given.text("state-dir") ?? DaemonSettings.standardPath(environment, isRoot, root: "/var/lib/sorad", variable: "XDG_STATE_HOME", home: ".local/state", "sorad")
+        let socket = given.text("socket") ?? DaemonSettings.standardPath(environment, isRoot, root: "/run/sorad/sorad.sock", variable: "XDG_RUNTIME_DIR", home: nil, "sorad/sorad.sock")
+        guard let state else { throw DaemonSettings.missing("state-dir", "neither XDG_STATE_HOME nor HOME is set") }
+        guard let socket else { throw DaemonSettings.missing("socket", "XDG_RUNTIME_DIR is not set") }
+        self.socket = socket
+        stateDirectory = state
+        models = given.list("model")
+        let directories = given.list("model-dir")
+        modelDirectories = directories.isEmpty ? ["\(executableDirectory())/../share/sorad/models", "\(state)/models"] : directories
+        defaultModel = given.text("default-model") ?? "sorad-mini"
+        worker = given.text("worker") ?? "\(executableDirectory())/sorad-worker"
+        let level = try given.choice("log-level", of: Log.Level.allCases.map { "\($0)" }, default: "info")
+        logLevel = Log.Level(name: level) ?? .info
+        jobs = JobService.Settings()
+        jobs.queueLimit = try given.integer("queue-limit", in: 1...10_000, default: 100)
+        jobs.limits.workerIdle = .seconds(try given.integer("worker-idle-timeout", in: 0...604_800, default: 300))
+        jobs.limits.workerStart = .seconds(try given.integer("worker-start-timeout", in: 1...86_400, default: 120))
+        jobs.limits.workerSilence = .seconds(try given.integer("worker-silence-timeout", in: 1...86_400, default: 1800))
+        jobs.limits.grace = .seconds(try given.integer("cancel-grace", in: 1...60, default: 2))
+    }
+
+    /// `root` for root; else `suffix` below the XDG directory, or below `home` in $HOME; nil when none of these is known.
+    private static func standardPath(_ environment: [String: String], _ isRoot: Bool, root: String, variable: String, home: String?, _ suffix: String) -> String? {
+        if isRoot { return root }
+        if let base = environment[variable], base.hasPrefix("/") { return "\(base)/\(suffix)" }
+        guard let home, let base = environment["HOME"], base.hasPrefix("/") else { return nil }
+        return "\(base)/\(home)/\(suffix)"
+    }
+
+    private static func missing(_ name: String, _ why: String) -> SoradError {
+        SoradError(.configuration, "There is no default for \(name), because \(why).", hint: "give --\(name)", param: name)
+    }
+
+    static let help = """
+        Usage: sorad [SETTING]…
+        Makes short videos from text on this machine: listens on a Unix socket, keeps jobs, runs the worker.
+
+        Settings come from, strongest first: these flags, SORAD_* variables (SORAD_LOG_LEVEL for --log-level), the
+        *.conf files beside the settings file, the settings file ("log-level = debug"), the defaults.
+
+        \(table.help)
+          --help, --version
+
+        Signals: TERM or INT stop it (the running job goes on after the next start), HUP reads log level and models anew.
+        Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or state is not available, 70 the job store
+        failed, 78 wrong settings or a second daemon on the same state.
+        """
+}

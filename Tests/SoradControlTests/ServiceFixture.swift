@@ -1,0 +1,109 @@
+// A real daemon with a real worker on a small random model, for the tests of the command line; and a way to run sorad-ctl.
+import FoundationEssentials
+import Glibc
+import SoradAPI
+import SoradConverter
+import SoradSystem
+
+enum Fixture {
+    /// Where the programs lie: next to this test.
+    static let programs: String = {
+        let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return program.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
+    }()
+
+    /// The small random checkpoint as a model file; made once for the whole run.
+    static let model: String = {
+        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+        let path = scratch() + "/tiny.gguf"
+        do throws(SoradError) {
+            _ = try Converter.convert("/\(folder)/Fixtures/models/tiny", to: path)
+        } catch { fatalError("the fixture cannot be converted: \(error)") }
+        return path
+    }()
+
+    /// A new empty directory, short enough for a socket's path.
+    static func scratch() -> String {
+        let path = "/tmp/sorad-ctl-\(getpid())/\(UInt32.random(in: 0..<UInt32.max))"
+        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch { fatalError("\(path): \(error)") }
+        return path
+    }
+
+    static func bytes(_ path: String) throws -> [UInt8] {
+        let file = try FileDescriptor(opening: path, flags: O_RDONLY)
+        var bytes: [UInt8] = []
+        while true {
+            let piece = try file.read(upTo: 1 << 20)
+            if piece.isEmpty { return bytes }
+            bytes += piece
+        }
+    }
+}
+
+/// One sorad-ctl that runs; its streams go to files.
+final class Control {
+    let process: ChildProcess
+    private let directory: String
+
+    init(_ arguments: [String], environment: [String: String] = [:], directory: String = Fixture.scratch(), input: String = "") throws {
+        self.directory = directory
+        let standardInput = try FileDescriptor(opening: directory + "/.input", flags: O_RDWR | O_CREAT)
+        try standardInput.write(Array(input.utf8))
+        _ = lseek(standardInput.rawValue, 0, SEEK_SET)
+        let output = try FileDescriptor(opening: directory + "/.output", flags: O_WRONLY | O_CREAT | O_TRUNC)
+        let errors = try FileDescriptor(opening: directory + "/.errors", flags: O_WRONLY | O_CREAT | O_TRUNC)
+        process = try ChildProcess(
+            ChildProcess.Command(
+                Fixture.programs + "/sorad-ctl", arguments, environment: environment, workingDirectory: directory,
+                descriptors: [0: standardInput.rawValue, 1: output.rawValue, 2: errors.rawValue]))
+    }
+
+    var output: [UInt8] { (try? Fixture.bytes(directory + "/.output")) ?? [] }
+    var text: String { String(decoding: output, as: UTF8.self) }
+    var lines: [String] { text.split(separator: "\n").map(String.init) }
+    var errors: String { (try? Fixture.bytes(directory + "/.errors")).map { String(decoding: $0, as: UTF8.self) } ?? "" }
+
+    /// Waits for its end: the exit status, or nil when a signal or the time ended it.
+    func status() -> Int32? {
+        guard case .exited(let status) = process.wait(timeout: .seconds(120)) else { return nil }
+        return status
+    }
+}
+
+/// A daemon of its own for one test.
+final class Service {
+    let directory = Fixture.scratch()
+    let process: ChildProcess
+    var socket: String { directory + "/s" }
+
+    init() throws {
+        let log = try FileDescriptor(opening: directory + "/log", flags: O_WRONLY | O_CREAT)
+        process = try ChildProcess(
+            ChildProcess.Command(
+                Fixture.programs + "/sorad",
+                [
+                    "--socket", directory + "/s", "--state-dir", directory + "/state", "--model", Fixture.model, "--worker",
+                    Fixture.programs + "/sorad-worker",
+                ],
+                descriptors: [1: log.rawValue, 2: log.rawValue]))
+        // Ready when its list of models has ours: the daemon looks at model files while it already serves.
+        for _ in 0..<600 {
+            let models = try control(["models", "--json"])
+            if models.status() == 0, models.text.contains("tiny") { return }
+            usleep(100_000)
+        }
+        throw SoradError(.unavailable, "the daemon did not start: \(String(decoding: try Fixture.bytes(directory + "/log"), as: UTF8.self))")
+    }
+
+    deinit {
+        process.kill(SIGTERM)
+        _ = process.wait(timeout: .seconds(10))
+    }
+
+    func control(_ arguments: [String], directory: String = Fixture.scratch(), input: String = "") throws -> Control {
+        let environment = ["SORAD_SOCKET": socket, "PATH": ChildProcess.currentEnvironment()["PATH"] ?? ""]
+        return try Control(arguments, environment: environment, directory: directory, input: input)
+    }
+}
+
+func json(_ text: String) throws -> JSONValue { try JSONValue(parsing: Array(text.utf8)) }

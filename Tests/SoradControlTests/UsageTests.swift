@@ -1,0 +1,53 @@
+import SoradAPI
+import SoradSystem
+import Testing
+
+@Suite struct UsageTests {
+    @Test(arguments: [
+        ([], "no command given"), (["jbos"], "did you mean \"jobs\"?"), (["generate"], "generate needs PROMPT"),
+        (["generate", "a", "red", "ball"], "\"red\" is one word too many"), (["generate", "x", "--sise", "1x1"], "did you mean \"--size\"?"),
+        (["generate", "x", "--size", "abc"], "--size must be WIDTHxHEIGHT"), (["generate", "x", "--steps"], "--steps needs a value"),
+        (["generate", "x", "--steps=1.5"], "--steps must be a whole number"), (["generate", "x", "--guidance", "nan"], "--guidance must be a number"),
+        (["generate", "x", "--json=1"], "--json takes no value"), (["generate", "x", "--seed", "1", "--seed", "2"], "--seed is given twice"),
+        (["generate", "x", "-o", "-", "--json"], "cannot both go to standard output"), (["get", "video_1", "--variant", "poster"], "one of video, thumbnail"),
+        (["jobs", "--limit", "0"], "--limit must be 1 or more"), (["help", "dance"], "there is no command \"dance\""),
+    ] as [([String], String)])
+    func wrongUsageIsNamedWithAHint(arguments: [String], complaint: String) throws {
+        let control = try Control(arguments)
+        #expect(control.status() == 64)
+        #expect(control.errors.hasPrefix("sorad-ctl: ") && control.errors.contains(complaint), "\(control.errors)")
+        #expect(control.errors.contains("\nhint: "))
+        #expect(control.output.isEmpty)
+    }
+
+    @Test func theHelpKnowsEveryCommandAndItsFlags() throws {
+        let overview = try Control(["help"])
+        #expect(overview.status() == 0)
+        for name in ["generate", "jobs", "show", "get", "cancel", "delete", "status", "models", "version", "help"] {
+            #expect(overview.text.contains("\n  \(name) "))
+            let help = try Control([name, "--help"])
+            #expect(help.status() == 0)
+            #expect(help.text.hasPrefix("sorad-ctl \(name): "))
+            #expect(help.text.contains("--socket PATH"))
+        }
+        #expect(try Control(["--help"]).status() == 0)
+    }
+
+    @Test func theVersionIsData() throws {
+        let plain = try Control(["--version"])
+        #expect(plain.status() == 0)
+        #expect(plain.text == "sorad-ctl \(soradVersion)\n")
+        let machine = try Control(["version", "--json"])
+        #expect(machine.status() == 0)
+        #expect(try json(machine.text) == ["schema": "sorad.version/1", "version": .string(soradVersion)])
+    }
+
+    @Test func aMissingDaemonIsExitStatus69() throws {
+        let named = try Control(["jobs", "--socket", "/nowhere/sorad.sock"])
+        #expect(named.status() == 69)
+        #expect(named.errors.contains("/nowhere/sorad.sock") && named.errors.contains("hint: "))
+        let variable = try Control(["jobs"], environment: ["SORAD_SOCKET": "/nowhere/else.sock"])
+        #expect(variable.status() == 69)
+        #expect(variable.errors.contains("/nowhere/else.sock"))
+    }
+}

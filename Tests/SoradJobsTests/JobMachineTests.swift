@@ -1,0 +1,340 @@
+import SoradAPI
+import SoradJobs
+import SoradSystem
+import Testing
+
+/// Drives a machine with a clock that only moves when told to, and keeps what a store would hold.
+private struct Bench {
+    var machine: JobMachine
+    var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
+    var stored: [JobIdentifier: Job] = [:]
+    var identifiers = JobIdentifierSequence(after: nil)
+    let limits: JobMachine.Limits
+
+    init(_ limits: JobMachine.Limits = JobMachine.Limits(), jobs: [Job] = []) {
+        self.limits = limits
+        machine = JobMachine(limits: limits, jobs: jobs)
+    }
+
+    /// What is left after the records: what is to be done to worker and files.
+    @discardableResult
+    mutating func send(_ event: JobMachine.Event) -> [JobMachine.Action] {
+        let actions = machine.handle(event, now: now, unixSeconds: 1_700_000_000)
+        for case .store(let job) in actions { stored[job.id] = job }
+        for case .erase(let id) in actions { stored[id] = nil }
+        return actions.filter { action in
+            switch action {
+            case .store, .erase: false
+            default: true
+            }
+        }
+    }
+
+    mutating func newJob(model: String = "mini") -> Job {
+        let id = identifiers.next(unixMilliseconds: 1_700_000_000_000, random: [UInt8](repeating: 7, count: 10))
+        return Job(id: id, owner: 1000, request: .sample(model: model), seconds: "1", createdAt: 1_700_000_000)
+    }
+
+    mutating func submit(model: String = "mini") -> JobIdentifier {
+        let job = newJob(model: model)
+        send(.submitted(job))
+        return job.id
+    }
+
+    /// A job that a ready worker is working on.
+    mutating func running(model: String = "mini") -> JobIdentifier {
+        let id = submit(model: model)
+        send(.workerReady(model: model))
+        return id
+    }
+
+    mutating func pass(_ duration: Duration) -> [JobMachine.Action] {
+        now = now + duration
+        return send(.ticked)
+    }
+}
+
+extension GenerationRequest {
+    static func sample(model: String = "mini", prompt: String = "a red ball") -> GenerationRequest {
+        GenerationRequest(
+            model: model, prompt: prompt, negativePrompt: "", width: 128, height: 128, numFrames: 17, fps: 16, seed: 1,
+            numInferenceSteps: 20, guidanceScale: 4, flowShift: 3)
+    }
+}
+
+private func result() -> ClipResult { ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: [:]) }
+private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoising, step: 1, steps: 2, percent: percent) }
+
+@Suite struct JobMachineTests {
+    @Test func aJobGoesFromSubmittedToCompleted() {
+        var bench = Bench()
+        let job = bench.newJob()
+        #expect(bench.send(.submitted(job)) == [.startWorker(model: "mini")])
+        #expect(bench.stored[job.id]?.status == .inProgress)
+        #expect(bench.send(.workerReady(model: "mini")) == [.generate(job.id, job.request)])
+        bench.send(.progressed(job.id, progress(40)))
+        #expect(bench.machine.jobs[job.id]?.percent == 40)
+        #expect(bench.send(.finished(job.id, result())) == [])
+        #expect(bench.stored[job.id]?.status == .completed)
+        #expect(bench.stored[job.id]?.percent == 100)
+        #expect(bench.stored[job.id]?.result == result())
+        #expect(bench.machine.jobs.isEmpty)
+    }
+
+    @Test func jobsRunInTheOrderInWhichTheyCame() {
+        var bench = Bench()
+        let first = bench.running()
+        let second = bench.submit()
+        let third = bench.submit()
+        #expect(bench.machine.queue == [second, third])
+        #expect(bench.send(.finished(first, result())) == [.generate(second, .sample())])
+        #expect(bench.send(.failed(second, JobError(code: "media_failed", message: "No."))) == [.removeFiles(second), .generate(third, .sample())])
+        #expect(bench.stored[second]?.error?.code == "media_failed")
+    }
+
+    @Test func progressNeverFallsAndIsNever100BeforeTheEnd() {
+        var bench = Bench()
+        let id = bench.running()
+        for (told, shown) in [(10, 10), (5, 10), (50, 50), (100, 99), (0, 99)] {
+            bench.send(.progressed(id, progress(told)))
+            #expect(bench.machine.jobs[id]?.percent == shown)
+        }
+        bench.send(.workerEnded(how: "died"))
+        #expect(bench.machine.jobs[id]?.percent == 99)
+    }
+
+    @Test func progressIsRecordedAtMostOnceASecond() {
+        var bench = Bench()
+        let id = bench.running()
+        bench.send(.progressed(id, progress(10)))
+        #expect(bench.stored[id]?.percent == 10)
+        bench.now = bench.now + .milliseconds(900)
+        bench.send(.progressed(id, progress(20)))
+        #expect(bench.stored[id]?.percent == 10)
+        bench.now = bench.now + .milliseconds(100)
+        bench.send(.progressed(id, progress(30)))
+        #expect(bench.stored[id]?.percent == 30)
+    }
+
+    @Test func aWorkersDeathIsForgivenOnce() {
+        var bench = Bench()
+        let id = bench.running()
+        let other = bench.submit()
+        #expect(bench.send(.workerEnded(how: "was killed")) == [.startWorker(model: "mini")])
+        #expect(bench.machine.runningJob == id)
+        #expect(bench.stored[id]?.workerDeaths == 1)
+        bench.send(.workerReady(model: "mini"))
+        #expect(bench.send(.workerEnded(how: "was killed")) == [.removeFiles(id), .startWorker(model: "mini")])
+        #expect(bench.stored[id]?.status == .failed)
+        #expect(bench.stored[id]?.error == JobError(code: "worker_died", message: "The worker was killed. The job was tried 2 times and is given up."))
+        #expect(bench.machine.runningJob == other)
+    }
+
+    @Test func aWorkerThatDiesWhileLoadingCountsAgainstItsJob() {
+        var bench = Bench()
+        let id = bench.submit()
+        bench.send(.workerEnded(how: "exited with status 65"))
+        bench.send(.workerEnded(how: "exited with status 65"))
+        #expect(bench.stored[id]?.error?.code == "worker_died")
+        #expect(bench.machine.jobs.isEmpty && !bench.machine.hasWorker)
+    }
+
+    @Test func cancellingAQueuedJobTouchesNoWorker() {
+        var bench = Bench()
+        let first = bench.running()
+        let second = bench.submit()
+        #expect(bench.send(.cancelled(second, erase: false)) == [.removeFiles(second)])
+        #expect(bench.stored[second]?.error?.code == "cancelled")
+        #expect(bench.machine.runningJob == first)
+    }
+
+    @Test func cancellingARunningJobIsOverAtOnceAndTheWorkerMayFinishLater() {
+        var bench = Bench()
+        let id = bench.running()
+        let next = bench.submit()
+        #expect(bench.send(.cancelled(id, erase: false)) == [.cancel(id)])
+        #expect(bench.stored[id]?.status == .failed)
+        #expect(bench.machine.abandonedJob == id)
+        // The files go only when the worker writes no more.
+        #expect(bench.send(.failed(id, JobError(code: "cancelled", message: ""))) == [.removeFiles(id), .generate(next, .sample())])
+        #expect(bench.stored[id]?.error?.code == "cancelled")
+    }
+
+    @Test func aClipThatIsFinishedAfterItsCancellationIsThrownAway() {
+        var bench = Bench()
+        let id = bench.running()
+        bench.send(.cancelled(id, erase: true))
+        #expect(bench.stored[id] == nil)
+        #expect(bench.send(.finished(id, result())) == [.removeFiles(id)])
+        #expect(bench.stored[id] == nil)
+    }
+
+    @Test func aWorkerThatIgnoresACancelIsKilledAfterTheGrace() {
+        var bench = Bench()
+        let id = bench.running()
+        let next = bench.submit()
+        bench.send(.cancelled(id, erase: false))
+        #expect(bench.pass(.milliseconds(1900)) == [])
+        #expect(bench.pass(.milliseconds(100)) == [.killWorker])
+        #expect(bench.send(.workerEnded(how: "was killed")) == [.removeFiles(id), .startWorker(model: "mini")])
+        #expect(bench.machine.runningJob == next)
+        #expect(bench.stored[next]?.workerDeaths == 0)
+    }
+
+    @Test func cancellingWhileTheWorkerLoadsKeepsTheWorker() {
+        var bench = Bench()
+        let id = bench.submit()
+        #expect(bench.send(.cancelled(id, erase: false)) == [.removeFiles(id)])
+        let next = bench.submit()
+        #expect(bench.stored[next]?.status == .inProgress)
+        #expect(bench.send(.workerReady(model: "mini")) == [.generate(next, .sample())])
+    }
+
+    @Test func anotherModelNeedsAnotherWorker() {
+        var bench = Bench()
+        let first = bench.running(model: "mini")
+        let second = bench.submit(model: "large")
+        #expect(bench.send(.finished(first, result())) == [.closeWorker])
+        #expect(bench.stored[second]?.status == .queued || bench.stored[second]?.status == nil)
+        #expect(bench.send(.workerEnded(how: "exited with status 0")) == [.startWorker(model: "large")])
+        #expect(bench.machine.runningJob == second)
+    }
+
+    @Test func aWorkerWithTheWrongModelIsKilled() {
+        var bench = Bench()
+        let id = bench.submit()
+        #expect(bench.send(.workerReady(model: "other")) == [.killWorker])
+        bench.send(.workerEnded(how: "was killed"))
+        #expect(bench.stored[id]?.workerDeaths == 1)
+    }
+
+    @Test func anIdleWorkerIsToldToLeaveAndKilledIfItStays() {
+        var bench = Bench()
+        let id = bench.running()
+        bench.send(.finished(id, result()))
+        #expect(bench.pass(.seconds(299)) == [])
+        #expect(bench.pass(.seconds(1)) == [.closeWorker])
+        #expect(bench.pass(.seconds(2)) == [.killWorker])
+        #expect(bench.send(.workerEnded(how: "was killed")) == [])
+        #expect(bench.machine.nextDeadline == nil)
+    }
+
+    @Test(arguments: [true, false])
+    func silenceIsFatalForAWorker(whileLoading: Bool) {
+        var bench = Bench()
+        let id = whileLoading ? bench.submit() : bench.running()
+        let limit = whileLoading ? bench.limits.workerStart : bench.limits.workerSilence
+        #expect(bench.pass(limit - .seconds(1)) == [])
+        #expect(bench.pass(.seconds(1)) == [.killWorker])
+        bench.send(.workerEnded(how: "was killed by signal 9"))
+        #expect(bench.stored[id]?.workerDeaths == 1)
+        #expect(bench.machine.runningJob == id)
+    }
+
+    @Test func speakingPutsOffTheEndOfPatience() {
+        var bench = Bench()
+        let id = bench.running()
+        #expect(bench.pass(.seconds(1000)) == [])
+        bench.send(.progressed(id, progress(1)))
+        #expect(bench.pass(.seconds(1000)) == [])
+        #expect(bench.pass(.seconds(800)) == [.killWorker])
+    }
+
+    @Test func aBrokenProtocolIsToldInTheJobsError() {
+        var bench = Bench()
+        let id = bench.running()
+        #expect(bench.send(.workerMisbehaved("broke the protocol: nonsense")) == [.killWorker])
+        bench.send(.workerEnded(how: "was killed by signal 9"))
+        bench.send(.workerReady(model: "mini"))
+        bench.send(.workerMisbehaved("broke the protocol: nonsense"))
+        bench.send(.workerEnded(how: "was killed by signal 9"))
+        #expect(bench.stored[id]?.error?.message.hasPrefix("The worker broke the protocol: nonsense.") == true)
+    }
+
+    @Test func aWorkerThatHangsUpHasTheGraceToEnd() {
+        var bench = Bench()
+        let id = bench.running()
+        #expect(bench.send(.workerHungUp) == [])
+        #expect(bench.pass(.seconds(2)) == [.killWorker])
+        bench.send(.workerEnded(how: "was killed"))
+        #expect(bench.stored[id]?.workerDeaths == 1)
+    }
+
+    @Test func stoppingPutsTheRunningJobBackWithoutBlame() {
+        var bench = Bench()
+        let id = bench.running()
+        bench.send(.progressed(id, progress(60)))
+        let waiting = bench.submit()
+        #expect(bench.send(.stopRequested) == [.cancel(id), .closeWorker])
+        #expect(bench.stored[id]?.status == .queued)
+        #expect(bench.stored[id]?.workerDeaths == 0)
+        // Its last words change nothing.
+        bench.send(.failed(id, JobError(code: "cancelled", message: "")))
+        #expect(bench.stored[id]?.status == .queued)
+        #expect(bench.send(.workerEnded(how: "exited with status 0")) == [])
+        #expect(!bench.machine.hasWorker && bench.machine.queue == [id, waiting])
+    }
+
+    @Test func theNextRunGoesOnWithWhatWasLeft() {
+        var bench = Bench()
+        let id = bench.running()
+        bench.send(.progressed(id, progress(60)))
+        let waiting = bench.submit()
+        var next = Bench(jobs: [bench.machine.jobs[waiting]!, bench.machine.jobs[id]!])
+        #expect(next.machine.queue == [id, waiting])
+        #expect(next.machine.jobs[id]?.percent == 60)
+        #expect(next.send(.ticked) == [.startWorker(model: "mini")])
+        #expect(next.machine.runningJob == id)
+    }
+
+    /// Random events in random order: every job stays in exactly one place, and a job that is over stays over.
+    @Test(arguments: 0..<20)
+    func noOrderOfEventsLosesAJob(seed: UInt64) {
+        var random = SeededGenerator(state: seed)
+        var bench = Bench()
+        var over: [JobIdentifier: Video.Status] = [:]
+        var known: [JobIdentifier] = []
+        var erased: Set<JobIdentifier> = []
+        for _ in 0..<400 {
+            let some = known.randomElement(using: &random)
+            switch Int.random(in: 0..<12, using: &random) {
+            case 0, 1: known.append(bench.submit(model: Bool.random(using: &random) ? "mini" : "large"))
+            case 2: if let some { bench.send(.cancelled(some, erase: false)) }
+            case 3:
+                if let some, bench.machine.jobs[some] != nil {
+                    bench.send(.cancelled(some, erase: true))
+                    erased.insert(some)
+                }
+            case 4, 5: bench.send(.workerReady(model: Bool.random(using: &random) ? "mini" : "large"))
+            case 6: if let some { bench.send(.progressed(some, progress(Int.random(in: 0...100, using: &random)))) }
+            case 7, 8: if let running = bench.machine.runningJob { bench.send(.finished(running, result())) }
+            case 9: if let some { bench.send(.failed(some, JobError(code: "x", message: "x"))) }
+            case 10: if bench.machine.hasWorker { bench.send(.workerEnded(how: "died")) }
+            default: _ = bench.pass(.seconds(Int.random(in: 0...400, using: &random)))
+            }
+            for (id, status) in over { #expect(bench.stored[id]?.status == status) }
+            for id in known where !erased.contains(id) {
+                let job = bench.stored[id]!
+                if job.isOver {
+                    over[id] = job.status
+                    #expect(bench.machine.jobs[id] == nil)
+                } else {
+                    #expect(bench.machine.jobs[id] != nil)
+                    #expect((bench.machine.runningJob == id ? 1 : 0) + bench.machine.queue.count { $0 == id } == 1)
+                }
+            }
+        }
+    }
+}
+
+/// SplitMix64: the same numbers for the same seed everywhere.
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+        return z ^ (z >> 31)
+    }
+}

@@ -1,0 +1,106 @@
+// Accuracy of the float functions against the C library in double, and of the double ones against it in double.
+// The stated bounds are what was measured over the ranges below, rounded up.
+
+import CSoradKernels
+import Glibc
+import Testing
+
+@Suite struct MathTests {
+    /// Largest error of `kernel` against `reference` over `inputs`, in units of the last place of the exact result.
+    private func largestError(
+        _ kernel: (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void, _ inputs: [Float], _ reference: (Double) -> Double
+    ) -> Double {
+        var out = [Float](repeating: 0, count: inputs.count)
+        unsafe kernel(inputs, &out, inputs.count)
+        return zip(inputs, out).reduce(0) { worst, pair in
+            let exact = reference(Double(pair.0)), ulp = Double(Float(exact).ulp)
+            return max(worst, abs(Double(pair.1) - exact) / ulp)
+        }
+    }
+    private func spread(_ low: Float, _ high: Float) -> [Float] {
+        (0..<400_001).map { low + (high - low) * (Float($0) / 400_000) }
+    }
+
+    @Test func exponential() {
+        let table = unsafe Isa.scalar.table
+        #expect(unsafe largestError(table.pointee.exp, spread(-87, 88.7), Glibc.exp) < 1.5)
+        #expect(unsafe largestError(table.pointee.exp, spread(-103, -87), Glibc.exp) < 2, "denormal results")
+        var out: [Float] = [0, 0, 0, 0, 0]
+        unsafe table.pointee.exp([0, -200, -.infinity, 200, .nan], &out, 5)
+        #expect(out[0] == 1 && out[1] == 0 && out[2] == 0 && out[3] == .infinity && out[4].isNaN)
+    }
+
+    @Test func hyperbolicTangent() {
+        let table = unsafe Isa.scalar.table
+        #expect(unsafe largestError(table.pointee.tanh, spread(-12, 12), Glibc.tanh) < 3)
+        #expect(unsafe largestError(table.pointee.tanh, spread(-0.01, 0.01).filter { $0 != 0 }, Glibc.tanh) < 3)
+        #expect(unsafe largestError(table.pointee.clamp_tanh, spread(-20, 20), { 3 * Glibc.tanh($0 / 3) }) < 4)
+        var out: [Float] = [0, 0, 0]
+        unsafe table.pointee.tanh([.infinity, -.infinity, .nan], &out, 3)
+        #expect(out[0] == 1 && out[1] == -1 && out[2].isNaN)
+    }
+
+    /// For large negative inputs the results vanish and the exponent's own rounding shows, so the bound is absolute there.
+    @Test func activations() {
+        let table = unsafe Isa.scalar.table
+        let silu = { (x: Double) in x / (1 + Glibc.exp(-x)) }
+        let gelu = { (x: Double) in 0.5 * x * (1 + Glibc.tanh((2 / Double.pi).squareRoot() * (x + 0.044715 * x * x * x))) }
+        #expect(unsafe largestError(table.pointee.silu, spread(-20, 30), silu) < 4)
+        #expect(unsafe largestError(table.pointee.gelu_tanh, spread(-1, 10), gelu) < 4)
+        let inputs = spread(-10, -1)
+        var out = [Float](repeating: 0, count: inputs.count)
+        unsafe table.pointee.gelu_tanh(inputs, &out, inputs.count)
+        for (x, y) in zip(inputs, out) where abs(Double(y) - gelu(Double(x))) > 1e-7 {
+            Issue.record("gelu(\(x)) = \(y), not \(gelu(Double(x)))")
+            return
+        }
+        unsafe table.pointee.relu([-1, -0.0, .nan], &out, 3)
+        #expect(out[0..<3].allSatisfy { $0.bitPattern == 0 })
+    }
+
+    @Test func doubles() {
+        var random = Random(state: 1)
+        var worst = (exp: 0.0, log: 0.0, sine: 0.0)
+        for _ in 0..<200_000 {
+            let unit = Double(random.word() >> 11) * 0x1p-53
+            let x = (unit - 0.5) * 1400, y = Glibc.exp((unit - 0.5) * 1400), angle = (unit - 0.5) * 2e6
+            worst.exp = max(worst.exp, abs(sorad_exp(x) / Glibc.exp(x) - 1))
+            let logarithm = Glibc.log(y)
+            worst.log = max(worst.log, abs(sorad_log(y) - logarithm) / max(abs(logarithm), 1e-3))
+            var sine = 0.0, cosine = 0.0
+            unsafe sorad_sincos(angle, &sine, &cosine)
+            worst.sine = max(worst.sine, abs(sine - Glibc.sin(angle)), abs(cosine - Glibc.cos(angle)))
+        }
+        #expect(worst.exp < 1e-15)
+        #expect(worst.log < 1e-15)
+        #expect(worst.sine < 1e-15)
+        #expect(sorad_log(1) == 0 && sorad_exp(0) == 1)
+    }
+
+    @Test func ropeTable() {
+        let (positions, dim) = (1024, 44)
+        var cosines = [Float](repeating: 0, count: positions * dim / 2), sines = cosines
+        unsafe sorad_rope_table(positions, dim, 10000, &cosines, &sines, dim / 2)
+        for p in [0, 1, 17, 1023] {
+            for i in 0..<dim / 2 {
+                let angle = Double(p) * Glibc.pow(10000, -2 * Double(i) / Double(dim))
+                #expect(abs(Double(cosines[p * dim / 2 + i]) - Glibc.cos(angle)) < 1e-7)
+                #expect(abs(Double(sines[p * dim / 2 + i]) - Glibc.sin(angle)) < 1e-7)
+            }
+        }
+    }
+
+    @Test func timestepEmbedding() {
+        let timesteps: [Float] = [0, 1, 500.5, 1000], dim = 33
+        var out = [Float](repeating: 9, count: timesteps.count * dim)
+        unsafe sorad_timestep_embedding(timesteps, timesteps.count, dim, &out)
+        for (row, t) in timesteps.enumerated() {
+            for i in 0..<16 {
+                let angle = Double(t) * Glibc.exp(-Glibc.log(10000) * Double(i) / 16)
+                #expect(abs(Double(out[row * dim + i]) - Glibc.cos(angle)) < 2e-4)
+                #expect(abs(Double(out[row * dim + 16 + i]) - Glibc.sin(angle)) < 2e-4)
+            }
+            #expect(out[row * dim + 32] == 0)
+        }
+    }
+}

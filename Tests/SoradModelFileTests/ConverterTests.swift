@@ -1,0 +1,240 @@
+// A checkpoint becomes a model file: names, layouts, decisions, and a sentence for every folder that cannot be one. The checkpoint is the
+// committed fixture `tiny`; Tests/Fixtures/models/recipe.json says how it was made.
+import Glibc
+import SoradConverter
+import SoradModelFile
+import SoradSystem
+import SoradTensor
+import Testing
+
+@Suite struct ConverterTests {
+    static let fixtures = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/") + "/Fixtures/models"
+
+    private static func options(float: Bool = false) -> ConversionOptions {
+        var options = ConversionOptions()
+        options.created = 1_700_000_000
+        options.float = float
+        return options
+    }
+
+    /// Undoes the float block layout: [N/16][K][16] to [N × K].
+    private static func unpacked(_ tensor: TensorView, outputs: Int) -> [Float] {
+        let k = tensor.dims[1], values = floats(tensor)
+        return (0..<(outputs * k)).map { values[($0 / k / 16 * k + $0 % k) * 16 + $0 / k % 16] }
+    }
+
+    private static func floats(_ tensor: TensorView) -> [Float] {
+        let bytes = tensor.bytes.array
+        return stride(from: 0, to: bytes.count, by: 4).map { i in
+            Float(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[i + $1]) << UInt32(8 * $1) })
+        }
+    }
+
+    @Test func floatModelsHoldTheCheckpointsNumbers() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf", source = Self.fixtures + "/tiny"
+        let report = try Converter.convert(source, to: path, options: Self.options(float: true))
+        let file = try ModelFile(opening: path)
+        #expect(report.sha256 == file.sha256 && file.tensors.allSatisfy { $0.type == .f32 })
+        let transformer = try SafetensorsFolder(opening: source + "/transformer"), text = try SafetensorsFolder(opening: source + "/text_encoder")
+        let autoencoder = try SafetensorsFolder(opening: source + "/vae")
+        for (name, origin) in [
+            ("dit.blocks.1.ffn.net.0.proj.weight", transformer["blocks.1.ffn.net.0.proj.weight"]), ("dit.patch_embedding.weight", transformer["patch_embedding.weight"]),
+            ("te.block.1.attn.o.weight", text["encoder.block.1.layer.0.SelfAttention.o.weight"]),
+            ("te.block.0.ffn.wi_1.weight", text["encoder.block.0.layer.1.DenseReluDense.wi_1.weight"]),
+        ] {
+            let origin = try #require(origin)
+            #expect(try Self.unpacked(file.tensor(name), outputs: origin.shape[0]) == origin.floats(), "\(name)")
+        }
+        for (name, origin) in [
+            ("dit.blocks.0.scale_shift_table", transformer["blocks.0.scale_shift_table"]), ("dit.proj_out.bias", transformer["proj_out.bias"]),
+            ("te.token_embedding.weight", text["shared.weight"]), ("te.final_norm.weight", text["encoder.final_layer_norm.weight"]),
+            ("te.block.1.attn.relative_bias", text["encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"]),
+        ] {
+            let origin = try #require(origin), tensor = try file.tensor(name)
+            #expect(try tensor.dims == origin.shape.reversed() && Self.floats(tensor) == origin.floats(), "\(name)")
+        }
+        let kernel = try #require(autoencoder["decoder.3.conv.0.weight"]), values = try kernel.floats(), s = kernel.shape
+        let packed = try Self.unpacked(file.tensor("vae.decoder.3.conv.0.weight"), outputs: s[0])
+        for n in 0..<s[0] { for c in 0..<s[1] { for p in 0..<9 { #expect(packed[(n * 9 + p) * s[1] + c] == values[(n * s[1] + c) * 9 + p]) } } }
+    }
+
+    @Test func int8ModelsStayWithinTheLimit() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        var seen = 0
+        let report = try Converter.convert(Self.fixtures + "/tiny", to: path, options: Self.options()) { _ in seen += 1 }
+        let file = try ModelFile(opening: path)
+        #expect(seen == report.rows.count)
+        let int8 = report.rows.filter { $0.type == .i8 }
+        #expect(int8.count == report.rows.count { !$0.attempts.isEmpty } && int8.count == 34)
+        for row in int8 {
+            #expect(try #require(row.attempts.last).error <= 0.015)
+            let scales = Self.floats(try file.tensor(row.name + "_scale")), sums = try file.tensor(row.name + "_sum")
+            let codes = try file.tensor(row.name).bytes.array.map { Int8(bitPattern: $0) }
+            let (n, k) = (row.shape[0], row.shape[1]), groups = (k + 3) / 4
+            #expect(scales.count == n && sums.type == .i32 && sums.dims == [n] && codes.allSatisfy { $0 >= -127 })
+            let origin = try #require(try Self.origin(row.name)).floats()
+            let restored = (0..<(n * k)).map { i -> Float in
+                let (row, column) = (i / k, i % k)
+                return Float(codes[((row / 16 * groups + column / 4) * 16 + row % 16) * 4 + column % 4]) * scales[row]
+            }
+            let error = relativeError(restored, origin)
+            #expect(error < 0.01 && abs(error - (row.weightError ?? 0)) < 1e-5, "\(row.name): \(error)")
+        }
+    }
+
+    private static func origin(_ name: String) throws -> SafetensorsTensor? {
+        if name.hasPrefix("dit.") { return try SafetensorsFolder(opening: fixtures + "/tiny/transformer")[String(name.dropFirst(4))] }
+        let parts = name.split(separator: ".")
+        let inner = parts[3] == "attn" ? "0.SelfAttention" : "1.DenseReluDense"
+        return try SafetensorsFolder(opening: fixtures + "/tiny/text_encoder")["encoder.block.\(parts[2]).layer.\(inner).\(parts[4]).weight"]
+    }
+
+    @Test func theMetadataSayWhatTheModelIs() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        var options = Self.options()
+        options.keepFloat = ["dit.blocks.0.*"]
+        options.name = "another-name"
+        _ = try Converter.convert(Self.fixtures + "/tiny", to: path, options: options)
+        let file = try ModelFile(opening: path), m = file.metadata
+        #expect(try m.string("sorad.model.id") == "another-name" && m.string("general.license") == "Apache-2.0")
+        #expect(try m.integer("sorad.created") == 1_700_000_000 && m.string("sorad.recipe") == "sorad-quantize 1 --keep-float dit.blocks.0.*")
+        #expect(try m.integer("sorad.native.width") == 128 && m.integer("sorad.native.height") == 64 && m.integer("sorad.text_length") == 32)
+        #expect(try m.bool("dit.expand_timesteps") && m.float("sorad.default.flow_shift") == 3 && m.float("scheduler.shift") == 3)
+        #expect(try m.integers("dit.patch_size") == [1, 2, 2] && m.integer("te.vocab_size") == 323)
+        #expect(try m.bools("vae.encoder_time_downscale") == [true, true, false] && m.floats("vae.latents_std").count == 10)
+        #expect(try m.strings("tokenizer.ggml.tokens").count == m.floats("tokenizer.ggml.scores").count)
+        let sources = try m.strings("sorad.source.sha256")
+        let own = SHA256.hexadecimal(SHA256.hash(try read(Self.fixtures + "/tiny/sorad.json")))
+        #expect(sources.count == 10 && sources.contains("sorad.json " + own))
+        #expect(try file.tensor("dit.blocks.0.attn1.to_q.weight").type == .f32 && file.tensor("dit.blocks.1.attn1.to_q.weight").type == .i8)
+    }
+
+    @Test func sameFolderSameBytes() throws {
+        let folder = try TemporaryFolder(), copy = try folder.copy(Self.fixtures + "/tiny-outliers", as: "elsewhere")
+        _ = try Converter.convert(Self.fixtures + "/tiny-outliers", to: folder.path + "/a.gguf", options: Self.options())
+        _ = try Converter.convert(copy, to: folder.path + "/b.gguf", options: Self.options())
+        #expect(try read(folder.path + "/a.gguf") == read(folder.path + "/b.gguf"))
+    }
+
+    /// The fixture's planted outliers stand in its modulation tables, so they are met without captured inputs too.
+    @Test func layersThatLoseTooMuchAreRotatedOrStayFloat() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        let report = try Converter.convert(Self.fixtures + "/tiny-outliers", to: path, options: Self.options())
+        let file = try ModelFile(opening: path)
+        let troubled = report.rows.filter { ($0.attempts.first?.error ?? 0) > 0.015 }
+        #expect(troubled.contains { $0.name == "dit.blocks.0.attn1.to_q.weight" })
+        for row in troubled {
+            #expect(row.attempts.map(\.rotation) == [nil, 64])
+            let rotation = file.metadata["rotation." + row.name.dropLast(".weight".count)]
+            let error = try #require(row.attempts.last).error
+            #expect(error <= 0.015 ? row.type == .i8 && rotation == .uint32(64) : row.type == .f32 && rotation == nil, "\(row)")
+            #expect(error < 0.6 * row.attempts[0].error, "rotation did not help \(row.name)")
+        }
+        #expect(file.metadata.entries.count { $0.key.hasPrefix("rotation.") } == report.rows.count { $0.type == .i8 && $0.attempts.count > 1 })
+    }
+
+    @Test func capturedInputsDecide() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        var random = Random(10), writer = SafetensorsWriter()
+        var inputs = random.normals(40 * 72)
+        for token in 0..<40 { inputs[token * 72 + 3] *= 2000 }
+        writer.add("dit.blocks.1.attn2.to_k", shape: [40, 72], inputs)
+        try writer.write(to: folder.path + "/inputs.safetensors")
+        var options = Self.options()
+        options.calibration = folder.path + "/inputs.safetensors"
+        let rows = try Converter.convert(Self.fixtures + "/tiny", to: path, options: options).rows
+        let row = try #require(rows.first { $0.name == "dit.blocks.1.attn2.to_k.weight" })
+        #expect(row.captured && rows.count { $0.captured } == 1)
+        // The long channel carries nearly all of the output, and is rounded well: the layer is int8 although the others drown.
+        #expect(try #require(row.attempts.first).error < 0.015 && row.type == .i8)
+
+        var wrong = SafetensorsWriter()
+        wrong.add("dit.blocks.1.attn2.to_k", shape: [40, 71], random.normals(40 * 71))
+        try wrong.write(to: folder.path + "/inputs.safetensors")
+        #expect(failure { _ = try Converter.convert(Self.fixtures + "/tiny", to: path, options: options) }?.message.contains("not [tokens, 72]") == true)
+    }
+
+    @Test func theReportIsJSON() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        let report = try Converter.convert(Self.fixtures + "/tiny", to: path, options: Self.options())
+        let json = try JSONValue(parsing: Array(report.json.text().utf8), name: "report")
+        #expect(json["schema"]?.string == "sorad.conversion/1" && json["sha256"]?.string == report.sha256)
+        #expect(json["tensors"]?.array?.count == report.rows.count)
+        #expect(ConversionReport.line(report.rows[0]).hasPrefix("dit.patch_embedding.weight"))
+        #expect(report.summary.contains("34 of 34 layers are int8"))
+    }
+
+    // MARK: folders that cannot be converted
+
+    /// Replaces `old` in one file of a copy of the fixture and says how the conversion fails.
+    private static func failureAfter(replacing old: String, with new: String, in name: String) throws -> SoradError? {
+        let folder = try TemporaryFolder(), copy = try folder.copy(fixtures + "/tiny", as: "tiny")
+        let text = String(decoding: try read("\(copy)/\(name)"), as: UTF8.self)
+        let range = try #require(text.firstRange(of: old), "\(name) has no \(old)")
+        _ = try folder.write("tiny/\(name)", text.replacingCharacters(range, with: new))
+        let error = failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: options()) }
+        #expect(TemporaryFolder.entries(folder.path) == ["tiny"], "something was written")
+        return error
+    }
+
+    @Test(arguments: [
+        ("transformer/config.json", "\"ffn_dim\": 150", "\"ffn_dim\": 152", "shape [150, 72], and its config.json asks for [152, 72]"),
+        ("transformer/config.json", "\"num_layers\": 2", "\"num_layers\": 3", "lacks the tensor blocks.2.scale_shift_table"),
+        ("transformer/config.json", "\"num_layers\": 2", "\"num_layers\": 1", "tensors that nothing is known about: blocks.1."),
+        ("transformer/config.json", "\"num_layers\": 2", "\"num_layers\": -2", "num_layers is -2, outside 1…256"),
+        ("transformer/config.json", "\"num_layers\": 2", "\"num_layers\": 2.5", "num_layers is not a whole number"),
+        ("transformer/config.json", "\"num_layers\": 2", "\"layers\": 2", "num_layers is missing"),
+        ("transformer/config.json", "WanTransformer3DModel", "FluxTransformer2DModel", "only \"WanTransformer3DModel\""),
+        ("transformer/config.json", "\"image_dim\": null", "\"image_dim\": 1280", "image_dim is set"),
+        ("transformer/config.json", "\"text_dim\": 44", "\"text_dim\": 45", "gives 44 numbers a token, and the transformer takes 45"),
+        ("transformer/config.json", "{", "", "not valid JSON"),
+        ("text_encoder/config.json", "gated-gelu", "relu", "only \"gated-gelu\""),
+        ("text_encoder/config.json", "\"vocab_size\": 323", "\"vocab_size\": 322", "knows only 322"),
+        ("vae/config.json", "AutoencoderTAEHV", "AutoencoderKLWan", "only \"AutoencoderTAEHV\""),
+        ("vae/config.json", "\"front\"", "\"both\"", "only \"front\" or \"back\""),
+        ("vae/config.json", "\"latent_channels\": 10", "\"latent_channels\": 11", "latents_mean has 10 entries, and 11 belong there"),
+        ("scheduler/scheduler_config.json", "FlowMatchEulerDiscreteScheduler", "DDIMScheduler", "\"DDIMScheduler\""),
+        ("sorad.json", "\"tiny\"", "\"../tiny\"", "cannot be a model's name"),
+        ("sorad.json", "\"width\": 128", "\"width\": 0", "width is 0, outside 16…4096"),
+    ]) func foldersThatContradictThemselves(name: String, old: String, new: String, sentence: String) throws {
+        let error = try #require(try Self.failureAfter(replacing: old, with: new, in: name))
+        #expect(error.kind == .badInput && error.message.contains(sentence), "\(error.message)")
+    }
+
+    @Test(arguments: ["model_index.json", "transformer/config.json", "transformer/diffusion_pytorch_model.safetensors", "tokenizer/spiece.model", "vae/config.json"])
+    func foldersThatLackAFile(name: String) throws {
+        let folder = try TemporaryFolder(), copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+        unsafe _ = unlink("\(copy)/\(name)")
+        let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: Self.options()) })
+        #expect(error.kind == .notFound && error.message.contains(copy), "\(error.message)")
+    }
+
+    @Test func numbersThatAreNotFiniteAreNamed() throws {
+        let folder = try TemporaryFolder(), copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+        let part = "tiny/transformer/diffusion_pytorch_model.safetensors"
+        let tensor = try #require(try SafetensorsFile(opening: "\(folder.path)/\(part)")["blocks.0.attn1.to_v.weight"])
+        var bytes = try read("\(folder.path)/\(part)")
+        bytes.replaceSubrange((tensor.bytes.offset + 40)..<(tensor.bytes.offset + 44), with: [0, 0, 0xc0, 0x7f])
+        _ = try folder.write(part, bytes)
+        let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: Self.options()) })
+        #expect(error.kind == .badInput && error.message.contains("blocks.0.attn1.to_v.weight holds nan"), "\(error.message)")
+    }
+
+    @Test func aDamagedTokenizerIsNamed() throws {
+        let folder = try TemporaryFolder(), copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+        let path = try folder.write("tiny/tokenizer/spiece.model", Array(try read("\(copy)/tokenizer/spiece.model").prefix(1000)))
+        let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: Self.options()) })
+        #expect(error.kind == .badInput && error.message.contains(path), "\(error.message)")
+    }
+}
+
+extension String {
+    /// Where `text` first stands.
+    fileprivate func firstRange(of text: String) -> Range<Index>? {
+        let wanted = Array(text.utf8)
+        for start in utf8.indices where utf8[start...].starts(with: wanted) { return start..<utf8.index(start, offsetBy: wanted.count) }
+        return nil
+    }
+
+    fileprivate func replacingCharacters(_ range: Range<Index>, with text: String) -> String { self[..<range.lowerBound] + text + self[range.upperBound...] }
+}

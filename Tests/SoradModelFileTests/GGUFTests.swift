@@ -1,0 +1,137 @@
+// The model file: what was written comes back, and whatever else a file may hold gets one sentence with its name.
+import SoradModelFile
+import SoradSystem
+import SoradTensor
+import Testing
+
+@Suite struct GGUFTests {
+    static let metadata: [(key: String, value: MetadataValue)] = [
+        ("general.architecture", .string("sorad-wan")), ("sorad.format_version", .uint32(1)),
+        ("a.u8", .uint8(250)), ("a.i8", .int8(-3)), ("a.u16", .uint16(65535)), ("a.i16", .int16(-300)), ("a.u32", .uint32(.max)),
+        ("a.i32", .int32(.min)), ("a.u64", .uint64(.max)), ("a.i64", .int64(.min)), ("a.f32", .float32(-0.1)), ("a.f64", .float64(1e300)),
+        ("a.bool", .bool(true)), ("a.text", .string("grün 雪 🎈")), ("a.empty", .string("")),
+        ("b.u8", .uint8s([0, 255])), ("b.i32", .int32s([-1, 7])), ("b.u32", .uint32s([1, 2, 3])), ("b.f32", .float32s([1.5, -2])),
+        ("b.bool", .bools([true, false, true])), ("b.text", .strings(["▁a", "", "<0x0A>"])), ("b.none", .strings([])),
+    ]
+    static let tensors = [
+        TensorDescription(name: "x.weight", type: .i8, dims: [4, 16, 3, 1]),
+        TensorDescription(name: "x.weight_scale", type: .f32, dims: [5]),
+        TensorDescription(name: "x.weight_sum", type: .i32, dims: [5]),
+        TensorDescription(name: "table", type: .f16, dims: [3, 7]),
+        TensorDescription(name: "half", type: .bf16, dims: [1]),
+    ]
+
+    /// A small file of every type, made by the writer.
+    static func sample(_ folder: TemporaryFolder, _ name: String = "model.gguf") throws -> String {
+        let path = folder.path + "/" + name
+        var writer = try GGUFWriter(path, metadata: metadata, tensors: tensors)
+        try writer.append((0..<100).map { Int8($0) - 50 }, to: "x.weight")
+        try writer.append((100..<192).map { Int8(truncatingIfNeeded: $0) }, to: "x.weight")
+        try writer.append([1, 2, 3, 4, 0.5] as [Float], to: "x.weight_scale")
+        try writer.append([-1, 2, -3, 4, 1 << 30] as [Int32], to: "x.weight_sum")
+        try writer.append([UInt8](repeating: 9, count: 42), to: "table")
+        try writer.append([1, 2] as [UInt8], to: "half")
+        _ = try writer.finish()
+        return path
+    }
+
+    @Test func everythingComesBack() throws {
+        let folder = try TemporaryFolder(), path = try Self.sample(folder), file = try ModelFile(opening: path)
+        for (key, value) in Self.metadata { #expect(file.metadata[key] == value, "\(key)") }
+        #expect(file.metadata.entries.map(\.key) == Self.metadata.map(\.key) + ["general.alignment", "sorad.integrity.sha256"])
+        #expect(file.tensors.map(\.name) == Self.tensors.map(\.name))
+        for (view, tensor) in zip(file.tensors, Self.tensors) {
+            #expect(view.type == tensor.type && view.dims == tensor.dims && view.bytes.offset % 64 == 0 && view.bytes.count == tensor.byteCount)
+        }
+        #expect(try file.tensor("x.weight").bytes.array == (0..<192).map { UInt8(truncatingIfNeeded: $0 < 100 ? $0 - 50 : $0) })
+        #expect(try file.tensor("half", .bf16, dims: [1]).bytes.array == [1, 2])
+        #expect(try file.tensor("table").bytes.array == [UInt8](repeating: 9, count: 42))
+        #expect(file.sha256.count == 64)
+    }
+
+    @Test func sameInputSameBytes() throws {
+        let folder = try TemporaryFolder()
+        #expect(try read(Self.sample(folder, "a")) == read(Self.sample(folder, "b")))
+        #expect(TemporaryFolder.entries(folder.path) == ["a", "b"], "a temporary file was left behind")
+    }
+
+    @Test func theChecksumIsAsDocumented() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/large.gguf"
+        // Two and a half pieces of 1 MiB.
+        var writer = try GGUFWriter(path, metadata: Array(Self.metadata.prefix(2)), tensors: [TensorDescription(name: "t", type: .i8, dims: [2_621_440])])
+        var random = Random(1)
+        for _ in 0..<2560 { try writer.append((0..<1024).map { _ in UInt8(truncatingIfNeeded: random.next()) }, to: "t") }
+        let checksum = try writer.finish()
+        var bytes = try read(path)
+        let digits = Array(checksum.utf8)
+        let place = try #require((0..<1024).first { Array(bytes[$0..<($0 + 64)]) == digits })
+        bytes.replaceSubrange(place..<(place + 64), with: [UInt8](repeating: 0x30, count: 64))
+        let digests = stride(from: 0, to: bytes.count, by: 1 << 20).flatMap { SHA256.hash(Array(bytes[$0..<min($0 + 1 << 20, bytes.count)])) }
+        #expect(SHA256.hexadecimal(SHA256.hash(digests)) == checksum)
+        #expect(try ModelFile(opening: path).sha256 == checksum)
+    }
+
+    @Test func lookupsNameWhatIsWrong() throws {
+        let folder = try TemporaryFolder(), path = try Self.sample(folder), file = try ModelFile(opening: path)
+        let cases: [(String, () throws -> Void)] = [
+            ("has no tensor y", { _ = try file.tensor("y") }),
+            ("is i8, not f32", { _ = try file.tensor("x.weight", .f32, dims: [4, 16, 3, 1]) }),
+            ("[4, 16, 3, 1]", { _ = try file.tensor("x.weight", .f32, .i8, dims: [4, 16, 2, 1]) }),
+            ("has no metadata key z", { _ = try file.metadata.string("z") }),
+            ("a.text is string, not an integer", { _ = try file.metadata.integer("a.text") }),
+            ("a.u8 is 250, outside 0…9", { _ = try file.metadata.integer("a.u8", in: 0...9) }),
+            ("a.u64 is u64, not an integer", { _ = try file.metadata.integer("a.u64") }),
+            ("a.i8 is -3, outside", { _ = try file.metadata.integer("a.i8") }),
+            ("b.i32 is -1, outside", { _ = try file.metadata.integers("b.i32") }),
+            ("a.f64 is f64, not a 32-bit float", { _ = try file.metadata.float("a.f64") }),
+            ("b.u8 is [u8] × 2, not an array of strings", { _ = try file.metadata.strings("b.u8") }),
+            ("a.u8 is u8, not a boolean", { _ = try file.metadata.bool("a.u8") }),
+        ]
+        for (sentence, lookup) in cases {
+            let error = try #require(failure(lookup), "\(sentence)")
+            #expect(error.kind == .badInput && error.message.contains(path) && error.message.contains(sentence), "\(error.message)")
+        }
+    }
+
+    @Test func numbersThatAreNotFiniteAreRefused() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/nan.gguf"
+        let writer = try GGUFWriter(path, metadata: Self.metadata.prefix(2) + [("x", .float32(.nan)), ("y", .float32s([1, .infinity]))], tensors: [])
+        _ = try writer.finish()
+        let metadata = try ModelFile(opening: path).metadata
+        #expect(throws: SoradError.self) { try metadata.float("x") }
+        #expect(throws: SoradError.self) { try metadata.floats("y") }
+    }
+
+    @Test func theWriterRefusesWhatTheReaderWould() throws {
+        let folder = try TemporaryFolder(), path = folder.path + "/bad.gguf"
+        let front = Array(Self.metadata.prefix(2))
+        let tensors: [[TensorDescription]] = [
+            [TensorDescription(name: "", type: .f32, dims: [1])],
+            [TensorDescription(name: String(repeating: "n", count: 64), type: .f32, dims: [1])],
+            [TensorDescription(name: "a b", type: .f32, dims: [1])],
+            [TensorDescription(name: "é", type: .f32, dims: [1])],
+            [TensorDescription(name: "t", type: .f32, dims: [])],
+            [TensorDescription(name: "t", type: .f32, dims: [1, 1, 1, 1, 1])],
+            [TensorDescription(name: "t", type: .f32, dims: [0])],
+            [TensorDescription(name: "t", type: .f32, dims: [-1])],
+            [TensorDescription(name: "t", type: .f32, dims: [1 << 40, 1 << 40])],
+            [TensorDescription(name: "t", type: .f32, dims: [1]), TensorDescription(name: "t", type: .f32, dims: [1])],
+        ]
+        for tensors in tensors {
+            #expect(failure { _ = try GGUFWriter(path, metadata: front, tensors: tensors) }?.kind == .badInput, "\(tensors)")
+        }
+        #expect(failure { _ = try GGUFWriter(path, metadata: front + [front[0]], tensors: []) }?.kind == .badInput)
+        #expect(failure { _ = try GGUFWriter("/nowhere/at/all.gguf", metadata: front, tensors: []) }?.kind == .cannotCreate)
+        #expect(TemporaryFolder.entries(folder.path).isEmpty)
+    }
+
+    @Test func anUnfinishedFileLeavesNothing() throws {
+        let folder = try TemporaryFolder(), path = try Self.sample(folder), before = try read(path)
+        do {
+            var writer = try GGUFWriter(path, metadata: Array(Self.metadata.prefix(2)), tensors: [TensorDescription(name: "t", type: .i8, dims: [9])])
+            try writer.append([1, 2, 3] as [Int8], to: "t")
+        }
+        #expect(try read(path) == before)
+        #expect(TemporaryFolder.entries(folder.path) == ["model.gguf"])
+    }
+}

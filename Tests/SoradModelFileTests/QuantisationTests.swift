@@ -1,0 +1,145 @@
+// int8: how large the error may be, what the scale search and the rotation buy, and where every byte lies.
+import CSoradKernels
+import SoradConverter
+import Testing
+
+@Suite struct QuantisationTests {
+    private static func outputError(_ weights: [Float], outputs: Int, inputs: Int, _ x: LayerActivations, rotation: Int?, asymmetric: Bool = false) -> Double {
+        let reference = LayerError(WeightMatrix(outputs: outputs, inputs: inputs, weights), on: x)
+        var turned = weights
+        var inputsTurned = x
+        if let rotation {
+            rotateHadamard(&turned, group: rotation)
+            inputsTurned = x.rotated(group: rotation)
+        }
+        let matrix = WeightMatrix(outputs: outputs, inputs: inputs, turned)
+        return reference.relative(matrix, scales: Int8Quantisation.scales(matrix, importance: nil), on: inputsTurned.quantised(asymmetric: asymmetric))
+    }
+
+    @Test(arguments: [16, 100, 256, 1536]) func gaussianLayersAreWithinTheLimit(inputs: Int) {
+        var random = Random(5)
+        let weights = random.normals(48 * inputs), x = LayerActivations(synthetic: .normal, inputs: inputs, gain: nil, name: "x")
+        let error = Self.outputError(weights, outputs: 48, inputs: inputs, x, rotation: nil)
+        // A step of 2·3.2σ/254 and round-off of step/√12 on both sides give about 1 %; nothing int8 can be much better.
+        #expect(error < 0.012 && error > 0.003, "\(error)")
+    }
+
+    @Test func rotationTamesOutlierInputs() {
+        var random = Random(6)
+        let weights = random.normals(64 * 256)
+        var gain = [Float](repeating: 1, count: 256)
+        gain[17] = 20
+        let x = LayerActivations(synthetic: .normal, inputs: 256, gain: gain, name: "x")
+        // Weights that are small where the inputs are large, as trained layers have them.
+        var tamed = weights
+        for n in 0..<64 { tamed[n * 256 + 17] /= 20 }
+        let plain = Self.outputError(tamed, outputs: 64, inputs: 256, x, rotation: nil)
+        let rotated = Self.outputError(tamed, outputs: 64, inputs: 256, x, rotation: 256)
+        #expect(plain > 0.03 && rotated < 0.015, "\(plain) → \(rotated)")
+    }
+
+    @Test func theScaleSearchNeverLosesToTheFullRange() {
+        var random = Random(7)
+        let weights = random.normals(8 * 4096)
+        let matrix = WeightMatrix(outputs: 8, inputs: 4096, weights)
+        let full = (0..<8).map { n in weights[(n * 4096)..<((n + 1) * 4096)].reduce(0) { max($0, $1.magnitude) } / 127 }
+        let found = Int8Quantisation.scales(matrix, importance: nil)
+        #expect(zip(found, full).allSatisfy { $0 <= $1 * 1.000001 && $0 > 0.5 * $1 })
+        #expect(found != full)
+        #expect(Int8Quantisation.error(matrix, scales: found) < Int8Quantisation.error(matrix, scales: full))
+    }
+
+    @Test func importanceMovesTheScale() {
+        // Where only the small weights count, giving up the large one pays.
+        var weights = [Float](repeating: 0.013, count: 64)
+        for i in weights.indices { weights[i] *= Float(i % 9) / 4 }
+        weights[0] = 1
+        let matrix = WeightMatrix(outputs: 1, inputs: 64, weights)
+        var importance = [SIMD8<Float>](repeating: SIMD8(repeating: 1), count: 8)
+        importance[0][0] = 0
+        #expect(Int8Quantisation.scales(matrix, importance: importance)[0] < Int8Quantisation.scales(matrix, importance: nil)[0])
+    }
+
+    @Test func emptyAndTinyChannelsAreZero() {
+        let matrix = WeightMatrix(outputs: 2, inputs: 3, [0, 0, 0, 0x1p-133, -0x1p-140, 0])
+        #expect(Int8Quantisation.scales(matrix, importance: nil) == [0, 0])
+        let (packed, sums) = WeightPacking.int8(matrix, scales: [0, 0])
+        #expect(packed.allSatisfy { $0 == 0 } && sums == [0, 0])
+    }
+
+    @Test(arguments: [(1, 1), (16, 4), (17, 5), (33, 30), (40, 64)]) func int8BlocksLieAsDocumented(outputs: Int, inputs: Int) {
+        var random = Random(8)
+        let steps = (0..<(outputs * inputs)).map { _ in Float(random.below(255) - 127) }
+        let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: inputs, steps), scales: [Float](repeating: 1, count: outputs))
+        let groups = (inputs + 3) / 4, rows = (outputs + 15) / 16 * 16
+        #expect(packed.count == rows * groups * 4)
+        #expect(WeightPacking.int8Dims(outputs: outputs, inputs: inputs) == [4, 16, groups, rows / 16])
+        for n in 0..<rows {
+            for k in 0..<(groups * 4) {
+                let expected = n < outputs && k < inputs ? Int8(steps[n * inputs + k]) : 0
+                #expect(packed[((n / 16 * groups + k / 4) * 16 + n % 16) * 4 + k % 4] == expected)
+            }
+        }
+        for n in 0..<outputs { #expect(Float(sums[n]) == steps[(n * inputs)..<((n + 1) * inputs)].reduce(0, +)) }
+    }
+
+    @Test func floatBlocksAndConvolutionsLieAsDocumented() {
+        let values = (0..<(18 * 5)).map { Float($0) }
+        let packed = WeightPacking.float(values, outputs: 18, inputs: 5)
+        #expect(packed.count == 2 * 5 * 16 && WeightPacking.floatDims(outputs: 18, inputs: 5) == [16, 5, 2])
+        for n in 0..<32 { for k in 0..<5 { #expect(packed[(n / 16 * 5 + k) * 16 + n % 16] == (n < 18 ? values[n * 5 + k] : 0)) } }
+        let shape = [2, 3, 2, 2], kernel = (0..<24).map { Float($0) }, reordered = WeightPacking.channelsLast(kernel, shape: shape)
+        for n in 0..<2 { for c in 0..<3 { for y in 0..<2 { for x in 0..<2 {
+            #expect(reordered[n * 12 + (y * 2 + x) * 3 + c] == kernel[((n * 3 + c) * 2 + y) * 2 + x])
+        } } } }
+    }
+
+    /// [1 1 1 -1; 1 1 -1 1; 1 -1 1 1; -1 1 1 1] / 2 to the Kronecker power, element by element.
+    @Test(arguments: [4, 16, 64, 256]) func theRotationIsTheRegularHadamardMatrix(group: Int) {
+        func element(_ row: Int, _ column: Int) -> Float {
+            var (row, column, left, value) = (row, column, group, Float(1))
+            while left > 1 {
+                value *= row % 4 + column % 4 == 3 ? -0.5 : 0.5
+                (row, column, left) = (row / 4, column / 4, left / 4)
+            }
+            return value
+        }
+        for place in [0, 1, group / 2 + 1, group - 1] {
+            var unit = [Float](repeating: 0, count: 2 * group)
+            unit[group + place] = 1
+            rotateHadamard(&unit, group: group)
+            #expect(unit == [Float](repeating: 0, count: group) + (0..<group).map { element(place, $0) })
+            rotateHadamard(&unit, group: group)
+            #expect(unit[group + place] == 1 && unit.reduce(0) { $0 + $1.magnitude } == 1)
+        }
+    }
+
+    @Test(arguments: [64, 256]) func theEngineRotatesTheSameWay(group: Int) {
+        var random = Random(9)
+        let values = random.normals(3 * 512)
+        var ours = values, theirs = values
+        rotateHadamard(&ours, group: group)
+        guard let kernels = unsafe sorad_kernels_for(SORAD_ISA_SCALAR) else { preconditionFailure("no scalar kernels") }
+        unsafe theirs.withUnsafeMutableBufferPointer { buffer in
+            var arguments = unsafe sorad_hadamard_args()
+            unsafe arguments.x = UnsafePointer(buffer.baseAddress)
+            unsafe arguments.x_stride = 512
+            unsafe arguments.out = buffer.baseAddress
+            unsafe arguments.out_stride = 512
+            unsafe arguments.k = 512
+            unsafe arguments.group = group
+            unsafe arguments.row_end = 3
+            unsafe kernels.pointee.hadamard(&arguments)
+        }
+        #expect(relativeError(ours, theirs) < 1e-6)
+    }
+
+    @Test func patternsOfNamesToKeep() {
+        var options = ConversionOptions()
+        options.keepFloat = ["dit.blocks.0.*", "*.wo.weight", "te.block.?.attn.q.weight"]
+        #expect(options.keepsFloat("dit.blocks.0.attn1.to_q.weight") && !options.keepsFloat("dit.blocks.10.attn1.to_q.weight"))
+        #expect(options.keepsFloat("te.block.11.ffn.wo.weight") && !options.keepsFloat("te.block.11.ffn.wo.bias"))
+        #expect(options.keepsFloat("te.block.3.attn.q.weight") && !options.keepsFloat("te.block.11.attn.q.weight"))
+        #expect(!options.keepsFloat(""))
+    }
+}

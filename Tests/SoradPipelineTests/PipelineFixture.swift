@@ -1,0 +1,41 @@
+// What the pipeline tests share: the small random checkpoint among the fixtures, converted once, and a place for results.
+import FoundationEssentials
+import Glibc
+import SoradAPI
+import SoradConverter
+import SoradPipeline
+import SoradSystem
+
+enum PipelineFixture {
+    /// The small random checkpoint as a model file; made once for the whole run.
+    static let model: String = {
+        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+        let path = scratch("model") + "/tiny.gguf"
+        do throws(SoradError) {
+            _ = try Converter.convert("/\(folder)/Fixtures/models/tiny", to: path)
+        } catch { fatalError("the fixture cannot be converted: \(error)") }
+        return path
+    }()
+
+    /// A new empty directory. They all lie in one directory of this process, under /tmp.
+    static func scratch(_ name: String) -> String {
+        let path = "/tmp/sorad-pipeline-\(getpid())/\(name)-\(UInt64.random(in: 0..<UInt64.max))"
+        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch { fatalError("\(path): \(error)") }
+        return path
+    }
+
+    static func names(in directory: String) -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted() }
+
+    /// A request that takes a fraction of a second.
+    static func request(prompt: String = "a red ball rolls to the left", seed: UInt64 = 7, steps: Int = 2) -> GenerationRequest {
+        GenerationRequest(
+            model: "tiny", prompt: prompt, negativePrompt: "", width: 64, height: 64, numFrames: 5, fps: 8, seed: seed,
+            numInferenceSteps: steps, guidanceScale: 3, flowShift: 3)
+    }
+
+    /// The worker's program, built next to this test.
+    static var worker: String {
+        let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+        return program.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/sorad-worker"
+    }
+}

@@ -1,0 +1,207 @@
+// What happens when a worker or the daemon dies, hangs or talks nonsense, and how the daemon gets on with a service manager.
+import Glibc
+import SoradAPI
+import SoradHTTP
+import SoradSystem
+import Testing
+
+@Suite struct SupervisionTests {
+    @Test func aJobSurvivesOneDeathOfItsWorker() throws {
+        let daemon = try DaemonUnderTest()
+        #expect(try daemon.finished(daemon.create("die-once").id).status == .completed)
+        #expect(daemon.workerLog.split(separator: "\n").count == 2)
+    }
+
+    @Test(arguments: [("die", "was killed by signal 9"), ("garbage", "broke the protocol"), ("badlength", "a frame of 4294967295 bytes"), ("hangup", "closed its connection")])
+    func aJobThatKillsItsWorkersIsGivenUpAndTheNextRuns(prompt: String, reason: String) throws {
+        let daemon = try DaemonUnderTest(["--cancel-grace", "1"])
+        let bad = try daemon.create(prompt).id
+        let good = try daemon.create("good").id
+        let failed = try daemon.finished(bad)
+        #expect(failed.status == .failed && failed.error?.code == "worker_died")
+        #expect(failed.error?.message.contains(reason) == true, "\(failed.error?.message ?? "")")
+        #expect(try daemon.finished(good).status == .completed)
+        #expect(daemon.spool == [good])
+    }
+
+    @Test func aSilentWorkerIsKilled() throws {
+        let daemon = try DaemonUnderTest(["--worker-silence-timeout", "1"])
+        let video = try daemon.finished(daemon.create("hang").id)
+        #expect(video.error?.message.hasPrefix("The worker said nothing for 1 s.") == true)
+    }
+
+    @Test func aWorkersErrorAndAWorkersLiesFailTheJob() throws {
+        let daemon = try DaemonUnderTest()
+        #expect(try daemon.finished(daemon.create("fail").id).error == JobError(code: "media_failed", message: "The encoder said no."))
+        #expect(try daemon.finished(daemon.create("escape").id).error?.code == "internal_error")
+    }
+
+    @Test func progressNeverFalls() throws {
+        let daemon = try DaemonUnderTest()
+        let id = try daemon.create("backwards steps=40 pause=0.02").id
+        var last = 0
+        try eventually("the end") {
+            let video = try daemon.video(id)
+            #expect(video.progress >= last)
+            last = video.progress
+            return video.status == .completed
+        }
+        #expect(last == 100)
+    }
+
+    @Test func anIdleWorkerGivesItsMemoryBack() throws {
+        let daemon = try DaemonUnderTest(["--worker-idle-timeout", "0"])
+        _ = try daemon.finished(daemon.create("x").id)
+        try eventually("no worker") { try JSONValue(parsing: daemon.send(.get, "/healthz").body)["worker"]?.bool == false }
+        #expect(daemon.log.contains("exited with status 0"))
+    }
+
+    @Test func theWorkerGetsOnlyItsOwnDescriptors() throws {
+        let daemon = try DaemonUnderTest()
+        _ = try daemon.finished(daemon.create("x").id)
+        // 4 is the directory that the worker lists them with.
+        #expect(daemon.workerLog.hasSuffix("[0, 1, 2, 3, 4]\n"))
+    }
+
+    @Test(arguments: [SIGTERM, SIGKILL])
+    func jobsGoOnAfterARestart(signal: Int32) throws {
+        let daemon = try DaemonUnderTest()
+        let running = try daemon.create("steps=30 pause=0.05").id
+        try eventually("progress") { try daemon.video(running).progress > 0 }
+        let waiting = try daemon.create("waits").id
+        let before = try daemon.video(running).progress
+        let ending = daemon.end(signal)
+        #expect(ending == (signal == SIGTERM ? .exited(0) : .killed(signal: SIGKILL)))
+        let worker = Int32(daemon.workerLog.split(separator: " ")[1])!
+        try eventually("the worker is gone too") { kill(worker, 0) == -1 }
+        try daemon.restart()
+        // A percentage is recorded once a second, so a killed daemon may know an older one.
+        if signal == SIGTERM { #expect(try daemon.video(running).progress >= before) }
+        #expect(try daemon.finished(running).status == .completed)
+        #expect(try daemon.finished(waiting).status == .completed)
+    }
+
+    @Test func whatIsDoneIsStillThereAfterAKill() throws {
+        let daemon = try DaemonUnderTest()
+        let done = try daemon.finished(daemon.create("x").id)
+        try makeDirectories(daemon.directory + "/state/spool/video_0123456789abcdef0123456789abcdef")
+        _ = daemon.end(SIGKILL)
+        try daemon.restart()
+        #expect(try daemon.video(done.id) == done)
+        #expect(try daemon.send(.get, "/v1/videos/\(done.id)/content").status == 200)
+        #expect(daemon.spool == [done.id])
+    }
+
+    @Test func stoppingIsQuickWhateverTheWorkerDoes() throws {
+        let daemon = try DaemonUnderTest(["--cancel-grace", "1"])
+        let id = try daemon.create("hang").id
+        try eventually("progress") { try daemon.video(id).progress > 0 }
+        let start = MonotonicTime.now()
+        #expect(daemon.end() == .exited(0))
+        #expect(MonotonicTime.now() - start < .seconds(6))
+        #expect(unsafe access(daemon.socket, F_OK) == -1)
+    }
+
+    @Test func aSecondDaemonOnTheSameStateIsRefused() throws {
+        let daemon = try DaemonUnderTest()
+        let second = try captureOutput(
+            of: .init(DaemonUnderTest.program, DaemonUnderTest.arguments(daemon.directory, []), environment: [:]), timeout: .seconds(15), limit: 1 << 16)
+        #expect(second.ending == .exited(78))
+        #expect(String(decoding: second.standardError, as: UTF8.self).contains("Another sorad uses the state directory"))
+        #expect(try daemon.send(.get, "/healthz").status == 200)
+        let other = try captureOutput(
+            of: .init(DaemonUnderTest.program, DaemonUnderTest.arguments(daemon.directory, ["--state-dir", daemon.directory + "/other"]), environment: [:]),
+            timeout: .seconds(15), limit: 1 << 16)
+        #expect(other.ending == .exited(69))
+        #expect(String(decoding: other.standardError, as: UTF8.self).contains("another program listens there"))
+    }
+
+    @Test func aReloadChangesTheLogLevelAndFindsNewModels() throws {
+        let daemon = try DaemonUnderTest(["--config", "/dev/null"])
+        #expect(!daemon.log.contains("GET /healthz"))
+        try writeDurably(Array(DaemonUnderTest.modelText(id: "second").utf8), named: "second.gguf", in: daemon.directory + "/models")
+        daemon.process.kill(SIGHUP)
+        try eventually("the second model") { try daemon.send(.get, "/v1/models/second").status == 200 }
+        #expect(try daemon.finished(daemon.create("x", ["model": "second"]).id).model == "second")
+    }
+
+    @Test func wrongArgumentsAndSettingsStopTheStart() throws {
+        func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> (Int32, String) {
+            let output = try captureOutput(of: .init(DaemonUnderTest.program, arguments, environment: environment), timeout: .seconds(15), limit: 1 << 16)
+            guard case .exited(let status)? = output.ending else { return (-1, "") }
+            return (status, String(decoding: output.standardError + output.standardOutput, as: UTF8.self))
+        }
+        #expect(try run(["--nonsense"]).0 == 64)
+        #expect(try run(["--log-level", "loud"]) == (78, "sorad: The setting log-level must be one of error, warning, notice, info, debug, not \"loud\" (--log-level).\n"))
+        #expect(try run([], ["SORAD_QUEUE_LIMIT": "-1"]).1.contains("(SORAD_QUEUE_LIMIT)"))
+        #expect(try run(["--config", "/nonexistent.conf"]).0 == 78)
+        let help = try run(["--help"])
+        #expect(help.0 == 0 && help.1.contains("--worker-idle-timeout SECONDS"))
+        #expect(try run(["--version"]).1.hasPrefix("sorad "))
+    }
+}
+
+@Suite struct ServiceManagerTests {
+    /// A bound datagram socket, as a service manager has one.
+    private func notifySocket(_ path: String) throws -> FileDescriptor {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: path.utf8) }
+        let descriptor = FileDescriptor(owning: socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0))
+        let size = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let result = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe bind(descriptor.rawValue, $0, size) }
+        }
+        try #require(result == 0)
+        return descriptor
+    }
+
+    private func nextMessage(_ descriptor: borrowing FileDescriptor) throws -> String {
+        try #require(try waitUntilReady(PollEntry(reading: descriptor.rawValue), timeout: .seconds(15)))
+        return String(decoding: try descriptor.read(upTo: 4096), as: UTF8.self)
+    }
+
+    @Test func theManagerHearsOfStartReloadWatchdogAndStop() throws {
+        let path = "/tmp/sorad-notify-" + randomBytes(6).map { String($0, radix: 16) }.joined()
+        let manager = try notifySocket(path)
+        defer { removeFile(path) }
+        let daemon = try DaemonUnderTest(environment: ["NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"])
+        #expect(try nextMessage(manager).hasPrefix("READY=1\nSTATUS=Idle"))
+        #expect(try nextMessage(manager) == "WATCHDOG=1")
+        daemon.process.kill(SIGHUP)
+        var message = try nextMessage(manager)
+        while message == "WATCHDOG=1" { message = try nextMessage(manager) }
+        #expect(message.hasPrefix("RELOADING=1\nMONOTONIC_USEC="))
+        #expect(try nextMessage(manager) == "READY=1")
+        daemon.process.kill(SIGTERM)
+        message = try nextMessage(manager)
+        while message == "WATCHDOG=1" { message = try nextMessage(manager) }
+        #expect(message.hasPrefix("STOPPING=1"))
+        #expect(daemon.process.wait(timeout: .seconds(10)) == .exited(0))
+    }
+
+    @Test func aSocketHandedOverIsServedAndOutlivesTheDaemon() throws {
+        let daemon = try DaemonUnderTest()
+        let path = daemon.directory + "/activated.sock"
+        let listener = try FileDescriptor(listeningAt: path)
+        let arguments = DaemonUnderTest.arguments(daemon.directory, ["--state-dir", daemon.directory + "/other", "--socket", "/nonexistent/unused"])
+        for _ in 0..<2 {
+            // LISTEN_PID must be the daemon's own, which only the process itself knows before it starts.
+            let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\""
+            let child = try ChildProcess(
+                .init("/bin/sh", ["-c", script, DaemonUnderTest.program] + arguments, environment: ["PATH": "/usr/bin:/bin"], descriptors: [3: listener.rawValue]))
+            #expect(try HTTPClient(socketPath: path).send(ClientRequest(.get, "/healthz")).status == 200)
+            child.kill(SIGTERM)
+            #expect(child.wait(timeout: .seconds(10)) == .exited(0))
+        }
+    }
+
+    @Test func aFileHandedOverInsteadOfASocketIsRefused() throws {
+        let file = try FileDescriptor(opening: "/dev/null", flags: O_RDONLY)
+        let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --state-dir /nonexistent"
+        let output = try captureOutput(
+            of: .init("/bin/sh", ["-c", script, DaemonUnderTest.program], environment: ["PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent"], descriptors: [3: file.rawValue]),
+            timeout: .seconds(10), limit: 1 << 16)
+        #expect(output.ending == .exited(78))
+    }
+}

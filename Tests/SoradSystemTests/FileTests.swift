@@ -1,0 +1,111 @@
+// Mapped files and files that appear whole: what may be mapped, what a change under the mapping does, and what a failed writer leaves.
+import Glibc
+import SoradSystem
+import Testing
+
+@Suite struct FileTests {
+    /// A new directory under /tmp; the test removes what it puts there.
+    private static func folder() throws -> String {
+        var template = Array("/tmp/sorad-system-tests-XXXXXX".utf8CString)
+        let made = unsafe template.withUnsafeMutableBufferPointer { unsafe mkdtemp($0.baseAddress!) != nil }
+        try #require(made)
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private static func write(_ path: String, _ bytes: [UInt8]) throws {
+        try FileDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_TRUNC).write(bytes)
+    }
+
+    private static func kind(_ path: String) -> SoradError.Kind? {
+        do throws(SoradError) {
+            _ = try MappedFile(path)
+            return nil
+        } catch {
+            return error.kind
+        }
+    }
+
+    @Test func mappedBytesAreTheFiles() throws {
+        let folder = try Self.folder(), path = folder + "/file"
+        defer { unsafe unlink(path); unsafe rmdir(folder) }
+        try Self.write(path, (0..<10_000).map { UInt8(truncatingIfNeeded: $0) })
+        let file = try MappedFile(path), range = MappedRange(file: file, offset: 255, count: 3)
+        #expect(file.size == 10_000 && range.array == [255, 0, 1])
+        unsafe unlink(path)
+        #expect(range.array == [255, 0, 1], "the mapping outlives the name")
+        try file.checkUnchanged()
+    }
+
+    @Test func onlyRegularFilesWithContentsAreMapped() throws {
+        let folder = try Self.folder(), empty = folder + "/empty", pipe = folder + "/pipe"
+        defer { unsafe unlink(empty); unsafe unlink(pipe); unsafe rmdir(folder) }
+        try Self.write(empty, [])
+        unsafe mkfifo(pipe, 0o600)
+        #expect(Self.kind(empty) == .badInput)
+        #expect(Self.kind(folder) == .badInput)
+        #expect(Self.kind(pipe) == .badInput)
+        #expect(Self.kind("/dev/zero") == .badInput)
+        #expect(Self.kind(folder + "/none") == .notFound)
+        #expect(Self.kind(empty + "/below") == .notFound)
+    }
+
+    @Test func changesAreNoticed() throws {
+        let folder = try Self.folder(), path = folder + "/file"
+        defer { unsafe unlink(path); unsafe rmdir(folder) }
+        try Self.write(path, [1, 2, 3])
+        let file = try MappedFile(path)
+        unsafe truncate(path, 2)
+        #expect(throws: SoradError.self) { try file.checkUnchanged() }
+        unsafe truncate(path, 3)
+        var old = [timespec(tv_sec: 5, tv_nsec: 0), timespec(tv_sec: 5, tv_nsec: 0)]
+        unsafe utimensat(AT_FDCWD, path, &old, 0)
+        #expect(throws: SoradError.self) { try file.checkUnchanged() }
+    }
+
+    @Test func aShrunkenFileEndsTheProcessWithASentence() async throws {
+        let result = await #expect(processExitsWith: .exitCode(74), observing: [\.standardErrorContent]) {
+            let path = "/tmp/sorad-shrinking-file.\(getpid())"
+            try FileDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_TRUNC).write([UInt8](repeating: 1, count: 20_000))
+            MappedFile.explainLostPages()
+            let file = try MappedFile(path)
+            unsafe truncate(path, 100)
+            unsafe unlink(path)
+            let sum = file.bytes.array.reduce(0) { $0 + Int($1) }
+            exit(Int32(sum & 1))
+        }
+        let said = String(decoding: try #require(result).standardErrorContent, as: UTF8.self)
+        #expect(said.contains("sorad-shrinking-file") && said.contains("became shorter"))
+    }
+
+    @Test func committedFilesReplaceAndOthersLeaveNothing() throws {
+        let folder = try Self.folder(), path = folder + "/file"
+        defer { unsafe unlink(path); unsafe rmdir(folder) }
+        var first = try AtomicFile(path)
+        try first.write(Array("hello ".utf8))
+        try first.write([UInt8](repeating: 0x78, count: 3 << 20))
+        try first.overwrite(Array("J".utf8), at: 0)
+        #expect(!fileExists(path))
+        try first.commit()
+        #expect(try MappedFile(path).size == 6 + 3 << 20)
+        do {
+            var second = try AtomicFile(path)
+            try second.write([1])
+        }
+        let file = try MappedFile(path)
+        #expect(MappedRange(file: file, offset: 0, count: 7).array == Array("Jello x".utf8))
+        unsafe unlink(path)
+        #expect(unsafe rmdir(folder) == 0, "a temporary file was left behind")
+    }
+
+    @Test func whatCannotBeWrittenIsSaid() {
+        for (path, kind) in [("/nowhere/file", SoradError.Kind.cannotCreate), ("/dev/null/file", .cannotCreate), ("/tmp/", .usage)] {
+            do throws(SoradError) {
+                let file = try AtomicFile(path)
+                try file.commit()
+                Issue.record("\(path) was written")
+            } catch {
+                #expect(error.kind == kind && error.message.contains(path))
+            }
+        }
+    }
+}

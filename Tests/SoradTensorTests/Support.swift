@@ -1,0 +1,86 @@
+// What the tests of this module share: random numbers from a seed, and plain double-precision definitions to compare with.
+import SoradTensor
+
+/// A small random generator (SplitMix64), the same on every machine.
+struct Random {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    /// Between −1 and 1.
+    mutating func float() -> Float { Float(Int64(bitPattern: next()) >> 40) / Float(1 << 23) }
+
+    mutating func tensor(_ shape: Shape) -> Tensor { Tensor(shape, (0..<shape.count).map { _ in float() }) }
+}
+
+/// ‖a − b‖ / ‖b‖
+func relativeError(_ a: [Float], _ b: [Float]) -> Double {
+    precondition(a.count == b.count)
+    var difference = 0.0, norm = 0.0
+    for (x, y) in zip(a, b) {
+        difference += Double(x - y) * Double(x - y)
+        norm += Double(y) * Double(y)
+    }
+    return (difference / norm).squareRoot()
+}
+
+func bits(_ tensor: Tensor) -> [UInt32] { tensor.elements.map(\.bitPattern) }
+
+/// Row-major weights [N, K] in the float layout [N/16][K][16].
+func packFloat(_ w: [Float], outputs: Int, inputs: Int) -> Parameter {
+    var packed = [Float](repeating: 0, count: (outputs + 15) / 16 * 16 * inputs)
+    for n in 0..<outputs { for k in 0..<inputs { packed[(n / 16 * inputs + k) * 16 + n % 16] = w[n * inputs + k] } }
+    return Parameter(packed)
+}
+
+/// Row-major codes [N, K] in the int8 layout [N/16][K/4][16][4].
+func packInt8(_ w: [Int8], outputs: Int, inputs: Int) -> Parameter {
+    let quads = (inputs + 3) / 4
+    var packed = [Int8](repeating: 0, count: (outputs + 15) / 16 * 16 * quads * 4)
+    for n in 0..<outputs { for k in 0..<inputs { packed[((n / 16 * quads + k / 4) * 16 + n % 16) * 4 + k % 4] = w[n * inputs + k] } }
+    return Parameter(packed)
+}
+
+/// int8 weights with one scale per output, quantised from `w`.
+func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, asymmetricInput: Bool = false) -> LinearWeights {
+    var codes: [Int8] = [], scales: [Float] = [], sums: [Int32] = []
+    for n in 0..<outputs {
+        let row = w[n * inputs..<(n + 1) * inputs], scale = row.reduce(0) { max($0, abs($1)) } / 127
+        let quantised = row.map { Int8(($0 / scale).rounded(.toNearestOrEven)) }
+        codes += quantised
+        scales.append(scale)
+        sums.append(quantised.reduce(0) { $0 + Int32($1) })
+    }
+    return LinearWeights(
+        outputs: outputs, inputs: inputs,
+        precision: .int8(codes: packInt8(codes, outputs: outputs, inputs: inputs), scale: Parameter(scales), sum: Parameter(sums)),
+        bias: bias.map { Parameter($0) }, asymmetricInput: asymmetricInput)
+}
+
+/// x [M, K] · wᵀ [K, N] in double.
+func product(_ x: Tensor, _ w: [Float], outputs: Int) -> [Float] {
+    let rows = x.shape[0], inputs = x.shape[1], values = x.elements
+    return (0..<rows * outputs).map { index in
+        let m = index / outputs, n = index % outputs
+        return Float((0..<inputs).reduce(0.0) { $0 + Double(values[m * inputs + $1]) * Double(w[n * inputs + $1]) })
+    }
+}
+
+/// A backend for every instruction set of this machine and 1, 2, 3 threads.
+func everyBackend() throws -> [CPUBackend] {
+    try InstructionSet.available.flatMap { set in try [1, 2, 3].map { try CPUBackend(threads: $0, instructionSet: set) } }
+}
+
+func makeInput(_ x: Tensor) -> LinearInput {
+    let input = Arena.make { LinearInput(capacity: x.shape[0], width: x.shape[1], in: $0) }
+    input.overwrite(rows: x.shape[0]).copy(from: x)
+    return input
+}

@@ -1,0 +1,49 @@
+import Synchronization
+import SoradTensor
+import Testing
+
+@Suite struct ThreadPoolTests {
+    @Test(arguments: [1, 2, 3, 7]) func everyPieceIsDoneExactlyOnce(threads: Int) {
+        let pool = ThreadPool(threads: threads)
+        let done = (0..<64).map { _ in Counter() }
+        for round in 1...2000 {
+            let pieces = 1 + round % 64
+            pool.run(pieces) { piece, thread in
+                precondition(thread < threads)
+                done[piece].value.add(1, ordering: .relaxed)
+            }
+            let finished = done[pieces - 1].value.load(ordering: .relaxed)
+            #expect(finished >= 1, "run returned before piece \(pieces - 1) of round \(round) was done")
+        }
+        // Piece p takes part in every round whose count is above p.
+        for (piece, counter) in done.enumerated() {
+            let expected = (1...2000).filter { 1 + $0 % 64 > piece }.count
+            #expect(counter.value.load(ordering: .relaxed) == expected, "piece \(piece)")
+        }
+    }
+
+    @Test func resultsOfPiecesAreSeenByTheCaller() {
+        let pool = ThreadPool(threads: 2)
+        let sums = Tensor(Shape(8))
+        for round in 0..<500 {
+            pool.run(8) { piece, _ in
+                sums.withMutableElements { $0[piece] = Float(round * 8 + piece) }
+            }
+            #expect(sums.elements == (0..<8).map { Float(round * 8 + $0) })
+        }
+    }
+
+    @Test func aPoolThatSleptWakesAgain() {
+        let pool = ThreadPool(threads: 3), total = Counter()
+        for _ in 0..<5 {
+            // Longer than a thread spins before it sleeps.
+            _ = (0..<3_000_000).reduce(0 as UInt64) { ($0 ^ UInt64($1)) &* 0x9E37_79B9_7F4A_7C15 }
+            pool.run(30) { _, _ in total.value.add(1, ordering: .relaxed) }
+        }
+        #expect(total.value.load(ordering: .relaxed) == 150)
+    }
+}
+
+private final class Counter: Sendable {
+    let value = Atomic<Int>(0)
+}

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""A worker without an engine, for tests of the daemon: speaks the worker protocol on descriptor 3 and does what the prompt says.
+
+The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}.
+A prompt is words; each may be an instruction:
+  steps=N      progress events (default 3)
+  pause=S      seconds before each progress event (default 0.01)
+  die          SIGKILL itself in the first step
+  die-once     the same, but only if it has not yet died in this job's directory
+  hang         never answers again, not even to cancel
+  garbage      sends a frame that is no JSON
+  badlength    sends a frame length beyond the limit
+  hangup       closes the socket and stays alive
+  fail         answers with an error
+  escape       names a result outside the job's directory
+  backwards    reports 80 % and then 10 %
+"""
+import json, os, select, signal, socket, struct, sys, time, zlib
+
+path = sys.argv[sys.argv.index("--model") + 1]
+with open(path) as file:
+    model = json.load(file)
+if "broken" in model:
+    sys.stderr.write(model["broken"] + "\n")
+    sys.exit(65)
+if "--describe" in sys.argv:
+    time.sleep(model.pop("describeDelay", 0))
+    print(json.dumps(model))
+    sys.exit(0)
+model.pop("describeDelay", None)
+if os.environ.get("TEST_WORKER_LOG"):
+    with open(os.environ["TEST_WORKER_LOG"], "a") as file:
+        file.write(f"start {os.getpid()} {sorted(int(n) for n in os.listdir('/proc/self/fd'))}\n")
+
+channel = socket.socket(fileno=3)
+pending = b""
+
+
+def send(event):
+    data = json.dumps(event).encode()
+    channel.sendall(struct.pack("<I", len(data)) + data)
+
+
+def receive(timeout):
+    """The next command, None when none came, or exits at the end of the stream."""
+    global pending
+    while True:
+        if len(pending) >= 4:
+            length = struct.unpack("<I", pending[:4])[0]
+            if len(pending) >= 4 + length:
+                frame, pending = pending[4 : 4 + length], pending[4 + length :]
+                return json.loads(frame)
+        if not select.select([channel], [], [], timeout)[0]:
+            return None
+        data = channel.recv(65536)
+        if not data:
+            sys.exit(0)
+        pending += data
+
+
+def generate(job, request, directory):
+    words = request["prompt"].split()
+    options = dict(word.split("=", 1) for word in words if "=" in word)
+    steps = int(options.get("steps", 3))
+    mark = os.path.join(directory, "died")
+    for step in range(steps):
+        command = receive(float(options.get("pause", 0.01)))
+        if command is not None and command.get("cancel", {}).get("job") == job:
+            send({"failed": {"job": job, "error": {"code": "cancelled", "message": "Cancelled."}}})
+            return
+        percent = 100 * (step + 1) // steps
+        if "backwards" in words:
+            percent = 80 if step == 0 else 10
+        send({"progress": {"job": job, "progress": {"phase": "denoising", "step": step + 1, "steps": steps, "percent": percent}}})
+        if "die" in words or ("die-once" in words and not os.path.exists(mark)):
+            open(mark, "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "hang" in words:
+            time.sleep(3600)
+        if "garbage" in words:
+            channel.sendall(struct.pack("<I", 5) + b"\xff{}[]")
+            time.sleep(3600)
+        if "badlength" in words:
+            channel.sendall(struct.pack("<I", 0xFFFFFFFF))
+            time.sleep(3600)
+        if "hangup" in words:
+            channel.close()
+            time.sleep(3600)
+    if "fail" in words:
+        send({"failed": {"job": job, "error": {"code": "media_failed", "message": "The encoder said no."}}})
+        return
+    contents = {"video.mp4": b"\0\0\0\x18ftypmp42" + request["prompt"].encode() * 50, "thumbnail.webp": b"RIFF\4\0\0\0WEBP", "spritesheet.jpg": b"\xff\xd8\xff\xe0"}
+    for name, data in contents.items():
+        with open(os.path.join(directory, name), "wb") as file:
+            file.write(data)
+    sha = f"{zlib.crc32(json.dumps(request, sort_keys=True).encode()):08x}" * 8
+    video = "../../jobs.sqlite" if "escape" in words else "video.mp4"
+    send({"finished": {"job": job, "result": {"sha256": sha, "video": video, "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg", "timings": {"denoising": 0.5}}}})
+
+
+send({"ready": {"model": model}})
+while True:
+    command = receive(None)
+    if "generate" in command:
+        generate(**command["generate"])

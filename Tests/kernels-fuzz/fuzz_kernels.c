@@ -1,0 +1,425 @@
+// Compares every kernel of every instruction set with the scalar definition, bit for bit, on random shapes, strides,
+// sub-ranges and misaligned pointers. Buffers are exactly as large as the interface says, so that AddressSanitizer sees
+// every access outside; outputs are compared whole, so that a write outside the sub-range shows.
+//
+// Built twice (see the Makefile here): natively with sanitizers, for what this CPU can run, and against SIMDe's portable
+// intrinsics, which runs the AVX-VNNI and AVX-512 sources on any CPU.
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../../Sources/CSoradKernels/internal/kernel_list.h"
+
+// ---- Random material ---------------------------------------------------------------------------------------------------
+
+static uint64_t state = 1;
+
+static uint32_t random_word(void) {
+    state += 0x9E3779B97F4A7C15u;
+    uint64_t z = state;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return (uint32_t)(z >> 32);
+}
+static size_t between(size_t low, size_t high) { return low + random_word() % (high - low + 1); }
+static bool coin(void) { return random_word() & 1; }
+// Mostly ordinary values, some zeros of both signs, some large and tiny.
+static float random_float(void) {
+    float x = (float)(int32_t)random_word() * 0x1p-30f;
+    switch (random_word() % 32) {
+    case 0: return 0.0f;
+    case 1: return -0.0f;
+    case 2: return x * 50.0f;
+    case 3: return x * 0x1p-60f;
+    default: return x;
+    }
+}
+
+typedef struct buffer {
+    void *block, *data;
+    size_t bytes;
+} buffer;
+
+// Exactly `count` elements, at an address that is aligned to the element only.
+static buffer make(size_t count, size_t size) {
+    size_t skip = between(0, 5) * size;
+    buffer b = {malloc(skip + count * size + !count), NULL, count * size};
+    if (!b.block) abort();
+    b.data = (char *)b.block + skip;
+    return b;
+}
+static buffer floats(size_t count) {
+    buffer b = make(count, sizeof(float));
+    for (size_t i = 0; i < count; i++) ((float *)b.data)[i] = random_float();
+    return b;
+}
+static buffer int8s(size_t count) {
+    buffer b = make(count, 1);
+    bool extreme = random_word() % 4 == 0;
+    for (size_t i = 0; i < count; i++)
+        ((int8_t *)b.data)[i] = extreme ? (coin() ? 127 : -127) : (int8_t)((int)(random_word() % 255) - 127);
+    return b;
+}
+static buffer int32s(size_t count, int32_t most) {
+    buffer b = make(count, sizeof(int32_t));
+    for (size_t i = 0; i < count; i++)
+        ((int32_t *)b.data)[i] = (int32_t)(random_word() % (uint32_t)(2 * most + 1)) - most;
+    return b;
+}
+static buffer copy(buffer from, size_t size) {
+    buffer b = make(from.bytes / size, size);
+    memcpy(b.data, from.data, from.bytes);
+    return b;
+}
+
+static const sorad_kernels scalar = SORAD_TABLE(SORAD_ISA_SCALAR, scalar, scalar);
+static const char *isa_name, *kernel_name;
+static long failures;
+
+// Compares the two results of a kernel and frees them.
+static void expect_equal(buffer expected, buffer actual) {
+    if (memcmp(expected.data, actual.data, expected.bytes) != 0) {
+        const uint32_t *e = expected.data, *a = actual.data;
+        size_t i = 0;
+        while (i + 1 < expected.bytes / 4 && e[i] == a[i]) i++;
+        if (failures++ < 20) printf("%s %s differs, word %zu: %08x, not %08x\n", isa_name, kernel_name, i, a[i], e[i]);
+    }
+    free(expected.block);
+    free(actual.block);
+}
+
+// A sub-range of 0 ..< count.
+static void range(size_t count, size_t *begin, size_t *end) {
+    *begin = coin() ? 0 : between(0, count - 1);
+    *end = coin() ? count : between(*begin, count);
+}
+static void columns(size_t n, size_t *begin, size_t *end) {
+    size_t blocks = (n + 15) / 16;
+    *begin = coin() ? 0 : between(0, blocks - 1) * 16;
+    *end = coin() ? n : between(*begin / 16, blocks) * 16;
+    if (*end > n) *end = n;
+}
+
+// ---- One function per kernel ---------------------------------------------------------------------------------------------
+
+typedef struct epilogue_buffers {
+    buffer gate, residual;
+} epilogue_buffers;
+
+static epilogue_buffers make_epilogue(sorad_epilogue *e, size_t m, size_t n) {
+    epilogue_buffers b = {{0}, {0}};
+    e->activation = (sorad_activation)between(0, 3);
+    e->relu_at_end = random_word() % 4 == 0;
+    if (coin()) {
+        bool per_row = coin();
+        e->gate_stride = per_row ? n + between(0, 3) : 0;
+        b.gate = floats(per_row ? (m - 1) * e->gate_stride + n : n);
+        e->gate = b.gate.data;
+    }
+    if (coin()) {
+        e->residual_stride = n + between(0, 3);
+        b.residual = floats((m - 1) * e->residual_stride + n);
+        e->residual = b.residual.data;
+    }
+    return b;
+}
+static void free_epilogue(epilogue_buffers b) {
+    free(b.gate.block);
+    free(b.residual.block);
+}
+
+static void try_gemm_int8(const sorad_kernels *kernels) {
+    size_t m = between(1, coin() ? 14 : 210), n = between(1, 100), k = between(1, coin() ? 40 : 300);
+    size_t k4 = (k + 3) / 4 * 4, n16 = (n + 15) / 16 * 16;
+    sorad_gemm_int8_args args = {.k = k, .a_stride = k4 + between(0, 5), .out_stride = n + between(0, 5)};
+    buffer plain = int8s(n * k), packed = make(n16 * k4, 1), sums = make(n, 4);
+    sorad_pack_int8(plain.data, n, k, packed.data, sums.data);
+    buffer a = int8s((m - 1) * args.a_stride + k4), a_scale = floats(m), zero = int32s(m, 127);
+    buffer w_scale = floats(n), bias = floats(n), out = floats((m - 1) * args.out_stride + n);
+    args.a = a.data, args.a_scale = a_scale.data, args.a_zero = coin() ? zero.data : NULL;
+    args.w = packed.data, args.w_scale = w_scale.data, args.w_sum = sums.data, args.bias = coin() ? bias.data : NULL;
+    range(m, &args.row_begin, &args.row_end);
+    columns(n, &args.col_begin, &args.col_end);
+    epilogue_buffers extra = make_epilogue(&args.epilogue, m, n);
+    buffer expected = copy(out, 4), ints = int32s(out.bytes / 4, 99), expected_ints = copy(ints, 4);
+    buffer scratch = make(kernels->gemm_int8_scratch_bytes(&args), 1);
+
+    kernel_name = "gemm_int8";
+    args.out = expected.data;
+    scalar.gemm_int8(&args);
+    args.out = out.data, args.scratch = scratch.data;
+    kernels->gemm_int8(&args);
+    expect_equal(expected, out);
+    kernel_name = "gemm_int8_i32";
+    scalar.gemm_int8_i32(&args, expected_ints.data, args.out_stride);
+    kernels->gemm_int8_i32(&args, ints.data, args.out_stride);
+    expect_equal(expected_ints, ints);
+    buffer all[] = {plain, packed, sums, a, a_scale, zero, w_scale, bias, scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i].block);
+    free_epilogue(extra);
+}
+
+static void try_gemm_f32(const sorad_kernels *kernels) {
+    size_t m = between(1, 40), n = between(1, 70), k = between(1, 90), n16 = (n + 15) / 16 * 16;
+    sorad_gemm_f32_args args = {.k = k, .a_stride = k + between(0, 5), .out_stride = n + between(0, 5)};
+    buffer plain = floats(n * k), packed = make(n16 * k, 4), a = floats((m - 1) * args.a_stride + k), bias = floats(n);
+    sorad_pack_f32(plain.data, n, k, packed.data);
+    buffer out = floats((m - 1) * args.out_stride + n), expected = copy(out, 4);
+    args.a = a.data, args.w = packed.data, args.bias = coin() ? bias.data : NULL;
+    range(m, &args.row_begin, &args.row_end);
+    columns(n, &args.col_begin, &args.col_end);
+    epilogue_buffers extra = make_epilogue(&args.epilogue, m, n);
+    bool in_place = args.epilogue.residual && coin();   // the residual may be the output
+    if (in_place) args.epilogue.residual_stride = args.out_stride;
+
+    kernel_name = "gemm_f32";
+    args.out = expected.data;
+    if (in_place) args.epilogue.residual = args.out;
+    scalar.gemm_f32(&args);
+    args.out = out.data;
+    if (in_place) args.epilogue.residual = args.out;
+    kernels->gemm_f32(&args);
+    expect_equal(expected, out);
+    free(plain.block), free(packed.block), free(a.block), free(bias.block);
+    free_epilogue(extra);
+}
+
+static void try_conv2d(const sorad_kernels *kernels) {
+    sorad_conv2d_args args = {.upsample = coin(), .kernel = coin() ? 3 : 1, .stride = between(1, 2)};
+    args.padding = args.kernel == 3 ? between(0, 1) : 0;
+    args.height = between(2, 9), args.width = between(2, 20);
+    args.c0 = between(1, random_word() % 8 == 0 ? 600 : 20), args.c1 = coin() ? between(1, 20) : 0;
+    args.c_out = between(1, 40);
+    size_t zoom = args.upsample ? 2 : 1;
+    if (args.height * zoom + 2 * args.padding < args.kernel || args.width * zoom + 2 * args.padding < args.kernel) return;
+    size_t height = (args.height * zoom + 2 * args.padding - args.kernel) / args.stride + 1;
+    size_t width = (args.width * zoom + 2 * args.padding - args.kernel) / args.stride + 1;
+    size_t k = args.kernel * args.kernel * (args.c0 + args.c1), pixels = args.height * args.width;
+    args.out_stride = args.c_out + between(0, 3);
+    buffer plain = floats(args.c_out * k), packed = make((args.c_out + 15) / 16 * 16 * k, 4), bias = floats(args.c_out);
+    sorad_pack_f32(plain.data, args.c_out, k, packed.data);
+    buffer x0 = floats(pixels * args.c0), x1 = floats(pixels * args.c1);
+    args.x0 = x0.data, args.x1 = args.c1 && coin() ? x1.data : NULL, args.w = packed.data;
+    args.bias = coin() ? bias.data : NULL;
+    range(height, &args.row_begin, &args.row_end);
+    epilogue_buffers extra = make_epilogue(&args.epilogue, height * width, args.c_out);
+    buffer out = floats((height * width - 1) * args.out_stride + args.c_out), expected = copy(out, 4);
+
+    kernel_name = "conv2d";
+    args.out = expected.data;
+    scalar.conv2d(&args);
+    args.out = out.data;
+    kernels->conv2d(&args);
+    expect_equal(expected, out);
+    free(plain.block), free(packed.block), free(x0.block), free(x1.block), free(bias.block);
+    free_epilogue(extra);
+}
+
+static void try_quantize(const sorad_kernels *kernels) {
+    size_t m = between(1, 5), k = between(1, 90);
+    sorad_quantize_rows_args args = {.k = k, .x_stride = k + between(0, 3), .asymmetric = coin()};
+    args.q_stride = (k + 3) / 4 * 4 + between(0, 9);
+    buffer x = floats((m - 1) * args.x_stride + k), q = int8s(m * args.q_stride), scale = floats(m), zero = int32s(m, 9);
+    float *values = x.data;
+    uint32_t odd = random_word() % 8;
+    for (size_t i = 0; i < x.bytes / 4; i++) {
+        if (odd == 0) values[i] = coin() ? 0.0f : -0.0f;
+        if (odd == 1) values[i] *= 0x1p-100f;
+        if (odd == 2 && random_word() % 8 == 0) values[i] = coin() ? NAN : coin() ? INFINITY : -INFINITY;
+        if (odd == 3) values[i] = fabsf(values[i]);
+    }
+    buffer expected_q = copy(q, 1), expected_scale = copy(scale, 4), expected_zero = copy(zero, 4);
+    args.x = x.data;
+    range(m, &args.row_begin, &args.row_end);
+    kernel_name = "quantize_rows";
+    args.q = expected_q.data, args.scale = expected_scale.data, args.zero = expected_zero.data;
+    scalar.quantize_rows(&args);
+    args.q = q.data, args.scale = scale.data, args.zero = zero.data;
+    kernels->quantize_rows(&args);
+    expect_equal(expected_scale, scale);
+    expect_equal(expected_zero, zero);
+    expected_q.bytes = expected_q.bytes / 4 * 4;
+    expect_equal(expected_q, q);
+    free(x.block);
+}
+
+static void try_norm(const sorad_kernels *kernels, bool rms) {
+    size_t m = between(1, 5), k = between(1, 90);
+    sorad_norm_args args = {.k = k, .x_stride = k + between(0, 3), .out_stride = k + between(0, 3), .eps = 1e-6f};
+    bool per_row = coin();
+    args.modulation_stride = per_row ? k + between(0, 3) : 0;
+    size_t modulation = per_row ? (m - 1) * args.modulation_stride + k : k;
+    buffer x = floats((m - 1) * args.x_stride + k), weight = floats(k), bias = floats(k);
+    buffer scale = floats(modulation), shift = floats(modulation);
+    buffer out = floats((m - 1) * args.out_stride + k), expected = copy(out, 4);
+    args.x = x.data;
+    if (coin()) args.weight = weight.data, args.bias = coin() ? bias.data : NULL;
+    if (coin()) args.scale = scale.data, args.shift = coin() ? shift.data : NULL;
+    range(m, &args.row_begin, &args.row_end);
+    kernel_name = rms ? "rms_norm" : "layer_norm";
+    args.out = expected.data;
+    (rms ? scalar.rms_norm : scalar.layer_norm)(&args);
+    args.out = out.data;
+    (rms ? kernels->rms_norm : kernels->layer_norm)(&args);
+    expect_equal(expected, out);
+    free(x.block), free(weight.block), free(bias.block), free(scale.block), free(shift.block);
+}
+
+static void try_rope(const sorad_kernels *kernels) {
+    size_t m = between(1, 5), heads = between(1, 4), d = between(1, 40) * 2;
+    sorad_rope_args args = {.x_stride = heads * d + between(0, 3), .heads = heads, .head_dim = d};
+    buffer x = floats((m - 1) * args.x_stride + heads * d), expected = copy(x, 4);
+    buffer cosines = floats(m * d / 2), sines = floats(m * d / 2);
+    args.cos = cosines.data, args.sin = sines.data;
+    range(m, &args.row_begin, &args.row_end);
+    kernel_name = "rope";
+    args.x = expected.data;
+    scalar.rope(&args);
+    args.x = x.data;
+    kernels->rope(&args);
+    expect_equal(expected, x);
+    free(cosines.block), free(sines.block);
+}
+
+static void try_hadamard(const sorad_kernels *kernels) {
+    size_t m = between(1, 4), group = (size_t)1 << 2 * between(1, 4), k = group * between(1, 3);
+    sorad_hadamard_args args = {.k = k, .group = group, .x_stride = k + between(0, 3), .out_stride = k + between(0, 3)};
+    buffer x = floats((m - 1) * args.x_stride + k), out = floats((m - 1) * args.out_stride + k), expected = copy(out, 4);
+    args.x = x.data;
+    range(m, &args.row_begin, &args.row_end);
+    kernel_name = "hadamard";
+    args.out = expected.data;
+    scalar.hadamard(&args);
+    args.out = out.data;
+    kernels->hadamard(&args);
+    expect_equal(expected, out);
+    free(x.block);
+}
+
+static void pack_keys(const sorad_kernels *kernels, sorad_attention_pack_args args, size_t heads, float *packed) {
+    args.packed = packed;
+    size_t split = between(0, args.lk / SORAD_ATTENTION_KEY_BLOCK) * SORAD_ATTENTION_KEY_BLOCK;
+    size_t head_split = between(0, heads);
+    for (int piece = 0; piece < 4; piece++) {
+        args.key_begin = piece & 1 ? split : 0, args.key_end = piece & 1 ? args.lk : split;
+        args.head_begin = piece & 2 ? head_split : 0, args.head_end = piece & 2 ? heads : head_split;
+        if (args.key_begin < args.key_end) kernels->attention_pack(&args);
+    }
+}
+
+static void try_attention(const sorad_kernels *kernels) {
+    size_t heads = between(1, 3), d = between(1, coin() ? 20 : 140), lq = between(1, 70), lk = between(1, 200);
+    size_t columns = heads * d;
+    sorad_attention_pack_args pack = {.lk = lk, .head_dim = d, .k_stride = columns + 1, .v_stride = columns + 2};
+    buffer k = floats((lk - 1) * pack.k_stride + columns), v = floats((lk - 1) * pack.v_stride + columns);
+    pack.k = k.data, pack.v = v.data;
+    size_t packed_floats = sorad_attention_packed_floats(heads, lk, d);
+    buffer packed_scalar = make(packed_floats, 4), packed = make(packed_floats, 4);
+    pack_keys(&scalar, pack, heads, packed_scalar.data);
+    pack_keys(kernels, pack, heads, packed.data);
+
+    sorad_attention_args args = {.lk = lk, .head_dim = d, .q_stride = columns + 3, .out_stride = columns + between(0, 2)};
+    args.scale = coin() ? 1.0f : 1.0f / sqrtf((float)d);
+    args.bias_query_stride = lk + between(0, 2), args.bias_head_stride = lq * args.bias_query_stride;
+    buffer q = floats((lq - 1) * args.q_stride + columns), key_bias = floats(lk);
+    buffer bias = floats((heads - 1) * args.bias_head_stride + (lq - 1) * args.bias_query_stride + lk);
+    if (coin())   // masked keys, but never all
+        for (size_t j = 0; j + 1 < lk; j++)
+            if (coin() || j < lk / 2) ((float *)key_bias.data)[j] = -INFINITY;
+    args.q = q.data, args.key_bias = coin() ? key_bias.data : NULL, args.bias = coin() ? bias.data : NULL;
+    range(heads, &args.head_begin, &args.head_end);
+    range(lq, &args.query_begin, &args.query_end);
+    buffer out = floats((lq - 1) * args.out_stride + columns), expected = copy(out, 4);
+    kernel_name = "attention";
+    args.out = expected.data, args.packed = packed_scalar.data;
+    scalar.attention(&args);
+    args.out = out.data, args.packed = packed.data;
+    kernels->attention(&args);
+    expect_equal(expected, out);
+    free(k.block), free(v.block), free(packed.block), free(packed_scalar.block);
+    free(q.block), free(key_bias.block), free(bias.block);
+}
+
+typedef void unary(const float *, float *, size_t);
+typedef void binary(const float *, const float *, float *, size_t);
+
+static void try_elementwise(const sorad_kernels *kernels) {
+    size_t n = between(1, 100);
+    const struct { const char *name; unary *expected, *actual; } ones[] = {
+#define ROW(field) {#field, scalar.field, kernels->field}
+        ROW(relu), ROW(silu), ROW(gelu_tanh), ROW(clamp_tanh), ROW(exp), ROW(tanh),
+    };
+    const struct { const char *name; binary *expected, *actual; } twos[] = {ROW(add), ROW(mul), ROW(gelu_tanh_mul)};
+    for (size_t i = 0; i < sizeof ones / sizeof *ones; i++) {
+        buffer a = floats(n), out = floats(n), expected = copy(out, 4);
+        kernel_name = ones[i].name;
+        ones[i].expected(a.data, expected.data, n);
+        ones[i].actual(a.data, out.data, n);
+        expect_equal(expected, out);
+        free(a.block);
+    }
+    for (size_t i = 0; i < sizeof twos / sizeof *twos; i++) {
+        buffer a = floats(n), b = floats(n), out = floats(n), expected = copy(out, 4);
+        kernel_name = twos[i].name;
+        twos[i].expected(a.data, b.data, expected.data, n);
+        twos[i].actual(a.data, b.data, out.data, n);
+        expect_equal(expected, out);
+        free(a.block), free(b.block);
+    }
+    for (int i = 0; i < 3; i++) {
+        float factor = random_float();
+        buffer a = floats(n), b = floats(n), out = floats(n), expected = copy(out, 4);
+        for (int turn = 0; turn < 2; turn++) {
+            const sorad_kernels *table = turn ? kernels : &scalar;
+            float *result = turn ? out.data : expected.data;
+            switch (i) {
+            case 0: kernel_name = "scale_add", table->scale_add(a.data, factor, b.data, result, n); break;
+            case 1: kernel_name = "cfg_combine", table->cfg_combine(a.data, b.data, factor, result, n); break;
+            default: kernel_name = "euler_step", table->euler_step(a.data, b.data, factor, result, n); break;
+            }
+        }
+        expect_equal(expected, out);
+        free(a.block), free(b.block);
+    }
+}
+
+// ---- All of it -----------------------------------------------------------------------------------------------------------
+
+static void try_all(const sorad_kernels *kernels, int rounds) {
+    isa_name = sorad_isa_name(kernels->isa);
+    for (int i = 0; i < rounds; i++) {
+        try_gemm_int8(kernels);
+        try_gemm_f32(kernels);
+        try_conv2d(kernels);
+        try_quantize(kernels);
+        try_norm(kernels, false);
+        try_norm(kernels, true);
+        try_rope(kernels);
+        try_hadamard(kernels);
+        try_attention(kernels);
+        try_elementwise(kernels);
+    }
+    printf("%-14s %d rounds, %ld differences so far\n", isa_name, rounds, failures);
+}
+
+int main(int argc, char **argv) {
+    int rounds = argc > 1 ? atoi(argv[1]) : 200;
+    state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    static const sorad_kernels tables[] = {
+        SORAD_TABLE(SORAD_ISA_AVX2, avx2, avx2),
+        SORAD_TABLE(SORAD_ISA_AVX_VNNI, avxvnni, avx2),
+        SORAD_TABLE(SORAD_ISA_AVX512VL_VNNI, avx512vlvnni, avx2),
+        SORAD_TABLE(SORAD_ISA_AVX512_VNNI, avx512vnni, avx512vnni),
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+#ifndef SORAD_SIMDE
+        if (!sorad_isa_available(tables[i].isa)) {
+            printf("%-14s not on this CPU\n", sorad_isa_name(tables[i].isa));
+            continue;
+        }
+#endif
+        try_all(&tables[i], rounds);
+    }
+    return failures != 0;
+}

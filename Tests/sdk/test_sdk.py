@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Drives a running sorad with the official OpenAI Python SDK (3.x, on httpx2) over its Unix socket.
+
+    SORAD_SOCKET=/run/sorad/sorad.sock python3 Tests/sdk/test_sdk.py
+
+Needs the package `openai`. Works with any model; SORAD_SDK_TIMEOUT (seconds, default 120) bounds the wait for a clip.
+Every check raises on failure; the exit status is 0 when all passed.
+"""
+import os
+import time
+import uuid
+import warnings
+
+import httpx2
+import openai
+
+warnings.simplefilter("ignore", DeprecationWarning)  # the hosted service is gone; its protocol is what is tested here
+SOCKET = os.environ["SORAD_SOCKET"]
+TIMEOUT = float(os.environ.get("SORAD_SDK_TIMEOUT", "120"))
+
+
+def connect(**options):
+    transport = httpx2.HTTPTransport(uds=SOCKET)
+    return openai.OpenAI(api_key="local", base_url="http://localhost/v1", http_client=openai.DefaultHttpxClient(transport=transport), **options)
+
+
+client = connect()
+
+
+def raises(kind, call, **attributes):
+    try:
+        call()
+    except openai.APIError as error:
+        assert type(error) is kind, f"{type(error).__name__} instead of {kind.__name__}: {error}"
+        for name, value in attributes.items():
+            assert getattr(error, name) == value, f"{name} is {getattr(error, name)!r} instead of {value!r}"
+        return error
+    raise AssertionError(f"no {kind.__name__}")
+
+
+def wait(video_id):
+    deadline = time.monotonic() + TIMEOUT
+    last = 0
+    while True:
+        video = client.videos.retrieve(video_id)
+        assert video.progress >= last, f"progress fell from {last} to {video.progress}"
+        last = video.progress
+        if video.status in ("completed", "failed"):
+            return video
+        assert time.monotonic() < deadline, f"{video_id} took more than {TIMEOUT} s"
+        time.sleep(0.05)
+
+
+def test_models():
+    models = client.models.list().data
+    assert models, "no model"
+    assert client.models.retrieve(models[0].id).object == "model"
+    raises(openai.NotFoundError, lambda: client.models.retrieve("no-such-model"), code="model_not_found")
+
+
+def test_create_poll_download_delete():
+    raw = client.videos.with_raw_response.create(prompt="a red ball rolls to the left on grass", seconds="1", extra_body={"seed": 7})
+    assert int(raw.headers["openai-poll-after-ms"]) > 0
+    assert raw.headers["x-request-id"]
+    video = raw.parse()
+    assert video.object == "video" and video.status in ("queued", "in_progress") and video.seconds == "1"
+    assert video.seed == 7 and video.num_frames >= 1 and video.size == f"{video.width}x{video.height}"
+    done = wait(video.id)
+    assert done.status == "completed" and done.progress == 100 and done.error is None and done.completed_at >= done.created_at
+    assert len(done.sha256) == 64
+    magic = {"video": (4, b"ftyp"), "thumbnail": (0, b"RIFF"), "spritesheet": (0, b"\xff\xd8")}
+    for variant, (offset, expected) in magic.items():
+        data = client.videos.download_content(video.id, variant=variant).read()
+        assert data[offset : offset + len(expected)] == expected, (variant, data[:16])
+    whole = client.videos.download_content(video.id).read()
+    part = client.videos.download_content(video.id, extra_headers={"Range": "bytes=0-9"})
+    assert part.response.status_code == 206 and part.read() == whole[:10]
+    deleted = client.videos.delete(video.id)
+    assert deleted.deleted and deleted.id == video.id and deleted.object == "video.deleted"
+    raises(openai.NotFoundError, lambda: client.videos.retrieve(video.id), code="video_not_found")
+
+
+def test_create_and_poll():
+    video = client.videos.create_and_poll(prompt="a blue cone spins", seconds="1")
+    assert video.status == "completed"
+    client.videos.delete(video.id)
+
+
+def test_pages():
+    tag = uuid.uuid4().hex
+    made = [client.videos.create(prompt=f"{tag} {number}", seconds="1").id for number in range(5)]
+    newest = [video.id for video in client.videos.list(limit=2) if tag in video.prompt]
+    assert newest == made[::-1], newest
+    oldest = [video.id for video in client.videos.list(limit=2, order="asc") if tag in video.prompt]
+    assert oldest == made, oldest
+    # Deleting what is being listed does not lose the place.
+    for video in client.videos.list(limit=2):
+        if tag in video.prompt:
+            client.videos.delete(video.id)
+    assert not [video for video in client.videos.list() if tag in video.prompt]
+
+
+def test_errors():
+    raises(openai.BadRequestError, lambda: client.videos.create(prompt=""), param="prompt", type="invalid_request_error")
+    raises(openai.BadRequestError, lambda: client.videos.create(prompt="a" * 100_000), param="prompt")
+    for size in ("17x9999", "0x0", "-1x-1", "abc"):
+        raises(openai.BadRequestError, lambda: client.videos.create(prompt="x", size=size), param="size")
+    raises(openai.BadRequestError, lambda: client.videos.create(prompt="x", model="no-such-model"), param="model", code="model_not_found")
+    raises(openai.BadRequestError, lambda: client.videos.create(prompt="x", input_reference=b"\x89PNG" * 100_000), param="input_reference")
+    raises(openai.NotFoundError, lambda: client.videos.retrieve("video_nobody"), code="video_not_found")
+    raises(openai.NotFoundError, lambda: client.videos.delete("video_nobody"))
+
+
+def test_content_that_is_not_ready():
+    first = client.videos.create(prompt="a green box falls", seconds="1").id
+    second = client.videos.create(prompt="a green box rises", seconds="1").id
+    start = time.monotonic()
+    raises(openai.ConflictError, lambda: client.videos.download_content(second), code="video_not_ready")
+    assert time.monotonic() - start < 0.4, "the SDK retried what no retry can mend"
+    for video_id in (second, first):
+        client.videos.delete(video_id)
+
+
+def test_cancel():
+    video = client.videos.create(prompt="a white ring circles", seconds="1")
+    answer = client.post(f"/videos/{video.id}/cancel", cast_to=openai.types.Video)
+    if answer.status == "failed":
+        assert answer.error.code == "cancelled"
+    client.videos.delete(video.id)
+
+
+if __name__ == "__main__":
+    for name, test in list(globals().items()):
+        if name.startswith("test_"):
+            begin = time.monotonic()
+            test()
+            print(f"ok {name} ({time.monotonic() - begin:.2f} s)", flush=True)

@@ -1,0 +1,1 @@
+"""sorad-mini: the rendered world, and the training of the small model that ships with sorad."""

@@ -1,0 +1,69 @@
+"""Rendered clips on disk, made ahead of the training that reads them.
+
+    python -m sorad_mini.pool --work DIR --clips 4000
+
+Owns WORK/clips/NNNNNN.npy: shards of SHARD clips, uint8 [SHARD, F, H, W, 3], clip i of the train split in shard
+i // SHARD. Invariant: a shard that has its final name is complete, so that readers never wait or lock.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .render import render_clip
+from .world import sample_scene
+
+SHARD = 100
+
+
+def shard_path(work: Path, shard: int) -> Path:
+    return work / "clips" / f"{shard:06d}.npy"
+
+
+def write_shard(work: Path, shard: int) -> None:
+    final = shard_path(work, shard)
+    if final.exists():
+        return
+    final.parent.mkdir(parents=True, exist_ok=True)
+    clips = np.stack([render_clip(sample_scene("train", shard * SHARD + i)) for i in range(SHARD)])
+    partial = final.with_suffix(".partial")
+    with open(partial, "wb") as file:
+        np.save(file, clips)
+    os.replace(partial, final)
+
+
+class Pool:
+    """The shards that exist now, mapped; `refresh` looks for new ones."""
+
+    def __init__(self, work: Path) -> None:
+        self.work, self.shards = work, []
+        self.refresh()
+
+    def refresh(self) -> int:
+        while shard_path(self.work, len(self.shards)).exists():
+            self.shards.append(np.load(shard_path(self.work, len(self.shards)), mmap_mode="r"))
+        return len(self) 
+
+    def __len__(self) -> int:
+        return len(self.shards) * SHARD
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Clip `index`, uint8 [F, H, W, 3]."""
+        return self.shards[index // SHARD][index % SHARD]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(".train"))
+    parser.add_argument("--clips", type=int, default=4000)
+    args = parser.parse_args()
+    for shard in range((args.clips + SHARD - 1) // SHARD):
+        write_shard(args.work, shard)
+        print(f"{(shard + 1) * SHARD} clips", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Trains the diffusion transformer on cached latents and captions.
+
+    python -m sorad_mini.train_transformer --work DIR --minutes 120
+
+Rectified flow with logit-normal noise levels, 10 % empty captions, known frames in 15 % of the clips, Muon, EMA.
+Reads WORK/latents (which may grow meanwhile), WORK/tokenizer and WORK/text_encoder.pt; writes WORK/transformer.pt and,
+at intervals, WORK/samples-NNNNNN.png from held-out prompts. Stopped at any moment it goes on from there; started with
+`--warm-start FILE` it begins from the weights of an earlier run.
+"""
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint, text_encoder
+from .cache import Latents, load_trained
+from .captions import caption, caption_en
+from .export import FLOW_SHIFT, GUIDANCE_SCALE, STEPS
+from .optimizer import Muon, schedule, split_parameters
+from .render import contact_sheet
+from .sampler import sample, token_timesteps
+from .tokenizer import Tokenizer
+from .transformer import Transformer, TransformerConfig
+from .world import sample_scene
+
+DROP_CAPTION, KNOWN_SHARE = 0.10, 0.15
+PLAIN = ("scale_shift_table", "patch_embedding", "proj_out", "time_embedder", "time_proj", "shared", "embed_tokens",
+         "relative_attention")
+
+
+class Model(nn.Module):
+    """What is trained together: the transformer and the text encoder before it."""
+
+    def __init__(self, vocabulary: int, config: TransformerConfig) -> None:
+        super().__init__()
+        self.text = text_encoder.build(vocabulary)
+        self.transformer = Transformer(config)
+
+
+def noise_levels(count: int, shift: float, random: torch.Generator) -> Tensor:
+    """[count] sigmas: logit-normal, then shifted towards noise."""
+    u = torch.sigmoid(torch.randn(count, generator=random))
+    return shift * u / (1 + (shift - 1) * u)
+
+
+def known_frames(batch: int, frames: int, rng: np.random.Generator) -> Tensor | None:
+    """[B, T] bool: first, first and last, a prefix or a suffix in each row, or None. KNOWN_SHARE of the batches have
+    known frames, all their rows, since one timestep per clip is much cheaper than one per token."""
+    if rng.random() >= KNOWN_SHARE:
+        return None
+    known = torch.zeros(batch, frames, dtype=torch.bool)
+    for row in known:
+        kind = rng.integers(5)
+        if kind <= 1:
+            row[0] = True
+        elif kind == 2:
+            row[0] = row[-1] = True
+        elif kind == 3:
+            row[:rng.integers(2, frames)] = True
+        else:
+            row[-int(rng.integers(1, frames)):] = True
+    return known
+
+
+def load_text_encoder(work: Path, model: Model) -> None:
+    stored = checkpoint.load(work / "text_encoder.pt")
+    if stored is None:
+        print("no pre-trained text encoder: beginning from random weights", flush=True)
+        return
+    prefix = "encoder."
+    model.text.load_state_dict({k[len(prefix):]: v for k, v in stored["model"].items() if k.startswith(prefix)})
+
+
+@torch.no_grad()
+def write_samples(path: Path, ema: Model, tokenizer: Tokenizer, latents: Latents, work: Path, count: int = 16) -> None:
+    """A contact sheet of held-out prompts, which are printed in the sheet's order."""
+    prompts = [caption_en(sample_scene("heldout", i), np.random.default_rng(i)) for i in range(count)]
+    context = text_encoder.encode_texts(ema.text, tokenizer, prompts)
+    empty = text_encoder.encode_texts(ema.text, tokenizer, [""])
+    noise = torch.randn(count, 48, 5, 8, 8, generator=torch.Generator().manual_seed(1))
+    made = sample(ema.transformer, context, empty, noise, STEPS, FLOW_SHIFT, GUIDANCE_SCALE)
+    autoencoder = load_trained(work)
+    pictures = [autoencoder.decode((z * latents.std + latents.mean).transpose(0, 1)[None])[0].clamp(0, 1)
+                for z in made]
+    contact_sheet([p.permute(0, 2, 3, 1).mul(255).byte().numpy() for p in pictures], str(path))
+    path.with_suffix(".txt").write_text("\n".join(prompts), encoding="utf-8")
+
+
+def build(args: argparse.Namespace, tokenizer: Tokenizer) -> tuple[Model, Model, dict, dict | None]:
+    stored = checkpoint.load(args.work / "transformer.pt")
+    source = stored or (checkpoint.load(args.warm_start) if args.warm_start else None)
+    config = TransformerConfig(**source["config"]) if source else TransformerConfig(num_layers=args.layers)
+    torch.manual_seed(3)
+    model, ema = Model(len(tokenizer), config), Model(len(tokenizer), config)
+    state = dict(step=0, clips=0, spent=0.0)
+    if source:
+        model.transformer.load_state_dict(source["model"])
+        model.text.load_state_dict(source["text_encoder"])
+        ema.transformer.load_state_dict(source["ema"])
+        ema.text.load_state_dict(source["text_encoder_ema"])
+    else:
+        model.transformer.initialise()
+        load_text_encoder(args.work, model)
+        ema.load_state_dict(model.state_dict())
+    if stored:
+        state.update(stored["state"])
+    return model.to(args.device), ema.to(args.device).requires_grad_(False), state, stored
+
+
+def train(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    tokenizer, latents = Tokenizer(args.work / "tokenizer"), Latents(args.work)
+    model, ema, state, stored = build(args, tokenizer)
+    groups = split_parameters(model.transformer, PLAIN)
+    groups.append(dict(params=list(model.text.parameters()), muon=False, scale=args.text_lr))
+    optimizer = Muon(groups, lr=args.lr, period=4)
+    if stored and not args.restart_schedule:
+        optimizer.load_state_dict(stored["optimizer"])
+    if args.restart_schedule:
+        state["spent"] = 0.0
+    rng = np.random.default_rng([4, state["step"]])
+    random = torch.Generator().manual_seed(4 + state["step"])
+    began, last_save, last_sheet = time.monotonic() - state["spent"], time.monotonic(), time.monotonic()
+    running = None
+    while state["spent"] < args.minutes * 60:
+        picks = [latents[int(k)] for k in rng.integers(0, len(latents), args.batch)]
+        clean = torch.stack([z for _, z in picks]).to(args.device)
+        texts = ["" if rng.random() < DROP_CAPTION else caption(sample_scene("train", n), rng) for n, _ in picks]
+        context, text_bias = text_encoder.encode_folded(model.text, tokenizer, texts)
+        b, _, t, h, w = clean.shape
+        sigma = noise_levels(b, args.train_shift, random).to(args.device)
+        noise = torch.randn(clean.shape, generator=random).to(args.device)
+        noised = torch.lerp(clean, noise, sigma[:, None, None, None, None])
+        timestep, known = 1000 * sigma, known_frames(b, t, rng)
+        if known is not None:
+            keep = known.to(args.device)[:, None, :, None, None]
+            noised = torch.where(keep, clean, noised)
+            timestep = token_timesteps(timestep, known.to(args.device), (h // 2, w // 2))
+        error = (model.transformer(noised, timestep, context, text_bias) - (noise - clean)).square()
+        loss = error.mean() if known is None else (error * ~keep).sum() / ((~keep).sum() * clean.shape[1] * h * w)
+        factor = schedule(state["spent"] / (args.minutes * 60), state["step"], decay=args.decay)
+        for group in optimizer.param_groups:
+            group["lr"] = args.lr * factor * group.get("scale", 1.0)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        state["step"] += 1
+        state["clips"] += b
+        keep_rate = min(args.ema, (1 + state["step"]) / (10 + state["step"]))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - keep_rate)
+        now = time.monotonic()
+        state["spent"] = now - began
+        running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
+        if state["step"] % 50 == 0:
+            latents.refresh()
+            print(f"step {state['step']} spent {state['spent']:.0f}s clips {state['clips']} of {len(latents)} "
+                  f"loss {running:.4f} lr {factor:.3f}", flush=True)
+        if now - last_save > 150:
+            last_save = time.monotonic()
+            save(args.work, model, ema, optimizer, state)
+        if now - last_sheet > args.sheet_every:
+            last_sheet = time.monotonic()
+            write_samples(args.work / f"samples-{state['step']:06d}.png", ema, tokenizer, latents, args.work)
+            print("samples", time.monotonic() - last_sheet, flush=True)
+    save(args.work, model, ema, optimizer, state)
+    write_samples(args.work / f"samples-{state['step']:06d}.png", ema, tokenizer, latents, args.work)
+
+
+def save(work: Path, model: Model, ema: Model, optimizer: Muon, state: dict) -> None:
+    checkpoint.save(work / "transformer.pt", dict(
+        model=model.transformer.state_dict(), text_encoder=model.text.state_dict(),
+        ema=ema.transformer.state_dict(), text_encoder_ema=ema.text.state_dict(),
+        config=asdict(model.transformer.config), optimizer=optimizer.state_dict(), state=state))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(".train"))
+    parser.add_argument("--minutes", type=float, default=120, help="of this schedule, earlier runs counted in")
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--text-lr", type=float, default=0.3, help="of the text encoder, as a share of --lr")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--train-shift", type=float, default=2.0)
+    parser.add_argument("--decay", type=float, default=0.4, help="last share of the run in which the rate falls")
+    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--warm-start", type=Path)
+    parser.add_argument("--restart-schedule", action="store_true")
+    parser.add_argument("--sheet-every", type=float, default=900, help="seconds")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
