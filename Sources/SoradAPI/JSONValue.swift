@@ -31,7 +31,9 @@ public struct JSONNumber: Sendable, Equatable {
     public func integer<Value: FixedWidthInteger>(_: Value.Type = Value.self) -> Value? {
         if let exact = Value(text) { return exact }
         guard let value = Double(text), value.magnitude < 9_007_199_254_740_992 else { return nil }
-        guard text.utf8.contains(where: { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "e") || $0 == UInt8(ascii: "E") }) else { return nil }
+        guard text.utf8.contains(where: { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "e") || $0 == UInt8(ascii: "E") }) else {
+            return nil
+        }
         return Value(exactly: value)
     }
 

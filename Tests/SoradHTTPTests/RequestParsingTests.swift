@@ -58,7 +58,9 @@ import Testing
         request("GET /ping HTTP/1.1", ["Host: x", "Transfer-Encoding: ChUnKeD"], body: "3;a=\"b\"\r\nabc\r\n0\r\nT: v\r\n\r\n"),
         request("DELETE /v1/videos/video_1 HTTP/1.1", ["Host: x", "Content-Type: application/json"]),
         request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2"], body: "{}"),
-        request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"], body: "{}"),
+        request(
+            "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"],
+            body: "{}"),
         request("POST /v1/videos/v/cancel HTTP/1.1"),
     ]) func accepted(_ text: String) {
         var conversation = Conversation()
@@ -88,7 +90,8 @@ import Testing
     @Test func pipelinedRequestsAreAnsweredInOrder() {
         var conversation = Conversation()
         conversation.holdsAnswers = true
-        let post = request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 9"], body: "{\"a\":\"b\"}")
+        let post = request(
+            "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 9"], body: "{\"a\":\"b\"}")
         conversation.send(RequestParsingTests.probe + post + request("GET /nowhere HTTP/1.1"))
         #expect(conversation.statuses == [200])
         #expect(!conversation.state.wantsInput)
@@ -101,7 +104,8 @@ import Testing
     }
 
     @Test func continueIsSentOnlyToThoseWhoWait() {
-        let head = request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"])
+        let head = request(
+            "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"])
         var waiting = Conversation()
         waiting.send(head)
         #expect(waiting.continues == 1)
@@ -116,7 +120,8 @@ import Testing
     /// Random damage to good requests: nothing traps, and the cuts of the bytes still do not matter.
     @Test func damagedRequestsNeverTrap() throws {
         var random = SplitMix64(state: 20_260_101)
-        let good = try ["create", "create_with_picture", "edit", "remix", "list", "delete"].map { try fixture("http/\($0).request") }
+        let good =
+            try ["create", "create_with_picture", "edit", "remix", "list", "delete"].map { try fixture("http/\($0).request") }
             + allRequestCases.map(\.bytes).filter { $0.count < 3000 }
         for _ in 0..<4000 {
             var bytes = good[Int(random.next() % UInt64(good.count))]
