@@ -27,11 +27,13 @@ public struct JSONNumber: Sendable, Equatable {
         text = "\(value)"
     }
 
-    /// The exact value when it is a whole number within `Value`; `17.0` and `1e3` count as whole up to 2^53.
+    /// The exact value when it is a whole number within `Value`; `17.0` and `1e3` count as whole below 2^53.
     public func integer<Value: FixedWidthInteger>(_: Value.Type = Value.self) -> Value? {
         if let exact = Value(text) { return exact }
-        guard let value = Double(text), value.magnitude <= 9_007_199_254_740_992 else { return nil }
-        guard text.utf8.contains(where: { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "e") || $0 == UInt8(ascii: "E") }) else { return nil }
+        guard let value = Double(text), value.magnitude < 9_007_199_254_740_992 else { return nil }
+        guard text.utf8.contains(where: { $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "e") || $0 == UInt8(ascii: "E") }) else {
+            return nil
+        }
         return Value(exactly: value)
     }
 

@@ -10,7 +10,9 @@ public struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
     public var headers: Headers
 
     /// `type` defaults to the status's class of error, and a status that no retry can mend gets `x-should-retry: false`.
-    public init(_ status: Status, _ message: String, type: String? = nil, param: String? = nil, code: String? = nil, headers: Headers = Headers()) {
+    public init(
+        _ status: Status, _ message: String, type: String? = nil, param: String? = nil, code: String? = nil, headers: Headers = Headers()
+    ) {
         self.status = status
         envelope = ErrorEnvelope(message: message, type: type ?? APIError.type(of: status), param: param, code: code)
         self.headers = headers

@@ -43,7 +43,9 @@ struct BodyDecoder {
                 state = bytes.count == remaining ? .finished : .length(remaining: remaining - bytes.count)
                 return .bytes(bytes)
             case .chunkSize:
-                guard let line = try queue.line(limit: BodyDecoder.sizeLine, tooLong: WireError("a chunk's size line is too long")) else { return nil }
+                guard let line = try queue.line(limit: BodyDecoder.sizeLine, tooLong: WireError("a chunk's size line is too long")) else {
+                    return nil
+                }
                 let size = try BodyDecoder.chunkSize(line)
                 state = size == 0 ? .trailers(HeaderSection(limits: .init(line: 1024, fields: 16, bytes: 4096))) : .chunk(remaining: size)
             case .chunk(let remaining):
@@ -69,8 +71,12 @@ struct BodyDecoder {
         let digits = line.prefix { hexDigit($0) != nil }
         guard !digits.isEmpty, digits.count <= 15 else { throw WireError("a chunk's size is not a number") }
         let rest = line[digits.endIndex...].drop { $0 == 0x20 || $0 == 0x09 }
-        guard rest.isEmpty ? digits.count == line.count : rest.first == UInt8(ascii: ";") else { throw WireError("a chunk's size is not a number") }
-        guard rest.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else { throw WireError("a chunk's size line has a control character") }
+        guard rest.isEmpty ? digits.count == line.count : rest.first == UInt8(ascii: ";") else {
+            throw WireError("a chunk's size is not a number")
+        }
+        guard rest.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else {
+            throw WireError("a chunk's size line has a control character")
+        }
         return digits.reduce(0) { $0 << 4 | Int(hexDigit($1) ?? 0) }
     }
 }

@@ -66,7 +66,8 @@ package struct BodyReceiver {
     private static func sink(for head: RequestHead, settings: ServerSettings) throws(APIError) -> Sink {
         if head.framing == .none {
             guard head.headers["content-length"] != nil else {
-                throw APIError(.lengthRequired, "The request needs a body with Content-Length or chunked Transfer-Encoding.", code: "length_required")
+                throw APIError(
+                    .lengthRequired, "The request needs a body with Content-Length or chunked Transfer-Encoding.", code: "length_required")
             }
             return .empty
         }
@@ -94,7 +95,9 @@ package struct BodyReceiver {
         }
     }
 
-    private static func unsupported(_ message: String) -> APIError { APIError(.unsupportedMediaType, message, code: "unsupported_media_type") }
+    private static func unsupported(_ message: String) -> APIError {
+        APIError(.unsupportedMediaType, message, code: "unsupported_media_type")
+    }
 
     private var tooLarge: APIError {
         APIError(.contentTooLarge, "The body is larger than the limit of \(limit) bytes.", code: "content_too_large")
@@ -136,7 +139,9 @@ package struct BodyReceiver {
             } catch {
                 throw APIError(.badRequest, "The body is not valid JSON: \(error).", code: "malformed_json")
             }
-            guard case .object(let object) = value else { throw APIError(.badRequest, "The body must be a JSON object.", code: "malformed_json") }
+            guard case .object(let object) = value else {
+                throw APIError(.badRequest, "The body must be a JSON object.", code: "malformed_json")
+            }
             return Fields(json: object)
         case .form(let parser, let builder):
             guard parser.isComplete else { throw MultipartParser.malformed("it ends before its last boundary") }
@@ -145,6 +150,7 @@ package struct BodyReceiver {
     }
 
     static func overloaded(_ settings: ServerSettings) -> APIError {
-        .unavailable("The server has too much to do; try again in \(settings.retryAfter) s.", code: "overloaded", retryAfter: settings.retryAfter)
+        .unavailable(
+            "The server has too much to do; try again in \(settings.retryAfter) s.", code: "overloaded", retryAfter: settings.retryAfter)
     }
 }

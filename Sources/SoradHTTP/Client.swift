@@ -64,7 +64,9 @@ public final class HTTPClient {
         var body: [UInt8] = []
         let limit = settings.bodyInMemory
         let head = try exchange(request, silence: settings.bodySilence) { (_, bytes) throws(SoradError) in
-            guard bytes.count <= limit - body.count else { throw SoradError(.internalFault, "the daemon's answer has more than \(limit) bytes") }
+            guard bytes.count <= limit - body.count else {
+                throw SoradError(.internalFault, "the daemon's answer has more than \(limit) bytes")
+            }
             body += bytes
             return true
         }
@@ -196,7 +198,8 @@ public final class HTTPClient {
     private func broken(_ reason: String) -> SoradError { SoradError(.unavailable, "\(socketPath): the connection broke: \(reason)") }
 
     private func encode(_ request: ClientRequest) -> [UInt8] {
-        precondition(request.target.hasPrefix("/") && !request.target.utf8.contains { $0 <= 0x20 || $0 >= 0x7F }, "target \(request.target)")
+        precondition(
+            request.target.hasPrefix("/") && !request.target.utf8.contains { $0 <= 0x20 || $0 >= 0x7F }, "target \(request.target)")
         var text = "\(request.method.rawValue) \(request.target) HTTP/1.1\r\nhost: localhost\r\n"
         var body: [UInt8] = []
         switch request.body {

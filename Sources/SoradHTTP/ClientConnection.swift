@@ -25,7 +25,8 @@ package struct ClientConnection: ~Copyable {
             return SoradError(.permission, message("permission denied"), hint: "sudo usermod -aG sorad $USER, then log in again")
         case ECONNREFUSED:
             return SoradError(
-                .unavailable, message("connection refused, nothing listens there"), hint: "start the daemon: sudo systemctl restart sorad.socket")
+                .unavailable, message("connection refused, nothing listens there"),
+                hint: "start the daemon: sudo systemctl restart sorad.socket")
         case EAGAIN: return SoradError(.timedOut, message("the daemon took no new connection for \(timeout)"), hint: "try again later")
         case ENAMETOOLONG: return SoradError(.usage, message("a socket's path may have at most 107 bytes"))
         default: return SoradError(.unavailable, message(error.reason.lowercased()))
@@ -56,7 +57,9 @@ package struct ClientConnection: ~Copyable {
         do throws(Errno) {
             while true {
                 if let count = try socket.receive(into: &scratch) { return count == 0 ? nil : scratch[..<count] }
-                guard try waitUntilReady(PollEntry(reading: socket.rawValue), timeout: timeout) else { throw Errno(code: ETIMEDOUT, call: "receive") }
+                guard try waitUntilReady(PollEntry(reading: socket.rawValue), timeout: timeout) else {
+                    throw Errno(code: ETIMEDOUT, call: "receive")
+                }
             }
         } catch {
             if error.code == ETIMEDOUT { throw timedOut(timeout ?? .zero) }
@@ -65,7 +68,11 @@ package struct ClientConnection: ~Copyable {
         }
     }
 
-    private func timedOut(_ timeout: Duration) -> SoradError { SoradError(.timedOut, "\(path): the daemon did not answer within \(timeout)") }
+    private func timedOut(_ timeout: Duration) -> SoradError {
+        SoradError(.timedOut, "\(path): the daemon did not answer within \(timeout)")
+    }
 
-    private func broken(_ reason: String) -> SoradError { SoradError(.unavailable, "\(path): the connection broke: \(reason.lowercased())") }
+    private func broken(_ reason: String) -> SoradError {
+        SoradError(.unavailable, "\(path): the connection broke: \(reason.lowercased())")
+    }
 }

@@ -133,7 +133,8 @@ public struct Fields: Sendable {
     public func rejectUnknown(known: Set<String>) throws(APIError) {
         guard let name = names.first(where: { !known.contains($0) }) else { return }
         throw APIError(
-            .badRequest, "The field \"\(prefix)\(name.prefix(64))\" is unknown; the fields here are \(known.sorted().joined(separator: ", ")).",
+            .badRequest,
+            "The field \"\(prefix)\(name.prefix(64))\" is unknown; the fields here are \(known.sorted().joined(separator: ", ")).",
             param: "\(prefix)\(name.prefix(64))", code: "unknown_parameter")
     }
 
@@ -181,7 +182,9 @@ extension Fields {
 
     /// A number as JSON would write it: no "inf", "nan", hexadecimal or spaces.
     static func isPlainNumber(_ text: String) -> Bool {
-        guard text.utf8.count <= 64, let value = try? JSONValue(parsing: Array(text.utf8)), case .number(let number) = value else { return false }
+        guard text.utf8.count <= 64, let value = try? JSONValue(parsing: Array(text.utf8)), case .number(let number) = value else {
+            return false
+        }
         return number.text == text
     }
 }

@@ -9,7 +9,8 @@ extension Response {
         let tag = "\"\(entityTag)\""
         var headers: Headers = ["etag": tag, "accept-ranges": "bytes"]
         if let condition = request.headers["if-match"], !matches(condition, tag, weak: false) {
-            return APIError(.preconditionFailed, "The content has changed; ask for it without If-Match.", code: "precondition_failed").response
+            return APIError(.preconditionFailed, "The content has changed; ask for it without If-Match.", code: "precondition_failed")
+                .response
         }
         if let condition = request.headers["if-none-match"], matches(condition, tag, weak: true) {
             return Response(.notModified, headers: headers)

@@ -64,7 +64,9 @@ struct FormBuilder {
             open.bytes += bytes
             bytesInMemory += min(bytes.count, limits.fileInMemory)
             guard open.size > limits.fileInMemory else { return }
-            guard let directory else { throw SoradError(.badInput, "A file here may have at most \(limits.fileInMemory) bytes.", param: open.header.name) }
+            guard let directory else {
+                throw SoradError(.badInput, "A file here may have at most \(limits.fileInMemory) bytes.", param: open.header.name)
+            }
             let file = try TemporaryFile(directory: directory)
             try file.append(open.bytes)
             open.file = file
@@ -85,7 +87,8 @@ struct FormBuilder {
                 Upload(clientFileName: fileName, claimedContentType: open.header.contentType, size: open.size, storage: storage))
         } else {
             guard let text = String(validating: open.bytes, as: UTF8.self) else {
-                throw APIError(.badRequest, "The field \"\(open.header.name)\" is not valid UTF-8.", param: open.header.name, code: "invalid_value")
+                throw APIError(
+                    .badRequest, "The field \"\(open.header.name)\" is not valid UTF-8.", param: open.header.name, code: "invalid_value")
             }
             value = .text(text)
         }
@@ -96,7 +99,8 @@ struct FormBuilder {
     /// "a[b][]" is a, then the member b, then a new element.
     private static func steps(_ name: String) throws(APIError) -> (String, [Step]) {
         let malformed = APIError(
-            .badRequest, "The field name \"\(name.prefix(64))\" is malformed; write name, name[] or name[member].", param: String(name.prefix(64)),
+            .badRequest, "The field name \"\(name.prefix(64))\" is malformed; write name, name[] or name[member].",
+            param: String(name.prefix(64)),
             code: "invalid_name")
         let head = name.prefix { $0 != "[" }
         var rest = name[head.endIndex...]

@@ -34,9 +34,13 @@ struct HeaderSection {
         guard line[0] != 0x20 && line[0] != 0x09 else { throw WireError("a header line begins with white space") }
         guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { throw WireError("a header line has no colon") }
         let name = line[..<colon]
-        guard !name.isEmpty, name.allSatisfy(isTokenByte) else { throw WireError("a header field's name is empty or has a forbidden character") }
+        guard !name.isEmpty, name.allSatisfy(isTokenByte) else {
+            throw WireError("a header field's name is empty or has a forbidden character")
+        }
         let value = line[(colon + 1)...]
-        guard value.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else { throw WireError("a header field's value has a control character") }
+        guard value.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else {
+            throw WireError("a header field's value has a control character")
+        }
         guard let text = String(validating: value, as: UTF8.self) else { throw WireError("a header field's value is not valid UTF-8") }
         headers.append(String(decoding: name, as: UTF8.self), String(trimmed(text[...])))
     }

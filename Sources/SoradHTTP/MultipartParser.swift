@@ -43,7 +43,9 @@ package struct MultipartParser {
 
     /// The boundary of a multipart/form-data type; nil when it has none or a malformed one (RFC 2046 section 5.1.1).
     static func boundary(of type: ParameterizedValue) -> String? {
-        guard let boundary = type.parameters["boundary"], (1...70).contains(boundary.utf8.count), !boundary.hasSuffix(" ") else { return nil }
+        guard let boundary = type.parameters["boundary"], (1...70).contains(boundary.utf8.count), !boundary.hasSuffix(" ") else {
+            return nil
+        }
         let marks = Set("'()+_,-./:=? ".utf8)
         let isAllowed = boundary.utf8.allSatisfy { byte in
             switch byte {
@@ -105,7 +107,9 @@ package struct MultipartParser {
                 return takeContent()
             case .epilogue:
                 // A last CR LF is what everybody sends.
-                guard rest.elementsEqual([0x0D, 0x0A].prefix(rest.count)) else { throw MultipartParser.malformed("text follows its last boundary") }
+                guard rest.elementsEqual([0x0D, 0x0A].prefix(rest.count)) else {
+                    throw MultipartParser.malformed("text follows its last boundary")
+                }
                 if rest.count == 2 {
                     start += 2
                     state = .ended

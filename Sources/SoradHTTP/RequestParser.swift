@@ -103,7 +103,8 @@ package struct RequestParser {
         }
         let version = Array(parts[2])
         let isDigit = { (byte: UInt8) in byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
-        guard version.count == 8, version.prefix(5).elementsEqual("HTTP/".utf8), isDigit(version[5]), version[6] == UInt8(ascii: "."), isDigit(version[7])
+        guard version.count == 8, version.prefix(5).elementsEqual("HTTP/".utf8), isDigit(version[5]), version[6] == UInt8(ascii: "."),
+            isDigit(version[7])
         else { throw WireError("its first line does not end in an HTTP version") }
         guard version[5] == UInt8(ascii: "1") else { throw WireError("only HTTP/1.1 is spoken here", status: .versionNotSupported) }
         let methodName = String(decoding: parts[0], as: UTF8.self)

@@ -61,7 +61,8 @@ public struct FileRegion: Sendable {
     public let length: Int
 
     public init(_ file: OpenFile, offset: Int, length: Int) {
-        precondition(offset >= 0 && length >= 0 && offset <= file.size && length <= file.size - offset, "\(offset)+\(length) of \(file.size)")
+        precondition(
+            offset >= 0 && length >= 0 && offset <= file.size && length <= file.size - offset, "\(offset)+\(length) of \(file.size)")
         self.file = file
         self.offset = offset
         self.length = length

@@ -65,7 +65,8 @@ package func httpDate(_ unixSeconds: Int) -> String {
     let dayNames = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
     let monthNames = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
     let two = { (value: Int) in value < 10 ? "0\(value)" : "\(value)" }
-    return "\(dayNames[days % 7]), \(two(day)) \(monthNames[month - 1]) \(year) \(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60)) GMT"
+    return
+        "\(dayNames[days % 7]), \(two(day)) \(monthNames[month - 1]) \(year) \(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60)) GMT"
 }
 
 /// Gregorian date, by counting days in 400-year eras that begin on 1 March.

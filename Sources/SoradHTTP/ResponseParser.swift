@@ -86,7 +86,8 @@ package struct ResponseParser {
     /// `HTTP/1.x SP 3DIGIT SP [reason]`.
     private static func statusLine(_ line: [UInt8]) throws(WireError) -> (status: Int, minorVersion: Int) {
         let parts = line.split(separator: 0x20, maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count >= 2, parts[0].count == 8, parts[0].starts(with: "HTTP/1.".utf8), let minor = hexDigit(parts[0].last ?? 0), minor < 10,
+        guard parts.count >= 2, parts[0].count == 8, parts[0].starts(with: "HTTP/1.".utf8), let minor = hexDigit(parts[0].last ?? 0),
+            minor < 10,
             parts[1].count == 3, let status = Int(String(decoding: parts[1], as: UTF8.self)), (100...599).contains(status)
         else { throw WireError("its first line is not \"HTTP/1.1 status reason\"") }
         return (status, Int(minor))

@@ -52,7 +52,9 @@ public struct Routes: Sendable {
     /// `path`: decoded segments.
     func match(_ method: Method, path: [String]) -> Match {
         let candidates = routes.filter { Routes.fits($0.segments, path) }
-        guard let best = candidates.map({ Routes.rank($0.segments) }).max(by: { $0.lexicographicallyPrecedes($1) }) else { return .notFound }
+        guard let best = candidates.map({ Routes.rank($0.segments) }).max(by: { $0.lexicographicallyPrecedes($1) }) else {
+            return .notFound
+        }
         let here = candidates.filter { Routes.rank($0.segments) == best }
         let wanted = method == .head ? Method.get : method
         guard let route = here.first(where: { $0.method == wanted }) else {

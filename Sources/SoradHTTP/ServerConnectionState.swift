@@ -94,7 +94,8 @@ package struct ServerConnectionState {
         switch phase {
         case .head, .body:
             refuseAndClose(
-                APIError(.requestTimeout, "The request did not arrive in time.", code: "request_timeout", headers: ["x-should-retry": "false"]))
+                APIError(
+                    .requestTimeout, "The request did not arrive in time.", code: "request_timeout", headers: ["x-should-retry": "false"]))
         case .discarding:
             refuseAndClose(pendingRefusal ?? APIError(.requestTimeout, "The request did not arrive in time.", code: "request_timeout"))
         case .idle, .responding, .lingering: close()

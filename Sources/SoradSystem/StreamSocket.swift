@@ -22,7 +22,9 @@ extension FileDescriptor {
         self.init(
             owning: try systemCall("listen") {
                 path.withUTF8 { utf8 in
-                    unsafe utf8.withMemoryRebound(to: CChar.self) { unsafe sorad_linux_stream_listen($0.baseAddress, $0.count, mode, backlog) }
+                    unsafe utf8.withMemoryRebound(to: CChar.self) {
+                        unsafe sorad_linux_stream_listen($0.baseAddress, $0.count, mode, backlog)
+                    }
                 }
             })
     }
@@ -34,7 +36,9 @@ extension FileDescriptor {
         self.init(
             owning: try systemCall("connect") {
                 path.withUTF8 { utf8 in
-                    unsafe utf8.withMemoryRebound(to: CChar.self) { unsafe sorad_linux_stream_connect($0.baseAddress, $0.count, milliseconds) }
+                    unsafe utf8.withMemoryRebound(to: CChar.self) {
+                        unsafe sorad_linux_stream_connect($0.baseAddress, $0.count, milliseconds)
+                    }
                 }
             })
     }

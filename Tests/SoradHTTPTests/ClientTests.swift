@@ -63,11 +63,15 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "the connection broke: the daemon closed it without an answer"), ("HTTP/1.1 200 OK\r\nContent-Le", "the connection broke: the answer was cut short"),
+        ("", "the connection broke: the daemon closed it without an answer"),
+        ("HTTP/1.1 200 OK\r\nContent-Le", "the connection broke: the answer was cut short"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", "the connection broke: the answer was cut short"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc", "the connection broke: the answer was cut short"),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "the answer is not valid HTTP: a chunk's size is not a number"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", "the answer is not valid HTTP: it has more than one Content-Length"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            "the answer is not valid HTTP: it has more than one Content-Length"
+        ),
         ("220 smtp ready\r\n", "the answer is not valid HTTP: its first line is not \"HTTP/1.1 status reason\""),
         ("HTTP/2.0 200 OK\r\n\r\n", "the answer is not valid HTTP: its first line is not \"HTTP/1.1 status reason\""),
         ("HTTP/1.1 99 Low\r\n\r\n", "the answer is not valid HTTP: its first line is not \"HTTP/1.1 status reason\""),
@@ -89,7 +93,9 @@ import Testing
             let listener = try FileDescriptor(listeningAt: "\(directory)/s.sock")
             var settings = ClientSettings()
             settings.timeout = .milliseconds(50)
-            #expect(failure { _ = try HTTPClient(socketPath: "\(directory)/s.sock", settings: settings).send(ClientRequest(.get, "/")) }?.kind == .timedOut)
+            #expect(
+                failure { _ = try HTTPClient(socketPath: "\(directory)/s.sock", settings: settings).send(ClientRequest(.get, "/")) }?.kind
+                    == .timedOut)
             _ = listener.rawValue
         }
     }
@@ -107,7 +113,8 @@ import Testing
 
     @Test func errorAnswersBecomeErrors() throws {
         let kinds: [(Int, SoradError.Kind)] = [
-            (400, .badInput), (403, .permission), (404, .notFound), (408, .timedOut), (409, .busy), (413, .badInput), (415, .badInput), (429, .busy),
+            (400, .badInput), (403, .permission), (404, .notFound), (408, .timedOut), (409, .busy), (413, .badInput), (415, .badInput),
+            (429, .busy),
             (500, .internalFault), (503, .unavailable),
         ]
         for (status, kind) in kinds {
@@ -116,7 +123,8 @@ import Testing
             #expect(error == SoradError(kind, "It failed.", hint: "try again in 3 s", param: "size"))
         }
         #expect(ClientResponse(status: 200, headers: [:], body: []).failure == nil)
-        #expect(ClientResponse(status: 502, headers: [:], body: Array("<html>".utf8)).failure?.message == "the daemon answered with status 502")
+        #expect(
+            ClientResponse(status: 502, headers: [:], body: Array("<html>".utf8)).failure?.message == "the daemon answered with status 502")
     }
 
     @Test func downloadsWithProgress() throws {

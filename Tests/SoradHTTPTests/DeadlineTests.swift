@@ -19,7 +19,9 @@ import Testing
 
     @Test func trickledHeadersAreCutTenSecondsAfterTheirFirstByte() {
         var conversation = Conversation()
-        for (index, byte) in request("GET /ping HTTP/1.1").utf8.prefix(30).enumerated() { conversation.send([byte], at: .at(5 + Double(index) * 0.3)) }
+        for (index, byte) in request("GET /ping HTTP/1.1").utf8.prefix(30).enumerated() {
+            conversation.send([byte], at: .at(5 + Double(index) * 0.3))
+        }
         #expect(conversation.state.deadline == .at(15))
         conversation.expire(at: .at(15))
         #expect(conversation.statuses == [408])

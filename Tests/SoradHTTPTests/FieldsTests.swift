@@ -15,7 +15,9 @@ private func form(_ parts: [(String, String)]) throws -> Fields {
     let body = parts.map { "--b\r\nContent-Disposition: form-data; name=\"\($0.0)\"\r\n\r\n\($0.1)\r\n" }.joined() + "--b--\r\n"
     var conversation = Conversation()
     conversation.send(
-        request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: multipart/form-data; boundary=b", "Content-Length: \(body.utf8.count)"], body: body))
+        request(
+            "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: multipart/form-data; boundary=b", "Content-Length: \(body.utf8.count)"],
+            body: body))
     return try #require(conversation.received.first)
 }
 
@@ -32,9 +34,12 @@ private func message(_ body: () throws -> Void) -> String {
 @Suite struct FieldsTests {
     @Test func bothEncodingsReadAlike() throws {
         let both = [
-            try json("{\"prompt\":\"a\",\"seconds\":4,\"seed\":18446744073709551615,\"scale\":2.5,\"loop\":true,\"loras\":[\"x\",\"y\"],\"video\":{\"id\":\"v\"},\"none\":null}"),
+            try json(
+                "{\"prompt\":\"a\",\"seconds\":4,\"seed\":18446744073709551615,\"scale\":2.5,\"loop\":true,\"loras\":[\"x\",\"y\"],\"video\":{\"id\":\"v\"},\"none\":null}"
+            ),
             try form([
-                ("prompt", "a"), ("seconds", "4"), ("seed", "18446744073709551615"), ("scale", "2.5"), ("loop", "true"), ("loras[]", "x"), ("loras[]", "y"),
+                ("prompt", "a"), ("seconds", "4"), ("seed", "18446744073709551615"), ("scale", "2.5"), ("loop", "true"), ("loras[]", "x"),
+                ("loras[]", "y"),
                 ("video[id]", "v"),
             ]),
         ]
@@ -60,8 +65,10 @@ private func message(_ body: () throws -> Void) -> String {
 
     @Test(arguments: [
         ("17.5", "must be a whole number from 1 to 20, not 17.5"), ("-1", "must be a whole number from 1 to 20, not -1"),
-        ("99999999999999999999", "must be a whole number from 1 to 20, not 99999999999999999999"), ("21", "must be a whole number from 1 to 20, not 21"),
-        ("true", "must be a whole number, not true"), ("[1]", "must be a whole number, not a list"), ("{}", "must be a whole number, not an object"),
+        ("99999999999999999999", "must be a whole number from 1 to 20, not 99999999999999999999"),
+        ("21", "must be a whole number from 1 to 20, not 21"),
+        ("true", "must be a whole number, not true"), ("[1]", "must be a whole number, not a list"),
+        ("{}", "must be a whole number, not an object"),
         ("\"four\"", "must be a whole number from 1 to 20, not \"four\""), ("\"\"", "must be a whole number from 1 to 20, not \"\""),
         ("\" 4\"", "must be a whole number from 1 to 20, not \" 4\""), ("\"+4\"", "must be a whole number from 1 to 20, not \"+4\""),
         ("\"4.0\"", "must be a whole number from 1 to 20, not \"4.0\""), ("\"٤\"", "must be a whole number from 1 to 20, not \"٤\""),
@@ -70,13 +77,17 @@ private func message(_ body: () throws -> Void) -> String {
         #expect(message { _ = try fields.integer("n", in: 1...20) } == "n: The field \"n\" \(problem).")
     }
 
-    @Test(arguments: ["\"inf\"", "\"nan\"", "\"0x1\"", "\"1e\"", "\" 1\"", "1e400", "-0.5", "false", "\"\""]) func wrongNumbers(_ value: String) throws {
+    @Test(arguments: ["\"inf\"", "\"nan\"", "\"0x1\"", "\"1e\"", "\" 1\"", "1e400", "-0.5", "false", "\"\""]) func wrongNumbers(
+        _ value: String
+    ) throws {
         let fields = try json("{\"n\":\(value)}")
         #expect(message { _ = try fields.number("n", in: 0...20) }.hasPrefix("n: The field \"n\" must be a number"))
     }
 
     @Test func otherMisuses() throws {
-        let fields = try json("{\"text\":5,\"bool\":\"yes\",\"object\":\"v\",\"long\":\"abcdef\",\"nul\":\"a\\u0000b\",\"nested\":{\"id\":7},\"list\":[1,\"x\"]}")
+        let fields = try json(
+            "{\"text\":5,\"bool\":\"yes\",\"object\":\"v\",\"long\":\"abcdef\",\"nul\":\"a\\u0000b\",\"nested\":{\"id\":7},\"list\":[1,\"x\"]}"
+        )
         #expect(message { _ = try fields.requiredText("prompt") } == "prompt: The field \"prompt\" is missing.")
         #expect(message { _ = try fields.text("text") } == "text: The field \"text\" must be text, not 5.")
         #expect(message { _ = try fields.bool("bool") } == "bool: The field \"bool\" must be true or false, not \"yes\".")
@@ -85,15 +96,20 @@ private func message(_ body: () throws -> Void) -> String {
         #expect(message { _ = try fields.text("long", maxBytes: 5) } == "long: The field \"long\" has 6 bytes and the limit is 5.")
         #expect(message { _ = try fields.text("nul") } == "nul: The field \"nul\" contains a NUL character; remove it.")
         #expect(message { _ = try fields.object("nested")?.text("id") } == "nested.id: The field \"nested.id\" must be text, not 7.")
-        #expect(message { _ = try fields.choice("long", of: ["asc", "desc"]) } == "long: The field \"long\" must be one of asc, desc, not \"abcdef\".")
+        #expect(
+            message { _ = try fields.choice("long", of: ["asc", "desc"]) }
+                == "long: The field \"long\" must be one of asc, desc, not \"abcdef\".")
         #expect(message { for element in try fields.list("list") { _ = try element.text("value") } }.hasPrefix("list[0].value: "))
-        #expect(message { try fields.rejectUnknown(known: ["text", "bool", "object", "long", "nul", "list"]) }.hasPrefix("nested: The field \"nested\" is unknown"))
+        #expect(
+            message { try fields.rejectUnknown(known: ["text", "bool", "object", "long", "nul", "list"]) }.hasPrefix(
+                "nested: The field \"nested\" is unknown"))
         try fields.rejectUnknown(known: Set(fields.names))
     }
 
     @Test func errorKindsHaveTheirStatus() {
         let expected: [SoradError.Kind: Int] = [
-            .badInput: 400, .usage: 400, .notFound: 404, .permission: 403, .cancelled: 409, .busy: 429, .unavailable: 503, .notRunning: 503, .timedOut: 503,
+            .badInput: 400, .usage: 400, .notFound: 404, .permission: 403, .cancelled: 409, .busy: 429, .unavailable: 503, .notRunning: 503,
+            .timedOut: 503,
             .jobFailed: 500, .configuration: 500, .internalFault: 500,
         ]
         for (kind, status) in expected {

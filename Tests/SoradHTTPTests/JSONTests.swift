@@ -6,7 +6,8 @@ import Testing
     private func parse(_ text: String) throws(JSONError) -> JSONValue { try JSONValue(parsing: Array(text.utf8)) }
 
     @Test func readsEveryKindOfValue() throws {
-        let value = try parse(" {\"a\": [1, -2.5e3, true, false, null], \"b\": {\"c\": \"d\\n\\u00e9\\ud83d\\ude00\\/\"}, \"\": {}, \"e\": []} ")
+        let value = try parse(
+            " {\"a\": [1, -2.5e3, true, false, null], \"b\": {\"c\": \"d\\n\\u00e9\\ud83d\\ude00\\/\"}, \"\": {}, \"e\": []} ")
         #expect(value["a"]?.array?.count == 5)
         #expect(value["a"]?.array?[1].double == -2500)
         #expect(value["b"]?["c"]?.string == "d\né😀/")
@@ -27,15 +28,19 @@ import Testing
     }
 
     @Test(arguments: [
-        "", " ", "{", "[", "[1", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\":1 \"b\":2}", "[1 2]", "1 2", "01", "-", "+1",
-        ".5", "1.", "1e", "1e+", "0x10", "NaN", "Infinity", "tru", "nul", "\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12G4\"", "\"\\ud800\"", "\"\\ud800\\u0041\"",
+        "", " ", "{", "[", "[1", "[1,", "[1,]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\":1 \"b\":2}", "[1 2]",
+        "1 2", "01", "-", "+1",
+        ".5", "1.", "1e", "1e+", "0x10", "NaN", "Infinity", "tru", "nul", "\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12G4\"",
+        "\"\\ud800\"", "\"\\ud800\\u0041\"",
         "\"\\udc00\"", "\"a\nb\"", "\"\t\"", "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "\u{FEFF}{}", "// x\n1", "]", "}",
     ]) func refuses(_ text: String) {
         #expect(throws: JSONError.self) { try parse(text) }
     }
 
     @Test func refusesBytesThatAreNotUTF8() {
-        for bytes: [UInt8] in [[0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xF5, 0x80, 0x80, 0x80, 0x22]] {
+        for bytes: [UInt8] in [
+            [0x22, 0xFF, 0x22], [0x22, 0xC0, 0x80, 0x22], [0x22, 0xED, 0xA0, 0x80, 0x22], [0x22, 0xF5, 0x80, 0x80, 0x80, 0x22],
+        ] {
             #expect(throws: JSONError.self) { try JSONValue(parsing: bytes) }
         }
     }
@@ -74,7 +79,8 @@ import Testing
             seconds: "2", details: VideoDetails(request: request))
         let text = video.json.text()
         for member in ["completed_at", "expires_at", "remixed_from_video_id", "error"] { #expect(text.contains("\"\(member)\":null")) }
-        #expect(text.hasPrefix("{\"id\":\"video_1\",\"object\":\"video\",\"model\":\"sorad-mini\",\"status\":\"in_progress\",\"progress\":40,"))
+        #expect(
+            text.hasPrefix("{\"id\":\"video_1\",\"object\":\"video\",\"model\":\"sorad-mini\",\"status\":\"in_progress\",\"progress\":40,"))
         #expect(text.contains("\"seed\":18446744073709551615"))
         #expect(try Video(json: parse(text)) == video)
         video.status = .failed

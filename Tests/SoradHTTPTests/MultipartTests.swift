@@ -11,7 +11,9 @@ import Testing
 
     private func play(_ bytes: [UInt8], pieces: Int, settings: ServerSettings = ServerSettings()) -> Conversation {
         var conversation = Conversation(settings: settings)
-        for start in stride(from: 0, to: bytes.count, by: pieces) { conversation.send(Array(bytes[start..<min(bytes.count, start + pieces)])) }
+        for start in stride(from: 0, to: bytes.count, by: pieces) {
+            conversation.send(Array(bytes[start..<min(bytes.count, start + pieces)]))
+        }
         return conversation
     }
 
@@ -122,7 +124,10 @@ import Testing
         settings.multipart.textField = 10
         let body = "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n12345678901\r\n--b--\r\n"
         let bytes = Array(
-            request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: multipart/form-data; boundary=b", "Content-Length: \(body.utf8.count)"], body: body).utf8)
+            request(
+                "POST /v1/videos HTTP/1.1",
+                ["Host: x", "Content-Type: multipart/form-data; boundary=b", "Content-Length: \(body.utf8.count)"], body: body
+            ).utf8)
         #expect(play(bytes, pieces: 1000, settings: settings).statuses == [413])
     }
 
@@ -130,7 +135,10 @@ import Testing
         var settings = ServerSettings()
         settings.bodyMemory = 1000
         let body = "{\"a\":\"\(String(repeating: "b", count: 2000))\"}"
-        let bytes = Array(request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: \(body.utf8.count)"], body: body).utf8)
+        let bytes = Array(
+            request(
+                "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: \(body.utf8.count)"], body: body
+            ).utf8)
         let conversation = play(bytes, pieces: 500, settings: settings)
         #expect(conversation.statuses == [503])
         #expect(conversation.errors.first?.headers["retry-after"] == "1")
@@ -139,7 +147,8 @@ import Testing
     private func fileForm(_ content: [UInt8]) -> [UInt8] {
         let opening = Array("--b\r\nContent-Disposition: form-data; name=\"video\"; filename=\"../../etc/passwd\"\r\n\r\n".utf8)
         let body = opening + content + Array("\r\n--b--\r\n".utf8)
-        let head = request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: multipart/form-data; boundary=b", "Content-Length: \(body.count)"])
+        let head = request(
+            "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: multipart/form-data; boundary=b", "Content-Length: \(body.count)"])
         return Array(head.utf8) + body
     }
 }

@@ -89,8 +89,11 @@ let targetCases: [RequestCase] = [
     refused("double slash", request("GET //ping HTTP/1.1"), 404, keeps: true),
     refused("slash at the end", request("GET /ping/ HTTP/1.1"), 404, keeps: true),
     refused("id of 129 characters", request("GET /v1/videos/\(String(repeating: "a", count: 129)) HTTP/1.1"), 404, keeps: true),
-    refused("unknown path with a body", request("POST /nowhere HTTP/1.1", ["Host: x", "Content-Length: 5"], body: "hello"), 404, keeps: true),
-    refused("unknown path with a chunked body", request("POST /no HTTP/1.1", ["Host: x", "Transfer-Encoding: chunked"], body: "1\r\na\r\n0\r\n\r\n"), 404, keeps: true),
+    refused(
+        "unknown path with a body", request("POST /nowhere HTTP/1.1", ["Host: x", "Content-Length: 5"], body: "hello"), 404, keeps: true),
+    refused(
+        "unknown path with a chunked body",
+        request("POST /no HTTP/1.1", ["Host: x", "Transfer-Encoding: chunked"], body: "1\r\na\r\n0\r\n\r\n"), 404, keeps: true),
     refused("unknown path with a long body", request("POST /no HTTP/1.1", ["Host: x", "Content-Length: 99999999"]), 404),
     refused("method that the path does not take", request("DELETE /ping HTTP/1.1"), 405, keeps: true),
     refused("GET on a path for POST alone", request("GET /v1/videos/edits HTTP/1.1"), 405, keeps: true),
@@ -119,7 +122,9 @@ let headerCases: [RequestCase] = [
     refused("two carriage returns", "GET /ping HTTP/1.1\r\nHost: x\r\r\n\r\n", 400),
     refused("line too long", request("GET /ping HTTP/1.1", ["Host: x", "a: \(String(repeating: "b", count: 9000))"]), 431),
     refused("65 fields", request("GET /ping HTTP/1.1", ["Host: x"] + (0..<64).map { "a\($0): b" }), 431),
-    refused("header too large in all", request("GET /ping HTTP/1.1", ["Host: x"] + (0..<5).map { "a\($0): \(String(repeating: "b", count: 4000))" }), 431),
+    refused(
+        "header too large in all",
+        request("GET /ping HTTP/1.1", ["Host: x"] + (0..<5).map { "a\($0): \(String(repeating: "b", count: 4000))" }), 431),
     refused("ends in the header", "GET /ping HTTP/1.1\r\nHost: x\r\n", 400, ends: true),
     refused("unknown expectation", request("GET /ping HTTP/1.1", ["Host: x", "Expect: 200-ok"]), 417, keeps: true),
     refused("unknown expectation with a body", request(post, ["Host: x", json, "Content-Length: 2", "Expect: magic"]), 417),
@@ -164,18 +169,30 @@ let framingCases: [RequestCase] = [
 let bodyCases: [RequestCase] = [
     refused("no type", request(post, ["Host: x", "Content-Length: 2"], body: "{}"), 415, keeps: true),
     refused("two types", request(post, ["Host: x", json, json, "Content-Length: 2"], body: "{}"), 415, keeps: true),
-    refused("malformed type", request(post, ["Host: x", "Content-Type: application/json; charset", "Content-Length: 2"], body: "{}"), 415, keeps: true),
-    refused("urlencoded form", request(post, ["Host: x", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 3"], body: "a=b"), 415, keeps: true),
+    refused(
+        "malformed type", request(post, ["Host: x", "Content-Type: application/json; charset", "Content-Length: 2"], body: "{}"), 415,
+        keeps: true),
+    refused(
+        "urlencoded form", request(post, ["Host: x", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 3"], body: "a=b"),
+        415, keeps: true),
     refused("plain text", request(post, ["Host: x", "Content-Type: text/plain", "Content-Length: 2"], body: "{}"), 415, keeps: true),
-    refused("JSON in UTF-16", request(post, ["Host: x", "Content-Type: application/json; charset=utf-16", "Content-Length: 2"], body: "{}"), 415, keeps: true),
+    refused(
+        "JSON in UTF-16", request(post, ["Host: x", "Content-Type: application/json; charset=utf-16", "Content-Length: 2"], body: "{}"),
+        415, keeps: true),
     refused("gzip content", request(post, ["Host: x", json, "Content-Encoding: gzip", "Content-Length: 2"], body: "{}"), 415, keeps: true),
-    refused("wrong type while the client waits", request(post, ["Host: x", "Content-Type: text/plain", "Content-Length: 2", "Expect: 100-continue"]), 415),
+    refused(
+        "wrong type while the client waits",
+        request(post, ["Host: x", "Content-Type: text/plain", "Content-Length: 2", "Expect: 100-continue"]), 415),
     refused("malformed JSON", request(post, ["Host: x", json, "Content-Length: 2"], body: "{]"), 400, keeps: true),
     refused("empty JSON by chunks", chunked("0\r\n\r\n"), 400, keeps: true),
     refused("JSON that is no object", request(post, ["Host: x", json, "Content-Length: 2"], body: "[]"), 400, keeps: true),
-    refused("length that is no number, without need for a body", request("GET /v1/videos/video_1 HTTP/1.1", ["Host: x", "Content-Length: x"]), 400),
+    refused(
+        "length that is no number, without need for a body", request("GET /v1/videos/video_1 HTTP/1.1", ["Host: x", "Content-Length: x"]),
+        400),
     refused("form without boundary", form(part("Content-Disposition: form-data; name=a"), type: "multipart/form-data"), 400, keeps: true),
-    refused("form with a boundary of 71", form("x", type: "multipart/form-data; boundary=\(String(repeating: "b", count: 71))"), 400, keeps: true),
+    refused(
+        "form with a boundary of 71", form("x", type: "multipart/form-data; boundary=\(String(repeating: "b", count: 71))"), 400,
+        keeps: true),
     refused("multipart/mixed", form("x", type: "multipart/mixed; boundary=b"), 415, keeps: true),
     refused("form with a preamble", form("hello\r\n" + part("Content-Disposition: form-data; name=a")), 400, keeps: true),
     refused("form with an epilogue", form(part("Content-Disposition: form-data; name=a") + "bye"), 400, keeps: true),
@@ -183,7 +200,9 @@ let bodyCases: [RequestCase] = [
     refused("form without its last boundary", form("--b\r\nContent-Disposition: form-data; name=a\r\n\r\nv\r\n--b\r\n"), 400, keeps: true),
     refused("boundary followed by text", form("--bX\r\nContent-Disposition: form-data; name=a\r\n\r\nv\r\n--b--\r\n"), 400, keeps: true),
     refused("part without a disposition", form(part("A: b")), 400, keeps: true),
-    refused("part with two dispositions", form(part("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=a")), 400, keeps: true),
+    refused(
+        "part with two dispositions", form(part("Content-Disposition: form-data; name=a\r\nContent-Disposition: form-data; name=a")), 400,
+        keeps: true),
     refused("part that is an attachment", form(part("Content-Disposition: attachment; name=a")), 400, keeps: true),
     refused("part without a name", form(part("Content-Disposition: form-data; filename=a")), 400, keeps: true),
     refused("part with an empty name", form(part("Content-Disposition: form-data; name=\"\"")), 400, keeps: true),
@@ -191,16 +210,28 @@ let bodyCases: [RequestCase] = [
     refused("part with two names", form(part("Content-Disposition: form-data; name=a; name=b")), 400, keeps: true),
     refused("part with filename*", form(part("Content-Disposition: form-data; name=a; filename*=UTF-8''x")), 400, keeps: true),
     refused("part in base64", form(part("Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64")), 400, keeps: true),
-    refused("multipart within", form(part("Content-Disposition: form-data; name=a\r\nContent-Type: multipart/mixed; boundary=c")), 400, keeps: true),
-    refused("part header with a bare line feed", form("--b\r\nContent-Disposition: form-data; name=a\n\r\n\r\nv\r\n--b--\r\n"), 400, keeps: true),
+    refused(
+        "multipart within", form(part("Content-Disposition: form-data; name=a\r\nContent-Type: multipart/mixed; boundary=c")), 400,
+        keeps: true),
+    refused(
+        "part header with a bare line feed", form("--b\r\nContent-Disposition: form-data; name=a\n\r\n\r\nv\r\n--b--\r\n"), 400, keeps: true
+    ),
     refused("part header too large", form(part("A: \(String(repeating: "b", count: 5000))")), 413, keeps: true),
-    refused("field twice", form("--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" + part("Content-Disposition: form-data; name=a")), 400, keeps: true),
-    refused("field as text and as object", form("--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" + part("Content-Disposition: form-data; name=\"a[b]\"")), 400, keeps: true),
+    refused(
+        "field twice", form("--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" + part("Content-Disposition: form-data; name=a")),
+        400, keeps: true),
+    refused(
+        "field as text and as object",
+        form("--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n" + part("Content-Disposition: form-data; name=\"a[b]\"")), 400,
+        keeps: true),
     refused("name nested too deeply", form(part("Content-Disposition: form-data; name=\"a[b][c][d][e][f]\"")), 400, keeps: true),
     refused("name with an open bracket", form(part("Content-Disposition: form-data; name=\"a[b\"")), 400, keeps: true),
     refused("list of objects", form(part("Content-Disposition: form-data; name=\"a[][b]\"")), 400, keeps: true),
-    refused("65 parts", form((0..<65).map { "--b\r\nContent-Disposition: form-data; name=\"a\($0)\"\r\n\r\n1\r\n" }.joined() + "--b--\r\n"), 413, keeps: true),
-    refused("too much for a route without a body", request("POST /v1/videos/v/cancel HTTP/1.1", ["Host: x", "Content-Length: 2000000"]), 413),
+    refused(
+        "65 parts", form((0..<65).map { "--b\r\nContent-Disposition: form-data; name=\"a\($0)\"\r\n\r\n1\r\n" }.joined() + "--b--\r\n"),
+        413, keeps: true),
+    refused(
+        "too much for a route without a body", request("POST /v1/videos/v/cancel HTTP/1.1", ["Host: x", "Content-Length: 2000000"]), 413),
 ]
 
 let allRequestCases = startLineCases + targetCases + headerCases + framingCases + bodyCases

@@ -58,7 +58,9 @@ import Testing
         request("GET /ping HTTP/1.1", ["Host: x", "Transfer-Encoding: ChUnKeD"], body: "3;a=\"b\"\r\nabc\r\n0\r\nT: v\r\n\r\n"),
         request("DELETE /v1/videos/video_1 HTTP/1.1", ["Host: x", "Content-Type: application/json"]),
         request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2"], body: "{}"),
-        request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"], body: "{}"),
+        request(
+            "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"],
+            body: "{}"),
         request("POST /v1/videos/v/cancel HTTP/1.1"),
     ]) func accepted(_ text: String) {
         var conversation = Conversation()
@@ -88,7 +90,8 @@ import Testing
     @Test func pipelinedRequestsAreAnsweredInOrder() {
         var conversation = Conversation()
         conversation.holdsAnswers = true
-        let post = request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 9"], body: "{\"a\":\"b\"}")
+        let post = request(
+            "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 9"], body: "{\"a\":\"b\"}")
         conversation.send(RequestParsingTests.probe + post + request("GET /nowhere HTTP/1.1"))
         #expect(conversation.statuses == [200])
         #expect(!conversation.state.wantsInput)
@@ -101,7 +104,8 @@ import Testing
     }
 
     @Test func continueIsSentOnlyToThoseWhoWait() {
-        let head = request("POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"])
+        let head = request(
+            "POST /v1/videos HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"])
         var waiting = Conversation()
         waiting.send(head)
         #expect(waiting.continues == 1)
@@ -111,6 +115,30 @@ import Testing
         eager.send(head + "{}")
         #expect(eager.continues == 0)
         #expect(eager.statuses == [200])
+    }
+
+    /// Random damage to good requests: nothing traps, and the cuts of the bytes still do not matter.
+    @Test func damagedRequestsNeverTrap() throws {
+        var random = SplitMix64(state: 20_260_101)
+        let good =
+            try ["create", "create_with_picture", "edit", "remix", "list", "delete"].map { try fixture("http/\($0).request") }
+            + allRequestCases.map(\.bytes).filter { $0.count < 3000 }
+        for _ in 0..<4000 {
+            var bytes = good[Int(random.next() % UInt64(good.count))]
+            for _ in 0...random.next() % 4 { random.damage(&bytes, with: good) }
+            var whole = Conversation()
+            whole.send(bytes)
+            whole.end()
+            var cut = Conversation()
+            var start = 0
+            while start < bytes.count {
+                let end = min(bytes.count, start + 1 + Int(random.next() % 50))
+                cut.send(Array(bytes[start..<end]))
+                start = end
+            }
+            cut.end()
+            #expect(cut.statuses == whole.statuses && cut.isOver && whole.isOver, "\(String(decoding: bytes, as: UTF8.self))")
+        }
     }
 
     @Test func aLongUnwantedBodyEndsTheConnectionEvenInChunks() {
@@ -131,5 +159,34 @@ import Testing
         conversation.finishAnswer(at: .zero)
         #expect(conversation.statuses == [200])
         #expect(conversation.isClosed)
+    }
+}
+
+/// A small generator with a fixed sequence (Steele, Lea, Flood 2014), so that a failure can be seen again.
+private struct SplitMix64: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+
+    /// One change: a byte, a cut, a doubled stretch, or a piece of another request.
+    mutating func damage(_ bytes: inout [UInt8], with others: [[UInt8]]) {
+        guard !bytes.isEmpty else { return }
+        let position = Int(next() % UInt64(bytes.count))
+        let length = min(bytes.count - position, Int(next() % 40))
+        switch next() % 5 {
+        case 0: bytes[position] = UInt8(truncatingIfNeeded: next())
+        case 1: bytes.removeSubrange(position..<position + length)
+        case 2: bytes.insert(contentsOf: bytes[position..<position + length], at: position)
+        case 3: bytes[position] ^= 1 << (next() % 8)
+        default:
+            let other = others[Int(next() % UInt64(others.count))]
+            bytes.insert(contentsOf: other.prefix(length), at: position)
+        }
     }
 }

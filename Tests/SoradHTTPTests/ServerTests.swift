@@ -68,7 +68,8 @@ import Testing
             }
         }) { server in
             let client = HTTPClient(socketPath: server.path)
-            let answer = try client.fetch(ClientRequest(.post, "/v1/videos/video_1/remix?a=b%20c", body: .json(["prompt": "bluer"])), as: JSONValue.self)
+            let answer = try client.fetch(
+                ClientRequest(.post, "/v1/videos/video_1/remix?a=b%20c", body: .json(["prompt": "bluer"])), as: JSONValue.self)
             #expect(answer == ["prompt": "bluer"])
             let request = try #require(seen.withLock { $0 })
             #expect(request.parameter("id") == "video_1")
@@ -116,9 +117,12 @@ import Testing
         let waiting = Mutex<Reply?>(nil)
         var settings = ServerSettings()
         settings.handlerThreads = 1
-        try withServer(settings, routes: { routes, _ in
-            routes.onDeferred(.get, "/later") { _, reply in waiting.withLock { $0 = reply } }
-        }) { server in
+        try withServer(
+            settings,
+            routes: { routes, _ in
+                routes.onDeferred(.get, "/later") { _, reply in waiting.withLock { $0 = reply } }
+            }
+        ) { server in
             let patient = try RawClient(server.path)
             try patient.send(request("GET /later HTTP/1.1") + ping)
             #expect(try eventually { waiting.withLock { $0 != nil } })
@@ -158,6 +162,7 @@ import Testing
             #expect(outside.status == 416)
             #expect(outside.headers["content-range"] == "bytes */3000000")
             #expect(server.server.connectionCount == 1, "every answer came over one connection")
+            withExtendedLifetime(client) {}
         }
     }
 
@@ -187,9 +192,12 @@ import Testing
                 return .json(JSONValue.integer(upload.size))
             }
         }) { server in
-            let body = Array("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n".utf8) + content + Array("\r\n--b--\r\n".utf8)
+            let body =
+                Array("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\n".utf8) + content
+                + Array("\r\n--b--\r\n".utf8)
             let client = HTTPClient(socketPath: server.path)
-            let size = try client.fetch(ClientRequest(.post, "/upload", body: .bytes(body, contentType: "multipart/form-data; boundary=b")), as: JSONValue.self)
+            let size = try client.fetch(
+                ClientRequest(.post, "/upload", body: .bytes(body, contentType: "multipart/form-data; boundary=b")), as: JSONValue.self)
             #expect(size.integer == content.count)
             let arrived = try FileDescriptor(openingForReading: "\(server.directory)/arrived")
             #expect(try arrived.read(at: 0, count: content.count + 1) == content)
@@ -200,7 +208,8 @@ import Testing
     @Test func continueComesBeforeTheBody() throws {
         try withServer(routes: { routes, _ in routes.on(.post, "/p", body: .fields) { _ in .text("ok") } }) { server in
             let client = try RawClient(server.path, method: .post)
-            try client.send(request("POST /p HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"]))
+            try client.send(
+                request("POST /p HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 2", "Expect: 100-continue"]))
             #expect(try client.receive() == Array("HTTP/1.1 100 Continue\r\n\r\n".utf8))
             try client.send("{}")
             #expect(try client.answer()?.status == 200)
@@ -244,7 +253,10 @@ import Testing
             for round in 0..<3 {
                 for (index, client) in clients.enumerated() {
                     let body = "{\"text\":\"\(index)-\(round)\"}"
-                    try client.send(request("POST /echo HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: \(body.utf8.count)"], body: body))
+                    try client.send(
+                        request(
+                            "POST /echo HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: \(body.utf8.count)"],
+                            body: body))
                 }
                 for (index, client) in clients.enumerated() {
                     let answer = try #require(try client.answer())
@@ -264,7 +276,8 @@ import Testing
             let slow = try (0..<20).map { _ in try RawClient(server.path) }
             for client in slow { try client.send("GET /ping HTT") }
             let slowBody = try RawClient(server.path, method: .post)
-            try slowBody.send(request("POST /p HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 1000"], body: "{"))
+            try slowBody.send(
+                request("POST /p HTTP/1.1", ["Host: x", "Content-Type: application/json", "Content-Length: 1000"], body: "{"))
             let honest = try RawClient(server.path)
             for _ in 0..<20 {
                 try honest.send(ping)
@@ -275,6 +288,7 @@ import Testing
                 #expect(try client.answer() == nil)
             }
             #expect(try eventually { server.server.connectionCount == 1 })
+            withExtendedLifetime((slow, slowBody, honest)) {}
         }
     }
 
@@ -282,13 +296,17 @@ import Testing
         var settings = ServerSettings()
         settings.writeGrace = .milliseconds(200)
         settings.writeRate = 1 << 30
-        try withServer(settings, routes: { routes, _ in
-            routes.on(.get, "/big") { _ in Response(body: .bytes([UInt8](repeating: 7, count: 8 << 20))) }
-        }) { server in
+        try withServer(
+            settings,
+            routes: { routes, _ in
+                routes.on(.get, "/big") { _ in Response(body: .bytes([UInt8](repeating: 7, count: 8 << 20))) }
+            }
+        ) { server in
             let client = try RawClient(server.path)
             try client.send(request("GET /big HTTP/1.1"))
             #expect(try eventually { server.server.connectionCount == 1 })
             #expect(try eventually { server.server.connectionCount == 0 })
+            withExtendedLifetime(client) {}
         }
     }
 
@@ -312,7 +330,9 @@ import Testing
                 try client.send(ping)
                 #expect(try client.answer()?.status == 200)
             }
-            #expect(try eventually { server.server.connectionCount == 3 })
+            #expect(try eventually { server.server.connectionCount == 3 }, "the surplus is gone, the others stay")
+            withExtendedLifetime(served) {}
+            withExtendedLifetime(shed) {}
         }
     }
 
@@ -335,7 +355,9 @@ import Testing
             #expect(answer.headers["connection"] == nil || answer.headers["connection"] == "close")
             #expect(try busy.receive() == nil)
             stopper.join()
-            #expect { try HTTPClient(socketPath: path).send(ClientRequest(.get, "/ping")) } throws: { ($0 as? SoradError)?.kind == .unavailable }
+            #expect { try HTTPClient(socketPath: path).send(ClientRequest(.get, "/ping")) } throws: {
+                ($0 as? SoradError)?.kind == .unavailable
+            }
         }
     }
 
@@ -345,7 +367,8 @@ import Testing
             try write([1], to: "\(directory)/other")
             var settings = ServerSettings()
             settings.uploadDirectory = directory
-            let server = try HTTPServer(listener: try FileDescriptor(listeningAt: "\(directory)/s.sock"), routes: Routes(), settings: settings)
+            let server = try HTTPServer(
+                listener: try FileDescriptor(listeningAt: "\(directory)/s.sock"), routes: Routes(), settings: settings)
             server.stop()
             #expect(try fileNames(in: directory).sorted() == ["other", "s.sock"])
         }

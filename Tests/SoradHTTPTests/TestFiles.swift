@@ -37,4 +37,6 @@ let openForWritingAndTruncate = O_WRONLY | O_TRUNC
 func userIdentifier() -> UInt32 { Glibc.getuid() }
 
 /// What the client says on EACCES, which the superuser never gets from the kernel.
-func permissionDenied(path: String) -> SoradError { ClientConnection.cannotConnect(path, Errno(code: EACCES, call: "connect"), .seconds(1)) }
+func permissionDenied(path: String) -> SoradError {
+    ClientConnection.cannotConnect(path, Errno(code: EACCES, call: "connect"), .seconds(1))
+}
