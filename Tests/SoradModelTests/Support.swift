@@ -75,7 +75,7 @@ struct Fixture {
 }
 
 /// A folder of this test's own.
-private func temporaryFolder() throws -> String {
+func temporaryFolder() throws -> String {
     var template = Array("/tmp/sorad-model-tests-XXXXXX".utf8CString)
     guard unsafe template.withUnsafeMutableBufferPointer({ unsafe mkdtemp($0.baseAddress!) != nil }) else {
         throw SoradError(.unavailable, "cannot make a folder in /tmp")
