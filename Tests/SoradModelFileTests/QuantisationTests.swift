@@ -28,26 +28,25 @@ import Testing
         var random = Random(6)
         let weights = random.normals(64 * 256)
         var gain = [Float](repeating: 1, count: 256)
-        gain[17] = 40
+        gain[17] = 20
         let x = LayerActivations(synthetic: .normal, inputs: 256, gain: gain, name: "x")
         // Weights that are small where the inputs are large, as trained layers have them.
         var tamed = weights
-        for n in 0..<64 { tamed[n * 256 + 17] /= 40 }
+        for n in 0..<64 { tamed[n * 256 + 17] /= 20 }
         let plain = Self.outputError(tamed, outputs: 64, inputs: 256, x, rotation: nil)
         let rotated = Self.outputError(tamed, outputs: 64, inputs: 256, x, rotation: 256)
-        #expect(plain > 0.05 && rotated < 0.015, "\(plain) → \(rotated)")
+        #expect(plain > 0.03 && rotated < 0.015, "\(plain) → \(rotated)")
     }
 
     @Test func theScaleSearchNeverLosesToTheFullRange() {
         var random = Random(7)
-        var weights = random.normals(32 * 200)
-        weights[5] = 6  // one long weight, not worth the full range
-        let matrix = WeightMatrix(outputs: 32, inputs: 200, weights)
-        let full = (0..<32).map { n in weights[(n * 200)..<((n + 1) * 200)].map(\.magnitude).max()! / 127 }
+        let weights = random.normals(8 * 4096)
+        let matrix = WeightMatrix(outputs: 8, inputs: 4096, weights)
+        let full = (0..<8).map { n in weights[(n * 4096)..<((n + 1) * 4096)].reduce(0) { max($0, $1.magnitude) } / 127 }
         let found = Int8Quantisation.scales(matrix, importance: nil)
         #expect(zip(found, full).allSatisfy { $0 <= $1 * 1.000001 && $0 > 0.5 * $1 })
         #expect(found != full)
-        #expect(Int8Quantisation.error(matrix, scales: found) <= Int8Quantisation.error(matrix, scales: full))
+        #expect(Int8Quantisation.error(matrix, scales: found) < Int8Quantisation.error(matrix, scales: full))
     }
 
     @Test func importanceMovesTheScale() {
@@ -62,7 +61,7 @@ import Testing
     }
 
     @Test func emptyAndTinyChannelsAreZero() {
-        let matrix = WeightMatrix(outputs: 2, inputs: 3, [0, 0, 0, 1e-40, -1e-42, 0])
+        let matrix = WeightMatrix(outputs: 2, inputs: 3, [0, 0, 0, 0x1p-133, -0x1p-140, 0])
         #expect(Int8Quantisation.scales(matrix, importance: nil) == [0, 0])
         let (packed, sums) = WeightPacking.int8(matrix, scales: [0, 0])
         #expect(packed.allSatisfy { $0 == 0 } && sums == [0, 0])
@@ -115,12 +114,12 @@ import Testing
         }
     }
 
-    @Test(arguments: [64, 256]) func theEngineRotatesTheSameWay(group: Int) throws {
+    @Test(arguments: [64, 256]) func theEngineRotatesTheSameWay(group: Int) {
         var random = Random(9)
         let values = random.normals(3 * 512)
         var ours = values, theirs = values
         rotateHadamard(&ours, group: group)
-        let kernels = try #require(unsafe sorad_kernels_for(SORAD_ISA_SCALAR))
+        guard let kernels = unsafe sorad_kernels_for(SORAD_ISA_SCALAR) else { preconditionFailure("no scalar kernels") }
         unsafe theirs.withUnsafeMutableBufferPointer { buffer in
             var arguments = unsafe sorad_hadamard_args()
             unsafe arguments.x = UnsafePointer(buffer.baseAddress)
