@@ -68,7 +68,8 @@ typedef struct sorad_gemm_int8_args {
     size_t row_begin, row_end;
     size_t col_begin, col_end;   // col_begin is a multiple of 16; col_end is too, or is N
     sorad_epilogue epilogue;
-    void *scratch;           // gemm_int8_scratch_bytes of these arguments, for this call alone; may be null if 0
+    void *scratch;           // gemm_int8_scratch_bytes of these arguments, for this call alone; best on a
+                             // 64-byte boundary; may be null if 0
 } sorad_gemm_int8_args;
 
 // out[m, n] = epilogue(sum_k a[m, k] * w[n, k] + bias[n]); sums start at 0 and run over k in order, fused.

@@ -5,9 +5,9 @@
 //
 // Kernels are pure functions: no allocation, no threads, no state. A caller splits work by giving sub-ranges (rows,
 // columns, heads) of one argument structure; no split changes a bit. Pointers need only the alignment of their element.
-// Sizes are the caller's to check: a kernel reads and writes what its arguments say. No kernel reads outside the shapes
-// stated. Inputs that are NaN or infinite never fault; their results are stated where they matter (quantize_rows) and
-// otherwise unspecified.
+// Sizes are the caller's to check: a kernel reads and writes what its arguments say, and nothing outside the shapes
+// stated. It takes at most 128 KiB of stack. Inputs that are NaN or infinite never fault; their results are stated where
+// they matter (quantize_rows) and otherwise unspecified.
 //
 // Dimension letters, used in every shape below (row-major, last dimension contiguous):
 //   M rows (tokens)   N outputs (channels)   K inputs    L sequence length (Lq queries, Lk keys)
@@ -22,7 +22,7 @@
 // Ordered by preference on one architecture: a later one is faster where the CPU has it.
 typedef enum sorad_isa {
     SORAD_ISA_SCALAR = 0,          // plain C, runs everywhere, defines the result
-    SORAD_ISA_AVX2 = 1,            // AVX2 + FMA: vpmaddubsw with the sign trick
+    SORAD_ISA_AVX2 = 1,            // AVX2 + FMA: vpmaddwd on numbers widened to 16 bits
     SORAD_ISA_AVX512VL_VNNI = 2,   // 256-bit vpdpbusd, EVEX encoded: the twin of AVX-VNNI on AVX-512 machines
     SORAD_ISA_AVX_VNNI = 3,        // 256-bit vpdpbusd, VEX encoded
     SORAD_ISA_AVX512_VNNI = 4,     // 512-bit vpdpbusd
@@ -39,7 +39,7 @@ typedef struct sorad_kernels {
     // Matrices
     void (*quantize_rows)(const sorad_quantize_rows_args *args);
     // Bytes of scratch that one gemm_int8 or gemm_int8_i32 call with these arguments needs (0 is possible).
-    // It depends on k and the row range only, and never grows when the row range shrinks.
+    // It depends on k and the length of the row range only, and never grows when that shrinks: ask once for the largest.
     size_t (*gemm_int8_scratch_bytes)(const sorad_gemm_int8_args *args);
     void (*gemm_int8)(const sorad_gemm_int8_args *args);
     // The integer sums alone, for tests: out[m, n] = sum over k of a·w, without zero points.
