@@ -40,12 +40,19 @@ public struct ModelConfiguration: Sendable {
         text = try TextEncoderConfiguration(data)
         transformer = try TransformerConfiguration(data)
         autoencoder = try AutoencoderConfiguration(data)
-        guard defaults.flowShift > 0 else { throw SoradError(.badInput, "\(file.path): sorad.default.flow_shift is \(defaults.flowShift), not positive") }
+        guard defaults.flowShift > 0 else {
+            throw SoradError(.badInput, "\(file.path): sorad.default.flow_shift is \(defaults.flowShift), not positive")
+        }
         guard transformer.textWidth == text.width else {
-            throw SoradError(.badInput, "\(file.path): the transformer reads texts of width \(transformer.textWidth), and the text encoder writes \(text.width)")
+            throw SoradError(
+                .badInput,
+                "\(file.path): the transformer reads texts of width \(transformer.textWidth), and the text encoder writes \(text.width)")
         }
         guard transformer.inChannels == autoencoder.latentChannels, transformer.outChannels == transformer.inChannels else {
-            throw SoradError(.badInput, "\(file.path): the transformer has \(transformer.inChannels) channels in and \(transformer.outChannels) out, and the autoencoder \(autoencoder.latentChannels)")
+            throw SoradError(
+                .badInput,
+                "\(file.path): the transformer has \(transformer.inChannels) channels in and \(transformer.outChannels) out, and the autoencoder \(autoencoder.latentChannels)"
+            )
         }
         do throws(SoradError) {
             _ = try latentSize(width: defaults.width, height: defaults.height, numFrames: defaults.numFrames)
@@ -71,11 +78,16 @@ public struct ModelConfiguration: Sendable {
     public func latentSize(width: Int, height: Int, numFrames: Int) throws(SoradError) -> LatentSize {
         for (name, value) in [("width", width), ("height", height)] {
             guard value > 0, value <= maxSide, value % sizeMultiple == 0 else {
-                throw SoradError(.badInput, "\(name) is \(value); this model makes multiples of \(sizeMultiple) up to \(maxSide)", param: name)
+                throw SoradError(
+                    .badInput, "\(name) is \(value); this model makes multiples of \(sizeMultiple) up to \(maxSide)", param: name)
             }
         }
-        guard numFrames > 0, numFrames <= maxNumFrames, (numFrames - 1) % frameMultiple == 0, ((numFrames - 1) / autoencoder.timeScale + 1) % transformer.patch.frames == 0 else {
-            throw SoradError(.badInput, "num_frames is \(numFrames); this model makes 1 plus a multiple of \(frameMultiple), up to \(maxNumFrames)", param: "num_frames")
+        guard numFrames > 0, numFrames <= maxNumFrames, (numFrames - 1) % frameMultiple == 0,
+            ((numFrames - 1) / autoencoder.timeScale + 1) % transformer.patch.frames == 0
+        else {
+            throw SoradError(
+                .badInput, "num_frames is \(numFrames); this model makes 1 plus a multiple of \(frameMultiple), up to \(maxNumFrames)",
+                param: "num_frames")
         }
         let size = LatentSize(
             channels: autoencoder.latentChannels, frames: (numFrames - 1) / autoencoder.timeScale + 1,
@@ -83,7 +95,9 @@ public struct ModelConfiguration: Sendable {
         // Each factor is at most 2¹⁶·2⁴, so the product fits.
         let tokens = size.frames * size.height * size.width / transformer.patchVolume
         guard tokens <= Self.maxTokens else {
-            throw SoradError(.badInput, "\(width)×\(height) pixels and \(numFrames) frames are \(tokens) tokens; \(Self.maxTokens) are the limit", param: "size")
+            throw SoradError(
+                .badInput, "\(width)×\(height) pixels and \(numFrames) frames are \(tokens) tokens; \(Self.maxTokens) are the limit",
+                param: "size")
         }
         return size
     }
@@ -125,7 +139,10 @@ struct TextEncoderConfiguration: Sendable {
             throw SoradError(.badInput, "\(data.path): the text encoder's feed-forward is \"\(projection)\", and only gated-gelu is known")
         }
         guard headWidth % 2 == 0, maxDistance > buckets / 4 else {
-            throw SoradError(.badInput, "\(data.path): te.d_kv is \(headWidth) and te.relative_attention_max_distance \(maxDistance), which do not fit together with \(buckets) buckets")
+            throw SoradError(
+                .badInput,
+                "\(data.path): te.d_kv is \(headWidth) and te.relative_attention_max_distance \(maxDistance), which do not fit together with \(buckets) buckets"
+            )
         }
     }
 }
@@ -163,7 +180,8 @@ package struct TransformerConfiguration: Sendable {
             throw SoradError(.badInput, "\(data.path): dit.qk_norm is \"\(norm)\", and only rms_norm_across_heads is known")
         }
         guard sizes[1] == sizes[2], inChannels * patchVolume <= 65536, outChannels * patchVolume <= 65536 else {
-            throw SoradError(.badInput, "\(data.path): patches of \(sizes) with \(inChannels) and \(outChannels) channels are not square or too large")
+            throw SoradError(
+                .badInput, "\(data.path): patches of \(sizes) with \(inChannels) and \(outChannels) channels are not square or too large")
         }
         guard headWidth % 2 == 0, frequencyWidth % 2 == 0 else {
             throw SoradError(.badInput, "\(data.path): dit.attention_head_dim \(headWidth) and dit.freq_dim \(frequencyWidth) must be even")
@@ -211,7 +229,8 @@ struct AutoencoderConfiguration: Sendable {
             throw SoradError(.badInput, "\(data.path): the autoencoder's encoder and decoder scale time differently")
         }
         guard mean.count == latentChannels, std.count == latentChannels, std.allSatisfy({ $0 > 0 }) else {
-            throw SoradError(.badInput, "\(data.path): vae.latents_mean and vae.latents_std must have \(latentChannels) numbers, the latter positive")
+            throw SoradError(
+                .badInput, "\(data.path): vae.latents_mean and vae.latents_std must have \(latentChannels) numbers, the latter positive")
         }
     }
 }

@@ -51,16 +51,22 @@ public final class VideoModel {
     ///   - known: latent frames that are given.
     /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it.
     public func denoiser(
-        _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float, known: KnownFrames? = nil
+        _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
+        known: KnownFrames? = nil
     ) throws(SoradError) -> Denoiser {
         if known != nil, !configuration.takesKnownFrames {
             throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
         }
         guard (1...configuration.numTrainTimesteps).contains(steps) else {
-            throw SoradError(.badInput, "num_inference_steps is \(steps), outside 1…\(configuration.numTrainTimesteps)", param: "num_inference_steps")
+            throw SoradError(
+                .badInput, "num_inference_steps is \(steps), outside 1…\(configuration.numTrainTimesteps)", param: "num_inference_steps")
         }
-        guard shift > 0, shift.isFinite else { throw SoradError(.badInput, "flow_shift is \(shift), not a positive number", param: "flow_shift") }
-        guard guidanceScale.isFinite else { throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale") }
+        guard shift > 0, shift.isFinite else {
+            throw SoradError(.badInput, "flow_shift is \(shift), not a positive number", param: "flow_shift")
+        }
+        guard guidanceScale.isFinite else {
+            throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale")
+        }
         let schedule = FlowMatchSchedule(steps: steps, shift: shift, numTrainTimesteps: configuration.numTrainTimesteps)
         return Denoiser(
             transformer, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
@@ -85,7 +91,8 @@ public final class VideoModel {
         let sequences = guidanceScale == 1 ? 1 : 2
         let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 2)
         let prompts = sequences * transformer.promptBytes(textLength: configuration.textLength)
-        let step = TransformerWorkspace.byteCount(configuration.transformer, grid: transformer.grid(size), sequences: sequences, timesteps: 2)
+        let step = TransformerWorkspace.byteCount(
+            configuration.transformer, grid: transformer.grid(size), sequences: sequences, timesteps: 2)
         return latents + max(prompts + step, autoencoder.decodeBytes(size))
     }
 }

@@ -14,8 +14,11 @@ struct WeightReader {
     func has(_ name: String) -> Bool { file[prefix + name] != nil }
 
     /// A linear layer, int8 or float as the file has it.
-    func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false) throws(SoradError) -> LinearWeights {
-        let full = prefix + name, blocks = (outputs + 15) / 16
+    func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false) throws(SoradError)
+        -> LinearWeights
+    {
+        let full = prefix + name
+        let blocks = (outputs + 15) / 16
         let weight = try file.tensor(full + ".weight")
         let offsets: Parameter? = bias ? try vector(name + ".bias", outputs) : nil
         guard weight.type == .i8 else {
@@ -26,7 +29,8 @@ struct WeightReader {
         let sum = try file.tensor(full + ".weight_sum", .i32, dims: [outputs])
         return LinearWeights(
             outputs: outputs, inputs: inputs,
-            precision: .int8(codes: Parameter(codes.bytes, .i8), scale: try vector(name + ".weight_scale", outputs), sum: Parameter(sum.bytes, .i32)),
+            precision: .int8(
+                codes: Parameter(codes.bytes, .i8), scale: try vector(name + ".weight_scale", outputs), sum: Parameter(sum.bytes, .i32)),
             bias: offsets, rotation: try rotation(full, inputs), asymmetricInput: asymmetricInput)
     }
 
@@ -35,13 +39,16 @@ struct WeightReader {
         guard file.metadata.contains(key) else { return nil }
         let group = try file.metadata.integer(key, in: 4...256)
         guard [4, 16, 64, 256].contains(group), inputs % group == 0 else {
-            throw SoradError(.badInput, "\(file.path): \(key) is \(group), which does not divide \(inputs) inputs into groups of 4, 16, 64 or 256")
+            throw SoradError(
+                .badInput, "\(file.path): \(key) is \(group), which does not divide \(inputs) inputs into groups of 4, 16, 64 or 256")
         }
         return group
     }
 
     /// A 3×3 or 1×1 convolution.
-    func convolution(_ name: String, outputs: Int, inputs: Int, kernel: Int = 3, stride: Int = 1, bias: Bool = true) throws(SoradError) -> ConvolutionWeights {
+    func convolution(_ name: String, outputs: Int, inputs: Int, kernel: Int = 3, stride: Int = 1, bias: Bool = true) throws(SoradError)
+        -> ConvolutionWeights
+    {
         let weight = try file.tensor(prefix + name + ".weight", .f32, dims: [16, kernel * kernel * inputs, (outputs + 15) / 16])
         return ConvolutionWeights(
             outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, weight: Parameter(weight.bytes, .f32),

@@ -15,7 +15,8 @@ extension CPUBackend {
         let kernels = kernels
         split(out.count, step: Self.chunk, cost: out.count * 2) { range, _ in
             let first = range.lowerBound
-            unsafe kernels.cfg_combine(unconditional.pointer() + first, conditional.pointer() + first, scale, out.pointer() + first, range.count)
+            unsafe kernels.cfg_combine(
+                unconditional.pointer() + first, conditional.pointer() + first, scale, out.pointer() + first, range.count)
         }
     }
 

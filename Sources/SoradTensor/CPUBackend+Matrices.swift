@@ -14,9 +14,13 @@ extension Activation {
 }
 
 extension CPUBackend {
-    public func linear(_ input: LinearInput, _ weights: LinearWeights, activation: Activation, gate: RowVectors?, residual: Tensor?, into out: Tensor) {
+    public func linear(
+        _ input: LinearInput, _ weights: LinearWeights, activation: Activation, gate: RowVectors?, residual: Tensor?, into out: Tensor
+    ) {
         let rows = input.values.shape[0]
-        precondition(input.width == weights.inputs && out.shape == Shape(rows, weights.outputs), "\(input.values.shape)·[\(weights.outputs), \(weights.inputs)]ᵀ into \(out.shape)")
+        precondition(
+            input.width == weights.inputs && out.shape == Shape(rows, weights.outputs),
+            "\(input.values.shape)·[\(weights.outputs), \(weights.inputs)]ᵀ into \(out.shape)")
         precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
         precondition(gate == nil || gate!.groups.rowCount == rows && gate!.table.shape[2] == weights.outputs, "gate of \(out.shape)")
         var epilogue = unsafe sorad_epilogue()
@@ -37,15 +41,19 @@ extension CPUBackend {
     }
 
     /// The product for some rows, cut into tiles of rows and columns.
-    @unsafe private func multiply(_ input: LinearInput, _ weights: LinearWeights, _ epilogue: sorad_epilogue, _ rows: Range<Int>, _ out: Tensor) {
+    @unsafe private func multiply(
+        _ input: LinearInput, _ weights: LinearWeights, _ epilogue: sorad_epilogue, _ rows: Range<Int>, _ out: Tensor
+    ) {
         let bias = unsafe weights.bias?.pointer(Float.self)
         let cost = rows.count * weights.outputs * weights.inputs
         switch weights.precision {
         case .int8(let codes, let scale, let sum):
             let arguments = unsafe sorad_gemm_int8_args(
                 a: input.codes.pointer().assumingMemoryBound(to: Int8.self), a_stride: input.codeStride,
-                a_scale: input.scale.pointer(), a_zero: weights.asymmetricInput ? input.zero.pointer().assumingMemoryBound(to: Int32.self) : nil,
-                w: codes.pointer(Int8.self), w_scale: scale.pointer(Float.self), w_sum: sum.pointer(Int32.self), bias: bias, k: weights.inputs,
+                a_scale: input.scale.pointer(),
+                a_zero: weights.asymmetricInput ? input.zero.pointer().assumingMemoryBound(to: Int32.self) : nil,
+                w: codes.pointer(Int8.self), w_scale: scale.pointer(Float.self), w_sum: sum.pointer(Int32.self), bias: bias,
+                k: weights.inputs,
                 out: out.pointer(), out_stride: weights.outputs, row_begin: rows.lowerBound, row_end: rows.upperBound,
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue, scratch: nil)
             let kernels = kernels
@@ -78,11 +86,16 @@ extension CPUBackend {
     /// Rows of one tile: enough to make the reading of weights worth while, few enough to stay in the second-level cache.
     private static let tileRows = 192
 
-    private func tiles(_ rows: Range<Int>, _ columns: Int, cost: Int, _ body: @escaping ((rows: Range<Int>, columns: Range<Int>), Int) -> Void) {
-        let columnStep = cost >= Self.parallelCost && pool.threadCount > 1 ? min(256, max(32, share(columns, unit: 16))) : min(columns, 1024)
-        let across = (columns + columnStep - 1) / columnStep, down = (rows.count + Self.tileRows - 1) / Self.tileRows
+    private func tiles(
+        _ rows: Range<Int>, _ columns: Int, cost: Int, _ body: @escaping ((rows: Range<Int>, columns: Range<Int>), Int) -> Void
+    ) {
+        let columnStep =
+            cost >= Self.parallelCost && pool.threadCount > 1 ? min(256, max(32, share(columns, unit: 16))) : min(columns, 1024)
+        let across = (columns + columnStep - 1) / columnStep
+        let down = (rows.count + Self.tileRows - 1) / Self.tileRows
         let run: (Int, Int) -> Void = { index, thread in
-            let row = rows.lowerBound + index / across * Self.tileRows, column = index % across * columnStep
+            let row = rows.lowerBound + index / across * Self.tileRows
+            let column = index % across * columnStep
             body((row..<min(row + Self.tileRows, rows.upperBound), column..<min(column + columnStep, columns)), thread)
         }
         if cost >= Self.parallelCost { pool.run(across * down, run) } else { for index in 0..<across * down { run(index, 0) } }
@@ -93,15 +106,18 @@ extension CPUBackend {
         let form = LinearInput.Form(rotation: weights.rotation, asymmetric: weights.asymmetricInput)
         guard input.form != form else { return }
         input.form = form
-        let rows = input.values.shape[0], k = input.width
+        let rows = input.values.shape[0]
+        let k = input.width
         let source = weights.rotation == nil ? input.values : input.rotated
         let rotation = unsafe sorad_hadamard_args(
-            x: input.values.pointer(), x_stride: k, out: input.rotated.pointer(), out_stride: k, k: k, group: weights.rotation ?? 0, row_begin: 0, row_end: rows)
+            x: input.values.pointer(), x_stride: k, out: input.rotated.pointer(), out_stride: k, k: k, group: weights.rotation ?? 0,
+            row_begin: 0, row_end: rows)
         let arguments = unsafe sorad_quantize_rows_args(
             x: source.pointer(), x_stride: k, k: k, q: input.codes.pointer().assumingMemoryBound(to: Int8.self), q_stride: input.codeStride,
             scale: input.scale.pointer(), zero: input.zero.pointer().assumingMemoryBound(to: Int32.self), row_begin: 0, row_end: rows,
             asymmetric: weights.asymmetricInput)
-        let kernels = kernels, rotates = weights.rotation != nil
+        let kernels = kernels
+        let rotates = weights.rotation != nil
         split(rows, step: share(rows), cost: rows * k * 10) { range, _ in
             if rotates {
                 var piece = unsafe rotation
@@ -114,10 +130,18 @@ extension CPUBackend {
         }
     }
 
-    public func convolve(_ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?, reluAtEnd: Bool, into out: Tensor) {
-        let height = x.shape[0], width = x.shape[1], channels = x.shape[2], scale = upsample ? 2 : 1
-        let outHeight = (height * scale + weights.stride - 1) / weights.stride, outWidth = (width * scale + weights.stride - 1) / weights.stride
-        precondition(x.shape.rank == 3 && out.shape == Shape(outHeight, outWidth, weights.outputs), "convolution of \(x.shape) into \(out.shape)")
+    public func convolve(
+        _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
+        reluAtEnd: Bool, into out: Tensor
+    ) {
+        let height = x.shape[0]
+        let width = x.shape[1]
+        let channels = x.shape[2]
+        let scale = upsample ? 2 : 1
+        let outHeight = (height * scale + weights.stride - 1) / weights.stride
+        let outWidth = (width * scale + weights.stride - 1) / weights.stride
+        precondition(
+            x.shape.rank == 3 && out.shape == Shape(outHeight, outWidth, weights.outputs), "convolution of \(x.shape) into \(out.shape)")
         precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
         var arguments = unsafe sorad_conv2d_args()
         unsafe arguments.x0 = UnsafePointer(x.pointer())
@@ -126,11 +150,13 @@ extension CPUBackend {
         case .none: break
         case .zeros(let count): unsafe arguments.c1 = count
         case .tensor(let partner):
-            precondition(partner.shape.rank == 3 && partner.shape[0] == height && partner.shape[1] == width, "\(partner.shape) beside \(x.shape)")
+            precondition(
+                partner.shape.rank == 3 && partner.shape[0] == height && partner.shape[1] == width, "\(partner.shape) beside \(x.shape)")
             unsafe arguments.x1 = UnsafePointer(partner.pointer())
             unsafe arguments.c1 = partner.shape[2]
         }
-        precondition(unsafe arguments.c0 + arguments.c1 == weights.inputs, "\(unsafe arguments.c0 + arguments.c1) channels for \(weights.inputs)")
+        precondition(
+            unsafe arguments.c0 + arguments.c1 == weights.inputs, "\(unsafe arguments.c0 + arguments.c1) channels for \(weights.inputs)")
         unsafe (arguments.height, arguments.width, arguments.upsample) = (height, width, upsample)
         unsafe (arguments.kernel, arguments.stride, arguments.padding) = (weights.kernel, weights.stride, weights.kernel / 2)
         unsafe arguments.w = weights.weight.pointer(Float.self)
@@ -143,7 +169,8 @@ extension CPUBackend {
             unsafe arguments.epilogue.residual = UnsafePointer(residual.pointer())
             unsafe arguments.epilogue.residual_stride = weights.outputs
         }
-        let kernels = kernels, template = unsafe arguments
+        let kernels = kernels
+        let template = unsafe arguments
         let cost = out.count * weights.inputs * weights.kernel * weights.kernel
         split(outHeight, step: share(outHeight), cost: cost) { range, _ in
             var piece = unsafe template

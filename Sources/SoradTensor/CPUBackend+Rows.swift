@@ -2,14 +2,18 @@
 internal import CSoradKernels
 
 extension CPUBackend {
-    public func layerNorm(_ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor) {
+    public func layerNorm(
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor
+    ) {
         precondition((scale == nil) == (shift == nil) && scale?.groups == shift?.groups, "scale and shift go together")
         var arguments = unsafe normArguments(x, epsilon, weight, bias, out)
         guard let scale, let shift else {
             unsafe normalize(arguments, 0..<x.shape[0], layer: true)
             return
         }
-        precondition(scale.groups.rowCount == x.shape[0] && scale.table.shape[2] == x.shape[1] && shift.table.shape[2] == x.shape[1], "modulation of \(x.shape)")
+        precondition(
+            scale.groups.rowCount == x.shape[0] && scale.table.shape[2] == x.shape[1] && shift.table.shape[2] == x.shape[1],
+            "modulation of \(x.shape)")
         for run in scale.groups.runs {
             unsafe arguments.scale = UnsafePointer(scale.vector(group: run.group).pointer())
             unsafe arguments.shift = UnsafePointer(shift.vector(group: run.group).pointer())
@@ -21,7 +25,9 @@ extension CPUBackend {
         unsafe normalize(normArguments(x, epsilon, weight, nil, out), 0..<x.shape[0], layer: false)
     }
 
-    @unsafe private func normArguments(_ x: Tensor, _ epsilon: Float, _ weight: Parameter?, _ bias: Parameter?, _ out: Tensor) -> sorad_norm_args {
+    @unsafe private func normArguments(_ x: Tensor, _ epsilon: Float, _ weight: Parameter?, _ bias: Parameter?, _ out: Tensor)
+        -> sorad_norm_args
+    {
         let k = x.shape[1]
         precondition(x.shape.rank == 2 && out.shape == x.shape, "norm of \(x.shape) into \(out.shape)")
         precondition((weight == nil || weight!.count == k) && (bias == nil || bias!.count == k), "norm weights of \(x.shape)")
@@ -35,7 +41,8 @@ extension CPUBackend {
     }
 
     @unsafe private func normalize(_ arguments: sorad_norm_args, _ rows: Range<Int>, layer: Bool) {
-        let kernels = kernels, kernel = unsafe layer ? kernels.layer_norm : kernels.rms_norm
+        let kernels = kernels
+        let kernel = unsafe layer ? kernels.layer_norm : kernels.rms_norm
         split(rows.count, step: share(rows.count), cost: unsafe rows.count * arguments.k * 10) { range, _ in
             var piece = unsafe arguments
             unsafe (piece.row_begin, piece.row_end) = (rows.lowerBound + range.lowerBound, rows.lowerBound + range.upperBound)
@@ -44,8 +51,11 @@ extension CPUBackend {
     }
 
     public func rotate(_ x: Tensor, heads: Int, by table: RotaryTable) {
-        let rows = x.shape[0], headWidth = x.shape[1] / heads
-        precondition(rows == table.tokens && headWidth * heads == x.shape[1] && table.cosines.shape[1] * 2 == headWidth, "rotation of \(x.shape), \(heads) heads")
+        let rows = x.shape[0]
+        let headWidth = x.shape[1] / heads
+        precondition(
+            rows == table.tokens && headWidth * heads == x.shape[1] && table.cosines.shape[1] * 2 == headWidth,
+            "rotation of \(x.shape), \(heads) heads")
         let arguments = unsafe sorad_rope_args(
             x: x.pointer(), x_stride: x.shape[1], cos: table.cosines.pointer(), sin: table.sines.pointer(),
             heads: heads, head_dim: headWidth, row_begin: 0, row_end: rows)
@@ -58,8 +68,11 @@ extension CPUBackend {
     }
 
     public func pack(keys: Tensor, values: Tensor, into packed: PackedKeysValues) {
-        let count = keys.shape[0], width = packed.heads * packed.headWidth
-        precondition(keys.shape == Shape(count, width) && values.shape == keys.shape && (1...packed.capacity).contains(count), "keys \(keys.shape), values \(values.shape)")
+        let count = keys.shape[0]
+        let width = packed.heads * packed.headWidth
+        precondition(
+            keys.shape == Shape(count, width) && values.shape == keys.shape && (1...packed.capacity).contains(count),
+            "keys \(keys.shape), values \(values.shape)")
         packed.keys = count
         let arguments = unsafe sorad_attention_pack_args(
             k: keys.pointer(), k_stride: width, v: values.pointer(), v_stride: width, lk: count, head_dim: packed.headWidth,
@@ -73,8 +86,12 @@ extension CPUBackend {
     }
 
     public func attend(queries: Tensor, to packed: PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {
-        let rows = queries.shape[0], heads = packed.heads, keys = packed.keys, width = heads * packed.headWidth
-        precondition(queries.shape == Shape(rows, width) && out.shape == queries.shape && keys > 0, "queries \(queries.shape), \(keys) keys")
+        let rows = queries.shape[0]
+        let heads = packed.heads
+        let keys = packed.keys
+        let width = heads * packed.headWidth
+        precondition(
+            queries.shape == Shape(rows, width) && out.shape == queries.shape && keys > 0, "queries \(queries.shape), \(keys) keys")
         precondition(keyBias == nil || keyBias!.count == keys, "key bias of \(keys) keys")
         precondition(bias == nil || bias!.shape == Shape(heads, rows, keys), "bias of \(heads) heads, \(rows) queries, \(keys) keys")
         var arguments = unsafe sorad_attention_args()
@@ -85,11 +102,15 @@ extension CPUBackend {
         unsafe arguments.bias = bias.map { unsafe UnsafePointer($0.pointer()) }
         unsafe (arguments.bias_head_stride, arguments.bias_query_stride) = (rows * keys, keys)
         unsafe (arguments.out, arguments.out_stride) = (out.pointer(), width)
-        let kernels = kernels, template = unsafe arguments, step = min(rows, Self.queryBlock), blocks = (rows + step - 1) / step
+        let kernels = kernels
+        let template = unsafe arguments
+        let step = min(rows, Self.queryBlock)
+        let blocks = (rows + step - 1) / step
         split(heads * blocks, step: 1, cost: rows * keys * width * 2) { range, _ in
             for index in range {
                 var piece = unsafe template
-                let head = index / blocks, first = index % blocks * step
+                let head = index / blocks
+                let first = index % blocks * step
                 unsafe (piece.head_begin, piece.head_end) = (head, head + 1)
                 unsafe (piece.query_begin, piece.query_end) = (first, min(first + step, rows))
                 unsafe kernels.attention(&piece)

@@ -17,16 +17,20 @@ public protocol ComputeBackend: AnyObject {
     // MARK: Matrices
 
     /// out [M, N] = residual + gate · activation(input [M, K]·Wᵀ + bias). `residual` [M, N] may be `out`; `gate` is a vector [N] per row.
-    func linear(_ input: LinearInput, _ weights: LinearWeights, activation: Activation, gate: RowVectors?, residual: Tensor?, into out: Tensor)
+    func linear(
+        _ input: LinearInput, _ weights: LinearWeights, activation: Activation, gate: RowVectors?, residual: Tensor?, into out: Tensor)
 
     /// 2-D convolution of `x` and, if given, `x2` joined behind it along the channels; both [height, width, channels].
     /// With `upsample` every input pixel is seen as 2×2 equal ones. out [height', width', N] = relu?(residual + activation(sum + bias)).
-    func convolve(_ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?, reluAtEnd: Bool, into out: Tensor)
+    func convolve(
+        _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
+        reluAtEnd: Bool, into out: Tensor)
 
     // MARK: Norms
 
     /// Rows of x [M, K] to mean 0 and variance 1; then · weight + bias if given (both [K]); then · (1 + scale) + shift if given.
-    func layerNorm(_ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor)
+    func layerNorm(
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor)
 
     /// Rows of x [M, K] to mean square 1, then · weight [K]. `out` may be `x`.
     func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor)
@@ -87,7 +91,9 @@ public struct PackedKeysValues {
     private final class Held { var keys = 0 }
 
     public init(capacity: Int, heads: Int, headWidth: Int, in arena: Arena) {
-        precondition(capacity > 0 && heads > 0 && (1...256).contains(headWidth) && headWidth % 2 == 0, "\(heads) heads of \(headWidth), \(capacity) keys")
+        precondition(
+            capacity > 0 && heads > 0 && (1...256).contains(headWidth) && headWidth % 2 == 0,
+            "\(heads) heads of \(headWidth), \(capacity) keys")
         self.heads = heads
         self.headWidth = headWidth
         self.capacity = capacity

@@ -9,7 +9,8 @@ func packedFloats(heads: Int, keys: Int, headWidth: Int) -> Int {
 
 /// cos and sin [positions, width / 2] of p·theta^(−2i/width).
 func angles(positions: Int, width: Int, theta: Double) -> (cosine: Tensor, sine: Tensor) {
-    let cosine = Tensor(Shape(positions, width / 2)), sine = Tensor(Shape(positions, width / 2))
+    let cosine = Tensor(Shape(positions, width / 2))
+    let sine = Tensor(Shape(positions, width / 2))
     unsafe sorad_rope_table(positions, width, theta, cosine.pointer(), sine.pointer(), width / 2)
     return (cosine, sine)
 }
@@ -36,7 +37,8 @@ extension Tensor {
     /// Row `index` becomes row `row` of an embedding table [rows, K] of f16, bf16 or f32.
     public func setRow(_ index: Int, from table: Parameter, row: Int) {
         let width = shape[1]
-        precondition(shape.rank == 2 && index < shape[0] && row >= 0 && (row + 1) * width <= table.count, "row \(row) of \(table.count / width)")
+        precondition(
+            shape.rank == 2 && index < shape[0] && row >= 0 && (row + 1) * width <= table.count, "row \(row) of \(table.count / width)")
         let target = unsafe rows(index..<index + 1).pointer()
         switch table.elementType {
         case .f32: unsafe target.update(from: table.pointer(Float.self) + row * width, count: width)
@@ -48,13 +50,17 @@ extension Tensor {
 
     /// [h, w, C·r²] to `out` [h·r, w·r, C], as torch's pixel_shuffle, channels last.
     public func shufflePixels(_ r: Int, into out: Tensor) {
-        precondition(out.shape == Shape(shape[0] * r, shape[1] * r, shape[2] / (r * r)) && out.count == count, "shuffle \(shape) by \(r) to \(out.shape)")
+        precondition(
+            out.shape == Shape(shape[0] * r, shape[1] * r, shape[2] / (r * r)) && out.count == count,
+            "shuffle \(shape) by \(r) to \(out.shape)")
         unsafe sorad_pixel_shuffle(pointer(), shape[0], shape[1], out.shape[2], r, out.pointer())
     }
 
     /// [h·r, w·r, C] to `out` [h, w, C·r²]: the inverse of `shufflePixels`.
     public func unshufflePixels(_ r: Int, into out: Tensor) {
-        precondition(shape == Shape(out.shape[0] * r, out.shape[1] * r, out.shape[2] / (r * r)) && out.count == count, "unshuffle \(shape) by \(r) to \(out.shape)")
+        precondition(
+            shape == Shape(out.shape[0] * r, out.shape[1] * r, out.shape[2] / (r * r)) && out.count == count,
+            "unshuffle \(shape) by \(r) to \(out.shape)")
         unsafe sorad_pixel_unshuffle(pointer(), out.shape[0], out.shape[1], shape[2], r, out.pointer())
     }
 
@@ -70,11 +76,13 @@ extension Tensor {
 
     /// Pictures in [0, 1] to bytes, rounded to nearest even.
     public func appendBytes(to bytes: inout [UInt8]) {
-        let count = count, source = unsafe pointer()
-        bytes.append(contentsOf: unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            unsafe sorad_rgb_to_u8(source, buffer.baseAddress!, count)
-            initialized = count
-        })
+        let count = count
+        let source = unsafe pointer()
+        bytes.append(
+            contentsOf: unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+                unsafe sorad_rgb_to_u8(source, buffer.baseAddress!, count)
+                initialized = count
+            })
     }
 
     /// Bytes to [0, 1].
@@ -85,8 +93,12 @@ extension Tensor {
 }
 
 private func convertLatent(_ latents: Tensor, _ frame: Int, _ mean: Tensor, _ std: Tensor, _ image: Tensor, toPlanar: Bool) {
-    let channels = latents.shape[0], frames = latents.shape[1], pixels = latents.shape[2] * latents.shape[3]
-    precondition(latents.shape.rank == 4 && image.shape == Shape(latents.shape[2], latents.shape[3], channels), "latents \(latents.shape), image \(image.shape)")
+    let channels = latents.shape[0]
+    let frames = latents.shape[1]
+    let pixels = latents.shape[2] * latents.shape[3]
+    precondition(
+        latents.shape.rank == 4 && image.shape == Shape(latents.shape[2], latents.shape[3], channels),
+        "latents \(latents.shape), image \(image.shape)")
     precondition((0..<frames).contains(frame) && mean.count == channels && std.count == channels, "frame \(frame) of \(frames)")
     let plane = unsafe latents.pointer() + frame * pixels
     var arguments = unsafe sorad_latent_args()

@@ -29,7 +29,8 @@ public struct Parameter: @unchecked Sendable {
         precondition(MemoryLayout<Element>.size == elementType.byteSize)
         let storage = Storage(byteCount: values.count * elementType.byteSize)
         unsafe values.withUnsafeBytes { bytes in
-            unsafe storage.address(0, count: bytes.count).copyMemory(from: bytes.baseAddress ?? UnsafeRawPointer(storage.address(0, count: 0)), byteCount: bytes.count)
+            unsafe storage.address(0, count: bytes.count).copyMemory(
+                from: bytes.baseAddress ?? UnsafeRawPointer(storage.address(0, count: 0)), byteCount: bytes.count)
         }
         self.elementType = elementType
         count = values.count

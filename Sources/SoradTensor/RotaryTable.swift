@@ -25,7 +25,8 @@ public struct RotaryTable {
 
     /// Computes the table; once, before use.
     public func fill() {
-        let side = headWidth / 6, time = headWidth / 2 - 2 * side
+        let side = headWidth / 6
+        let time = headWidth / 2 - 2 * side
         let axes: [(size: Int, half: Int, start: Int)] = [(frames, time, 0), (height, side, time), (width, side, time + side)]
         for (axis, part) in axes.enumerated() where part.half > 0 {
             let (cosine, sine) = angles(positions: part.size, width: part.half * 2, theta: theta)

@@ -51,7 +51,9 @@ public struct RowVectors {
     public let groups: RowGroups
 
     public init(_ table: Tensor, _ index: Int, _ groups: RowGroups) {
-        precondition(table.shape.rank == 3 && index < table.shape[1] && groups.runs.allSatisfy { $0.group < table.shape[0] }, "vector \(index) of \(table.shape)")
+        precondition(
+            table.shape.rank == 3 && index < table.shape[1] && groups.runs.allSatisfy { $0.group < table.shape[0] },
+            "vector \(index) of \(table.shape)")
         self.table = table
         self.index = index
         self.groups = groups

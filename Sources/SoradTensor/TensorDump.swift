@@ -9,12 +9,15 @@ public enum TensorDump {
     /// Writes `folder/name.npy` (float32), replacing an earlier one.
     public static func write(_ name: @autoclosure () -> String, _ tensor: @autoclosure () -> Tensor) {
         guard let folder else { return }
-        let path = "\(folder)/\(name()).npy", tensor = tensor()
+        let path = "\(folder)/\(name()).npy"
+        let tensor = tensor()
         do {
             let file = try FileDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
-            try file.write(header(tensor.shape) + tensor.elements.flatMap { value in
-                (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) }
-            })
+            try file.write(
+                header(tensor.shape)
+                    + tensor.elements.flatMap { value in
+                        (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) }
+                    })
         } catch {
             fatalError("SORAD_DUMP: cannot write \(path): \(error)")
         }

@@ -21,11 +21,13 @@ public final class ThreadPool: Sendable {
         threads = (1..<max(count, 1)).map { index in
             var thread = pthread_t()
             let start = unsafe Unmanaged.passRetained(WorkerStart(state: state, index: index))
-            let failure = unsafe pthread_create(&thread, nil, { argument in
-                let start = unsafe Unmanaged<WorkerStart>.fromOpaque(argument!).takeRetainedValue()
-                start.state.work(as: start.index)
-                return nil
-            }, start.toOpaque())
+            let failure = unsafe pthread_create(
+                &thread, nil,
+                { argument in
+                    let start = unsafe Unmanaged<WorkerStart>.fromOpaque(argument!).takeRetainedValue()
+                    start.state.work(as: start.index)
+                    return nil
+                }, start.toOpaque())
             precondition(failure == 0, "pthread_create failed with \(failure)")
             return thread
         }
@@ -122,15 +124,19 @@ private final class WorkerStart {
     private func claimPieces(thread: Int) {
         var seen = ticket.load(ordering: .acquiring)
         while true {
-            let piece = (seen >> Self.pieceBits) & Self.pieceMask, count = seen & Self.pieceMask
+            let piece = (seen >> Self.pieceBits) & Self.pieceMask
+            let count = seen & Self.pieceMask
             if piece >= count { return }
-            let (claimed, now) = ticket.weakCompareExchange(expected: seen, desired: seen + (1 << Self.pieceBits), ordering: .acquiringAndReleasing)
+            let (claimed, now) = ticket.weakCompareExchange(
+                expected: seen, desired: seen + (1 << Self.pieceBits), ordering: .acquiringAndReleasing)
             guard claimed else {
                 seen = now
                 continue
             }
             call(Int(piece), thread)
-            if finished.add(1, ordering: .sequentiallyConsistent).newValue == Int(count), callerSleeps.load(ordering: .sequentiallyConsistent) {
+            if finished.add(1, ordering: .sequentiallyConsistent).newValue == Int(count),
+                callerSleeps.load(ordering: .sequentiallyConsistent)
+            {
                 locked { unsafe _ = pthread_cond_signal(workDone) }
             }
             seen = ticket.load(ordering: .acquiring)

@@ -20,17 +20,26 @@ public struct LinearWeights: Sendable {
     /// int8 input with a zero point: for what comes out of a GELU or SiLU.
     public let asymmetricInput: Bool
 
-    public init(outputs: Int, inputs: Int, precision: Precision, bias: Parameter? = nil, rotation: Int? = nil, asymmetricInput: Bool = false) {
+    public init(
+        outputs: Int, inputs: Int, precision: Precision, bias: Parameter? = nil, rotation: Int? = nil, asymmetricInput: Bool = false
+    ) {
         let blocks = (outputs + 15) / 16
         switch precision {
         case .int8(let codes, let scale, let sum):
-            precondition(codes.elementType == .i8 && codes.count == blocks * 16 * ((inputs + 3) / 4 * 4), "\(codes.count) codes for \(outputs)×\(inputs)")
-            precondition(scale.elementType == .f32 && scale.count == outputs && sum.elementType == .i32 && sum.count == outputs, "scales of \(outputs) outputs")
+            precondition(
+                codes.elementType == .i8 && codes.count == blocks * 16 * ((inputs + 3) / 4 * 4),
+                "\(codes.count) codes for \(outputs)×\(inputs)")
+            precondition(
+                scale.elementType == .f32 && scale.count == outputs && sum.elementType == .i32 && sum.count == outputs,
+                "scales of \(outputs) outputs")
         case .float(let values):
-            precondition(values.elementType == .f32 && values.count == blocks * 16 * inputs, "\(values.count) weights for \(outputs)×\(inputs)")
+            precondition(
+                values.elementType == .f32 && values.count == blocks * 16 * inputs, "\(values.count) weights for \(outputs)×\(inputs)")
         }
         if let bias { precondition(bias.elementType == .f32 && bias.count == outputs, "\(bias.count) biases for \(outputs) outputs") }
-        if let rotation { precondition([4, 16, 64, 256].contains(rotation) && inputs % rotation == 0, "rotation \(rotation) of \(inputs) inputs") }
+        if let rotation {
+            precondition([4, 16, 64, 256].contains(rotation) && inputs % rotation == 0, "rotation \(rotation) of \(inputs) inputs")
+        }
         self.outputs = outputs
         self.inputs = inputs
         self.precision = precision
@@ -55,7 +64,9 @@ public struct ConvolutionWeights: Sendable {
 
     public init(outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, weight: Parameter, bias: Parameter?) {
         precondition((kernel == 1 || kernel == 3) && (stride == 1 || stride == 2), "kernel \(kernel), stride \(stride)")
-        precondition(weight.elementType == .f32 && weight.count == (outputs + 15) / 16 * 16 * kernel * kernel * inputs, "\(weight.count) weights for \(outputs)×\(inputs)×\(kernel)²")
+        precondition(
+            weight.elementType == .f32 && weight.count == (outputs + 15) / 16 * 16 * kernel * kernel * inputs,
+            "\(weight.count) weights for \(outputs)×\(inputs)×\(kernel)²")
         if let bias { precondition(bias.elementType == .f32 && bias.count == outputs, "\(bias.count) biases for \(outputs) outputs") }
         self.outputs = outputs
         self.inputs = inputs

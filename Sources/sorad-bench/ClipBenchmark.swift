@@ -19,35 +19,50 @@ struct ClipBenchmark {
     }
 
     func run() throws(SoradError) -> [Stage] {
-        var stages: [Stage] = [], clock = Stopwatch()
+        var stages: [Stage] = []
+        var clock = Stopwatch()
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let backend = try CPUBackend(threads: threads, instructionSet: set)
-        let file = try ModelFile(opening: path), checked = clock.lap()
-        let model = try VideoModel(file: file, backend: backend), c = model.configuration, d = c.defaults
+        let file = try ModelFile(opening: path)
+        let checked = clock.lap()
+        let model = try VideoModel(file: file, backend: backend)
+        let c = model.configuration
+        let d = c.defaults
         stages.append(Stage(name: "verify the file", seconds: checked))
         stages.append(Stage(name: "load", seconds: clock.lap(), note: backend.description))
         let size = try c.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
-        let text = try model.encodeText((0..<20).map { 300 + $0 } + [1]), negative = try model.encodeText([1])
+        let text = try model.encodeText((0..<20).map { 300 + $0 } + [1])
+        let negative = try model.encodeText([1])
         stages.append(Stage(name: "encode text", seconds: clock.lap(), note: "21 tokens"))
-        let latent = model.initialNoise(seed: 1, size), steps = steps ?? d.numInferenceSteps
-        let denoiser = try model.denoiser(size, prompt: text, negativePrompt: negative, guidanceScale: d.guidanceScale, steps: steps, shift: d.flowShift)
+        let latent = model.initialNoise(seed: 1, size)
+        let steps = steps ?? d.numInferenceSteps
+        let denoiser = try model.denoiser(
+            size, prompt: text, negativePrompt: negative, guidanceScale: d.guidanceScale, steps: steps, shift: d.flowShift)
         stages.append(Stage(name: "prepare prompts", seconds: clock.lap()))
         for step in 0..<steps { denoiser.step(step, latent) }
         let denoise = clock.lap()
-        stages.append(Stage(name: "denoise", seconds: denoise, note: "\(steps) steps, \(Int(denoise / Double(steps) * 1e6)) µs each, guidance \(d.guidanceScale)"))
-        var frames = 0, hash = SHA256()
+        stages.append(
+            Stage(
+                name: "denoise", seconds: denoise,
+                note: "\(steps) steps, \(Int(denoise / Double(steps) * 1e6)) µs each, guidance \(d.guidanceScale)"))
+        var frames = 0
+        var hash = SHA256()
         model.decode(latent) { _, rgb in
             hash.update(rgb)
             frames += 1
         }
-        stages.append(Stage(name: "decode", seconds: clock.lap(), note: "\(frames) frames of \(d.width)×\(d.height), sha256 \(SHA256.hexadecimal(hash.finalize()).prefix(16))…"))
+        stages.append(
+            Stage(
+                name: "decode", seconds: clock.lap(),
+                note: "\(frames) frames of \(d.width)×\(d.height), sha256 \(SHA256.hexadecimal(hash.finalize()).prefix(16))…"))
         stages.append(Stage(name: "clip", seconds: stages.reduce(0) { $0 + $1.seconds }))
         return stages
     }
 
     static func table(_ stages: [Stage]) -> String {
         stages.map { stage in
-            let name = stage.name + String(repeating: " ", count: max(0, 18 - stage.name.count)), milliseconds = (stage.seconds * 1e4).rounded() / 10
+            let name = stage.name + String(repeating: " ", count: max(0, 18 - stage.name.count))
+            let milliseconds = (stage.seconds * 1e4).rounded() / 10
             return "\(name)\(milliseconds) ms  \(stage.note)"
         }.joined(separator: "\n")
     }
@@ -58,7 +73,8 @@ private struct Stopwatch {
     private var last = ContinuousClock.now
 
     mutating func lap() -> Double {
-        let now = ContinuousClock.now, passed = now - last
+        let now = ContinuousClock.now
+        let passed = now - last
         last = now
         return Double(passed.components.seconds) + Double(passed.components.attoseconds) * 1e-18
     }

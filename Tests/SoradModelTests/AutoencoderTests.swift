@@ -1,14 +1,17 @@
+import SoradModel
 // The streamed autoencoder against a PyTorch module that computes the whole clip at once.
 import SoradSystem
 import SoradTensor
 import Testing
 
-import SoradModel
-
 @Suite struct AutoencoderTests {
     @Test(arguments: Fixture.names, [1, 2, 3]) func streamedDecodingEqualsTheWhole(name: String, frames: Int) throws {
-        let fixture = try Fixture(name), model = try fixture.model(), expected = try fixture.tensor("vae.\(frames).frames"), shape = expected.shape
-        var found: [Float] = [], indices: [Int] = []
+        let fixture = try Fixture(name)
+        let model = try fixture.model()
+        let expected = try fixture.tensor("vae.\(frames).frames")
+        let shape = expected.shape
+        var found: [Float] = []
+        var indices: [Int] = []
         model.autoencoder.decodeValues(try fixture.tensor("vae.\(frames).latent")) { index, image in
             #expect(image.shape == Shape(shape[2], shape[3], shape[1]))
             indices.append(index)
@@ -20,8 +23,11 @@ import SoradModel
     }
 
     @Test(arguments: Fixture.names) func bytesAreRoundedFrames(name: String) throws {
-        let fixture = try Fixture(name), model = try fixture.model(), latent = try fixture.tensor("vae.2.latent")
-        var values: [[Float]] = [], bytes: [[UInt8]] = []
+        let fixture = try Fixture(name)
+        let model = try fixture.model()
+        let latent = try fixture.tensor("vae.2.latent")
+        var values: [[Float]] = []
+        var bytes: [[UInt8]] = []
         model.autoencoder.decodeValues(latent) { values.append($1.elements) }
         model.decode(latent) { bytes.append($1) }
         #expect(bytes == values.map { frame in frame.map { UInt8((min(max($0, 0), 1) * 255).rounded(.toNearestOrEven)) } })
@@ -29,10 +35,15 @@ import SoradModel
 
     /// Padding in front for one fixture, behind for the other.
     @Test(arguments: Fixture.names, [1, 5, 8]) func encodingEqualsTheWhole(name: String, frames: Int) throws {
-        let fixture = try Fixture(name), model = try fixture.model(), clip = try fixture.tensor("vae.encode.\(frames).clip"), shape = clip.shape
-        let bytes = clip.elements.map { UInt8($0) }, size = shape[1] * shape[2] * 3
+        let fixture = try Fixture(name)
+        let model = try fixture.model()
+        let clip = try fixture.tensor("vae.encode.\(frames).clip")
+        let shape = clip.shape
+        let bytes = clip.elements.map { UInt8($0) }
+        let size = shape[1] * shape[2] * 3
         let pictures = (0..<frames).map { Array(bytes[$0 * size..<($0 + 1) * size]) }
-        let found = try model.encodeVideo(pictures, width: shape[2], height: shape[1]), expected = try fixture.tensor("vae.encode.\(frames).latent")
+        let found = try model.encodeVideo(pictures, width: shape[2], height: shape[1])
+        let expected = try fixture.tensor("vae.encode.\(frames).latent")
         #expect(found.shape == expected.shape)
         let error = relativeError(found.elements, expected.elements)
         #expect(error < 1e-5, "\(error)")
@@ -40,12 +51,19 @@ import SoradModel
 
     /// With the padding in front, the first latent frame is the first picture alone: what follows cannot change it.
     @Test func firstLatentIsTheFirstPicture() throws {
-        let fixture = try Fixture("tiny"), model = try fixture.model(), clip = try fixture.tensor("vae.encode.5.clip"), shape = clip.shape
-        let bytes = clip.elements.map { UInt8($0) }, size = shape[1] * shape[2] * 3
+        let fixture = try Fixture("tiny")
+        let model = try fixture.model()
+        let clip = try fixture.tensor("vae.encode.5.clip")
+        let shape = clip.shape
+        let bytes = clip.elements.map { UInt8($0) }
+        let size = shape[1] * shape[2] * 3
         let pictures = (0..<5).map { Array(bytes[$0 * size..<($0 + 1) * size]) }
-        let alone = try model.encodeVideo([pictures[0]], width: shape[2], height: shape[1]), all = try model.encodeVideo(pictures, width: shape[2], height: shape[1])
-        let plane = alone.shape[2] * alone.shape[3], values = all.elements
-        let first = (0..<all.shape[0]).flatMap { channel in values[channel * all.shape[1] * plane..<channel * all.shape[1] * plane + plane] }
+        let alone = try model.encodeVideo([pictures[0]], width: shape[2], height: shape[1])
+        let all = try model.encodeVideo(pictures, width: shape[2], height: shape[1])
+        let plane = alone.shape[2] * alone.shape[3]
+        let values = all.elements
+        let first = (0..<all.shape[0]).flatMap { channel in values[channel * all.shape[1] * plane..<channel * all.shape[1] * plane + plane]
+        }
         #expect(first == alone.elements)
     }
 
@@ -59,7 +77,8 @@ import SoradModel
 
     @Test func decodingStopsWhenAsked() throws {
         struct Stop: Error {}
-        let fixture = try Fixture("tiny"), model = try fixture.model()
+        let fixture = try Fixture("tiny")
+        let model = try fixture.model()
         var frames = 0
         #expect(throws: Stop.self) {
             try model.decode(try fixture.tensor("vae.3.latent")) { index, _ in
@@ -72,7 +91,8 @@ import SoradModel
 
     /// [H, W, 3] to [3, H, W].
     private static func planar(_ image: Tensor) -> [Float] {
-        let values = image.elements, pixels = image.shape[0] * image.shape[1]
+        let values = image.elements
+        let pixels = image.shape[0] * image.shape[1]
         return (0..<3).flatMap { channel in (0..<pixels).map { values[$0 * 3 + channel] } }
     }
 }

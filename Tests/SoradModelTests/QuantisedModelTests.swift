@@ -1,29 +1,36 @@
+import SoradModel
 // The int8 model against the float reference, outliers included, and its reproducibility.
 import SoradSystem
 import SoradTensor
 import Testing
 
-import SoradModel
-
 @Suite struct QuantisedModelTests {
     @Test(arguments: Fixture.names) func oneStepKeepsItsDirection(name: String) throws {
-        let fixture = try Fixture(name), model = try fixture.model(.int8)
+        let fixture = try Fixture(name)
+        let model = try fixture.model(.int8)
         let alike = cosine(try TransformerTests.velocity(model, fixture)[0].elements, try fixture.tensor("transformer.output").elements)
         #expect(alike >= 0.999, "\(alike)")
     }
 
     @Test(arguments: Fixture.names) func everyLinearLayerIsWithinItsLimit(name: String) throws {
-        let fixture = try Fixture(name), model = try fixture.model(.int8), backend = model.backend
-        var quantised = 0, rotated = 0
+        let fixture = try Fixture(name)
+        let model = try fixture.model(.int8)
+        let backend = model.backend
+        var quantised = 0
+        var rotated = 0
         for (index, block) in model.transformer.blocks.enumerated() {
             let layers: [(String, LinearWeights)] = [
-                ("attn1.to_q", block.selfAttention.query), ("attn1.to_k", block.selfAttention.key), ("attn1.to_v", block.selfAttention.value), ("attn1.to_out.0", block.selfAttention.output),
-                ("attn2.to_q", block.crossAttention.query), ("attn2.to_k", block.crossAttention.key), ("attn2.to_v", block.crossAttention.value), ("attn2.to_out.0", block.crossAttention.output),
+                ("attn1.to_q", block.selfAttention.query), ("attn1.to_k", block.selfAttention.key),
+                ("attn1.to_v", block.selfAttention.value), ("attn1.to_out.0", block.selfAttention.output),
+                ("attn2.to_q", block.crossAttention.query), ("attn2.to_k", block.crossAttention.key),
+                ("attn2.to_v", block.crossAttention.value), ("attn2.to_out.0", block.crossAttention.output),
                 ("ffn.net.0.proj", block.up), ("ffn.net.2", block.down),
             ]
             for (layer, weights) in layers {
-                let x = try fixture.linearInput("blocks.\(index).\(layer)"), expected = try fixture.tensor("linear.blocks.\(index).\(layer).output")
-                let input = Arena.make { LinearInput(capacity: x.shape[0], width: x.shape[1], in: $0) }, out = Tensor(expected.shape)
+                let x = try fixture.linearInput("blocks.\(index).\(layer)")
+                let expected = try fixture.tensor("linear.blocks.\(index).\(layer).output")
+                let input = Arena.make { LinearInput(capacity: x.shape[0], width: x.shape[1], in: $0) }
+                let out = Tensor(expected.shape)
                 input.overwrite(rows: x.shape[0]).copy(from: x)
                 backend.linear(input, weights, into: out)
                 let error = relativeError(out.elements, expected.elements)
@@ -37,11 +44,15 @@ import SoradModel
     }
 
     @Test(arguments: Precision.allCases) func everyThreadCountAndInstructionSetGivesTheSameFrames(precision: Precision) throws {
-        let fixture = try Fixture("tiny"), file = try fixture.modelFile(precision)
+        let fixture = try Fixture("tiny")
+        let file = try fixture.modelFile(precision)
         var clips: [[[UInt8]]] = []
         for backend in try everyBackend() {
-            let model = try VideoModel(file: file, backend: backend), size = try model.configuration.latentSize(width: 96, height: 64, numFrames: 9)
-            let text = try model.encodeText([20, 30, 40, 1]), negative = try model.encodeText([1]), latent = model.initialNoise(seed: 3, size)
+            let model = try VideoModel(file: file, backend: backend)
+            let size = try model.configuration.latentSize(width: 96, height: 64, numFrames: 9)
+            let text = try model.encodeText([20, 30, 40, 1])
+            let negative = try model.encodeText([1])
+            let latent = model.initialNoise(seed: 3, size)
             let denoiser = try model.denoiser(size, prompt: text, negativePrompt: negative, guidanceScale: 3, steps: 2, shift: 3)
             for step in 0..<2 { denoiser.step(step, latent) }
             var frames: [[UInt8]] = []
@@ -54,10 +65,17 @@ import SoradModel
 
     /// A run stopped after any step and taken up from its latents ends the same.
     @Test func aRunCanBeTakenUpAgain() throws {
-        let fixture = try Fixture("tiny"), model = try fixture.model(.int8), size = try model.configuration.latentSize(width: 96, height: 64, numFrames: 9)
-        let text = try model.encodeText([20, 30, 40, 1]), negative = try model.encodeText([1])
-        func denoiser() throws -> Denoiser { try model.denoiser(size, prompt: text, negativePrompt: negative, guidanceScale: 3, steps: 3, shift: 3) }
-        let whole = model.initialNoise(seed: 3, size), parts = model.initialNoise(seed: 3, size), one = try denoiser()
+        let fixture = try Fixture("tiny")
+        let model = try fixture.model(.int8)
+        let size = try model.configuration.latentSize(width: 96, height: 64, numFrames: 9)
+        let text = try model.encodeText([20, 30, 40, 1])
+        let negative = try model.encodeText([1])
+        func denoiser() throws -> Denoiser {
+            try model.denoiser(size, prompt: text, negativePrompt: negative, guidanceScale: 3, steps: 3, shift: 3)
+        }
+        let whole = model.initialNoise(seed: 3, size)
+        let parts = model.initialNoise(seed: 3, size)
+        let one = try denoiser()
         for step in 0..<3 { one.step(step, whole) }
         for step in 0..<3 {
             let stored = Tensor(parts.shape, parts.elements)
@@ -68,13 +86,20 @@ import SoradModel
     }
 
     @Test func impossibleRequestsAreRefused() throws {
-        let fixture = try Fixture("tiny-outliers"), model = try fixture.model(), c = model.configuration
-        for (width, height, frames) in [(0, 64, 9), (64, -16, 9), (50, 64, 9), (64, 64, 10), (64, 64, 0), (1 << 40, 64, 9), (64, 64, 1 << 40)] {
+        let fixture = try Fixture("tiny-outliers")
+        let model = try fixture.model()
+        let c = model.configuration
+        for (width, height, frames) in [
+            (0, 64, 9), (64, -16, 9), (50, 64, 9), (64, 64, 10), (64, 64, 0), (1 << 40, 64, 9), (64, 64, 1 << 40),
+        ] {
             #expect(throws: SoradError.self) { try c.latentSize(width: width, height: height, numFrames: frames) }
         }
-        let size = LatentSize(channels: 16, frames: 2, height: 6, width: 6), text = try fixture.tensor("transformer.text")
+        let size = LatentSize(channels: 16, frames: 2, height: 6, width: 6)
+        let text = try fixture.tensor("transformer.text")
         #expect(throws: SoradError.self) {
-            try model.denoiser(size, prompt: text, negativePrompt: text, guidanceScale: 1, steps: 1, shift: 1, known: KnownFrames(indices: [0], latents: fixture.tensor("transformer.known")))
+            try model.denoiser(
+                size, prompt: text, negativePrompt: text, guidanceScale: 1, steps: 1, shift: 1,
+                known: KnownFrames(indices: [0], latents: fixture.tensor("transformer.known")))
         }
         #expect(model.memoryNeeded(size, guidanceScale: 5) > model.memoryNeeded(size, guidanceScale: 1))
     }

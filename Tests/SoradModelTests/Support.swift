@@ -2,11 +2,10 @@
 // The fixtures are written by quantization/reference/write_fixtures.py; recipe.json beside them has command, seed and versions.
 import Glibc
 import SoradConverter
+import SoradModel
 import SoradModelFile
 import SoradSystem
 import SoradTensor
-
-import SoradModel
 
 enum Precision: String, CaseIterable, Sendable { case float, int8 }
 
@@ -21,12 +20,14 @@ struct Fixture {
     }
 
     static let names = ["tiny", "tiny-outliers"]
-    static let folder = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/") + "/Fixtures/models"
+    static let folder =
+        #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/") + "/Fixtures/models"
 
     /// A reference tensor.
     func tensor(_ name: String) throws -> Tensor {
         guard let found = reference[name] else { throw SoradError(.notFound, "no reference tensor \(name)") }
-        let values = try found.floats(), s = found.shape
+        let values = try found.floats()
+        let s = found.shape
         switch s.count {
         case 1: return Tensor(Shape(s[0]), values)
         case 2: return Tensor(Shape(s[0], s[1]), values)
@@ -38,7 +39,8 @@ struct Fixture {
 
     /// What a linear layer read in the reference forward, [32, K]. Keys and values read what the layer stored in their place reads.
     func linearInput(_ layer: String) throws -> Tensor {
-        let parts = layer.split(separator: "."), block = parts.prefix(3).joined(separator: ".")
+        let parts = layer.split(separator: ".")
+        let block = parts.prefix(3).joined(separator: ".")
         switch parts.suffix(2).joined(separator: ".") {
         case "attn1.to_k", "attn1.to_v": return try tensor("linear.\(block).to_q.input")
         case "attn2.to_v": return try tensor("linear.\(block).to_k.input")
@@ -55,7 +57,8 @@ struct Fixture {
         if precision == .int8 {
             var writer = SafetensorsWriter()
             for name in reference.keys.sorted() where name.hasPrefix("linear.") && name.hasSuffix(".output") {
-                let layer = String(name.dropFirst("linear.".count).dropLast(".output".count)), input = try linearInput(layer)
+                let layer = String(name.dropFirst("linear.".count).dropLast(".output".count))
+                let input = try linearInput(layer)
                 writer.add("dit." + layer, shape: [input.shape[0], input.shape[1]], input.elements)
             }
             options.calibration = folder + "/\(name)-calibration.safetensors"
@@ -75,7 +78,7 @@ struct Fixture {
 }
 
 /// A folder of this test's own.
-private func temporaryFolder() throws -> String {
+func temporaryFolder() throws -> String {
     var template = Array("/tmp/sorad-model-tests-XXXXXX".utf8CString)
     guard unsafe template.withUnsafeMutableBufferPointer({ unsafe mkdtemp($0.baseAddress!) != nil }) else {
         throw SoradError(.unavailable, "cannot make a folder in /tmp")
@@ -86,7 +89,8 @@ private func temporaryFolder() throws -> String {
 /// ‖a − b‖ / ‖b‖
 func relativeError(_ a: [Float], _ b: [Float]) -> Double {
     precondition(a.count == b.count, "\(a.count) and \(b.count) elements")
-    var difference = 0.0, norm = 0.0
+    var difference = 0.0
+    var norm = 0.0
     for (x, y) in zip(a, b) {
         difference += Double(x - y) * Double(x - y)
         norm += Double(y) * Double(y)
@@ -95,7 +99,9 @@ func relativeError(_ a: [Float], _ b: [Float]) -> Double {
 }
 
 func cosine(_ a: [Float], _ b: [Float]) -> Double {
-    var ab = 0.0, aa = 0.0, bb = 0.0
+    var ab = 0.0
+    var aa = 0.0
+    var bb = 0.0
     for (x, y) in zip(a, b) {
         ab += Double(x) * Double(y)
         aa += Double(x) * Double(x)

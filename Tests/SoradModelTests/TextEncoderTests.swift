@@ -1,28 +1,30 @@
+import SoradModel
 // The text encoder against transformers, whose tokens were encoded inside a padded batch with its attention mask.
 import SoradModelFile
 import SoradSystem
 import SoradTensor
 import Testing
 
-import SoradModel
-
 @Suite struct TextEncoderTests {
     @Test(arguments: Fixture.names, [1, 7, 61]) func encodingEqualsTransformers(name: String, length: Int) throws {
-        let fixture = try Fixture(name), model = try fixture.model()
+        let fixture = try Fixture(name)
+        let model = try fixture.model()
         let ids = try fixture.tensor("text.\(length).ids").elements.map { Int32($0) }
         let error = relativeError(try model.textEncoder.encode(ids).elements, try fixture.tensor("text.\(length).output").elements)
         #expect(error < 1e-5, "\(error)")
     }
 
     @Test func int8EncodingIsClose() throws {
-        let fixture = try Fixture("tiny-outliers"), ids = try fixture.tensor("text.61.ids").elements.map { Int32($0) }
+        let fixture = try Fixture("tiny-outliers")
+        let ids = try fixture.tensor("text.61.ids").elements.map { Int32($0) }
         let alike = cosine(try fixture.model(.int8).textEncoder.encode(ids).elements, try fixture.tensor("text.61.output").elements)
         #expect(alike > 0.999, "\(alike)")
     }
 
     @Test func longPromptsKeepTheirEnd() throws {
         let model = try Fixture("tiny").model()
-        let long: [Int32] = (0..<50).map { 10 + $0 } + [1], cut = Array(long.prefix(31)) + [1]
+        let long: [Int32] = (0..<50).map { 10 + $0 } + [1]
+        let cut = Array(long.prefix(31)) + [1]
         #expect(try model.encodeText(long).elements == model.encodeText(cut).elements)
     }
 
@@ -36,8 +38,11 @@ import SoradModel
     @Test func bucketsEqualTransformers() throws {
         let cases = try #require(try JSONValue(file: Fixture.folder + "/relative_buckets.json").array)
         for row in cases {
-            let buckets = try #require(row["buckets"]?.integer), furthest = try #require(row["max_distance"]?.integer), first = try #require(row["first"]?.integer)
-            let positions = RelativePositions(buckets: buckets, maxDistance: furthest), expected = try #require(row["bucket"]?.array).map { $0.integer ?? -1 }
+            let buckets = try #require(row["buckets"]?.integer)
+            let furthest = try #require(row["max_distance"]?.integer)
+            let first = try #require(row["first"]?.integer)
+            let positions = RelativePositions(buckets: buckets, maxDistance: furthest)
+            let expected = try #require(row["bucket"]?.array).map { $0.integer ?? -1 }
             #expect(expected.indices.map { positions.bucket(first + $0) } == expected, "\(buckets) buckets up to \(furthest)")
         }
         #expect(cases.count == 3)

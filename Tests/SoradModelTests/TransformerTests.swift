@@ -1,19 +1,23 @@
+import SoradModel
 // The transformer and the sampler against diffusers.
 import SoradModelFile
 import SoradTensor
 import Testing
 
-import SoradModel
-
 @Suite struct TransformerTests {
     /// Velocity for one prompt; `known` leading latent frames carry timestep 0.
     static func velocity(_ model: VideoModel, _ fixture: Fixture, known: Int = 0, prompts names: [String] = ["text"]) throws -> [Tensor] {
-        let transformer = model.transformer, latent = try fixture.tensor("transformer.latent"), timestep = try fixture.tensor("transformer.timestep").elements[0]
-        let shape = latent.shape, grid = transformer.grid(LatentSize(channels: shape[0], frames: shape[1], height: shape[2], width: shape[3]))
+        let transformer = model.transformer
+        let latent = try fixture.tensor("transformer.latent")
+        let timestep = try fixture.tensor("transformer.timestep").elements[0]
+        let shape = latent.shape
+        let grid = transformer.grid(LatentSize(channels: shape[0], frames: shape[1], height: shape[2], width: shape[3]))
         var groups = RowGroups()
         groups.append(known * grid.height * grid.width, group: 1)
         groups.append((grid.frames - known) * grid.height * grid.width, group: 0)
-        let prompts = try names.map { transformer.prepare(try fixture.tensor("transformer.\($0)"), textLength: model.configuration.textLength) }
+        let prompts = try names.map {
+            transformer.prepare(try fixture.tensor("transformer.\($0)"), textLength: model.configuration.textLength)
+        }
         let timesteps: [Float] = known > 0 ? [timestep, 0] : [timestep]
         let w = TransformerWorkspace.make(transformer.configuration, grid: grid, sequences: names.count, timesteps: timesteps.count)
         let out = names.map { _ in Tensor(shape) }
@@ -22,20 +26,24 @@ import SoradModel
     }
 
     @Test(arguments: Fixture.names) func forwardEqualsDiffusers(name: String) throws {
-        let fixture = try Fixture(name), model = try fixture.model()
+        let fixture = try Fixture(name)
+        let model = try fixture.model()
         let error = relativeError(try Self.velocity(model, fixture)[0].elements, try fixture.tensor("transformer.output").elements)
         #expect(error < 1e-5, "\(error)")
     }
 
     @Test(arguments: Fixture.names) func perTokenTimestepsEqualDiffusers(name: String) throws {
-        let fixture = try Fixture(name), model = try fixture.model()
-        let error = relativeError(try Self.velocity(model, fixture, known: 1)[0].elements, try fixture.tensor("transformer.output_known").elements)
+        let fixture = try Fixture(name)
+        let model = try fixture.model()
+        let error = relativeError(
+            try Self.velocity(model, fixture, known: 1)[0].elements, try fixture.tensor("transformer.output_known").elements)
         #expect(error < 1e-5, "\(error)")
     }
 
     /// Two prompts in one pass give the bits of two passes.
     @Test(arguments: Precision.allCases) func sequencesTogetherEqualSequencesAlone(precision: Precision) throws {
-        let fixture = try Fixture("tiny"), model = try fixture.model(precision)
+        let fixture = try Fixture("tiny")
+        let model = try fixture.model(precision)
         let together = try Self.velocity(model, fixture, known: 1, prompts: ["text", "negative_text"])
         for (index, name) in ["text", "negative_text"].enumerated() {
             #expect(try Self.velocity(model, fixture, known: 1, prompts: [name])[0].elements == together[index].elements)
@@ -44,7 +52,9 @@ import SoradModel
 
     /// A prompt given with its padding as explicit rows of zeros is the same prompt.
     @Test func foldedPaddingEqualsExplicitPadding() throws {
-        let fixture = try Fixture("tiny"), model = try fixture.model(), text = try fixture.tensor("transformer.text")
+        let fixture = try Fixture("tiny")
+        let model = try fixture.model()
+        let text = try fixture.tensor("transformer.text")
         let padded = Tensor(Shape(model.configuration.textLength, text.shape[1]))
         padded.rows(0..<text.shape[0]).copy(from: text)
         let size = try model.configuration.latentSize(width: 128, height: 64, numFrames: 13)
@@ -59,14 +69,17 @@ import SoradModel
     }
 
     @Test(arguments: Fixture.names) func guidedSamplerEqualsDiffusers(name: String) throws {
-        let fixture = try Fixture(name), model = try fixture.model()
+        let fixture = try Fixture(name)
+        let model = try fixture.model()
         let latent = try Self.sample(model, fixture, known: nil)
         let error = relativeError(latent.elements, try fixture.tensor("transformer.loop").elements)
         #expect(error < 1e-4, "\(error)")
     }
 
     @Test func samplerWithKnownFramesEqualsDiffusers() throws {
-        let fixture = try Fixture("tiny"), model = try fixture.model(), known = try fixture.tensor("transformer.known")
+        let fixture = try Fixture("tiny")
+        let model = try fixture.model()
+        let known = try fixture.tensor("transformer.known")
         let latent = try Self.sample(model, fixture, known: KnownFrames(indices: [0], latents: known))
         let error = relativeError(latent.elements, try fixture.tensor("transformer.loop_known").elements)
         #expect(error < 1e-4, "\(error)")
@@ -74,9 +87,14 @@ import SoradModel
 
     /// Any latent frame may be the known one; it comes out as it went in.
     @Test func knownFramesStayWherePut() throws {
-        let fixture = try Fixture("tiny"), model = try fixture.model(), known = try fixture.tensor("transformer.known")
-        let latent = try Self.sample(model, fixture, known: KnownFrames(indices: [2], latents: known)), shape = latent.shape
-        let plane = shape[2] * shape[3], values = latent.elements, expected = known.elements
+        let fixture = try Fixture("tiny")
+        let model = try fixture.model()
+        let known = try fixture.tensor("transformer.known")
+        let latent = try Self.sample(model, fixture, known: KnownFrames(indices: [2], latents: known))
+        let shape = latent.shape
+        let plane = shape[2] * shape[3]
+        let values = latent.elements
+        let expected = known.elements
         for channel in 0..<shape[0] {
             let start = (channel * shape[1] + 2) * plane
             #expect(Array(values[start..<start + plane]) == Array(expected[channel * plane..<(channel + 1) * plane]))
@@ -84,9 +102,11 @@ import SoradModel
     }
 
     static func sample(_ model: VideoModel, _ fixture: Fixture, known: KnownFrames?) throws -> Tensor {
-        let latent = try fixture.tensor("transformer.latent"), shape = latent.shape
+        let latent = try fixture.tensor("transformer.latent")
+        let shape = latent.shape
         let denoiser = try model.denoiser(
-            LatentSize(channels: shape[0], frames: shape[1], height: shape[2], width: shape[3]), prompt: try fixture.tensor("transformer.text"),
+            LatentSize(channels: shape[0], frames: shape[1], height: shape[2], width: shape[3]),
+            prompt: try fixture.tensor("transformer.text"),
             negativePrompt: try fixture.tensor("transformer.negative_text"), guidanceScale: 4, steps: 4, shift: 3, known: known)
         for step in 0..<4 { denoiser.step(step, latent) }
         return latent

@@ -8,15 +8,22 @@ import Testing
 
     @Test(arguments: [(1, 5, 3), (7, 72, 50), (200, 33, 129)]) func floatLinearEqualsTheDefinition(m: Int, k: Int, n: Int) {
         var random = Random(seed: 1)
-        let x = random.tensor(Shape(m, k)), w = random.tensor(Shape(n, k)).elements, bias = random.tensor(Shape(n)).elements, out = Tensor(Shape(m, n))
-        backend.linear(makeInput(x), LinearWeights(outputs: n, inputs: k, precision: .float(packFloat(w, outputs: n, inputs: k)), bias: Parameter(bias)), into: out)
+        let x = random.tensor(Shape(m, k))
+        let w = random.tensor(Shape(n, k)).elements
+        let bias = random.tensor(Shape(n)).elements
+        let out = Tensor(Shape(m, n))
+        backend.linear(
+            makeInput(x),
+            LinearWeights(outputs: n, inputs: k, precision: .float(packFloat(w, outputs: n, inputs: k)), bias: Parameter(bias)), into: out)
         let expected = product(x, w, outputs: n).enumerated().map { $1 + bias[$0 % n] }
         #expect(relativeError(out.elements, expected) < 1e-6)
     }
 
     @Test(arguments: [true, false]) func int8LinearIsCloseToTheDefinition(asymmetric: Bool) {
         var random = Random(seed: 2)
-        let x = random.tensor(Shape(33, 150)), w = random.tensor(Shape(70, 150)).elements, out = Tensor(Shape(33, 70))
+        let x = random.tensor(Shape(33, 150))
+        let w = random.tensor(Shape(70, 150)).elements
+        let out = Tensor(Shape(33, 70))
         if asymmetric { x.withMutableElements { span in for i in span.indices where span[i] < 0 { span[i] *= 0.1 } } }
         backend.linear(makeInput(x), int8Weights(w, outputs: 70, inputs: 150, asymmetricInput: asymmetric), into: out)
         let error = relativeError(out.elements, product(x, w, outputs: 70))
@@ -26,7 +33,9 @@ import Testing
     /// One input serves layers of different precision and rotation, in any order, and forgets its codes when it is written anew.
     @Test func inputIsQuantisedForEachFormAndAnew() {
         var random = Random(seed: 3)
-        let x = random.tensor(Shape(9, 64)), y = random.tensor(Shape(9, 64)), w = random.tensor(Shape(32, 64)).elements
+        let x = random.tensor(Shape(9, 64))
+        let y = random.tensor(Shape(9, 64))
+        let w = random.tensor(Shape(32, 64)).elements
         let plain = int8Weights(w, outputs: 32, inputs: 64)
         guard case .int8(let codes, let scale, let sum) = plain.precision else { return }
         let rotated = LinearWeights(outputs: 32, inputs: 64, precision: .int8(codes: codes, scale: scale, sum: sum), rotation: 64)
@@ -35,7 +44,8 @@ import Testing
             backend.linear(makeInput(values), weights, into: out)
             return bits(out)
         }
-        let input = makeInput(x), out = Tensor(Shape(9, 32))
+        let input = makeInput(x)
+        let out = Tensor(Shape(9, 32))
         for weights in [plain, rotated, plain] {
             backend.linear(input, weights, into: out)
             #expect(bits(out) == run(x, weights))
@@ -48,18 +58,28 @@ import Testing
 
     @Test func gatesAndModulationFollowTheRowGroups() {
         var random = Random(seed: 4)
-        let x = random.tensor(Shape(10, 20)), w = random.tensor(Shape(20, 20)).elements, table = random.tensor(Shape(2, 3, 20))
+        let x = random.tensor(Shape(10, 20))
+        let w = random.tensor(Shape(20, 20)).elements
+        let table = random.tensor(Shape(2, 3, 20))
         let weights = LinearWeights(outputs: 20, inputs: 20, precision: .float(packFloat(w, outputs: 20, inputs: 20)))
         var groups = RowGroups()
         for row in 0..<10 { groups.append(1, group: row % 3 == 0 ? 1 : 0) }
-        let gated = x.clone(), normed = Tensor(x.shape), vectors = table.elements
+        let gated = x.clone()
+        let normed = Tensor(x.shape)
+        let vectors = table.elements
         backend.linear(makeInput(x), weights, activation: .none, gate: RowVectors(table, 2, groups), residual: gated, into: gated)
-        backend.layerNorm(x, epsilon: 1e-6, weight: nil, bias: nil, scale: RowVectors(table, 1, groups), shift: RowVectors(table, 0, groups), into: normed)
-        let plain = product(x, w, outputs: 20), input = x.elements
-        var expectedGated: [Float] = [], expectedNormed: [Float] = []
+        backend.layerNorm(
+            x, epsilon: 1e-6, weight: nil, bias: nil, scale: RowVectors(table, 1, groups), shift: RowVectors(table, 0, groups), into: normed
+        )
+        let plain = product(x, w, outputs: 20)
+        let input = x.elements
+        var expectedGated: [Float] = []
+        var expectedNormed: [Float] = []
         for row in 0..<10 {
-            let group = row % 3 == 0 ? 1 : 0, values = input[row * 20..<row * 20 + 20]
-            let mean = values.reduce(0, +) / 20, variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 20
+            let group = row % 3 == 0 ? 1 : 0
+            let values = input[row * 20..<row * 20 + 20]
+            let mean = values.reduce(0, +) / 20
+            let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 20
             for column in 0..<20 {
                 expectedGated.append(input[row * 20 + column] + vectors[(group * 3 + 2) * 20 + column] * plain[row * 20 + column])
                 let unit = (input[row * 20 + column] - mean) / (variance + 1e-6).squareRoot()
@@ -72,14 +92,17 @@ import Testing
 
     @Test func attentionFoldsEqualKeys() {
         var random = Random(seed: 5)
-        let q = random.tensor(Shape(5, 24)), k = random.tensor(Shape(40, 24)), v = random.tensor(Shape(40, 24))
+        let q = random.tensor(Shape(5, 24))
+        let k = random.tensor(Shape(40, 24))
+        let v = random.tensor(Shape(40, 24))
         // The last thirty keys are equal, so one with ln 30 on its logit does the same.
         for row in 11..<40 {
             k.rows(row..<row + 1).copy(from: k.rows(10..<11))
             v.rows(row..<row + 1).copy(from: v.rows(10..<11))
         }
         func attend(_ keys: Int, _ bias: Tensor?) -> [Float] {
-            let packed = Arena.make { PackedKeysValues(capacity: 40, heads: 2, headWidth: 12, in: $0) }, out = Tensor(q.shape)
+            let packed = Arena.make { PackedKeysValues(capacity: 40, heads: 2, headWidth: 12, in: $0) }
+            let out = Tensor(q.shape)
             backend.pack(keys: k.rows(0..<keys), values: v.rows(0..<keys), into: packed)
             backend.attend(queries: q, to: packed, scale: 0.3, keyBias: bias, bias: nil, into: out)
             return out.elements
@@ -90,15 +113,24 @@ import Testing
 
     @Test func everyThreadCountAndInstructionSetGivesTheSameBits() throws {
         var random = Random(seed: 6)
-        let x = random.tensor(Shape(150, 200)), w = random.tensor(Shape(300, 200)).elements, image = random.tensor(Shape(40, 30, 20)), kernel = random.tensor(Shape(24, 9 * 40)).elements
-        let int8 = int8Weights(w, outputs: 300, inputs: 200), float = LinearWeights(outputs: 300, inputs: 200, precision: .float(packFloat(w, outputs: 300, inputs: 200)))
-        let convolution = ConvolutionWeights(outputs: 24, inputs: 40, kernel: 3, weight: packFloat(kernel, outputs: 24, inputs: 360), bias: nil)
+        let x = random.tensor(Shape(150, 200))
+        let w = random.tensor(Shape(300, 200)).elements
+        let image = random.tensor(Shape(40, 30, 20))
+        let kernel = random.tensor(Shape(24, 9 * 40)).elements
+        let int8 = int8Weights(w, outputs: 300, inputs: 200)
+        let float = LinearWeights(outputs: 300, inputs: 200, precision: .float(packFloat(w, outputs: 300, inputs: 200)))
+        let convolution = ConvolutionWeights(
+            outputs: 24, inputs: 40, kernel: 3, weight: packFloat(kernel, outputs: 24, inputs: 360), bias: nil)
         var results: [[[UInt32]]] = []
         for backend in try everyBackend() {
-            let a = Tensor(Shape(150, 300)), b = Tensor(Shape(150, 300)), c = Tensor(Shape(80, 60, 24)), d = Tensor(x.shape)
+            let a = Tensor(Shape(150, 300))
+            let b = Tensor(Shape(150, 300))
+            let c = Tensor(Shape(80, 60, 24))
+            let d = Tensor(x.shape)
             backend.linear(makeInput(x), int8, activation: .geluTanh, into: a)
             backend.linear(makeInput(x), float, activation: .silu, into: b)
-            backend.convolve(image, .tensor(image), convolution, upsample: true, activation: .relu, residual: nil, reluAtEnd: false, into: c)
+            backend.convolve(
+                image, .tensor(image), convolution, upsample: true, activation: .relu, residual: nil, reluAtEnd: false, into: c)
             let packed = Arena.make { PackedKeysValues(capacity: 150, heads: 5, headWidth: 40, in: $0) }
             backend.pack(keys: x, values: x, into: packed)
             backend.attend(queries: x, to: packed, scale: 0.2, keyBias: nil, bias: nil, into: d)

@@ -24,7 +24,8 @@ struct Random {
 /// ‖a − b‖ / ‖b‖
 func relativeError(_ a: [Float], _ b: [Float]) -> Double {
     precondition(a.count == b.count)
-    var difference = 0.0, norm = 0.0
+    var difference = 0.0
+    var norm = 0.0
     for (x, y) in zip(a, b) {
         difference += Double(x - y) * Double(x - y)
         norm += Double(y) * Double(y)
@@ -51,9 +52,12 @@ func packInt8(_ w: [Int8], outputs: Int, inputs: Int) -> Parameter {
 
 /// int8 weights with one scale per output, quantised from `w`.
 func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, asymmetricInput: Bool = false) -> LinearWeights {
-    var codes: [Int8] = [], scales: [Float] = [], sums: [Int32] = []
+    var codes: [Int8] = []
+    var scales: [Float] = []
+    var sums: [Int32] = []
     for n in 0..<outputs {
-        let row = w[n * inputs..<(n + 1) * inputs], scale = row.reduce(0) { max($0, abs($1)) } / 127
+        let row = w[n * inputs..<(n + 1) * inputs]
+        let scale = row.reduce(0) { max($0, abs($1)) } / 127
         let quantised = row.map { Int8(($0 / scale).rounded(.toNearestOrEven)) }
         codes += quantised
         scales.append(scale)
@@ -67,9 +71,12 @@ func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, 
 
 /// x [M, K] · wᵀ [K, N] in double.
 func product(_ x: Tensor, _ w: [Float], outputs: Int) -> [Float] {
-    let rows = x.shape[0], inputs = x.shape[1], values = x.elements
+    let rows = x.shape[0]
+    let inputs = x.shape[1]
+    let values = x.elements
     return (0..<rows * outputs).map { index in
-        let m = index / outputs, n = index % outputs
+        let m = index / outputs
+        let n = index % outputs
         return Float((0..<inputs).reduce(0.0) { $0 + Double(values[m * inputs + $1]) * Double(w[n * inputs + $1]) })
     }
 }

@@ -15,7 +15,8 @@ import Testing
     }
 
     @Test func arenaGivesWhatItMeasured() {
-        var first: [Float] = [], apart = true
+        var first: [Float] = []
+        var apart = true
         let (a, b, bytes) = Arena.make { arena in (arena.tensor(Shape(5, 3)), arena.tensor(Shape(7)), arena.bytes(3)) }
         a.fill(1)
         b.fill(2)
@@ -38,13 +39,16 @@ import Testing
     }
 
     @Test func noiseIsTheSameHoweverItIsAsked() {
-        let whole = Tensor(Shape(1000)), again = Tensor(Shape(10, 100)), other = Tensor(Shape(1000))
+        let whole = Tensor(Shape(1000))
+        let again = Tensor(Shape(10, 100))
+        let other = Tensor(Shape(1000))
         whole.fillNormal(seed: 5, stream: 0)
         again.fillNormal(seed: 5, stream: 0)
         other.fillNormal(seed: 6, stream: 0)
         #expect(bits(whole) == bits(again))
         #expect(bits(whole) != bits(other))
-        let mean = whole.elements.reduce(0, +) / 1000, variance = whole.elements.reduce(0) { $0 + $1 * $1 } / 1000
+        let mean = whole.elements.reduce(0, +) / 1000
+        let variance = whole.elements.reduce(0) { $0 + $1 * $1 } / 1000
         #expect(abs(mean) < 0.1 && abs(variance - 1) < 0.15, "mean \(mean), variance \(variance)")
     }
 

@@ -1,5 +1,5 @@
-import Synchronization
 import SoradTensor
+import Synchronization
 import Testing
 
 @Suite struct ThreadPoolTests {
@@ -34,7 +34,8 @@ import Testing
     }
 
     @Test func aPoolThatSleptWakesAgain() {
-        let pool = ThreadPool(threads: 3), total = Counter()
+        let pool = ThreadPool(threads: 3)
+        let total = Counter()
         for _ in 0..<5 {
             // Longer than a thread spins before it sleeps.
             _ = (0..<3_000_000).reduce(0 as UInt64) { ($0 ^ UInt64($1)) &* 0x9E37_79B9_7F4A_7C15 }

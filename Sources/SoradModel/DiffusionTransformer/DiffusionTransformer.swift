@@ -15,12 +15,14 @@ package final class DiffusionTransformer {
     private let timeEmbedding: TimeEmbedding
 
     init(_ configuration: TransformerConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
-        let c = configuration, embedder = weights.at("condition_embedder.text_embedder")
+        let c = configuration
+        let embedder = weights.at("condition_embedder.text_embedder")
         self.configuration = configuration
         self.backend = backend
         patchEmbedding = try weights.linear("patch_embedding", outputs: c.width, inputs: c.inChannels * c.patchVolume)
         textEmbedder = (
-            try embedder.linear("linear_1", outputs: c.width, inputs: c.textWidth), try embedder.linear("linear_2", outputs: c.width, inputs: c.width)
+            try embedder.linear("linear_1", outputs: c.width, inputs: c.textWidth),
+            try embedder.linear("linear_2", outputs: c.width, inputs: c.width)
         )
         timeEmbedding = try TimeEmbedding(c, weights)
         var blocks: [TransformerBlock] = []
@@ -41,9 +43,17 @@ package final class DiffusionTransformer {
     ///   - timesteps: the distinct ones, as many as the workspace was made for.
     ///   - groups: for each token of the grid, which of them it carries.
     ///   - velocities: one [C, T, h, w] per prompt.
-    package func forward(_ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [PreparedPrompt], workspace w: TransformerWorkspace, into velocities: [Tensor]) {
-        let c = configuration, length = w.tokens, count = prompts.count, rows = length * count
-        precondition(groups.rowCount == length && count == w.sequences && velocities.count == count, "\(groups.rowCount) of \(length) tokens, \(count) prompts")
+    package func forward(
+        _ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [PreparedPrompt], workspace w: TransformerWorkspace,
+        into velocities: [Tensor]
+    ) {
+        let c = configuration
+        let length = w.tokens
+        let count = prompts.count
+        let rows = length * count
+        precondition(
+            groups.rowCount == length && count == w.sequences && velocities.count == count,
+            "\(groups.rowCount) of \(length) tokens, \(count) prompts")
         let layout = PatchLayout(channels: c.inChannels, patch: c.patch, grid: w.grid)
         TensorDump.write("dit.latent", latent)
         TensorDump.write("dit.timesteps", Tensor(Shape(timesteps.count), timesteps))
@@ -70,7 +80,8 @@ package final class DiffusionTransformer {
             TensorDump.write("dit.blocks.\(index)", w.hidden)
         }
         backend.layerNorm(
-            w.hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.time.final, 1, all), shift: RowVectors(w.time.final, 0, all),
+            w.hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.time.final, 1, all),
+            shift: RowVectors(w.time.final, 0, all),
             into: w.input.overwrite(rows: rows))
         backend.linear(w.input, projection, into: w.velocities)
         for (index, velocity) in velocities.enumerated() {

@@ -42,12 +42,15 @@ struct PatchLayout {
 
     private func check(_ latent: Tensor, _ rows: Tensor) {
         let expected = Shape(channels, grid.frames * patch.frames, grid.height * patch.height, grid.width * patch.width)
-        precondition(latent.shape == expected && rows.shape == Shape(grid.count, channels * volume), "latents \(latent.shape), rows \(rows.shape), expected \(expected)")
+        precondition(
+            latent.shape == expected && rows.shape == Shape(grid.count, channels * volume),
+            "latents \(latent.shape), rows \(rows.shape), expected \(expected)")
     }
 
     @inline(__always)
     private func forEach(_ body: (_ inLatent: Int, _ token: Int, _ channel: Int, _ within: Int) -> Void) {
-        let height = grid.height * patch.height, width = grid.width * patch.width
+        let height = grid.height * patch.height
+        let width = grid.width * patch.width
         var index = 0
         for channel in 0..<channels {
             for frame in 0..<grid.frames * patch.frames {

@@ -14,8 +14,11 @@ package struct PreparedPrompt {
 extension DiffusionTransformer {
     /// Text embeddings [L, text width] to keys and values; the missing rows up to `textLength` are zeros.
     package func prepare(_ text: Tensor, textLength: Int) -> PreparedPrompt {
-        let c = configuration, padding = textLength - text.shape[0], keys = text.shape[0] + (padding > 0 ? 1 : 0)
-        precondition(text.shape.rank == 2 && text.shape[1] == c.textWidth && padding >= 0 && keys > 0, "text \(text.shape), \(textLength) rows")
+        let c = configuration
+        let padding = textLength - text.shape[0]
+        let keys = text.shape[0] + (padding > 0 ? 1 : 0)
+        precondition(
+            text.shape.rank == 2 && text.shape[1] == c.textWidth && padding >= 0 && keys > 0, "text \(text.shape), \(textLength) rows")
         let arena = Arena(byteCount: Arena.measure { PromptWorkspace(c, keys: keys, in: $0) })
         let w = PromptWorkspace(c, keys: keys, in: arena)
         let padded = w.text.overwrite(rows: keys)

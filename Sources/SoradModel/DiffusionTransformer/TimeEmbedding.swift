@@ -39,7 +39,8 @@ struct TimeEmbedding {
 
     /// Fills `projected` and `final` of the workspace for its G timesteps.
     func compute(_ timesteps: [Float], _ w: Workspace, _ backend: any ComputeBackend) {
-        let count = timesteps.count, width = w.embedding.shape[1]
+        let count = timesteps.count
+        let width = w.embedding.shape[1]
         precondition(count == w.embedding.shape[0], "\(count) timesteps for \(w.embedding.shape)")
         w.sinusoids.overwrite(rows: count).fillTimestepEmbedding(timesteps)
         backend.linear(w.sinusoids, first, activation: .silu, into: w.middle.overwrite(rows: count))
@@ -47,7 +48,8 @@ struct TimeEmbedding {
         backend.silu(w.embedding, into: w.activated.overwrite(rows: count))
         backend.linear(w.activated, projection, into: w.projected)
         for group in 0..<count {
-            let embedding = w.embedding.rows(group..<group + 1), both = w.final.item(group)
+            let embedding = w.embedding.rows(group..<group + 1)
+            let both = w.final.item(group)
             for half in 0..<2 {
                 backend.add(finalTable.reshaped(Shape(2, width)).rows(half..<half + 1), embedding, into: both.rows(half..<half + 1))
             }

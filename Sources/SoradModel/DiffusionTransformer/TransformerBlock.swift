@@ -40,11 +40,19 @@ package struct TransformerBlock {
 
 extension TransformerBlock {
     /// hidden += gate · attention(modulated norm(hidden)) for `sequences` sequences of equal length lying one behind the other.
-    func attendToSelf(_ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, sequences: Int, _ groups: RowGroups) {
-        let length = w.tokens, rows = length * sequences, all = 0..<rows
-        let hidden = w.hidden.rows(all), query = w.query.rows(all), key = w.key.rows(all), value = w.value.rows(all)
+    func attendToSelf(
+        _ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, sequences: Int, _ groups: RowGroups
+    ) {
+        let length = w.tokens
+        let rows = length * sequences
+        let all = 0..<rows
+        let hidden = w.hidden.rows(all)
+        let query = w.query.rows(all)
+        let key = w.key.rows(all)
+        let value = w.value.rows(all)
         backend.layerNorm(
-            hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 1, groups), shift: RowVectors(w.modulation, 0, groups),
+            hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 1, groups),
+            shift: RowVectors(w.modulation, 0, groups),
             into: w.input.overwrite(rows: rows))
         backend.linear(w.input, selfAttention.query, into: query)
         backend.linear(w.input, selfAttention.key, into: key)
@@ -57,18 +65,25 @@ extension TransformerBlock {
             backend.rotate(w.query.rows(own), heads: c.heads, by: w.rotary)
             backend.rotate(w.key.rows(own), heads: c.heads, by: w.rotary)
             backend.pack(keys: w.key.rows(own), values: w.value.rows(own), into: w.packed)
-            backend.attend(queries: w.query.rows(own), to: w.packed, scale: w.attentionScale, keyBias: nil, bias: nil, into: attended.rows(own))
+            backend.attend(
+                queries: w.query.rows(own), to: w.packed, scale: w.attentionScale, keyBias: nil, bias: nil, into: attended.rows(own))
         }
-        backend.linear(w.input, selfAttention.output, activation: .none, gate: RowVectors(w.modulation, 2, groups), residual: hidden, into: hidden)
+        backend.linear(
+            w.input, selfAttention.output, activation: .none, gate: RowVectors(w.modulation, 2, groups), residual: hidden, into: hidden)
     }
 
     /// hidden += attention(norm(hidden)) to each sequence's prompt.
-    func attendToPrompts(_ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, _ prompts: [PreparedPrompt], layer: Int) {
-        let length = w.tokens, rows = length * prompts.count
-        let hidden = w.hidden.rows(0..<rows), query = w.query.rows(0..<rows)
+    func attendToPrompts(
+        _ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, _ prompts: [PreparedPrompt], layer: Int
+    ) {
+        let length = w.tokens
+        let rows = length * prompts.count
+        let hidden = w.hidden.rows(0..<rows)
+        let query = w.query.rows(0..<rows)
         let input = w.input.overwrite(rows: rows)
         if let crossNorm {
-            backend.layerNorm(hidden, epsilon: c.epsilon, weight: crossNorm.weight, bias: crossNorm.bias, scale: nil, shift: nil, into: input)
+            backend.layerNorm(
+                hidden, epsilon: c.epsilon, weight: crossNorm.weight, bias: crossNorm.bias, scale: nil, shift: nil, into: input)
         } else {
             input.copy(from: hidden)
         }
@@ -77,18 +92,25 @@ extension TransformerBlock {
         let attended = w.input.overwrite(rows: rows)
         for (sequence, prompt) in prompts.enumerated() {
             let own = sequence * length..<(sequence + 1) * length
-            backend.attend(queries: w.query.rows(own), to: prompt.layers[layer], scale: w.attentionScale, keyBias: prompt.keyBias, bias: nil, into: attended.rows(own))
+            backend.attend(
+                queries: w.query.rows(own), to: prompt.layers[layer], scale: w.attentionScale, keyBias: prompt.keyBias, bias: nil,
+                into: attended.rows(own))
         }
         backend.linear(w.input, crossAttention.output, activation: .none, gate: nil, residual: hidden, into: hidden)
     }
 
     /// hidden += gate · feedForward(modulated norm(hidden)), some rows at a time: the wide middle then stays in the cache.
-    func feedForward(_ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, rows: Int, _ groups: RowGroups) {
+    func feedForward(
+        _ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, rows: Int, _ groups: RowGroups
+    ) {
         var first = 0
         while first < rows {
-            let part = first..<min(first + w.feedForwardRows, rows), hidden = w.hidden.rows(part), own = groups.within(part)
+            let part = first..<min(first + w.feedForwardRows, rows)
+            let hidden = w.hidden.rows(part)
+            let own = groups.within(part)
             backend.layerNorm(
-                hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 4, own), shift: RowVectors(w.modulation, 3, own),
+                hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 4, own),
+                shift: RowVectors(w.modulation, 3, own),
                 into: w.input.overwrite(rows: part.count))
             backend.linear(w.input, up, activation: .geluTanh, into: w.middle.overwrite(rows: part.count))
             backend.linear(w.middle, down, activation: .none, gate: RowVectors(w.modulation, 5, own), residual: hidden, into: hidden)

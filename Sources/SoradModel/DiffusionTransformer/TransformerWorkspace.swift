@@ -36,7 +36,8 @@ package struct TransformerWorkspace {
     }
 
     private init(_ c: TransformerConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int, in arena: Arena) {
-        let rows = grid.count * sequences, matrix = Shape(rows, c.width)
+        let rows = grid.count * sequences
+        let matrix = Shape(rows, c.width)
         self.grid = grid
         self.sequences = sequences
         rotary = RotaryTable(frames: grid.frames, height: grid.height, width: grid.width, headWidth: c.headWidth, in: arena)

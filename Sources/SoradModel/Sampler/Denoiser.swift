@@ -33,7 +33,8 @@ public final class Denoiser {
         backend = transformer.backend
         let texts = guidanceScale == 1 ? [prompt] : [prompt, negativePrompt]
         prompts = texts.map { transformer.prepare($0, textLength: textLength) }
-        workspace = TransformerWorkspace.make(transformer.configuration, grid: grid, sequences: texts.count, timesteps: known == nil ? 1 : 2)
+        workspace = TransformerWorkspace.make(
+            transformer.configuration, grid: grid, sequences: texts.count, timesteps: known == nil ? 1 : 2)
         velocities = texts.map { _ in Tensor(Shape(size.channels, size.frames, size.height, size.width)) }
         var groups = RowGroups()
         let patch = transformer.configuration.patch.frames
@@ -51,7 +52,9 @@ public final class Denoiser {
         let timesteps = known == nil ? [schedule.timesteps[index]] : [schedule.timesteps[index], 0]
         transformer.forward(latent, timesteps: timesteps, groups: groups, prompts: prompts, workspace: workspace, into: velocities)
         let velocity = velocities[0]
-        if velocities.count == 2 { backend.guide(unconditional: velocities[1], conditional: velocity, scale: guidanceScale, into: velocity) }
+        if velocities.count == 2 {
+            backend.guide(unconditional: velocities[1], conditional: velocity, scale: guidanceScale, into: velocity)
+        }
         backend.eulerStep(sample: latent, velocity: velocity, dt: schedule.sigmas[index + 1] - schedule.sigmas[index], into: latent)
         known?.put(into: latent)
     }

@@ -15,7 +15,8 @@ public struct FlowMatchSchedule: Sendable, Equatable {
     ///   - shift: above 1 spends more of the steps at high noise.
     public init(steps: Int, shift: Float, numTrainTimesteps: Int = 1000) {
         precondition(steps > 0 && shift > 0 && numTrainTimesteps > 0, "\(steps) steps, shift \(shift), \(numTrainTimesteps) timesteps")
-        let train = Double(numTrainTimesteps), shift64 = Double(shift)
+        let train = Double(numTrainTimesteps)
+        let shift64 = Double(shift)
         // The scheduler's own range is shifted once in float32 and, by set_timesteps, once more in float64.
         let highest = Double(Self.shifted(1, shift)) * train
         let lowest = Double(Self.shifted(1 / Float(numTrainTimesteps), shift)) * train

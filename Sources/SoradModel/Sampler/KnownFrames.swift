@@ -18,13 +18,20 @@ public struct KnownFrames {
 
     /// Writes the known frames into latents [C, T, h, w].
     public func put(into latent: Tensor) {
-        let channels = latent.shape[0], frames = latent.shape[1], plane = latent.shape[2] * latent.shape[3], count = indices.count
-        precondition(latents.shape == Shape(channels, count, latent.shape[2], latent.shape[3]) && (indices.last ?? 0) < frames, "frames \(indices) of \(latent.shape)")
+        let channels = latent.shape[0]
+        let frames = latent.shape[1]
+        let plane = latent.shape[2] * latent.shape[3]
+        let count = indices.count
+        precondition(
+            latents.shape == Shape(channels, count, latent.shape[2], latent.shape[3]) && (indices.last ?? 0) < frames,
+            "frames \(indices) of \(latent.shape)")
         latents.withElements { source in
             latent.withMutableElements { target in
                 for channel in 0..<channels {
                     for (known, frame) in indices.enumerated() {
-                        for pixel in 0..<plane { target[(channel * frames + frame) * plane + pixel] = source[(channel * count + known) * plane + pixel] }
+                        for pixel in 0..<plane {
+                            target[(channel * frames + frame) * plane + pixel] = source[(channel * count + known) * plane + pixel]
+                        }
                     }
                 }
             }

@@ -12,17 +12,21 @@ package struct RelativePositions {
 
     /// The bucket of a key `distance` = key − query tokens away.
     package func bucket(_ distance: Int) -> Int {
-        let half = buckets / 2, exact = half / 2, far = abs(distance)
+        let half = buckets / 2
+        let exact = half / 2
+        let far = abs(distance)
         let side = distance > 0 ? half : 0
         if far < exact { return side + far }
         // float32 at the places where PyTorch has it: whole results must be hit exactly.
-        let ratio = Float(naturalLogarithm(Double(Float(far) / Float(exact)))) / Float(naturalLogarithm(Double(maxDistance) / Double(exact)))
+        let ratio =
+            Float(naturalLogarithm(Double(Float(far) / Float(exact)))) / Float(naturalLogarithm(Double(maxDistance) / Double(exact)))
         return side + min(exact + Int(ratio * Float(half - exact)), half - 1)
     }
 
     /// Fills `bias` [heads, length, length] (query, key) from a table [buckets, heads].
     func fill(_ bias: Tensor, from table: Tensor) {
-        let heads = bias.shape[0], length = bias.shape[1]
+        let heads = bias.shape[0]
+        let length = bias.shape[1]
         let row = (1 - length..<length).map { bucket($0) }
         table.withElements { values in
             bias.withMutableElements { out in

@@ -19,25 +19,29 @@ package final class TextEncoder {
     private let finalNorm: Parameter
 
     init(_ configuration: TextEncoderConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
-        let c = configuration, inner = c.heads * c.headWidth
+        let c = configuration
+        let inner = c.heads * c.headWidth
         self.configuration = configuration
         self.backend = backend
         embedding = try weights.embedding("token_embedding.weight", rows: c.vocabulary, width: c.width)
         var layers: [Layer] = []
         for index in 0..<c.layers {
-            let block = weights.at("block.\(index)"), name = "attn.relative_bias"
+            let block = weights.at("block.\(index)")
+            let name = "attn.relative_bias"
             let hasBias = index == 0 || block.has(name)
-            layers.append(Layer(
-                attentionNorm: try block.vector("attn_norm.weight", c.width),
-                query: try block.linear("attn.q", outputs: inner, inputs: c.width, bias: false),
-                key: try block.linear("attn.k", outputs: inner, inputs: c.width, bias: false),
-                value: try block.linear("attn.v", outputs: inner, inputs: c.width, bias: false),
-                output: try block.linear("attn.o", outputs: c.width, inputs: inner, bias: false),
-                relativeBias: hasBias ? try block.table(name, dims: c.buckets, c.heads).tensor(Shape(c.buckets, c.heads)) : layers[0].relativeBias,
-                feedForwardNorm: try block.vector("ffn_norm.weight", c.width),
-                gate: try block.linear("ffn.wi_0", outputs: c.feedForward, inputs: c.width, bias: false),
-                up: try block.linear("ffn.wi_1", outputs: c.feedForward, inputs: c.width, bias: false),
-                down: try block.linear("ffn.wo", outputs: c.width, inputs: c.feedForward, bias: false)))
+            layers.append(
+                Layer(
+                    attentionNorm: try block.vector("attn_norm.weight", c.width),
+                    query: try block.linear("attn.q", outputs: inner, inputs: c.width, bias: false),
+                    key: try block.linear("attn.k", outputs: inner, inputs: c.width, bias: false),
+                    value: try block.linear("attn.v", outputs: inner, inputs: c.width, bias: false),
+                    output: try block.linear("attn.o", outputs: c.width, inputs: inner, bias: false),
+                    relativeBias: hasBias
+                        ? try block.table(name, dims: c.buckets, c.heads).tensor(Shape(c.buckets, c.heads)) : layers[0].relativeBias,
+                    feedForwardNorm: try block.vector("ffn_norm.weight", c.width),
+                    gate: try block.linear("ffn.wi_0", outputs: c.feedForward, inputs: c.width, bias: false),
+                    up: try block.linear("ffn.wi_1", outputs: c.feedForward, inputs: c.width, bias: false),
+                    down: try block.linear("ffn.wo", outputs: c.width, inputs: c.feedForward, bias: false)))
         }
         self.layers = layers
         finalNorm = try weights.vector("final_norm.weight", c.width)
@@ -49,7 +53,8 @@ package final class TextEncoder {
         let packed: PackedKeysValues
 
         init(_ c: TextEncoderConfiguration, length: Int, in arena: Arena) {
-            let inner = Shape(length, c.heads * c.headWidth), wide = Shape(length, c.feedForward)
+            let inner = Shape(length, c.heads * c.headWidth)
+            let wide = Shape(length, c.feedForward)
             hidden = arena.tensor(Shape(length, c.width))
             (query, key, value) = (arena.tensor(inner), arena.tensor(inner), arena.tensor(inner))
             bias = arena.tensor(Shape(c.heads, length, length))
@@ -67,7 +72,8 @@ package final class TextEncoder {
         if let wrong = ids.first(where: { !(0..<configuration.vocabulary).contains(Int($0)) }) {
             throw SoradError(.badInput, "token \(wrong) is outside the model's vocabulary of \(configuration.vocabulary)")
         }
-        let length = ids.count, epsilon = configuration.epsilon
+        let length = ids.count
+        let epsilon = configuration.epsilon
         let w = Arena.make { Workspace(configuration, length: length, in: $0) }
         for (row, id) in ids.enumerated() { w.hidden.setRow(row, from: embedding, row: Int(id)) }
         for (index, layer) in layers.enumerated() {

@@ -55,7 +55,8 @@ final class FrameNetwork {
     }
 
     private static func stages(_ blocks: [FrameBlock], _ input: Shape, _ arena: Arena) -> [Stage] {
-        var stages: [Stage] = [], shape = input
+        var stages: [Stage] = []
+        var shape = input
         for (index, block) in blocks.enumerated() {
             let later = blocks[index...]
             let yield = later.reduce(1) { if case .grow(_, let stride) = $1 { $0 * stride } else { $0 } }
@@ -65,13 +66,19 @@ final class FrameNetwork {
                 default: true
                 }
             }
-            let height = shape[0], width = shape[1], channels = shape[2]
-            var outputs: [Tensor] = [], scratch: [Tensor] = [], past: Tensor?
+            let height = shape[0]
+            let width = shape[1]
+            let channels = shape[2]
+            var outputs: [Tensor] = []
+            var scratch: [Tensor] = []
+            var past: Tensor?
             switch block {
             case .softClamp: break
             case .convolution(let weights, let upsample, _):
                 let scale = upsample ? 2 : 1
-                shape = Shape((height * scale + weights.stride - 1) / weights.stride, (width * scale + weights.stride - 1) / weights.stride, weights.outputs)
+                shape = Shape(
+                    (height * scale + weights.stride - 1) / weights.stride, (width * scale + weights.stride - 1) / weights.stride,
+                    weights.outputs)
             case .memory(let first, _, _):
                 shape = Shape(height, width, first.outputs)
                 scratch = [arena.tensor(shape), arena.tensor(shape)]
@@ -100,7 +107,8 @@ final class FrameNetwork {
             if unwanted > 0 { unwanted -= 1 } else { try emit(x) }
             return
         }
-        let stage = stages[index], out = stage.outputs[0]
+        let stage = stages[index]
+        let out = stage.outputs[0]
         if stage.forgets, unwanted >= stage.yield {
             unwanted -= stage.yield
             return
@@ -110,7 +118,8 @@ final class FrameNetwork {
         case .softClamp:
             backend.softClamp(x, into: out)
         case .convolution(let weights, let upsample, let relu):
-            backend.convolve(x, .none, weights, upsample: upsample, activation: relu ? .relu : .none, residual: nil, reluAtEnd: false, into: out)
+            backend.convolve(
+                x, .none, weights, upsample: upsample, activation: relu ? .relu : .none, residual: nil, reluAtEnd: false, into: out)
         case .memory(let first, let second, let third):
             remember(x, stage, seen: seen[index], first, second, third)
         case .grow(let weights, let stride):
@@ -132,18 +141,23 @@ final class FrameNetwork {
         try push(out, index + 1, emit)
     }
 
-    private func remember(_ x: Tensor, _ stage: Stage, seen: Int, _ first: ConvolutionWeights, _ second: ConvolutionWeights, _ third: ConvolutionWeights) {
+    private func remember(
+        _ x: Tensor, _ stage: Stage, seen: Int, _ first: ConvolutionWeights, _ second: ConvolutionWeights, _ third: ConvolutionWeights
+    ) {
         guard let past = stage.past else { preconditionFailure("a memory block without memory") }
         let before: ConvolutionPartner = seen == 1 ? .zeros(x.shape[2]) : .tensor(past)
         backend.convolve(x, before, first, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: stage.scratch[0])
-        backend.convolve(stage.scratch[0], .none, second, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: stage.scratch[1])
-        backend.convolve(stage.scratch[1], .none, third, upsample: false, activation: .none, residual: x, reluAtEnd: true, into: stage.outputs[0])
+        backend.convolve(
+            stage.scratch[0], .none, second, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: stage.scratch[1])
+        backend.convolve(
+            stage.scratch[1], .none, third, upsample: false, activation: .none, residual: x, reluAtEnd: true, into: stage.outputs[0])
         past.copy(from: x)
     }
 
     /// Channels `first...` of every pixel of `wide` become the pixels of `out`.
     private func copyChannels(of wide: Tensor, from first: Int, to out: Tensor) {
-        let channels = out.shape[2], stride = wide.shape[2]
+        let channels = out.shape[2]
+        let stride = wide.shape[2]
         wide.withElements { source in
             out.withMutableElements { target in
                 for pixel in 0..<out.shape[0] * out.shape[1] {

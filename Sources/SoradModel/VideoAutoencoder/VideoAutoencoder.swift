@@ -21,11 +21,22 @@ package final class VideoAutoencoder {
     /// Index in the published Sequential: 0 convolution, 1 relu, then per level pool, convolution, three memory blocks; last a convolution.
     private static func encoder(_ c: AutoencoderConfiguration, _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
         let widths = c.encoderChannels
-        var blocks: [FrameBlock] = [.convolution(try weights.convolution("0", outputs: widths[0], inputs: c.imageChannels * c.patchSize * c.patchSize), upsample: false, relu: true)]
+        var blocks: [FrameBlock] = [
+            .convolution(
+                try weights.convolution("0", outputs: widths[0], inputs: c.imageChannels * c.patchSize * c.patchSize), upsample: false,
+                relu: true)
+        ]
         for level in 0..<AutoencoderConfiguration.levels {
-            let index = 2 + level * 5, n = widths[level], next = widths[level + 1], stride = c.encoderTimeDownscale[level] ? 2 : 1
-            blocks.append(.pool(try weights.convolution("\(index).conv", outputs: n, inputs: n * stride, kernel: 1, bias: false), stride: stride))
-            blocks.append(.convolution(try weights.convolution("\(index + 1)", outputs: next, inputs: n, stride: 2, bias: false), upsample: false, relu: false))
+            let index = 2 + level * 5
+            let n = widths[level]
+            let next = widths[level + 1]
+            let stride = c.encoderTimeDownscale[level] ? 2 : 1
+            blocks.append(
+                .pool(try weights.convolution("\(index).conv", outputs: n, inputs: n * stride, kernel: 1, bias: false), stride: stride))
+            blocks.append(
+                .convolution(
+                    try weights.convolution("\(index + 1)", outputs: next, inputs: n, stride: 2, bias: false), upsample: false, relu: false)
+            )
             for memory in 2..<5 { blocks.append(try memoryBlock(weights.at("\(index + memory)"), next)) }
         }
         let last = try weights.convolution("17", outputs: c.latentChannels, inputs: widths[AutoencoderConfiguration.levels])
@@ -35,12 +46,19 @@ package final class VideoAutoencoder {
     /// Index in the published Sequential: 0 clamp, 1 convolution, 2 relu, then per level three memory blocks, upsample, grow, convolution;
     /// last relu and a convolution. Growing in time is done before the upsampling: a 1×1 convolution gives the same either way.
     private static func decoder(_ c: AutoencoderConfiguration, _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
-        let widths = c.decoderChannels, levels = AutoencoderConfiguration.levels
-        var blocks: [FrameBlock] = [.softClamp, .convolution(try weights.convolution("1", outputs: widths[0], inputs: c.latentChannels), upsample: false, relu: true)]
+        let widths = c.decoderChannels
+        let levels = AutoencoderConfiguration.levels
+        var blocks: [FrameBlock] = [
+            .softClamp,
+            .convolution(try weights.convolution("1", outputs: widths[0], inputs: c.latentChannels), upsample: false, relu: true),
+        ]
         for level in 0..<levels {
-            let index = 3 + level * 6, n = widths[level], stride = c.decoderTimeUpscale[level] ? 2 : 1
+            let index = 3 + level * 6
+            let n = widths[level]
+            let stride = c.decoderTimeUpscale[level] ? 2 : 1
             for memory in 0..<3 { blocks.append(try memoryBlock(weights.at("\(index + memory)"), n)) }
-            blocks.append(.grow(try weights.convolution("\(index + 4).conv", outputs: n * stride, inputs: n, kernel: 1, bias: false), stride: stride))
+            blocks.append(
+                .grow(try weights.convolution("\(index + 4).conv", outputs: n * stride, inputs: n, kernel: 1, bias: false), stride: stride))
             let widen = try weights.convolution("\(index + 5)", outputs: widths[level + 1], inputs: n, bias: false)
             blocks.append(.convolution(widen, upsample: c.decoderSpaceUpscale[level], relu: level == levels - 1))
         }
@@ -65,7 +83,9 @@ package final class VideoAutoencoder {
 
     /// As `decode`, with frames as floats [H, W, 3], not yet limited to [0, 1].
     package func decodeValues<Failure: Error>(_ latent: Tensor, frame: (Int, Tensor) throws(Failure) -> Void) throws(Failure) {
-        let c = configuration, height = latent.shape[2], width = latent.shape[3]
+        let c = configuration
+        let height = latent.shape[2]
+        let width = latent.shape[3]
         precondition(latent.shape.rank == 4 && latent.shape[0] == c.latentChannels, "latents \(latent.shape)")
         let input = Tensor(Shape(height, width, c.latentChannels))
         let network = FrameNetwork(decoder, input: input.shape, dropping: c.timeScale - 1, backend)
@@ -83,25 +103,32 @@ package final class VideoAutoencoder {
 
     /// Bytes that `decode` needs for a clip of this size.
     func decodeBytes(_ size: LatentSize) -> Int {
-        let c = configuration, pixels = size.height * size.width * c.spatialScale * c.spatialScale
+        let c = configuration
+        let pixels = size.height * size.width * c.spatialScale * c.spatialScale
         return FrameNetwork.byteCount(decoder, input: Shape(size.height, size.width, c.latentChannels)) + pixels * c.imageChannels * 5
     }
 
     /// Encodes frames of [height, width, 3] bytes to normalised latents [C, T, h, w].
     /// - Throws: `.badInput` for no frames or sizes that do not fit.
     func encode(_ frames: [[UInt8]], width: Int, height: Int) throws(SoradError) -> Tensor {
-        let c = configuration, scale = c.patchSize << AutoencoderConfiguration.levels
+        let c = configuration
+        let scale = c.patchSize << AutoencoderConfiguration.levels
         guard let first = frames.first, let last = frames.last, width > 0, height > 0, width % scale == 0, height % scale == 0 else {
-            throw SoradError(.badInput, "\(frames.count) frames of \(width)×\(height) cannot be encoded: at least one is needed, and sides that are multiples of \(scale)")
+            throw SoradError(
+                .badInput,
+                "\(frames.count) frames of \(width)×\(height) cannot be encoded: at least one is needed, and sides that are multiples of \(scale)"
+            )
         }
         let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
         guard !overflow, frames.allSatisfy({ $0.count % 3 == 0 && $0.count / 3 == pixels }) else {
             throw SoradError(.badInput, "a frame has another number of bytes than \(width)×\(height)×3")
         }
-        let group = c.encoderTimeDownscale.reduce(1) { $1 ? $0 * 2 : $0 }, missing = (group - frames.count % group) % group
+        let group = c.encoderTimeDownscale.reduce(1) { $1 ? $0 * 2 : $0 }
+        let missing = (group - frames.count % group) % group
         let padding = [[UInt8]](repeating: c.padsInFront ? first : last, count: missing)
         let all = c.padsInFront ? padding + frames : frames + padding
-        let image = Tensor(Shape(height, width, c.imageChannels)), packed = Tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
+        let image = Tensor(Shape(height, width, c.imageChannels))
+        let packed = Tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
         let latent = Tensor(Shape(c.latentChannels, all.count / group, height / scale, width / scale))
         let network = FrameNetwork(encoder, input: packed.shape, dropping: 0, backend)
         var count = 0
