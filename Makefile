@@ -42,7 +42,7 @@ test-swift: deps ## unit and service tests in Swift
 	$(SWIFT) test -c $(CONFIGURATION) --skip-build
 
 test-kernels: deps ## the C kernels of every instruction set against the scalar reference, emulated where the CPU lacks it
-	$(MAKE) --no-print-directory -C Tests/kernels-fuzz test
+	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz test
 
 test-service: build $(VENV)/.installed ## the real daemon, worker and model, driven by the official SDK and curl
 	SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) $(VENV)/bin/python -m pytest -q Tests/sdk
