@@ -40,6 +40,8 @@ public struct JobMachine: Sendable {
         case workerEnded(how: String)
         /// Time has passed.
         case ticked
+        /// The models are known: work may begin.
+        case resumed
         /// The daemon stops: nothing new is started.
         case stopRequested
     }
@@ -73,6 +75,8 @@ public struct JobMachine: Sendable {
     package private(set) var queue: [JobIdentifier] = []
     private(set) var worker = Worker.absent
     private let limits: Limits
+    /// Nothing is started while this is set, e.g. because it is not known yet which models there are.
+    private var isPaused: Bool
     private var isStopping = false
     /// Why the worker is being killed; better than "was killed" in a job's error.
     private var fault: String?
@@ -80,8 +84,9 @@ public struct JobMachine: Sendable {
     private var lastRecord: MonotonicTime?
 
     /// `jobs`: those of an earlier run that are not over.
-    public init(limits: Limits = Limits(), jobs restored: [Job] = []) {
+    public init(limits: Limits = Limits(), jobs restored: [Job] = [], isPaused: Bool = false) {
         self.limits = limits
+        self.isPaused = isPaused
         for var job in restored.sorted(by: { $0.id < $1.id }) {
             precondition(!job.isOver, "\(job.id) is over")
             job.status = .queued
@@ -135,6 +140,7 @@ public struct JobMachine: Sendable {
         case .workerHungUp: workerHungUp(now)
         case .workerEnded(let how): actions = workerEnded(how, unixSeconds: unixSeconds)
         case .ticked: actions = ticked(now)
+        case .resumed: isPaused = false
         case .stopRequested: actions = stop(now)
         }
         return actions + startNext(now: now, unixSeconds: unixSeconds)
@@ -143,7 +149,7 @@ public struct JobMachine: Sendable {
     // MARK: starting work
 
     private mutating func startNext(now: MonotonicTime, unixSeconds: Int) -> [Action] {
-        guard !isStopping, let id = queue.first, let job = jobs[id] else { return [] }
+        guard !isStopping, !isPaused, let id = queue.first, let job = jobs[id] else { return [] }
         switch worker {
         case .absent:
             worker = .starting(model: job.request.model, job: id, killAt: now + limits.workerStart)

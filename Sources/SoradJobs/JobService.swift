@@ -32,7 +32,7 @@ public final class JobService: Sendable {
     private let wake: EventCounter
     private let log: Log
 
-    /// Opens the store in `directory` and takes up the jobs of the last run. `wake` is signalled when the loop has something to do.
+    /// Opens the store in `directory` and takes up the jobs of the last run; none is started before `deliver(.resumed)`. `wake` is signalled when the loop has something to do.
     public init(directory: String, settings: Settings, time: TimeSource, wake: EventCounter, log: Log) throws(SoradError) {
         let store = try JobStore(path: "\(directory)/jobs.sqlite")
         spool = try Spool(path: "\(directory)/spool")
@@ -43,7 +43,7 @@ public final class JobService: Sendable {
             if !strangers.isEmpty { log.notice("removed the files of \(strangers.count) jobs that are not recorded") }
             state = Mutex(
                 State(
-                    machine: JobMachine(limits: settings.limits, jobs: unfinished), store: store,
+                    machine: JobMachine(limits: settings.limits, jobs: unfinished, isPaused: true), store: store,
                     identifiers: JobIdentifierSequence(after: try store.newest())))
         } catch {
             throw SoradError(.unavailable, "Cannot take up the jobs in \(directory): \(error).")

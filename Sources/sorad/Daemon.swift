@@ -64,8 +64,6 @@ final class Daemon {
         notifier.send("READY=1", "STATUS=\(status())")
         lastStatus = status()
         if let interval = notifier.watchdogInterval { nextWatchdog = MonotonicTime.now() + interval }
-        // Jobs of the last run are waiting for a first event.
-        service.deliver(.ticked)
         var isStopping = false
         while true {
             supervisor.work()
@@ -132,10 +130,13 @@ final class Daemon {
     /// In a thread of its own: a large model's file takes long to check, and requests are served meanwhile.
     private func scanModels() {
         let files = settings.models.isEmpty ? modelFiles(in: settings.modelDirectories) : settings.models
-        let (worker, models, log) = (settings.worker, models, log)
+        let (worker, models, service, log) = (settings.worker, models, service, log)
         do throws(Errno) {
             if let earlier = modelScan.take() { earlier.join() }
-            modelScan = try SystemThread(name: "sorad-models") { models.scan(files, worker: worker, log: log) }
+            modelScan = try SystemThread(name: "sorad-models") {
+                models.scan(files, worker: worker, log: log)
+                service.deliver(.resumed)
+            }
         } catch { log.error("cannot start a thread to look at the models: \(error)") }
     }
 

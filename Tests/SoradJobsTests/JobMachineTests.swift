@@ -287,6 +287,15 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         #expect(next.machine.runningJob == id)
     }
 
+    @Test func nothingIsStartedBeforeTheModelsAreKnown() {
+        var bench = Bench()
+        let job = bench.newJob()
+        bench.machine = JobMachine(jobs: [job], isPaused: true)
+        #expect(bench.send(.ticked) == [])
+        #expect(bench.machine.queue == [job.id])
+        #expect(bench.send(.resumed) == [.startWorker(model: "mini")])
+    }
+
     /// Random events in random order: every job stays in exactly one place, and a job that is over stays over.
     @Test(arguments: 0..<20)
     func noOrderOfEventsLosesAJob(seed: UInt64) {

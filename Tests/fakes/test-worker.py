@@ -29,8 +29,9 @@ if "--describe" in sys.argv:
     sys.exit(0)
 model.pop("describeDelay", None)
 if os.environ.get("TEST_WORKER_LOG"):
+    descriptors = sorted(int(name) for name in os.listdir("/proc/self/fd"))
     with open(os.environ["TEST_WORKER_LOG"], "a") as file:
-        file.write(f"start {os.getpid()} {sorted(int(n) for n in os.listdir('/proc/self/fd'))}\n")
+        file.write(f"start {os.getpid()} {descriptors}\n")
 
 channel = socket.socket(fileno=3)
 pending = b""
