@@ -17,11 +17,14 @@ struct Checkpoint {
     init(_ folder: String, name: String?) throws(SoradError) {
         guard fileExists(folder) else { throw SoradError(.notFound, "\(folder) does not exist") }
         guard fileExists("\(folder)/model_index.json") else {
-            throw SoradError(.notFound, "\(folder) is not a diffusers folder: it has no model_index.json",
-                             hint: "give the folder that holds model_index.json, transformer/, text_encoder/, tokenizer/, vae/ and scheduler/")
+            throw SoradError(
+                .notFound, "\(folder) is not a diffusers folder: it has no model_index.json",
+                hint: "give the folder that holds model_index.json, transformer/, text_encoder/, tokenizer/, vae/ and scheduler/")
         }
-        var sources = ["model_index.json", "scheduler/scheduler_config.json", "transformer/config.json", "text_encoder/config.json",
-                       "vae/config.json", "tokenizer/spiece.model"]
+        var sources = [
+            "model_index.json", "scheduler/scheduler_config.json", "transformer/config.json", "text_encoder/config.json",
+            "vae/config.json", "tokenizer/spiece.model",
+        ]
         let index = try ConfigFile("\(folder)/model_index.json")
         let scheduler = try ConfigFile("\(folder)/scheduler/scheduler_config.json")
         let own = fileExists("\(folder)/sorad.json") ? try ConfigFile("\(folder)/sorad.json") : nil
@@ -37,7 +40,8 @@ struct Checkpoint {
         try Self.checkFit(transformer, textEncoder, autoencoder, folder)
         tokenizer = try TokenizerMetadata.read(try MappedFile("\(folder)/tokenizer/spiece.model"), vocabulary: textEncoder.vocabulary)
 
-        tensors = try Self.matched(transformer.tensors, weights[0], besides: [])
+        tensors =
+            try Self.matched(transformer.tensors, weights[0], besides: [])
             + Self.matched(textEncoder.tensors, weights[1], besides: textEncoder.duplicates)
             + Self.matched(autoencoder.tensors, weights[2], besides: [])
         for (part, weights) in zip(parts, weights) {
@@ -56,10 +60,14 @@ struct Checkpoint {
         _ transformer: TransformerLayout, _ textEncoder: TextEncoderLayout, _ autoencoder: AutoencoderLayout, _ folder: String
     ) throws(SoradError) {
         guard transformer.textSize == textEncoder.width else {
-            throw SoradError(.badInput, "\(folder): the text encoder gives \(textEncoder.width) numbers a token, and the transformer takes \(transformer.textSize)")
+            throw SoradError(
+                .badInput,
+                "\(folder): the text encoder gives \(textEncoder.width) numbers a token, and the transformer takes \(transformer.textSize)")
         }
         guard transformer.inChannels == autoencoder.latentChannels, transformer.outChannels == autoencoder.latentChannels else {
-            throw SoradError(.badInput, """
+            throw SoradError(
+                .badInput,
+                """
                 \(folder): the autoencoder has \(autoencoder.latentChannels) latent channels, \
                 and the transformer takes \(transformer.inChannels) and gives \(transformer.outChannels)
                 """)
@@ -76,14 +84,17 @@ struct Checkpoint {
                 throw SoradError(.badInput, "\(weights.path) lacks the tensor \(rule.source), which its config.json asks for")
             }
             guard tensor.shape == rule.shape else {
-                throw SoradError(.badInput, "\(weights.path): the tensor \(rule.source) has the shape \(tensor.shape), and its config.json asks for \(rule.shape)")
+                throw SoradError(
+                    .badInput,
+                    "\(weights.path): the tensor \(rule.source) has the shape \(tensor.shape), and its config.json asks for \(rule.shape)")
             }
             pairs.append((rule, tensor))
         }
         let unknown = Set(weights.names).subtracting(rules.map(\.source)).subtracting(extra).sorted()
         guard unknown.isEmpty else {
             let rest = unknown.count > 3 ? " and \(unknown.count - 3) more" : ""
-            throw SoradError(.badInput, "\(weights.path) has tensors that nothing is known about: \(unknown.prefix(3).joined(separator: ", "))\(rest)")
+            throw SoradError(
+                .badInput, "\(weights.path) has tensors that nothing is known about: \(unknown.prefix(3).joined(separator: ", "))\(rest)")
         }
         return pairs
     }

@@ -75,7 +75,9 @@ struct ConfigFile {
     func require(_ key: String, oneOf values: [String]) throws(SoradError) {
         let value = try string(key)
         guard values.contains(value) else {
-            throw SoradError(.badInput, "\(path): \(key) is \"\(value)\", and only \(values.map { "\"\($0)\"" }.joined(separator: " or ")) can be converted")
+            throw SoradError(
+                .badInput,
+                "\(path): \(key) is \"\(value)\", and only \(values.map { "\"\($0)\"" }.joined(separator: " or ")) can be converted")
         }
     }
 
@@ -89,6 +91,8 @@ struct ConfigFile {
     }
 
     private func wrong(_ key: String, _ wanted: String) -> SoradError {
-        SoradError(.badInput, "\(path): \(key) is \(json[key] == nil ? "missing" : "not \(wanted)")", hint: json[key] == nil ? "it must be \(wanted)" : nil)
+        SoradError(
+            .badInput, "\(path): \(key) is \(json[key] == nil ? "missing" : "not \(wanted)")",
+            hint: json[key] == nil ? "it must be \(wanted)" : nil)
     }
 }

@@ -38,8 +38,9 @@ public struct ConversionReport: Sendable {
     public static let head = columns("TENSOR", "SHAPE", "TYPE", "WEIGHTS", "OUTPUT", "DECISION")
 
     public static func line(_ row: Row) -> String {
-        columns(row.name, row.shape.map(String.init).joined(separator: "×"), row.type.rawValue, row.weightError.map(percent) ?? "-",
-                row.attempts.isEmpty ? "-" : row.attempts.map { percent($0.error) }.joined(separator: " → "), row.decision)
+        columns(
+            row.name, row.shape.map(String.init).joined(separator: "×"), row.type.rawValue, row.weightError.map(percent) ?? "-",
+            row.attempts.isEmpty ? "-" : row.attempts.map { percent($0.error) }.joined(separator: " → "), row.decision)
     }
 
     /// One sentence at the end.
@@ -48,7 +49,8 @@ public struct ConversionReport: Sendable {
         let int8 = linear.filter { $0.type == .i8 }
         let rotated = int8.filter { $0.attempts.count > 1 }
         let worst = int8.compactMap(\.attempts.last?.error).max()
-        let account = linear.isEmpty
+        let account =
+            linear.isEmpty
             ? "everything is float"
             : "\(int8.count) of \(linear.count) layers are int8 (\(rotated.count) rotated)\(worst.map { ", the worst at \(Self.percent($0))" } ?? "")"
         return "\(path): \(size) bytes, \(account), sha256 \(sha256)"
@@ -75,12 +77,16 @@ public struct ConversionReport: Sendable {
         if let error = row.weightError { members.append(JSONValue.Member("weight_error", .number(error))) }
         if !row.attempts.isEmpty {
             members.append(JSONValue.Member("inputs", .string(row.captured ? "captured" : "synthetic")))
-            members.append(JSONValue.Member("attempts", .array(row.attempts.map { attempt in
-                .object([
-                    JSONValue.Member("rotation", .number(attempt.rotation ?? 0)),
-                    JSONValue.Member("output_error", .number(attempt.error)),
-                ])
-            })))
+            members.append(
+                JSONValue.Member(
+                    "attempts",
+                    .array(
+                        row.attempts.map { attempt in
+                            .object([
+                                JSONValue.Member("rotation", .number(attempt.rotation ?? 0)),
+                                JSONValue.Member("output_error", .number(attempt.error)),
+                            ])
+                        })))
         }
         return .object(members)
     }
@@ -91,7 +97,9 @@ public struct ConversionReport: Sendable {
         return "\(thousandths / 1000)." + String(repeating: "0", count: 3 - digits.count) + digits + " %"
     }
 
-    private static func columns(_ name: String, _ shape: String, _ type: String, _ weights: String, _ output: String, _ decision: String) -> String {
+    private static func columns(_ name: String, _ shape: String, _ type: String, _ weights: String, _ output: String, _ decision: String)
+        -> String
+    {
         func pad(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
         return "\(pad(name, 54)) \(pad(shape, 16)) \(pad(type, 4)) \(pad(weights, 8)) \(pad(output, 18)) \(decision)"
     }

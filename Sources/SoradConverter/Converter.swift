@@ -13,9 +13,12 @@ public enum Converter {
     /// - Parameter progress: called once for every tensor when its form is decided.
     /// - Throws: `.notFound`, `.permission`, `.badInput` for what is wrong with the folder; `.cannotCreate`, `.cannotWrite` for the output.
     public static func convert(
-        _ folder: String, to output: String, options: ConversionOptions = ConversionOptions(), progress: (ConversionReport.Row) -> Void = { _ in }
+        _ folder: String, to output: String, options: ConversionOptions = ConversionOptions(),
+        progress: (ConversionReport.Row) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
         let checkpoint = try Checkpoint(folder, name: options.name)
+        // An output that cannot be written is better known before an hour of work than after it.
+        do { _ = try AtomicFile(output) }
         let planner = try TensorPlanner(options, checkpoint)
         var report = ConversionReport()
         var plans: [TensorPlan] = []

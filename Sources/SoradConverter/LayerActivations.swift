@@ -25,11 +25,12 @@ package struct LayerActivations {
         var generator = SplitMix64(seed: name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
         precondition(gain == nil || gain?.count == inputs, "\(name): a gain of another width than \(inputs)")
         values = (0..<(Self.block * inputs)).map { i in
-            let value = switch input {
-            case .normal: generator.normal()
-            case .afterGELU: gelu(generator.normal())
-            case .gatedGELU: gelu(generator.normal()) * generator.normal()
-            }
+            let value =
+                switch input {
+                case .normal: generator.normal()
+                case .afterGELU: gelu(generator.normal())
+                case .gatedGELU: gelu(generator.normal()) * generator.normal()
+                }
             return if let gain { value * gain[i % inputs] } else { value }
         }
         tokens = Self.block
@@ -77,7 +78,8 @@ package struct LayerActivations {
         var values = values
         for token in 0..<tokens {
             let range = (token * inputs)..<((token + 1) * inputs)
-            let low = min(values[range].min() ?? 0, 0), high = max(values[range].max() ?? 0, 0)
+            let low = min(values[range].min() ?? 0, 0)
+            let high = max(values[range].max() ?? 0, 0)
             let scale = asymmetric ? (high - low) / 254 : max(high, -low) / 127
             guard scale > 0 else { continue }
             let zero = asymmetric ? -127 - (low / scale).rounded(.toNearestOrEven) : 0

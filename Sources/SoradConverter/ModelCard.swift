@@ -65,8 +65,10 @@ struct ModelCard {
                 || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_")
         }
         guard plain, (1...64).contains(name.utf8.count), !name.hasPrefix(".") else {
-            throw SoradError(.badInput, "\"\(name)\" cannot be a model's name: it takes 1 to 64 lower-case letters, digits, dots, dashes and underscores",
-                             hint: "give one with --name")
+            throw SoradError(
+                .badInput,
+                "\"\(name)\" cannot be a model's name: it takes 1 to 64 lower-case letters, digits, dots, dashes and underscores",
+                hint: "give one with --name")
         }
         return name
     }

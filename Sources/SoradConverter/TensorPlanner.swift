@@ -37,11 +37,14 @@ struct TensorPlanner {
     ) throws(SoradError) -> TensorPlan {
         _ = try largest(tensor)
         let type: ElementType = if case .rows(let type) = storage { type } else { .f32 }
-        return TensorPlan(rule: rule, tensor: tensor, storage: storage,
-                          row: ConversionReport.Row(name: rule.name, shape: rule.shape, type: type, decision: decision))
+        return TensorPlan(
+            rule: rule, tensor: tensor, storage: storage,
+            row: ConversionReport.Row(name: rule.name, shape: rule.shape, type: type, decision: decision))
     }
 
-    private func linear(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError) -> TensorPlan {
+    private func linear(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError)
+        -> TensorPlan
+    {
         _ = try largest(tensor)
         let (n, k) = (rule.shape[0], rule.shape[1])
         let values = try tensor.floats()
@@ -71,7 +74,9 @@ struct TensorPlanner {
         return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
     }
 
-    private func activations(_ rule: SourceTensor, _ input: LayerInput, _ gain: InputGain?, inputs: Int) throws(SoradError) -> LayerActivations {
+    private func activations(_ rule: SourceTensor, _ input: LayerInput, _ gain: InputGain?, inputs: Int) throws(SoradError)
+        -> LayerActivations
+    {
         if let captured = calibration?[rule.layer] { return try LayerActivations(captured: captured, inputs: inputs) }
         var gains: [Float]?
         if let gain {
@@ -87,7 +92,9 @@ struct TensorPlanner {
         for range in tensor.pieces {
             for value in try tensor.floats(range) {
                 guard value.isFinite else {
-                    throw SoradError(.badInput, "\(tensor.bytes.file.path): the tensor \(tensor.name) holds \(value)", hint: "the checkpoint is damaged or its training diverged")
+                    throw SoradError(
+                        .badInput, "\(tensor.bytes.file.path): the tensor \(tensor.name) holds \(value)",
+                        hint: "the checkpoint is damaged or its training diverged")
                 }
                 largest = max(largest, value.magnitude)
             }

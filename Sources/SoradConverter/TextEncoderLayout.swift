@@ -56,15 +56,21 @@ struct TextEncoderLayout {
             }
             add("0.layer_norm.weight", "attn_norm.weight", [width], .plain)
             for projection in ["q", "k", "v"] {
-                add("0.SelfAttention.\(projection).weight", "attn.\(projection).weight", [inner, width], .linear(input: .normal, gain: .norm(to + "attn_norm.weight")))
+                add(
+                    "0.SelfAttention.\(projection).weight", "attn.\(projection).weight", [inner, width],
+                    .linear(input: .normal, gain: .norm(to + "attn_norm.weight")))
             }
             add("0.SelfAttention.o.weight", "attn.o.weight", [width, inner], .linear(input: .normal))
             if block == 0 || biasInEveryBlock {
                 add("0.SelfAttention.relative_attention_bias.weight", "attn.relative_bias", [buckets, heads], .plain)
             }
             add("1.layer_norm.weight", "ffn_norm.weight", [width], .plain)
-            add("1.DenseReluDense.wi_0.weight", "ffn.wi_0.weight", [feedForward, width], .linear(input: .normal, gain: .norm(to + "ffn_norm.weight")))
-            add("1.DenseReluDense.wi_1.weight", "ffn.wi_1.weight", [feedForward, width], .linear(input: .normal, gain: .norm(to + "ffn_norm.weight")))
+            add(
+                "1.DenseReluDense.wi_0.weight", "ffn.wi_0.weight", [feedForward, width],
+                .linear(input: .normal, gain: .norm(to + "ffn_norm.weight")))
+            add(
+                "1.DenseReluDense.wi_1.weight", "ffn.wi_1.weight", [feedForward, width],
+                .linear(input: .normal, gain: .norm(to + "ffn_norm.weight")))
             add("1.DenseReluDense.wo.weight", "ffn.wo.weight", [width, feedForward], .linear(input: .gatedGELU))
         }
         list.append(SourceTensor("encoder.final_layer_norm.weight", as: "te.final_norm.weight", [width], .plain))

@@ -14,8 +14,9 @@ struct TransformerLayout {
     init(_ config: ConfigFile) throws(SoradError) {
         try config.require("_class_name", oneOf: ["WanTransformer3DModel"])
         for key in ["image_dim", "added_kv_proj_dim", "pos_embed_seq_len"] where config.has(key) {
-            throw SoradError(.badInput, "\(config.path): \(key) is set, and checkpoints with an image encoder cannot be converted",
-                             hint: "use a text-to-video checkpoint, or one that takes pictures as latent frames")
+            throw SoradError(
+                .badInput, "\(config.path): \(key) is set, and checkpoints with an image encoder cannot be converted",
+                hint: "use a text-to-video checkpoint, or one that takes pictures as latent frames")
         }
         try config.require("qk_norm", oneOf: ["rms_norm_across_heads"])
         layers = try config.integer("num_layers", in: 1...256)
@@ -75,12 +76,13 @@ struct TransformerLayout {
             let crossNorm: InputGain? = crossAttentionNorm ? .norm("dit." + block + "norm2.weight") : nil
             for attention in ["attn1.", "attn2."] {
                 for projection in ["to_q", "to_k", "to_v", "to_out.0"] {
-                    let gain: InputGain? = switch (attention, projection) {
-                    case (_, "to_out.0"): nil
-                    case ("attn1.", _): .modulation(table, row: 1)
-                    case (_, "to_q"): crossNorm
-                    default: nil
-                    }
+                    let gain: InputGain? =
+                        switch (attention, projection) {
+                        case (_, "to_out.0"): nil
+                        case ("attn1.", _): .modulation(table, row: 1)
+                        case (_, "to_q"): crossNorm
+                        default: nil
+                        }
                     linear(block + attention + projection, width, width, .linear(input: .normal, gain: gain))
                 }
                 add(block + attention + "norm_q.weight", [width], .plain)

@@ -28,8 +28,9 @@ struct GGUFParser {
         let (metadata, lastStringPosition) = try metadata(bytes, count: metadataCount)
         let alignment = try alignment(metadata)
         let infos = try tensorInfos(bytes, count: tensorCount)
-        return GGUFDirectory(metadata: metadata, tensors: try place(infos, alignment: alignment),
-                             alignment: alignment, lastStringPosition: lastStringPosition)
+        return GGUFDirectory(
+            metadata: metadata, tensors: try place(infos, alignment: alignment),
+            alignment: alignment, lastStringPosition: lastStringPosition)
     }
 
     // MARK: metadata
@@ -180,7 +181,9 @@ struct GGUFParser {
 
     private mutating func string(_ bytes: RawSpan) throws(SoradError) -> String {
         let length = try length(bytes, "bytes of text", limit: GGUFDirectory.stringLimit, leastSize: 1)
-        guard let text = String(validating: try take(length, bytes), as: UTF8.self) else { throw bad("has text that is not UTF-8 at \(place)") }
+        guard let text = String(validating: try take(length, bytes), as: UTF8.self) else {
+            throw bad("has text that is not UTF-8 at \(place)")
+        }
         return text
     }
 

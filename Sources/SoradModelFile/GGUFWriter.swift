@@ -79,9 +79,13 @@ public struct GGUFWriter: ~Copyable {
     }
 
     public mutating func append(_ bytes: [UInt8], to tensor: String) throws(SoradError) { try unsafe append(bytes.span.bytes, to: tensor) }
-    public mutating func append(_ values: [Float], to tensor: String) throws(SoradError) { try unsafe append(values.span.bytes, to: tensor) }
+    public mutating func append(_ values: [Float], to tensor: String) throws(SoradError) {
+        try unsafe append(values.span.bytes, to: tensor)
+    }
     public mutating func append(_ values: [Int8], to tensor: String) throws(SoradError) { try unsafe append(values.span.bytes, to: tensor) }
-    public mutating func append(_ values: [Int32], to tensor: String) throws(SoradError) { try unsafe append(values.span.bytes, to: tensor) }
+    public mutating func append(_ values: [Int32], to tensor: String) throws(SoradError) {
+        try unsafe append(values.span.bytes, to: tensor)
+    }
 
     /// Fills in the checksum and makes the file durable and visible.
     /// - Returns: the checksum.
@@ -107,19 +111,23 @@ public struct GGUFWriter: ~Copyable {
         for (names, limit) in [(keys, GGUFDirectory.keyLimit), (tensors.map(\.name), GGUFDirectory.nameLimit)] {
             var seen: Set<String> = []
             for name in names {
-                guard usable(name, limit) else { throw SoradError(.badInput, "\(path): \"\(name)\" cannot be a name of at most \(limit) characters in a model file") }
+                guard usable(name, limit) else {
+                    throw SoradError(.badInput, "\(path): \"\(name)\" cannot be a name of at most \(limit) characters in a model file")
+                }
                 guard seen.insert(name).inserted else { throw SoradError(.badInput, "\(path): the name \(name) would appear twice") }
             }
         }
         var total = 0
         for tensor in tensors {
-            guard (1...4).contains(tensor.dims.count), tensor.dims.allSatisfy({ $0 >= 1 }), let size = tensor.byteCount, size < 1 << 50 else {
+            guard (1...4).contains(tensor.dims.count), tensor.dims.allSatisfy({ $0 >= 1 }), let size = tensor.byteCount, size < 1 << 50
+            else {
                 throw SoradError(.badInput, "\(path): the tensor \(tensor.name) cannot have the dimensions \(tensor.dims)")
             }
             total += size
         }
         guard total < 1 << 50, tensors.count <= GGUFDirectory.tensorLimit, keys.count <= GGUFDirectory.metadataLimit else {
-            throw SoradError(.badInput, "\(path): \(tensors.count) tensors of \(total) bytes and \(keys.count) keys are too much for one model file")
+            throw SoradError(
+                .badInput, "\(path): \(tensors.count) tensors of \(total) bytes and \(keys.count) keys are too much for one model file")
         }
     }
 }

@@ -119,7 +119,9 @@ struct JSONParser {
         guard text.count - offset >= 4 else { throw bad("has a text that does not end") }
         var code: UInt32 = 0
         for byte in text[offset..<(offset + 4)] {
-            guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else { throw bad("has an unknown escape in a text") }
+            guard let digit = Character(Unicode.Scalar(byte)).hexDigitValue, byte < 0x80 else {
+                throw bad("has an unknown escape in a text")
+            }
             code = code << 4 | UInt32(digit)
         }
         offset += 4

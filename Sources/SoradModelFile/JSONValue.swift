@@ -88,7 +88,9 @@ public enum JSONValue: Sendable, Equatable {
         case .string(let text): return Self.quoted(text)
         case .array(let values):
             let parts = values.map { $0.text(indent: deeper) }
-            guard values.contains(where: { if case .object = $0 { true } else { false } }) else { return "[" + parts.joined(separator: ", ") + "]" }
+            guard values.contains(where: { if case .object = $0 { true } else { false } }) else {
+                return "[" + parts.joined(separator: ", ") + "]"
+            }
             return "[\n" + parts.map { deeper + $0 }.joined(separator: ",\n") + "\n\(indent)]"
         case .object(let members):
             if members.isEmpty { return "{}" }

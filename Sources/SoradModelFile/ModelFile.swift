@@ -42,13 +42,15 @@ public final class ModelFile: Sendable {
         let metadata = directory.metadata
         let found = try metadata.string("general.architecture")
         guard found == Self.architecture else {
-            throw SoradError(.badInput, "\(path) holds a model of the architecture \"\(found)\", not \"\(Self.architecture)\"",
-                             hint: "convert a published checkpoint with sorad-quantize")
+            throw SoradError(
+                .badInput, "\(path) holds a model of the architecture \"\(found)\", not \"\(Self.architecture)\"",
+                hint: "convert a published checkpoint with sorad-quantize")
         }
         let version = try metadata.integer("sorad.format_version")
         guard version == Self.formatVersion else {
-            throw SoradError(.badInput, "\(path) has the sorad format version \(version), and this program reads version \(Self.formatVersion)",
-                             hint: "use the sorad-quantize that belongs to this program")
+            throw SoradError(
+                .badInput, "\(path) has the sorad format version \(version), and this program reads version \(Self.formatVersion)",
+                hint: "use the sorad-quantize that belongs to this program")
         }
         guard directory.alignment % Self.alignment == 0 else {
             throw SoradError(.badInput, "\(path) aligns its tensors to \(directory.alignment) bytes, and \(Self.alignment) are needed")
@@ -59,8 +61,9 @@ public final class ModelFile: Sendable {
         self.metadata = metadata
         tensors = directory.tensors.map { tensor, position in
             guard let size = tensor.byteCount else { preconditionFailure("unchecked tensor \(tensor)") }
-            return TensorView(name: tensor.name, type: tensor.type, dims: tensor.dims,
-                              bytes: MappedRange(file: file, offset: position, count: size))
+            return TensorView(
+                name: tensor.name, type: tensor.type, dims: tensor.dims,
+                bytes: MappedRange(file: file, offset: position, count: size))
         }
         index = Dictionary(uniqueKeysWithValues: tensors.enumerated().map { ($1.name, $0) })
     }
@@ -77,7 +80,8 @@ public final class ModelFile: Sendable {
     public func tensor(_ name: String, _ types: ElementType..., dims: [Int]) throws(SoradError) -> TensorView {
         let tensor = try tensor(name)
         guard types.contains(tensor.type) else {
-            throw SoradError(.badInput, "\(path): the tensor \(name) is \(tensor.type), not \(types.map(\.rawValue).joined(separator: " or "))")
+            throw SoradError(
+                .badInput, "\(path): the tensor \(name) is \(tensor.type), not \(types.map(\.rawValue).joined(separator: " or "))")
         }
         guard tensor.dims == dims else {
             throw SoradError(.badInput, "\(path): the tensor \(name) has the dimensions \(tensor.dims), and its metadata ask for \(dims)")
@@ -90,12 +94,14 @@ public final class ModelFile: Sendable {
             text.utf8.count == FileIntegrity.digits, text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }),
             let position = directory.lastStringPosition
         else {
-            throw SoradError(.badInput, "\(file.path) does not end its metadata with the checksum \(FileIntegrity.key)",
-                             hint: "fetch or convert the file again")
+            throw SoradError(
+                .badInput, "\(file.path) does not end its metadata with the checksum \(FileIntegrity.key)",
+                hint: "fetch or convert the file again")
         }
         guard verify else { return text }
         guard FileIntegrity.checksum(of: file, textAt: position) == text else {
-            throw SoradError(.badInput, "\(file.path) is damaged: its checksum does not match its contents", hint: "fetch or convert the file again")
+            throw SoradError(
+                .badInput, "\(file.path) is damaged: its checksum does not match its contents", hint: "fetch or convert the file again")
         }
         try file.checkUnchanged()
         return text

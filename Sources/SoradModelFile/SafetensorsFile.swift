@@ -78,7 +78,8 @@ public struct SafetensorsFile: Sendable {
         var end = dataStart
         for tensor in tensors {
             guard tensor.bytes.offset == end else {
-                throw Self.bad(path, "the data of \(tensor.name) begin at byte \(tensor.bytes.offset - dataStart) instead of \(end - dataStart)")
+                throw Self.bad(
+                    path, "the data of \(tensor.name) begin at byte \(tensor.bytes.offset - dataStart) instead of \(end - dataStart)")
             }
             end += tensor.bytes.count
         }
@@ -93,7 +94,9 @@ public struct SafetensorsFile: Sendable {
     private static func headerSize(_ file: MappedFile) throws(SoradError) -> (size: Int, dataStart: Int) {
         guard file.size >= 8 else { throw bad(file.path, "it has only \(file.size) bytes") }
         let raw = file.withBytes { bytes in UInt64(littleEndian: unsafe bytes.unsafeLoadUnaligned(as: UInt64.self)) }
-        guard raw <= UInt64(headerLimit) else { throw bad(file.path, "it claims a header of \(raw) bytes; at most \(headerLimit) are possible") }
+        guard raw <= UInt64(headerLimit) else {
+            throw bad(file.path, "it claims a header of \(raw) bytes; at most \(headerLimit) are possible")
+        }
         let size = Int(raw)
         guard size <= file.size - 8 else { throw bad(file.path, "its header of \(size) bytes is cut short") }
         return (size, 8 + size)
@@ -102,7 +105,9 @@ public struct SafetensorsFile: Sendable {
     private static func tensor(
         _ name: String, _ value: JSONValue, _ file: MappedFile, dataStart: Int
     ) throws(SoradError) -> SafetensorsTensor {
-        guard let dtype = value["dtype"]?.string, let elementSize = dtypes[dtype] else { throw bad(file.path, "the tensor \(name) has no known dtype") }
+        guard let dtype = value["dtype"]?.string, let elementSize = dtypes[dtype] else {
+            throw bad(file.path, "the tensor \(name) has no known dtype")
+        }
         guard let shape = value["shape"]?.array?.map(\.integer), !shape.contains(where: { ($0 ?? -1) < 0 }), shape.count <= 8 else {
             throw bad(file.path, "the tensor \(name) has no usable shape")
         }
@@ -116,7 +121,8 @@ public struct SafetensorsFile: Sendable {
         guard let size = checkedProduct(dims + [elementSize]), size == end - start else {
             throw bad(file.path, "the tensor \(name) of shape \(dims) and type \(dtype) has \(end - start) bytes")
         }
-        return SafetensorsTensor(name: name, dtype: dtype, shape: dims, bytes: MappedRange(file: file, offset: dataStart + start, count: size))
+        return SafetensorsTensor(
+            name: name, dtype: dtype, shape: dims, bytes: MappedRange(file: file, offset: dataStart + start, count: size))
     }
 
     private static func bad(_ path: String, _ what: String) -> SoradError {

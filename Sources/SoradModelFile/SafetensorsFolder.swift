@@ -20,8 +20,10 @@ public struct SafetensorsFolder: Sendable {
             }
         }
         guard let files else {
-            throw SoradError(.notFound, "\(path) holds no weights: neither \(stems.map { "\($0).safetensors" }.joined(separator: " nor ")), whole or with an index",
-                             hint: "only safetensors weights are read; fetch the checkpoint in that format")
+            throw SoradError(
+                .notFound,
+                "\(path) holds no weights: neither \(stems.map { "\($0).safetensors" }.joined(separator: " nor ")), whole or with an index",
+                hint: "only safetensors weights are read; fetch the checkpoint in that format")
         }
         var index: [String: SafetensorsTensor] = [:]
         for file in files {
@@ -45,8 +47,11 @@ public struct SafetensorsFolder: Sendable {
         }
         var names: Set<String> = []
         for member in members {
-            guard let name = member.value.string, name.hasSuffix(".safetensors"), !name.contains("/"), !name.hasPrefix("."), !name.contains("\0") else {
-                throw SoradError(.badInput, "\(indexPath) puts the tensor \(member.key) into something that is no safetensors file of its folder")
+            guard let name = member.value.string, name.hasSuffix(".safetensors"), !name.contains("/"), !name.hasPrefix("."),
+                !name.contains("\0")
+            else {
+                throw SoradError(
+                    .badInput, "\(indexPath) puts the tensor \(member.key) into something that is no safetensors file of its folder")
             }
             names.insert(name)
         }
@@ -54,7 +59,8 @@ public struct SafetensorsFolder: Sendable {
         for name in names.sorted() { files.append(try SafetensorsFile(opening: "\(path)/\(name)")) }
         let found = Set(files.flatMap { $0.tensors.map(\.name) })
         if let missing = members.first(where: { !found.contains($0.key) }) {
-            throw SoradError(.badInput, "\(indexPath) lists the tensor \(missing.key), and no file holds it", hint: "fetch the checkpoint again")
+            throw SoradError(
+                .badInput, "\(indexPath) lists the tensor \(missing.key), and no file holds it", hint: "fetch the checkpoint again")
         }
         return files
     }

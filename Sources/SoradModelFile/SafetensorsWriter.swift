@@ -13,11 +13,14 @@ public struct SafetensorsWriter {
     public mutating func add(_ name: String, shape: [Int], _ values: [Float]) {
         precondition(checkedProduct(shape) == values.count, "\(name): \(values.count) values for the shape \(shape)")
         let end = offset + values.count * 4
-        members.append(JSONValue.Member(name, .object([
-            JSONValue.Member("dtype", .string("F32")),
-            JSONValue.Member("shape", .array(shape.map { .number($0) })),
-            JSONValue.Member("data_offsets", .array([.number(offset), .number(end)])),
-        ])))
+        members.append(
+            JSONValue.Member(
+                name,
+                .object([
+                    JSONValue.Member("dtype", .string("F32")),
+                    JSONValue.Member("shape", .array(shape.map { .number($0) })),
+                    JSONValue.Member("data_offsets", .array([.number(offset), .number(end)])),
+                ])))
         data.append(values)
         offset = end
     }

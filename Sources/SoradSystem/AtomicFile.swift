@@ -53,7 +53,9 @@ public struct AtomicFile: ~Copyable {
             let start = done
             do throws(Errno) {
                 done += try systemCall("pwrite") {
-                    unsafe bytes.withUnsafeBytes { unsafe pwrite(fd, $0.baseAddress! + start, bytes.count - start, off_t(position + start)) }
+                    unsafe bytes.withUnsafeBytes {
+                        unsafe pwrite(fd, $0.baseAddress! + start, bytes.count - start, off_t(position + start))
+                    }
                 }
             } catch {
                 throw Self.explain(error, path)

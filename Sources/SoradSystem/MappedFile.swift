@@ -65,16 +65,13 @@ import Glibc
     public func checkUnchanged() throws(SoradError) {
         let status = try Self.status(of: descriptor, path)
         guard Int(status.st_size) == size else {
-            throw SoradError(.badInput, "\(path) changed from \(size) to \(status.st_size) bytes while in use", hint: "put the file back and start again")
+            throw SoradError(
+                .badInput, "\(path) changed from \(size) to \(status.st_size) bytes while in use", hint: "put the file back and start again"
+            )
         }
         guard Self.identity(of: status) == identity else {
             throw SoradError(.badInput, "\(path) was changed while in use", hint: "replace model files by renaming a new one over the old")
         }
-    }
-
-    /// Drops the pages from memory once they have been read through; they come back from the file when touched.
-    public func releasePages() {
-        unsafe _ = madvise(UnsafeMutableRawPointer(mutating: base), size, MADV_DONTNEED)
     }
 
     /// Installs the SIGBUS handler described at the head of this file. Call once, early, in a program that maps model files.
@@ -95,7 +92,10 @@ import Glibc
 
     /// Without the change time: that moves when another file is renamed over this one, which does no harm.
     private static func identity(of status: stat) -> [Int64] {
-        [Int64(bitPattern: UInt64(status.st_dev)), Int64(bitPattern: UInt64(status.st_ino)), Int64(status.st_mtim.tv_sec), Int64(status.st_mtim.tv_nsec)]
+        [
+            Int64(bitPattern: UInt64(status.st_dev)), Int64(bitPattern: UInt64(status.st_ino)), Int64(status.st_mtim.tv_sec),
+            Int64(status.st_mtim.tv_nsec),
+        ]
     }
 
     private static func explain(_ error: Errno, _ path: String) -> SoradError {
@@ -115,8 +115,9 @@ public struct MappedRange: Sendable {
     public let count: Int
 
     public init(file: MappedFile, offset: Int, count: Int) {
-        precondition(offset >= 0 && count >= 0 && offset <= file.size && count <= file.size - offset,
-                     "bytes \(offset)+\(count) of a file of \(file.size)")
+        precondition(
+            offset >= 0 && count >= 0 && offset <= file.size && count <= file.size - offset,
+            "bytes \(offset)+\(count) of a file of \(file.size)")
         self.file = file
         self.offset = offset
         self.count = count

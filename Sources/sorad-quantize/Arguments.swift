@@ -21,7 +21,9 @@ struct Arguments {
     private static let flags = [
         Flag(name: "-o", value: "FILE.gguf", help: "the model file to write; replaced only when the new one is complete"),
         Flag(name: "--float", value: nil, help: "keep everything float: the reference of a checkpoint"),
-        Flag(name: "--keep-float", value: "PATTERN", help: "keep the tensors of these names float (* and ? as in file names); may be given again"),
+        Flag(
+            name: "--keep-float", value: "PATTERN",
+            help: "keep the tensors of these names float (* and ? as in file names); may be given again"),
         Flag(name: "--calibration", value: "FILE", help: "safetensors with captured inputs [tokens, K] by layer, to measure and tune on"),
         Flag(name: "--name", value: "ID", help: "the model's public name"),
         Flag(name: "--created", value: "UNIX", help: "when the model was made, in seconds; else the newest source file's time"),
@@ -88,7 +90,9 @@ struct Arguments {
             try only(["--verify"], with: "--verify")
             return .verify(path: path)
         }
-        guard words.count == 1 else { throw Self.usage(words.isEmpty ? "no folder is given" : "only one folder can be converted at a time") }
+        guard words.count == 1 else {
+            throw Self.usage(words.isEmpty ? "no folder is given" : "only one folder can be converted at a time")
+        }
         guard let output = values["-o"]?.first else { throw Self.usage("-o FILE.gguf is missing") }
         return .convert(folder: words[0], output: output, options: try options(), report: values["--json"]?.first)
     }

@@ -27,21 +27,29 @@ struct Inspection {
             JSONValue.Member("file", .string(file.path)),
             JSONValue.Member("bytes", .number(file.file.size)),
             JSONValue.Member("sha256", .string(file.sha256)),
-            JSONValue.Member("metadata", .object(file.metadata.entries.map { key, value in
-                JSONValue.Member(key, .object([
-                    JSONValue.Member("type", .string(value.typeName)),
-                    JSONValue.Member("value", .string(Self.text(value))),
-                ]))
-            })),
-            JSONValue.Member("tensors", .array(file.tensors.map { tensor in
-                .object([
-                    JSONValue.Member("name", .string(tensor.name)),
-                    JSONValue.Member("type", .string(tensor.type.rawValue)),
-                    JSONValue.Member("dimensions", .array(tensor.dims.map { .number($0) })),
-                    JSONValue.Member("offset", .number(tensor.bytes.offset)),
-                    JSONValue.Member("bytes", .number(tensor.bytes.count)),
-                ])
-            })),
+            JSONValue.Member(
+                "metadata",
+                .object(
+                    file.metadata.entries.map { key, value in
+                        JSONValue.Member(
+                            key,
+                            .object([
+                                JSONValue.Member("type", .string(value.typeName)),
+                                JSONValue.Member("value", .string(Self.text(value))),
+                            ]))
+                    })),
+            JSONValue.Member(
+                "tensors",
+                .array(
+                    file.tensors.map { tensor in
+                        .object([
+                            JSONValue.Member("name", .string(tensor.name)),
+                            JSONValue.Member("type", .string(tensor.type.rawValue)),
+                            JSONValue.Member("dimensions", .array(tensor.dims.map { .number($0) })),
+                            JSONValue.Member("offset", .number(tensor.bytes.offset)),
+                            JSONValue.Member("bytes", .number(tensor.bytes.count)),
+                        ])
+                    })),
         ])
     }
 
@@ -67,9 +75,11 @@ struct Inspection {
 
     /// Text from an untrusted file must not steer the terminal.
     private static func printable(_ text: String) -> String {
-        let plain = String(String.UnicodeScalarView(text.unicodeScalars.prefix(textLimit).map { scalar in
-            scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format ? "\u{fffd}" : scalar
-        }))
+        let plain = String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.prefix(textLimit).map { scalar in
+                    scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format ? "\u{fffd}" : scalar
+                }))
         return text.unicodeScalars.count > textLimit ? plain + "…" : plain
     }
 

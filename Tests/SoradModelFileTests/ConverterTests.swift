@@ -8,7 +8,8 @@ import SoradTensor
 import Testing
 
 @Suite struct ConverterTests {
-    static let fixtures = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/") + "/Fixtures/models"
+    static let fixtures =
+        #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(2).joined(separator: "/") + "/Fixtures/models"
 
     private static func options(float: Bool = false) -> ConversionOptions {
         var options = ConversionOptions()
@@ -19,7 +20,8 @@ import Testing
 
     /// Undoes the float block layout: [N/16][K][16] to [N × K].
     private static func unpacked(_ tensor: TensorView, outputs: Int) -> [Float] {
-        let k = tensor.dims[1], values = floats(tensor)
+        let k = tensor.dims[1]
+        let values = floats(tensor)
         return (0..<(outputs * k)).map { values[($0 / k / 16 * k + $0 % k) * 16 + $0 / k % 16] }
     }
 
@@ -31,14 +33,18 @@ import Testing
     }
 
     @Test func floatModelsHoldTheCheckpointsNumbers() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf", source = Self.fixtures + "/tiny"
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/m.gguf"
+        let source = Self.fixtures + "/tiny"
         let report = try Converter.convert(source, to: path, options: Self.options(float: true))
         let file = try ModelFile(opening: path)
         #expect(report.sha256 == file.sha256 && file.tensors.allSatisfy { $0.type == .f32 })
-        let transformer = try SafetensorsFolder(opening: source + "/transformer"), text = try SafetensorsFolder(opening: source + "/text_encoder")
+        let transformer = try SafetensorsFolder(opening: source + "/transformer")
+        let text = try SafetensorsFolder(opening: source + "/text_encoder")
         let autoencoder = try SafetensorsFolder(opening: source + "/vae")
         for (name, origin) in [
-            ("dit.blocks.1.ffn.net.0.proj.weight", transformer["blocks.1.ffn.net.0.proj.weight"]), ("dit.patch_embedding.weight", transformer["patch_embedding.weight"]),
+            ("dit.blocks.1.ffn.net.0.proj.weight", transformer["blocks.1.ffn.net.0.proj.weight"]),
+            ("dit.patch_embedding.weight", transformer["patch_embedding.weight"]),
             ("te.block.1.attn.o.weight", text["encoder.block.1.layer.0.SelfAttention.o.weight"]),
             ("te.block.0.ffn.wi_1.weight", text["encoder.block.0.layer.1.DenseReluDense.wi_1.weight"]),
         ] {
@@ -46,20 +52,27 @@ import Testing
             #expect(try Self.unpacked(file.tensor(name), outputs: origin.shape[0]) == origin.floats(), "\(name)")
         }
         for (name, origin) in [
-            ("dit.blocks.0.scale_shift_table", transformer["blocks.0.scale_shift_table"]), ("dit.proj_out.bias", transformer["proj_out.bias"]),
+            ("dit.blocks.0.scale_shift_table", transformer["blocks.0.scale_shift_table"]),
+            ("dit.proj_out.bias", transformer["proj_out.bias"]),
             ("te.token_embedding.weight", text["shared.weight"]), ("te.final_norm.weight", text["encoder.final_layer_norm.weight"]),
             ("te.block.1.attn.relative_bias", text["encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"]),
         ] {
-            let origin = try #require(origin), tensor = try file.tensor(name)
+            let origin = try #require(origin)
+            let tensor = try file.tensor(name)
             #expect(try tensor.dims == origin.shape.reversed() && Self.floats(tensor) == origin.floats(), "\(name)")
         }
-        let kernel = try #require(autoencoder["decoder.3.conv.0.weight"]), values = try kernel.floats(), s = kernel.shape
+        let kernel = try #require(autoencoder["decoder.3.conv.0.weight"])
+        let values = try kernel.floats()
+        let s = kernel.shape
         let packed = try Self.unpacked(file.tensor("vae.decoder.3.conv.0.weight"), outputs: s[0])
-        for n in 0..<s[0] { for c in 0..<s[1] { for p in 0..<9 { #expect(packed[(n * 9 + p) * s[1] + c] == values[(n * s[1] + c) * 9 + p]) } } }
+        for n in 0..<s[0] {
+            for c in 0..<s[1] { for p in 0..<9 { #expect(packed[(n * 9 + p) * s[1] + c] == values[(n * s[1] + c) * 9 + p]) } }
+        }
     }
 
     @Test func int8ModelsStayWithinTheLimit() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/m.gguf"
         var seen = 0
         let report = try Converter.convert(Self.fixtures + "/tiny", to: path, options: Self.options()) { _ in seen += 1 }
         let file = try ModelFile(opening: path)
@@ -68,9 +81,11 @@ import Testing
         #expect(int8.count == report.rows.count { !$0.attempts.isEmpty } && int8.count == 34)
         for row in int8 {
             #expect(try #require(row.attempts.last).error <= 0.015)
-            let scales = Self.floats(try file.tensor(row.name + "_scale")), sums = try file.tensor(row.name + "_sum")
+            let scales = Self.floats(try file.tensor(row.name + "_scale"))
+            let sums = try file.tensor(row.name + "_sum")
             let codes = try file.tensor(row.name).bytes.array.map { Int8(bitPattern: $0) }
-            let (n, k) = (row.shape[0], row.shape[1]), groups = (k + 3) / 4
+            let (n, k) = (row.shape[0], row.shape[1])
+            let groups = (k + 3) / 4
             #expect(scales.count == n && sums.type == .i32 && sums.dims == [n] && codes.allSatisfy { $0 >= -127 })
             let origin = try #require(try Self.origin(row.name)).floats()
             let restored = (0..<(n * k)).map { i -> Float in
@@ -86,19 +101,24 @@ import Testing
         if name.hasPrefix("dit.") { return try SafetensorsFolder(opening: fixtures + "/tiny/transformer")[String(name.dropFirst(4))] }
         let parts = name.split(separator: ".")
         let inner = parts[3] == "attn" ? "0.SelfAttention" : "1.DenseReluDense"
-        return try SafetensorsFolder(opening: fixtures + "/tiny/text_encoder")["encoder.block.\(parts[2]).layer.\(inner).\(parts[4]).weight"]
+        return try SafetensorsFolder(opening: fixtures + "/tiny/text_encoder")[
+            "encoder.block.\(parts[2]).layer.\(inner).\(parts[4]).weight"]
     }
 
     @Test func theMetadataSayWhatTheModelIs() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/m.gguf"
         var options = Self.options()
         options.keepFloat = ["dit.blocks.0.*"]
         options.name = "another-name"
         _ = try Converter.convert(Self.fixtures + "/tiny", to: path, options: options)
-        let file = try ModelFile(opening: path), m = file.metadata
+        let file = try ModelFile(opening: path)
+        let m = file.metadata
         #expect(try m.string("sorad.model.id") == "another-name" && m.string("general.license") == "Apache-2.0")
-        #expect(try m.integer("sorad.created") == 1_700_000_000 && m.string("sorad.recipe") == "sorad-quantize 1 --keep-float dit.blocks.0.*")
-        #expect(try m.integer("sorad.native.width") == 128 && m.integer("sorad.native.height") == 64 && m.integer("sorad.text_length") == 32)
+        #expect(
+            try m.integer("sorad.created") == 1_700_000_000 && m.string("sorad.recipe") == "sorad-quantize 1 --keep-float dit.blocks.0.*")
+        #expect(
+            try m.integer("sorad.native.width") == 128 && m.integer("sorad.native.height") == 64 && m.integer("sorad.text_length") == 32)
         #expect(try m.bool("dit.expand_timesteps") && m.float("sorad.default.flow_shift") == 3 && m.float("scheduler.shift") == 3)
         #expect(try m.integers("dit.patch_size") == [1, 2, 2] && m.integer("te.vocab_size") == 323)
         #expect(try m.bools("vae.encoder_time_downscale") == [true, true, false] && m.floats("vae.latents_std").count == 10)
@@ -110,7 +130,8 @@ import Testing
     }
 
     @Test func sameFolderSameBytes() throws {
-        let folder = try TemporaryFolder(), copy = try folder.copy(Self.fixtures + "/tiny-outliers", as: "elsewhere")
+        let folder = try TemporaryFolder()
+        let copy = try folder.copy(Self.fixtures + "/tiny-outliers", as: "elsewhere")
         _ = try Converter.convert(Self.fixtures + "/tiny-outliers", to: folder.path + "/a.gguf", options: Self.options())
         _ = try Converter.convert(copy, to: folder.path + "/b.gguf", options: Self.options())
         #expect(try read(folder.path + "/a.gguf") == read(folder.path + "/b.gguf"))
@@ -118,7 +139,8 @@ import Testing
 
     /// The fixture's planted outliers stand in its modulation tables, so they are met without captured inputs too.
     @Test func layersThatLoseTooMuchAreRotatedOrStayFloat() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/m.gguf"
         let report = try Converter.convert(Self.fixtures + "/tiny-outliers", to: path, options: Self.options())
         let file = try ModelFile(opening: path)
         let troubled = report.rows.filter { ($0.attempts.first?.error ?? 0) > 0.015 }
@@ -130,12 +152,15 @@ import Testing
             #expect(error <= 0.015 ? row.type == .i8 && rotation == .uint32(64) : row.type == .f32 && rotation == nil, "\(row)")
             #expect(error < 0.6 * row.attempts[0].error, "rotation did not help \(row.name)")
         }
-        #expect(file.metadata.entries.count { $0.key.hasPrefix("rotation.") } == report.rows.count { $0.type == .i8 && $0.attempts.count > 1 })
+        #expect(
+            file.metadata.entries.count { $0.key.hasPrefix("rotation.") } == report.rows.count { $0.type == .i8 && $0.attempts.count > 1 })
     }
 
     @Test func capturedInputsDecide() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
-        var random = Random(10), writer = SafetensorsWriter()
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/m.gguf"
+        var random = Random(10)
+        var writer = SafetensorsWriter()
         var inputs = random.normals(40 * 72)
         for token in 0..<40 { inputs[token * 72 + 3] *= 2000 }
         writer.add("dit.blocks.1.attn2.to_k", shape: [40, 72], inputs)
@@ -151,11 +176,14 @@ import Testing
         var wrong = SafetensorsWriter()
         wrong.add("dit.blocks.1.attn2.to_k", shape: [40, 71], random.normals(40 * 71))
         try wrong.write(to: folder.path + "/inputs.safetensors")
-        #expect(failure { _ = try Converter.convert(Self.fixtures + "/tiny", to: path, options: options) }?.message.contains("not [tokens, 72]") == true)
+        #expect(
+            failure { _ = try Converter.convert(Self.fixtures + "/tiny", to: path, options: options) }?.message.contains("not [tokens, 72]")
+                == true)
     }
 
     @Test func theReportIsJSON() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/m.gguf"
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/m.gguf"
         let report = try Converter.convert(Self.fixtures + "/tiny", to: path, options: Self.options())
         let json = try JSONValue(parsing: Array(report.json.text().utf8), name: "report")
         #expect(json["schema"]?.string == "sorad.conversion/1" && json["sha256"]?.string == report.sha256)
@@ -168,7 +196,8 @@ import Testing
 
     /// Replaces `old` in one file of a copy of the fixture and says how the conversion fails.
     private static func failureAfter(replacing old: String, with new: String, in name: String) throws -> SoradError? {
-        let folder = try TemporaryFolder(), copy = try folder.copy(fixtures + "/tiny", as: "tiny")
+        let folder = try TemporaryFolder()
+        let copy = try folder.copy(fixtures + "/tiny", as: "tiny")
         let text = String(decoding: try read("\(copy)/\(name)"), as: UTF8.self)
         let range = try #require(text.firstRange(of: old), "\(name) has no \(old)")
         _ = try folder.write("tiny/\(name)", text.replacingCharacters(range, with: new))
@@ -201,16 +230,21 @@ import Testing
         #expect(error.kind == .badInput && error.message.contains(sentence), "\(error.message)")
     }
 
-    @Test(arguments: ["model_index.json", "transformer/config.json", "transformer/diffusion_pytorch_model.safetensors", "tokenizer/spiece.model", "vae/config.json"])
+    @Test(arguments: [
+        "model_index.json", "transformer/config.json", "transformer/diffusion_pytorch_model.safetensors", "tokenizer/spiece.model",
+        "vae/config.json",
+    ])
     func foldersThatLackAFile(name: String) throws {
-        let folder = try TemporaryFolder(), copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+        let folder = try TemporaryFolder()
+        let copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
         unsafe _ = unlink("\(copy)/\(name)")
         let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: Self.options()) })
         #expect(error.kind == .notFound && error.message.contains(copy), "\(error.message)")
     }
 
     @Test func numbersThatAreNotFiniteAreNamed() throws {
-        let folder = try TemporaryFolder(), copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+        let folder = try TemporaryFolder()
+        let copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
         let part = "tiny/transformer/diffusion_pytorch_model.safetensors"
         let tensor = try #require(try SafetensorsFile(opening: "\(folder.path)/\(part)")["blocks.0.attn1.to_v.weight"])
         var bytes = try read("\(folder.path)/\(part)")
@@ -221,7 +255,8 @@ import Testing
     }
 
     @Test func aDamagedTokenizerIsNamed() throws {
-        let folder = try TemporaryFolder(), copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+        let folder = try TemporaryFolder()
+        let copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
         let path = try folder.write("tiny/tokenizer/spiece.model", Array(try read("\(copy)/tokenizer/spiece.model").prefix(1000)))
         let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: Self.options()) })
         #expect(error.kind == .badInput && error.message.contains(path), "\(error.message)")
@@ -236,5 +271,7 @@ extension String {
         return nil
     }
 
-    fileprivate func replacingCharacters(_ range: Range<Index>, with text: String) -> String { self[..<range.lowerBound] + text + self[range.upperBound...] }
+    fileprivate func replacingCharacters(_ range: Range<Index>, with text: String) -> String {
+        self[..<range.lowerBound] + text + self[range.upperBound...]
+    }
 }

@@ -36,12 +36,15 @@ import Testing
     }
 
     @Test func everythingComesBack() throws {
-        let folder = try TemporaryFolder(), path = try Self.sample(folder), file = try ModelFile(opening: path)
+        let folder = try TemporaryFolder()
+        let path = try Self.sample(folder)
+        let file = try ModelFile(opening: path)
         for (key, value) in Self.metadata { #expect(file.metadata[key] == value, "\(key)") }
         #expect(file.metadata.entries.map(\.key) == Self.metadata.map(\.key) + ["general.alignment", "sorad.integrity.sha256"])
         #expect(file.tensors.map(\.name) == Self.tensors.map(\.name))
         for (view, tensor) in zip(file.tensors, Self.tensors) {
-            #expect(view.type == tensor.type && view.dims == tensor.dims && view.bytes.offset % 64 == 0 && view.bytes.count == tensor.byteCount)
+            #expect(
+                view.type == tensor.type && view.dims == tensor.dims && view.bytes.offset % 64 == 0 && view.bytes.count == tensor.byteCount)
         }
         #expect(try file.tensor("x.weight").bytes.array == (0..<192).map { UInt8(truncatingIfNeeded: $0 < 100 ? $0 - 50 : $0) })
         #expect(try file.tensor("half", .bf16, dims: [1]).bytes.array == [1, 2])
@@ -56,9 +59,11 @@ import Testing
     }
 
     @Test func theChecksumIsAsDocumented() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/large.gguf"
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/large.gguf"
         // Two and a half pieces of 1 MiB.
-        var writer = try GGUFWriter(path, metadata: Array(Self.metadata.prefix(2)), tensors: [TensorDescription(name: "t", type: .i8, dims: [2_621_440])])
+        var writer = try GGUFWriter(
+            path, metadata: Array(Self.metadata.prefix(2)), tensors: [TensorDescription(name: "t", type: .i8, dims: [2_621_440])])
         var random = Random(1)
         for _ in 0..<2560 { try writer.append((0..<1024).map { _ in UInt8(truncatingIfNeeded: random.next()) }, to: "t") }
         let checksum = try writer.finish()
@@ -66,13 +71,17 @@ import Testing
         let digits = Array(checksum.utf8)
         let place = try #require((0..<1024).first { Array(bytes[$0..<($0 + 64)]) == digits })
         bytes.replaceSubrange(place..<(place + 64), with: [UInt8](repeating: 0x30, count: 64))
-        let digests = stride(from: 0, to: bytes.count, by: 1 << 20).flatMap { SHA256.hash(Array(bytes[$0..<min($0 + 1 << 20, bytes.count)])) }
+        let digests = stride(from: 0, to: bytes.count, by: 1 << 20).flatMap {
+            SHA256.hash(Array(bytes[$0..<min($0 + 1 << 20, bytes.count)]))
+        }
         #expect(SHA256.hexadecimal(SHA256.hash(digests)) == checksum)
         #expect(try ModelFile(opening: path).sha256 == checksum)
     }
 
     @Test func lookupsNameWhatIsWrong() throws {
-        let folder = try TemporaryFolder(), path = try Self.sample(folder), file = try ModelFile(opening: path)
+        let folder = try TemporaryFolder()
+        let path = try Self.sample(folder)
+        let file = try ModelFile(opening: path)
         let cases: [(String, () throws -> Void)] = [
             ("has no tensor y", { _ = try file.tensor("y") }),
             ("is i8, not f32", { _ = try file.tensor("x.weight", .f32, dims: [4, 16, 3, 1]) }),
@@ -94,8 +103,10 @@ import Testing
     }
 
     @Test func numbersThatAreNotFiniteAreRefused() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/nan.gguf"
-        let writer = try GGUFWriter(path, metadata: Self.metadata.prefix(2) + [("x", .float32(.nan)), ("y", .float32s([1, .infinity]))], tensors: [])
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/nan.gguf"
+        let writer = try GGUFWriter(
+            path, metadata: Self.metadata.prefix(2) + [("x", .float32(.nan)), ("y", .float32s([1, .infinity]))], tensors: [])
         _ = try writer.finish()
         let metadata = try ModelFile(opening: path).metadata
         #expect(throws: SoradError.self) { try metadata.float("x") }
@@ -103,7 +114,8 @@ import Testing
     }
 
     @Test func theWriterRefusesWhatTheReaderWould() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/bad.gguf"
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/bad.gguf"
         let front = Array(Self.metadata.prefix(2))
         let tensors: [[TensorDescription]] = [
             [TensorDescription(name: "", type: .f32, dims: [1])],
@@ -126,9 +138,12 @@ import Testing
     }
 
     @Test func anUnfinishedFileLeavesNothing() throws {
-        let folder = try TemporaryFolder(), path = try Self.sample(folder), before = try read(path)
+        let folder = try TemporaryFolder()
+        let path = try Self.sample(folder)
+        let before = try read(path)
         do {
-            var writer = try GGUFWriter(path, metadata: Array(Self.metadata.prefix(2)), tensors: [TensorDescription(name: "t", type: .i8, dims: [9])])
+            var writer = try GGUFWriter(
+                path, metadata: Array(Self.metadata.prefix(2)), tensors: [TensorDescription(name: "t", type: .i8, dims: [9])])
             try writer.append([1, 2, 3] as [Int8], to: "t")
         }
         #expect(try read(path) == before)

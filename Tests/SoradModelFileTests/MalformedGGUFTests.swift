@@ -14,7 +14,9 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
     init(_ what: String, _ sentence: String, _ file: RawGGUF) { (self.what, self.sentence, bytes) = (what, sentence, file.bytes) }
 
     /// A file with one tensor info, and 64 bytes of data behind it.
-    private static func tensor(_ what: String, _ sentence: String, _ dims: [UInt64], type: UInt32 = 0, offset: UInt64 = 0, name: String = "t") -> MalformedFile {
+    private static func tensor(
+        _ what: String, _ sentence: String, _ dims: [UInt64], type: UInt32 = 0, offset: UInt64 = 0, name: String = "t"
+    ) -> MalformedFile {
         var file = RawGGUF.front(tensors: 1)
         file.tensor(name, dims, type: type, offset: offset)
         file.pad()
@@ -55,7 +57,9 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         raw("absurd key count", "metadata keys") { $0.head(tensors: 0, keys: 1 << 63) },
         raw("too many keys for its size", "claims 4000 metadata keys") { $0.head(tensors: 0, keys: 4000) },
         raw("no keys", "has no metadata key general.architecture") { $0.head(tensors: 0, keys: 0) },
-        raw("another architecture", "\"llama\"") { $0.head(tensors: 0, keys: 1); $0.string("general.architecture", "llama") },
+        raw("another architecture", "\"llama\"") {
+            $0.head(tensors: 0, keys: 1); $0.string("general.architecture", "llama")
+        },
         raw("another format version", "sorad format version 2") {
             $0.head(tensors: 0, keys: 2); $0.string("general.architecture", "sorad-wan"); $0.number("sorad.format_version", 2)
         },
@@ -86,18 +90,42 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         entry("key that is not ASCII", "printable") { $0.number("é", 1) },
         entry("key of 256 bytes", "claims 256 bytes of a name") { $0.number(String(repeating: "k", count: 256), 1) },
         entry("key as long as 2^64 - 1", "bytes of a name") { $0.u64(.max) },
-        entry("unknown value type", "unknown value type 13") { $0.text("k"); $0.u32(13); $0.u64(0) },
-        entry("boolean of 2", "boolean of 2") { $0.text("k"); $0.u32(7); $0.bytes.append(2) },
-        entry("text longer than the file", "bytes of text") { $0.text("k"); $0.u32(8); $0.u64(1 << 20) },
-        entry("text of 2^64 - 1 bytes", "bytes of text") { $0.text("k"); $0.u32(8); $0.u64(.max) },
-        entry("text that is not UTF-8", "not UTF-8") { $0.text("k"); $0.u32(8); $0.text([0xc3, 0x28]) },
-        entry("text with half a surrogate pair", "not UTF-8") { $0.text("k"); $0.u32(8); $0.text([0xed, 0xa0, 0x80]) },
-        entry("array longer than the file", "array elements") { $0.text("k"); $0.u32(9); $0.u32(4); $0.u64(1 << 30) },
-        entry("array of 2^64 - 1", "array elements") { $0.text("k"); $0.u32(9); $0.u32(0); $0.u64(.max) },
-        entry("array of 2^62 strings", "array elements") { $0.text("k"); $0.u32(9); $0.u32(8); $0.u64(1 << 62) },
-        entry("array of arrays", "array of array") { $0.text("k"); $0.u32(9); $0.u32(9); $0.u64(1); $0.u32(0); $0.u64(0) },
-        entry("array of f64", "array of float64") { $0.text("k"); $0.u32(9); $0.u32(12); $0.u64(0) },
-        entry("array of unknown type", "unknown value type 99") { $0.text("k"); $0.u32(9); $0.u32(99); $0.u64(0) },
+        entry("unknown value type", "unknown value type 13") {
+            $0.text("k"); $0.u32(13); $0.u64(0)
+        },
+        entry("boolean of 2", "boolean of 2") {
+            $0.text("k"); $0.u32(7); $0.bytes.append(2)
+        },
+        entry("text longer than the file", "bytes of text") {
+            $0.text("k"); $0.u32(8); $0.u64(1 << 20)
+        },
+        entry("text of 2^64 - 1 bytes", "bytes of text") {
+            $0.text("k"); $0.u32(8); $0.u64(.max)
+        },
+        entry("text that is not UTF-8", "not UTF-8") {
+            $0.text("k"); $0.u32(8); $0.text([0xc3, 0x28])
+        },
+        entry("text with half a surrogate pair", "not UTF-8") {
+            $0.text("k"); $0.u32(8); $0.text([0xed, 0xa0, 0x80])
+        },
+        entry("array longer than the file", "array elements") {
+            $0.text("k"); $0.u32(9); $0.u32(4); $0.u64(1 << 30)
+        },
+        entry("array of 2^64 - 1", "array elements") {
+            $0.text("k"); $0.u32(9); $0.u32(0); $0.u64(.max)
+        },
+        entry("array of 2^62 strings", "array elements") {
+            $0.text("k"); $0.u32(9); $0.u32(8); $0.u64(1 << 62)
+        },
+        entry("array of arrays", "array of array") {
+            $0.text("k"); $0.u32(9); $0.u32(9); $0.u64(1); $0.u32(0); $0.u64(0)
+        },
+        entry("array of f64", "array of float64") {
+            $0.text("k"); $0.u32(9); $0.u32(12); $0.u64(0)
+        },
+        entry("array of unknown type", "unknown value type 99") {
+            $0.text("k"); $0.u32(9); $0.u32(99); $0.u64(0)
+        },
     ]
 
     private static let tensors: [MalformedFile] = [
@@ -117,7 +145,9 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         tensor("element type 2^32 - 1", "element type 4294967295", [1], type: .max),
         tensor("name of 64 bytes", "64 bytes of a name", [1], name: String(repeating: "n", count: 64)),
         tensor("name with a space", "printable", [1], name: "a b"),
-        tensor("bytes behind the last tensor", "bytes after its last tensor", [1], offset: 0).with { $0 += [UInt8](repeating: 1, count: 64) },
+        tensor("bytes behind the last tensor", "bytes after its last tensor", [1], offset: 0).with {
+            $0 += [UInt8](repeating: 1, count: 64)
+        },
         pair("tensor twice", "the tensor a twice", "a", offset: 64),
         pair("tensors that overlap", "a and b overlap", "b", offset: 0),
     ]
@@ -132,7 +162,8 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
 
 @Suite struct MalformedGGUFTests {
     @Test(arguments: MalformedFile.all) func isRefusedWithItsReason(file: MalformedFile) throws {
-        let folder = try TemporaryFolder(), path = try folder.write("bad.gguf", file.bytes)
+        let folder = try TemporaryFolder()
+        let path = try folder.write("bad.gguf", file.bytes)
         for verify in [true, false] {
             let error = try #require(failure { _ = try ModelFile(opening: path, verify: verify) })
             #expect(error.kind == .badInput && error.message.contains(path) && error.message.contains(file.sentence), "\(error.message)")
@@ -147,7 +178,8 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         file.tensor("b", [4, 4], type: 26, offset: 64)
         file.pad()
         file.bytes += [UInt8](repeating: 7, count: 128)
-        let folder = try TemporaryFolder(), path = try folder.write("good.gguf", file.bytes)
+        let folder = try TemporaryFolder()
+        let path = try folder.write("good.gguf", file.bytes)
         let model = try ModelFile(opening: path, verify: false)
         #expect(model.tensors.map(\.dims) == [[16], [4, 4]] && model.tensors.map(\.type) == [.f32, .i32])
         let error = try #require(failure { _ = try ModelFile(opening: path) })
@@ -155,7 +187,8 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
     }
 
     @Test func everyTruncationIsRefused() throws {
-        let folder = try TemporaryFolder(), bytes = try read(GGUFTests.sample(folder))
+        let folder = try TemporaryFolder()
+        let bytes = try read(GGUFTests.sample(folder))
         for length in 0..<bytes.count {
             let path = try folder.write("cut.gguf", Array(bytes[..<length]))
             let error = try #require(failure { _ = try ModelFile(opening: path) }, "\(length) of \(bytes.count) bytes")
@@ -164,7 +197,8 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
     }
 
     @Test func everyFlippedBitIsNoticed() throws {
-        let folder = try TemporaryFolder(), bytes = try read(GGUFTests.sample(folder))
+        let folder = try TemporaryFolder()
+        let bytes = try read(GGUFTests.sample(folder))
         var random = Random(2)
         for _ in 0..<3000 {
             var damaged = bytes
@@ -176,9 +210,11 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
 
     /// Without the checksum nothing may happen but a refusal or an opened file whose tensors can be read.
     @Test func noDamagedFrontIsDangerous() throws {
-        let folder = try TemporaryFolder(), bytes = try read(GGUFTests.sample(folder))
+        let folder = try TemporaryFolder()
+        let bytes = try read(GGUFTests.sample(folder))
         let interesting: [UInt8] = [0, 1, 2, 0x7f, 0x80, 0xff]
-        var random = Random(3), opened = 0
+        var random = Random(3)
+        var opened = 0
         for _ in 0..<6000 {
             var damaged = bytes
             for _ in 0...random.below(4) {
@@ -187,7 +223,9 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
                 case 0: damaged[place] ^= 1 << UInt8(random.below(8))
                 case 1: damaged[place] = interesting[random.below(interesting.count)]
                 case 2: for i in place..<min(place + 8, damaged.count) { damaged[i] = 0xff }
-                default: damaged.replaceSubrange(place..<min(place + 8, damaged.count), with: bytes[random.below(1000)...].prefix(random.below(12)))
+                default:
+                    damaged.replaceSubrange(
+                        place..<min(place + 8, damaged.count), with: bytes[random.below(1000)...].prefix(random.below(12)))
                 }
             }
             let path = try folder.write("mutant.gguf", damaged)

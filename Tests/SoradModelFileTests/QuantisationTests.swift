@@ -4,7 +4,9 @@ import SoradConverter
 import Testing
 
 @Suite struct QuantisationTests {
-    private static func outputError(_ weights: [Float], outputs: Int, inputs: Int, _ x: LayerActivations, rotation: Int?, asymmetric: Bool = false) -> Double {
+    private static func outputError(
+        _ weights: [Float], outputs: Int, inputs: Int, _ x: LayerActivations, rotation: Int?, asymmetric: Bool = false
+    ) -> Double {
         let reference = LayerError(WeightMatrix(outputs: outputs, inputs: inputs, weights), on: x)
         var turned = weights
         var inputsTurned = x
@@ -13,12 +15,14 @@ import Testing
             inputsTurned = x.rotated(group: rotation)
         }
         let matrix = WeightMatrix(outputs: outputs, inputs: inputs, turned)
-        return reference.relative(matrix, scales: Int8Quantisation.scales(matrix, importance: nil), on: inputsTurned.quantised(asymmetric: asymmetric))
+        return reference.relative(
+            matrix, scales: Int8Quantisation.scales(matrix, importance: nil), on: inputsTurned.quantised(asymmetric: asymmetric))
     }
 
     @Test(arguments: [16, 100, 256, 1536]) func gaussianLayersAreWithinTheLimit(inputs: Int) {
         var random = Random(5)
-        let weights = random.normals(48 * inputs), x = LayerActivations(synthetic: .normal, inputs: inputs, gain: nil, name: "x")
+        let weights = random.normals(48 * inputs)
+        let x = LayerActivations(synthetic: .normal, inputs: inputs, gain: nil, name: "x")
         let error = Self.outputError(weights, outputs: 48, inputs: inputs, x, rotation: nil)
         // A step of 2·3.2σ/254 and round-off of step/√12 on both sides give about 1 %; nothing int8 can be much better.
         #expect(error < 0.012 && error > 0.003, "\(error)")
@@ -70,8 +74,10 @@ import Testing
     @Test(arguments: [(1, 1), (16, 4), (17, 5), (33, 30), (40, 64)]) func int8BlocksLieAsDocumented(outputs: Int, inputs: Int) {
         var random = Random(8)
         let steps = (0..<(outputs * inputs)).map { _ in Float(random.below(255) - 127) }
-        let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: inputs, steps), scales: [Float](repeating: 1, count: outputs))
-        let groups = (inputs + 3) / 4, rows = (outputs + 15) / 16 * 16
+        let (packed, sums) = WeightPacking.int8(
+            WeightMatrix(outputs: outputs, inputs: inputs, steps), scales: [Float](repeating: 1, count: outputs))
+        let groups = (inputs + 3) / 4
+        let rows = (outputs + 15) / 16 * 16
         #expect(packed.count == rows * groups * 4)
         #expect(WeightPacking.int8Dims(outputs: outputs, inputs: inputs) == [4, 16, groups, rows / 16])
         for n in 0..<rows {
@@ -88,10 +94,18 @@ import Testing
         let packed = WeightPacking.float(values, outputs: 18, inputs: 5)
         #expect(packed.count == 2 * 5 * 16 && WeightPacking.floatDims(outputs: 18, inputs: 5) == [16, 5, 2])
         for n in 0..<32 { for k in 0..<5 { #expect(packed[(n / 16 * 5 + k) * 16 + n % 16] == (n < 18 ? values[n * 5 + k] : 0)) } }
-        let shape = [2, 3, 2, 2], kernel = (0..<24).map { Float($0) }, reordered = WeightPacking.channelsLast(kernel, shape: shape)
-        for n in 0..<2 { for c in 0..<3 { for y in 0..<2 { for x in 0..<2 {
-            #expect(reordered[n * 12 + (y * 2 + x) * 3 + c] == kernel[((n * 3 + c) * 2 + y) * 2 + x])
-        } } } }
+        let shape = [2, 3, 2, 2]
+        let kernel = (0..<24).map { Float($0) }
+        let reordered = WeightPacking.channelsLast(kernel, shape: shape)
+        for n in 0..<2 {
+            for c in 0..<3 {
+                for y in 0..<2 {
+                    for x in 0..<2 {
+                        #expect(reordered[n * 12 + (y * 2 + x) * 3 + c] == kernel[((n * 3 + c) * 2 + y) * 2 + x])
+                    }
+                }
+            }
+        }
     }
 
     /// [1 1 1 -1; 1 1 -1 1; 1 -1 1 1; -1 1 1 1] / 2 to the Kronecker power, element by element.
@@ -117,7 +131,8 @@ import Testing
     @Test(arguments: [64, 256]) func theEngineRotatesTheSameWay(group: Int) {
         var random = Random(9)
         let values = random.normals(3 * 512)
-        var ours = values, theirs = values
+        var ours = values
+        var theirs = values
         rotateHadamard(&ours, group: group)
         guard let kernels = unsafe sorad_kernels_for(SORAD_ISA_SCALAR) else { preconditionFailure("no scalar kernels") }
         unsafe theirs.withUnsafeMutableBufferPointer { buffer in

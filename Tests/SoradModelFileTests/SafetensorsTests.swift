@@ -12,7 +12,8 @@ import Testing
     }
 
     @Test func writtenTensorsComeBack() throws {
-        let folder = try TemporaryFolder(), path = folder.path + "/a.safetensors"
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/a.safetensors"
         var writer = SafetensorsWriter()
         writer.add("one \"quoted\"", shape: [2, 3], [1, -2, 3.5, 0, .greatestFiniteMagnitude, 0x1p-149])
         writer.add("空", shape: [], [7])
@@ -27,12 +28,14 @@ import Testing
     }
 
     @Test func halvesAreConverted() throws {
-        let header = #"{"h":{"dtype":"F16","shape":[4],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]},"i":{"dtype":"I64","shape":[1],"data_offsets":[12,20]},"__metadata__":{"format":"pt"}}"#
+        let header =
+            #"{"h":{"dtype":"F16","shape":[4],"data_offsets":[0,8]},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]},"i":{"dtype":"I64","shape":[1],"data_offsets":[12,20]},"__metadata__":{"format":"pt"}}"#
         var bytes = Self.file(header, data: 20)
         let data = bytes.count - 20
         // 1, -2, 65504, the smallest subnormal 2^-24; then 1 and -3.140625
         bytes.replaceSubrange(data..<(data + 12), with: [0x00, 0x3c, 0x00, 0xc0, 0xff, 0x7b, 0x01, 0x00, 0x80, 0x3f, 0x49, 0xc0])
-        let folder = try TemporaryFolder(), file = try SafetensorsFile(opening: try folder.write("a", bytes))
+        let folder = try TemporaryFolder()
+        let file = try SafetensorsFile(opening: try folder.write("a", bytes))
         #expect(try file["h"]?.floats() == [1, -2, 65504, 0x1p-24])
         #expect(try file["b"]?.floats() == [1, -3.140625])
         #expect(throws: SoradError.self) { try file["i"]?.floats() }
@@ -53,25 +56,36 @@ import Testing
         ("no usable shape", file(#"{"t":{"dtype":"F32","shape":[99999999999999999999],"data_offsets":[0,4]}}"#, data: 4)),
         ("no usable shape", file(#"{"t":{"dtype":"F32","data_offsets":[0,4]}}"#, data: 4)),
         ("of shape [2]", file(#"{"t":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}"#, data: 4)),
-        ("of shape [4611686018427387904, 4]", file(#"{"t":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}"#, data: 4)),
+        (
+            "of shape [4611686018427387904, 4]",
+            file(#"{"t":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}"#, data: 4)
+        ),
         ("no usable data_offsets", file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#, data: 4)),
         ("no usable data_offsets", file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}"#, data: 4)),
         ("no usable data_offsets", file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[0]}}"#, data: 4)),
         ("cut short or damaged", file(#"{"t":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, data: 4)),
         ("cut short or damaged", file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[0,9223372036854775807]}}"#, data: 4)),
         ("begin at byte 4 instead of 0", file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#, data: 8)),
-        ("begin at byte 0 instead of 4", file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"u":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, data: 4)),
-        ("twice", file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, data: 4)),
+        (
+            "begin at byte 0 instead of 4",
+            file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"u":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, data: 4)
+        ),
+        (
+            "twice",
+            file(#"{"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"t":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#, data: 4)
+        ),
     ]
 
     @Test(arguments: malformed) func malformedFilesAreRefused(sentence: String, bytes: [UInt8]) throws {
-        let folder = try TemporaryFolder(), path = try folder.write("bad.safetensors", bytes)
+        let folder = try TemporaryFolder()
+        let path = try folder.write("bad.safetensors", bytes)
         let error = try #require(failure { _ = try SafetensorsFile(opening: path) })
         #expect(error.kind == .badInput && error.message.contains(path) && error.message.contains(sentence), "\(error.message)")
     }
 
     @Test func damageIsNeverDangerous() throws {
-        let folder = try TemporaryFolder(), source = folder.path + "/a.safetensors"
+        let folder = try TemporaryFolder()
+        let source = folder.path + "/a.safetensors"
         var writer = SafetensorsWriter()
         for i in 0..<5 { writer.add("tensor.\(i)", shape: [i + 1, 2], (0..<(2 * i + 2)).map { Float($0) }) }
         try writer.write(to: source)
@@ -79,7 +93,9 @@ import Testing
         var random = Random(4)
         for _ in 0..<4000 {
             var damaged = Array(bytes[..<(random.below(3) == 0 ? random.below(bytes.count) : bytes.count)])
-            for _ in 0...random.below(3) where !damaged.isEmpty { damaged[random.below(damaged.count)] = UInt8(truncatingIfNeeded: random.next()) }
+            for _ in 0...random.below(3) where !damaged.isEmpty {
+                damaged[random.below(damaged.count)] = UInt8(truncatingIfNeeded: random.next())
+            }
             let path = try folder.write("b.safetensors", damaged)
             do {
                 for tensor in try SafetensorsFile(opening: path).tensors { _ = try tensor.floats() }
@@ -102,8 +118,10 @@ import Testing
         }
         #expect(try index(#"{"a":"a.safetensors","b":"b.safetensors"}"#).names == ["a", "b"])
         for (sentence, map) in [
-            ("lists the tensor c", #"{"a":"a.safetensors","c":"b.safetensors"}"#), ("no safetensors file of its folder", #"{"a":"../a.safetensors"}"#),
-            ("no safetensors file of its folder", #"{"a":"/etc/passwd"}"#), ("no safetensors file of its folder", #"{"a":3}"#), ("no weight_map", "{}"),
+            ("lists the tensor c", #"{"a":"a.safetensors","c":"b.safetensors"}"#),
+            ("no safetensors file of its folder", #"{"a":"../a.safetensors"}"#),
+            ("no safetensors file of its folder", #"{"a":"/etc/passwd"}"#), ("no safetensors file of its folder", #"{"a":3}"#),
+            ("no weight_map", "{}"),
             ("no weight_map", "[]"),
         ] {
             let error = try #require(failure { _ = try index(map) }, "\(map)")

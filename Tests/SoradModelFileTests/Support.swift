@@ -108,11 +108,17 @@ func failure(_ body: () throws -> Void) -> SoradError? {
 struct RawGGUF {
     var bytes: [UInt8] = []
 
-    mutating func u32(_ value: UInt32) { for shift in stride(from: 0, to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) } }
-    mutating func u64(_ value: UInt64) { for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) } }
+    mutating func u32(_ value: UInt32) {
+        for shift in stride(from: 0, to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt32(shift))) }
+    }
+    mutating func u64(_ value: UInt64) {
+        for shift in stride(from: 0, to: 64, by: 8) { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
+    }
     mutating func text(_ text: [UInt8]) { u64(UInt64(text.count)); bytes += text }
     mutating func text(_ value: String) { text(Array(value.utf8)) }
-    mutating func head(version: UInt32 = 3, tensors: UInt64, keys: UInt64) { bytes += Array("GGUF".utf8); u32(version); u64(tensors); u64(keys) }
+    mutating func head(version: UInt32 = 3, tensors: UInt64, keys: UInt64) {
+        bytes += Array("GGUF".utf8); u32(version); u64(tensors); u64(keys)
+    }
     mutating func string(_ key: String, _ value: String) { text(key); u32(8); text(value) }
     mutating func number(_ key: String, _ value: UInt32) { text(key); u32(4); u32(value) }
     mutating func tensor(_ name: String, _ dims: [UInt64], type: UInt32 = 0, offset: UInt64 = 0) {

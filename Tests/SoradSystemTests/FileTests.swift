@@ -26,10 +26,12 @@ import Testing
     }
 
     @Test func mappedBytesAreTheFiles() throws {
-        let folder = try Self.folder(), path = folder + "/file"
+        let folder = try Self.folder()
+        let path = folder + "/file"
         defer { unsafe unlink(path); unsafe rmdir(folder) }
         try Self.write(path, (0..<10_000).map { UInt8(truncatingIfNeeded: $0) })
-        let file = try MappedFile(path), range = MappedRange(file: file, offset: 255, count: 3)
+        let file = try MappedFile(path)
+        let range = MappedRange(file: file, offset: 255, count: 3)
         #expect(file.size == 10_000 && range.array == [255, 0, 1])
         unsafe unlink(path)
         #expect(range.array == [255, 0, 1], "the mapping outlives the name")
@@ -37,7 +39,9 @@ import Testing
     }
 
     @Test func onlyRegularFilesWithContentsAreMapped() throws {
-        let folder = try Self.folder(), empty = folder + "/empty", pipe = folder + "/pipe"
+        let folder = try Self.folder()
+        let empty = folder + "/empty"
+        let pipe = folder + "/pipe"
         defer { unsafe unlink(empty); unsafe unlink(pipe); unsafe rmdir(folder) }
         try Self.write(empty, [])
         unsafe mkfifo(pipe, 0o600)
@@ -50,7 +54,8 @@ import Testing
     }
 
     @Test func changesAreNoticed() throws {
-        let folder = try Self.folder(), path = folder + "/file"
+        let folder = try Self.folder()
+        let path = folder + "/file"
         defer { unsafe unlink(path); unsafe rmdir(folder) }
         try Self.write(path, [1, 2, 3])
         let file = try MappedFile(path)
@@ -78,7 +83,8 @@ import Testing
     }
 
     @Test func committedFilesReplaceAndOthersLeaveNothing() throws {
-        let folder = try Self.folder(), path = folder + "/file"
+        let folder = try Self.folder()
+        let path = folder + "/file"
         defer { unsafe unlink(path); unsafe rmdir(folder) }
         var first = try AtomicFile(path)
         try first.write(Array("hello ".utf8))
