@@ -40,7 +40,12 @@ class Clamp(nn.Module):
 
 
 class MemBlock(nn.Module):
-    """Residual block over a frame and its predecessor: [F, C, H, W] with the input of the past frame."""
+    """Residual block over a frame and its predecessor: [F, C, H, W] with the input of the past frame.
+
+    `light` leaves out the convolutions and keeps the last one's bias: what the block does while that one's weights
+    are zero, at no cost.
+    """
+    light = False
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
@@ -49,6 +54,8 @@ class MemBlock(nn.Module):
         self.skip = nn.Conv2d(n_in, n_out, 1, bias=False) if n_in != n_out else nn.Identity()
 
     def forward(self, x: Tensor, past: Tensor) -> Tensor:
+        if self.light:
+            return F.relu(x + self.conv[4].bias[:, None, None])
         return F.relu(self.conv(torch.cat([x, past], dim=1)) + self.skip(x))
 
 

@@ -155,11 +155,15 @@ class Latents:
     def __len__(self) -> int:
         return len(self.shards) * SHARD
 
+    def number(self, k: int) -> int:
+        """Number in the train split of the k-th cached clip."""
+        return self.numbers[k // SHARD] * SHARD + k % SHARD
+
     def __getitem__(self, k: int) -> tuple[int, torch.Tensor]:
         """(clip number in the train split, normalised latent [48, T, h, w])."""
         shard, i = divmod(k, SHARD)
         latent = torch.from_numpy(self.shards[shard][i].astype(np.float32))
-        return self.numbers[shard] * SHARD + i, (latent - self.mean) / self.std
+        return self.number(k), (latent - self.mean) / self.std
 
 
 def main() -> None:

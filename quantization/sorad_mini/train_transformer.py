@@ -44,9 +44,32 @@ class Model(nn.Module):
 
 
 def noise_levels(count: int, shift: float, random: torch.Generator) -> Tensor:
-    """[count] sigmas: logit-normal, then shifted towards noise."""
-    u = torch.sigmoid(torch.randn(count, generator=random))
+    """[count] sigmas: logit-normal, then shifted towards noise. Stratified: one from each of `count` equal shares of
+    the distribution, in random order, which makes the loss and its gradient much less noisy."""
+    share = (torch.randperm(count, generator=random) + torch.rand(count, generator=random)) / count
+    u = torch.sigmoid(torch.special.ndtri(share.clamp(1e-4, 1 - 1e-4)))
     return shift * u / (1 + (shift - 1) * u)
+
+
+class Curriculum:
+    """Draws clips: `simple` of them with one object and a still camera, the others from all."""
+
+    def __init__(self, latents: Latents, simple: float) -> None:
+        self.latents, self.simple, self.easy, self.looked = latents, simple, [], 0
+        self.refresh()
+
+    def refresh(self) -> None:
+        self.latents.refresh()
+        for k in range(self.looked, len(self.latents)):
+            scene = sample_scene("train", self.latents.number(k))
+            if len(scene.things) == 1 and scene.camera == "still":
+                self.easy.append(k)
+        self.looked = len(self.latents)
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[tuple[int, Tensor]]:
+        picks = [self.easy[rng.integers(len(self.easy))] if rng.random() < self.simple
+                 else int(rng.integers(self.looked)) for _ in range(count)]
+        return [self.latents[k] for k in picks]
 
 
 def known_frames(batch: int, frames: int, rng: np.random.Generator) -> Tensor | None:
@@ -124,12 +147,12 @@ def train(args: argparse.Namespace) -> None:
         optimizer.load_state_dict(stored["optimizer"])
     if args.restart_schedule:
         state["spent"] = 0.0
-    rng = np.random.default_rng([4, state["step"]])
+    curriculum, rng = Curriculum(latents, args.simple), np.random.default_rng([4, state["step"]])
     random = torch.Generator().manual_seed(4 + state["step"])
     began, last_save, last_sheet = time.monotonic() - state["spent"], time.monotonic(), time.monotonic()
     running = None
     while state["spent"] < args.minutes * 60:
-        picks = [latents[int(k)] for k in rng.integers(0, len(latents), args.batch)]
+        picks = curriculum.draw(args.batch, rng)
         clean = torch.stack([z for _, z in picks]).to(args.device)
         texts = ["" if rng.random() < DROP_CAPTION else caption(sample_scene("train", n), rng) for n, _ in picks]
         context, text_bias = text_encoder.encode_folded(model.text, tokenizer, texts)
@@ -160,7 +183,7 @@ def train(args: argparse.Namespace) -> None:
         state["spent"] = now - began
         running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
         if state["step"] % 50 == 0:
-            latents.refresh()
+            curriculum.refresh()
             print(f"step {state['step']} spent {state['spent']:.0f}s clips {state['clips']} of {len(latents)} "
                   f"loss {running:.4f} lr {factor:.3f}", flush=True)
         if now - last_save > 150:
@@ -189,6 +212,7 @@ def main() -> None:
     parser.add_argument("--text-lr", type=float, default=0.3, help="of the text encoder, as a share of --lr")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--layers", type=int, default=8)
+    parser.add_argument("--simple", type=float, default=0.5, help="share of clips that must be simple")
     parser.add_argument("--train-shift", type=float, default=2.0)
     parser.add_argument("--decay", type=float, default=0.4, help="last share of the run in which the rate falls")
     parser.add_argument("--ema", type=float, default=0.998)

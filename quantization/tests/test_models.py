@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sorad_mini import autoencoder, sampler, transformer
+from sorad_mini import autoencoder, light, sampler, transformer
 from sorad_mini.optimizer import orthogonalise
 
 
@@ -98,3 +98,17 @@ def test_muon_updates_are_nearly_orthogonal():
     torch.manual_seed(3)
     values = torch.linalg.svdvals(orthogonalise(torch.randn(24, 60), steps=8))
     assert values.min() > 0.6 and values.max() < 1.3
+
+
+@torch.no_grad()
+def test_opening_the_blocks_changes_nothing_at_that_moment(small):
+    latents = 0.5 * torch.randn(2, 5, 48, 4, 4)
+    light.prepare_decoder(small, latents)
+    autoencoder.MemBlock.light = True
+    try:
+        before = small.decode(latents)
+    finally:
+        autoencoder.MemBlock.light = False
+    light.open_blocks(small, latents)
+    assert torch.allclose(small.decode(latents), before, atol=1e-5)
+    assert small.decoder[3].conv[0].weight.abs().sum() > 0
