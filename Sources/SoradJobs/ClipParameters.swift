@@ -89,7 +89,9 @@ public struct ClipParameters: Sendable, Equatable {
         guard frames <= most else {
             let largest = most < 1 ? 0 : 1 + (most - 1) / model.frameMultiple * model.frameMultiple
             let field = numFrames != nil ? "num_frames" : seconds != nil ? "seconds" : "size"
-            guard largest > 0 else { throw refused("size", "The model \(model.id) cannot make \(width)x\(height): a single frame is too large.") }
+            guard largest > 0 else {
+                throw refused("size", "The model \(model.id) cannot make \(width)x\(height): a single frame is too large.")
+            }
             throw refused(
                 field,
                 "The model \(model.id) cannot make \(frames) frames of \(width)x\(height): at that size at most \(largest) frames, "

@@ -61,7 +61,9 @@ public final class JobService: Sendable {
         try locked { state throws(SoradError) in
             guard state.machine.queuedCount < settings.queueLimit else {
                 throw SoradError(
-                    .busy, "The queue is full: \(state.machine.queuedCount) jobs wait already and the limit is \(settings.queueLimit); try again later.")
+                    .busy,
+                    "The queue is full: \(state.machine.queuedCount) jobs wait already and the limit is \(settings.queueLimit); try again later."
+                )
             }
             let id = state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
             let job = Job(id: id, owner: owner, request: request, seconds: seconds, createdAt: time.unixSeconds())
@@ -76,10 +78,13 @@ public final class JobService: Sendable {
     }
 
     /// A page of the jobs that `viewer` may see, and whether there are more.
-    public func page(viewer: UInt32, after: JobIdentifier?, newestFirst: Bool, limit: Int) throws(SoradError) -> (jobs: [Job], hasMore: Bool) {
+    public func page(viewer: UInt32, after: JobIdentifier?, newestFirst: Bool, limit: Int) throws(SoradError) -> (
+        jobs: [Job], hasMore: Bool
+    ) {
         try locked { state throws(SoradError) in
             let stored = try reading {
-                () throws(DatabaseError) in try state.store.jobs(owner: viewer == 0 ? nil : viewer, after: after, newestFirst: newestFirst, limit: limit + 1)
+                () throws(DatabaseError) in
+                try state.store.jobs(owner: viewer == 0 ? nil : viewer, after: after, newestFirst: newestFirst, limit: limit + 1)
             }
             return (stored.prefix(limit).map { state.machine.jobs[$0.id] ?? $0 }, stored.count > limit)
         }
@@ -168,7 +173,9 @@ public final class JobService: Sendable {
 
     private func locked<Result: Sendable>(_ body: (inout State) throws(SoradError) -> Result) throws(SoradError) -> Result {
         let result: Swift.Result<Result, SoradError> = state.withLock { state in
-            if let failure = state.failure { return .failure(SoradError(.unavailable, "The job store has failed and sorad is stopping: \(failure)")) }
+            if let failure = state.failure {
+                return .failure(SoradError(.unavailable, "The job store has failed and sorad is stopping: \(failure)"))
+            }
             do throws(SoradError) { return .success(try body(&state)) } catch { return .failure(error) }
         }
         return try result.get()
@@ -176,7 +183,9 @@ public final class JobService: Sendable {
 
     private func find(_ id: JobIdentifier, _ viewer: UInt32, _ state: State) throws(SoradError) -> Job? {
         let job: Job?
-        if let live = state.machine.jobs[id] { job = live } else {
+        if let live = state.machine.jobs[id] {
+            job = live
+        } else {
             job = try reading { () throws(DatabaseError) in try state.store.job(id) }
         }
         return job.flatMap { viewer == 0 || $0.owner == viewer ? $0 : nil }

@@ -132,7 +132,8 @@ extension DatabaseValue {
 extension Job {
     /// The columns in the order of `JobStore.columns`.
     fileprivate init(row: [DatabaseValue]) throws(JSONError) {
-        guard row.count == 12, let id = row[0].text.flatMap({ JobIdentifier($0) }), let owner = row[1].integer.flatMap({ UInt32(exactly: $0) }),
+        guard row.count == 12, let id = row[0].text.flatMap({ JobIdentifier($0) }),
+            let owner = row[1].integer.flatMap({ UInt32(exactly: $0) }),
             let status = row[2].text.flatMap(Video.Status.init(rawValue:)), let created = row[3].integer, let percent = row[6].integer,
             let deaths = row[7].integer, let seconds = row[8].text, let request = row[9].text
         else { throw JSONError("a column is missing") }

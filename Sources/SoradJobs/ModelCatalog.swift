@@ -19,7 +19,9 @@ public final class ModelCatalog: Sendable {
     private let firstScan: EventCounter
 
     public init() throws(SoradError) {
-        do throws(Errno) { firstScan = try EventCounter(.signal) } catch { throw SoradError(.unavailable, "Cannot make an event counter: \(error.reason).") }
+        do throws(Errno) { firstScan = try EventCounter(.signal) } catch {
+            throw SoradError(.unavailable, "Cannot make an event counter: \(error.reason).")
+        }
     }
 
     /// Models that can be used, in the order of their files.
@@ -96,7 +98,8 @@ extension ModelInfo {
     var isPlausible: Bool {
         let sizes = [defaultWidth, defaultHeight, maxWidth, maxHeight, sizeMultiple]
         let counts = [defaultNumFrames, maxNumFrames, frameMultiple, fps, defaultNumInferenceSteps]
-        return !id.isEmpty && id.utf8.count <= 128 && sizes.allSatisfy { (1...65_536).contains($0) } && counts.allSatisfy { (1...1_000_000).contains($0) }
+        return !id.isEmpty && id.utf8.count <= 128 && sizes.allSatisfy { (1...65_536).contains($0) }
+            && counts.allSatisfy { (1...1_000_000).contains($0) }
             && maxPixels > 0
     }
 }

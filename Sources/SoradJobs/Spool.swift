@@ -32,7 +32,8 @@ public struct Spool: Sendable {
                 guard try file.regularFileSize() > 0 else { throw Errno(code: 0, call: "empty") }
                 try file.sync()
             } catch {
-                throw SoradError(.internalFault, "The worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)").")
+                throw SoradError(
+                    .internalFault, "The worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)").")
             }
         }
         do throws(Errno) { try syncDirectory(directory(of: id)) } catch {

@@ -1,8 +1,8 @@
+import Glibc
 // Runs the worker process for the job service: starts it, talks to it, watches for its end. Lives in one thread, the daemon's loop.
 // Invariant: after the worker's process has ended, everything it sent before is delivered before the news of its end.
 import SoradAPI
 public import SoradSystem
-import Glibc
 
 public final class WorkerSupervisor {
     private struct Running {

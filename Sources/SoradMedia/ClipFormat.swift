@@ -20,7 +20,9 @@ public struct ClipFormat: Sendable, Equatable {
         guard (1...10_000).contains(numFrames) else {
             throw SoradError(.badInput, "a clip has 1 to 10000 frames, not \(numFrames)", param: "num_frames")
         }
-        guard (1...240).contains(fps) else { throw SoradError(.badInput, "a clip plays at 1 to 240 frames a second, not \(fps)", param: "fps") }
+        guard (1...240).contains(fps) else {
+            throw SoradError(.badInput, "a clip plays at 1 to 240 frames a second, not \(fps)", param: "fps")
+        }
         self.width = width
         self.height = height
         self.numFrames = numFrames

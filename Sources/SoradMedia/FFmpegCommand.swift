@@ -37,7 +37,8 @@ struct FFmpegCommand: Sendable, Equatable {
     private var video: [String] {
         [
             "-map", "[video]", "-c:v", "libx264", "-preset", "medium", "-crf", "18", "-threads", "1", "-pix_fmt", "yuv420p",
-            "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv", "-metadata", "comment=\(comment)",
+            "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv", "-metadata",
+            "comment=\(comment)",
         ] + bitExact + ["-movflags", "+faststart", "-f", "mp4", "-y", "file:\(outputs.video)"]
     }
 

@@ -40,5 +40,7 @@ private func littleEndian(_ value: Int, count: Int) -> [UInt8] {
 }
 
 private func notA(_ kind: String) -> SoradError {
-    SoradError(.internalFault, "ffmpeg did not write a \(kind) picture", hint: "Check `ffmpeg -version`: sorad needs ffmpeg 5.1 or newer with libx264 and libwebp.")
+    SoradError(
+        .internalFault, "ffmpeg did not write a \(kind) picture",
+        hint: "Check `ffmpeg -version`: sorad needs ffmpeg 5.1 or newer with libx264 and libwebp.")
 }

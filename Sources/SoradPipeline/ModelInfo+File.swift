@@ -18,7 +18,10 @@ extension ModelInfo {
         func largestSide(_ native: Int) -> Int { min(2 * native, configuration.maxSide, 4096) / sizeMultiple * sizeMultiple }
         let frames = min(1 + 5 * (native.numFrames - 1), configuration.maxNumFrames, 10_000)
         let (volume, overflow) = (native.width * native.height).multipliedReportingOverflow(by: 5 * native.numFrames)
-        guard !overflow else { throw SoradError(.badInput, "\(file.path): the native size is \(native.width)×\(native.height)×\(native.numFrames), which is too large") }
+        guard !overflow else {
+            throw SoradError(
+                .badInput, "\(file.path): the native size is \(native.width)×\(native.height)×\(native.numFrames), which is too large")
+        }
         self.init(
             id: configuration.id, sha256: file.sha256, created: try file.metadata.integer("sorad.created", in: 0...Int.max),
             license: try file.metadata.string("general.license"), defaultWidth: native.width, defaultHeight: native.height,
@@ -41,10 +44,12 @@ extension ModelInfo {
         }
         guard numFrames > 0, numFrames <= maxNumFrames, (numFrames - 1) % frameMultiple == 0 else {
             throw SoradError(
-                .badInput, "num_frames is \(numFrames); \(id) makes 1 plus a multiple of \(frameMultiple), up to \(maxNumFrames)", param: "num_frames")
+                .badInput, "num_frames is \(numFrames); \(id) makes 1 plus a multiple of \(frameMultiple), up to \(maxNumFrames)",
+                param: "num_frames")
         }
         guard width * height * numFrames <= maxPixels else {
-            throw SoradError(.badInput, "\(width)×\(height)×\(numFrames) is more than the \(maxPixels) pixels that \(id) makes at once", param: "size")
+            throw SoradError(
+                .badInput, "\(width)×\(height)×\(numFrames) is more than the \(maxPixels) pixels that \(id) makes at once", param: "size")
         }
     }
 }

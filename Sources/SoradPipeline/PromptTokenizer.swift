@@ -12,7 +12,9 @@ struct PromptTokenizer {
     /// - Throws: `.badInput` naming the file and what is wrong with its tokenizer.
     init(_ data: Metadata, textLength: Int) throws(SoradError) {
         let kind = try data.string("tokenizer.ggml.model")
-        guard kind == "t5" else { throw SoradError(.badInput, "\(data.path) has a tokenizer of the kind \"\(kind)\", and only t5 is known") }
+        guard kind == "t5" else {
+            throw SoradError(.badInput, "\(data.path) has a tokenizer of the kind \"\(kind)\", and only t5 is known")
+        }
         guard case .int32s(let types)? = data["tokenizer.ggml.token_type"] else {
             throw SoradError(.badInput, "\(data.path): tokenizer.ggml.token_type is missing or not an array of 32-bit integers")
         }

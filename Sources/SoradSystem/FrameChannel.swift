@@ -141,7 +141,9 @@ public final class FrameChannel: Sendable {
 
     private func waitToWrite(deadline: MonotonicTime?) throws(Failure) {
         do throws(Errno) {
-            guard try waitUntilReady(PollEntry(writing: rawDescriptor), timeout: remaining(deadline)) else { throw Errno(code: ETIMEDOUT, call: "send") }
+            guard try waitUntilReady(PollEntry(writing: rawDescriptor), timeout: remaining(deadline)) else {
+                throw Errno(code: ETIMEDOUT, call: "send")
+            }
         } catch {
             throw error.code == ETIMEDOUT ? .sendTimedOut : .system(error)
         }

@@ -15,9 +15,11 @@ extension FileDescriptor {
             }
         } catch {
             if error.code == EADDRINUSE {
-                throw SoradError(.unavailable, "Cannot listen on \(path): another program listens there.", hint: "stop it, or give another --socket")
+                throw SoradError(
+                    .unavailable, "Cannot listen on \(path): another program listens there.", hint: "stop it, or give another --socket")
             }
-            throw SoradError(.unavailable, "Cannot listen on \(path): \(error.reason).", hint: "give a --socket in a directory that you may write to")
+            throw SoradError(
+                .unavailable, "Cannot listen on \(path): \(error.reason).", hint: "give a --socket in a directory that you may write to")
         }
     }
 

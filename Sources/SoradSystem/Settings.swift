@@ -60,7 +60,8 @@ public struct Settings: Sendable {
         guard let source = sources[name], let text = source.values.last else { return standard }
         guard choices.contains(text) else {
             throw SoradError(
-                .configuration, "The setting \(name) must be one of \(choices.joined(separator: ", ")), not \"\(text)\" (\(source.origin)).",
+                .configuration,
+                "The setting \(name) must be one of \(choices.joined(separator: ", ")), not \"\(text)\" (\(source.origin)).",
                 param: name)
         }
         return text
@@ -121,7 +122,9 @@ public struct SettingsTable: Sendable {
             }
         }
         for file in files.reversed() {
-            for (name, values) in read(file.text, path: file.path, warn: { settings.warn($0) }) { settings.give(name, values, from: file.path) }
+            for (name, values) in read(file.text, path: file.path, warn: { settings.warn($0) }) {
+                settings.give(name, values, from: file.path)
+            }
         }
         return settings
     }
@@ -143,7 +146,13 @@ public struct SettingsTable: Sendable {
                 warn("\(path):\(index + 1): the setting \"\(name.prefix(64))\" is unknown; the line is ignored")
                 continue
             }
-            if value.isEmpty { values[name] = nil } else if definition.isList { values[name, default: []].append(value) } else { values[name] = [value] }
+            if value.isEmpty {
+                values[name] = nil
+            } else if definition.isList {
+                values[name, default: []].append(value)
+            } else {
+                values[name] = [value]
+            }
         }
         return values
     }
@@ -161,7 +170,8 @@ public struct SettingsTable: Sendable {
     public var help: String {
         definitions.map { definition in
             let more = definition.isList ? " (may be repeated)" : ""
-            return "  --\(definition.name) \(definition.placeholder)\(more)\n        \(definition.help)\n        [default: \(definition.defaultText)]\n"
+            return
+                "  --\(definition.name) \(definition.placeholder)\(more)\n        \(definition.help)\n        [default: \(definition.defaultText)]\n"
         }.joined()
     }
 }

@@ -24,7 +24,8 @@ struct ProtobufReader {
 
     /// A cursor over the message that lies in `range` of the same bytes. `range` must come from a `Value` of this reader.
     init(_ parent: ProtobufReader, range: Range<Int>) {
-        precondition(range.lowerBound >= 0 && range.upperBound <= parent.bytes.count, "sub-message \(range) outside of \(parent.bytes.count) bytes")
+        precondition(
+            range.lowerBound >= 0 && range.upperBound <= parent.bytes.count, "sub-message \(range) outside of \(parent.bytes.count) bytes")
         bytes = parent.bytes
         position = range.lowerBound
         end = range.upperBound
@@ -44,7 +45,8 @@ struct ProtobufReader {
         case 2: return (number, .bytes(try readLengthDelimited()))
         case 5: return (number, .fixed32(UInt32(truncatingIfNeeded: try readLittleEndian(byteCount: 4))))
         default:
-            throw TokenizerError("The SentencePiece model is damaged: field \(number) before byte \(position) has the unknown wire type \(tag & 7).")
+            throw TokenizerError(
+                "The SentencePiece model is damaged: field \(number) before byte \(position) has the unknown wire type \(tag & 7).")
         }
     }
 
@@ -81,6 +83,7 @@ struct ProtobufReader {
     }
 
     private func truncated() -> TokenizerError {
-        TokenizerError("The SentencePiece model is cut off: a field at byte \(position) needs more bytes than the \(end - position) that follow.")
+        TokenizerError(
+            "The SentencePiece model is cut off: a field at byte \(position) needs more bytes than the \(end - position) that follow.")
     }
 }

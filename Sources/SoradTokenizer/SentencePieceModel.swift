@@ -66,7 +66,8 @@ public struct SentencePieceModel: Sendable, Equatable {
         unknownID: Int32, eosID: Int32, padID: Int32?
     ) throws(TokenizerError) {
         guard pieces.count == scores.count, pieces.count == types.count else {
-            throw TokenizerError("The vocabulary has \(pieces.count) pieces, \(scores.count) scores and \(types.count) types; the three must agree.")
+            throw TokenizerError(
+                "The vocabulary has \(pieces.count) pieces, \(scores.count) scores and \(types.count) types; the three must agree.")
         }
         self.types = try Self.checkedTypes(types)
         try Self.check(pieces: pieces, types: self.types)
@@ -152,7 +153,8 @@ extension SentencePieceModel {
         var ids = [Int32](repeating: -1, count: 256)
         for (id, type) in types.enumerated() where type == .byte {
             guard let byte = byteValue(ofPiece: pieces[id]) else {
-                throw TokenizerError("Piece \(id) of the vocabulary has type byte but is called `\(pieces[id])` instead of `<0x00>` to `<0xFF>`.")
+                throw TokenizerError(
+                    "Piece \(id) of the vocabulary has type byte but is called `\(pieces[id])` instead of `<0x00>` to `<0xFF>`.")
             }
             ids[Int(byte)] = Int32(id)
         }

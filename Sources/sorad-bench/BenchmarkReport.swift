@@ -28,7 +28,8 @@ struct BenchmarkReport {
     /// Names and shapes are our own ASCII without quotes, so nothing needs escaping.
     var json: String {
         let items = rows.map { row in
-            let peak = row.peak.map { fixed($0, 3) } ?? "null", ratio = row.ratio.map { fixed($0, 4) } ?? "null"
+            let peak = row.peak.map { fixed($0, 3) } ?? "null"
+            let ratio = row.ratio.map { fixed($0, 4) } ?? "null"
             return """
                 {"kernel": "\(row.name)", "shape": "\(row.shape)", "gops": \(fixed(row.rate, 3)), "peak_gops": \(peak), "ratio": \(ratio)}
                 """
@@ -51,7 +52,8 @@ func fixed(_ value: Double, _ digits: Int) -> String {
     let scale = (0..<digits).reduce(1.0) { product, _ in product * 10 }
     let scaled = (value * scale).rounded()
     guard scaled.isFinite, scaled < 1e18 else { return "\(value)" }
-    let whole = Int64(scaled), unit = Int64(scale)
+    let whole = Int64(scaled)
+    let unit = Int64(scale)
     guard digits > 0 else { return "\(whole)" }
     let fraction = String(whole % unit)
     return "\(whole / unit)." + String(repeating: "0", count: digits - fraction.count) + fraction

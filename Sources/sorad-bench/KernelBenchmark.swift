@@ -39,7 +39,9 @@ import SoradSystem
 
     private func cases() -> [Case] {
         var cases: [Case] = []
-        let mini = [80, 320].flatMap { m in [(256, 256), (256, 1024), (1024, 256), (384, 1536), (1536, 384), (512, 512)].map { (m, $0.0, $0.1) } }
+        let mini = [80, 320].flatMap { m in
+            [(256, 256), (256, 1024), (1024, 256), (384, 1536), (1536, 384), (512, 512)].map { (m, $0.0, $0.1) }
+        }
         let wan = [(1280, 1536, 1536), (1280, 1536, 8960), (1280, 8960, 1536)]
         for (m, k, n) in mini + wan {
             cases.append(("gemm_int8", "M=\(m) K=\(k) N=\(n)", true, { self.int8Product(m: m, k: k, n: n) }))
@@ -47,7 +49,9 @@ import SoradSystem
         for (m, k, n) in [(80, 256, 1024), (1, 256, 1536), (1280, 1536, 64)] {
             cases.append(("gemm_f32", "M=\(m) K=\(k) N=\(n)", false, { self.floatProduct(m: m, k: k, n: n) }))
         }
-        for (size, cIn, cOut, up) in [(16, 128, 128, false), (32, 64, 64, false), (64, 64, 64, false), (64, 64, 32, true), (128, 32, 32, false), (128, 32, 16, false)] {
+        for (size, cIn, cOut, up) in [
+            (16, 128, 128, false), (32, 64, 64, false), (64, 64, 64, false), (64, 64, 32, true), (128, 32, 32, false), (128, 32, 16, false),
+        ] {
             let shape = "\(size)x\(size) 3x3 \(cIn)+\(cIn)->\(cOut)" + (up ? " x2" : "")
             cases.append(("conv2d", shape, false, { self.convolution(size: size, channels: cIn, outputs: cOut, upsample: up) }))
         }
@@ -67,12 +71,18 @@ import SoradSystem
     }
 
     private func int8Product(m: Int, k: Int, n: Int) -> Rate {
-        let a = Memory<Int8>(m * k) { Int8(truncatingIfNeeded: $0 &* 37 % 255 - 127) }, w = Memory<Int8>(n * k) { Int8(truncatingIfNeeded: $0 &* 91 % 255 - 127) }
-        let rowScale = Memory<Float>(m) { _ in 0.01 }, columnScale = Memory<Float>(n) { _ in 0.01 }
-        let sums = Memory<Int32>(n) { _ in 1 }, bias = Memory<Float>(n) { _ in 0.5 }, out = Memory<Float>(m * n) { _ in 0 }
+        let a = Memory<Int8>(m * k) { Int8(truncatingIfNeeded: $0 &* 37 % 255 - 127) }
+        let w = Memory<Int8>(n * k) { Int8(truncatingIfNeeded: $0 &* 91 % 255 - 127) }
+        let rowScale = Memory<Float>(m) { _ in 0.01 }
+        let columnScale = Memory<Float>(n) { _ in 0.01 }
+        let sums = Memory<Int32>(n) { _ in 1 }
+        let bias = Memory<Float>(n) { _ in 0.5 }
+        let out = Memory<Float>(m * n) { _ in 0 }
         var args = unsafe sorad_gemm_int8_args()
         unsafe (args.a, args.a_stride, args.a_scale, args.k) = (UnsafePointer(a.base), k, UnsafePointer(rowScale.base), k)
-        unsafe (args.w, args.w_scale, args.w_sum, args.bias) = (UnsafePointer(w.base), UnsafePointer(columnScale.base), UnsafePointer(sums.base), UnsafePointer(bias.base))
+        unsafe (args.w, args.w_scale, args.w_sum, args.bias) = (
+            UnsafePointer(w.base), UnsafePointer(columnScale.base), UnsafePointer(sums.base), UnsafePointer(bias.base)
+        )
         unsafe (args.out, args.out_stride, args.row_end, args.col_end) = (out.base, n, m, n)
         let scratch = unsafe Memory<Int8>(kernels.pointee.gemm_int8_scratch_bytes(&args)) { _ in 0 }
         unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
@@ -80,7 +90,9 @@ import SoradSystem
     }
 
     private func floatProduct(m: Int, k: Int, n: Int) -> Rate {
-        let a = Memory<Float>(m * k) { Float($0 % 17) }, w = Memory<Float>(n * k) { Float($0 % 13) }, out = Memory<Float>(m * n) { _ in 0 }
+        let a = Memory<Float>(m * k) { Float($0 % 17) }
+        let w = Memory<Float>(n * k) { Float($0 % 13) }
+        let out = Memory<Float>(m * n) { _ in 0 }
         var args = unsafe sorad_gemm_f32_args()
         unsafe (args.a, args.a_stride, args.w, args.k) = (UnsafePointer(a.base), k, UnsafePointer(w.base), k)
         unsafe (args.out, args.out_stride, args.row_end, args.col_end) = (out.base, n, m, n)
@@ -89,27 +101,35 @@ import SoradSystem
 
     /// Two inputs of `channels` each, as in TAEHV's MemBlock, then bias and ReLU.
     private func convolution(size: Int, channels: Int, outputs: Int, upsample: Bool) -> Rate {
-        let k = 9 * 2 * channels, side = upsample ? 2 * size : size
-        let x0 = Memory<Float>(size * size * channels) { Float($0 % 17) }, x1 = Memory<Float>(size * size * channels) { Float($0 % 11) }
-        let w = Memory<Float>(k * outputs) { Float($0 % 13) }, bias = Memory<Float>(outputs) { _ in 1 }
+        let k = 9 * 2 * channels
+        let side = upsample ? 2 * size : size
+        let x0 = Memory<Float>(size * size * channels) { Float($0 % 17) }
+        let x1 = Memory<Float>(size * size * channels) { Float($0 % 11) }
+        let w = Memory<Float>(k * outputs) { Float($0 % 13) }
+        let bias = Memory<Float>(outputs) { _ in 1 }
         let out = Memory<Float>(side * side * outputs) { _ in 0 }
         var args = unsafe sorad_conv2d_args()
         unsafe (args.x0, args.c0, args.x1, args.c1) = (UnsafePointer(x0.base), channels, UnsafePointer(x1.base), channels)
         unsafe (args.height, args.width, args.upsample, args.kernel, args.stride, args.padding) = (size, size, upsample, 3, 1, 1)
-        unsafe (args.w, args.bias, args.c_out, args.out, args.out_stride, args.row_end) = (UnsafePointer(w.base), UnsafePointer(bias.base), outputs, out.base, outputs, side)
+        unsafe (args.w, args.bias, args.c_out, args.out, args.out_stride, args.row_end) = (
+            UnsafePointer(w.base), UnsafePointer(bias.base), outputs, out.base, outputs, side
+        )
         unsafe args.epilogue.activation = SORAD_ACTIVATION_RELU
         return Rate.measure(operations: 2 * Double(side * side * k * outputs)) { unsafe kernels.pointee.conv2d(&args) }
     }
 
     private func attention(l: Int, heads: Int, d: Int) -> Rate {
         let width = heads * d
-        let q = Memory<Float>(l * width) { Float($0 % 17) / 16 }, out = Memory<Float>(l * width) { _ in 0 }
+        let q = Memory<Float>(l * width) { Float($0 % 17) / 16 }
+        let out = Memory<Float>(l * width) { _ in 0 }
         let packed = Memory<Float>(sorad_attention_packed_floats(heads, l, d)) { _ in 0 }
         var pack = unsafe sorad_attention_pack_args()
         unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride) = (UnsafePointer(q.base), width, UnsafePointer(q.base), width)
         unsafe (pack.lk, pack.head_dim, pack.packed, pack.head_end, pack.key_end) = (l, d, packed.base, heads, l)
         var args = unsafe sorad_attention_args()
-        unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim) = (UnsafePointer(q.base), width, UnsafePointer(packed.base), l, d)
+        unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim) = (
+            UnsafePointer(q.base), width, UnsafePointer(packed.base), l, d
+        )
         unsafe (args.scale, args.out, args.out_stride, args.head_end, args.query_end) = (0.125, out.base, width, heads, l)
         return Rate.measure(operations: 4 * Double(l * l * width)) {
             unsafe kernels.pointee.attention_pack(&pack)

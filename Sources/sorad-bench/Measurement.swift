@@ -10,7 +10,9 @@ struct Rate {
     /// was on a CPU, so that other programs disturb the figure less.
     static func measure(operations: Double, _ work: () -> Void) -> Rate {
         work()
-        var best = Double.infinity, total = 0.0, runs = 0
+        var best = Double.infinity
+        var total = 0.0
+        var runs = 0
         while total < 0.25e9 || runs < 3 {
             let start = threadNanoseconds()
             work()

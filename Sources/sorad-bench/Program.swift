@@ -34,7 +34,9 @@ import SoradSystem
         guard command == "kernels" else {
             throw SoradError(.usage, "There is no benchmark named \"\(command)\".", hint: usage)
         }
-        var json = false, isa: String?, filter: String?
+        var json = false
+        var isa: String?
+        var filter: String?
         while let option = rest.popFirst() {
             switch option {
             case "--json": json = true

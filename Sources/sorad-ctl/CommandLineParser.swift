@@ -77,7 +77,9 @@ struct CommandLineParser {
     private func withEnvironment(_ flags: [String: String], for command: Command) -> [String: String] {
         var flags = flags
         for flag in command.allFlags {
-            guard flags[flag.name] == nil, let variable = flag.environment, let value = environment[variable], !value.isEmpty else { continue }
+            guard flags[flag.name] == nil, let variable = flag.environment, let value = environment[variable], !value.isEmpty else {
+                continue
+            }
             flags[flag.name] = value
         }
         return flags

@@ -58,7 +58,9 @@ struct Command: Sendable {
 
 /// Every command takes these.
 let commonFlags = [
-    Flag(name: "--socket", value: .text("PATH"), summary: "the daemon's socket (default: the system's, then your own)", environment: "SORAD_SOCKET"),
+    Flag(
+        name: "--socket", value: .text("PATH"), summary: "the daemon's socket (default: the system's, then your own)",
+        environment: "SORAD_SOCKET"),
     Flag(name: "--json", summary: "print JSON with a schema name on standard output"),
     Flag(name: "--help", short: "h", summary: "explain this command"),
 ]

@@ -25,7 +25,8 @@ let commandTable: [Command] = [
         name: "get", arguments: [idArgument],
         flags: [
             outputFlag,
-            Flag(name: "--variant", value: .choice(["video", "thumbnail", "spritesheet"]), summary: "which file of the job (default video)"),
+            Flag(
+                name: "--variant", value: .choice(["video", "thumbnail", "spritesheet"]), summary: "which file of the job (default video)"),
         ],
         summary: "download a finished clip",
         details: "Saves the MP4, its WebP thumbnail or its JPEG contact sheet. With --json: one object of schema sorad.file/1.",
@@ -53,7 +54,8 @@ let commandTable: [Command] = [
 private let promptArgument = Argument(name: "PROMPT", summary: "what the clip shall show, in quotes; - reads it from standard input")
 private let idArgument = Argument(name: "ID", summary: "the job, as generate and jobs print it")
 private let outputFlag = Flag(
-    name: "--output", short: "o", value: .text("FILE"), summary: "where to save it; - is standard output (default: the job's id in this folder)")
+    name: "--output", short: "o", value: .text("FILE"),
+    summary: "where to save it; - is standard output (default: the job's id in this folder)")
 
 /// Flags that become fields of the request.
 private let requestFlags = [

@@ -11,7 +11,8 @@ struct DaemonConnection {
     init(_ invocation: Invocation) throws(SoradError) {
         var settings = ClientSettings()
         settings.timeout = .seconds(10)
-        client = HTTPClient(socketPath: try chosenSocket(invocation["--socket"], environment: ChildProcess.currentEnvironment()), settings: settings)
+        client = HTTPClient(
+            socketPath: try chosenSocket(invocation["--socket"], environment: ChildProcess.currentEnvironment()), settings: settings)
     }
 
     var socketPath: String { client.socketPath }

@@ -19,7 +19,8 @@ func listJobs(_ invocation: Invocation) throws(SoradError) {
         hasMore = page.hasMore && !page.data.isEmpty
     }
     if invocation.has("--json") {
-        try Console.print(JSONValue.object(["schema": "sorad.jobs/1", "data": .array(videos.map(\.json)), "has_more": .bool(hasMore)]).text())
+        try Console.print(
+            JSONValue.object(["schema": "sorad.jobs/1", "data": .array(videos.map(\.json)), "has_more": .bool(hasMore)]).text())
         return
     }
     if videos.isEmpty { return Console.note("There are no jobs.\n") }
@@ -63,7 +64,9 @@ func getContent(_ invocation: Invocation) throws(SoradError) {
             "schema": "sorad.file/1", "id": .string(video.id), "variant": .string(variant), "file": .string(path), "bytes": .integer(size),
         ]
         try Console.print(JSONValue.object(json).text())
-    } else if path != "-" { try Console.print(path) }
+    } else if path != "-" {
+        try Console.print(path)
+    }
 }
 
 private func fileEnding(_ variant: String) -> String {
@@ -86,7 +89,9 @@ private func present(_ video: Video, _ invocation: Invocation) throws(SoradError
     let details = video.details
     var rows = [("id", video.id), ("status", statusWords(video)), ("prompt", printable(video.prompt))]
     if let negative = details.negativePrompt, !negative.isEmpty { rows.append(("negative", printable(negative))) }
-    rows += [("model", video.model), ("size", video.size), ("length", "\(video.seconds) s" + (details.numFrames.map { ", \($0) frames" } ?? ""))]
+    rows += [
+        ("model", video.model), ("size", video.size), ("length", "\(video.seconds) s" + (details.numFrames.map { ", \($0) frames" } ?? "")),
+    ]
     if let seed = details.seed { rows.append(("seed", "\(seed)")) }
     if let steps = details.numInferenceSteps { rows.append(("steps", "\(steps)")) }
     if let guidance = details.guidanceScale { rows.append(("guidance", "\(guidance)")) }

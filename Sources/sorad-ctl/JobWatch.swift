@@ -33,7 +33,8 @@ struct JobWatch {
             if let deadline, MonotonicTime.now() >= deadline {
                 endLine()
                 throw SoradError(
-                    .timedOut, "\(video.id) is not finished yet; it goes on without this command", hint: "sorad-ctl get \(video.id) -o FILE")
+                    .timedOut, "\(video.id) is not finished yet; it goes on without this command", hint: "sorad-ctl get \(video.id) -o FILE"
+                )
             }
             video = try daemon.video(video.id)
         }
@@ -58,7 +59,8 @@ struct JobWatch {
     private mutating func cancel(_ id: String) -> SoradError {
         endLine()
         do throws(SoradError) { _ = try daemon.cancel(id) } catch {
-            return SoradError(.interrupted, "interrupted, and \(id) could not be cancelled: \(error.message)", hint: "sorad-ctl cancel \(id)")
+            return SoradError(
+                .interrupted, "interrupted, and \(id) could not be cancelled: \(error.message)", hint: "sorad-ctl cancel \(id)")
         }
         return SoradError(.interrupted, "interrupted; \(id) was cancelled")
     }
@@ -67,7 +69,8 @@ struct JobWatch {
 /// One line of `generate --json` while the job runs.
 private func progressJSON(_ video: Video) -> JSONValue {
     var object: JSONObject = [
-        "schema": "sorad.progress/1", "id": .string(video.id), "status": .string(video.status.rawValue), "percent": .integer(video.progress),
+        "schema": "sorad.progress/1", "id": .string(video.id), "status": .string(video.status.rawValue),
+        "percent": .integer(video.progress),
     ]
     object["phase"] = video.details.phase.map { .string($0.rawValue) }
     object["step"] = video.details.step.map { .integer($0) }

@@ -62,7 +62,9 @@ final class WorkerLoop: Sendable {
         return nil
     }
 
-    private func start(_ job: String, _ request: GenerationRequest, _ directory: String, _ stop: StopFlag) throws(SoradError) -> SystemThread {
+    private func start(_ job: String, _ request: GenerationRequest, _ directory: String, _ stop: StopFlag) throws(SoradError)
+        -> SystemThread
+    {
         do throws(Errno) {
             return try SystemThread(name: "clip", stackSize: 8 << 20) { [self] in
                 let answer = maker.make(job, request, directory, stop) { [self] in send(.progress(job: job, progress: $0)) }

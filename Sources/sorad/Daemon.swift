@@ -25,7 +25,8 @@ final class Daemon {
 
     /// Takes the state directory and the socket, and begins to serve. What it throws is for the operator.
     init(
-        _ settings: DaemonSettings, commandLine: SettingsTable.CommandLine, environment: [String: String], signals: consuming SignalDescriptor, log: Log
+        _ settings: DaemonSettings, commandLine: SettingsTable.CommandLine, environment: [String: String],
+        signals: consuming SignalDescriptor, log: Log
     ) throws(SoradError) {
         self.settings = settings
         self.commandLine = commandLine
@@ -35,7 +36,9 @@ final class Daemon {
         notifier = ServiceNotifier(environment: environment)
         let handedOver = try SocketActivation.takeListener(environment: environment)
         stateLock = try Daemon.lockState(settings.stateDirectory)
-        do throws(Errno) { wake = try EventCounter(.signal) } catch { throw SoradError(.unavailable, "Cannot make an event counter: \(error.reason).") }
+        do throws(Errno) { wake = try EventCounter(.signal) } catch {
+            throw SoradError(.unavailable, "Cannot make an event counter: \(error.reason).")
+        }
         service = try JobService(directory: settings.stateDirectory, settings: settings.jobs, time: .system, wake: wake, log: log)
         models = try ModelCatalog()
         supervisor = WorkerSupervisor(service: service, models: models, program: settings.worker, log: log)
@@ -74,7 +77,9 @@ final class Daemon {
             if isStopping && !service.summary.hasWorker { break }
             waitForSomething()
             for signal in takeSignals() {
-                if signal == SIGHUP { reload() } else if !isStopping {
+                if signal == SIGHUP {
+                    reload()
+                } else if !isStopping {
                     isStopping = true
                     stop(signal)
                 }
@@ -165,9 +170,12 @@ final class Daemon {
             try makeDirectories(directory)
             if let lock = try openLocked("\(directory)/lock") { return lock }
         } catch {
-            throw SoradError(.unavailable, "Cannot use the state directory \(directory): \(error.reason).", hint: "give a --state-dir that you may write to")
+            throw SoradError(
+                .unavailable, "Cannot use the state directory \(directory): \(error.reason).",
+                hint: "give a --state-dir that you may write to")
         }
-        throw SoradError(.configuration, "Another sorad uses the state directory \(directory).", hint: "stop it, or give another --state-dir")
+        throw SoradError(
+            .configuration, "Another sorad uses the state directory \(directory).", hint: "stop it, or give another --state-dir")
     }
 
     /// nil when another process holds the lock.

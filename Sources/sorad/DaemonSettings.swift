@@ -14,18 +14,28 @@ struct DaemonSettings: Sendable {
     var jobs: JobService.Settings
 
     static let table = SettingsTable([
-        SettingDefinition("socket", "PATH", default: "/run/sorad/sorad.sock; $XDG_RUNTIME_DIR/sorad/sorad.sock for a normal user", "Unix socket to listen on; not used when systemd hands one over."),
-        SettingDefinition("state-dir", "DIR", default: "/var/lib/sorad; $XDG_STATE_HOME/sorad for a normal user", "Where jobs and their files are kept."),
-        SettingDefinition("model", "FILE", default: "those found in the model directories", "A model file; with this, no directory is searched.", isList: true),
-        SettingDefinition("model-dir", "DIR", default: "../share/sorad/models beside this program, and STATE-DIR/models", "A directory searched for *.gguf.", isList: true),
+        SettingDefinition(
+            "socket", "PATH", default: "/run/sorad/sorad.sock; $XDG_RUNTIME_DIR/sorad/sorad.sock for a normal user",
+            "Unix socket to listen on; not used when systemd hands one over."),
+        SettingDefinition(
+            "state-dir", "DIR", default: "/var/lib/sorad; $XDG_STATE_HOME/sorad for a normal user", "Where jobs and their files are kept."),
+        SettingDefinition(
+            "model", "FILE", default: "those found in the model directories", "A model file; with this, no directory is searched.",
+            isList: true),
+        SettingDefinition(
+            "model-dir", "DIR", default: "../share/sorad/models beside this program, and STATE-DIR/models",
+            "A directory searched for *.gguf.", isList: true),
         SettingDefinition("default-model", "NAME", default: "sorad-mini, else the first found", "The model for requests that name none."),
         SettingDefinition("worker", "PATH", default: "sorad-worker beside this program", "The engine's program."),
-        SettingDefinition("config", "FILE", default: "/etc/sorad/sorad.conf; $XDG_CONFIG_HOME/sorad/sorad.conf for a normal user", "Settings file; the *.conf files of the directory FILE.d come after it."),
+        SettingDefinition(
+            "config", "FILE", default: "/etc/sorad/sorad.conf; $XDG_CONFIG_HOME/sorad/sorad.conf for a normal user",
+            "Settings file; the *.conf files of the directory FILE.d come after it."),
         SettingDefinition("log-level", "LEVEL", default: "info", "error, warning, notice, info or debug."),
         SettingDefinition("queue-limit", "N", default: "100", "Jobs that may wait; more are refused."),
         SettingDefinition("worker-idle-timeout", "SECONDS", default: "300", "How long a worker without work keeps its memory."),
         SettingDefinition("worker-start-timeout", "SECONDS", default: "120", "How long a worker may take to load its model."),
-        SettingDefinition("worker-silence-timeout", "SECONDS", default: "1800", "A worker that says nothing for so long in a job is killed."),
+        SettingDefinition(
+            "worker-silence-timeout", "SECONDS", default: "1800", "A worker that says nothing for so long in a job is killed."),
         SettingDefinition("cancel-grace", "SECONDS", default: "2", "How long a worker may take to stop before it is killed."),
     ])
 
@@ -34,15 +44,25 @@ struct DaemonSettings: Sendable {
         _ commandLine: SettingsTable.CommandLine, environment: [String: String], isRoot: Bool
     ) throws(SoradError) -> (settings: DaemonSettings, warnings: [String]) {
         let named = commandLine.text("config") ?? environment["SORAD_CONFIG"]
-        let path = named ?? standardPath(environment, isRoot, root: "/etc/sorad/sorad.conf", variable: "XDG_CONFIG_HOME", home: ".config", "sorad/sorad.conf")
-        let files = try path.map { path throws(SoradError) in try settingsFiles(at: path, isRequired: commandLine.text("config") != nil) } ?? []
+        let path =
+            named
+            ?? standardPath(
+                environment, isRoot, root: "/etc/sorad/sorad.conf", variable: "XDG_CONFIG_HOME", home: ".config", "sorad/sorad.conf")
+        let files =
+            try path.map { path throws(SoradError) in try settingsFiles(at: path, isRequired: commandLine.text("config") != nil) } ?? []
         let given = table.settings(commandLine, environment: environment, files: files)
         return (try DaemonSettings(given, environment: environment, isRoot: isRoot), given.warnings)
     }
 
     private init(_ given: Settings, environment: [String: String], isRoot: Bool) throws(SoradError) {
-        let state = given.text("state-dir") ?? DaemonSettings.standardPath(environment, isRoot, root: "/var/lib/sorad", variable: "XDG_STATE_HOME", home: ".local/state", "sorad")
-        let socket = given.text("socket") ?? DaemonSettings.standardPath(environment, isRoot, root: "/run/sorad/sorad.sock", variable: "XDG_RUNTIME_DIR", home: nil, "sorad/sorad.sock")
+        let state =
+            given.text("state-dir")
+            ?? DaemonSettings.standardPath(
+                environment, isRoot, root: "/var/lib/sorad", variable: "XDG_STATE_HOME", home: ".local/state", "sorad")
+        let socket =
+            given.text("socket")
+            ?? DaemonSettings.standardPath(
+                environment, isRoot, root: "/run/sorad/sorad.sock", variable: "XDG_RUNTIME_DIR", home: nil, "sorad/sorad.sock")
         guard let state else { throw DaemonSettings.missing("state-dir", "neither XDG_STATE_HOME nor HOME is set") }
         guard let socket else { throw DaemonSettings.missing("socket", "XDG_RUNTIME_DIR is not set") }
         self.socket = socket
@@ -63,7 +83,9 @@ struct DaemonSettings: Sendable {
     }
 
     /// `root` for root; else `suffix` below the XDG directory, or below `home` in $HOME; nil when none of these is known.
-    private static func standardPath(_ environment: [String: String], _ isRoot: Bool, root: String, variable: String, home: String?, _ suffix: String) -> String? {
+    private static func standardPath(
+        _ environment: [String: String], _ isRoot: Bool, root: String, variable: String, home: String?, _ suffix: String
+    ) -> String? {
         if isRoot { return root }
         if let base = environment[variable], base.hasPrefix("/") { return "\(base)/\(suffix)" }
         guard let home, let base = environment["HOME"], base.hasPrefix("/") else { return nil }

@@ -52,7 +52,8 @@ struct VideoRoutes: Sendable {
         let id = try identifier(request)
         guard let job = try service.cancel(id, viewer: request.peer.userID) else { throw unknown(id.text) }
         if job.error?.code != "cancelled" {
-            throw APIError.conflict("The video \(id) is \(job.status.rawValue) and can no longer be cancelled.", code: "video_not_cancellable")
+            throw APIError.conflict(
+                "The video \(id) is \(job.status.rawValue) and can no longer be cancelled.", code: "video_not_cancellable")
         }
         return answer(job)
     }
@@ -66,9 +67,12 @@ struct VideoRoutes: Sendable {
             default: (\.video, "video/mp4")
             }
         let job = try job(request)
-        if let error = job.error { throw APIError.conflict("The video \(job.id) has no content, because it failed: \(error.message)", code: "video_failed") }
+        if let error = job.error {
+            throw APIError.conflict("The video \(job.id) has no content, because it failed: \(error.message)", code: "video_failed")
+        }
         guard let path = service.resultPath(job, file), let result = job.result else {
-            throw APIError.conflict("The video \(job.id) is not ready: it is \(job.status.rawValue) at \(job.percent) %.", code: "video_not_ready")
+            throw APIError.conflict(
+                "The video \(job.id) is not ready: it is \(job.status.rawValue) at \(job.percent) %.", code: "video_not_ready")
         }
         // The frames decide the files, so their hash names the content.
         return .file(try OpenFile(path: path), contentType: contentType, entityTag: "\(result.sha256.prefix(32))-\(variant)", for: request)
@@ -107,7 +111,8 @@ struct VideoRoutes: Sendable {
                 code: "no_model", headers: ["x-should-retry": "false"])
         }
         throw fields.invalid(
-            "model", "names the unknown model \"\((name ?? "").prefix(64))\"; installed: \(installed.joined(separator: ", "))", code: "model_not_found")
+            "model", "names the unknown model \"\((name ?? "").prefix(64))\"; installed: \(installed.joined(separator: ", "))",
+            code: "model_not_found")
     }
 
     /// Below 2^53, so that it survives clients that read numbers as doubles.

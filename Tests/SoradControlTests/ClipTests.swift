@@ -73,7 +73,9 @@ private func isMP4(_ bytes: [UInt8]) -> Bool { bytes.count > 1000 && Array(bytes
 
     @Test func anInterruptCancelsTheJob() throws {
         let service = try Service()
-        let generate = try service.control(["generate", "a long one", "-o", "long.mp4", "--json", "--steps", "200", "--size", "128x64", "--frames", "61"])
+        let generate = try service.control([
+            "generate", "a long one", "-o", "long.mp4", "--json", "--steps", "200", "--size", "128x64", "--frames", "61",
+        ])
         while generate.text.isEmpty {
             guard generate.process.wait(timeout: .milliseconds(50)) == nil else { break }
         }
@@ -96,7 +98,9 @@ private func isMP4(_ bytes: [UInt8]) -> Bool { bytes.count > 1000 && Array(bytes
         #expect(early.status() == 75)
         let cancel = try service.control(["cancel", id])
         #expect(cancel.status() == 0, "\(cancel.errors)")
-        let late = try service.control(["generate", "a long one", "--timeout", "0.1", "--steps", "200", "--size", "128x64", "--frames", "61"])
+        let late = try service.control([
+            "generate", "a long one", "--timeout", "0.1", "--steps", "200", "--size", "128x64", "--frames", "61",
+        ])
         #expect(late.status() == 124)
         #expect(late.errors.contains("goes on"))
     }

@@ -25,7 +25,9 @@ enum Fixture {
     /// A new empty directory, short enough for a socket's path.
     static func scratch() -> String {
         let path = "/tmp/sorad-ctl-\(getpid())/\(UInt32.random(in: 0..<UInt32.max))"
-        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch { fatalError("\(path): \(error)") }
+        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
+            fatalError("\(path): \(error)")
+        }
         return path
     }
 
@@ -92,7 +94,8 @@ final class Service {
             if models.status() == 0, models.text.contains("tiny") { return }
             usleep(100_000)
         }
-        throw SoradError(.unavailable, "the daemon did not start: \(String(decoding: try Fixture.bytes(directory + "/log"), as: UTF8.self))")
+        throw SoradError(
+            .unavailable, "the daemon did not start: \(String(decoding: try Fixture.bytes(directory + "/log"), as: UTF8.self))")
     }
 
     deinit {

@@ -3,15 +3,20 @@ import SoradSystem
 import Testing
 
 @Suite struct UsageTests {
-    @Test(arguments: [
-        ([], "no command given"), (["jbos"], "did you mean \"jobs\"?"), (["generate"], "generate needs PROMPT"),
-        (["generate", "a", "red", "ball"], "\"red\" is one word too many"), (["generate", "x", "--sise", "1x1"], "did you mean \"--size\"?"),
-        (["generate", "x", "--size", "abc"], "--size must be WIDTHxHEIGHT"), (["generate", "x", "--steps"], "--steps needs a value"),
-        (["generate", "x", "--steps=1.5"], "--steps must be a whole number"), (["generate", "x", "--guidance", "nan"], "--guidance must be a number"),
-        (["generate", "x", "--json=1"], "--json takes no value"), (["generate", "x", "--seed", "1", "--seed", "2"], "--seed is given twice"),
-        (["generate", "x", "-o", "-", "--json"], "cannot both go to standard output"), (["get", "video_1", "--variant", "poster"], "one of video, thumbnail"),
-        (["jobs", "--limit", "0"], "--limit must be 1 or more"), (["help", "dance"], "there is no command \"dance\""),
-    ] as [([String], String)])
+    @Test(
+        arguments: [
+            ([], "no command given"), (["jbos"], "did you mean \"jobs\"?"), (["generate"], "generate needs PROMPT"),
+            (["generate", "a", "red", "ball"], "\"red\" is one word too many"),
+            (["generate", "x", "--sise", "1x1"], "did you mean \"--size\"?"),
+            (["generate", "x", "--size", "abc"], "--size must be WIDTHxHEIGHT"), (["generate", "x", "--steps"], "--steps needs a value"),
+            (["generate", "x", "--steps=1.5"], "--steps must be a whole number"),
+            (["generate", "x", "--guidance", "nan"], "--guidance must be a number"),
+            (["generate", "x", "--json=1"], "--json takes no value"),
+            (["generate", "x", "--seed", "1", "--seed", "2"], "--seed is given twice"),
+            (["generate", "x", "-o", "-", "--json"], "cannot both go to standard output"),
+            (["get", "video_1", "--variant", "poster"], "one of video, thumbnail"),
+            (["jobs", "--limit", "0"], "--limit must be 1 or more"), (["help", "dance"], "there is no command \"dance\""),
+        ] as [([String], String)])
     func wrongUsageIsNamedWithAHint(arguments: [String], complaint: String) throws {
         let control = try Control(arguments)
         #expect(control.status() == 64)

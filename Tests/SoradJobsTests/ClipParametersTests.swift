@@ -26,14 +26,20 @@ import Testing
         #expect(seconds == "1.063")
     }
 
-    @Test(arguments: [(1.0, 16, 17), (2.0, 16, 33), (1.0625, 16, 17), (1.07, 16, 21), (0.05, 16, 1), (1.1, 10, 13), (4.0, 16, 65), (1.7, 10, 17)])
+    @Test(arguments: [
+        (1.0, 16, 17), (2.0, 16, 33), (1.0625, 16, 17), (1.07, 16, 21), (0.05, 16, 1), (1.1, 10, 13), (4.0, 16, 65), (1.7, 10, 17),
+    ])
     func secondsBecomeFramesRoundedUp(seconds: Double, fps: Int, frames: Int) throws {
-        let small = parameters { $0.seconds = seconds; $0.fps = fps; $0.width = 64; $0.height = 64 }
+        let small = parameters {
+            $0.seconds = seconds; $0.fps = fps; $0.width = 64; $0.height = 64
+        }
         #expect(try small.effective(for: Self.model, randomSeed: 0).request.numFrames == frames)
     }
 
     @Test func framesWinOverSecondsAndAreRoundedUpToo() throws {
-        let (request, seconds) = try parameters { $0.seconds = 2; $0.numFrames = 18 }.effective(for: Self.model, randomSeed: 0)
+        let (request, seconds) = try parameters {
+            $0.seconds = 2; $0.numFrames = 18
+        }.effective(for: Self.model, randomSeed: 0)
         #expect(request.numFrames == 21)
         #expect(seconds == "1.313")
     }
@@ -43,7 +49,10 @@ import Testing
         #expect(try parameters { $0.seconds = 1.5 }.effective(for: Self.model, randomSeed: 0).seconds == "1.5")
     }
 
-    @Test(arguments: ["0x0", "-1x128", "17x9999", "abc", "128", "128x", "x128", "128x128x128", "128X128", " 128x128", "1e2x128", "99999999999999999999x16", "272x128", "128x208", "120x128"])
+    @Test(arguments: [
+        "0x0", "-1x128", "17x9999", "abc", "128", "128x", "x128", "128x128x128", "128X128", " 128x128", "1e2x128",
+        "99999999999999999999x16", "272x128", "128x208", "120x128",
+    ])
     func sizesThatAreNotPossibleAreRefusedWithWhatIs(size: String) {
         let error = #expect(throws: SoradError.self) { try parameters { $0.size = size }.effective(for: Self.model, randomSeed: 0) }
         #expect(error?.kind == .badInput)
@@ -52,8 +61,15 @@ import Testing
     }
 
     @Test func sizeAndWidthMustAgree() throws {
-        #expect(try parameters { $0.size = "256x64"; $0.width = 256 }.effective(for: Self.model, randomSeed: 0).request.height == 64)
-        let error = #expect(throws: SoradError.self) { try parameters { $0.size = "256x64"; $0.width = 128 }.effective(for: Self.model, randomSeed: 0) }
+        #expect(
+            try parameters {
+                $0.size = "256x64"; $0.width = 256
+            }.effective(for: Self.model, randomSeed: 0).request.height == 64)
+        let error = #expect(throws: SoradError.self) {
+            try parameters {
+                $0.size = "256x64"; $0.width = 128
+            }.effective(for: Self.model, randomSeed: 0)
+        }
         #expect(error?.message == "The size 256x64 contradicts width and height; send one of them.")
     }
 
@@ -62,11 +78,16 @@ import Testing
         #expect(long?.param == "seconds")
         #expect(long?.message.contains("at most 81 frames, which are 5.063 seconds") == true)
         let large = #expect(throws: SoradError.self) {
-            try parameters { $0.size = "256x192"; $0.numFrames = 45 }.effective(for: Self.model, randomSeed: 0)
+            try parameters {
+                $0.size = "256x192"; $0.numFrames = 45
+            }.effective(for: Self.model, randomSeed: 0)
         }
         #expect(large?.param == "num_frames")
         #expect(large?.message.contains("at most 41 frames") == true)
-        #expect(try parameters { $0.size = "256x192"; $0.numFrames = 41 }.effective(for: Self.model, randomSeed: 0).request.numFrames == 41)
+        #expect(
+            try parameters {
+                $0.size = "256x192"; $0.numFrames = 41
+            }.effective(for: Self.model, randomSeed: 0).request.numFrames == 41)
     }
 
     @Test func promptsAreNeitherEmptyNorEndless() throws {
@@ -74,7 +95,9 @@ import Testing
             let error = #expect(throws: SoradError.self) { try parameters { $0.prompt = prompt }.effective(for: Self.model, randomSeed: 0) }
             #expect(error?.param == "prompt")
         }
-        #expect(throws: Never.self) { try parameters { $0.prompt = String(repeating: "球", count: 4000) }.effective(for: Self.model, randomSeed: 0) }
+        #expect(throws: Never.self) {
+            try parameters { $0.prompt = String(repeating: "球", count: 4000) }.effective(for: Self.model, randomSeed: 0)
+        }
         for prompt in [String(repeating: "a", count: 4001), String(repeating: "a", count: 100_000)] {
             let error = #expect(throws: SoradError.self) { try parameters { $0.prompt = prompt }.effective(for: Self.model, randomSeed: 0) }
             #expect(error?.message == "The prompt is too long; at most 4000 characters are allowed.")

@@ -88,7 +88,10 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         let third = bench.submit()
         #expect(bench.machine.queue == [second, third])
         #expect(bench.send(.finished(first, result())) == [.generate(second, .sample())])
-        #expect(bench.send(.failed(second, JobError(code: "media_failed", message: "No."))) == [.removeFiles(second), .generate(third, .sample())])
+        #expect(
+            bench.send(.failed(second, JobError(code: "media_failed", message: "No."))) == [
+                .removeFiles(second), .generate(third, .sample()),
+            ])
         #expect(bench.stored[second]?.error?.code == "media_failed")
     }
 
@@ -126,7 +129,9 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         bench.send(.workerReady(model: "mini"))
         #expect(bench.send(.workerEnded(how: "was killed")) == [.removeFiles(id), .startWorker(model: "mini")])
         #expect(bench.stored[id]?.status == .failed)
-        #expect(bench.stored[id]?.error == JobError(code: "worker_died", message: "The worker was killed. The job was tried 2 times and is given up."))
+        #expect(
+            bench.stored[id]?.error
+                == JobError(code: "worker_died", message: "The worker was killed. The job was tried 2 times and is given up."))
         #expect(bench.machine.runningJob == other)
     }
 

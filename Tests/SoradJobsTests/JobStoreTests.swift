@@ -17,7 +17,8 @@ final class TemporaryDirectory {
 @Suite struct JobStoreTests {
     private func job(_ number: Int64, owner: UInt32 = 1000) -> Job {
         let id = JobIdentifier(milliseconds: number, random: [UInt8](repeating: UInt8(number & 0xff), count: 10))
-        return Job(id: id, owner: owner, request: .sample(prompt: "Ünïcode \"quotes\" 球 \(number)"), seconds: "1.063", createdAt: Int(number))
+        return Job(
+            id: id, owner: owner, request: .sample(prompt: "Ünïcode \"quotes\" 球 \(number)"), seconds: "1.063", createdAt: Int(number))
     }
 
     @Test func whatWasStoredIsThereAfterReopening() throws {
@@ -50,7 +51,9 @@ final class TemporaryDirectory {
         let store = try JobStore(path: directory.path + "/jobs.sqlite")
         var request = GenerationRequest.sample()
         request.seed = .max
-        let job = Job(id: JobIdentifier(milliseconds: 1, random: [UInt8](repeating: 0, count: 10)), owner: .max, request: request, seconds: "1", createdAt: 1)
+        let job = Job(
+            id: JobIdentifier(milliseconds: 1, random: [UInt8](repeating: 0, count: 10)), owner: .max, request: request, seconds: "1",
+            createdAt: 1)
         try store.apply(stored: [job], erased: [])
         #expect(try store.job(job.id)?.request.seed == .max)
         #expect(try store.job(job.id)?.owner == .max)
@@ -85,7 +88,8 @@ final class TemporaryDirectory {
 
     @Test func aFileThatIsNoDatabaseIsRefusedWithASentence() throws {
         let directory = try TemporaryDirectory()
-        try writeDurably(Array("this is not a database, and it is long enough to have a header".utf8), named: "jobs.sqlite", in: directory.path)
+        try writeDurably(
+            Array("this is not a database, and it is long enough to have a header".utf8), named: "jobs.sqlite", in: directory.path)
         let error = #expect(throws: SoradError.self) { try JobStore(path: directory.path + "/jobs.sqlite") }
         #expect(error?.kind == .configuration)
         #expect(error?.message.contains("is damaged") == true)
@@ -119,19 +123,27 @@ final class TemporaryDirectory {
         #expect(restarted.next(unixMilliseconds: 0, random: random) > last)
     }
 
-    @Test(arguments: ["", "video_", "video_../../etc/passwd", "video_0123456789abcdef0123456789abcde", "video_0123456789ABCDEF0123456789abcdef", "Video_0123456789abcdef0123456789abcdef", "video_0123456789abcdef0123456789abcdef0", "video_0123456789abcdef0123456789abcde/"])
+    @Test(arguments: [
+        "", "video_", "video_../../etc/passwd", "video_0123456789abcdef0123456789abcde", "video_0123456789ABCDEF0123456789abcdef",
+        "Video_0123456789abcdef0123456789abcdef", "video_0123456789abcdef0123456789abcdef0", "video_0123456789abcdef0123456789abcde/",
+    ])
     func anythingButAnIdentifierIsNone(text: String) { #expect(JobIdentifier(text) == nil) }
 }
 
 @Suite struct SpoolTests {
     private let id = JobIdentifier(milliseconds: 5, random: [UInt8](repeating: 1, count: 10))
-    private func result(video: String = "v.mp4") -> ClipResult { ClipResult(sha256: "", video: video, thumbnail: "t", spritesheet: "s", timings: [:]) }
+    private func result(video: String = "v.mp4") -> ClipResult {
+        ClipResult(sha256: "", video: video, thumbnail: "t", spritesheet: "s", timings: [:])
+    }
 
     @Test func resultsMustBePlainFilesOfTheJob() throws {
         let directory = try TemporaryDirectory()
         let spool = try Spool(path: directory.path + "/spool")
         try spool.prepare(id)
-        for name in ["t", "s", "v.mp4", "../secret"] { try writeDurably([1], named: name.contains("/") ? "secret" : name, in: name.contains("/") ? spool.path : spool.directory(of: id)) }
+        for name in ["t", "s", "v.mp4", "../secret"] {
+            try writeDurably(
+                [1], named: name.contains("/") ? "secret" : name, in: name.contains("/") ? spool.path : spool.directory(of: id))
+        }
         #expect(throws: Never.self) { try spool.seal(id, result()) }
         for name in ["../secret", "", ".", "..", "missing", "/etc/passwd", "a\0b"] {
             #expect(throws: SoradError.self, "\(name)") { try spool.seal(id, result(video: name)) }

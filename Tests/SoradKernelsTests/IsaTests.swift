@@ -4,8 +4,11 @@ import CSoradKernels
 import Testing
 
 @Suite struct IsaTests {
-    static let avx2 = sorad_cpu_registers(leaf1_ecx: 1 << 12 | 1 << 27 | 1 << 28, leaf7_ebx: 1 << 5, leaf7_ecx: 0, leaf7_1_eax: 0, xcr0: 0x07)
-    static let avxVnni: sorad_cpu_registers = { var cpu = avx2; cpu.leaf7_1_eax = 1 << 4; return cpu }()
+    static let avx2 = sorad_cpu_registers(
+        leaf1_ecx: 1 << 12 | 1 << 27 | 1 << 28, leaf7_ebx: 1 << 5, leaf7_ecx: 0, leaf7_1_eax: 0, xcr0: 0x07)
+    static let avxVnni: sorad_cpu_registers = {
+        var cpu = avx2; cpu.leaf7_1_eax = 1 << 4; return cpu
+    }()
     static let avx512: sorad_cpu_registers = {
         var cpu = avx2
         cpu.leaf7_ebx |= 1 << 16 | 1 << 17 | 1 << 30 | 1 << 31
@@ -42,10 +45,10 @@ import Testing
 
     @Test func aMissingFeatureRemovesOnlyWhatNeedsIt() {
         var cpu = Self.avx512
-        cpu.leaf7_ecx = 0   // AVX-512 without VNNI
+        cpu.leaf7_ecx = 0  // AVX-512 without VNNI
         #expect(set(cpu) == [SORAD_ISA_SCALAR, SORAD_ISA_AVX2])
         cpu = Self.avx2
-        cpu.leaf1_ecx &= ~(1 << 12)   // AVX2 without FMA
+        cpu.leaf1_ecx &= ~(1 << 12)  // AVX2 without FMA
         #expect(set(cpu) == [SORAD_ISA_SCALAR])
     }
 
@@ -61,7 +64,10 @@ import Testing
     }
 
     @Test func namesGoBothWays() {
-        for isa in [SORAD_ISA_SCALAR, SORAD_ISA_AVX2, SORAD_ISA_AVX512VL_VNNI, SORAD_ISA_AVX_VNNI, SORAD_ISA_AVX512_VNNI, SORAD_ISA_NEON_DOTPROD, SORAD_ISA_NEON_I8MM] {
+        for isa in [
+            SORAD_ISA_SCALAR, SORAD_ISA_AVX2, SORAD_ISA_AVX512VL_VNNI, SORAD_ISA_AVX_VNNI, SORAD_ISA_AVX512_VNNI, SORAD_ISA_NEON_DOTPROD,
+            SORAD_ISA_NEON_I8MM,
+        ] {
             var found = SORAD_ISA_SCALAR
             #expect(unsafe sorad_isa_from_name(sorad_isa_name(isa), &found))
             #expect(found == isa)

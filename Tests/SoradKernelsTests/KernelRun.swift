@@ -34,12 +34,15 @@ struct Random {
         return memory
     }
     mutating func bytes(_ count: Int) -> Memory<Int8> {
-        let memory = Memory<Int8>(count, skip: between(0, 5)), extreme = between(0, 3) == 0
+        let memory = Memory<Int8>(count, skip: between(0, 5))
+        let extreme = between(0, 3) == 0
         for i in 0..<count { unsafe memory.base[i] = extreme ? (coin() ? 127 : -127) : Int8(between(-127, 127)) }
         return memory
     }
     mutating func range(_ count: Int, by step: Int = 1) -> Range<Int> {
-        let blocks = (count + step - 1) / step, low = between(0, blocks - 1), high = between(low, blocks)
+        let blocks = (count + step - 1) / step
+        let low = between(0, blocks - 1)
+        let high = between(low, blocks)
         return coin() ? 0..<count : min(low * step, count)..<min(high * step, count)
     }
 }
@@ -119,16 +122,25 @@ enum Kernel: String, CaseIterable, Sendable {
 private typealias ElementwiseBody = (UnsafePointer<Float>, UnsafePointer<Float>, Float, UnsafeMutablePointer<Float>, Int) -> Void
 
 private func elementwise(_ random: inout Random, _ body: ElementwiseBody) -> [UInt32] {
-    let n = random.between(1, 100), a = random.floats(n), b = random.floats(n), out = random.floats(n)
+    let n = random.between(1, 100)
+    let a = random.floats(n)
+    let b = random.floats(n)
+    let out = random.floats(n)
     unsafe body(a.base, b.base, random.float(), out.base, n)
     return out.bits
 }
 
 private func runQuantizeRows(_ table: Table, _ random: inout Random) -> [UInt32] {
-    let m = random.between(1, 5), k = random.between(1, 90)
+    let m = random.between(1, 5)
+    let k = random.between(1, 90)
     var args = unsafe sorad_quantize_rows_args()
-    unsafe (args.k, args.x_stride, args.q_stride, args.asymmetric) = (k, k + random.between(0, 3), (k + 3) / 4 * 4 + random.between(0, 9), random.coin())
-    let x = unsafe random.floats(m * args.x_stride), q = unsafe random.bytes(m * args.q_stride), scale = random.floats(m), zero = Memory<Int32>(Array(repeating: 7, count: m))
+    unsafe (args.k, args.x_stride, args.q_stride, args.asymmetric) = (
+        k, k + random.between(0, 3), (k + 3) / 4 * 4 + random.between(0, 9), random.coin()
+    )
+    let x = unsafe random.floats(m * args.x_stride)
+    let q = unsafe random.bytes(m * args.q_stride)
+    let scale = random.floats(m)
+    let zero = Memory<Int32>(Array(repeating: 7, count: m))
     switch random.between(0, 5) {
     case 0: for i in 0..<x.count { unsafe x.base[i] = random.coin() ? 0 : -0.0 }
     case 1: for i in 0..<x.count { unsafe x.base[i] *= 0x1p-100 }
@@ -149,12 +161,14 @@ private func epilogue(_ random: inout Random, _ m: Int, _ n: Int) -> (sorad_epil
     unsafe epilogue.activation = sorad_activation(rawValue: UInt32(random.between(0, 3)))
     unsafe epilogue.relu_at_end = random.between(0, 3) == 0
     if random.coin() {
-        let stride = random.coin() ? n + random.between(0, 3) : 0, gate = random.floats((m - 1) * stride + n)
+        let stride = random.coin() ? n + random.between(0, 3) : 0
+        let gate = random.floats((m - 1) * stride + n)
         unsafe (epilogue.gate, epilogue.gate_stride) = (UnsafePointer(gate.base), stride)
         memory.append(gate)
     }
     if random.coin() {
-        let stride = n + random.between(0, 3), residual = random.floats((m - 1) * stride + n)
+        let stride = n + random.between(0, 3)
+        let residual = random.floats((m - 1) * stride + n)
         unsafe (epilogue.residual, epilogue.residual_stride) = (UnsafePointer(residual.base), stride)
         memory.append(residual)
     }
@@ -162,19 +176,32 @@ private func epilogue(_ random: inout Random, _ m: Int, _ n: Int) -> (sorad_epil
 }
 
 private func runGemmInt8(_ table: Table, _ random: inout Random, sums: Bool) -> [UInt32] {
-    let m = random.between(1, random.coin() ? 14 : 210), n = random.between(1, 100), k = random.between(1, random.coin() ? 40 : 300)
-    let k4 = (k + 3) / 4 * 4, stride = k4 + random.between(0, 5), outStride = n + random.between(0, 5)
-    let plain = random.bytes(n * k), w = Memory<Int8>((n + 15) / 16 * 16 * k4, skip: 3), wSum = Memory<Int32>(n, skip: 1)
+    let m = random.between(1, random.coin() ? 14 : 210)
+    let n = random.between(1, 100)
+    let k = random.between(1, random.coin() ? 40 : 300)
+    let k4 = (k + 3) / 4 * 4
+    let stride = k4 + random.between(0, 5)
+    let outStride = n + random.between(0, 5)
+    let plain = random.bytes(n * k)
+    let w = Memory<Int8>((n + 15) / 16 * 16 * k4, skip: 3)
+    let wSum = Memory<Int32>(n, skip: 1)
     unsafe sorad_pack_int8(plain.base, n, k, w.base, wSum.base)
-    let a = random.bytes(m * stride), aScale = random.floats(m), zero = Memory<Int32>((0..<m).map { _ in Int32(random.between(-127, 127)) })
-    let wScale = random.floats(n), bias = random.floats(n), out = random.floats(m * outStride)
+    let a = random.bytes(m * stride)
+    let aScale = random.floats(m)
+    let zero = Memory<Int32>((0..<m).map { _ in Int32(random.between(-127, 127)) })
+    let wScale = random.floats(n)
+    let bias = random.floats(n)
+    let out = random.floats(m * outStride)
     var args = unsafe sorad_gemm_int8_args()
     unsafe (args.a, args.a_stride, args.a_scale, args.k) = (UnsafePointer(a.base), stride, UnsafePointer(aScale.base), k)
     unsafe args.a_zero = random.coin() ? UnsafePointer(zero.base) : nil
     unsafe (args.w, args.w_scale, args.w_sum) = (UnsafePointer(w.base), UnsafePointer(wScale.base), UnsafePointer(wSum.base))
     unsafe args.bias = random.coin() ? UnsafePointer(bias.base) : nil
-    let rows = random.range(m), columns = random.range(n, by: 16)
-    unsafe (args.row_begin, args.row_end, args.col_begin, args.col_end) = (rows.lowerBound, rows.upperBound, columns.lowerBound, columns.upperBound)
+    let rows = random.range(m)
+    let columns = random.range(n, by: 16)
+    unsafe (args.row_begin, args.row_end, args.col_begin, args.col_end) = (
+        rows.lowerBound, rows.upperBound, columns.lowerBound, columns.upperBound
+    )
     let (tail, memory) = unsafe epilogue(&random, m, n)
     unsafe (args.epilogue, args.out, args.out_stride) = (tail, out.base, outStride)
     let scratch = unsafe Memory<Int8>(table.pointee.gemm_int8_scratch_bytes(&args), skip: 5)
@@ -191,16 +218,25 @@ private func runGemmInt8(_ table: Table, _ random: inout Random, sums: Bool) -> 
 }
 
 private func runGemmFloat(_ table: Table, _ random: inout Random) -> [UInt32] {
-    let m = random.between(1, 40), n = random.between(1, 70), k = random.between(1, 90)
-    let stride = k + random.between(0, 5), outStride = n + random.between(0, 5)
-    let plain = random.floats(n * k), w = Memory<Float>((n + 15) / 16 * 16 * k, skip: 1)
+    let m = random.between(1, 40)
+    let n = random.between(1, 70)
+    let k = random.between(1, 90)
+    let stride = k + random.between(0, 5)
+    let outStride = n + random.between(0, 5)
+    let plain = random.floats(n * k)
+    let w = Memory<Float>((n + 15) / 16 * 16 * k, skip: 1)
     unsafe sorad_pack_f32(plain.base, n, k, w.base)
-    let a = random.floats(m * stride), bias = random.floats(n), out = random.floats(m * outStride)
+    let a = random.floats(m * stride)
+    let bias = random.floats(n)
+    let out = random.floats(m * outStride)
     var args = unsafe sorad_gemm_f32_args()
     unsafe (args.a, args.a_stride, args.w, args.k) = (UnsafePointer(a.base), stride, UnsafePointer(w.base), k)
     unsafe args.bias = random.coin() ? UnsafePointer(bias.base) : nil
-    let rows = random.range(m), columns = random.range(n, by: 16)
-    unsafe (args.row_begin, args.row_end, args.col_begin, args.col_end) = (rows.lowerBound, rows.upperBound, columns.lowerBound, columns.upperBound)
+    let rows = random.range(m)
+    let columns = random.range(n, by: 16)
+    unsafe (args.row_begin, args.row_end, args.col_begin, args.col_end) = (
+        rows.lowerBound, rows.upperBound, columns.lowerBound, columns.upperBound
+    )
     let (tail, memory) = unsafe epilogue(&random, m, n)
     unsafe (args.epilogue, args.out, args.out_stride) = (tail, out.base, outStride)
     return withExtendedLifetime(memory) {
@@ -211,22 +247,35 @@ private func runGemmFloat(_ table: Table, _ random: inout Random) -> [UInt32] {
 
 private func runConv2d(_ table: Table, _ random: inout Random) -> [UInt32] {
     var args = unsafe sorad_conv2d_args()
-    let kernel = random.coin() ? 3 : 1, height = random.between(3, 9), width = random.between(3, 20)
-    let c0 = random.between(1, random.between(0, 7) == 0 ? 300 : 20), c1 = random.coin() ? random.between(1, 20) : 0, cOut = random.between(1, 40)
-    unsafe (args.kernel, args.stride, args.upsample, args.padding) = (kernel, random.between(1, 2), random.coin(), kernel == 3 ? random.between(0, 1) : 0)
+    let kernel = random.coin() ? 3 : 1
+    let height = random.between(3, 9)
+    let width = random.between(3, 20)
+    let c0 = random.between(1, random.between(0, 7) == 0 ? 300 : 20)
+    let c1 = random.coin() ? random.between(1, 20) : 0
+    let cOut = random.between(1, 40)
+    unsafe (args.kernel, args.stride, args.upsample, args.padding) = (
+        kernel, random.between(1, 2), random.coin(), kernel == 3 ? random.between(0, 1) : 0
+    )
     let zoom = unsafe args.upsample ? 2 : 1
     let outHeight = unsafe (height * zoom + 2 * args.padding - kernel) / args.stride + 1
     let outWidth = unsafe (width * zoom + 2 * args.padding - kernel) / args.stride + 1
-    let k = kernel * kernel * (c0 + c1), outStride = cOut + random.between(0, 3)
-    let plain = random.floats(cOut * k), w = Memory<Float>((cOut + 15) / 16 * 16 * k, skip: 1), bias = random.floats(cOut)
+    let k = kernel * kernel * (c0 + c1)
+    let outStride = cOut + random.between(0, 3)
+    let plain = random.floats(cOut * k)
+    let w = Memory<Float>((cOut + 15) / 16 * 16 * k, skip: 1)
+    let bias = random.floats(cOut)
     unsafe sorad_pack_f32(plain.base, cOut, k, w.base)
-    let x0 = random.floats(height * width * c0), x1 = random.floats(height * width * c1), out = random.floats(outHeight * outWidth * outStride)
+    let x0 = random.floats(height * width * c0)
+    let x1 = random.floats(height * width * c1)
+    let out = random.floats(outHeight * outWidth * outStride)
     unsafe (args.x0, args.c0, args.c1, args.height, args.width) = (UnsafePointer(x0.base), c0, c1, height, width)
     unsafe args.x1 = c1 > 0 && random.coin() ? UnsafePointer(x1.base) : nil
     unsafe (args.w, args.bias, args.c_out) = (UnsafePointer(w.base), random.coin() ? UnsafePointer(bias.base) : nil, cOut)
     let rows = random.range(outHeight)
     let (tail, memory) = unsafe epilogue(&random, outHeight * outWidth, cOut)
-    unsafe (args.epilogue, args.out, args.out_stride, args.row_begin, args.row_end) = (tail, out.base, outStride, rows.lowerBound, rows.upperBound)
+    unsafe (args.epilogue, args.out, args.out_stride, args.row_begin, args.row_end) = (
+        tail, out.base, outStride, rows.lowerBound, rows.upperBound
+    )
     return withExtendedLifetime((memory, x1, bias)) {
         unsafe table.pointee.conv2d(&args)
         return out.bits
@@ -234,9 +283,17 @@ private func runConv2d(_ table: Table, _ random: inout Random) -> [UInt32] {
 }
 
 private func runNorm(_ kernel: @convention(c) (UnsafePointer<sorad_norm_args>) -> Void, _ random: inout Random) -> [UInt32] {
-    let m = random.between(1, 5), k = random.between(1, 90), stride = k + random.between(0, 3), modulation = random.coin() ? k + 2 : 0
-    let x = random.floats(m * stride), out = random.floats(m * stride), weight = random.floats(k), bias = random.floats(k)
-    let scale = random.floats(m * (k + 2)), shift = random.floats(m * (k + 2)), rows = random.range(m)
+    let m = random.between(1, 5)
+    let k = random.between(1, 90)
+    let stride = k + random.between(0, 3)
+    let modulation = random.coin() ? k + 2 : 0
+    let x = random.floats(m * stride)
+    let out = random.floats(m * stride)
+    let weight = random.floats(k)
+    let bias = random.floats(k)
+    let scale = random.floats(m * (k + 2))
+    let shift = random.floats(m * (k + 2))
+    let rows = random.range(m)
     var args = unsafe sorad_norm_args()
     unsafe (args.x, args.x_stride, args.out, args.out_stride, args.k, args.eps) = (UnsafePointer(x.base), stride, out.base, stride, k, 1e-6)
     if random.coin() { unsafe (args.weight, args.bias) = (UnsafePointer(weight.base), random.coin() ? UnsafePointer(bias.base) : nil) }
@@ -249,8 +306,14 @@ private func runNorm(_ kernel: @convention(c) (UnsafePointer<sorad_norm_args>) -
 }
 
 private func runRope(_ table: Table, _ random: inout Random) -> [UInt32] {
-    let m = random.between(1, 5), heads = random.between(1, 4), d = 2 * random.between(1, 40), stride = heads * d + random.between(0, 3)
-    let x = random.floats(m * stride), cosines = random.floats(m * d / 2), sines = random.floats(m * d / 2), rows = random.range(m)
+    let m = random.between(1, 5)
+    let heads = random.between(1, 4)
+    let d = 2 * random.between(1, 40)
+    let stride = heads * d + random.between(0, 3)
+    let x = random.floats(m * stride)
+    let cosines = random.floats(m * d / 2)
+    let sines = random.floats(m * d / 2)
+    let rows = random.range(m)
     var args = unsafe sorad_rope_args()
     unsafe (args.x, args.x_stride, args.cos, args.sin) = (x.base, stride, UnsafePointer(cosines.base), UnsafePointer(sines.base))
     unsafe (args.heads, args.head_dim, args.row_begin, args.row_end) = (heads, d, rows.lowerBound, rows.upperBound)
@@ -259,8 +322,13 @@ private func runRope(_ table: Table, _ random: inout Random) -> [UInt32] {
 }
 
 private func runHadamard(_ table: Table, _ random: inout Random) -> [UInt32] {
-    let m = random.between(1, 4), group = [4, 16, 64, 256][random.between(0, 3)], k = group * random.between(1, 3), stride = k + random.between(0, 3)
-    let x = random.floats(m * stride), out = random.floats(m * stride), rows = random.range(m)
+    let m = random.between(1, 4)
+    let group = [4, 16, 64, 256][random.between(0, 3)]
+    let k = group * random.between(1, 3)
+    let stride = k + random.between(0, 3)
+    let x = random.floats(m * stride)
+    let out = random.floats(m * stride)
+    let rows = random.range(m)
     var args = unsafe sorad_hadamard_args()
     unsafe (args.x, args.x_stride, args.out, args.out_stride) = (UnsafePointer(x.base), stride, out.base, stride)
     unsafe (args.k, args.group, args.row_begin, args.row_end) = (k, group, rows.lowerBound, rows.upperBound)
@@ -269,13 +337,23 @@ private func runHadamard(_ table: Table, _ random: inout Random) -> [UInt32] {
 }
 
 private func runAttention(_ table: Table, _ random: inout Random) -> [UInt32] {
-    let heads = random.between(1, 3), d = random.between(1, random.coin() ? 20 : 140), lq = random.between(1, 70), lk = random.between(1, 200), width = heads * d
-    let q = random.floats(lq * (width + 3)), k = random.floats(lk * (width + 1)), v = random.floats(lk * (width + 2))
-    let keyBias = random.floats(lk), bias = random.floats(heads * lq * lk), out = random.floats(lq * width)
+    let heads = random.between(1, 3)
+    let d = random.between(1, random.coin() ? 20 : 140)
+    let lq = random.between(1, 70)
+    let lk = random.between(1, 200)
+    let width = heads * d
+    let q = random.floats(lq * (width + 3))
+    let k = random.floats(lk * (width + 1))
+    let v = random.floats(lk * (width + 2))
+    let keyBias = random.floats(lk)
+    let bias = random.floats(heads * lq * lk)
+    let out = random.floats(lq * width)
     if random.coin() { for j in 0..<(lk - 1) where j < lk / 2 || random.coin() { unsafe keyBias.base[j] = -.infinity } }
     let packed = Memory<Float>(sorad_attention_packed_floats(heads, lk, d), skip: 1)
     var pack = unsafe sorad_attention_pack_args()
-    unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride, pack.packed) = (UnsafePointer(k.base), width + 1, UnsafePointer(v.base), width + 2, packed.base)
+    unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride, pack.packed) = (
+        UnsafePointer(k.base), width + 1, UnsafePointer(v.base), width + 2, packed.base
+    )
     unsafe (pack.lk, pack.head_dim, pack.head_end) = (lk, d, heads)
     let split = random.between(0, lk / 64) * 64
     for keys in [0..<split, split..<lk] where !keys.isEmpty {
@@ -283,11 +361,16 @@ private func runAttention(_ table: Table, _ random: inout Random) -> [UInt32] {
         unsafe table.pointee.attention_pack(&pack)
     }
     var args = unsafe sorad_attention_args()
-    unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim) = (UnsafePointer(q.base), width + 3, UnsafePointer(packed.base), lk, d)
+    unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim) = (
+        UnsafePointer(q.base), width + 3, UnsafePointer(packed.base), lk, d
+    )
     unsafe (args.scale, args.bias_head_stride, args.bias_query_stride) = (1 / Float(d).squareRoot(), lq * lk, lk)
     unsafe (args.key_bias, args.bias) = (random.coin() ? UnsafePointer(keyBias.base) : nil, random.coin() ? UnsafePointer(bias.base) : nil)
-    let headRange = random.range(heads), queries = random.range(lq)
-    unsafe (args.head_begin, args.head_end, args.query_begin, args.query_end) = (headRange.lowerBound, headRange.upperBound, queries.lowerBound, queries.upperBound)
+    let headRange = random.range(heads)
+    let queries = random.range(lq)
+    unsafe (args.head_begin, args.head_end, args.query_begin, args.query_end) = (
+        headRange.lowerBound, headRange.upperBound, queries.lowerBound, queries.upperBound
+    )
     unsafe (args.out, args.out_stride) = (out.base, width)
     return withExtendedLifetime((keyBias, bias)) {
         unsafe table.pointee.attention(&args)

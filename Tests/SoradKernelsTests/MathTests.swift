@@ -13,7 +13,8 @@ import Testing
         var out = [Float](repeating: 0, count: inputs.count)
         unsafe kernel(inputs, &out, inputs.count)
         return zip(inputs, out).reduce(0) { worst, pair in
-            let exact = reference(Double(pair.0)), ulp = Double(Float(exact).ulp)
+            let exact = reference(Double(pair.0))
+            let ulp = Double(Float(exact).ulp)
             return max(worst, abs(Double(pair.1) - exact) / ulp)
         }
     }
@@ -63,11 +64,14 @@ import Testing
         var worst = (exp: 0.0, log: 0.0, sine: 0.0)
         for _ in 0..<200_000 {
             let unit = Double(random.word() >> 11) * 0x1p-53
-            let x = (unit - 0.5) * 1400, y = Glibc.exp((unit - 0.5) * 1400), angle = (unit - 0.5) * 2e6
+            let x = (unit - 0.5) * 1400
+            let y = Glibc.exp((unit - 0.5) * 1400)
+            let angle = (unit - 0.5) * 2e6
             worst.exp = max(worst.exp, abs(sorad_exp(x) / Glibc.exp(x) - 1))
             let logarithm = Glibc.log(y)
             worst.log = max(worst.log, abs(sorad_log(y) - logarithm) / max(abs(logarithm), 1e-3))
-            var sine = 0.0, cosine = 0.0
+            var sine = 0.0
+            var cosine = 0.0
             unsafe sorad_sincos(angle, &sine, &cosine)
             worst.sine = max(worst.sine, abs(sine - Glibc.sin(angle)), abs(cosine - Glibc.cos(angle)))
         }
@@ -79,7 +83,8 @@ import Testing
 
     @Test func ropeTable() {
         let (positions, dim) = (1024, 44)
-        var cosines = [Float](repeating: 0, count: positions * dim / 2), sines = cosines
+        var cosines = [Float](repeating: 0, count: positions * dim / 2)
+        var sines = cosines
         unsafe sorad_rope_table(positions, dim, 10000, &cosines, &sines, dim / 2)
         for p in [0, 1, 17, 1023] {
             for i in 0..<dim / 2 {
@@ -91,7 +96,8 @@ import Testing
     }
 
     @Test func timestepEmbedding() {
-        let timesteps: [Float] = [0, 1, 500.5, 1000], dim = 33
+        let timesteps: [Float] = [0, 1, 500.5, 1000]
+        let dim = 33
         var out = [Float](repeating: 9, count: timesteps.count * dim)
         unsafe sorad_timestep_embedding(timesteps, timesteps.count, dim, &out)
         for (row, t) in timesteps.enumerated() {

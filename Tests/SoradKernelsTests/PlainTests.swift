@@ -9,7 +9,10 @@ import Testing
         let rows: [(counter: [UInt32], key: [UInt32], words: [UInt32])] = [
             ([0, 0, 0, 0], [0, 0], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
             (Array(repeating: .max, count: 4), [.max, .max], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
-            ([0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0], [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]),
+            (
+                [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344], [0xa409_3822, 0x299f_31d0],
+                [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]
+            ),
         ]
         for row in rows {
             var out: [UInt32] = [0, 0, 0, 0]
@@ -19,7 +22,8 @@ import Testing
     }
 
     @Test func noiseIsNormalAndDependsOnItsIndexOnly() {
-        var all = [Float](repeating: 0, count: 100_000), part = [Float](repeating: 0, count: 101)
+        var all = [Float](repeating: 0, count: 100_000)
+        var part = [Float](repeating: 0, count: 101)
         unsafe sorad_philox_normal(42, 7, 0, all.count, &all)
         unsafe sorad_philox_normal(42, 7, 4_321, part.count, &part)
         #expect(Array(all[4_321..<4_422]) == part)
@@ -37,7 +41,8 @@ import Testing
     @Test func pixelShuffleIsTorchs() {
         let (h, w, c, r) = (2, 3, 2, 2)
         let x = (0..<h * w * c * r * r).map(Float.init)
-        var shuffled = x, back = x
+        var shuffled = x
+        var back = x
         unsafe sorad_pixel_shuffle(x, h, w, c, r, &shuffled)
         for y in 0..<h * r {
             for column in 0..<w * r {
@@ -52,8 +57,11 @@ import Testing
     }
 
     @Test func latentsBetweenPlanesAndChannelsLast() {
-        let planar = Memory<Float>([1, 2, 3, 10, 20, 30]), mean = Memory<Float>([1, 10]), deviation = Memory<Float>([2, 4])
-        let last = Memory<Float>(6), back = Memory<Float>(6)
+        let planar = Memory<Float>([1, 2, 3, 10, 20, 30])
+        let mean = Memory<Float>([1, 10])
+        let deviation = Memory<Float>([2, 4])
+        let last = Memory<Float>(6)
+        let back = Memory<Float>(6)
         var args = unsafe sorad_latent_args()
         unsafe (args.x, args.x_pixel_stride, args.x_channel_stride) = (UnsafePointer(planar.base), 1, 3)
         unsafe (args.out, args.out_pixel_stride, args.out_channel_stride) = (last.base, 2, 1)
@@ -68,7 +76,8 @@ import Testing
 
     @Test func pixelsToBytesAndBack() {
         let bytes = (0...255).map(UInt8.init)
-        var floats = [Float](repeating: 0, count: 256), again = [UInt8](repeating: 0, count: 256)
+        var floats = [Float](repeating: 0, count: 256)
+        var again = [UInt8](repeating: 0, count: 256)
         unsafe sorad_u8_to_rgb(bytes, &floats, 256)
         unsafe sorad_rgb_to_u8(floats, &again, 256)
         #expect(again == bytes)
@@ -83,7 +92,9 @@ import Testing
         var floats = [Float](repeating: 0, count: halves.count)
         unsafe sorad_f16_to_f32(halves, &floats, halves.count)
         for (bits, value) in zip(halves, floats) {
-            let sign: Float = bits >> 15 == 1 ? -1 : 1, exponent = Int(bits >> 10 & 31), fraction = Float(bits & 1023)
+            let sign: Float = bits >> 15 == 1 ? -1 : 1
+            let exponent = Int(bits >> 10 & 31)
+            let fraction = Float(bits & 1023)
             switch exponent {
             case 31: #expect(fraction == 0 ? value == sign * .infinity : value.isNaN)
             case 0: #expect(value == sign * fraction * 0x1p-24 && value.sign == (sign < 0 ? .minus : .plus))
@@ -97,7 +108,8 @@ import Testing
     @Test func packing() {
         let (n, k) = (18, 6)
         let w = (0..<n * k).map { Int8($0 - 50) }
-        var packed = [Int8](repeating: 99, count: 32 * 8), sums = [Int32](repeating: 0, count: n)
+        var packed = [Int8](repeating: 99, count: 32 * 8)
+        var sums = [Int32](repeating: 0, count: n)
         unsafe sorad_pack_int8(w, n, k, &packed, &sums)
         for i in 0..<32 {
             for j in 0..<8 {

@@ -8,7 +8,8 @@ import Testing
     @Test(arguments: Kernel.allCases, Isa.fast)
     func kernelEqualsItsDefinition(_ kernel: Kernel, _ isa: Isa) {
         for seed in 0..<60 {
-            let expected = unsafe kernel.run(Isa.scalar.table, seed: seed), actual = unsafe kernel.run(isa.table, seed: seed)
+            let expected = unsafe kernel.run(Isa.scalar.table, seed: seed)
+            let actual = unsafe kernel.run(isa.table, seed: seed)
             if expected != actual {
                 let at = zip(expected, actual).enumerated().first { $1.0 != $1.1 }?.offset ?? -1
                 Issue.record("\(kernel) on \(isa.testDescription) differs with seed \(seed), first at element \(at)")
@@ -21,14 +22,21 @@ import Testing
     @Test(arguments: Isa.all) func cuttingAProductChangesNothing(_ isa: Isa) {
         let (m, n, k) = (131, 77, 96)
         var random = Random(state: 3)
-        let plain = random.bytes(n * k), w = Memory<Int8>(80 * k), wSum = Memory<Int32>(n)
+        let plain = random.bytes(n * k)
+        let w = Memory<Int8>(80 * k)
+        let wSum = Memory<Int32>(n)
         unsafe sorad_pack_int8(plain.base, n, k, w.base, wSum.base)
-        let a = random.bytes(m * k), aScale = random.floats(m), wScale = random.floats(n), whole = Memory<Float>(m * n), pieces = Memory<Float>(m * n)
+        let a = random.bytes(m * k)
+        let aScale = random.floats(m)
+        let wScale = random.floats(n)
+        let whole = Memory<Float>(m * n)
+        let pieces = Memory<Float>(m * n)
         var args = unsafe sorad_gemm_int8_args()
         unsafe (args.a, args.a_stride, args.a_scale, args.k) = (UnsafePointer(a.base), k, UnsafePointer(aScale.base), k)
         unsafe (args.w, args.w_scale, args.w_sum) = (UnsafePointer(w.base), UnsafePointer(wScale.base), UnsafePointer(wSum.base))
         unsafe (args.out, args.out_stride, args.row_end, args.col_end) = (whole.base, n, m, n)
-        let table = unsafe isa.table, scratch = unsafe Memory<Int8>(table.pointee.gemm_int8_scratch_bytes(&args))
+        let table = unsafe isa.table
+        let scratch = unsafe Memory<Int8>(table.pointee.gemm_int8_scratch_bytes(&args))
         unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
         unsafe table.pointee.gemm_int8(&args)
         unsafe args.out = pieces.base

@@ -47,7 +47,10 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
             let raw = directory.path + "/raw"
             _ = try output(
                 of: "ffmpeg",
-                ["-nostdin", "-v", "error", "-i", directory.path + "/" + name, "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-y", raw])
+                [
+                    "-nostdin", "-v", "error", "-i", directory.path + "/" + name, "-frames:v", "1", "-f", "rawvideo", "-pix_fmt", "rgb24",
+                    "-y", raw,
+                ])
             let pixel = try directory.bytes(of: "raw")[(32 * 64 + 32) * 3..<(32 * 64 + 32) * 3 + 3]
             for (seen, sent) in zip(pixel, [200, 60, 30]) { #expect(abs(Int(seen) - sent) <= 6, "\(name): \(Array(pixel))") }
         }
@@ -86,7 +89,8 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
         #expect(Array(video[box.offset + 8..<box.offset + 24]) == MP4Box.xmpIdentifier)
         for name in [files.video, files.thumbnail, files.spritesheet] {
             let text = try String(decoding: directory.bytes(of: name), as: UTF8.self)
-            #expect(text.contains("Iptc4xmpExt:DigitalSourceType=\"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia\""))
+            #expect(
+                text.contains("Iptc4xmpExt:DigitalSourceType=\"http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia\""))
             #expect(text.contains("xmp:CreatorTool=\"sorad 1.2.3 (sorad-mini)\""))
         }
     }
@@ -110,7 +114,8 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
 
     /// The error of encoding the whole clip with `program`.
     private func failure(
-        program: String, limits: EncoderLimits = EncoderLimits(), in directory: ScratchDirectory, shouldStop: @escaping () -> Bool = { false }
+        program: String, limits: EncoderLimits = EncoderLimits(), in directory: ScratchDirectory,
+        shouldStop: @escaping () -> Bool = { false }
     ) -> SoradError? {
         let frames = movingSquare(format)
         do throws(SoradError) {
@@ -146,7 +151,8 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
 
     @Test func aFullDiskIsSaidPlainly() throws {
         let directory = try ScratchDirectory()
-        let program = try directory.script("full", "cat >/dev/null; echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1")
+        let program = try directory.script(
+            "full", "cat >/dev/null; echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1")
         let error = try #require(failure(program: program, in: directory))
         #expect(error.kind == .cannotWrite)
         #expect(error.message == "cannot write the clip: the disk is full")

@@ -13,10 +13,11 @@ import Testing
         #expect(boxes.map(\.size) == [11, 18, 8])
     }
 
-    @Test(arguments: [
-        [0, 0, 0, 9, 0x66, 0x72, 0x65, 0x65], [0, 0, 0, 7, 0x66, 0x72, 0x65, 0x65], [0, 0, 0, 0, 0x66, 0x72, 0x65, 0x65], [0, 0, 0],
-        [0, 0, 0, 1, 0x66, 0x72, 0x65, 0x65], [0, 0, 0, 1, 0x66, 0x72, 0x65, 0x65, 255, 255, 255, 255, 255, 255, 255, 255],
-    ] as [[UInt8]])
+    @Test(
+        arguments: [
+            [0, 0, 0, 9, 0x66, 0x72, 0x65, 0x65], [0, 0, 0, 7, 0x66, 0x72, 0x65, 0x65], [0, 0, 0, 0, 0x66, 0x72, 0x65, 0x65], [0, 0, 0],
+            [0, 0, 0, 1, 0x66, 0x72, 0x65, 0x65], [0, 0, 0, 1, 0x66, 0x72, 0x65, 0x65, 255, 255, 255, 255, 255, 255, 255, 255],
+        ] as [[UInt8]])
     func damagedBoxesAreRefused(file: [UInt8]) {
         #expect { try MP4Box.topLevel(of: file) } throws: { ($0 as? SoradError)?.kind == .badInput }
     }

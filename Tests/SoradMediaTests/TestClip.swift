@@ -75,7 +75,8 @@ private func close(_ descriptor: consuming FileDescriptor) {}
 /// ffprobe's entries of the first stream and the container, as `key=value` pairs.
 func probe(_ path: String) throws -> [String: String] {
     let text = try output(
-        of: "ffprobe", ["-v", "error", "-count_frames", "-show_entries", "stream:format:format_tags", "-of", "default=noprint_wrappers=1", path])
+        of: "ffprobe",
+        ["-v", "error", "-count_frames", "-show_entries", "stream:format:format_tags", "-of", "default=noprint_wrappers=1", path])
     var entries: [String: String] = [:]
     for line in text.split(separator: "\n") {
         let parts = line.split(separator: "=", maxSplits: 1).map(String.init)

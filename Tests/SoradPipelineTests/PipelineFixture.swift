@@ -20,11 +20,15 @@ enum PipelineFixture {
     /// A new empty directory. They all lie in one directory of this process, under /tmp.
     static func scratch(_ name: String) -> String {
         let path = "/tmp/sorad-pipeline-\(getpid())/\(name)-\(UInt64.random(in: 0..<UInt64.max))"
-        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch { fatalError("\(path): \(error)") }
+        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
+            fatalError("\(path): \(error)")
+        }
         return path
     }
 
-    static func names(in directory: String) -> [String] { ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted() }
+    static func names(in directory: String) -> [String] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).sorted()
+    }
 
     /// A request that takes a fraction of a second.
     static func request(prompt: String = "a red ball rolls to the left", seed: UInt64 = 7, steps: Int = 2) -> GenerationRequest {

@@ -50,7 +50,8 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
         ChildProcess.Command(PipelineFixture.worker, arguments, descriptors: [1: output.rawValue, 2: errors.rawValue]))
     let ending = process.wait(timeout: .seconds(60))
     return (
-        ending, String(decoding: try bytes(directory + "/errors"), as: UTF8.self), String(decoding: try bytes(directory + "/output"), as: UTF8.self)
+        ending, String(decoding: try bytes(directory + "/errors"), as: UTF8.self),
+        String(decoding: try bytes(directory + "/output"), as: UTF8.self)
     )
 }
 
@@ -60,7 +61,8 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
         guard case .ready(let info) = try worker.receive() else { throw SoradError(.internalFault, "not ready first") }
         #expect(try info == ClipPipeline.describe(modelPath: PipelineFixture.model))
         let request = PipelineFixture.request()
-        let expected = try ClipPipeline(modelPath: PipelineFixture.model, threads: 2).makeClip(request, into: PipelineFixture.scratch("expected"))
+        let expected = try ClipPipeline(modelPath: PipelineFixture.model, threads: 2).makeClip(
+            request, into: PipelineFixture.scratch("expected"))
         for job in ["first", "second"] {
             let directory = PipelineFixture.scratch(job)
             try worker.send(.generate(job: job, request: request, directory: directory))
@@ -118,7 +120,8 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
         let worker = try Worker()
         _ = try worker.receive()
         if isBusy {
-            try worker.send(.generate(job: "long", request: PipelineFixture.request(steps: 1000), directory: PipelineFixture.scratch("long")))
+            try worker.send(
+                .generate(job: "long", request: PipelineFixture.request(steps: 1000), directory: PipelineFixture.scratch("long")))
             _ = try worker.receive()
         }
         worker.channel.shutDown()
@@ -143,7 +146,9 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
             try file.write(damaged)
             let (ending, errors, output) = try run(["--model", path, "--describe"])
             #expect(ending == .exited(65), "\(name): \(errors)")
-            #expect(errors.hasPrefix("sorad-worker: ") && errors.contains(path) && errors.split(separator: "\n").count <= 2, "\(name): \(errors)")
+            #expect(
+                errors.hasPrefix("sorad-worker: ") && errors.contains(path) && errors.split(separator: "\n").count <= 2,
+                "\(name): \(errors)")
             #expect(output.isEmpty)
         }
     }

@@ -26,7 +26,8 @@ final class DaemonUnderTest {
 
     /// - Parameter models: file name to content; by default one good model.
     init(
-        _ options: [String] = [], environment: [String: String] = [:], models: [String: String] = ["mini.gguf": DaemonUnderTest.modelText()],
+        _ options: [String] = [], environment: [String: String] = [:],
+        models: [String: String] = ["mini.gguf": DaemonUnderTest.modelText()],
         isReadyWhenAnswering: Bool = true
     ) throws {
         directory = "/tmp/sorad-service-" + randomBytes(8).map { String($0, radix: 16) }.joined()
@@ -46,7 +47,10 @@ final class DaemonUnderTest {
     }
 
     static func arguments(_ directory: String, _ options: [String]) -> [String] {
-        ["--socket", directory + "/sorad.sock", "--state-dir", directory + "/state", "--model-dir", directory + "/models", "--worker", worker] + options
+        [
+            "--socket", directory + "/sorad.sock", "--state-dir", directory + "/state", "--model-dir", directory + "/models", "--worker",
+            worker,
+        ] + options
     }
 
     private static func start(_ directory: String, _ options: [String], _ environment: [String: String]) throws -> ChildProcess {
@@ -79,7 +83,9 @@ final class DaemonUnderTest {
 
     // MARK: talking to it
 
-    func send(_ method: SoradHTTP.Method, _ target: String, headers: Headers = Headers(), body: ClientRequest.Body = .none) throws -> ClientResponse {
+    func send(_ method: SoradHTTP.Method, _ target: String, headers: Headers = Headers(), body: ClientRequest.Body = .none) throws
+        -> ClientResponse
+    {
         var settings = ClientSettings()
         settings.timeout = .seconds(30)
         return try HTTPClient(socketPath: socket, settings: settings).send(ClientRequest(method, target, headers: headers, body: body))

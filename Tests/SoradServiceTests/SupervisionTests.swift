@@ -12,7 +12,10 @@ import Testing
         #expect(daemon.workerLog.split(separator: "\n").count == 2)
     }
 
-    @Test(arguments: [("die", "was killed by signal 9"), ("garbage", "broke the protocol"), ("badlength", "a frame of 4294967295 bytes"), ("hangup", "closed its connection")])
+    @Test(arguments: [
+        ("die", "was killed by signal 9"), ("garbage", "broke the protocol"), ("badlength", "a frame of 4294967295 bytes"),
+        ("hangup", "closed its connection"),
+    ])
     func aJobThatKillsItsWorkersIsGivenUpAndTheNextRuns(prompt: String, reason: String) throws {
         let daemon = try DaemonUnderTest(["--cancel-grace", "1"])
         let bad = try daemon.create(prompt).id
@@ -107,12 +110,15 @@ import Testing
     @Test func aSecondDaemonOnTheSameStateIsRefused() throws {
         let daemon = try DaemonUnderTest()
         let second = try captureOutput(
-            of: .init(DaemonUnderTest.program, DaemonUnderTest.arguments(daemon.directory, []), environment: [:]), timeout: .seconds(15), limit: 1 << 16)
+            of: .init(DaemonUnderTest.program, DaemonUnderTest.arguments(daemon.directory, []), environment: [:]), timeout: .seconds(15),
+            limit: 1 << 16)
         #expect(second.ending == .exited(78))
         #expect(String(decoding: second.standardError, as: UTF8.self).contains("Another sorad uses the state directory"))
         #expect(try daemon.send(.get, "/healthz").status == 200)
         let other = try captureOutput(
-            of: .init(DaemonUnderTest.program, DaemonUnderTest.arguments(daemon.directory, ["--state-dir", daemon.directory + "/other"]), environment: [:]),
+            of: .init(
+                DaemonUnderTest.program, DaemonUnderTest.arguments(daemon.directory, ["--state-dir", daemon.directory + "/other"]),
+                environment: [:]),
             timeout: .seconds(15), limit: 1 << 16)
         #expect(other.ending == .exited(69))
         #expect(String(decoding: other.standardError, as: UTF8.self).contains("another program listens there"))
@@ -129,12 +135,16 @@ import Testing
 
     @Test func wrongArgumentsAndSettingsStopTheStart() throws {
         func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> (Int32, String) {
-            let output = try captureOutput(of: .init(DaemonUnderTest.program, arguments, environment: environment), timeout: .seconds(15), limit: 1 << 16)
+            let output = try captureOutput(
+                of: .init(DaemonUnderTest.program, arguments, environment: environment), timeout: .seconds(15), limit: 1 << 16)
             guard case .exited(let status)? = output.ending else { return (-1, "") }
             return (status, String(decoding: output.standardError + output.standardOutput, as: UTF8.self))
         }
         #expect(try run(["--nonsense"]).0 == 64)
-        #expect(try run(["--log-level", "loud"]) == (78, "sorad: The setting log-level must be one of error, warning, notice, info, debug, not \"loud\" (--log-level).\n"))
+        #expect(
+            try run(["--log-level", "loud"]) == (
+                78, "sorad: The setting log-level must be one of error, warning, notice, info, debug, not \"loud\" (--log-level).\n"
+            ))
         #expect(try run([], ["SORAD_QUEUE_LIMIT": "-1"]).1.contains("(SORAD_QUEUE_LIMIT)"))
         #expect(try run(["--config", "/nonexistent.conf"]).0 == 78)
         let help = try run(["--help"])
@@ -186,12 +196,15 @@ import Testing
         let daemon = try DaemonUnderTest()
         let path = daemon.directory + "/activated.sock"
         let listener = try FileDescriptor(listeningAt: path)
-        let arguments = DaemonUnderTest.arguments(daemon.directory, ["--state-dir", daemon.directory + "/other", "--socket", "/nonexistent/unused"])
+        let arguments = DaemonUnderTest.arguments(
+            daemon.directory, ["--state-dir", daemon.directory + "/other", "--socket", "/nonexistent/unused"])
         for _ in 0..<2 {
             // LISTEN_PID must be the daemon's own, which only the process itself knows before it starts.
             let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" \"$@\""
             let child = try ChildProcess(
-                .init("/bin/sh", ["-c", script, DaemonUnderTest.program] + arguments, environment: ["PATH": "/usr/bin:/bin"], descriptors: [3: listener.rawValue]))
+                .init(
+                    "/bin/sh", ["-c", script, DaemonUnderTest.program] + arguments, environment: ["PATH": "/usr/bin:/bin"],
+                    descriptors: [3: listener.rawValue]))
             #expect(try HTTPClient(socketPath: path).send(ClientRequest(.get, "/healthz")).status == 200)
             child.kill(SIGTERM)
             #expect(child.wait(timeout: .seconds(10)) == .exited(0))
@@ -202,7 +215,10 @@ import Testing
         let file = try FileDescriptor(opening: "/dev/null", flags: O_RDONLY)
         let script = "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --state-dir /nonexistent"
         let output = try captureOutput(
-            of: .init("/bin/sh", ["-c", script, DaemonUnderTest.program], environment: ["PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent"], descriptors: [3: file.rawValue]),
+            of: .init(
+                "/bin/sh", ["-c", script, DaemonUnderTest.program],
+                environment: ["PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "XDG_RUNTIME_DIR": "/nonexistent"],
+                descriptors: [3: file.rawValue]),
             timeout: .seconds(10), limit: 1 << 16)
         #expect(output.ending == .exited(78))
     }

@@ -19,7 +19,10 @@ import Testing
         #expect(done.status == .completed && done.progress == 100 && done.error == nil)
         #expect(done.completedAt != nil)
         #expect(done.details.sha256?.count == 64)
-        for (variant, type) in [("", "video/mp4"), ("?variant=video", "video/mp4"), ("?variant=thumbnail", "image/webp"), ("?variant=spritesheet", "image/jpeg")] {
+        for (variant, type) in [
+            ("", "video/mp4"), ("?variant=video", "video/mp4"), ("?variant=thumbnail", "image/webp"),
+            ("?variant=spritesheet", "image/jpeg"),
+        ] {
             let content = try daemon.send(.get, "/v1/videos/\(made.id)/content\(variant)")
             #expect(content.status == 200)
             #expect(content.headers["content-type"] == type)
@@ -35,21 +38,31 @@ import Testing
     @Test func effectiveValuesAreEchoed() throws {
         let daemon = try DaemonUnderTest()
         let video = try daemon.create(
-            "x", ["size": "64x32", "num_frames": 18, "fps": 8, "seed": 42, "negative_prompt": "dull", "num_inference_steps": 7, "guidance_scale": 1.5, "flow_shift": 5])
+            "x",
+            [
+                "size": "64x32", "num_frames": 18, "fps": 8, "seed": 42, "negative_prompt": "dull", "num_inference_steps": 7,
+                "guidance_scale": 1.5, "flow_shift": 5,
+            ])
         #expect(video.size == "64x32" && video.seconds == "2.625")
-        #expect(video.details.numFrames == 21 && video.details.fps == 8 && video.details.seed == 42 && video.details.negativePrompt == "dull")
+        #expect(
+            video.details.numFrames == 21 && video.details.fps == 8 && video.details.seed == 42 && video.details.negativePrompt == "dull")
         #expect(video.details.numInferenceSteps == 7 && video.details.guidanceScale == 1.5 && video.details.flowShift == 5)
     }
 
-    @Test(arguments: [
-        ("{", nil), ("[]", nil), ("{}", "prompt"), (#"{"prompt":""}"#, "prompt"), (#"{"prompt":7}"#, "prompt"),
-        (#"{"prompt":"x","size":"17x9999"}"#, "size"), (#"{"prompt":"x","size":"0x0"}"#, "size"), (#"{"prompt":"x","size":"abc"}"#, "size"),
-        (#"{"prompt":"x","width":0}"#, "width"), (#"{"prompt":"x","width":-1}"#, "width"), (#"{"prompt":"x","width":"abc"}"#, "width"),
-        (#"{"prompt":"x","height":99999999999999999999}"#, "height"), (#"{"prompt":"x","seconds":"-4"}"#, "seconds"),
-        (#"{"prompt":"x","seconds":"nan"}"#, "seconds"), (#"{"prompt":"x","seconds":3000}"#, "seconds"), (#"{"prompt":"x","num_frames":0}"#, "num_frames"),
-        (#"{"prompt":"x","seed":-1}"#, "seed"), (#"{"prompt":"x","model":"sora-2"}"#, "model"), (#"{"prompt":"x","guidance_scale":1e400}"#, "guidance_scale"),
-        (#"{"prompt":"x","input_reference":{"image_url":"data:"}}"#, "input_reference"), (#"{"prompt":"x","n":2}"#, "n"), (#"{"prompt":"x","fps":0}"#, "fps"),
-    ] as [(String, String?)])
+    @Test(
+        arguments: [
+            ("{", nil), ("[]", nil), ("{}", "prompt"), (#"{"prompt":""}"#, "prompt"), (#"{"prompt":7}"#, "prompt"),
+            (#"{"prompt":"x","size":"17x9999"}"#, "size"), (#"{"prompt":"x","size":"0x0"}"#, "size"),
+            (#"{"prompt":"x","size":"abc"}"#, "size"),
+            (#"{"prompt":"x","width":0}"#, "width"), (#"{"prompt":"x","width":-1}"#, "width"), (#"{"prompt":"x","width":"abc"}"#, "width"),
+            (#"{"prompt":"x","height":99999999999999999999}"#, "height"), (#"{"prompt":"x","seconds":"-4"}"#, "seconds"),
+            (#"{"prompt":"x","seconds":"nan"}"#, "seconds"), (#"{"prompt":"x","seconds":3000}"#, "seconds"),
+            (#"{"prompt":"x","num_frames":0}"#, "num_frames"),
+            (#"{"prompt":"x","seed":-1}"#, "seed"), (#"{"prompt":"x","model":"sora-2"}"#, "model"),
+            (#"{"prompt":"x","guidance_scale":1e400}"#, "guidance_scale"),
+            (#"{"prompt":"x","input_reference":{"image_url":"data:"}}"#, "input_reference"), (#"{"prompt":"x","n":2}"#, "n"),
+            (#"{"prompt":"x","fps":0}"#, "fps"),
+        ] as [(String, String?)])
     func badInputIsRefusedWithItsField(body: String, param: String?) throws {
         let daemon = try DaemonUnderTest()
         let response = try daemon.send(.post, "/v1/videos", body: .bytes(Array(body.utf8), contentType: "application/json"))
@@ -72,14 +85,18 @@ import Testing
     @Test func listsComeInPages() throws {
         let daemon = try DaemonUnderTest()
         let ids = try (0..<5).map { try daemon.create("clip \($0)").id }
-        func page(_ query: String) throws -> VideoList { try VideoList(json: JSONValue(parsing: try daemon.send(.get, "/v1/videos" + query).body)) }
+        func page(_ query: String) throws -> VideoList {
+            try VideoList(json: JSONValue(parsing: try daemon.send(.get, "/v1/videos" + query).body))
+        }
         #expect(try page("").data.map(\.id) == ids.reversed())
         let first = try page("?limit=2&order=asc")
         #expect(first.data.map(\.id) == Array(ids[0..<2]) && first.hasMore)
         #expect(try daemon.send(.delete, "/v1/videos/\(ids[1])").status == 200)
         let second = try page("?limit=3&order=asc&after=\(ids[1])")
         #expect(second.data.map(\.id) == Array(ids[2..<5]) && !second.hasMore)
-        for query in ["?limit=0", "?limit=101", "?limit=x", "?order=up", "?after=nobody"] { #expect(try daemon.send(.get, "/v1/videos" + query).status == 400) }
+        for query in ["?limit=0", "?limit=101", "?limit=x", "?order=up", "?after=nobody"] {
+            #expect(try daemon.send(.get, "/v1/videos" + query).status == 400)
+        }
     }
 
     @Test func contentThatIsNotReadyIsAConflictNotWorthARetry() throws {
@@ -135,12 +152,15 @@ import Testing
         for (method, path) in [(.get, ""), (.delete, ""), (.get, "/content"), (.post, "/cancel")] as [(SoradHTTP.Method, String)] {
             #expect(try daemon.send(method, "/v1/videos/\(id)\(path)").status == 404)
         }
-        for id in ["nobody", "video_..%2f..%2fjobs.sqlite", "..%2f..%2fetc"] { #expect(try [400, 404].contains(daemon.send(.get, "/v1/videos/\(id)").status)) }
+        for id in ["nobody", "video_..%2f..%2fjobs.sqlite", "..%2f..%2fetc"] {
+            #expect(try [400, 404].contains(daemon.send(.get, "/v1/videos/\(id)").status))
+        }
     }
 
     @Test func modelsAreListedAndABrokenOneDoesNotStopTheOthers() throws {
         let daemon = try DaemonUnderTest(models: [
-            "a.gguf": #"{"broken": "the file is cut off after 100 bytes"}"#, "b.gguf": DaemonUnderTest.modelText(), "c.gguf": "not JSON", "d.txt": "",
+            "a.gguf": #"{"broken": "the file is cut off after 100 bytes"}"#, "b.gguf": DaemonUnderTest.modelText(), "c.gguf": "not JSON",
+            "d.txt": "",
         ])
         let models = try ModelList(json: JSONValue(parsing: try daemon.send(.get, "/v1/models").body))
         #expect(models.data.map(\.id) == ["mini"])
@@ -171,7 +191,9 @@ import Testing
         let daemon = try DaemonUnderTest()
         for path in [daemon.directory, daemon.socket] { _ = unsafe chmod(path, 0o777) }
         func asUser(_ user: Int, _ arguments: String...) throws -> String {
-            let command = ["--reuid=\(user)", "--regid=\(user)", "--clear-groups", "curl", "-s", "-m", "10", "--unix-socket", daemon.socket]
+            let command = [
+                "--reuid=\(user)", "--regid=\(user)", "--clear-groups", "curl", "-s", "-m", "10", "--unix-socket", daemon.socket,
+            ]
             let output = try captureOutput(of: .init("/usr/bin/setpriv", command + arguments), timeout: .seconds(15), limit: 1 << 20)
             return String(decoding: output.standardOutput, as: UTF8.self)
         }
@@ -179,8 +201,13 @@ import Testing
         #expect(try daemon.finished(theirs.id).status == .completed)
         #expect(try asUser(4001, "http://x/v1/videos").contains(theirs.id))
         #expect(try !asUser(4002, "http://x/v1/videos").contains(theirs.id))
-        for arguments in [["http://x/v1/videos/\(theirs.id)"], ["http://x/v1/videos/\(theirs.id)/content"], ["-X", "DELETE", "http://x/v1/videos/\(theirs.id)"], ["-X", "POST", "http://x/v1/videos/\(theirs.id)/cancel"]] {
-            #expect(try asUser(4002, arguments[0], arguments.count > 1 ? arguments[1] : "-g", arguments.count > 2 ? arguments[2] : "-g").contains("video_not_found"))
+        for arguments in [
+            ["http://x/v1/videos/\(theirs.id)"], ["http://x/v1/videos/\(theirs.id)/content"],
+            ["-X", "DELETE", "http://x/v1/videos/\(theirs.id)"], ["-X", "POST", "http://x/v1/videos/\(theirs.id)/cancel"],
+        ] {
+            #expect(
+                try asUser(4002, arguments[0], arguments.count > 1 ? arguments[1] : "-g", arguments.count > 2 ? arguments[2] : "-g")
+                    .contains("video_not_found"))
         }
         #expect(try asUser(4001, "-X", "DELETE", "http://x/v1/videos/\(theirs.id)").contains("video.deleted"))
     }

@@ -34,7 +34,8 @@ import Testing
     }
 
     @Test func environmentAndDirectoryAreTheGivenOnes() throws {
-        let result = try shell("echo \"$A:$B\"; pwd; /usr/bin/env | grep -c ^HOME=", environment: ["A": "one", "B": "two=2"], workingDirectory: "/usr")
+        let result = try shell(
+            "echo \"$A:$B\"; pwd; /usr/bin/env | grep -c ^HOME=", environment: ["A": "one", "B": "two=2"], workingDirectory: "/usr")
         #expect(result.output == "one:two=2\n/usr\n0\n")
     }
 
@@ -50,7 +51,8 @@ import Testing
         let first = try Pipe()
         let second = try Pipe()
         let child = try ChildProcess(
-            .init("/bin/bash", ["-c", "echo a >&\(second.writeEnd.rawValue); echo b >&\(first.writeEnd.rawValue)"],
+            .init(
+                "/bin/bash", ["-c", "echo a >&\(second.writeEnd.rawValue); echo b >&\(first.writeEnd.rawValue)"],
                 descriptors: [
                     first.writeEnd.rawValue: second.writeEnd.rawValue, second.writeEnd.rawValue: first.writeEnd.rawValue,
                 ]))
@@ -60,7 +62,9 @@ import Testing
     }
 
     @Test func limitsHold() throws {
-        #expect(try shell("ulimit -n; ulimit -f", limits: [(Int32(RLIMIT_NOFILE.rawValue), 77), (Int32(RLIMIT_FSIZE.rawValue), 1024)]).output == "77\n2\n")
+        #expect(
+            try shell("ulimit -n; ulimit -f", limits: [(Int32(RLIMIT_NOFILE.rawValue), 77), (Int32(RLIMIT_FSIZE.rawValue), 1024)]).output
+                == "77\n2\n")
     }
 
     @Test func aProgramThatCannotStartIsAnErrorWithTheReason() throws {

@@ -38,7 +38,8 @@ import Testing
         #expect(try ends.channel.receive(timeout: .zero) == .frame([99]))
     }
 
-    @Test(arguments: [([0, 0, 0, 0], UInt32(0)), ([0xe9, 3, 0, 0], 1001), ([0xff, 0xff, 0xff, 0xff], UInt32.max)] as [([UInt8], UInt32)])
+    @Test(
+        arguments: [([0, 0, 0, 0], UInt32(0)), ([0xe9, 3, 0, 0], 1001), ([0xff, 0xff, 0xff, 0xff], UInt32.max)] as [([UInt8], UInt32)])
     func aLengthOutsideTheLimitIsRefused(header: [UInt8], length: UInt32) throws {
         let ends = try Ends(limit: 1000)
         try ends.peer.write(header)

@@ -4,15 +4,19 @@ import Testing
 
 @Suite struct SettingsTests {
     private let table = SettingsTable([
-        SettingDefinition("queue-limit", "N", default: "1", "How many."), SettingDefinition("model", "FILE", default: "none", "Which.", isList: true),
+        SettingDefinition("queue-limit", "N", default: "1", "How many."),
+        SettingDefinition("model", "FILE", default: "none", "Which.", isList: true),
     ])
 
-    private func settings(_ arguments: [String] = [], _ environment: [String: String] = [:], _ files: [(path: String, text: String)] = []) throws -> Settings {
+    private func settings(_ arguments: [String] = [], _ environment: [String: String] = [:], _ files: [(path: String, text: String)] = [])
+        throws -> Settings
+    {
         table.settings(try table.parse(arguments: arguments), environment: environment, files: files)
     }
 
     @Test func theStrongerSourceWins() throws {
-        let main = (path: "main.conf", text: "queue-limit = 5\n"), later = (path: "10.conf", text: "[sorad]\n# more\nqueue-limit=6")
+        let main = (path: "main.conf", text: "queue-limit = 5\n")
+        let later = (path: "10.conf", text: "[sorad]\n# more\nqueue-limit=6")
         #expect(try settings().text("queue-limit") == nil)
         #expect(try settings([], [:], [main]).text("queue-limit") == "5")
         #expect(try settings([], [:], [main, later]).text("queue-limit") == "6")

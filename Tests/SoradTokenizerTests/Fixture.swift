@@ -1,9 +1,8 @@
 // The golden files that quantization/reference/make_tokenizer_fixture.py writes; their formats are described there.
 
 import Glibc
-import Testing
-
 import SoradTokenizer
+import Testing
 
 enum Fixture: String, CaseIterable, CustomTestStringConvertible {
     case nfkcByteFallback = "nfkc_byte_fallback"

@@ -1,8 +1,7 @@
 // The tokenizer against the sentencepiece package: 10,000 texts in a dozen scripts, three models.
 
-import Testing
-
 import SoradTokenizer
+import Testing
 
 @Suite struct SentencePieceEqualityTests {
     @Test(arguments: Fixture.allCases)

@@ -1,8 +1,7 @@
 // Model files and plain values: what is read, what is refused, and that no damage crashes.
 
-import Testing
-
 import SoradTokenizer
+import Testing
 
 @Suite struct SentencePieceModelTests {
     @Test func theFileIsReadAsItIs() throws {
@@ -29,24 +28,28 @@ import SoradTokenizer
     }
 
     /// A later occurrence of a message is merged into the first, so a setting can be changed by appending it.
-    @Test(arguments: [
-        ([0x12, 2, 0x18, 2], "The SentencePiece model is of type BPE; only UNIGRAM is supported."),
-        ([0x12, 2, 0x18, 9], "The SentencePiece model is of type 9; only UNIGRAM is supported."),
-        ([0x12, 3, 0xC0, 1, 1], "The SentencePiece model was trained with treat_whitespace_as_suffix, which is not supported."),
-        ([0x12, 3, 0x98, 2, 0], "The SentencePiece model has byte pieces although its byte_fallback is off."),
-        ([0x12, 5, 0xFA, 2, 2, 0x3C, 0x3E], "The SentencePiece model has no piece `<>` of type control, which a T5 tokenizer needs."),
-        ([0x0A, 0], "Piece 3500 of the vocabulary is empty."),
-        ([0x0A, 3, 0x0A, 1, 0], "Piece 3500 of the vocabulary contains a null character."),
-        ([0x0A, 3, 0x0A, 1, 0xFF], "The SentencePiece model is damaged: piece 3500 is not valid UTF-8."),
-        ([0x0A, 5, 0x0A, 1, 0x21, 0x18, 7], "Piece 3500 of the vocabulary has the unknown type 7."),
-        ([0x0A, 5, 0x0A, 1, 0x21, 0x18, 2], "The vocabulary has 2 unknown pieces; it must have exactly one."),
-        ([0x0A, 7, 0x0A, 5, 0x3C, 0x70, 0x61, 0x64, 0x3E, 0x0A], nil),
-        ([0x0A, 0x7F], nil),
-        ([0x0B], nil),
-        ([0x00], nil),
-        ([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1], nil),
-        ([0x1A, 5, 0x12, 3, 1, 2, 3], "The tokenizer's normalisation rules (precompiled_charsmap) are damaged: it is only 3 bytes long."),
-    ] as [([UInt8], String?)])
+    @Test(
+        arguments: [
+            ([0x12, 2, 0x18, 2], "The SentencePiece model is of type BPE; only UNIGRAM is supported."),
+            ([0x12, 2, 0x18, 9], "The SentencePiece model is of type 9; only UNIGRAM is supported."),
+            ([0x12, 3, 0xC0, 1, 1], "The SentencePiece model was trained with treat_whitespace_as_suffix, which is not supported."),
+            ([0x12, 3, 0x98, 2, 0], "The SentencePiece model has byte pieces although its byte_fallback is off."),
+            ([0x12, 5, 0xFA, 2, 2, 0x3C, 0x3E], "The SentencePiece model has no piece `<>` of type control, which a T5 tokenizer needs."),
+            ([0x0A, 0], "Piece 3500 of the vocabulary is empty."),
+            ([0x0A, 3, 0x0A, 1, 0], "Piece 3500 of the vocabulary contains a null character."),
+            ([0x0A, 3, 0x0A, 1, 0xFF], "The SentencePiece model is damaged: piece 3500 is not valid UTF-8."),
+            ([0x0A, 5, 0x0A, 1, 0x21, 0x18, 7], "Piece 3500 of the vocabulary has the unknown type 7."),
+            ([0x0A, 5, 0x0A, 1, 0x21, 0x18, 2], "The vocabulary has 2 unknown pieces; it must have exactly one."),
+            ([0x0A, 7, 0x0A, 5, 0x3C, 0x70, 0x61, 0x64, 0x3E, 0x0A], nil),
+            ([0x0A, 0x7F], nil),
+            ([0x0B], nil),
+            ([0x00], nil),
+            ([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1], nil),
+            (
+                [0x1A, 5, 0x12, 3, 1, 2, 3],
+                "The tokenizer's normalisation rules (precompiled_charsmap) are damaged: it is only 3 bytes long."
+            ),
+        ] as [([UInt8], String?)])
     func unsupportedAndDamagedFilesAreRefused(appended: [UInt8], message: String?) throws {
         let bytes = try Fixture.nfkcByteFallback.modelBytes() + appended
         let error = #expect(throws: TokenizerError.self) { try SentencePieceModel(spieceModel: bytes) }
@@ -101,7 +104,11 @@ import SoradTokenizer
         ({ $0.types[2] = 1 }, "The vocabulary has 0 unknown pieces; it must have exactly one."),
         ({ $0.types = [3, 3, 2, 4, 4, 4] }, "The vocabulary has no piece of type normal, so it cannot represent any text."),
         ({ $0.types[3] = 6 }, "Piece 3 of the vocabulary has type byte but is called `a` instead of `<0x00>` to `<0xFF>`."),
-        ({ $0.pieces[3] = "<0x00>"; $0.types[3] = 6 }, "The vocabulary has byte pieces but none for byte 1; it needs all 256."),
+        (
+            {
+                $0.pieces[3] = "<0x00>"; $0.types[3] = 6
+            }, "The vocabulary has byte pieces but none for byte 1; it needs all 256."
+        ),
         ({ $0.pieces[4] = "a" }, "The vocabulary has the piece `a` twice."),
         ({ $0.pieces[0] = "</s>" }, "Piece 1 of the vocabulary, `</s>`, is there twice."),
         ({ $0.pieces[3] = "" }, "Piece 3 of the vocabulary is empty."),
@@ -111,7 +118,11 @@ import SoradTokenizer
         ({ $0.eosID = -1 }, "The end-of-sequence id -1 is not a piece of type control in this vocabulary of 6 pieces."),
         ({ $0.padID = 6 }, "The padding id 6 is not a piece of type control in this vocabulary of 6 pieces."),
         ({ $0.unknownID = 1 }, "The unknown id 1 is not a piece of type unknown in this vocabulary of 6 pieces."),
-        ({ $0.pieces = []; $0.scores = []; $0.types = [] }, "The vocabulary has no piece of type normal, so it cannot represent any text."),
+        (
+            {
+                $0.pieces = []; $0.scores = []; $0.types = []
+            }, "The vocabulary has no piece of type normal, so it cannot represent any text."
+        ),
     ]
 
     @Test(arguments: impossible.indices)
@@ -148,7 +159,9 @@ import SoradTokenizer
     @Test(arguments: Fixture.allCases)
     func truncatedFilesDoNotCrash(_ fixture: Fixture) throws {
         let bytes = try fixture.modelBytes()
-        for count in Array(0..<200) + Array(stride(from: 200, to: bytes.count, by: bytes.count / 150)) + Array((bytes.count - 50)..<bytes.count) {
+        for count in Array(0..<200) + Array(stride(from: 200, to: bytes.count, by: bytes.count / 150))
+            + Array((bytes.count - 50)..<bytes.count)
+        {
             _ = Self.tryOut(Array(bytes.prefix(count)))
         }
         #expect(Self.tryOut(bytes))
@@ -181,7 +194,9 @@ import SoradTokenizer
             for _ in 0..<Int.random(in: 1...6, using: &random) {
                 // Mostly small changes of a link, which are the ones that pass the checks.
                 let index = Int.random(in: 4..<charsmap.count, using: &random)
-                charsmap[index] = Bool.random(using: &random) ? charsmap[index] ^ (1 << UInt8.random(in: 0...7, using: &random)) : UInt8.random(in: 0...255, using: &random)
+                charsmap[index] =
+                    Bool.random(using: &random)
+                    ? charsmap[index] ^ (1 << UInt8.random(in: 0...7, using: &random)) : UInt8.random(in: 0...255, using: &random)
             }
             guard let map = try? CharacterMap(charsmap) else { continue }
             usable += 1

@@ -1,8 +1,7 @@
 // What the tokenizer promises beyond equality: control pieces, limits, places.
 
-import Testing
-
 import SoradTokenizer
+import Testing
 
 @Suite struct UnigramTokenizerTests {
     @Test(arguments: Fixture.allCases)
