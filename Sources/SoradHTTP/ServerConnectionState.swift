@@ -92,12 +92,9 @@ package struct ServerConnectionState {
     package mutating func expire(now: MonotonicTime) {
         guard let deadline, deadline <= now else { return }
         switch phase {
-        case .head, .body:
-            refuseAndClose(
-                APIError(
-                    .requestTimeout, "The request did not arrive in time.", code: "request_timeout", headers: ["x-should-retry": "false"]))
-        case .discarding:
-            refuseAndClose(pendingRefusal ?? APIError(.requestTimeout, "The request did not arrive in time.", code: "request_timeout"))
+        case .head, .body, .discarding:
+            let late = APIError(.requestTimeout, "The request did not arrive in time.", code: "request_timeout")
+            refuseAndClose(phase == .discarding ? pendingRefusal ?? late : late)
         case .idle, .responding, .lingering: close()
         case .handling, .closed: break
         }
