@@ -23,6 +23,7 @@ from .cache import Latents, load_trained
 from .captions import caption, caption_en
 from .export import FLOW_SHIFT, GUIDANCE_SCALE, STEPS
 from .optimizer import Muon, schedule, split_parameters
+from .position import initialise_position
 from .render import contact_sheet
 from .sampler import sample, token_timesteps
 from .tokenizer import Tokenizer
@@ -129,6 +130,7 @@ def build(args: argparse.Namespace, tokenizer: Tokenizer) -> tuple[Model, Model,
         ema.text.load_state_dict(source["text_encoder_ema"])
     else:
         model.transformer.initialise()
+        initialise_position(model.transformer)
         load_text_encoder(args.work, model)
         ema.load_state_dict(model.state_dict())
     if stored:
