@@ -6,6 +6,8 @@ SHELL := /bin/bash
 SWIFT ?= swift
 CONFIGURATION ?= release
 BUILD := .build/$(CONFIGURATION)
+CHECKPOINT ?= .train/export/sorad-mini
+CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 MODEL ?= quantization/models/sorad-mini.gguf
 PROMPT ?= a red ball bounces on green grass on a sunny day
 CLIP ?= clip.mp4
@@ -65,7 +67,7 @@ lint: ## check the format without changing anything
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
 model: build ## quantise the trained checkpoint in CHECKPOINT (see quantization/README.md) into MODEL
-	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --json $(MODEL:.gguf=.quality.json)
+	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --created $(CREATED) --json $(MODEL:.gguf=.quality.json)
 
 install: deps ## install programs, model and systemd units (PREFIX=/usr/local, DESTDIR=)
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static

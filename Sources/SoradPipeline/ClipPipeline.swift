@@ -11,6 +11,7 @@ import SoradTensor
 /// A loaded model that makes clips, one at a time, on the thread that calls it.
 public final class ClipPipeline {
     public let info: ModelInfo
+    private let file: ModelFile
     private let model: VideoModel
     private let tokenizer: PromptTokenizer
     private let time: TimeSource
@@ -26,7 +27,7 @@ public final class ClipPipeline {
     ///   - ffmpeg: a name to look up in PATH, or a path.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public init(modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system) throws(SoradError) {
-        let file = try ModelFile(opening: modelPath)
+        file = try ModelFile(opening: modelPath)
         model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
         tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         info = try ModelInfo(file, model.configuration)
@@ -60,6 +61,7 @@ public final class ClipPipeline {
         _ request: GenerationRequest, _ directory: String, _ stop: StopFlag, _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         try check(request)
+        try file.file.checkUnchanged()
         try ClipEncoder.checkAvailable(ffmpeg)
         let size = try model.configuration.latentSize(width: request.width, height: request.height, numFrames: request.numFrames)
         let work = ClipWork(request, size)

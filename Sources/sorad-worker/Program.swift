@@ -8,6 +8,7 @@ import SoradSystem
 @main
 struct Program {
     static func main() {
+        MappedFile.explainLostPages()
         do throws(SoradError) {
             try run(try WorkerArguments(Array(CommandLine.arguments.dropFirst())))
         } catch {
