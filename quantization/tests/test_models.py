@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from sorad_mini import autoencoder, light, sampler, transformer
+from sorad_mini import autoencoder, light, position, sampler, transformer
 from sorad_mini.optimizer import orthogonalise
 
 
@@ -112,3 +112,20 @@ def test_opening_the_blocks_changes_nothing_at_that_moment(small):
     light.open_blocks(small, latents)
     assert torch.allclose(small.decode(latents), before, atol=1e-5)
     assert small.decoder[3].conv[0].weight.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_a_fresh_transformer_tells_the_edges_of_the_picture():
+    torch.manual_seed(4)
+    model = transformer.Transformer()
+    model.initialise()
+    position.initialise_position(model)
+    seen = []
+    model.blocks[1].register_forward_hook(lambda _, __, out: seen.append(out.unflatten(1, (5, 4, 4))))
+    model(torch.randn(4, 48, 5, 8, 8), torch.full((4,), 1000.0), torch.randn(4, 6, 256))
+    flags = seen[0][..., 240:244].mean((0, 1))          # [row, column, side]: below 0 where no neighbour exists
+    above, below, left, right = flags.unbind(-1)
+    assert above[0].max() < -0.5 < 0 < above[1:].min()
+    assert below[3].max() < -0.5 < 0 < below[:3].min()
+    assert left[:, 0].max() < -0.5 < 0 < left[:, 1:].min()
+    assert right[:, 3].max() < -0.5 < 0 < right[:, :3].min()
