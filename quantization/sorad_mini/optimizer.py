@@ -13,14 +13,14 @@ from torch import Tensor
 
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Nearest orthogonal matrix, roughly: quintic Newton-Schulz on [rows, columns]."""
-    x = matrix / (matrix.norm() + 1e-7)
+    """Nearest orthogonal matrix, roughly: quintic Newton-Schulz on [rows, columns], in bf16, which it forgives."""
+    x = (matrix / (matrix.norm() + 1e-7)).bfloat16()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     for _ in range(steps):
         gram = x @ x.T
         x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
-    return x.T if tall else x
+    return (x.T if tall else x).to(matrix.dtype)
 
 
 class Muon(torch.optim.Optimizer):

@@ -1,9 +1,9 @@
 """Rendered clips on disk, made ahead of the training that reads them.
 
-    python -m sorad_mini.pool --work DIR --clips 4000
+    python -m sorad_mini.pool --work DIR --clips 4000 [--part 0 --parts 2]
 
 Owns WORK/clips/NNNNNN.npy: shards of SHARD clips, uint8 [SHARD, F, H, W, 3], clip i of the train split in shard
-i // SHARD. Invariant: a shard that has its final name is complete, so that readers never wait or lock.
+i // SHARD. Several processes may share the work: `--part k` of `--parts n` renders every n-th shard. Invariant: a shard that has its final name is complete, so that readers never wait or lock.
 """
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Pool:
     def refresh(self) -> int:
         while shard_path(self.work, len(self.shards)).exists():
             self.shards.append(np.load(shard_path(self.work, len(self.shards)), mmap_mode="r"))
-        return len(self) 
+        return len(self)
 
     def __len__(self) -> int:
         return len(self.shards) * SHARD
@@ -59,8 +59,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(".train"))
     parser.add_argument("--clips", type=int, default=4000)
+    parser.add_argument("--part", type=int, default=0)
+    parser.add_argument("--parts", type=int, default=1)
     args = parser.parse_args()
-    for shard in range((args.clips + SHARD - 1) // SHARD):
+    for shard in range(args.part, (args.clips + SHARD - 1) // SHARD, args.parts):
         write_shard(args.work, shard)
         print(f"{(shard + 1) * SHARD} clips", flush=True)
 

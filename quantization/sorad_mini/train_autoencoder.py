@@ -128,7 +128,8 @@ def train(args: argparse.Namespace) -> None:
             group["lr"] = args.lr * schedule(progress, state["step"]) * (1.0 if group["muon"] else 0.5)
         with torch.set_grad_enabled(not args.freeze_encoder):
             latent = model.encode(clip)
-        made = model.decode(latent + LATENT_NOISE * torch.randn_like(latent))
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
+            made = model.decode(latent + LATENT_NOISE * torch.randn_like(latent)).float()
         loss = reconstruction_loss(made, clip) + 1e-3 * F.relu(latent.abs() - 2).square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -169,6 +170,7 @@ def main() -> None:
     parser.add_argument("--freeze-encoder", action="store_true")
     parser.add_argument("--restart-schedule", action="store_true")
     parser.add_argument("--evaluate-every", type=float, default=240, help="seconds")
+    parser.add_argument("--bf16", action="store_true", help="bf16 products in the decoder, where the CPU has them")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     train(parser.parse_args())

@@ -42,23 +42,32 @@ class TransformerConfig:
 
 
 def rotary_table(config: TransformerConfig, t: int, h: int, w: int) -> Tensor:
-    """Complex rotations [N, head_dim / 2]: time, row and column each own a share of the head."""
+    """Cosines and sines [2, N, 1, head_dim / 2]: time, row and column each own a share of the head."""
     d = config.attention_head_dim
     side = 2 * (d // 6)
     shares = (d - 2 * side, side, side)
     axes = []
     for share, size in zip(shares, (t, h, w)):
         frequency = 1.0 / 10000.0 ** (torch.arange(0, share, 2, dtype=torch.float64) / share)
-        axes.append(torch.polar(torch.ones(1, dtype=torch.float64), torch.outer(torch.arange(size), frequency)))
+        axes.append(torch.outer(torch.arange(size), frequency))
     grid = torch.cat([axes[0][:, None, None].expand(t, h, w, -1), axes[1][None, :, None].expand(t, h, w, -1),
                       axes[2][None, None].expand(t, h, w, -1)], dim=-1)
-    return grid.reshape(t * h * w, -1).to(torch.complex64)
+    angle = grid.reshape(t * h * w, 1, -1)
+    return torch.stack([angle.cos(), angle.sin()]).float()
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """[B, N, H, d] rotated pairwise."""
-    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * table[:, None]).flatten(-2)
+    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = table.unbind(0)
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
+
+
+class RMSNorm(nn.RMSNorm):
+    """nn.RMSNorm, in float32 also where the input is bf16."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float())
 
 
 class Attention(nn.Module):
@@ -68,7 +77,7 @@ class Attention(nn.Module):
         self.heads = config.num_attention_heads
         self.to_q, self.to_k, self.to_v = (nn.Linear(width, width) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(width, width), nn.Identity()])
-        self.norm_q, self.norm_k = nn.RMSNorm(width, config.eps), nn.RMSNorm(width, config.eps)
+        self.norm_q, self.norm_k = RMSNorm(width, config.eps), RMSNorm(width, config.eps)
 
     def forward(self, x: Tensor, context: Tensor, table: Tensor | None, bias: Tensor | None = None) -> Tensor:
         """x [B, N, D] attends to context [B, M, D]; bias [M] is added to the logits of its rows."""
@@ -78,9 +87,13 @@ class Attention(nn.Module):
         v = self.to_v(context).view(split)
         if table is not None:
             q, k = rotate(q, table), rotate(k, table)
-        mask = None if bias is None else bias.expand(b, 1, n, -1)
-        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), mask)
-        return self.to_out[0](y.transpose(1, 2).reshape(b, n, width))
+        q, k, v = (y.transpose(1, 2).flatten(0, 1) for y in (q, k, v))
+        # plain products: at 80 tokens the fused attention's backward pass costs as much as all matrix products
+        logits = torch.bmm(q * (width // self.heads) ** -0.5, k.transpose(1, 2))
+        if bias is not None:
+            logits = logits + bias
+        y = torch.bmm(logits.softmax(-1), v)
+        return self.to_out[0](y.unflatten(0, (b, -1)).transpose(1, 2).reshape(b, n, width))
 
 
 class GeluProjection(nn.Module):
