@@ -22,6 +22,7 @@ from . import checkpoint, text_encoder
 from .cache import Latents, load_trained
 from .captions import caption, caption_en
 from .export import FLOW_SHIFT, GUIDANCE_SCALE, STEPS
+from .focus import object_mask
 from .optimizer import Muon, schedule, split_parameters
 from .parallel import average_gradients, join
 from .position import initialise_position
@@ -58,6 +59,7 @@ class Curriculum:
 
     def __init__(self, latents: Latents, simple: float) -> None:
         self.latents, self.simple, self.easy, self.looked = latents, simple, [], 0
+        self.masks: dict[int, Tensor] = {}
         self.refresh()
 
     def refresh(self) -> None:
@@ -67,6 +69,12 @@ class Curriculum:
             if len(scene.things) == 1 and scene.camera == "still":
                 self.easy.append(k)
         self.looked = len(self.latents)
+
+    def focus(self, number: int) -> Tensor:
+        """bool [T, h, w] of the clip with this number, see `object_mask`."""
+        if number not in self.masks:
+            self.masks[number] = torch.from_numpy(object_mask(sample_scene("train", number)))
+        return self.masks[number]
 
     def draw(self, count: int, rng: np.random.Generator) -> list[tuple[int, Tensor]]:
         picks = [self.easy[rng.integers(len(self.easy))] if rng.random() < self.simple
@@ -172,9 +180,14 @@ def train(args: argparse.Namespace) -> None:
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
             context, text_bias = text_encoder.encode_folded(model.text, tokenizer, texts)
             made = model.transformer(noised, timestep, context, text_bias).float()
-        error = (made - (noise - clean)).square()
-        loss = error.mean() if known is None else (error * ~keep).sum() / ((~keep).sum() * clean.shape[1] * h * w)
-        factor = schedule(state["spent"] / (args.minutes * 60), state["step"], decay=args.decay)
+        error = (made - (noise - clean)).square().mean(1)
+        progress = state["spent"] / (args.minutes * 60)
+        focus = torch.stack([curriculum.focus(n) for n, _ in picks]).to(args.device)
+        weight = 1 + (args.focus - 1) * min(1, max(0, 2 - 2.5 * progress)) * focus
+        if known is not None:
+            weight = weight * ~keep[:, 0]
+        loss = (error * weight).sum() / weight.sum()
+        factor = schedule(progress, state["step"], decay=args.decay)
         for group in optimizer.param_groups:
             group["lr"] = args.lr * factor * group.get("scale", 1.0)
         optimizer.zero_grad(set_to_none=True)
@@ -225,6 +238,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--simple", type=float, default=0.5, help="share of clips that must be simple")
+    parser.add_argument("--focus", type=float, default=5.0,
+                        help="weight of positions with objects; falls to 1 from 40 %% to 80 %% of the run")
     parser.add_argument("--train-shift", type=float, default=2.0)
     parser.add_argument("--decay", type=float, default=0.4, help="last share of the run in which the rate falls")
     parser.add_argument("--ema", type=float, default=0.999)
