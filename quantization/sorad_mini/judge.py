@@ -80,7 +80,9 @@ def train(args: argparse.Namespace) -> None:
         picks = torch.from_numpy(rng.integers(held, len(seen), args.batch))
         x = seen[picks].float().div(255) - 0.5
         x = x + 0.03 * torch.randn_like(x)
-        loss = sum(F.cross_entropy(out, labels[picks, k], label_smoothing=0.05) for k, out in enumerate(judge(x)))
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            outs = judge(x)
+        loss = sum(F.cross_entropy(out.float(), labels[picks, k], label_smoothing=0.05) for k, out in enumerate(outs))
         for group in optimizer.param_groups:
             group["lr"] = args.lr * schedule(progress, step)
         optimizer.zero_grad(set_to_none=True)
@@ -129,6 +131,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=40)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--bf16", action="store_true", help="bf16 products, where the CPU has them")
     parser.add_argument("--threads", type=int, default=1)
     train(parser.parse_args())
 
