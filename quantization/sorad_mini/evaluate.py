@@ -82,7 +82,9 @@ def served(program: str, socket: Path, prompts: list[str], steps: int, guidance:
     for k, prompt in enumerate(prompts):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "clip.mp4"
-            subprocess.run([program, "generate", prompt, "-o", file, "--socket", socket, "--quiet", "--seed", str(100 + k), "--steps", str(steps), "--guidance", str(guidance), "--flow-shift", str(shift)],
+            subprocess.run([program, "generate", prompt, "-o", file, "--socket", socket, "--quiet", "--seed",
+                            str(100 + k), "--steps", str(steps), "--guidance", str(guidance), "--flow-shift",
+                            str(shift)],
                            check=True, stdout=subprocess.DEVNULL)
             raw = subprocess.run(["ffmpeg", "-v", "error", "-i", file, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
                                  check=True, capture_output=True).stdout
