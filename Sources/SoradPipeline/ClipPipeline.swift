@@ -44,13 +44,20 @@ public final class ClipPipeline {
         return try ModelInfo(file, configuration)
     }
 
+    /// As below, to the end.
+    public func makeClip(
+        _ request: GenerationRequest, into directory: String, progress: @escaping ProgressHandler = { _ in }
+    ) throws(JobError) -> ClipResult {
+        try makeClip(request, into: directory, stop: {}, progress: progress)
+    }
+
     /// Makes one clip.
     /// - Parameters:
     ///   - directory: exists; receives the files.
-    ///   - stop: looked at between denoise steps, between frames, and all the time while files are written.
+    ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
     /// - Throws: "cancelled", "invalid_request", or "media_failed" when ffmpeg or the disk is at fault.
     public func makeClip(
-        _ request: GenerationRequest, into directory: String, stop: StopFlag = StopFlag(), progress: @escaping ProgressHandler = { _ in }
+        _ request: GenerationRequest, into directory: String, stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in }
     ) throws(JobError) -> ClipResult {
         do throws(SoradError) {
             return try run(request, directory, stop, progress)
@@ -58,7 +65,7 @@ public final class ClipPipeline {
     }
 
     private func run(
-        _ request: GenerationRequest, _ directory: String, _ stop: StopFlag, _ progress: @escaping ProgressHandler
+        _ request: GenerationRequest, _ directory: String, _ stop: @escaping StopCheck, _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         try check(request)
         try file.file.checkUnchanged()
@@ -69,15 +76,15 @@ public final class ClipPipeline {
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
         try job.reached(.encodingText, 0, of: 1)
-        let prompt = try model.encodeText(tokenizer.encode(request.prompt))
-        let negative = request.guidanceScale == 1 ? prompt : try model.encodeText(tokenizer.encode(request.negativePrompt))
+        let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
+        let negative = request.guidanceScale == 1 ? prompt : try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop)
         let denoiser = try model.denoiser(
             size, prompt: prompt, negativePrompt: negative, guidanceScale: Float(request.guidanceScale), steps: request.numInferenceSteps,
             shift: Float(request.flowShift))
         let latent = model.initialNoise(seed: request.seed, size)
         try job.reached(.denoising, 0, of: request.numInferenceSteps)
         for step in 0..<request.numInferenceSteps {
-            denoiser.step(step, latent)
+            try denoiser.step(step, latent, stop: stop)
             try job.reached(.denoising, step + 1, of: request.numInferenceSteps)
         }
 
@@ -97,9 +104,9 @@ public final class ClipPipeline {
         try job.reached(.decoding, 0, of: request.numFrames)
         let encoder = try ClipEncoder(
             format, into: directory, provenance: Provenance(program: "sorad \(soradVersion)", model: info.id), program: ffmpeg,
-            shouldStop: { stop.isStopped })
+            shouldStop: { (try? stop()) == nil })
         var hash = SHA256()
-        try model.decode(latent) { (index, frame) throws(SoradError) in
+        try model.decode(latent, stop: stop) { (index, frame) throws(SoradError) in
             hash.update(frame)
             try encoder.append(frame)
             try job.reached(.decoding, index + 1, of: request.numFrames)
