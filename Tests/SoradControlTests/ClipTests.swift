@@ -118,6 +118,13 @@ private func isMP4(_ bytes: [UInt8]) -> Bool { bytes.count > 1000 && Array(bytes
         #expect(control.output.isEmpty)
     }
 
+    @Test func aWorkerThatCannotStartIsExplained() throws {
+        let service = try Service(environment: ["SORAD_ISA": "bogus"])
+        let generate = try service.control(["generate", "a red ball", "-o", "ball.mp4"] + small)
+        #expect(generate.status() == 1)
+        #expect(generate.errors.contains("there is no instruction set called \"bogus\""), "\(generate.errors)")
+    }
+
     @Test func statusAndModelsAreAnswered() throws {
         let service = try Service()
         let status = try service.control(["status", "--json"])

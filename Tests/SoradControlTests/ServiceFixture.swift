@@ -78,7 +78,7 @@ final class Service {
     let process: ChildProcess
     var socket: String { directory + "/s" }
 
-    init() throws {
+    init(environment: [String: String] = [:]) throws {
         let log = try FileDescriptor(opening: directory + "/log", flags: O_WRONLY | O_CREAT)
         process = try ChildProcess(
             ChildProcess.Command(
@@ -87,6 +87,7 @@ final class Service {
                     "--socket", directory + "/s", "--state-dir", directory + "/state", "--model", Fixture.model, "--worker",
                     Fixture.programs + "/sorad-worker",
                 ],
+                environment: ChildProcess.currentEnvironment().merging(environment) { $1 },
                 descriptors: [1: log.rawValue, 2: log.rawValue]))
         // Ready when its list of models has ours: the daemon looks at model files while it already serves.
         for _ in 0..<600 {
