@@ -164,9 +164,19 @@ public final class JobService: Sendable {
     /// The directory of a job about to run.
     public func prepareDirectory(of id: JobIdentifier) throws(SoradError) -> String {
         do throws(Errno) { try spool.prepare(id) } catch {
+            if error.isOutOfSpace {
+                throw SoradError(.storageFull, "The disk that holds the clips is full; free some space and send the request again.")
+            }
             throw SoradError(.unavailable, "Cannot make the directory of \(id): \(error.reason).")
         }
         return spool.directory(of: id)
+    }
+
+    /// Lets the database grow to so many pages and then be full, as on a full disk; for tests.
+    package func limitDatabase(toPages pages: Int) throws(SoradError) {
+        try locked { state throws(SoradError) in
+            try reading { () throws(DatabaseError) in try state.store.limit(toPages: pages) }
+        }
     }
 
     // MARK: inside
@@ -234,7 +244,7 @@ public final class JobService: Sendable {
             try state.store.apply(stored: stored, erased: erased)
         } catch {
             if error.isFull && refusingWhenFull {
-                throw SoradError(.busy, "The disk that holds the jobs is full; free some space and try again.")
+                throw SoradError(.storageFull, "The disk that holds the jobs is full; free some space and try again.")
             }
             state.failure = error.description
             wake.add()

@@ -62,6 +62,9 @@ public final class JobStore {
         }
     }
 
+    /// The size at which the database is full.
+    package func limit(toPages pages: Int) throws(DatabaseError) { try database.execute("PRAGMA max_page_count = \(pages)") }
+
     /// One durable transaction.
     package func apply(stored: [Job], erased: [JobIdentifier]) throws(DatabaseError) {
         if stored.isEmpty && erased.isEmpty { return }

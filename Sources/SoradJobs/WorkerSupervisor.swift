@@ -78,7 +78,8 @@ public final class WorkerSupervisor {
             do throws(SoradError) {
                 send(.generate(job: id.text, request: request, directory: try service.prepareDirectory(of: id)))
             } catch {
-                service.deliver(.failed(id, JobError(code: "internal_error", message: error.message)))
+                let code = error.kind == .storageFull ? "insufficient_storage" : "internal_error"
+                service.deliver(.failed(id, JobError(code: code, message: error.message)))
             }
         case .cancel(let id): send(.cancel(job: id.text))
         case .closeWorker: running?.channel.shutDown()

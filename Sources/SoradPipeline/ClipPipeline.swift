@@ -122,14 +122,14 @@ public final class ClipPipeline {
             throw SoradError(.badInput, "the request is for the model \(request.model), and \(info.id) is loaded", param: "model")
         }
         try info.checkSize(width: request.width, height: request.height, numFrames: request.numFrames)
-        guard (1...1000).contains(request.numInferenceSteps) else {
-            throw SoradError(.badInput, "num_inference_steps is \(request.numInferenceSteps), not 1 to 1000", param: "num_inference_steps")
-        }
-        guard (0...100).contains(request.guidanceScale) else {
-            throw SoradError(.badInput, "guidance_scale is \(request.guidanceScale), not 0 to 100", param: "guidance_scale")
-        }
-        guard (0.01...100).contains(request.flowShift) else {
-            throw SoradError(.badInput, "flow_shift is \(request.flowShift), not 0.01 to 100", param: "flow_shift")
+        try check(request.numInferenceSteps, in: GenerationRequest.numInferenceStepsRange, "num_inference_steps")
+        try check(request.guidanceScale, in: GenerationRequest.guidanceScaleRange, "guidance_scale")
+        try check(request.flowShift, in: GenerationRequest.flowShiftRange, "flow_shift")
+    }
+
+    private func check<Value: Comparable>(_ value: Value, in range: ClosedRange<Value>, _ field: String) throws(SoradError) {
+        guard range.contains(value) else {
+            throw SoradError(.badInput, "\(field) is \(value), not \(range.lowerBound) to \(range.upperBound)", param: field)
         }
     }
 }

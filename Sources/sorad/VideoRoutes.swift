@@ -145,8 +145,8 @@ extension ClipParameters {
         numFrames = try fields.integer("num_frames", in: ClipParameters.frameRange)
         fps = try fields.integer("fps", in: ClipParameters.fpsRange)
         seed = try fields.integer("seed", in: 0...UInt64.max)
-        numInferenceSteps = try fields.integer("num_inference_steps", in: ClipParameters.stepRange)
-        guidanceScale = try fields.number("guidance_scale", in: ClipParameters.guidanceRange)
-        flowShift = try fields.number("flow_shift", in: ClipParameters.shiftRange)
+        numInferenceSteps = try fields.integer("num_inference_steps", in: GenerationRequest.numInferenceStepsRange)
+        guidanceScale = try fields.number("guidance_scale", in: GenerationRequest.guidanceScaleRange)
+        flowShift = try fields.number("flow_shift", in: GenerationRequest.flowShiftRange)
     }
 }

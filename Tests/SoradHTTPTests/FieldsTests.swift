@@ -109,7 +109,7 @@ private func message(_ body: () throws -> Void) -> String {
     @Test func errorKindsHaveTheirStatus() {
         let expected: [SoradError.Kind: Int] = [
             .badInput: 400, .usage: 400, .notFound: 404, .permission: 403, .cancelled: 409, .busy: 429, .unavailable: 503, .notRunning: 503,
-            .timedOut: 503,
+            .timedOut: 503, .storageFull: 507,
             .jobFailed: 500, .configuration: 500, .internalFault: 500,
         ]
         for (kind, status) in expected {

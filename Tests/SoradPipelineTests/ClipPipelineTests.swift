@@ -116,6 +116,7 @@ private final class Questions: Sendable {
         ("model", { $0.model = "other" }), ("width", { $0.width = 17 }), ("height", { $0.height = -64 }), ("width", { $0.width = 1 << 40 }),
         ("num_frames", { $0.numFrames = 6 }), ("num_frames", { $0.numFrames = 0 }), ("num_inference_steps", { $0.numInferenceSteps = 0 }),
         ("guidance_scale", { $0.guidanceScale = .nan }), ("flow_shift", { $0.flowShift = 0 }),
+        ("num_inference_steps", { $0.numInferenceSteps = GenerationRequest.numInferenceStepsRange.upperBound + 1 }),
     ]
 
     @Test(arguments: impossible.indices)
