@@ -181,6 +181,17 @@ public final class JobService: Sendable {
 
     // MARK: inside
 
+    /// What `body` gives, or nil when the store fails: for records that can be done without.
+    @discardableResult
+    func withStore<Value: Sendable>(_ body: (JobStore) throws(DatabaseError) -> Value) -> Value? {
+        try? locked { state throws(SoradError) in
+            do throws(DatabaseError) { return try body(state.store) } catch {
+                log.warning("the job store gives no help: \(error)")
+                throw SoradError(.internalFault, error.description)
+            }
+        }
+    }
+
     private func locked<Result: Sendable>(_ body: (inout State) throws(SoradError) -> Result) throws(SoradError) -> Result {
         let result: Swift.Result<Result, SoradError> = state.withLock { state in
             if let failure = state.failure {

@@ -4,7 +4,7 @@ import SoradAPI
 public import SoradSystem
 
 public final class JobStore {
-    private let database: Database
+    let database: Database
 
     /// Each element brings the schema from its index to the next version; never change one that has been released.
     private static let migrations = [
@@ -25,7 +25,10 @@ public final class JobStore {
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX job_by_owner ON job (owner, id);
         CREATE INDEX job_not_over ON job (id) WHERE status IN ('queued', 'in_progress');
+        """,
         """
+        CREATE TABLE model_file (key TEXT PRIMARY KEY NOT NULL, info TEXT NOT NULL) STRICT, WITHOUT ROWID;
+        """,
     ]
 
     private static let columns =
