@@ -1,5 +1,5 @@
 // A small blocking client for one server on a Unix socket. One request at a time; the connection is kept between requests.
-public import SoradAPI
+import SoradAPI
 public import SoradSystem
 
 public struct ClientRequest: Sendable {

@@ -22,9 +22,15 @@ enum Fixture {
         return path
     }()
 
+    /// Where all scratch directories of this process lie; removed when it ends.
+    private static let scratchRoot: String = {
+        atexit { try? FileManager.default.removeItem(atPath: "/tmp/sorad-ctl-\(getpid())") }
+        return "/tmp/sorad-ctl-\(getpid())"
+    }()
+
     /// A new empty directory, short enough for a socket's path.
     static func scratch() -> String {
-        let path = "/tmp/sorad-ctl-\(getpid())/\(UInt32.random(in: 0..<UInt32.max))"
+        let path = "\(scratchRoot)/\(UInt32.random(in: 0..<UInt32.max))"
         do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
             fatalError("\(path): \(error)")
         }
