@@ -56,9 +56,18 @@ public final class JobService: Sendable {
 
     // MARK: for clients
 
-    /// Accepts a job: durable when this returns.
-    public func submit(owner: UInt32, _ request: GenerationRequest, seconds: String) throws(SoradError) -> Job {
+    /// The job that an earlier request like this one made; nil for a new request.
+    /// - Throws: `.conflict` when the key belongs to another request.
+    public func earlier(_ submission: Submission, owner: UInt32) throws(SoradError) -> Job? {
+        try locked { state throws(SoradError) in try earlier(submission, owner, state) }
+    }
+
+    /// Accepts a job: durable when this returns. A `submission` that has come before gives the job that it made then.
+    public func submit(
+        owner: UInt32, _ request: GenerationRequest, seconds: String, submission: Submission? = nil
+    ) throws(SoradError) -> Job {
         try locked { state throws(SoradError) in
+            if let submission, let job = try earlier(submission, owner, state) { return job }
             guard state.machine.queuedCount < settings.queueLimit else {
                 throw SoradError(
                     .busy,
@@ -67,7 +76,7 @@ public final class JobService: Sendable {
             }
             let id = state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
             let job = Job(id: id, owner: owner, request: request, seconds: seconds, createdAt: time.unixSeconds())
-            try handle(.submitted(job), &state)
+            try handle(.submitted(job), &state, submission)
             return state.machine.jobs[id] ?? job
         }
     }
@@ -202,6 +211,20 @@ public final class JobService: Sendable {
         return try result.get()
     }
 
+    private func earlier(_ submission: Submission, _ owner: UInt32, _ state: State) throws(SoradError) -> Job? {
+        let found = try reading { () throws(DatabaseError) in
+            try state.store.earlier(submission, owner: owner, now: time.unixSeconds())
+        }
+        switch found {
+        case .none: return nil
+        case .job(let id): return try find(id, owner, state)
+        case .otherRequest:
+            throw SoradError(
+                .conflict, "This Idempotency-Key was used for a request with other fields; use a new key for a new request.",
+                param: "Idempotency-Key")
+        }
+    }
+
     private func find(_ id: JobIdentifier, _ viewer: UInt32, _ state: State) throws(SoradError) -> Job? {
         let job: Job?
         if let live = state.machine.jobs[id] {
@@ -212,7 +235,7 @@ public final class JobService: Sendable {
         return job.flatMap { viewer == 0 || $0.owner == viewer ? $0 : nil }
     }
 
-    private func handle(_ event: JobMachine.Event, _ state: inout State) throws(SoradError) {
+    private func handle(_ event: JobMachine.Event, _ state: inout State, _ submission: Submission? = nil) throws(SoradError) {
         var machine = state.machine
         let actions = machine.handle(event, now: time.monotonic(), unixSeconds: time.unixSeconds())
         var stored: [Job] = []
@@ -220,7 +243,7 @@ public final class JobService: Sendable {
         for case .store(let job) in actions { stored.append(job) }
         for case .erase(let id) in actions { erased.append(id) }
         if case .submitted = event {
-            try write(stored: stored, erased: erased, &state, refusingWhenFull: true)
+            try write(stored: stored, erased: erased, &state, submission, refusingWhenFull: true)
         } else {
             try write(stored: stored, erased: erased, &state)
         }
@@ -250,9 +273,11 @@ public final class JobService: Sendable {
     }
 
     /// A write that fails is final: retrying could acknowledge what the disk has lost. Only a full disk before a new job is merely refused.
-    private func write(stored: [Job], erased: [JobIdentifier], _ state: inout State, refusingWhenFull: Bool = false) throws(SoradError) {
+    private func write(
+        stored: [Job], erased: [JobIdentifier], _ state: inout State, _ submission: Submission? = nil, refusingWhenFull: Bool = false
+    ) throws(SoradError) {
         do throws(DatabaseError) {
-            try state.store.apply(stored: stored, erased: erased)
+            try state.store.apply(stored: stored, erased: erased, submission: submission)
         } catch {
             if error.isFull && refusingWhenFull {
                 throw SoradError(.storageFull, "The disk that holds the jobs is full; free some space and try again.")

@@ -21,10 +21,13 @@ struct VideoRoutes: Sendable {
     // MARK: handlers
 
     @Sendable private func create(_ request: Request) throws -> Response {
+        let owner = request.peer.userID
+        let submission = try Submission(request, route: "POST /v1/videos")
+        if let job = try service.earlier(submission, owner: owner) { return answer(job) }
         let parameters = try ClipParameters(request.fields)
         let model = try model(named: try request.fields.text("model", maxBytes: 1024), request.fields)
         let effective = try parameters.effective(for: model, randomSeed: randomSeed())
-        return answer(try service.submit(owner: request.peer.userID, effective.request, seconds: effective.seconds))
+        return answer(try service.submit(owner: owner, effective.request, seconds: effective.seconds, submission: submission))
     }
 
     @Sendable private func list(_ request: Request) throws -> Response {
