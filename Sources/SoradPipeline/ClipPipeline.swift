@@ -16,6 +16,7 @@ public final class ClipPipeline {
     private let tokenizer: PromptTokenizer
     private let time: TimeSource
     private let ffmpeg: String
+    private let checkpointInterval: Duration?
     private var rates = ClipRates()
 
     /// Reports progress; called on the thread that makes the clip.
@@ -25,14 +26,19 @@ public final class ClipPipeline {
     /// - Parameters:
     ///   - threads: that compute; nil means all that this process may use.
     ///   - ffmpeg: a name to look up in PATH, or a path.
+    ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
+    ///     on; nil means never.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
-    public init(modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system) throws(SoradError) {
+    public init(
+        modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil
+    ) throws(SoradError) {
         file = try ModelFile(opening: modelPath)
         model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
         tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         info = try ModelInfo(file, model.configuration)
         self.time = time
         self.ffmpeg = ffmpeg
+        self.checkpointInterval = checkpointInterval
     }
 
     /// What a model file offers, without loading its weights. The file is checked whole.
@@ -82,15 +88,22 @@ public final class ClipPipeline {
             size, prompt: prompt, negativePrompt: negative, guidanceScale: Float(request.guidanceScale), steps: request.numInferenceSteps,
             shift: Float(request.flowShift))
         let latent = model.initialNoise(seed: request.seed, size)
-        try job.reached(.denoising, 0, of: request.numInferenceSteps)
-        for step in 0..<request.numInferenceSteps {
+        var checkpoint = checkpointInterval.map { interval in
+            Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
+        }
+        let done = checkpoint?.restore(into: latent) ?? 0
+        try job.resumed(.denoising, done, of: request.numInferenceSteps)
+        for step in done..<request.numInferenceSteps {
             try denoiser.step(step, latent, stop: stop)
             try job.reached(.denoising, step + 1, of: request.numInferenceSteps)
+            checkpoint?.store(latent, done: step + 1)
         }
 
         let (files, sha256) = try write(latent, request, directory, &job)
+        checkpoint?.remove()
         let timings = job.finish()
-        rates = work.rates(from: timings, before: rates)
+        // Of a clip that was taken up again only a part was measured.
+        if done == 0 { rates = work.rates(from: timings, before: rates) }
         return ClipResult(
             sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings)
     }

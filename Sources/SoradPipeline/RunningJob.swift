@@ -29,6 +29,12 @@ struct RunningJob {
         progress(meter.reached(phase, done, of: total, at: now))
     }
 
+    /// As `reached`, for units that were finished in an earlier life of the job: they say nothing about the pace of this one.
+    mutating func resumed(_ phase: JobPhase, _ done: Int, of total: Int) throws(SoradError) {
+        meter.skip(phase, done, of: total)
+        try reached(phase, done, of: total)
+    }
+
     /// Ends the last phase.
     /// - Returns: seconds spent by phase name.
     mutating func finish() -> [String: Double] {
