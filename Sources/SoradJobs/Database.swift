@@ -25,6 +25,8 @@ package struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertibl
         let hasNoSpace = Errno(code: systemCode, call: "").isOutOfSpace
         return code & 0xff == SQLITE_FULL || (hasNoSpace && DatabaseError.beforeTheSync.contains(code))
     }
+    /// Reading, writing or syncing failed for another reason than a lack of space: what is on disk is not known.
+    var isDiskFailure: Bool { code & 0xff == SQLITE_IOERR && !isFull }
     /// SQLITE_IOERR_WRITE and SQLITE_IOERR_SHMSIZE, macros that Swift does not import.
     private static let beforeTheSync = [SQLITE_IOERR | 3 << 8, SQLITE_IOERR | 19 << 8]
     var isNotADatabase: Bool { code & 0xff == SQLITE_NOTADB || code & 0xff == SQLITE_CORRUPT }

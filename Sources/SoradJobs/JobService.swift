@@ -190,12 +190,16 @@ public final class JobService: Sendable {
 
     // MARK: inside
 
-    /// What `body` gives, or nil when the store fails: for records that can be done without.
+    /// What `body` gives, or nil when the store fails: for records that can be done without. A disk that fails is final here too.
     @discardableResult
     func withStore<Value: Sendable>(_ body: (JobStore) throws(DatabaseError) -> Value) -> Value? {
         try? locked { state throws(SoradError) in
             do throws(DatabaseError) { return try body(state.store) } catch {
                 log.warning("the job store gives no help: \(error)")
+                if error.isDiskFailure {
+                    state.failure = error.description
+                    wake.add()
+                }
                 throw SoradError(.internalFault, error.description)
             }
         }
