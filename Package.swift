@@ -39,14 +39,14 @@ let package = Package(
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         // Layer 1
         library("SoradSystem", ["CSoradLinux"]),
-        library("SoradAPI", []),
         // Layer 2
+        library("SoradAPI", ["SoradSystem"]),
         library("SoradTensor", ["SoradSystem", "CSoradKernels"]),
         library("SoradTokenizer", []),
+        // Layer 3
         library("SoradJobs", ["SoradSystem", "SoradAPI", "CSQLite"]),
         library("SoradHTTP", ["SoradSystem", "SoradAPI"]),
         library("SoradMedia", ["SoradSystem", "SoradAPI"]),
-        // Layer 3
         library("SoradModelFile", ["SoradSystem", "SoradTensor"]),
         // Layer 4
         library("SoradModel", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),

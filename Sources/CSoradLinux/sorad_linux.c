@@ -1,17 +1,16 @@
 #define _GNU_SOURCE
 #include "sorad_linux.h"
 
+#include "unix_address.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stddef.h>
-#include <string.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,15 +58,9 @@ int sorad_linux_socketpair(int descriptors[2]) {
 int sorad_linux_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
 
 int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes, size_t count) {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    const int abstract = length > 0 && path[0] == '@';
-    if (length == 0 || memchr(path, 0, length) != NULL || length + !abstract > sizeof address.sun_path) {
-        errno = EINVAL;
-        return -1;
-    }
-    memcpy(address.sun_path, path, length);
-    if (abstract) address.sun_path[0] = 0;
-    const socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !abstract);
+    struct sockaddr_un address;
+    socklen_t size;
+    if (sorad_linux_unix_address(&address, &size, path, length) != 0) return -1;
     const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -1;
     const ssize_t sent = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (const struct sockaddr *)&address, size);

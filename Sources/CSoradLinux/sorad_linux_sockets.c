@@ -1,34 +1,16 @@
 #define _GNU_SOURCE
 #include "sorad_linux_sockets.h"
 
+#include "unix_address.h"
+
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-static int stream_address(struct sockaddr_un *address, socklen_t *size, const char *path, size_t length) {
-    memset(address, 0, sizeof *address);
-    address->sun_family = AF_UNIX;
-    const int abstract = length > 0 && path[0] == '@';
-    if (length == 0 || memchr(path, 0, length) != NULL) {
-        errno = EINVAL;
-        return -1;
-    }
-    if (length + !abstract > sizeof address->sun_path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(address->sun_path, path, length);
-    if (abstract) address->sun_path[0] = 0;
-    *size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + !abstract);
-    return 0;
-}
 
 static int close_keeping_errno(int descriptor) {
     const int error = errno;
@@ -45,7 +27,7 @@ int sorad_linux_stop_blocking(int descriptor) {
 int sorad_linux_stream_listen(const char *path, size_t length, mode_t mode, int backlog) {
     struct sockaddr_un address;
     socklen_t size;
-    if (stream_address(&address, &size, path, length) != 0) return -1;
+    if (sorad_linux_unix_address(&address, &size, path, length) != 0) return -1;
     const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (listener < 0) return -1;
     // fchmod before bind decides the mode of the path that bind makes (less the umask); chmod after it makes it exact.
@@ -58,7 +40,7 @@ int sorad_linux_stream_listen(const char *path, size_t length, mode_t mode, int 
 int sorad_linux_stream_connect(const char *path, size_t length, int milliseconds) {
     struct sockaddr_un address;
     socklen_t size;
-    if (stream_address(&address, &size, path, length) != 0) return -1;
+    if (sorad_linux_unix_address(&address, &size, path, length) != 0) return -1;
     const int stream = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (stream < 0) return -1;
     // A full backlog makes connect(2) wait; SO_SNDTIMEO bounds that wait.

@@ -1,4 +1,5 @@
 // The one shape in which every refusal goes over HTTP.
+public import SoradSystem
 
 /// `{"error":{"message","type","param","code"}}`.
 public struct ErrorEnvelope: JSONRepresentable, Equatable {

@@ -3,6 +3,11 @@
 /// The effective parameters of one clip. Made by the daemon from what the client sent and the model's defaults; stored with the job;
 /// handed to the worker unchanged.
 public struct GenerationRequest: Codable, Sendable, Equatable {
+    /// What any model may be asked for. The daemon refuses a request outside, and the worker checks again what it is handed.
+    public static let numInferenceStepsRange = 1...1000
+    public static let guidanceScaleRange = 0.0...50.0
+    public static let flowShiftRange = 0.1...50.0
+
     public var model: String
     public var prompt: String
     public var negativePrompt: String

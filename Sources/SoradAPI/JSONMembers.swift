@@ -1,4 +1,5 @@
 // Reads required members and says which one is missing.
+import SoradSystem
 
 struct JSONMembers {
     let value: JSONValue

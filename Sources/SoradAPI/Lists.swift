@@ -1,4 +1,5 @@
 // Pages of videos and the list of models.
+public import SoradSystem
 
 /// One page of a list. A client asks for the next page with `after=` and `lastID`.
 public struct VideoList: JSONRepresentable, Equatable {

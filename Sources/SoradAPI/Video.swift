@@ -1,4 +1,5 @@
 // The objects of the Videos API as they go over HTTP. Their JSON has every documented member, null included, always in the same order.
+public import SoradSystem
 
 /// One job as a client sees it.
 public struct Video: JSONRepresentable, Equatable {

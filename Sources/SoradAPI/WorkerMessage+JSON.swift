@@ -1,6 +1,7 @@
 // The JSON of what daemon and worker say to each other, and of what the job store keeps.
 // The shape is the one that `Codable` gives these types (keys are the property names; a case is an object with one member), so either
 // way of coding understands the other; written out here because the daemon links no Foundation.
+public import SoradSystem
 
 extension WorkerCommand: JSONRepresentable {
     public var json: JSONValue {

@@ -23,7 +23,7 @@ struct ConfigFile {
 
     func integer(_ key: String, in range: ClosedRange<Int>, default fallback: Int? = nil) throws(SoradError) -> Int {
         if let fallback, !has(key) { return fallback }
-        guard let value = json[key]?.integer else { throw wrong(key, "a whole number") }
+        guard let value = json[key]?.wholeNumber else { throw wrong(key, "a whole number") }
         guard range.contains(value) else {
             throw SoradError(.badInput, "\(path): \(key) is \(value), outside \(range.lowerBound)…\(range.upperBound)")
         }
@@ -52,7 +52,7 @@ struct ConfigFile {
     }
 
     func integers(_ key: String, count: ClosedRange<Int>, in range: ClosedRange<Int>) throws(SoradError) -> [Int] {
-        let values = try list(key, count).map(\.integer)
+        let values = try list(key, count).map(\.wholeNumber)
         guard !values.contains(where: { $0 == nil || !range.contains($0 ?? 0) }) else {
             throw wrong(key, "a list of whole numbers from \(range.lowerBound) to \(range.upperBound)")
         }

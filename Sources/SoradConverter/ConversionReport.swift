@@ -1,5 +1,5 @@
 // What a conversion did, tensor by tensor: a table for people and JSON for comparing.
-public import SoradModelFile
+public import SoradSystem
 public import SoradTensor
 
 /// The account of one conversion.
@@ -58,37 +58,24 @@ public struct ConversionReport: Sendable {
 
     /// `sorad.conversion/1`.
     public var json: JSONValue {
-        .object([
-            JSONValue.Member("schema", .string("sorad.conversion/1")),
-            JSONValue.Member("file", .string(path)),
-            JSONValue.Member("bytes", .number(size)),
-            JSONValue.Member("sha256", .string(sha256)),
-            JSONValue.Member("tensors", .array(rows.map(Self.json))),
-        ])
+        [
+            "schema": "sorad.conversion/1", "file": .string(path), "bytes": .integer(size), "sha256": .string(sha256),
+            "tensors": .array(rows.map(Self.json)),
+        ]
     }
 
     private static func json(_ row: Row) -> JSONValue {
-        var members = [
-            JSONValue.Member("name", .string(row.name)),
-            JSONValue.Member("shape", .array(row.shape.map { .number($0) })),
-            JSONValue.Member("type", .string(row.type.rawValue)),
-            JSONValue.Member("decision", .string(row.decision)),
+        var object: JSONObject = [
+            "name": .string(row.name), "shape": .array(row.shape.map { .integer($0) }), "type": .string(row.type.rawValue),
+            "decision": .string(row.decision),
         ]
-        if let error = row.weightError { members.append(JSONValue.Member("weight_error", .number(error))) }
+        object["weight_error"] = row.weightError.map { .double($0) }
         if !row.attempts.isEmpty {
-            members.append(JSONValue.Member("inputs", .string(row.captured ? "captured" : "synthetic")))
-            members.append(
-                JSONValue.Member(
-                    "attempts",
-                    .array(
-                        row.attempts.map { attempt in
-                            .object([
-                                JSONValue.Member("rotation", .number(attempt.rotation ?? 0)),
-                                JSONValue.Member("output_error", .number(attempt.error)),
-                            ])
-                        })))
+            object["inputs"] = row.captured ? "captured" : "synthetic"
+            object["attempts"] = .array(
+                row.attempts.map { ["rotation": .integer($0.rotation ?? 0), "output_error": .double($0.error)] })
         }
-        return .object(members)
+        return .object(object)
     }
 
     private static func percent(_ fraction: Double) -> String {

@@ -47,6 +47,8 @@ public struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
         case .permission: self.init(.forbidden, message, param: error.param, code: "permission_denied")
         case .cancelled: self.init(.conflict, message, param: error.param, code: "cancelled")
         case .busy: self.init(.tooManyRequests, message, param: error.param, code: "busy", headers: ["retry-after": "5"])
+        case .conflict: self.init(.conflict, message, param: error.param, code: "conflict")
+        case .storageFull: self.init(.insufficientStorage, message, param: error.param, code: "insufficient_storage")
         case .unavailable, .notRunning:
             self.init(.serviceUnavailable, message, param: error.param, code: "unavailable", headers: ["retry-after": "5"])
         case .timedOut: self.init(.serviceUnavailable, message, param: error.param, code: "timed_out", headers: ["retry-after": "5"])

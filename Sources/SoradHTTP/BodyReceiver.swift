@@ -1,6 +1,7 @@
 // Turns a request's body into fields while it arrives, and holds it to its limits. The only part of the receiving side that touches
 // the disk (long uploads).
 import SoradAPI
+import SoradSystem
 import Synchronization
 
 /// Bytes of bodies in memory over all connections of a server.

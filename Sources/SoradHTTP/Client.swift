@@ -1,5 +1,5 @@
 // A small blocking client for one server on a Unix socket. One request at a time; the connection is kept between requests.
-public import SoradAPI
+import SoradAPI
 public import SoradSystem
 
 public struct ClientRequest: Sendable {
@@ -233,8 +233,9 @@ extension ClientResponse {
         case 408: kind = .timedOut
         case 409: kind = envelope?.code == "cancelled" ? .cancelled : .busy
         case 429: kind = .busy
+        case 507: kind = .storageFull
         case 400...499: kind = .badInput
-        case 503, 507: kind = .unavailable
+        case 503: kind = .unavailable
         default: kind = .internalFault
         }
         return SoradError(kind, message, hint: hint, param: envelope?.param)

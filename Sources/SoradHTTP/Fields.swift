@@ -1,6 +1,6 @@
 // What a client sent, read in one way whether it came as JSON, as a multipart form or in the query string.
 // Each accessor throws one plain sentence with the field's name when the value is not what it must be; JSON's null counts as absent.
-public import SoradAPI
+public import SoradSystem
 
 /// Named values. Text is accepted where a number or a truth value is wanted, because a form has nothing but text.
 public struct Fields: Sendable {

@@ -1,6 +1,5 @@
 // An answer: status, header fields and a body that is bytes, part of a file, or a stream that is still being written.
 // The server adds date, content-length or transfer-encoding, x-request-id and connection; nobody else sets those.
-public import SoradAPI
 public import SoradSystem
 
 public struct Response: Sendable {

@@ -55,6 +55,8 @@ final class TemporaryFile: Sendable {
     }
 
     private static func failure(_ error: Errno) -> SoradError {
-        SoradError(error.isOutOfSpace ? .unavailable : .internalFault, "The upload could not be stored: \(error.reason).")
+        error.isOutOfSpace
+            ? SoradError(.storageFull, "The upload could not be stored: the disk is full; free some space and try again.")
+            : SoradError(.internalFault, "The upload could not be stored: \(error.reason).")
     }
 }

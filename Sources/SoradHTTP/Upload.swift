@@ -41,6 +41,19 @@ public final class Upload: Sendable {
         return try prefix(size)
     }
 
+    /// SHA-256 of the content, read in pieces.
+    func digest() throws(SoradError) -> [UInt8] {
+        switch storage {
+        case .memory(let bytes): return SHA256.hash(bytes)
+        case .file(let file):
+            var sum = SHA256()
+            for offset in stride(from: 0, to: size, by: 1 << 20) {
+                sum.update(try file.read(offset: offset, count: min(1 << 20, size - offset)))
+            }
+            return sum.finalize()
+        }
+    }
+
     /// Moves the content to `path` on the same file system as the upload directory; the path must not exist. The caller owns it then.
     public func move(to path: String) throws(SoradError) {
         switch storage {

@@ -9,9 +9,6 @@ public struct ClipParameters: Sendable, Equatable {
     public static let frameRange = 1...100_000
     public static let fpsRange = 1...60
     public static let secondsRange = 0.05...3_600.0
-    public static let stepRange = 1...200
-    public static let guidanceRange = 0.0...50.0
-    public static let shiftRange = 0.1...50.0
 
     public var prompt = ""
     public var negativePrompt: String?

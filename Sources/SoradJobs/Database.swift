@@ -1,6 +1,7 @@
 // The only file that speaks SQLite's C interface: one connection, prepared statements, transactions.
 // Invariant: used by one thread at a time (its owner holds a lock), and a failed commit leaves nothing of its transaction.
 import CSQLite
+import SoradSystem
 
 /// What SQLite refused, with its own words.
 package struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -8,8 +9,26 @@ package struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertibl
     package let message: String
     package let statement: String
 
-    /// No space is left; nothing was changed, and it may be tried again when there is some.
-    var isFull: Bool { code & 0xff == SQLITE_FULL }
+    /// What the operating system said, 0 when it said nothing.
+    package let systemCode: Int32
+
+    init(code: Int32, message: String, statement: String, systemCode: Int32 = 0) {
+        self.code = code
+        self.message = message
+        self.statement = statement
+        self.systemCode = systemCode
+    }
+
+    /// No space is left, or no quota; nothing was changed, and it may be tried again when there is some. SQLite calls only ENOSPC in a
+    /// write "full". A sync that fails is never meant here, whatever its reason: what it lost is not known.
+    var isFull: Bool {
+        let hasNoSpace = Errno(code: systemCode, call: "").isOutOfSpace
+        return code & 0xff == SQLITE_FULL || (hasNoSpace && DatabaseError.beforeTheSync.contains(code))
+    }
+    /// Reading, writing or syncing failed for another reason than a lack of space: what is on disk is not known.
+    var isDiskFailure: Bool { code & 0xff == SQLITE_IOERR && !isFull }
+    /// SQLITE_IOERR_WRITE and SQLITE_IOERR_SHMSIZE, macros that Swift does not import.
+    private static let beforeTheSync = [SQLITE_IOERR | 3 << 8, SQLITE_IOERR | 19 << 8]
     var isNotADatabase: Bool { code & 0xff == SQLITE_NOTADB || code & 0xff == SQLITE_CORRUPT }
     package var description: String { "\(message) (SQLite code \(code), \(statement))" }
 }
@@ -117,6 +136,8 @@ package enum DatabaseValue: Sendable, Equatable {
     }
 
     private func error(_ code: Int32, _ sql: String) -> DatabaseError {
-        DatabaseError(code: code, message: unsafe String(cString: sqlite3_errmsg(handle)), statement: String(sql.prefix(60)))
+        DatabaseError(
+            code: code, message: unsafe String(cString: sqlite3_errmsg(handle)), statement: String(sql.prefix(60)),
+            systemCode: unsafe sqlite3_system_errno(handle))
     }
 }

@@ -36,7 +36,7 @@ public struct JobMachine: Sendable {
         case workerMisbehaved(String)
         /// The worker closed its connection; its process should end now.
         case workerHungUp
-        /// The worker's process has ended, or could not be started; `how` follows "the worker".
+        /// The worker's process has ended, or could not be started; `how` follows "the worker", and has no full stop.
         case workerEnded(how: String)
         /// Time has passed.
         case ticked

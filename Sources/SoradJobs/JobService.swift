@@ -56,9 +56,18 @@ public final class JobService: Sendable {
 
     // MARK: for clients
 
-    /// Accepts a job: durable when this returns.
-    public func submit(owner: UInt32, _ request: GenerationRequest, seconds: String) throws(SoradError) -> Job {
+    /// The job that an earlier request like this one made; nil for a new request.
+    /// - Throws: `.conflict` when the key belongs to another request.
+    public func earlier(_ submission: Submission, owner: UInt32) throws(SoradError) -> Job? {
+        try locked { state throws(SoradError) in try earlier(submission, owner, state) }
+    }
+
+    /// Accepts a job: durable when this returns. A `submission` that has come before gives the job that it made then.
+    public func submit(
+        owner: UInt32, _ request: GenerationRequest, seconds: String, submission: Submission? = nil
+    ) throws(SoradError) -> Job {
         try locked { state throws(SoradError) in
+            if let submission, let job = try earlier(submission, owner, state) { return job }
             guard state.machine.queuedCount < settings.queueLimit else {
                 throw SoradError(
                     .busy,
@@ -67,7 +76,7 @@ public final class JobService: Sendable {
             }
             let id = state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
             let job = Job(id: id, owner: owner, request: request, seconds: seconds, createdAt: time.unixSeconds())
-            try handle(.submitted(job), &state)
+            try handle(.submitted(job), &state, submission)
             return state.machine.jobs[id] ?? job
         }
     }
@@ -164,12 +173,37 @@ public final class JobService: Sendable {
     /// The directory of a job about to run.
     public func prepareDirectory(of id: JobIdentifier) throws(SoradError) -> String {
         do throws(Errno) { try spool.prepare(id) } catch {
+            if error.isOutOfSpace {
+                throw SoradError(.storageFull, "The disk that holds the clips is full; free some space and send the request again.")
+            }
             throw SoradError(.unavailable, "Cannot make the directory of \(id): \(error.reason).")
         }
         return spool.directory(of: id)
     }
 
+    /// Lets the database grow to so many pages and then be full, as on a full disk; for tests.
+    package func limitDatabase(toPages pages: Int) throws(SoradError) {
+        try locked { state throws(SoradError) in
+            try reading { () throws(DatabaseError) in try state.store.limit(toPages: pages) }
+        }
+    }
+
     // MARK: inside
+
+    /// What `body` gives, or nil when the store fails: for records that can be done without. A disk that fails is final here too.
+    @discardableResult
+    func withStore<Value: Sendable>(_ body: (JobStore) throws(DatabaseError) -> Value) -> Value? {
+        try? locked { state throws(SoradError) in
+            do throws(DatabaseError) { return try body(state.store) } catch {
+                log.warning("the job store gives no help: \(error)")
+                if error.isDiskFailure {
+                    state.failure = error.description
+                    wake.add()
+                }
+                throw SoradError(.internalFault, error.description)
+            }
+        }
+    }
 
     private func locked<Result: Sendable>(_ body: (inout State) throws(SoradError) -> Result) throws(SoradError) -> Result {
         let result: Swift.Result<Result, SoradError> = state.withLock { state in
@@ -179,6 +213,20 @@ public final class JobService: Sendable {
             do throws(SoradError) { return .success(try body(&state)) } catch { return .failure(error) }
         }
         return try result.get()
+    }
+
+    private func earlier(_ submission: Submission, _ owner: UInt32, _ state: State) throws(SoradError) -> Job? {
+        let found = try reading { () throws(DatabaseError) in
+            try state.store.earlier(submission, owner: owner, now: time.unixSeconds())
+        }
+        switch found {
+        case .none: return nil
+        case .job(let id): return try find(id, owner, state)
+        case .otherRequest:
+            throw SoradError(
+                .conflict, "This Idempotency-Key was used for a request with other fields; use a new key for a new request.",
+                param: "Idempotency-Key")
+        }
     }
 
     private func find(_ id: JobIdentifier, _ viewer: UInt32, _ state: State) throws(SoradError) -> Job? {
@@ -191,7 +239,7 @@ public final class JobService: Sendable {
         return job.flatMap { viewer == 0 || $0.owner == viewer ? $0 : nil }
     }
 
-    private func handle(_ event: JobMachine.Event, _ state: inout State) throws(SoradError) {
+    private func handle(_ event: JobMachine.Event, _ state: inout State, _ submission: Submission? = nil) throws(SoradError) {
         var machine = state.machine
         let actions = machine.handle(event, now: time.monotonic(), unixSeconds: time.unixSeconds())
         var stored: [Job] = []
@@ -199,7 +247,7 @@ public final class JobService: Sendable {
         for case .store(let job) in actions { stored.append(job) }
         for case .erase(let id) in actions { erased.append(id) }
         if case .submitted = event {
-            try write(stored: stored, erased: erased, &state, refusingWhenFull: true)
+            try write(stored: stored, erased: erased, &state, submission, refusingWhenFull: true)
         } else {
             try write(stored: stored, erased: erased, &state)
         }
@@ -229,12 +277,14 @@ public final class JobService: Sendable {
     }
 
     /// A write that fails is final: retrying could acknowledge what the disk has lost. Only a full disk before a new job is merely refused.
-    private func write(stored: [Job], erased: [JobIdentifier], _ state: inout State, refusingWhenFull: Bool = false) throws(SoradError) {
+    private func write(
+        stored: [Job], erased: [JobIdentifier], _ state: inout State, _ submission: Submission? = nil, refusingWhenFull: Bool = false
+    ) throws(SoradError) {
         do throws(DatabaseError) {
-            try state.store.apply(stored: stored, erased: erased)
+            try state.store.apply(stored: stored, erased: erased, submission: submission)
         } catch {
             if error.isFull && refusingWhenFull {
-                throw SoradError(.busy, "The disk that holds the jobs is full; free some space and try again.")
+                throw SoradError(.storageFull, "The disk that holds the jobs is full; free some space and try again.")
             }
             state.failure = error.description
             wake.add()

@@ -4,7 +4,7 @@ import SoradAPI
 public import SoradSystem
 
 public final class JobStore {
-    private let database: Database
+    let database: Database
 
     /// Each element brings the schema from its index to the next version; never change one that has been released.
     private static let migrations = [
@@ -25,7 +25,21 @@ public final class JobStore {
         ) STRICT, WITHOUT ROWID;
         CREATE INDEX job_by_owner ON job (owner, id);
         CREATE INDEX job_not_over ON job (id) WHERE status IN ('queued', 'in_progress');
+        """,
         """
+        CREATE TABLE model_file (key TEXT PRIMARY KEY NOT NULL, info TEXT NOT NULL) STRICT, WITHOUT ROWID;
+        """,
+        """
+        CREATE TABLE submission (
+            job TEXT PRIMARY KEY NOT NULL REFERENCES job (id) ON DELETE CASCADE,
+            owner INTEGER NOT NULL,
+            key TEXT,
+            fingerprint TEXT NOT NULL,
+            created_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        CREATE UNIQUE INDEX submission_by_key ON submission (owner, key) WHERE key IS NOT NULL;
+        CREATE INDEX submission_by_fingerprint ON submission (owner, fingerprint, created_at);
+        """,
     ]
 
     private static let columns =
@@ -62,11 +76,15 @@ public final class JobStore {
         }
     }
 
-    /// One durable transaction.
-    package func apply(stored: [Job], erased: [JobIdentifier]) throws(DatabaseError) {
+    /// The size at which the database is full.
+    package func limit(toPages pages: Int) throws(DatabaseError) { try database.execute("PRAGMA max_page_count = \(pages)") }
+
+    /// One durable transaction. `submission`: how the only new job in `stored` came.
+    package func apply(stored: [Job], erased: [JobIdentifier], submission: Submission? = nil) throws(DatabaseError) {
         if stored.isEmpty && erased.isEmpty { return }
         try database.transaction { () throws(DatabaseError) in
             for job in stored { try write(job) }
+            if let submission, let job = stored.first { try record(submission, of: job) }
             for id in erased { try database.run("DELETE FROM job WHERE id = ?", .text(id.text)) }
         }
     }

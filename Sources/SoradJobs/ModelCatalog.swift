@@ -39,17 +39,34 @@ public final class ModelCatalog: Sendable {
         _ = try? waitUntilReady(PollEntry(reading: firstScan.rawDescriptor), timeout: timeout)
     }
 
-    /// Asks the worker about each file, one after the other. Two files with one name: the first counts.
-    public func scan(_ files: [String], worker: String, log: Log) {
+    /// Finds out about each file, one after the other: from `records` if it has not changed since, else by asking the worker, which
+    /// reads it whole. Two files with one name: the first counts.
+    public func scan(_ files: [String], worker: String, service: JobService, time: TimeSource, log: Log) {
+        scan(files, worker: worker, records: service, time: time, log: log)
+    }
+
+    package func scan(_ files: [String], worker: String, records: some ModelRecords, time: TimeSource, log: Log) {
         var found = State()
+        var known: [(key: ModelRecordKey, info: ModelInfo)] = []
+        var hasNews = false
         for path in files {
             do throws(SoradError) {
-                let info = try describeModel(at: path, worker: worker)
+                let before = ModelCatalog.key(path, worker)
+                let recorded = before.flatMap { records.describedModel($0) }
+                let info = if let recorded { recorded } else { try describeModel(at: path, worker: worker) }
+                if let before, recorded != nil {
+                    known.append((before, info))
+                } else if let before, before.file.isSettled(unixMilliseconds: time.unixMilliseconds()),
+                    before == ModelCatalog.key(path, worker)
+                {
+                    known.append((before, info))
+                    hasNews = true
+                }
                 if let first = found.entries.first(where: { $0.info.id == info.id }) {
                     throw SoradError(.configuration, "\(path) holds the model \(info.id), which \(first.path) already gives.")
                 }
                 found.entries.append(Entry(info: info, path: path))
-                log.info("model \(info.id): \(path)")
+                log.info("model \(info.id): \(path)\(recorded == nil ? "" : ", unchanged")")
             } catch {
                 found.broken.append((path, error.message))
                 log.error("the model file \(path) cannot be used: \(error.message)")
@@ -59,6 +76,12 @@ public final class ModelCatalog: Sendable {
         let result = found
         state.withLock { $0 = result }
         firstScan.add()
+        if hasNews { records.replaceDescribedModels(known) }
+    }
+
+    private static func key(_ path: String, _ worker: String) -> ModelRecordKey? {
+        guard let file = try? FileIdentity(path), let program = try? FileIdentity(worker) else { return nil }
+        return ModelRecordKey(file: file, worker: program)
     }
 }
 

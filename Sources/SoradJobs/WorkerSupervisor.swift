@@ -1,19 +1,33 @@
-import Glibc
 // Runs the worker process for the job service: starts it, talks to it, watches for its end. Lives in one thread, the daemon's loop.
-// Invariant: after the worker's process has ended, everything it sent before is delivered before the news of its end.
+// Invariant: after the worker's process has ended, everything it sent before is delivered before the news of its end, and what it wrote
+// on standard error is read before that too: its last sentence is the reason that a failed job gives.
+import Glibc
 import SoradAPI
 public import SoradSystem
 
 public final class WorkerSupervisor {
-    private struct Running {
+    /// One worker from its start until its end has been told. A class, since a descriptor has one owner.
+    private final class Running {
         let process: ChildProcess
         let channel: FrameChannel
+        /// Its standard error.
+        let errors: FileDescriptor
+        var complaint = WorkerComplaint()
+        var errorsEnded = false
         /// Its socket is over or broken; only its end is waited for.
         var isSilent = false
+
+        init(_ process: ChildProcess, _ channel: FrameChannel, errors: consuming FileDescriptor) {
+            self.process = process
+            self.channel = channel
+            self.errors = errors
+        }
     }
 
     /// Longest wait for a worker that does not read its socket.
     private static let sendTimeout: Duration = .milliseconds(500)
+    /// Bytes of a worker's standard error that are read at a time, so that one that never stops talking does not hold up the loop.
+    private static let complaintPiece = 65_536
 
     private let service: JobService
     private let models: ModelCatalog
@@ -32,8 +46,12 @@ public final class WorkerSupervisor {
     /// What to poll for.
     public var pollEntries: [PollEntry] {
         guard let running else { return [] }
-        let end = PollEntry(reading: running.process.endDescriptor)
-        return running.isSilent ? [end] : [PollEntry(reading: running.channel.rawDescriptor), end]
+        return newsEntries(running) + (running.errorsEnded ? [] : [PollEntry(reading: running.errors.rawValue)])
+    }
+
+    private func newsEntries(_ worker: Running) -> [PollEntry] {
+        let end = PollEntry(reading: worker.process.endDescriptor)
+        return worker.isSilent ? [end] : [PollEntry(reading: worker.channel.rawDescriptor), end]
     }
 
     /// Reads what the worker says, notices its end, and does what the service wants done, until there is nothing left to do now.
@@ -45,7 +63,7 @@ public final class WorkerSupervisor {
     }
 
     private func hasNews(_ worker: Running) -> Bool {
-        var entries = pollEntries
+        var entries = newsEntries(worker)
         return (try? poll(&entries, timeout: .zero)) ?? false
     }
 
@@ -55,10 +73,13 @@ public final class WorkerSupervisor {
         switch action {
         case .startWorker(let model): start(model)
         case .generate(let id, let request):
+            // What it said about an earlier job explains nothing about this one.
+            running?.complaint.forget()
             do throws(SoradError) {
                 send(.generate(job: id.text, request: request, directory: try service.prepareDirectory(of: id)))
             } catch {
-                service.deliver(.failed(id, JobError(code: "internal_error", message: error.message)))
+                let code = error.kind == .storageFull ? "insufficient_storage" : "internal_error"
+                service.deliver(.failed(id, JobError(code: code, message: error.message)))
             }
         case .cancel(let id): send(.cancel(job: id.text))
         case .closeWorker: running?.channel.shutDown()
@@ -75,12 +96,16 @@ public final class WorkerSupervisor {
         }
         do throws(Errno) {
             let pair = try SocketPair()
+            let pipe = try Pipe()
+            let errors = pipe.readEnd
+            let errorWriter = pipe.writeEnd
             let own = pair.first
             let childs = pair.second
             let process = try ChildProcess(
                 .init(
-                    program, ["--model", entry.path], descriptors: [workerSocketDescriptor: childs.rawValue], diesWithParent: true))
-            running = Running(process: process, channel: FrameChannel(owning: own, limit: workerFrameLimit))
+                    program, ["--model", entry.path], descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
+                    diesWithParent: true))
+            running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors)
             log.info("worker \(process.pid) started for \(model)")
         } catch {
             service.deliver(.workerEnded(how: "could not be started (\(error))"))
@@ -103,11 +128,32 @@ public final class WorkerSupervisor {
         guard let worker = running else { return }
         // First whether it has ended: what it sent before that is then all there.
         let ending = worker.process.wait(timeout: .zero)
+        readComplaint(worker, hasEnded: ending != nil)
         while running?.isSilent == false, let event = nextEvent(worker.channel) { deliver(event) }
         guard let ending else { return }
         running = nil
         log.info("worker \(worker.process.pid) \(ending)")
-        service.deliver(.workerEnded(how: ending == .killed(signal: SIGKILL) ? "\(ending), perhaps for lack of memory" : "\(ending)"))
+        var how = "\(ending)"
+        if let sentence = worker.complaint.sentence {
+            how += ", saying: \(sentence)"
+        } else if ending == .killed(signal: SIGKILL) {
+            how += ", perhaps for lack of memory"
+        }
+        service.deliver(.workerEnded(how: how))
+    }
+
+    /// What has come on the worker's standard error goes to the log.
+    private func readComplaint(_ worker: Running, hasEnded: Bool) {
+        var lines: [String] = []
+        do throws(Errno) {
+            if !worker.errorsEnded, try waitUntilReady(PollEntry(reading: worker.errors.rawValue), timeout: .zero) {
+                let bytes = try worker.errors.read(upTo: WorkerSupervisor.complaintPiece)
+                worker.errorsEnded = bytes.isEmpty
+                lines = worker.complaint.append(bytes)
+            }
+        } catch { worker.errorsEnded = true }
+        if hasEnded { lines += worker.complaint.finish() }
+        for line in lines { log.warning("worker \(worker.process.pid): \(line)") }
     }
 
     /// The next message that has arrived whole; nil when there is none, or will be none.

@@ -31,11 +31,12 @@ public final class VideoModel {
     /// Encodes a prompt.
     /// - Parameter ids: token ids with the end mark, without padding. More than `textLength` are cut, keeping the last one (the end mark).
     /// - Returns: [L, text width]; Wan's zeros up to `textLength` are not stored, but stand for the missing rows.
-    /// - Throws: `.badInput` for no ids or an id outside the vocabulary.
-    public func encodeText(_ ids: [Int32]) throws(SoradError) -> Tensor {
+    /// - Parameter stop: asked between the layers.
+    /// - Throws: `.badInput` for no ids or an id outside the vocabulary; what `stop` throws.
+    public func encodeText(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor {
         guard let end = ids.last else { throw SoradError(.badInput, "a prompt without tokens cannot be encoded") }
         let limit = configuration.textLength
-        return try textEncoder.encode(ids.count > limit ? Array(ids.prefix(limit - 1)) + [end] : ids)
+        return try textEncoder.encode(ids.count > limit ? Array(ids.prefix(limit - 1)) + [end] : ids, stop: stop)
     }
 
     /// Standard normal latents [C, T, h, w]: the same for the same seed, whatever computes them.
@@ -73,10 +74,19 @@ public final class VideoModel {
             known: known, textLength: configuration.textLength)
     }
 
-    /// Decodes latents [C, T, h, w] frame by frame, with memory for a few frames only.
-    /// - Parameter frame: gets the frame's index and its bytes, [H, W, 3] RGB; what it throws ends the decoding.
+    /// As below, to the end.
     public func decode<Failure: Error>(_ latent: Tensor, frame: (Int, [UInt8]) throws(Failure) -> Void) throws(Failure) {
-        try autoencoder.decode(latent, frame: frame)
+        try decode(latent, stop: { () throws(Failure) in }, frame: frame)
+    }
+
+    /// Decodes latents [C, T, h, w] frame by frame, with memory for a few frames only.
+    /// - Parameters:
+    ///   - stop: called between the layers; what it throws ends the decoding.
+    ///   - frame: gets the frame's index and its bytes, [H, W, 3] RGB; what it throws ends the decoding.
+    public func decode<Failure: Error>(
+        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, [UInt8]) throws(Failure) -> Void
+    ) throws(Failure) {
+        try autoencoder.decode(latent, stop: stop, frame: frame)
     }
 
     /// Encodes frames to latents [C, T, h, w].

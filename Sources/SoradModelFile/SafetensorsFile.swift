@@ -67,7 +67,7 @@ public struct SafetensorsFile: Sendable {
         let file = try MappedFile(path)
         let (headerSize, dataStart) = try Self.headerSize(file)
         let header = MappedRange(file: file, offset: 8, count: headerSize).array
-        guard case .object(let members) = try JSONValue(parsing: header, name: "the header of \(path)") else {
+        guard let members = try JSONValue(parsing: header, name: "the header of \(path)").object?.members else {
             throw Self.bad(path, "its header is no object")
         }
         var tensors: [SafetensorsTensor] = []
@@ -108,10 +108,11 @@ public struct SafetensorsFile: Sendable {
         guard let dtype = value["dtype"]?.string, let elementSize = dtypes[dtype] else {
             throw bad(file.path, "the tensor \(name) has no known dtype")
         }
-        guard let shape = value["shape"]?.array?.map(\.integer), !shape.contains(where: { ($0 ?? -1) < 0 }), shape.count <= 8 else {
+        guard let shape = value["shape"]?.array?.map(\.wholeNumber), !shape.contains(where: { ($0 ?? -1) < 0 }), shape.count <= 8 else {
             throw bad(file.path, "the tensor \(name) has no usable shape")
         }
-        guard let offsets = value["data_offsets"]?.array?.map(\.integer), offsets.count == 2, let start = offsets[0], let end = offsets[1],
+        guard let offsets = value["data_offsets"]?.array?.map(\.wholeNumber), offsets.count == 2, let start = offsets[0],
+            let end = offsets[1],
             0 <= start, start <= end
         else { throw bad(file.path, "the tensor \(name) has no usable data_offsets") }
         guard end <= file.size - dataStart else {

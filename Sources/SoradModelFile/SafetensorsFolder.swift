@@ -42,7 +42,7 @@ public struct SafetensorsFolder: Sendable {
     public subscript(name: String) -> SafetensorsTensor? { index[name] }
 
     private static func indexed(_ path: String, _ indexPath: String) throws(SoradError) -> [SafetensorsFile] {
-        guard case .object(let members)? = try JSONValue(file: indexPath, limit: 64 << 20)["weight_map"], !members.isEmpty else {
+        guard let members = try JSONValue(file: indexPath, limit: 64 << 20)["weight_map"]?.object?.members, !members.isEmpty else {
             throw SoradError(.badInput, "\(indexPath) has no weight_map")
         }
         var names: Set<String> = []

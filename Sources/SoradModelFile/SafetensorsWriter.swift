@@ -3,7 +3,7 @@ public import SoradSystem
 
 /// Tensors to write, in the order of the data.
 public struct SafetensorsWriter {
-    private var members: [JSONValue.Member] = []
+    private var members = JSONObject()
     private var data: [[Float]] = []
     private var offset = 0
 
@@ -11,16 +11,12 @@ public struct SafetensorsWriter {
 
     /// Adds a tensor; `shape` is slowest first and must multiply to the number of values.
     public mutating func add(_ name: String, shape: [Int], _ values: [Float]) {
+        precondition(members[name] == nil, "\(name) twice")
         precondition(checkedProduct(shape) == values.count, "\(name): \(values.count) values for the shape \(shape)")
         let end = offset + values.count * 4
-        members.append(
-            JSONValue.Member(
-                name,
-                .object([
-                    JSONValue.Member("dtype", .string("F32")),
-                    JSONValue.Member("shape", .array(shape.map { .number($0) })),
-                    JSONValue.Member("data_offsets", .array([.number(offset), .number(end)])),
-                ])))
+        members[name] = [
+            "dtype": "F32", "shape": .array(shape.map { .integer($0) }), "data_offsets": [.integer(offset), .integer(end)],
+        ]
         data.append(values)
         offset = end
     }

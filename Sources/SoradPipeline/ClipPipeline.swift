@@ -16,6 +16,7 @@ public final class ClipPipeline {
     private let tokenizer: PromptTokenizer
     private let time: TimeSource
     private let ffmpeg: String
+    private let checkpointInterval: Duration?
     private var rates = ClipRates()
 
     /// Reports progress; called on the thread that makes the clip.
@@ -25,14 +26,19 @@ public final class ClipPipeline {
     /// - Parameters:
     ///   - threads: that compute; nil means all that this process may use.
     ///   - ffmpeg: a name to look up in PATH, or a path.
+    ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
+    ///     on; nil means never.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
-    public init(modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system) throws(SoradError) {
+    public init(
+        modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil
+    ) throws(SoradError) {
         file = try ModelFile(opening: modelPath)
         model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
         tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         info = try ModelInfo(file, model.configuration)
         self.time = time
         self.ffmpeg = ffmpeg
+        self.checkpointInterval = checkpointInterval
     }
 
     /// What a model file offers, without loading its weights. The file is checked whole.
@@ -44,13 +50,20 @@ public final class ClipPipeline {
         return try ModelInfo(file, configuration)
     }
 
+    /// As below, to the end.
+    public func makeClip(
+        _ request: GenerationRequest, into directory: String, progress: @escaping ProgressHandler = { _ in }
+    ) throws(JobError) -> ClipResult {
+        try makeClip(request, into: directory, stop: {}, progress: progress)
+    }
+
     /// Makes one clip.
     /// - Parameters:
     ///   - directory: exists; receives the files.
-    ///   - stop: looked at between denoise steps, between frames, and all the time while files are written.
+    ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
     /// - Throws: "cancelled", "invalid_request", or "media_failed" when ffmpeg or the disk is at fault.
     public func makeClip(
-        _ request: GenerationRequest, into directory: String, stop: StopFlag = StopFlag(), progress: @escaping ProgressHandler = { _ in }
+        _ request: GenerationRequest, into directory: String, stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in }
     ) throws(JobError) -> ClipResult {
         do throws(SoradError) {
             return try run(request, directory, stop, progress)
@@ -58,7 +71,7 @@ public final class ClipPipeline {
     }
 
     private func run(
-        _ request: GenerationRequest, _ directory: String, _ stop: StopFlag, _ progress: @escaping ProgressHandler
+        _ request: GenerationRequest, _ directory: String, _ stop: @escaping StopCheck, _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         try check(request)
         try file.file.checkUnchanged()
@@ -69,21 +82,28 @@ public final class ClipPipeline {
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
         try job.reached(.encodingText, 0, of: 1)
-        let prompt = try model.encodeText(tokenizer.encode(request.prompt))
-        let negative = request.guidanceScale == 1 ? prompt : try model.encodeText(tokenizer.encode(request.negativePrompt))
+        let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
+        let negative = request.guidanceScale == 1 ? prompt : try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop)
         let denoiser = try model.denoiser(
             size, prompt: prompt, negativePrompt: negative, guidanceScale: Float(request.guidanceScale), steps: request.numInferenceSteps,
             shift: Float(request.flowShift))
         let latent = model.initialNoise(seed: request.seed, size)
-        try job.reached(.denoising, 0, of: request.numInferenceSteps)
-        for step in 0..<request.numInferenceSteps {
-            denoiser.step(step, latent)
+        var checkpoint = checkpointInterval.map { interval in
+            Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
+        }
+        let done = checkpoint?.restore(into: latent) ?? 0
+        try job.resumed(.denoising, done, of: request.numInferenceSteps)
+        for step in done..<request.numInferenceSteps {
+            try denoiser.step(step, latent, stop: stop)
             try job.reached(.denoising, step + 1, of: request.numInferenceSteps)
+            checkpoint?.store(latent, done: step + 1)
         }
 
         let (files, sha256) = try write(latent, request, directory, &job)
+        checkpoint?.remove()
         let timings = job.finish()
-        rates = work.rates(from: timings, before: rates)
+        // Of a clip that was taken up again only a part was measured.
+        if done == 0 { rates = work.rates(from: timings, before: rates) }
         return ClipResult(
             sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings)
     }
@@ -97,9 +117,9 @@ public final class ClipPipeline {
         try job.reached(.decoding, 0, of: request.numFrames)
         let encoder = try ClipEncoder(
             format, into: directory, provenance: Provenance(program: "sorad \(soradVersion)", model: info.id), program: ffmpeg,
-            shouldStop: { stop.isStopped })
+            shouldStop: { (try? stop()) == nil })
         var hash = SHA256()
-        try model.decode(latent) { (index, frame) throws(SoradError) in
+        try model.decode(latent, stop: stop) { (index, frame) throws(SoradError) in
             hash.update(frame)
             try encoder.append(frame)
             try job.reached(.decoding, index + 1, of: request.numFrames)
@@ -115,14 +135,14 @@ public final class ClipPipeline {
             throw SoradError(.badInput, "the request is for the model \(request.model), and \(info.id) is loaded", param: "model")
         }
         try info.checkSize(width: request.width, height: request.height, numFrames: request.numFrames)
-        guard (1...1000).contains(request.numInferenceSteps) else {
-            throw SoradError(.badInput, "num_inference_steps is \(request.numInferenceSteps), not 1 to 1000", param: "num_inference_steps")
-        }
-        guard (0...100).contains(request.guidanceScale) else {
-            throw SoradError(.badInput, "guidance_scale is \(request.guidanceScale), not 0 to 100", param: "guidance_scale")
-        }
-        guard (0.01...100).contains(request.flowShift) else {
-            throw SoradError(.badInput, "flow_shift is \(request.flowShift), not 0.01 to 100", param: "flow_shift")
+        try check(request.numInferenceSteps, in: GenerationRequest.numInferenceStepsRange, "num_inference_steps")
+        try check(request.guidanceScale, in: GenerationRequest.guidanceScaleRange, "guidance_scale")
+        try check(request.flowShift, in: GenerationRequest.flowShiftRange, "flow_shift")
+    }
+
+    private func check<Value: Comparable>(_ value: Value, in range: ClosedRange<Value>, _ field: String) throws(SoradError) {
+        guard range.contains(value) else {
+            throw SoradError(.badInput, "\(field) is \(value), not \(range.lowerBound) to \(range.upperBound)", param: field)
         }
     }
 }

@@ -60,11 +60,19 @@ package struct ProgressMeter {
     private let start: MonotonicTime
     private var percent = 0
     private var step = 0
+    /// Expected seconds of work that was done before `start`.
+    private var skipped = 0.0
 
     package init(_ work: ClipWork, rates: ClipRates, start: MonotonicTime) {
         plan = work.seconds(rates)
         steps = work.steps
         self.start = start
+    }
+
+    /// `done` of `total` units of `phase` were finished in an earlier life of the job.
+    package mutating func skip(_ phase: JobPhase, _ done: Int, of total: Int) {
+        precondition(total > 0 && (0...total).contains(done), "\(done) of \(total)")
+        skipped += (plan.first { $0.phase == phase }?.seconds ?? 0) * Double(done) / Double(total)
     }
 
     /// Progress when `done` of `total` units of `phase` are finished and everything before it is.
@@ -87,7 +95,8 @@ package struct ProgressMeter {
 
     /// What is left, at the pace so far; before a twentieth of the work is done, at the expected pace.
     private func remaining(finished: Double, expected: Double, elapsed: Double) -> Double {
-        let pace = finished > expected / 20 ? elapsed / finished : 1
+        let own = finished - skipped
+        let pace = own > expected / 20 ? elapsed / own : 1
         return max(0, (expected - finished) * pace)
     }
 }

@@ -4,7 +4,7 @@ import SoradAPI
 import SoradSystem
 
 struct RunningJob {
-    let stop: StopFlag
+    let stop: StopCheck
     private var meter: ProgressMeter
     private let time: TimeSource
     private let progress: ClipPipeline.ProgressHandler
@@ -12,7 +12,7 @@ struct RunningJob {
     private var phase: JobPhase?
     private var phaseStart: MonotonicTime
 
-    init(meter: ProgressMeter, time: TimeSource, stop: StopFlag, progress: @escaping ClipPipeline.ProgressHandler) {
+    init(meter: ProgressMeter, time: TimeSource, stop: @escaping StopCheck, progress: @escaping ClipPipeline.ProgressHandler) {
         self.meter = meter
         self.time = time
         self.stop = stop
@@ -21,12 +21,18 @@ struct RunningJob {
     }
 
     /// Marks that `done` of `total` units of `phase` are finished.
-    /// - Throws: `.cancelled` if the job is to stop.
+    /// - Throws: what `stop` throws.
     mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int) throws(SoradError) {
-        guard !stop.isStopped else { throw SoradError(.cancelled, "the job was cancelled") }
+        try stop()
         let now = time.monotonic()
         if phase != self.phase { close(at: now, next: phase) }
         progress(meter.reached(phase, done, of: total, at: now))
+    }
+
+    /// As `reached`, for units that were finished in an earlier life of the job: they say nothing about the pace of this one.
+    mutating func resumed(_ phase: JobPhase, _ done: Int, of total: Int) throws(SoradError) {
+        meter.skip(phase, done, of: total)
+        try reached(phase, done, of: total)
     }
 
     /// Ends the last phase.

@@ -1,6 +1,9 @@
 // SHA-256 (FIPS 180-4), streaming. Names model files, frames and source files, so it must not depend on a library that may be absent.
 //
+// The CPU's own instructions are used where it has them; the portable code here is what they are tested against.
+//
 // Invariant: `state` covers exactly the whole 64-byte blocks among the `length` bytes seen so far; the rest wait in `pending`.
+import CSoradLinux
 
 /// A running SHA-256. Feed it with `update`, read the digest with `finalize`.
 public struct SHA256: Sendable {
@@ -10,8 +13,19 @@ public struct SHA256: Sendable {
     private var pending: [UInt8] = []
     /// Bytes seen.
     private var length: UInt64 = 0
+    private let usesInstructions: Bool
 
-    public init() { pending.reserveCapacity(64) }
+    /// Whether this CPU has instructions for it.
+    package static let hasInstructions = sorad_linux_sha256_available() == 1
+
+    public init() { self.init(usesInstructions: SHA256.hasInstructions) }
+
+    /// `usesInstructions` false: the portable code, whatever the CPU has.
+    package init(usesInstructions: Bool) {
+        precondition(SHA256.hasInstructions || !usesInstructions, "this CPU has no SHA-256 instructions")
+        self.usesInstructions = usesInstructions
+        pending.reserveCapacity(64)
+    }
 
     /// Takes in `bytes` after everything before.
     public mutating func update(_ bytes: RawSpan) {
@@ -63,11 +77,21 @@ public struct SHA256: Sendable {
         return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
-    /// FIPS 180-4, 6.2.2. Eight rounds are written out because after eight the eight variables are back in their places, so that none
-    /// has to be moved; that doubles the speed.
     private mutating func compress(_ bytes: RawSpan, from start: Int, blocks: Int) {
         guard blocks > 0 else { return }
         precondition(start >= 0 && start + blocks * 64 <= bytes.byteCount, "SHA-256 block outside its bytes")
+        guard usesInstructions else { return compressPortably(bytes, from: start, blocks: blocks) }
+        unsafe bytes.withUnsafeBytes { bytes in
+            unsafe withUnsafeMutableBytes(of: &state) { state in
+                guard let input = bytes.baseAddress, let words = state.baseAddress else { return }
+                unsafe sorad_linux_sha256_compress(words.assumingMemoryBound(to: UInt32.self), input + start, blocks)
+            }
+        }
+    }
+
+    /// FIPS 180-4, 6.2.2. Eight rounds are written out because after eight the eight variables are back in their places, so that none
+    /// has to be moved; that doubles the speed.
+    private mutating func compressPortably(_ bytes: RawSpan, from start: Int, blocks: Int) {
         var (a, b, c, d, e, f, g, h) = (state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7])
         let constants = Self.constants
         var w = InlineArray<64, UInt32>(repeating: 0)

@@ -7,7 +7,7 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
     public enum Kind: String, Sendable, CaseIterable {
         case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration,
             timedOut
-        case cannotCreate, cannotWrite, interrupted
+        case cannotCreate, cannotWrite, interrupted, storageFull, conflict
     }
 
     public let kind: Kind
@@ -37,12 +37,12 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
         case .cancelled: 2
         case .notRunning: 3
         case .usage: 64
-        case .badInput: 65
+        case .badInput, .conflict: 65
         case .notFound: 66
         case .unavailable: 69
         case .internalFault: 70
         case .cannotCreate: 73
-        case .cannotWrite: 74
+        case .cannotWrite, .storageFull: 74
         case .busy: 75
         case .permission: 77
         case .configuration: 78

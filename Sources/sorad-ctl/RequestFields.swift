@@ -1,6 +1,7 @@
 // Owns the translation of `generate`'s flags into the fields of POST /v1/videos. Pure. Only what the user said is sent: defaults belong
 // to the daemon, and so does the judgement of values.
 import SoradAPI
+import SoradSystem
 
 /// The JSON body of a request for `prompt`.
 func requestFields(prompt: String, flags: Invocation) -> JSONObject {

@@ -22,35 +22,18 @@ struct Inspection {
     }
 
     var json: JSONValue {
-        .object([
-            JSONValue.Member("schema", .string("sorad.model-file/1")),
-            JSONValue.Member("file", .string(file.path)),
-            JSONValue.Member("bytes", .number(file.file.size)),
-            JSONValue.Member("sha256", .string(file.sha256)),
-            JSONValue.Member(
-                "metadata",
-                .object(
-                    file.metadata.entries.map { key, value in
-                        JSONValue.Member(
-                            key,
-                            .object([
-                                JSONValue.Member("type", .string(value.typeName)),
-                                JSONValue.Member("value", .string(Self.text(value))),
-                            ]))
-                    })),
-            JSONValue.Member(
-                "tensors",
-                .array(
-                    file.tensors.map { tensor in
-                        .object([
-                            JSONValue.Member("name", .string(tensor.name)),
-                            JSONValue.Member("type", .string(tensor.type.rawValue)),
-                            JSONValue.Member("dimensions", .array(tensor.dims.map { .number($0) })),
-                            JSONValue.Member("offset", .number(tensor.bytes.offset)),
-                            JSONValue.Member("bytes", .number(tensor.bytes.count)),
-                        ])
-                    })),
-        ])
+        var metadata = JSONObject()
+        for (key, value) in file.metadata.entries { metadata[key] = ["type": .string(value.typeName), "value": .string(Self.text(value))] }
+        let tensors = file.tensors.map { tensor -> JSONValue in
+            [
+                "name": .string(tensor.name), "type": .string(tensor.type.rawValue), "dimensions": .array(tensor.dims.map { .integer($0) }),
+                "offset": .integer(tensor.bytes.offset), "bytes": .integer(tensor.bytes.count),
+            ]
+        }
+        return [
+            "schema": "sorad.model-file/1", "file": .string(file.path), "bytes": .integer(file.file.size), "sha256": .string(file.sha256),
+            "metadata": .object(metadata), "tensors": .array(tensors),
+        ]
     }
 
     private static func text(_ value: MetadataValue) -> String {

@@ -23,11 +23,11 @@ import SoradSystem
         case .convert(let folder, let output, let options, let reportPath):
             say(ConversionReport.head)
             let report = try Converter.convert(folder, to: output, options: options) { say(ConversionReport.line($0)) }
-            if let reportPath { try write(report.json.text() + "\n", to: reportPath) }
+            if let reportPath { try write(report.json.text(pretty: true) + "\n", to: reportPath) }
             say(report.summary)
         case .inspect(let path, let json):
             let inspection = Inspection(file: try ModelFile(opening: path, verify: false))
-            print(json ? inspection.json.text() + "\n" : inspection.table, terminator: "")
+            print(json ? inspection.json.text(pretty: true) + "\n" : inspection.table, terminator: "")
         case .verify(let path):
             let file = try ModelFile(opening: path)
             print("\(path): \(file.tensors.count) tensors, \(file.file.size) bytes, sha256 \(file.sha256): whole")

@@ -27,7 +27,8 @@ struct Program {
         }
         let channel = try inheritedChannel()
         becomePolite()
-        let pipeline = try ClipPipeline(modelPath: arguments.model, threads: arguments.threads)
+        let pipeline = try ClipPipeline(
+            modelPath: arguments.model, threads: arguments.threads, checkpointInterval: arguments.checkpointInterval)
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
     }
 
@@ -55,10 +56,12 @@ struct Program {
     }
 }
 
-/// `sorad-worker --model FILE [--threads N] [--describe]`
+/// `sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe]`
 struct WorkerArguments {
     var model: String
     var threads: Int?
+    /// Between two records of how far a clip is, at least.
+    var checkpointInterval = Duration.milliseconds(500)
     var describe = false
 
     init(_ words: [String]) throws(SoradError) {
@@ -74,6 +77,11 @@ struct WorkerArguments {
                     throw WorkerArguments.usage("--threads needs a number from 1 to 1024")
                 }
                 threads = count
+            case "--checkpoint-interval":
+                guard let value = rest.popFirst(), let milliseconds = Int(value), (0...3_600_000).contains(milliseconds) else {
+                    throw WorkerArguments.usage("--checkpoint-interval needs a number of milliseconds from 0 to 3600000")
+                }
+                checkpointInterval = .milliseconds(milliseconds)
             case "--describe": describe = true
             default: throw WorkerArguments.usage("unknown option \"\(word)\"")
             }
@@ -83,7 +91,7 @@ struct WorkerArguments {
     }
 
     private static func usage(_ message: String) -> SoradError {
-        SoradError(.usage, message, hint: "sorad-worker --model FILE [--threads N] [--describe]")
+        SoradError(.usage, message, hint: "sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe]")
     }
 }
 

@@ -112,7 +112,7 @@ private final class ClipMaker: @unchecked Sendable {
         _ job: String, _ request: GenerationRequest, _ directory: String, _ stop: StopFlag, progress: @escaping (JobProgress) -> Void
     ) -> WorkerEvent {
         do throws(JobError) {
-            return .finished(job: job, result: try pipeline.makeClip(request, into: directory, stop: stop, progress: progress))
+            return .finished(job: job, result: try pipeline.makeClip(request, into: directory, stop: stop.check, progress: progress))
         } catch { return .failed(job: job, error: error) }
     }
 }

@@ -139,7 +139,7 @@ final class Daemon {
         do throws(Errno) {
             if let earlier = modelScan.take() { earlier.join() }
             modelScan = try SystemThread(name: "sorad-models") {
-                models.scan(files, worker: worker, log: log)
+                models.scan(files, worker: worker, service: service, time: .system, log: log)
                 service.deliver(.resumed)
             }
         } catch { log.error("cannot start a thread to look at the models: \(error)") }

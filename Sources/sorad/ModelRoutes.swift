@@ -2,6 +2,7 @@
 import SoradAPI
 import SoradHTTP
 import SoradJobs
+import SoradSystem
 
 struct ModelRoutes: Sendable {
     let service: JobService

@@ -21,10 +21,13 @@ struct VideoRoutes: Sendable {
     // MARK: handlers
 
     @Sendable private func create(_ request: Request) throws -> Response {
+        let owner = request.peer.userID
+        let submission = try Submission(request, route: "POST /v1/videos")
+        if let job = try service.earlier(submission, owner: owner) { return answer(job) }
         let parameters = try ClipParameters(request.fields)
         let model = try model(named: try request.fields.text("model", maxBytes: 1024), request.fields)
         let effective = try parameters.effective(for: model, randomSeed: randomSeed())
-        return answer(try service.submit(owner: request.peer.userID, effective.request, seconds: effective.seconds))
+        return answer(try service.submit(owner: owner, effective.request, seconds: effective.seconds, submission: submission))
     }
 
     @Sendable private func list(_ request: Request) throws -> Response {
@@ -145,8 +148,8 @@ extension ClipParameters {
         numFrames = try fields.integer("num_frames", in: ClipParameters.frameRange)
         fps = try fields.integer("fps", in: ClipParameters.fpsRange)
         seed = try fields.integer("seed", in: 0...UInt64.max)
-        numInferenceSteps = try fields.integer("num_inference_steps", in: ClipParameters.stepRange)
-        guidanceScale = try fields.number("guidance_scale", in: ClipParameters.guidanceRange)
-        flowShift = try fields.number("flow_shift", in: ClipParameters.shiftRange)
+        numInferenceSteps = try fields.integer("num_inference_steps", in: GenerationRequest.numInferenceStepsRange)
+        guidanceScale = try fields.number("guidance_scale", in: GenerationRequest.guidanceScaleRange)
+        flowShift = try fields.number("flow_shift", in: GenerationRequest.flowShiftRange)
     }
 }

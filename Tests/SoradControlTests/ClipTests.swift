@@ -118,6 +118,45 @@ private func isMP4(_ bytes: [UInt8]) -> Bool { bytes.count > 1000 && Array(bytes
         #expect(control.output.isEmpty)
     }
 
+    @Test func aKilledDaemonsClipGoesOnWithTheSameFrames() throws {
+        let service = try Service(workerOptions: "--checkpoint-interval 0")
+        let long = ["generate", "a long one", "--steps", "1000", "--size", "128x64", "--frames", "61", "--seed", "7", "--no-wait"]
+        func newest() throws -> JSONValue {
+            let jobs = try service.control(["jobs", "--json"])
+            #expect(jobs.status() == 0)
+            return try #require(try json(jobs.text)["data"]?.array?.first)
+        }
+        func finished() throws -> JSONValue {
+            for _ in 0..<1200 {
+                let job = try newest()
+                if job["status"] == "completed" || job["status"] == "failed" { return job }
+                usleep(100_000)
+            }
+            throw SoradError(.timedOut, "the job does not end")
+        }
+        #expect(try service.control(long).status() == 0)
+        let whole = try finished()
+        #expect(whole["status"] == "completed")
+        let second = try service.control(long)
+        #expect(second.status() == 0)
+        let id = try #require(second.lines.first)
+        let checkpoint = service.directory + "/state/spool/\(id)/checkpoint"
+        for _ in 0..<30_000 where !fileExists(checkpoint) { usleep(2_000) }
+        #expect(fileExists(checkpoint))
+        try service.killAndRestart()
+        let resumed = try finished()
+        #expect(resumed["id"]?.string == id && resumed["status"] == "completed")
+        #expect(resumed["sha256"] == whole["sha256"] && whole["sha256"]?.string?.count == 64)
+        #expect(!fileExists(checkpoint))
+    }
+
+    @Test func aWorkerThatCannotStartIsExplained() throws {
+        let service = try Service(environment: ["SORAD_ISA": "bogus"])
+        let generate = try service.control(["generate", "a red ball", "-o", "ball.mp4"] + small)
+        #expect(generate.status() == 1)
+        #expect(generate.errors.contains("there is no instruction set called \"bogus\""), "\(generate.errors)")
+    }
+
     @Test func statusAndModelsAreAnswered() throws {
         let service = try Service()
         let status = try service.control(["status", "--json"])

@@ -22,9 +22,15 @@ enum Fixture {
         return path
     }()
 
+    /// Where all scratch directories of this process lie; removed when it ends.
+    private static let scratchRoot: String = {
+        atexit { try? FileManager.default.removeItem(atPath: "/tmp/sorad-ctl-\(getpid())") }
+        return "/tmp/sorad-ctl-\(getpid())"
+    }()
+
     /// A new empty directory, short enough for a socket's path.
     static func scratch() -> String {
-        let path = "/tmp/sorad-ctl-\(getpid())/\(UInt32.random(in: 0..<UInt32.max))"
+        let path = "\(scratchRoot)/\(UInt32.random(in: 0..<UInt32.max))"
         do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
             fatalError("\(path): \(error)")
         }
@@ -75,20 +81,46 @@ final class Control {
 /// A daemon of its own for one test.
 final class Service {
     let directory = Fixture.scratch()
-    let process: ChildProcess
+    private(set) var process: ChildProcess
+    private let environment: [String: String]
+    private let worker: String
     var socket: String { directory + "/s" }
 
-    init() throws {
-        let log = try FileDescriptor(opening: directory + "/log", flags: O_WRONLY | O_CREAT)
-        process = try ChildProcess(
+    /// - Parameter workerOptions: what the worker gets beside what the daemon gives it.
+    init(environment: [String: String] = [:], workerOptions: String = "") throws {
+        self.environment = ChildProcess.currentEnvironment().merging(environment) { $1 }
+        if workerOptions.isEmpty {
+            worker = Fixture.programs + "/sorad-worker"
+        } else {
+            worker = directory + "/worker"
+            let script = "#!/bin/sh\nexec '\(Fixture.programs)/sorad-worker' \"$@\" \(workerOptions)\n"
+            try FileDescriptor(opening: worker, flags: O_WRONLY | O_CREAT, mode: 0o700).write(Array(script.utf8))
+        }
+        process = try Service.start(directory, self.environment, worker)
+        try waitUntilReady()
+    }
+
+    /// Kills the daemon, and with it its worker, and starts another on the same state.
+    func killAndRestart() throws {
+        process.kill(SIGKILL)
+        _ = process.wait(timeout: .seconds(10))
+        process = try Service.start(directory, environment, worker)
+        try waitUntilReady()
+    }
+
+    private static func start(_ directory: String, _ environment: [String: String], _ worker: String) throws -> ChildProcess {
+        let log = try FileDescriptor(opening: directory + "/log", flags: O_WRONLY | O_CREAT | O_APPEND)
+        return try ChildProcess(
             ChildProcess.Command(
                 Fixture.programs + "/sorad",
                 [
-                    "--socket", directory + "/s", "--state-dir", directory + "/state", "--model", Fixture.model, "--worker",
-                    Fixture.programs + "/sorad-worker",
+                    "--socket", directory + "/s", "--state-dir", directory + "/state", "--model", Fixture.model, "--worker", worker,
                 ],
-                descriptors: [1: log.rawValue, 2: log.rawValue]))
-        // Ready when its list of models has ours: the daemon looks at model files while it already serves.
+                environment: environment, descriptors: [1: log.rawValue, 2: log.rawValue]))
+    }
+
+    /// Ready when its list of models has ours: the daemon looks at model files while it already serves.
+    private func waitUntilReady() throws {
         for _ in 0..<600 {
             let models = try control(["models", "--json"])
             if models.status() == 0, models.text.contains("tiny") { return }

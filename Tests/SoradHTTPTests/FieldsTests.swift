@@ -106,10 +106,26 @@ private func message(_ body: () throws -> Void) -> String {
         try fields.rejectUnknown(known: Set(fields.names))
     }
 
+    @Test func theFingerprintIsThatOfTheFieldsAlone() throws {
+        func print(_ text: String, _ route: String = "a") throws -> String {
+            guard case .object(let object) = try JSONValue(parsing: Array(text.utf8)) else { return "" }
+            return try Fields(json: object).fingerprint(of: route)
+        }
+        let base = try print(#"{"a":1,"b":["x",{"c":true}]}"#)
+        #expect(base.count == 64)
+        #expect(try print(#" { "b" : ["x",{"c":true}], "a":1}"#) == base)
+        let others = [
+            #"{"a":"1","b":["x",{"c":true}]}"#, #"{"a":1,"b":["x",{"c":false}]}"#, #"{"a":1,"b":["x","c",true]}"#, #"{"a":1,"b":["x"]}"#,
+            #"{"a":1}"#, "{}", #"{"a":1,"b":["x",{"c":true}],"d":null}"#, #"{"a":1,"b":["x",{"c":1}]}"#,
+        ]
+        for other in others { #expect(try print(other) != base, "\(other)") }
+        #expect(try print(#"{"a":1,"b":["x",{"c":true}]}"#, "b") != base)
+    }
+
     @Test func errorKindsHaveTheirStatus() {
         let expected: [SoradError.Kind: Int] = [
             .badInput: 400, .usage: 400, .notFound: 404, .permission: 403, .cancelled: 409, .busy: 429, .unavailable: 503, .notRunning: 503,
-            .timedOut: 503,
+            .timedOut: 503, .storageFull: 507, .conflict: 409,
             .jobFailed: 500, .configuration: 500, .internalFault: 500,
         ]
         for (kind, status) in expected {

@@ -1,5 +1,6 @@
 // The JSON parser and writer: the letter of RFC 8259, limits, and exact numbers.
 import SoradAPI
+import SoradSystem
 import Testing
 
 @Suite struct JSONTests {

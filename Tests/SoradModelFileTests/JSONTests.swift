@@ -9,18 +9,17 @@ import Testing
     @Test func valuesAreRead() throws {
         let value = try Self.parse(" {\"a\" : [1, -2.5e3, true, null, \"x\\n\\u00e9\\ud83c\\udf88\\/\"], \"b\":{}}\r\n")
         let array = try #require(value["a"]?.array)
-        #expect(array[0].integer == 1 && array[1].double == -2500 && array[1].integer == nil && array[2].bool == true && array[3] == .null)
+        #expect(
+            array[0].wholeNumber == 1 && array[1].double == -2500 && array[1].wholeNumber == nil && array[2].bool == true
+                && array[3] == .null)
         #expect(array[4].string == "x\né🎈/")
-        #expect(value["b"] == .object([]) && value["c"] == nil)
+        #expect(value["b"] == [:] && value["c"] == nil)
     }
 
     @Test func whatIsWrittenIsRead() throws {
-        let value = JSONValue.object([
-            JSONValue.Member("text \"\\\u{1}\n雪", .string("\u{7f}\t")),
-            JSONValue.Member("numbers", .array([.number(-3), .number(0.1), .number(1e300)])),
-            JSONValue.Member("objects", .array([.object([]), .object([JSONValue.Member("k", .bool(false))])])),
-            JSONValue.Member("none", .null),
-        ])
+        let value: JSONValue = [
+            "text \"\\\u{1}\n雪": "\u{7f}\t", "numbers": [-3, .double(0.1), .double(1e300)], "objects": [[:], ["k": false]], "none": nil,
+        ]
         #expect(try Self.parse(value.text()) == value)
     }
 

@@ -12,7 +12,7 @@ import Testing
         let shape = expected.shape
         var found: [Float] = []
         var indices: [Int] = []
-        model.autoencoder.decodeValues(try fixture.tensor("vae.\(frames).latent")) { index, image in
+        model.autoencoder.decodeValues(try fixture.tensor("vae.\(frames).latent"), stop: {}) { index, image in
             #expect(image.shape == Shape(shape[2], shape[3], shape[1]))
             indices.append(index)
             found += Self.planar(image)
@@ -28,7 +28,7 @@ import Testing
         let latent = try fixture.tensor("vae.2.latent")
         var values: [[Float]] = []
         var bytes: [[UInt8]] = []
-        model.autoencoder.decodeValues(latent) { values.append($1.elements) }
+        model.autoencoder.decodeValues(latent, stop: {}) { values.append($1.elements) }
         model.decode(latent) { bytes.append($1) }
         #expect(bytes == values.map { frame in frame.map { UInt8((min(max($0, 0), 1) * 255).rounded(.toNearestOrEven)) } })
     }

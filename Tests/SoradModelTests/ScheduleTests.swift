@@ -1,6 +1,7 @@
 import SoradModel
 // The noise levels against diffusers' FlowMatchEulerDiscreteScheduler.
 import SoradModelFile
+import SoradSystem
 import Testing
 
 @Suite struct ScheduleTests {

@@ -21,7 +21,7 @@ import Testing
         let timesteps: [Float] = known > 0 ? [timestep, 0] : [timestep]
         let w = TransformerWorkspace.make(transformer.configuration, grid: grid, sequences: names.count, timesteps: timesteps.count)
         let out = names.map { _ in Tensor(shape) }
-        transformer.forward(latent, timesteps: timesteps, groups: groups, prompts: prompts, workspace: w, into: out)
+        transformer.forward(latent, timesteps: timesteps, groups: groups, prompts: prompts, workspace: w, into: out, stop: {})
         return out
     }
 

@@ -13,6 +13,21 @@ private final class Reports: Sendable {
     var all: [JobProgress] { list.withLock { $0 } }
 }
 
+/// Counts how often it is asked whether to go on, and says no from the given question on.
+private final class Questions: Sendable {
+    private let asked = Mutex<Int>(0)
+    private let limit: Int
+    init(stoppingAt limit: Int = .max) { self.limit = limit }
+    var count: Int { asked.withLock { $0 } }
+    @Sendable func ask() throws(SoradError) {
+        let number = asked.withLock {
+            $0 += 1
+            return $0
+        }
+        if number >= limit { throw SoradError(.cancelled, "stopped at question \(number)") }
+    }
+}
+
 @Suite struct ClipPipelineTests {
     @Test func aRequestBecomesAClip() throws {
         let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1)
@@ -62,16 +77,46 @@ private final class Reports: Sendable {
         let directory = PipelineFixture.scratch("cancel")
         let stop = StopFlag()
         let error = #expect(throws: JobError.self) {
-            try pipeline.makeClip(PipelineFixture.request(), into: directory, stop: stop) { if $0.phase == phase { stop.stop() } }
+            try pipeline.makeClip(PipelineFixture.request(), into: directory, stop: stop.check) { if $0.phase == phase { stop.stop() } }
         }
         #expect(error?.code == "cancelled")
         #expect(PipelineFixture.names(in: directory).isEmpty)
+    }
+
+    /// Cancelled half-way between two reports of progress: nothing more is begun, and nothing more is reported.
+    @Test(arguments: [JobPhase.encodingText, .denoising, .decoding])
+    func aCancelIsHeardBetweenTheLayers(phase: JobPhase) throws {
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1)
+        let request = PipelineFixture.request(steps: 1)
+        // How many times the pipeline asks before each report, in an undisturbed run.
+        let questions = Questions()
+        let marks = Mutex<[(phase: JobPhase, asked: Int)]>([])
+        _ = try pipeline.makeClip(request, into: PipelineFixture.scratch("whole"), stop: questions.ask) { report in
+            marks.withLock { $0.append((report.phase, questions.count)) }
+        }
+        let all = marks.withLock { $0 }
+        let start = try #require(all.firstIndex { $0.phase == phase })
+        let (first, next) = (all[start].asked, all[start + 1].asked)
+        #expect(next - first >= 5, "\(phase) asks only \(next - first) times")
+        let middle = (first + next) / 2
+        let stopping = Questions(stoppingAt: middle)
+        let reports = Reports()
+        let directory = PipelineFixture.scratch("middle")
+        let error = #expect(throws: JobError.self) {
+            try pipeline.makeClip(request, into: directory, stop: stopping.ask) { reports.add($0) }
+        }
+        #expect(error?.code == "cancelled")
+        #expect(reports.all.count == start + 1)
+        #expect(PipelineFixture.names(in: directory).isEmpty)
+        // Cleaning up may ask again, computing may not: far fewer questions than the rest of the work has.
+        #expect(stopping.count <= middle + 1)
     }
 
     private static let impossible: [(name: String, change: @Sendable (inout GenerationRequest) -> Void)] = [
         ("model", { $0.model = "other" }), ("width", { $0.width = 17 }), ("height", { $0.height = -64 }), ("width", { $0.width = 1 << 40 }),
         ("num_frames", { $0.numFrames = 6 }), ("num_frames", { $0.numFrames = 0 }), ("num_inference_steps", { $0.numInferenceSteps = 0 }),
         ("guidance_scale", { $0.guidanceScale = .nan }), ("flow_shift", { $0.flowShift = 0 }),
+        ("num_inference_steps", { $0.numInferenceSteps = GenerationRequest.numInferenceStepsRange.upperBound + 1 }),
     ]
 
     @Test(arguments: impossible.indices)

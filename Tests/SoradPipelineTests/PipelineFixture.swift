@@ -17,9 +17,15 @@ enum PipelineFixture {
         return path
     }()
 
-    /// A new empty directory. They all lie in one directory of this process, under /tmp.
+    /// Where all scratch directories of this process lie; removed when it ends.
+    private static let scratchRoot: String = {
+        atexit { try? FileManager.default.removeItem(atPath: "/tmp/sorad-pipeline-\(getpid())") }
+        return "/tmp/sorad-pipeline-\(getpid())"
+    }()
+
+    /// A new empty directory.
     static func scratch(_ name: String) -> String {
-        let path = "/tmp/sorad-pipeline-\(getpid())/\(name)-\(UInt64.random(in: 0..<UInt64.max))"
+        let path = "\(scratchRoot)/\(name)-\(UInt64.random(in: 0..<UInt64.max))"
         do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
             fatalError("\(path): \(error)")
         }

@@ -44,6 +44,18 @@ import Testing
         #expect(try abs(#require(later.etaSeconds) - 20) < 1e-9)
     }
 
+    @Test func workOfAnEarlierLifeSaysNothingAboutThePace() throws {
+        var meter = ProgressMeter(work, rates: rates, start: start)
+        meter.skip(.denoising, 5, of: 10)
+        // Six of the twenty seconds of work are done, five of them by another.
+        let resumed = meter.reached(.denoising, 5, of: 10, at: start + .seconds(1))
+        #expect(resumed.step == 5 && resumed.percent == 30)
+        #expect(try abs(#require(resumed.etaSeconds) - 14) < 1e-9)
+        // Four more seconds of work took ten, so the ten that are left take twenty.
+        let later = meter.reached(.denoising, 9, of: 10, at: start + .seconds(10))
+        #expect(try abs(#require(later.etaSeconds) - 20) < 1e-9)
+    }
+
     @Test func ratesAreLearntFromAClip() {
         let timings = ["encoding_text": 2.0, "denoising": 5.0, "decoding": 10.0, "writing": 0]
         let learnt = work.rates(from: timings, before: rates)

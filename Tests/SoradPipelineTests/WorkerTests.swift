@@ -14,7 +14,8 @@ private final class Worker {
         let pair = try SocketPair()
         process = try ChildProcess(
             ChildProcess.Command(
-                PipelineFixture.worker, ["--model", model, "--threads", "1"], descriptors: [workerSocketDescriptor: pair.second.rawValue]))
+                PipelineFixture.worker, ["--model", model, "--threads", "1", "--checkpoint-interval", "0"],
+                descriptors: [workerSocketDescriptor: pair.second.rawValue]))
         channel = FrameChannel(owning: pair.first, limit: workerFrameLimit)
     }
 
@@ -99,6 +100,41 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
             Issue.record("the job after a cancel failed")
             return
         }
+    }
+
+    /// Killed after the first checkpoint, after a later one, and while the frames are decoded.
+    @Test func aKilledWorkersClipGoesOnInTheNextOne() throws {
+        var request = PipelineFixture.request(steps: 1000)
+        (request.width, request.height, request.numFrames) = (128, 64, 61)
+        let expected = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1).makeClip(
+            request, into: PipelineFixture.scratch("expected"))
+        let directory = PipelineFixture.scratch("killed")
+        let file = directory + "/" + Checkpoint.fileName
+        var resumedAt: [Int] = []
+        for kill in ["first", "later", "decoding", "none"] {
+            let worker = try Worker()
+            _ = try worker.receive()
+            let before = try? FileIdentity(file)
+            try worker.send(.generate(job: kill, request: request, directory: directory))
+            var first: Int?
+            receiving: while true {
+                switch try worker.receive() {
+                case .progress(_, let progress):
+                    if progress.phase == .denoising, first == nil { first = progress.step }
+                    let hasNew = (try? FileIdentity(file)).map { $0 != before } ?? false
+                    if kill == "decoding" ? progress.phase == .decoding : kill != "none" && hasNew { break receiving }
+                case .finished(_, let result):
+                    #expect(kill == "none", "finished before it could be killed: \(kill)")
+                    #expect(result.sha256 == expected.sha256)
+                    break receiving
+                case let other: throw SoradError(.internalFault, "unexpected \(other)")
+                }
+            }
+            worker.process.kill(SIGKILL)
+            _ = worker.process.wait()
+            resumedAt.append(try #require(first))
+        }
+        #expect(resumedAt[0] == 0 && resumedAt[1] > 0 && resumedAt[2] > resumedAt[1] && resumedAt[3] >= resumedAt[2], "\(resumedAt)")
     }
 
     @Test func aSecondJobAtOnceIsRefused() throws {

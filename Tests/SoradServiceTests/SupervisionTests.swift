@@ -27,6 +27,39 @@ import Testing
         #expect(daemon.spool == [good])
     }
 
+    /// The text as it stands in the model file's JSON; what the job's error says of it.
+    static let lastWords: [(text: String, sentence: String)] = [
+        (#"sorad-worker: there is no stone.\nhint: buy one\n"#, "there is no stone"),
+        (#"first\nsorad-worker: a \u001b[31mred\u0007\u202e stone"#, "a  [31mred   stone"),
+        (#"\u0000\r\n\n"#, ""),
+        (String(repeating: "é", count: 100_000), String(repeating: "é", count: 300) + "…"),
+    ]
+
+    @Test(arguments: lastWords.indices)
+    func aWorkerThatCannotStartSaysWhy(index: Int) throws {
+        let (text, sentence) = Self.lastWords[index]
+        let model = "{\"startFailure\": \"\(text)\", " + DaemonUnderTest.modelText().dropFirst()
+        let daemon = try DaemonUnderTest(models: ["mini.gguf": model])
+        let error = try #require(try daemon.finished(daemon.create("x").id).error)
+        #expect(error.code == "worker_died")
+        let reason = sentence.isEmpty ? "" : ", saying: \(sentence)"
+        if index < 3 {
+            #expect(error.message == "The worker exited with status 78\(reason). The job was tried 2 times and is given up.")
+        } else {
+            // The end of a flood, bounded; where its last line begins depends on how it arrived.
+            #expect(error.message.contains(", saying: é") && error.message.count < 500, "\(error.message)")
+        }
+        if index == 0 { #expect(daemon.log.contains("hint: buy one")) }
+    }
+
+    @Test func aComplaintExplainsOnlyItsOwnJob() throws {
+        let daemon = try DaemonUnderTest()
+        let own = try daemon.finished(daemon.create("complain die").id)
+        #expect(own.error?.message.contains("was killed by signal 9 (Killed), saying: the disk smells of smoke. The job") == true)
+        #expect(try daemon.finished(daemon.create("complain").id).status == .completed)
+        #expect(try daemon.finished(daemon.create("die").id).error?.message.contains("smoke") == false)
+    }
+
     @Test func aSilentWorkerIsKilled() throws {
         let daemon = try DaemonUnderTest(["--worker-silence-timeout", "1"])
         let video = try daemon.finished(daemon.create("hang").id)

@@ -61,7 +61,7 @@ import Testing
             (#"{"prompt":"x","seed":-1}"#, "seed"), (#"{"prompt":"x","model":"sora-2"}"#, "model"),
             (#"{"prompt":"x","guidance_scale":1e400}"#, "guidance_scale"),
             (#"{"prompt":"x","input_reference":{"image_url":"data:"}}"#, "input_reference"), (#"{"prompt":"x","n":2}"#, "n"),
-            (#"{"prompt":"x","fps":0}"#, "fps"),
+            (#"{"prompt":"x","fps":0}"#, "fps"), (#"{"prompt":"x","num_inference_steps":1001}"#, "num_inference_steps"),
         ] as [(String, String?)])
     func badInputIsRefusedWithItsField(body: String, param: String?) throws {
         let daemon = try DaemonUnderTest()

@@ -16,6 +16,27 @@ import Testing
         #expect(SHA256.hexadecimal(SHA256.hash(Array(text.utf8))) == digest)
     }
 
+    /// The CPU's instructions against the portable code, over whole and broken blocks at every alignment.
+    @Test(.enabled(if: SHA256.hasInstructions)) func instructionsEqualThePortableCode() {
+        var random: UInt64 = 0x9e37_79b9_7f4a_7c15
+        let bytes = (0..<5000).map { _ -> UInt8 in
+            random = random &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+            return UInt8(truncatingIfNeeded: random >> 56)
+        }
+        for length in Array(0...200) + [1023, 1024, 1025, 4096, 4984] {
+            for start in [0, 1, 7, 16] {
+                let part = Array(bytes[start..<start + length])
+                let digests = [true, false].map { usesInstructions in
+                    var sum = SHA256(usesInstructions: usesInstructions)
+                    unsafe sum.update(bytes.span.bytes.extracting(start..<start + length))
+                    return sum.finalize()
+                }
+                #expect(digests[0] == digests[1], "\(length) bytes from \(start)")
+                #expect(digests[0] == SHA256.hash(part))
+            }
+        }
+    }
+
     @Test func piecesGiveTheSameDigest() {
         let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 &* 37) }
         let whole = SHA256.hash(bytes)

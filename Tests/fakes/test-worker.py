@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """A worker without an engine, for tests of the daemon: speaks the worker protocol on descriptor 3 and does what the prompt says.
 
-The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}.
+The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" beside the ModelInfo it can be
+described, but the worker writes the text on standard error and exits when it is started.
 A prompt is words; each may be an instruction:
   steps=N      progress events (default 3)
   pause=S      seconds before each progress event (default 0.01)
+  complain     says something on standard error
   die          SIGKILL itself in the first step
   die-once     the same, but only if it has not yet died in this job's directory
   hang         never answers again, not even to cancel
@@ -25,9 +27,13 @@ if "broken" in model:
     sys.exit(65)
 if "--describe" in sys.argv:
     time.sleep(model.pop("describeDelay", 0))
+    model.pop("startFailure", None)
     print(json.dumps(model))
     sys.exit(0)
 model.pop("describeDelay", None)
+if "startFailure" in model:
+    sys.stderr.write(model["startFailure"])
+    sys.exit(78)
 if os.environ.get("TEST_WORKER_LOG"):
     descriptors = sorted(int(name) for name in os.listdir("/proc/self/fd"))
     with open(os.environ["TEST_WORKER_LOG"], "a") as file:
@@ -64,6 +70,9 @@ def generate(job, request, directory):
     options = dict(word.split("=", 1) for word in words if "=" in word)
     steps = int(options.get("steps", 3))
     mark = os.path.join(directory, "died")
+    if "complain" in words:
+        sys.stderr.write("sorad-worker: the disk smells of smoke.\n")
+        sys.stderr.flush()
     for step in range(steps):
         command = receive(float(options.get("pause", 0.01)))
         if command is not None and command.get("cancel", {}).get("job") == job:

@@ -43,10 +43,11 @@ package final class DiffusionTransformer {
     ///   - timesteps: the distinct ones, as many as the workspace was made for.
     ///   - groups: for each token of the grid, which of them it carries.
     ///   - velocities: one [C, T, h, w] per prompt.
-    package func forward(
+    ///   - stop: called before every part of a block; what it throws ends the pass.
+    package func forward<Failure: Error>(
         _ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [PreparedPrompt], workspace w: TransformerWorkspace,
-        into velocities: [Tensor]
-    ) {
+        into velocities: [Tensor], stop: () throws(Failure) -> Void
+    ) throws(Failure) {
         let c = configuration
         let length = w.tokens
         let count = prompts.count
@@ -67,6 +68,7 @@ package final class DiffusionTransformer {
                 let table = block.scaleShiftTable.reshaped(Shape(6, c.width))
                 backend.add(table, w.time.projected.rows(group..<group + 1), into: w.modulation.item(group))
             }
+            try stop()
             if index == 0 {
                 block.attendToSelf(backend, c, w, sequences: 1, groups)
                 for copy in 1..<max(count, 1) { w.hidden.rows(copy * length..<(copy + 1) * length).copy(from: w.hidden.rows(0..<length)) }
@@ -74,8 +76,10 @@ package final class DiffusionTransformer {
                 block.attendToSelf(backend, c, w, sequences: count, all)
             }
             TensorDump.write("dit.blocks.\(index).attn1", w.hidden)
+            try stop()
             block.attendToPrompts(backend, c, w, prompts, layer: index)
             TensorDump.write("dit.blocks.\(index).attn2", w.hidden)
+            try stop()
             block.feedForward(backend, c, w, rows: rows, all)
             TensorDump.write("dit.blocks.\(index)", w.hidden)
         }

@@ -45,12 +45,17 @@ public final class Denoiser {
         self.groups = groups
     }
 
+    /// As below, to the end.
+    public func step(_ index: Int, _ latent: Tensor) { step(index, latent, stop: {}) }
+
     /// Takes `latent` [C, T, h, w] from noise level `sigmas[index]` to `sigmas[index + 1]`, in place.
-    public func step(_ index: Int, _ latent: Tensor) {
+    /// - Parameter stop: called between the layers; what it throws ends the step, and `latent` is then still that of `sigmas[index]`.
+    public func step<Failure: Error>(_ index: Int, _ latent: Tensor, stop: () throws(Failure) -> Void) throws(Failure) {
         precondition(latent.shape == Shape(size.channels, size.frames, size.height, size.width), "latents \(latent.shape)")
         known?.put(into: latent)
         let timesteps = known == nil ? [schedule.timesteps[index]] : [schedule.timesteps[index], 0]
-        transformer.forward(latent, timesteps: timesteps, groups: groups, prompts: prompts, workspace: workspace, into: velocities)
+        try transformer.forward(
+            latent, timesteps: timesteps, groups: groups, prompts: prompts, workspace: workspace, into: velocities, stop: stop)
         let velocity = velocities[0]
         if velocities.count == 2 {
             backend.guide(unconditional: velocities[1], conditional: velocity, scale: guidanceScale, into: velocity)

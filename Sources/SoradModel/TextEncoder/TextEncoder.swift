@@ -67,8 +67,9 @@ package final class TextEncoder {
     }
 
     /// Token ids to embeddings [L, D].
-    /// - Throws: `.badInput` for an id outside the vocabulary.
-    package func encode(_ ids: [Int32]) throws(SoradError) -> Tensor {
+    /// - Parameter stop: asked before every layer.
+    /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
+    package func encode(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor {
         if let wrong = ids.first(where: { !(0..<configuration.vocabulary).contains(Int($0)) }) {
             throw SoradError(.badInput, "token \(wrong) is outside the model's vocabulary of \(configuration.vocabulary)")
         }
@@ -77,6 +78,7 @@ package final class TextEncoder {
         let w = Arena.make { Workspace(configuration, length: length, in: $0) }
         for (row, id) in ids.enumerated() { w.hidden.setRow(row, from: embedding, row: Int(id)) }
         for (index, layer) in layers.enumerated() {
+            try stop()
             attend(layer, w, length)
             backend.rmsNorm(w.hidden, epsilon: epsilon, weight: layer.feedForwardNorm, into: w.normed.overwrite(rows: length))
             backend.linear(w.normed, layer.gate, into: w.gate)

@@ -97,12 +97,17 @@ final class FrameNetwork {
         return stages
     }
 
-    /// Sends one frame through; `emit` gets every frame that comes out, valid until the next.
-    func push<Failure: Error>(_ frame: Tensor, emit: (Tensor) throws(Failure) -> Void) throws(Failure) {
-        try push(frame, 0, emit)
+    /// Sends one frame through; `emit` gets every frame that comes out, valid until the next. `stop` is called before every block; once
+    /// it has thrown, the network is of no more use.
+    func push<Failure: Error>(
+        _ frame: Tensor, stop: () throws(Failure) -> Void, emit: (Tensor) throws(Failure) -> Void
+    ) throws(Failure) {
+        try push(frame, 0, stop, emit)
     }
 
-    private func push<Failure: Error>(_ x: Tensor, _ index: Int, _ emit: (Tensor) throws(Failure) -> Void) throws(Failure) {
+    private func push<Failure: Error>(
+        _ x: Tensor, _ index: Int, _ stop: () throws(Failure) -> Void, _ emit: (Tensor) throws(Failure) -> Void
+    ) throws(Failure) {
         guard index < stages.count else {
             if unwanted > 0 { unwanted -= 1 } else { try emit(x) }
             return
@@ -113,6 +118,7 @@ final class FrameNetwork {
             unwanted -= stage.yield
             return
         }
+        try stop()
         seen[index] += 1
         switch stage.block {
         case .softClamp:
@@ -127,7 +133,7 @@ final class FrameNetwork {
             backend.convolve(x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: wide)
             for part in 0..<stride {
                 copyChannels(of: wide, from: part * stage.outputs[part].shape[2], to: stage.outputs[part])
-                try push(stage.outputs[part], index + 1, emit)
+                try push(stage.outputs[part], index + 1, stop, emit)
             }
             return
         case .pool(let weights, let stride):
@@ -138,7 +144,7 @@ final class FrameNetwork {
             let (earlier, later): (Tensor, ConvolutionPartner) = stage.past.map { ($0, .tensor(x)) } ?? (x, .none)
             backend.convolve(earlier, later, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: out)
         }
-        try push(out, index + 1, emit)
+        try push(out, index + 1, stop, emit)
     }
 
     private func remember(

@@ -72,9 +72,12 @@ package final class VideoAutoencoder {
             try weights.convolution("conv.4", outputs: n, inputs: n))
     }
 
-    /// Decodes normalised latents [C, T, h, w]; `frame` gets index and [H, W, 3] bytes of every frame in order.
-    func decode<Failure: Error>(_ latent: Tensor, frame: (Int, [UInt8]) throws(Failure) -> Void) throws(Failure) {
-        try decodeValues(latent) { (index, image) throws(Failure) in
+    /// Decodes normalised latents [C, T, h, w]; `frame` gets index and [H, W, 3] bytes of every frame in order. `stop` is called
+    /// before every block.
+    func decode<Failure: Error>(
+        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, [UInt8]) throws(Failure) -> Void
+    ) throws(Failure) {
+        try decodeValues(latent, stop: stop) { (index, image) throws(Failure) in
             var bytes: [UInt8] = []
             image.appendBytes(to: &bytes)
             try frame(index, bytes)
@@ -82,7 +85,9 @@ package final class VideoAutoencoder {
     }
 
     /// As `decode`, with frames as floats [H, W, 3], not yet limited to [0, 1].
-    package func decodeValues<Failure: Error>(_ latent: Tensor, frame: (Int, Tensor) throws(Failure) -> Void) throws(Failure) {
+    package func decodeValues<Failure: Error>(
+        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
+    ) throws(Failure) {
         let c = configuration
         let height = latent.shape[2]
         let width = latent.shape[3]
@@ -93,7 +98,7 @@ package final class VideoAutoencoder {
         var count = 0
         for time in 0..<latent.shape[1] {
             latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
-            try network.push(input) { (packed) throws(Failure) in
+            try network.push(input, stop: stop) { (packed) throws(Failure) in
                 packed.shufflePixels(c.patchSize, into: image)
                 try frame(count, image)
                 count += 1
@@ -135,7 +140,7 @@ package final class VideoAutoencoder {
         for frame in all {
             image.set(from: frame.span)
             image.unshufflePixels(c.patchSize, into: packed)
-            network.push(packed) { encoded in
+            network.push(packed, stop: {}) { encoded in
                 latent.setNormalizedLatent(frame: count, from: encoded, mean: mean, std: std)
                 count += 1
             }

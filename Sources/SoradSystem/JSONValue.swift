@@ -1,4 +1,5 @@
-// A JSON document as a value: what requests are read from and answers are made of.
+// A JSON document as a value: what requests are read from, answers are made of, and what configuration files and safetensors headers
+// hold. There is one such type and one parser.
 // Numbers keep their text, so that a 64-bit seed survives and "17.5" can be told from "17"; objects keep the order of their members, so
 // that the same answer always has the same bytes. Own code rather than Codable: a request needs errors that name the field at fault.
 
@@ -84,6 +85,8 @@ extension JSONValue {
     public var string: String? { if case .string(let value) = self { value } else { nil } }
     public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
     public var integer: Int? { if case .number(let value) = self { value.integer() } else { nil } }
+    /// As `integer`, but only if it is written as a whole number: `3.0` and `1e3` are not.
+    public var wholeNumber: Int? { if case .number(let value) = self { Int(value.text) } else { nil } }
     public var unsigned: UInt64? { if case .number(let value) = self { value.integer() } else { nil } }
     public var double: Double? { if case .number(let value) = self { value.double } else { nil } }
     public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }

@@ -1,0 +1,61 @@
+// What a worker writes on standard error, line by line, and which of it explains its end.
+// Invariant: what comes out has no control characters and a bounded length, whatever a worker writes: it ends up in logs, terminals
+// and answers to clients. Pure: bytes come in as values.
+
+package struct WorkerComplaint: Sendable {
+    /// Bytes of a line that has not ended yet.
+    private var pending: [UInt8] = []
+    /// The last line that is no hint.
+    private var last: String?
+
+    private static let lineLimit = 2_000
+    private static let sentenceLimit = 300
+
+    package init() {}
+
+    /// Takes in what was read; the lines that are complete now, fit for a log. The rest of a line beyond the limit is a line of its own.
+    package mutating func append(_ bytes: [UInt8]) -> [String] {
+        var lines: [String] = []
+        for byte in bytes {
+            if byte != UInt8(ascii: "\n") { pending.append(byte) }
+            if byte == UInt8(ascii: "\n") || pending.count >= WorkerComplaint.lineLimit { lines += endLine() }
+        }
+        return lines
+    }
+
+    /// Ends a last line that has no line end.
+    package mutating func finish() -> [String] { endLine() }
+
+    /// What was said so far has nothing to do with what comes next.
+    package mutating func forget() { last = nil }
+
+    /// The last sentence, without the program's name and the full stop.
+    package var sentence: String? {
+        guard var text = last else { return nil }
+        if text.hasPrefix("sorad-worker: ") { text.removeFirst("sorad-worker: ".count) }
+        while text.hasSuffix(".") { text.removeLast() }
+        let scalars = text.unicodeScalars
+        guard scalars.count > WorkerComplaint.sentenceLimit else { return text.isEmpty ? nil : text }
+        return String(String.UnicodeScalarView(scalars.prefix(WorkerComplaint.sentenceLimit))) + "…"
+    }
+
+    private mutating func endLine() -> [String] {
+        let line = WorkerComplaint.printable(pending)
+        pending = []
+        guard !line.isEmpty else { return [] }
+        if !line.hasPrefix("hint: ") { last = line }
+        return [line]
+    }
+
+    /// Text in which control, format (they can turn the direction of a line) and unassigned characters are spaces, without space around it.
+    private static func printable(_ bytes: [UInt8]) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
+            switch scalar.properties.generalCategory {
+            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: result.append(" ")
+            default: result.append(scalar)
+            }
+        }
+        return String(String(result).drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    }
+}

@@ -1,0 +1,96 @@
+// Clips that are taken up again.
+import Glibc
+import SoradAPI
+import SoradPipeline
+import SoradSystem
+import SoradTensor
+import Synchronization
+import Testing
+
+@Suite struct CheckpointTests {
+    private let request = PipelineFixture.request(steps: 6)
+    /// Writing a checkpoint takes no time on this clock, so every step is written.
+    private static let frozen = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1_000) }, unixMilliseconds: { 0 })
+    private func latent() -> Tensor { Tensor(Shape(2, 1, 2, 3), (0..<12).map { Float($0) * 0.1 - 0.3 }) }
+
+    private func checkpoint(_ directory: String, _ request: GenerationRequest, model: String = "m") -> Checkpoint {
+        Checkpoint(of: request, model: model, in: directory, interval: .zero, time: Self.frozen)
+    }
+
+    @Test func whatWasStoredComesBackToTheBit() throws {
+        let directory = PipelineFixture.scratch("checkpoint")
+        let stored = latent()
+        stored.withMutableElements { $0[3] = -0.0 }
+        var writer = checkpoint(directory, request)
+        writer.store(stored, done: 2)
+        writer.store(stored, done: 4)
+        let found = Tensor(stored.shape)
+        #expect(checkpoint(directory, request).restore(into: found) == 4)
+        #expect(found.elements.map(\.bitPattern) == stored.elements.map(\.bitPattern))
+        #expect(PipelineFixture.names(in: directory) == [Checkpoint.fileName])
+        writer.remove()
+        #expect(checkpoint(directory, request).restore(into: found) == 0)
+    }
+
+    @Test func anotherRequestModelOrSizeIsNotTakenUp() throws {
+        let directory = PipelineFixture.scratch("checkpoint")
+        var writer = checkpoint(directory, request)
+        writer.store(latent(), done: 2)
+        let found = latent()
+        var other = request
+        other.seed += 1
+        #expect(checkpoint(directory, other).restore(into: found) == 0)
+        #expect(checkpoint(directory, request, model: "n").restore(into: found) == 0)
+        #expect(checkpoint(directory, request).restore(into: Tensor(Shape(2, 1, 2, 2))) == 0)
+        #expect(found.elements == latent().elements)
+    }
+
+    @Test func aDamagedFileIsNotTakenUp() throws {
+        let directory = PipelineFixture.scratch("checkpoint")
+        var writer = checkpoint(directory, request)
+        writer.store(latent(), done: 2)
+        let good = try bytes(directory + "/" + Checkpoint.fileName)
+        var damaged = good.indices.map { index in
+            var copy = good
+            copy[index] ^= 1
+            return copy
+        }
+        damaged += [[], Array(good.dropLast()), good + [0]]
+        for bytes in damaged {
+            try writeDurably(bytes, named: Checkpoint.fileName, in: directory)
+            #expect(checkpoint(directory, request).restore(into: latent()) == 0)
+        }
+        try writeDurably(good, named: Checkpoint.fileName, in: directory)
+        #expect(checkpoint(directory, request).restore(into: latent()) == 2)
+    }
+
+    @Test func writingThemCostsLessThanAFiftiethOfTheTime() {
+        let start = MonotonicTime(nanoseconds: 1_000)
+        var pacing = CheckpointPacing(interval: .milliseconds(500), start: start)
+        #expect(!pacing.isDue(at: start + .milliseconds(499)))
+        #expect(pacing.isDue(at: start + .milliseconds(500)))
+        pacing.stored(from: start + .milliseconds(500), to: start + .milliseconds(540))
+        #expect(!pacing.isDue(at: start + .milliseconds(2539)))
+        #expect(pacing.isDue(at: start + .milliseconds(2540)))
+    }
+
+    @Test func aStoppedClipGoesOnWhereItWasAndHasTheSameFrames() throws {
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1, time: Self.frozen, checkpointInterval: .zero)
+        let whole = try pipeline.makeClip(request, into: PipelineFixture.scratch("whole"))
+        for last in 1...6 {
+            let directory = PipelineFixture.scratch("stopped")
+            let stop = StopFlag()
+            // Stops in the step after the one that is reported, which is written down.
+            _ = #expect(throws: JobError.self) {
+                try pipeline.makeClip(request, into: directory, stop: stop.check) { if $0.step >= last { stop.stop() } }
+            }
+            let steps = Mutex<[Int]>([])
+            let resumed = try pipeline.makeClip(request, into: directory) { progress in
+                if progress.phase == .denoising { steps.withLock { $0.append(progress.step) } }
+            }
+            #expect(resumed.sha256 == whole.sha256)
+            #expect(steps.withLock { $0 } == Array(last...6))
+            #expect(!PipelineFixture.names(in: directory).contains(Checkpoint.fileName))
+        }
+    }
+}
