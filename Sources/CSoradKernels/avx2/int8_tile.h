@@ -2,8 +2,9 @@
 // The other way, vpmaddubsw with the sign of w moved to a (exact within ±127), needs a vpsignb for every product, which
 // on Zen 3 takes the multipliers' ports: it stood at two thirds of the vpmaddubsw peak loop. Widening rows and weights
 // once per chunk costs 1 in 100 and leaves two multiplier operations for 32 products, as many as the peak loop has.
-enum { SORAD_INT8_ROWS = 6, SORAD_INT8_BLOCKS = 1, SORAD_INT8_OFFSET = 0, SORAD_INT8_WIDTH = 2 };
-#define SORAD_INT8_EXPANDS 1
+enum { SORAD_INT8_ROWS = 6, SORAD_INT8_BLOCKS = 1, SORAD_INT8_OFFSET = 0 };
+#define SORAD_INT8_WIDTH 2
+#define SORAD_INT8_DEPTH 512
 #define SORAD_INT8_PARTIAL_ROWS(tile) \
     SORAD_CASE(1, tile) SORAD_CASE(2, tile) SORAD_CASE(3, tile) SORAD_CASE(4, tile) SORAD_CASE(5, tile)
 
@@ -29,13 +30,13 @@ SORAD_INLINE void int8_expand(const int8_t *w, size_t groups, void *out) {
     }
 }
 
-SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, size_t pitch, const char *w,
-                            size_t w_stride, size_t steps, lanes_i32 *sum) {
+SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride,
+                            size_t steps, lanes_i32 *sum) {
     (void)blocks, (void)w_stride;
     __m256i low[SORAD_INT8_ROWS], high[SORAD_INT8_ROWS];
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) low[r] = high[r] = _mm256_setzero_si256();
-    for (; steps > 0; a += pitch) {
+    for (; steps > 0; a += rows * 64) {
         size_t line = steps < 16 ? steps : 16;
         steps -= line;
         for (size_t s = 0; s < line; s++, w += 64) {

@@ -126,8 +126,12 @@ SORAD_INLINE lanes exp_lanes(lanes x) {
     lanes_i32 k;
     lanes r = exp_reduce(x, &k);
     lanes p = fused(fused(exp_series(r), r, splat(1.0f)), r, splat(1.0f));
+#ifdef SORAD_SCALE_BY_POWER
+    return SORAD_SCALE_BY_POWER(p, k);
+#else
     lanes_i32 half = k >> 1;
     return p * power_of_two(half) * power_of_two((lanes_i32)((lanes_u32)k - (lanes_u32)half));
+#endif
 }
 
 SORAD_INLINE lanes tanh_lanes(lanes x) {
