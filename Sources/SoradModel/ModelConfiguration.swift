@@ -153,6 +153,8 @@ package struct TransformerConfiguration: Sendable {
     let patch: (frames: Int, height: Int, width: Int)
     let crossAttentionNorm, expandTimesteps: Bool
     let epsilon: Float
+    /// Of the attention between the clip's own tokens: int8 where its linear layers are. The text's few keys stay float.
+    var attentionPrecision = AttentionPrecision.float
 
     /// Channels of the hidden state.
     var width: Int { heads * headWidth }
