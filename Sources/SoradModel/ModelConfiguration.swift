@@ -1,6 +1,7 @@
 // Owns the sizes of one model, read from the metadata of its file and checked once: everything after relies on them.
 public import SoradModelFile
 public import SoradSystem
+import SoradTensor
 
 /// Sizes and defaults of one model file.
 public struct ModelConfiguration: Sendable {
