@@ -131,6 +131,7 @@ static void free_epilogue(epilogue_buffers b) {
 
 static void try_gemm_int8(const sorad_kernels *kernels) {
     size_t m = between(1, coin() ? 14 : 210), n = between(1, 100), k = between(1, coin() ? 40 : 300);
+    if (random_word() % 8 == 0) m = between(1, 30), n = between(1, coin() ? 40 : 600), k = between(400, 5000);   // K in depths
     size_t k4 = (k + 3) / 4 * 4, n16 = (n + 15) / 16 * 16;
     sorad_gemm_int8_args args = {.k = k, .a_stride = k4 + between(0, 5), .out_stride = n + between(0, 5)};
     buffer plain = int8s(n * k), packed = make(n16 * k4, 1), sums = make(n, 4);
