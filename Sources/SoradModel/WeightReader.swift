@@ -5,11 +5,22 @@ import SoradSystem
 import SoradTensor
 
 struct WeightReader {
-    let file: ModelFile
+    /// Without one, weights are made up; see MadeUpModel.swift.
+    private let source: ModelFile?
     let prefix: String
 
+    init(file: ModelFile? = nil, prefix: String) {
+        source = file
+        self.prefix = prefix
+    }
+
+    private var file: ModelFile {
+        guard let source else { preconditionFailure("\(prefix) has no file") }
+        return source
+    }
+
     /// The tensors below `prefix.name`.
-    func at(_ name: String) -> WeightReader { WeightReader(file: file, prefix: prefix + name + ".") }
+    func at(_ name: String) -> WeightReader { WeightReader(file: source, prefix: prefix + name + ".") }
 
     func has(_ name: String) -> Bool { file[prefix + name] != nil }
 
@@ -17,6 +28,9 @@ struct WeightReader {
     func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false) throws(SoradError)
         -> LinearWeights
     {
+        if source == nil {
+            return MadeUpWeights.linear(name, outputs: outputs, inputs: inputs, bias: bias, asymmetricInput: asymmetricInput)
+        }
         let full = prefix + name
         let blocks = (outputs + 15) / 16
         let weight = try file.tensor(full + ".weight")
@@ -57,12 +71,14 @@ struct WeightReader {
 
     /// Float32 [count].
     func vector(_ name: String, _ count: Int) throws(SoradError) -> Parameter {
-        Parameter(try file.tensor(prefix + name, .f32, dims: [count]).bytes, .f32)
+        source == nil ? MadeUpWeights.vector(count, 1) : Parameter(try file.tensor(prefix + name, .f32, dims: [count]).bytes, .f32)
     }
 
     /// A float32 table; `dims` as in PyTorch, slowest first.
     func table(_ name: String, dims: Int...) throws(SoradError) -> Parameter {
-        Parameter(try file.tensor(prefix + name, .f32, dims: dims.reversed()).bytes, .f32)
+        source == nil
+            ? MadeUpWeights.vector(dims.reduce(1, *), 0.1)
+            : Parameter(try file.tensor(prefix + name, .f32, dims: dims.reversed()).bytes, .f32)
     }
 
     /// An embedding table [rows, width] of float16, bfloat16 or float32.

@@ -89,8 +89,9 @@ extension CPUBackend {
     private func tiles(
         _ rows: Range<Int>, _ columns: Int, cost: Int, _ body: @escaping ((rows: Range<Int>, columns: Range<Int>), Int) -> Void
     ) {
-        let columnStep =
-            cost >= Self.parallelCost && pool.threadCount > 1 ? min(256, max(32, share(columns, unit: 16))) : min(columns, 1024)
+        // Every tile packs its rows anew, for which fewer than 64 columns would not pay.
+        let parallel = cost >= Self.parallelCost && pool.threadCount > 1
+        let columnStep = parallel ? min(256, max(64, share(columns, unit: 16, perThread: 2))) : min(columns, 1024)
         let across = (columns + columnStep - 1) / columnStep
         let down = (rows.count + Self.tileRows - 1) / Self.tileRows
         let run: (Int, Int) -> Void = { index, thread in

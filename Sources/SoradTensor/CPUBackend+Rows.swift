@@ -78,10 +78,11 @@ extension CPUBackend {
             k: keys.pointer(), k_stride: width, v: values.pointer(), v_stride: width, lk: count, head_dim: packed.headWidth,
             packed: packed.room.pointer(), head_begin: 0, head_end: packed.heads, key_begin: 0, key_end: count)
         let kernels = kernels
+        let kernel = unsafe packed.precision == .int8 ? kernels.attention_int8_pack : kernels.attention_pack
         split(packed.heads, step: 1, cost: count * width * 4) { range, _ in
             var piece = unsafe arguments
             unsafe (piece.head_begin, piece.head_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.attention_pack(&piece)
+            unsafe kernel(&piece)
         }
     }
 
@@ -92,6 +93,7 @@ extension CPUBackend {
         let width = heads * packed.headWidth
         precondition(
             queries.shape == Shape(rows, width) && out.shape == queries.shape && keys > 0, "queries \(queries.shape), \(keys) keys")
+        precondition(bias == nil || packed.precision == .float, "a bias per query with int8 attention")
         precondition(keyBias == nil || keyBias!.count == keys, "key bias of \(keys) keys")
         precondition(bias == nil || bias!.shape == Shape(heads, rows, keys), "bias of \(heads) heads, \(rows) queries, \(keys) keys")
         var arguments = unsafe sorad_attention_args()
@@ -103,6 +105,7 @@ extension CPUBackend {
         unsafe (arguments.bias_head_stride, arguments.bias_query_stride) = (rows * keys, keys)
         unsafe (arguments.out, arguments.out_stride) = (out.pointer(), width)
         let kernels = kernels
+        let kernel = unsafe packed.precision == .int8 ? kernels.attention_int8 : kernels.attention
         let template = unsafe arguments
         let step = min(rows, Self.queryBlock)
         let blocks = (rows + step - 1) / step
@@ -113,10 +116,11 @@ extension CPUBackend {
                 let first = index % blocks * step
                 unsafe (piece.head_begin, piece.head_end) = (head, head + 1)
                 unsafe (piece.query_begin, piece.query_end) = (first, min(first + step, rows))
-                unsafe kernels.attention(&piece)
+                unsafe kernel(&piece)
             }
         }
     }
 
-    private static let queryBlock = 64
+    /// A multiple of every kernel's tile of queries.
+    private static let queryBlock = 96
 }

@@ -3,8 +3,11 @@
 internal import CSoradKernels
 
 /// Floats that a backend needs for the keys and values of `heads` heads.
-func packedFloats(heads: Int, keys: Int, headWidth: Int) -> Int {
-    sorad_attention_packed_floats(heads, keys, headWidth)
+func packedFloats(heads: Int, keys: Int, headWidth: Int, _ precision: AttentionPrecision) -> Int {
+    switch precision {
+    case .float: sorad_attention_packed_floats(heads, keys, headWidth)
+    case .int8: sorad_attention_int8_packed_floats(heads, keys, headWidth)
+    }
 }
 
 /// cos and sin [positions, width / 2] of p·theta^(−2i/width).

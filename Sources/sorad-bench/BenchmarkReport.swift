@@ -38,7 +38,7 @@ struct BenchmarkReport {
     }
 
     private func line(_ name: String, _ shape: String, _ figure: String, _ peak: String, _ ratio: String) -> String {
-        padded(name, 12, left: true) + padded(shape, 40, left: true) + padded(figure, 9) + padded(peak, 9) + padded(ratio, 10)
+        padded(name, 16, left: true) + padded(shape, 40, left: true) + padded(figure, 9) + padded(peak, 9) + padded(ratio, 10)
     }
 
     private func padded(_ text: String, _ width: Int, left: Bool = false) -> String {

@@ -56,12 +56,16 @@ import SoradSystem
             cases.append(("conv2d", shape, false, { self.convolution(size: size, channels: cIn, outputs: cOut, upsample: up) }))
         }
         for (l, heads, d) in [(80, 4, 64), (320, 6, 64), (1280, 12, 128)] {
-            cases.append(("attention", "L=\(l) H=\(heads) D=\(d)", false, { self.attention(l: l, heads: heads, d: d) }))
+            for int8 in [false, true] {
+                let name = int8 ? "attention_int8" : "attention"
+                cases.append((name, "L=\(l) H=\(heads) D=\(d)", int8, { self.attention(l: l, heads: heads, d: d, int8: int8) }))
+            }
         }
         return cases
     }
 
-    private func peakRate(isInteger: Bool) -> Double? {
+    /// Of one thread; nil where there is no such loop.
+    func peakRate(isInteger: Bool) -> Double? {
         let iterations: UInt64 = 200_000
         guard (isInteger ? sorad_peak_int8(Int32(isa.rawValue), 1) : sorad_peak_f32(Int32(isa.rawValue), 1)) > 0 else { return nil }
         let operations = isInteger ? sorad_peak_int8(Int32(isa.rawValue), iterations) : sorad_peak_f32(Int32(isa.rawValue), iterations)
@@ -118,11 +122,12 @@ import SoradSystem
         return Rate.measure(operations: 2 * Double(side * side * k * outputs)) { unsafe kernels.pointee.conv2d(&args) }
     }
 
-    private func attention(l: Int, heads: Int, d: Int) -> Rate {
+    private func attention(l: Int, heads: Int, d: Int, int8: Bool) -> Rate {
         let width = heads * d
         let q = Memory<Float>(l * width) { Float($0 % 17) / 16 }
         let out = Memory<Float>(l * width) { _ in 0 }
-        let packed = Memory<Float>(sorad_attention_packed_floats(heads, l, d)) { _ in 0 }
+        let floats = int8 ? sorad_attention_int8_packed_floats(heads, l, d) : sorad_attention_packed_floats(heads, l, d)
+        let packed = Memory<Float>(floats) { _ in 0 }
         var pack = unsafe sorad_attention_pack_args()
         unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride) = (UnsafePointer(q.base), width, UnsafePointer(q.base), width)
         unsafe (pack.lk, pack.head_dim, pack.packed, pack.head_end, pack.key_end) = (l, d, packed.base, heads, l)
@@ -132,8 +137,8 @@ import SoradSystem
         )
         unsafe (args.scale, args.out, args.out_stride, args.head_end, args.query_end) = (0.125, out.base, width, heads, l)
         return Rate.measure(operations: 4 * Double(l * l * width)) {
-            unsafe kernels.pointee.attention_pack(&pack)
-            unsafe kernels.pointee.attention(&args)
+            unsafe (int8 ? kernels.pointee.attention_int8_pack : kernels.pointee.attention_pack)(&pack)
+            unsafe (int8 ? kernels.pointee.attention_int8 : kernels.pointee.attention)(&args)
         }
     }
 }

@@ -6,12 +6,18 @@ import SoradSystem
 @main struct Program {
     static let usage = """
         usage: sorad-bench kernels [--json] [--isa NAME] [--filter TEXT]
+               sorad-bench layers|forward [--json] [--profile] [--isa NAME] [--threads N] [--model NAME] [--SIZE N]...
                sorad-bench clip MODEL [--isa NAME] [--threads N] [--steps N]
           kernels          single-threaded kernels against the peak loops of the same instruction set
+          layers           each operation of one transformer block, with made-up weights, against the peak loops
+          forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
           clip             one clip of a model file, prompt to frames, stage by stage
           --json           print one JSON object instead of a table
           --isa NAME       scalar, avx2, avx512vlvnni, avxvnni or avx512vnni; the best by default
           --filter TEXT    only the rows whose name contains TEXT
+          --model NAME     the sizes to begin with: sorad-mini (the default) or wan-1.3b
+          --SIZE N         another size: layers, heads, head-width, feed-forward, text-width, channels, text-tokens, and of the
+                           latents frames, height, width (even)
         """
 
     static func main() {
@@ -30,6 +36,7 @@ import SoradSystem
             print(usage)
             return
         }
+        if command == "layers" || command == "forward" { return print(try forward(&rest, oneLayer: command == "layers").run()) }
         if command == "clip" { return print(ClipBenchmark.table(try clip(&rest).run())) }
         guard command == "kernels" else {
             throw SoradError(.usage, "There is no benchmark named \"\(command)\".", hint: usage)
@@ -48,6 +55,41 @@ import SoradSystem
         }
         let report = try KernelBenchmark(isaName: isa).run(filter: filter)
         print(json ? report.json : report.table)
+    }
+
+    /// Options of the forward benchmark.
+    static func forward(_ rest: inout ArraySlice<String>, oneLayer: Bool) throws(SoradError) -> ForwardBenchmark {
+        typealias Sizes = ForwardBenchmark.Configuration
+        let sizes: [(name: String, place: WritableKeyPath<Sizes, Int>, limit: Int)] = [
+            ("--layers", \.layers, 128), ("--heads", \.heads, 128), ("--head-width", \.headWidth, 256),
+            ("--feed-forward", \.feedForward, 32768), ("--text-width", \.textWidth, 8192), ("--channels", \.channels, 256),
+            ("--text-tokens", \.textTokens, 1024), ("--frames", \.frames, 128), ("--height", \.height, 256), ("--width", \.width, 256),
+        ]
+        var benchmark = ForwardBenchmark()
+        benchmark.oneLayer = oneLayer
+        while let option = rest.popFirst() {
+            if option == "--json" || option == "--profile" {
+                if option == "--json" { benchmark.json = true } else { benchmark.profile = true }
+                continue
+            }
+            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
+            if option == "--isa" {
+                benchmark.isa = value
+            } else if option == "--model", let named = Sizes.named.first(where: { $0.name == value }) {
+                benchmark.configuration = named.value
+            } else if option == "--threads", let number = Int(value), (1...1000).contains(number) {
+                benchmark.threads = number
+            } else if let size = sizes.first(where: { $0.name == option }), let number = Int(value), (1...size.limit).contains(number) {
+                benchmark.configuration[keyPath: size.place] = number
+            } else {
+                throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            }
+        }
+        let c = benchmark.configuration
+        guard c.height % 2 == 0, c.width % 2 == 0, c.headWidth % 2 == 0, c.headWidth >= 6 else {
+            throw SoradError(.usage, "The latents' height and width and the head width (at least 6) must be even.", hint: usage)
+        }
+        return benchmark
     }
 
     /// Options of the clip benchmark.

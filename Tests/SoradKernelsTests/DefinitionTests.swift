@@ -274,6 +274,39 @@ import Testing
         #expect(close(folded, many.map(Double.init), within: 1e-5))
     }
 
+    /// Keys and values with common offsets, as trained models have them, in more than one block.
+    @Test func int8AttentionIsCloseToFloat() {
+        let (heads, d, lq, lk) = (2, 64, 20, 600)
+        let width = heads * d
+        let q = normal(lq * width, stream: 1)
+        let k = normal(lk * width, stream: 2)
+        let v = normal(lk * width, stream: 3)
+        for i in 0..<lk * width {
+            unsafe k.base[i] += Float(i % d % 7)
+            unsafe v.base[i] += Float(i % d % 3)
+        }
+        var results: [[Float]] = []
+        for int8 in [false, true] {
+            let out = Memory<Float>(lq * width)
+            let packed = Memory<Float>(
+                int8 ? sorad_attention_int8_packed_floats(heads, lk, d) : sorad_attention_packed_floats(heads, lk, d))
+            var pack = unsafe sorad_attention_pack_args()
+            unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride) = (UnsafePointer(k.base), width, UnsafePointer(v.base), width)
+            unsafe (pack.lk, pack.head_dim, pack.packed, pack.head_end, pack.key_end) = (lk, d, packed.base, heads, lk)
+            unsafe (int8 ? table.pointee.attention_int8_pack : table.pointee.attention_pack)(&pack)
+            var args = unsafe sorad_attention_args()
+            unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim, args.scale) = (
+                UnsafePointer(q.base), width, UnsafePointer(packed.base), lk, d, 0.25
+            )
+            unsafe (args.out, args.out_stride, args.head_end, args.query_end) = (out.base, width, heads, lq)
+            unsafe (int8 ? table.pointee.attention_int8 : table.pointee.attention)(&args)
+            results.append(out.values)
+        }
+        let error = zip(results[0], results[1]).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        let size = results[0].reduce(0) { $0 + $1 * $1 }
+        #expect((error / size).squareRoot() < 0.01)
+    }
+
     // MARK: Epilogue
 
     @Test func epilogueOrder() {

@@ -87,7 +87,7 @@ struct Isa: Sendable, CustomTestStringConvertible {
 
 /// One row per kernel.
 enum Kernel: String, CaseIterable, Sendable {
-    case quantizeRows, gemmInt8, gemmInt8Sums, gemmFloat, conv2d, layerNorm, rmsNorm, rope, hadamard, attention
+    case quantizeRows, gemmInt8, gemmInt8Sums, gemmFloat, conv2d, layerNorm, rmsNorm, rope, hadamard, attention, attentionInt8
     case add, mul, scaleAdd, cfgCombine, relu, silu, geluTanh, geluTanhMul, clampTanh, exp, tanh, eulerStep
 
     func run(_ table: Table, seed: Int) -> [UInt32] {
@@ -102,7 +102,8 @@ enum Kernel: String, CaseIterable, Sendable {
         case .rmsNorm: return unsafe runNorm(table.pointee.rms_norm, &random)
         case .rope: return unsafe runRope(table, &random)
         case .hadamard: return unsafe runHadamard(table, &random)
-        case .attention: return unsafe runAttention(table, &random)
+        case .attention: return unsafe runAttention(table, &random, int8: false)
+        case .attentionInt8: return unsafe runAttention(table, &random, int8: true)
         case .add: return unsafe elementwise(&random) { a, b, _, out, n in unsafe table.pointee.add(a, b, out, n) }
         case .mul: return unsafe elementwise(&random) { a, b, _, out, n in unsafe table.pointee.mul(a, b, out, n) }
         case .scaleAdd: return unsafe elementwise(&random) { a, b, s, out, n in unsafe table.pointee.scale_add(a, s, b, out, n) }
@@ -336,11 +337,11 @@ private func runHadamard(_ table: Table, _ random: inout Random) -> [UInt32] {
     return out.bits
 }
 
-private func runAttention(_ table: Table, _ random: inout Random) -> [UInt32] {
+private func runAttention(_ table: Table, _ random: inout Random, int8: Bool) -> [UInt32] {
     let heads = random.between(1, 3)
     let d = random.between(1, random.coin() ? 20 : 140)
     let lq = random.between(1, 70)
-    let lk = random.between(1, 200)
+    let lk = random.between(1, int8 ? 600 : 200)
     let width = heads * d
     let q = random.floats(lq * (width + 3))
     let k = random.floats(lk * (width + 1))
@@ -349,23 +350,25 @@ private func runAttention(_ table: Table, _ random: inout Random) -> [UInt32] {
     let bias = random.floats(heads * lq * lk)
     let out = random.floats(lq * width)
     if random.coin() { for j in 0..<(lk - 1) where j < lk / 2 || random.coin() { unsafe keyBias.base[j] = -.infinity } }
-    let packed = Memory<Float>(sorad_attention_packed_floats(heads, lk, d), skip: 1)
+    let floats = int8 ? sorad_attention_int8_packed_floats(heads, lk, d) : sorad_attention_packed_floats(heads, lk, d)
+    let packed = Memory<Float>(floats, skip: 1)
     var pack = unsafe sorad_attention_pack_args()
     unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride, pack.packed) = (
         UnsafePointer(k.base), width + 1, UnsafePointer(v.base), width + 2, packed.base
     )
     unsafe (pack.lk, pack.head_dim, pack.head_end) = (lk, d, heads)
-    let split = random.between(0, lk / 64) * 64
+    let split = int8 ? 0 : random.between(0, lk / 64) * 64
     for keys in [0..<split, split..<lk] where !keys.isEmpty {
         unsafe (pack.key_begin, pack.key_end) = (keys.lowerBound, keys.upperBound)
-        unsafe table.pointee.attention_pack(&pack)
+        unsafe (int8 ? table.pointee.attention_int8_pack : table.pointee.attention_pack)(&pack)
     }
     var args = unsafe sorad_attention_args()
     unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim) = (
         UnsafePointer(q.base), width + 3, UnsafePointer(packed.base), lk, d
     )
     unsafe (args.scale, args.bias_head_stride, args.bias_query_stride) = (1 / Float(d).squareRoot(), lq * lk, lk)
-    unsafe (args.key_bias, args.bias) = (random.coin() ? UnsafePointer(keyBias.base) : nil, random.coin() ? UnsafePointer(bias.base) : nil)
+    unsafe args.key_bias = random.coin() ? UnsafePointer(keyBias.base) : nil
+    unsafe args.bias = random.coin() && !int8 ? UnsafePointer(bias.base) : nil
     let headRange = random.range(heads)
     let queries = random.range(lq)
     unsafe (args.head_begin, args.head_end, args.query_begin, args.query_end) = (
@@ -373,7 +376,7 @@ private func runAttention(_ table: Table, _ random: inout Random) -> [UInt32] {
     )
     unsafe (args.out, args.out_stride) = (out.base, width)
     return withExtendedLifetime((keyBias, bias)) {
-        unsafe table.pointee.attention(&args)
+        unsafe (int8 ? table.pointee.attention_int8 : table.pointee.attention)(&args)
         return out.bits
     }
 }

@@ -131,6 +131,7 @@ static void free_epilogue(epilogue_buffers b) {
 
 static void try_gemm_int8(const sorad_kernels *kernels) {
     size_t m = between(1, coin() ? 14 : 210), n = between(1, 100), k = between(1, coin() ? 40 : 300);
+    if (random_word() % 8 == 0) m = between(1, 30), n = between(1, coin() ? 40 : 600), k = between(400, 5000);   // K in depths
     size_t k4 = (k + 3) / 4 * 4, n16 = (n + 15) / 16 * 16;
     sorad_gemm_int8_args args = {.k = k, .a_stride = k4 + between(0, 5), .out_stride = n + between(0, 5)};
     buffer plain = int8s(n * k), packed = make(n16 * k4, 1), sums = make(n, 4);
@@ -341,6 +342,41 @@ static void try_attention(const sorad_kernels *kernels) {
     free(q.block), free(key_bias.block), free(bias.block);
 }
 
+static void try_attention_int8(const sorad_kernels *kernels) {
+    size_t heads = between(1, 3), d = between(1, coin() ? 20 : 140), lq = between(1, 30), lk = between(1, coin() ? 70 : 600);
+    size_t columns = heads * d;
+    sorad_attention_pack_args pack = {.lk = lk, .head_dim = d, .k_stride = columns + 1, .v_stride = columns + 2, .key_end = lk};
+    buffer k = floats((lk - 1) * pack.k_stride + columns), v = floats((lk - 1) * pack.v_stride + columns);
+    pack.k = k.data, pack.v = v.data;
+    size_t packed_floats = sorad_attention_int8_packed_floats(heads, lk, d), head_split = between(0, heads);
+    buffer packed_scalar = make(packed_floats, 4), packed = make(packed_floats, 4);
+    for (int piece = 0; piece < 2; piece++) {
+        pack.head_begin = piece ? head_split : 0, pack.head_end = piece ? heads : head_split;
+        pack.packed = packed_scalar.data;
+        scalar.attention_int8_pack(&pack);
+        pack.packed = packed.data;
+        kernels->attention_int8_pack(&pack);
+    }
+    sorad_attention_args args = {.lk = lk, .head_dim = d, .q_stride = columns + 3, .out_stride = columns + between(0, 2)};
+    args.scale = coin() ? 1.0f : 1.0f / sqrtf((float)d);
+    buffer q = floats((lq - 1) * args.q_stride + columns), key_bias = floats(lk);
+    if (coin())   // masked keys, but never all
+        for (size_t j = 0; j + 1 < lk; j++)
+            if (coin() || j < lk / 2) ((float *)key_bias.data)[j] = -INFINITY;
+    args.q = q.data, args.key_bias = coin() ? key_bias.data : NULL;
+    range(heads, &args.head_begin, &args.head_end);
+    range(lq, &args.query_begin, &args.query_end);
+    buffer out = floats((lq - 1) * args.out_stride + columns), expected = copy(out, 4);
+    kernel_name = "attention_int8";
+    args.out = expected.data, args.packed = packed_scalar.data;
+    scalar.attention_int8(&args);
+    args.out = out.data, args.packed = packed.data;
+    kernels->attention_int8(&args);
+    expect_equal(expected, out);
+    free(k.block), free(v.block), free(packed.block), free(packed_scalar.block);
+    free(q.block), free(key_bias.block);
+}
+
 typedef void unary(const float *, float *, size_t);
 typedef void binary(const float *, const float *, float *, size_t);
 
@@ -398,6 +434,7 @@ static void try_all(const sorad_kernels *kernels, int rounds) {
         try_rope(kernels);
         try_hadamard(kernels);
         try_attention(kernels);
+        try_attention_int8(kernels);
         try_elementwise(kernels);
     }
     printf("%-14s %d rounds, %ld differences so far\n", isa_name, rounds, failures);

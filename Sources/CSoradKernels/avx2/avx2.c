@@ -23,6 +23,7 @@ enum { SORAD_F32_ROWS = 6 };
 #include "../lanes/attention.h"
 #include "int8_tile.h"
 #include "../lanes/gemm_int8.h"
+#include "../lanes/attention_int8.h"
 
 SORAD_TARGET_END
 #endif

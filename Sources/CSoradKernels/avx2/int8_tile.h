@@ -2,8 +2,9 @@
 // The other way, vpmaddubsw with the sign of w moved to a (exact within ±127), needs a vpsignb for every product, which
 // on Zen 3 takes the multipliers' ports: it stood at two thirds of the vpmaddubsw peak loop. Widening rows and weights
 // once per chunk costs 1 in 100 and leaves two multiplier operations for 32 products, as many as the peak loop has.
-enum { SORAD_INT8_ROWS = 6, SORAD_INT8_BLOCKS = 1, SORAD_INT8_OFFSET = 0, SORAD_INT8_WIDTH = 2 };
-#define SORAD_INT8_EXPANDS 1
+enum { SORAD_INT8_ROWS = 6, SORAD_INT8_BLOCKS = 1, SORAD_INT8_OFFSET = 0 };
+#define SORAD_INT8_WIDTH 2
+#define SORAD_INT8_DEPTH 512
 #define SORAD_INT8_PARTIAL_ROWS(tile) \
     SORAD_CASE(1, tile) SORAD_CASE(2, tile) SORAD_CASE(3, tile) SORAD_CASE(4, tile) SORAD_CASE(5, tile)
 
@@ -29,13 +30,55 @@ SORAD_INLINE void int8_expand(const int8_t *w, size_t groups, void *out) {
     }
 }
 
-SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, size_t pitch, const char *w,
-                            size_t w_stride, size_t steps, lanes_i32 *sum) {
+#ifndef SORAD_SIMDE
+// Whole lines of six rows, in assembly: 79 % of the peak loop, where clang's order of the same instructions stands at 69 %.
+// Sums are in ymm0-11, a row's two beside each other, as `sum` wants them.
+#define SORAD_ROW(r, s, low, high)                                                                       \
+    "vpbroadcastd 64*" #r "+4*" #s "(%[a]), %%ymm14\n"                                                   \
+    "vpmaddwd %%ymm12, %%ymm14, %%ymm15\n vpaddd %%ymm15, %%ymm" #low ", %%ymm" #low "\n"                \
+    "vpmaddwd %%ymm13, %%ymm14, %%ymm15\n vpaddd %%ymm15, %%ymm" #high ", %%ymm" #high "\n"
+#define SORAD_STEP(s)                                                                                    \
+    "vmovdqu 64*" #s "(%[w]), %%ymm12\n vmovdqu 64*" #s "+32(%[w]), %%ymm13\n"                           \
+    SORAD_ROW(0, s, 0, 1) SORAD_ROW(1, s, 2, 3) SORAD_ROW(2, s, 4, 5)                                    \
+    SORAD_ROW(3, s, 6, 7) SORAD_ROW(4, s, 8, 9) SORAD_ROW(5, s, 10, 11)
+#define SORAD_PAIR(r, low, high) "vmovdqu %%ymm" #low ", 64*" #r "(%[sum])\n vmovdqu %%ymm" #high ", 64*" #r "+32(%[sum])\n"
+#define SORAD_ZERO(n) "vpxor %%ymm" #n ", %%ymm" #n ", %%ymm" #n "\n"
+
+SORAD_INLINE void int8_six_rows(const char *a, const char *w, size_t lines, lanes_i32 *sum) {
+    size_t quarters;
+    __asm__ volatile(
+        SORAD_ZERO(0) SORAD_ZERO(1) SORAD_ZERO(2) SORAD_ZERO(3) SORAD_ZERO(4) SORAD_ZERO(5)
+        SORAD_ZERO(6) SORAD_ZERO(7) SORAD_ZERO(8) SORAD_ZERO(9) SORAD_ZERO(10) SORAD_ZERO(11)
+        "1: mov $4, %[quarters]\n"
+        "2:\n" SORAD_STEP(0) SORAD_STEP(1) SORAD_STEP(2) SORAD_STEP(3)
+        "add $16, %[a]\n add $256, %[w]\n dec %[quarters]\n jnz 2b\n"
+        "add $320, %[a]\n dec %[lines]\n jnz 1b\n"
+        SORAD_PAIR(0, 0, 1) SORAD_PAIR(1, 2, 3) SORAD_PAIR(2, 4, 5) SORAD_PAIR(3, 6, 7) SORAD_PAIR(4, 8, 9) SORAD_PAIR(5, 10, 11)
+        : [a] "+r"(a), [w] "+r"(w), [lines] "+r"(lines), [quarters] "=&r"(quarters)
+        : [sum] "r"(sum)
+        : "memory", "cc", "ymm0", "ymm1", "ymm2", "ymm3", "ymm4", "ymm5", "ymm6", "ymm7", "ymm8", "ymm9", "ymm10", "ymm11",
+          "ymm12", "ymm13", "ymm14", "ymm15");
+}
+#endif
+
+SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride,
+                            size_t steps, lanes_i32 *sum) {
     (void)blocks, (void)w_stride;
+    for (size_t r = 0; r < rows; r++) sum[r] = (lanes_i32){0};
+#ifndef SORAD_SIMDE
+    if (rows == SORAD_INT8_ROWS && steps >= 16) {
+        int8_six_rows(a, w, steps / 16, sum);
+        a += steps / 16 * rows * 64, w += steps / 16 * 16 * 64, steps %= 16;
+        if (steps == 0) return;
+    }
+#endif
     __m256i low[SORAD_INT8_ROWS], high[SORAD_INT8_ROWS];
 #pragma clang loop unroll(full)
-    for (size_t r = 0; r < rows; r++) low[r] = high[r] = _mm256_setzero_si256();
-    for (; steps > 0; a += pitch) {
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(low + r, sum + r, 32);
+        memcpy(high + r, (const char *)(sum + r) + 32, 32);
+    }
+    for (; steps > 0; a += rows * 64) {
         size_t line = steps < 16 ? steps : 16;
         steps -= line;
         for (size_t s = 0; s < line; s++, w += 64) {

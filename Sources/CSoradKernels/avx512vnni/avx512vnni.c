@@ -10,6 +10,10 @@
 SORAD_TARGET_BEGIN("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
 #define SORAD_PREFIX avx512vnni
+#ifndef SORAD_SIMDE
+// p * 2^k rounded once, as two multiplications by halves of the power do. SIMDe's version rounds otherwise.
+#define SORAD_SCALE_BY_POWER(p, k) (lanes)_mm512_scalef_ps((__m512)(p), _mm512_cvtepi32_ps((__m512i)(k)))
+#endif
 #include "../lanes/lanes.h"
 
 // Twelve rows by 16: twelve sums in flight hide the latency of two multiply-adds a cycle.
@@ -25,6 +29,7 @@ enum { SORAD_F32_ROWS = 12 };
 #include "../lanes/attention.h"
 #include "int8_tile.h"
 #include "../lanes/gemm_int8.h"
+#include "../lanes/attention_int8.h"
 
 SORAD_TARGET_END
 #endif

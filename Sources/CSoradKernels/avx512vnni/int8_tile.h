@@ -1,6 +1,8 @@
-// 512-bit vpdpbusd: 12 rows by 32 outputs, 24 of the 32 registers holding sums.
-enum { SORAD_INT8_ROWS = 12, SORAD_INT8_BLOCKS = 2, SORAD_INT8_OFFSET = 128, SORAD_INT8_WIDTH = 1 };
-#define SORAD_INT8_EXPANDS 0
+// 512-bit vpdpbusd: 12 rows by 32 outputs, 24 of the 32 registers holding sums. Weights are asked for 16 steps ahead: the
+// first tile of a chunk reads them from far away.
+enum { SORAD_INT8_ROWS = 12, SORAD_INT8_BLOCKS = 2, SORAD_INT8_OFFSET = 128 };
+#define SORAD_INT8_WIDTH 1
+#define SORAD_INT8_DEPTH 2048
 #define SORAD_INT8_PARTIAL_ROWS(tile)                                                                               \
     SORAD_CASE(1, tile) SORAD_CASE(2, tile) SORAD_CASE(3, tile) SORAD_CASE(4, tile) SORAD_CASE(5, tile)             \
     SORAD_CASE(6, tile) SORAD_CASE(7, tile) SORAD_CASE(8, tile) SORAD_CASE(9, tile) SORAD_CASE(10, tile)            \
@@ -12,18 +14,21 @@ SORAD_INLINE void int8_convert(const int8_t *a, void *out) {
     _mm512_storeu_si512(out, _mm512_xor_si512(bytes, _mm512_set1_epi32((int32_t)0x80808080)));
 }
 
-SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, size_t pitch, const char *w,
-                            size_t w_stride, size_t steps, lanes_i32 *sum) {
+SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride,
+                            size_t steps, lanes_i32 *sum) {
     __m512i acc[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < rows * blocks; i++) acc[i] = _mm512_setzero_si512();
-    for (; steps > 0; a += pitch) {
+    for (; steps > 0; a += rows * 64) {
         size_t line = steps < 16 ? steps : 16;
         steps -= line;
         for (size_t s = 0; s < line; s++, w += 64) {
             __m512i weights[SORAD_INT8_BLOCKS];
 #pragma clang loop unroll(full)
-            for (size_t b = 0; b < blocks; b++) weights[b] = _mm512_loadu_si512((const void *)(w + b * w_stride));
+            for (size_t b = 0; b < blocks; b++) {
+                weights[b] = _mm512_loadu_si512((const void *)(w + b * w_stride));
+                __builtin_prefetch(w + b * w_stride + 1024);
+            }
 #pragma clang loop unroll(full)
             for (size_t r = 0; r < rows; r++) {
                 int32_t word;

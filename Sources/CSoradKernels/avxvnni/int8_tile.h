@@ -1,7 +1,8 @@
 // 256-bit vpdpbusd: 6 rows by 16 outputs. One source for AVX-VNNI (VEX) and AVX512VL-VNNI (EVEX): the including file says
 // which intrinsic SORAD_DPBUSD is.
-enum { SORAD_INT8_ROWS = 6, SORAD_INT8_BLOCKS = 1, SORAD_INT8_OFFSET = 128, SORAD_INT8_WIDTH = 1 };
-#define SORAD_INT8_EXPANDS 0
+enum { SORAD_INT8_ROWS = 6, SORAD_INT8_BLOCKS = 1, SORAD_INT8_OFFSET = 128 };
+#define SORAD_INT8_WIDTH 1
+#define SORAD_INT8_DEPTH 1024
 #define SORAD_INT8_PARTIAL_ROWS(tile) \
     SORAD_CASE(1, tile) SORAD_CASE(2, tile) SORAD_CASE(3, tile) SORAD_CASE(4, tile) SORAD_CASE(5, tile)
 
@@ -14,17 +15,18 @@ SORAD_INLINE void int8_convert(const int8_t *a, void *out) {
     }
 }
 
-SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, size_t pitch, const char *w,
-                            size_t w_stride, size_t steps, lanes_i32 *sum) {
+SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride,
+                            size_t steps, lanes_i32 *sum) {
     (void)blocks, (void)w_stride;
     __m256i low[SORAD_INT8_ROWS], high[SORAD_INT8_ROWS];
 #pragma clang loop unroll(full)
     for (size_t r = 0; r < rows; r++) low[r] = high[r] = _mm256_setzero_si256();
-    for (; steps > 0; a += pitch) {
+    for (; steps > 0; a += rows * 64) {
         size_t line = steps < 16 ? steps : 16;
         steps -= line;
         for (size_t s = 0; s < line; s++, w += 64) {
             __m256i w0 = _mm256_loadu_si256((const __m256i *)w), w1 = _mm256_loadu_si256((const __m256i *)(w + 32));
+            __builtin_prefetch(w + 1024);
 #pragma clang loop unroll(full)
             for (size_t r = 0; r < rows; r++) {
                 int32_t word;

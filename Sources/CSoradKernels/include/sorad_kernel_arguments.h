@@ -194,6 +194,11 @@ typedef struct sorad_attention_args {
     size_t query_begin, query_end;
 } sorad_attention_args;
 
+// attention_int8_pack and attention_int8 take the same structures. They differ in this: `packed` holds
+// sorad_attention_int8_packed_floats, a head is packed with all its keys at once (key_begin 0, key_end lk), blocks are of
+// SORAD_ATTENTION_INT8_KEY_BLOCK keys, `bias` is null; and products are of int8 numbers, see scalar/attention_int8.c.
+enum { SORAD_ATTENTION_INT8_KEY_BLOCK = 256 };
+
 // ---- Latents ----------------------------------------------------------------------------------------------------------
 
 // Element (p, c) is at p * pixel_stride + c *

@@ -56,6 +56,8 @@ typedef struct sorad_kernels {
     // Attention
     void (*attention_pack)(const sorad_attention_pack_args *args);
     void (*attention)(const sorad_attention_args *args);
+    void (*attention_int8_pack)(const sorad_attention_pack_args *args);
+    void (*attention_int8)(const sorad_attention_args *args);
 
     // Elementwise over n values; `out` may be any of the inputs.
     void (*add)(const float *a, const float *b, float *out, size_t n);                    // a + b

@@ -13,6 +13,8 @@
 
 // Floats in the packed form of H heads with Lk keys and values of D each.
 size_t sorad_attention_packed_floats(size_t heads, size_t lk, size_t head_dim);
+// The same for attention_int8_pack.
+size_t sorad_attention_int8_packed_floats(size_t heads, size_t lk, size_t head_dim);
 
 // Row-major weights to the layouts that the matrix kernels read.
 // w [N, K] float -> packed [ceil(N/16)][K][16], zero-filled.

@@ -9,7 +9,9 @@
 #define SORAD_INT8_KERNEL_LIST(ROW, isa)                                                                               \
     ROW(isa, gemm_int8_scratch_bytes)                                                                                  \
     ROW(isa, gemm_int8)                                                                                                \
-    ROW(isa, gemm_int8_i32)
+    ROW(isa, gemm_int8_i32)                                                                                       \
+    ROW(isa, attention_int8_pack)                                                                                 \
+    ROW(isa, attention_int8)
 
 #define SORAD_FLOAT_KERNEL_LIST(ROW, isa)                                                                              \
     ROW(isa, quantize_rows)                                                                                            \

@@ -105,7 +105,7 @@ static void attention_super_tile(const sorad_attention_args *args, size_t h, siz
     size_t d = args->head_dim, padded = (args->lk + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
     const float *keys = args->packed + h * sorad_attention_packed_floats(1, args->lk, d), *values = keys + padded * d;
     attention_state state;
-    for (size_t r = 0; r < queries; r++) state.highest[r] = -1e30f, state.sums[r] = splat(0.0f);
+    for (size_t r = 0; r < queries; r++) state.highest[r] = SORAD_ATTENTION_LOWEST, state.sums[r] = splat(0.0f);
     for (size_t i = 0; i * SORAD_LANES < d; i++)
         for (size_t r = 0; r < queries; r++) state.acc[i][r] = splat(0.0f);
     for (size_t j0 = 0; j0 < args->lk; j0 += ATTENTION_BLOCK)

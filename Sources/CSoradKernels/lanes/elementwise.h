@@ -1,6 +1,4 @@
 // Elementwise kernels, 16 lanes at a time.
-#define SORAD_EACH(n) for (size_t i = 0, count; i < (n) && (count = lane_count(i, n), true); i += SORAD_LANES)
-
 void KERNEL(add)(const float *a, const float *b, float *out, size_t n) {
     SORAD_EACH(n) store(out + i, load(a + i, count) + load(b + i, count), count);
 }

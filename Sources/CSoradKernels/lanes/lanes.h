@@ -86,6 +86,8 @@ SORAD_INLINE lanes keep(lanes x, size_t count) {
 }
 SORAD_INLINE size_t lane_count(size_t i, size_t n) { return n - i < SORAD_LANES ? n - i : SORAD_LANES; }
 
+#define SORAD_EACH(n) for (size_t i = 0, count; i < (n) && (count = lane_count(i, n), true); i += SORAD_LANES)
+
 SORAD_INLINE float lanes_sum(lanes x) {
     float values[SORAD_LANES];
     store16(values, x);
@@ -98,6 +100,12 @@ SORAD_INLINE float lanes_greatest(lanes x) {
     for (int width = SORAD_LANES / 2; width > 0; width /= 2)
         for (int i = 0; i < width; i++) values[i] = values[i] > values[i + width] ? values[i] : values[i + width];
     return values[0];
+}
+
+SORAD_INLINE lanes_i32 clamp_int8(lanes_i32 q) {
+    const lanes_i32 most = (lanes_i32)splat_u32(127);
+    lanes_i32 above = q > most, below = q < -most;
+    return (above & most) | (below & -most) | (~(above | below) & q);
 }
 
 // ---- scalar_math.h, lane by lane -----------------------------------------------------------------------------------
@@ -126,8 +134,12 @@ SORAD_INLINE lanes exp_lanes(lanes x) {
     lanes_i32 k;
     lanes r = exp_reduce(x, &k);
     lanes p = fused(fused(exp_series(r), r, splat(1.0f)), r, splat(1.0f));
+#ifdef SORAD_SCALE_BY_POWER
+    return SORAD_SCALE_BY_POWER(p, k);
+#else
     lanes_i32 half = k >> 1;
     return p * power_of_two(half) * power_of_two((lanes_i32)((lanes_u32)k - (lanes_u32)half));
+#endif
 }
 
 SORAD_INLINE lanes tanh_lanes(lanes x) {
@@ -138,6 +150,16 @@ SORAD_INLINE lanes tanh_lanes(lanes x) {
     lanes scale = power_of_two(k);
     lanes m = fused(scale, fused(r * r, exp_series(r), r), scale - 1.0f);
     return m / (m + 2.0f);
+}
+
+SORAD_INLINE lanes_u32 exp_byte_lanes(lanes x) {
+    x = choose(x < SORAD_EXP_BYTE_LOWEST, splat(SORAD_EXP_BYTE_LOWEST), x);
+    lanes t = fused(x, splat(SORAD_LOG2_E), splat(SORAD_ROUND_MAGIC));
+    lanes f = fused(x, splat(SORAD_LOG2_E), SORAD_ROUND_MAGIC - t);
+    lanes p = fused(splat(0.00961812910762848f), f, splat(0.0555041086648216f));
+    p = fused(fused(fused(p, f, splat(0.240226506959101f)), f, splat(0.693147180559945f)), f, splat(1.0f));
+    p = (lanes)((lanes_u32)p + ((lanes_u32)t << 23));
+    return (lanes_u32)fused(p, splat(255.0f), splat(SORAD_ROUND_MAGIC)) & 0xFFu;
 }
 
 SORAD_INLINE lanes silu_lanes(lanes x) { return x / (1.0f + exp_lanes(-x)); }

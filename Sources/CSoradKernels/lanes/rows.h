@@ -8,12 +8,6 @@ SORAD_INLINE lanes quantize_load(const float *x, size_t count) {
     return lesser(greater(v, splat(-FLT_MAX)), splat(FLT_MAX));
 }
 
-SORAD_INLINE lanes_i32 clamp_int8(lanes_i32 q) {
-    const lanes_i32 most = (lanes_i32)splat_u32(127);
-    lanes_i32 above = q > most, below = q < -most;
-    return (above & most) | (below & -most) | (~(above | below) & q);
-}
-
 void KERNEL(quantize_rows)(const sorad_quantize_rows_args *args) {
     for (size_t m = args->row_begin; m < args->row_end; m++) {
         const float *x = args->x + m * args->x_stride;

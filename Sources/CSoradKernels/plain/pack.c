@@ -8,6 +8,12 @@ size_t sorad_attention_packed_floats(size_t heads, size_t lk, size_t head_dim) {
     return heads * keys * (head_dim + (head_dim + 15) / 16 * 16);
 }
 
+// Numbers per key and channel, then keys and values of at most 2 bytes each.
+size_t sorad_attention_int8_packed_floats(size_t heads, size_t lk, size_t head_dim) {
+    size_t lk16 = (lk + 15) / 16 * 16, d4 = (head_dim + 3) / 4 * 4, d16 = (head_dim + 15) / 16 * 16;
+    return heads * (2 * lk16 + 2 * d16 + lk16 * (d4 + d16) / 2);
+}
+
 void sorad_pack_f32(const float *w, size_t n, size_t k, float *packed) {
     for (size_t block = 0; block < n; block += 16)
         for (size_t j = 0; j < k; j++)

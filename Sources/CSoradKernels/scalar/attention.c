@@ -4,9 +4,6 @@
 
 enum { BLOCK = SORAD_ATTENTION_KEY_BLOCK };
 
-// A running maximum starts here rather than at -infinity, so that -infinity minus it is -infinity and not NaN.
-#define SORAD_ATTENTION_LOWEST -1e30f
-
 // Packed form of this table: per head, keys [Lk][D], then values [Lk][D].
 static float *head_of(float *packed, size_t head, size_t lk, size_t head_dim) {
     return packed + head * sorad_attention_packed_floats(1, lk, head_dim);

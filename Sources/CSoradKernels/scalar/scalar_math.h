@@ -102,6 +102,39 @@ static inline void sorad_quantize_parameters(float low, float high, bool asymmet
     *zero = asymmetric && !empty ? sorad_clamp_int8((int32_t)sorad_round(fmaf(-low, *inverse, -127.0f))) : 0;
 }
 
+// One value of a row that is being quantised: the lowest and the highest so far, and its code.
+static inline void sorad_widen(float x, float *low, float *high) {
+    *low = x < *low ? x : *low;
+    *high = x > *high ? x : *high;
+}
+static inline int8_t sorad_code(float x, float inverse) {
+    float t = x * inverse + SORAD_ROUND_MAGIC;
+    uint32_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    return (int8_t)sorad_clamp_int8((int32_t)(bits - SORAD_ROUND_MAGIC_BITS));
+}
+
+// round(255 e^x) for x <= 0 by a Taylor series of 2^f, |f| <= 1/2: within 0.01 of a step.
+#define SORAD_EXP_BYTE_LOWEST -20.0f
+static inline int32_t sorad_exp_byte(float x) {
+    x = x < SORAD_EXP_BYTE_LOWEST ? SORAD_EXP_BYTE_LOWEST : x;
+    float t = fmaf(x, SORAD_LOG2_E, SORAD_ROUND_MAGIC);
+    float f = fmaf(x, SORAD_LOG2_E, SORAD_ROUND_MAGIC - t);
+    float p = fmaf(fmaf(fmaf(fmaf(0.00961812910762848f, f, 0.0555041086648216f), f, 0.240226506959101f), f, 0.693147180559945f), f,
+                   1.0f);
+    uint32_t bits, exponent;
+    memcpy(&bits, &p, sizeof bits);
+    memcpy(&exponent, &t, sizeof exponent);
+    bits += exponent << 23;   // the low bits of t are the integer; the others leave at the top
+    memcpy(&p, &bits, sizeof p);
+    t = fmaf(p, 255.0f, SORAD_ROUND_MAGIC);
+    memcpy(&bits, &t, sizeof bits);
+    return (int32_t)(bits & 0xFF);
+}
+
+// Where the greatest score of a query starts, rather than at -infinity, so that -infinity minus it is not NaN.
+#define SORAD_ATTENTION_LOWEST -1e30f
+
 // The fixed tree: lanes 8 apart, then 4, 2, 1.
 static inline float sorad_lanes_sum(const float lanes[SORAD_LANES]) {
     float sum[SORAD_LANES];

@@ -15,9 +15,8 @@ package final class DiffusionTransformer {
     private let timeEmbedding: TimeEmbedding
 
     init(_ configuration: TransformerConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
-        let c = configuration
+        var c = configuration
         let embedder = weights.at("condition_embedder.text_embedder")
-        self.configuration = configuration
         self.backend = backend
         patchEmbedding = try weights.linear("patch_embedding", outputs: c.width, inputs: c.inChannels * c.patchVolume)
         textEmbedder = (
@@ -28,6 +27,8 @@ package final class DiffusionTransformer {
         var blocks: [TransformerBlock] = []
         for index in 0..<c.layers { blocks.append(try TransformerBlock(c, weights.at("blocks.\(index)"))) }
         self.blocks = blocks
+        if blocks.allSatisfy(\.selfAttention.isInt8) { c.attentionPrecision = .int8 }
+        self.configuration = c
         projection = try weights.linear("proj_out", outputs: c.outChannels * c.patchVolume, inputs: c.width)
     }
 

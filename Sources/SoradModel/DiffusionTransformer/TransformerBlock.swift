@@ -11,6 +11,11 @@ package struct TransformerBlock {
         package let query, key, value, output: LinearWeights
         let queryNorm, keyNorm: Parameter
 
+        /// A file made as the float reference stays float all through.
+        var isInt8: Bool {
+            [query, key, value].allSatisfy { if case .int8 = $0.precision { true } else { false } }
+        }
+
         init(_ weights: WeightReader, width: Int) throws(SoradError) {
             query = try weights.linear("to_q", outputs: width, inputs: width)
             key = try weights.linear("to_k", outputs: width, inputs: width)

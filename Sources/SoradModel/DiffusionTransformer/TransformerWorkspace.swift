@@ -46,7 +46,8 @@ package struct TransformerWorkspace {
         (hidden, query, key, value) = (arena.tensor(matrix), arena.tensor(matrix), arena.tensor(matrix), arena.tensor(matrix))
         input = LinearInput(capacity: rows, width: c.width, in: arena)
         middle = LinearInput(capacity: feedForwardRows, width: c.feedForward, in: arena)
-        packed = PackedKeysValues(capacity: grid.count, heads: c.heads, headWidth: c.headWidth, in: arena)
+        packed = PackedKeysValues(
+            capacity: grid.count, heads: c.heads, headWidth: c.headWidth, precision: c.attentionPrecision, in: arena)
         patches = LinearInput(capacity: grid.count, width: c.inChannels * c.patchVolume, in: arena)
         velocities = arena.tensor(Shape(rows, c.outChannels * c.patchVolume))
         time = TimeEmbedding.Workspace(c, timesteps: timesteps, in: arena)

@@ -1,0 +1,255 @@
+// Attention with int8 products on the register tile of the matrix product: queries are its rows; keys, then channels of
+// the values, its outputs.
+//
+// Packed form of a head: key_scale [Lk16], key_sum [Lk16], value_scale [D16], value_mean [D16], keys [Lk16/16][D4][16],
+// values [D16/16][Lk16][16], the last two as the tile reads weights; D4, D16, Lk16 are D and Lk filled up with zeros.
+
+enum {
+    INT8_ATTENTION_BLOCK = SORAD_ATTENTION_INT8_KEY_BLOCK,
+    INT8_HEAD_LINES = SORAD_MAX_HEAD_DIM / INT8_LINE_VALUES,        // of a query
+    INT8_WEIGHT_LINES = INT8_ATTENTION_BLOCK / INT8_LINE_VALUES,    // of a block's weights
+    INT8_GROUP = 16 * INT8_STEP_VALUES * SORAD_INT8_WIDTH,          // bytes that one step of a tile reads of a block: 64
+};
+
+typedef struct int8_head {
+    float *key_scale;
+    int32_t *key_sum;
+    float *value_scale, *value_mean;
+    char *keys, *values;
+    size_t d4, d16, lk16;
+    size_t key_bytes, value_bytes;   // of one block of 16 keys, of 16 channels
+} int8_head;
+
+static int8_head int8_head_of(const float *packed, size_t head, size_t lk, size_t d) {
+    int8_head h = {.d4 = (d + 3) / 4 * 4, .d16 = (d + 15) / 16 * 16, .lk16 = (lk + 15) / 16 * 16};
+    h.key_scale = (float *)(uintptr_t)packed + head * sorad_attention_int8_packed_floats(1, lk, d);
+    h.key_sum = (int32_t *)(h.key_scale + h.lk16);
+    h.value_scale = h.key_scale + 2 * h.lk16, h.value_mean = h.value_scale + h.d16;
+    h.key_bytes = h.d4 * 16 * SORAD_INT8_WIDTH, h.value_bytes = h.lk16 * 16 * SORAD_INT8_WIDTH;
+    h.keys = (char *)(h.value_mean + h.d16), h.values = h.keys + h.lk16 / 16 * h.key_bytes;
+    return h;
+}
+
+// ---- Packing -------------------------------------------------------------------------------------------------------
+
+SORAD_INLINE lanes_i32 int8_codes(lanes x, lanes inverse) {
+    return clamp_int8((lanes_i32)((lanes_u32)(x * inverse + SORAD_ROUND_MAGIC) - SORAD_ROUND_MAGIC_BITS));
+}
+
+// x [D] - mean [D] to codes, zeros up to `padded`; returns the scale. `total` is the sum of the codes.
+SORAD_INLINE float int8_quantize_head(const float *x, const float *mean, size_t d, size_t padded, int8_t *codes, int32_t *total) {
+    lanes lows = splat(0.0f), highs = splat(0.0f);
+    SORAD_EACH(d) {
+        lanes v = load(x + i, count);
+        if (mean) v -= load(mean + i, count);
+        lows = lesser(v, lows), highs = greater(v, highs);
+    }
+    float scale, inverse;
+    int32_t zero;
+    sorad_quantize_parameters(-lanes_greatest(-lows), lanes_greatest(highs), false, &scale, &inverse, &zero);
+    lanes_i32 sums = {0};
+    SORAD_EACH(d) {
+        lanes v = load(x + i, count);
+        if (mean) v -= load(mean + i, count);
+        lanes_i32 q = (lanes_i32)keep((lanes)int8_codes(v, splat(inverse)), count);
+        lanes_i8 bytes = __builtin_convertvector(q, lanes_i8);
+        *(lanes_i8_at *)(codes + i) = bytes;   // codes has room for whole vectors
+        sums += q;
+    }
+    for (size_t i = (d + 15) / 16 * 16; i < padded; i++) codes[i] = 0;
+    int32_t parts[SORAD_LANES];
+    *(lanes_i32_at *)parts = sums;
+    *total = 0;
+    for (size_t i = 0; i < SORAD_LANES; i++) *total += parts[i];
+    return scale;
+}
+
+SORAD_INLINE lanes int8_mean(const float *x, size_t stride, size_t keys, size_t count) {
+    lanes sum = splat(0.0f);
+    for (size_t j = 0; j < keys; j++) sum += load(x + j * stride, count);
+    return sum / splat((float)keys);
+}
+
+static void int8_pack_keys(const sorad_attention_pack_args *args, const int8_head *head, const float *k) {
+    float mean[SORAD_MAX_HEAD_DIM];
+    int8_t codes[SORAD_MAX_HEAD_DIM];
+    SORAD_EACH(args->head_dim) store(mean + i, int8_mean(k + i, args->k_stride, args->lk, count), count);
+    for (size_t j = 0; j < head->lk16; j++) {
+        if (j < args->lk) {
+            head->key_scale[j] = int8_quantize_head(k + j * args->k_stride, mean, args->head_dim, head->d4, codes, head->key_sum + j);
+        } else {
+            memset(codes, 0, sizeof codes);
+            head->key_scale[j] = 0.0f, head->key_sum[j] = 0;
+        }
+        char *out = head->keys + j / 16 * head->key_bytes + j % 16 * 4;
+        for (size_t i = 0; i < head->d4; i += INT8_STEP_VALUES, out += INT8_GROUP)
+            for (size_t n = 0; n < INT8_STEP_VALUES; n++) {
+                int16_t wide = codes[i + n];
+                memcpy(out + n * SORAD_INT8_WIDTH, &wide, SORAD_INT8_WIDTH);   // little endian, as every CPU with these tiles
+            }
+    }
+}
+
+// Channels i ..< i + count of the values.
+static void int8_pack_channels(const sorad_attention_pack_args *args, const int8_head *head, const float *v, size_t i, size_t count) {
+    lanes mean = int8_mean(v, args->v_stride, args->lk, count), lows = splat(0.0f), highs = splat(0.0f);
+    for (size_t j = 0; j < args->lk; j++) {
+        lanes x = load(v + j * args->v_stride, count) - mean;
+        lows = lesser(x, lows), highs = greater(x, highs);
+    }
+    float low[SORAD_LANES], high[SORAD_LANES], scale[SORAD_LANES], inverse[SORAD_LANES];
+    store16(low, lows), store16(high, highs);
+    int32_t zero;
+    for (size_t n = 0; n < SORAD_LANES; n++) sorad_quantize_parameters(low[n], high[n], false, scale + n, inverse + n, &zero);
+    store16(head->value_scale + i, load16(scale)), store16(head->value_mean + i, mean);
+    const lanes inverses = load16(inverse);
+    char *out = head->values + i / 16 * head->value_bytes;
+    for (size_t j = 0; j < head->lk16; j += INT8_STEP_VALUES, out += INT8_GROUP) {
+        lanes_u32 word = splat_u32(0);
+        for (size_t n = 0; n < INT8_STEP_VALUES && j + n < args->lk; n++) {
+            lanes x = load(v + (j + n) * args->v_stride, count) - mean;
+            lanes_u32 code = (lanes_u32)keep((lanes)int8_codes(x, inverses), count);
+            word |= (code & (SORAD_INT8_WIDTH == 1 ? 0xFFu : 0xFFFFu)) << (8 * SORAD_INT8_WIDTH * n);
+        }
+        memcpy(out, &word, sizeof word);
+    }
+}
+
+void KERNEL(attention_int8_pack)(const sorad_attention_pack_args *args) {
+    for (size_t h = args->head_begin; h < args->head_end; h++) {
+        int8_head head = int8_head_of(args->packed, h, args->lk, args->head_dim);
+        int8_pack_keys(args, &head, args->k + h * args->head_dim);
+        SORAD_EACH(args->head_dim) int8_pack_channels(args, &head, args->v + h * args->head_dim + i, i, count);
+    }
+}
+
+// ---- Attention -----------------------------------------------------------------------------------------------------
+
+// A tile of queries and what is known of them after some blocks.
+typedef struct int8_queries {
+    size_t rows;
+    char codes[SORAD_INT8_ROWS * INT8_HEAD_LINES * INT8_LINE];       // [line][row][64 bytes]
+    char weights[SORAD_INT8_ROWS * INT8_WEIGHT_LINES * INT8_LINE];   // the same, of the present block
+    float scale[SORAD_INT8_ROWS], highest[SORAD_INT8_ROWS], sum[SORAD_INT8_ROWS];
+    float correction[SORAD_INT8_ROWS], factor[SORAD_INT8_ROWS];
+    lanes acc[SORAD_MAX_HEAD_DIM / SORAD_LANES][SORAD_INT8_ROWS];
+    lanes most[SORAD_INT8_ROWS];
+    float score[SORAD_INT8_ROWS][INT8_ATTENTION_BLOCK];
+} int8_queries;
+
+static __attribute__((noinline)) void int8_any_tile(size_t rows, const size_t blocks, const char *a, const char *w,
+                                                    size_t w_stride, size_t steps, lanes_i32 *sum) {
+#define SORAD_TILE(r) blocks == 1 ? int8_tile(r, 1, a, w, w_stride, steps, sum) \
+                                  : int8_tile(r, SORAD_INT8_BLOCKS, a, w, w_stride, steps, sum)
+    switch (rows) {
+        SORAD_INT8_PARTIAL_ROWS(SORAD_TILE)
+    default: SORAD_TILE(SORAD_INT8_ROWS);
+    }
+#undef SORAD_TILE
+}
+
+static void int8_load_queries(const sorad_attention_args *args, size_t h, size_t m, int8_queries *q) {
+    size_t lines = (args->head_dim + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES;
+    for (size_t r = 0; r < q->rows; r++) {
+        int8_t codes[SORAD_MAX_HEAD_DIM];
+        int32_t total;
+        q->scale[r] = args->scale * int8_quantize_head(args->q + (m + r) * args->q_stride + h * args->head_dim, NULL, args->head_dim,
+                                                       lines * INT8_LINE_VALUES, codes, &total);
+        for (size_t line = 0; line < lines; line++)
+            int8_convert(codes + line * INT8_LINE_VALUES, q->codes + (line * q->rows + r) * INT8_LINE);
+        q->highest[r] = SORAD_ATTENTION_LOWEST, q->sum[r] = 0.0f;
+        for (size_t i = 0; i * SORAD_LANES < args->head_dim; i++) q->acc[i][r] = splat(0.0f);
+    }
+}
+
+// Scores of keys j0 ..< j0 + count; keys up to the next multiple of 16 score -infinity.
+static void int8_scores(const sorad_attention_args *args, const int8_head *head, int8_queries *q, size_t j0, size_t count) {
+    lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+    const lanes_i32 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (size_t r = 0; r < q->rows; r++) q->most[r] = splat(SORAD_ATTENTION_LOWEST);
+    for (size_t j = 0, blocks; j < count; j += blocks * SORAD_LANES) {
+        blocks = count - j > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
+        int8_any_tile(q->rows, blocks, q->codes, head->keys + (j0 + j) / 16 * head->key_bytes, head->key_bytes,
+                      head->d4 / INT8_STEP_VALUES, sum);
+        for (size_t b = 0; b < blocks; b++) {
+            size_t at = j0 + j + b * SORAD_LANES, real = lane_count(j + b * SORAD_LANES, count);
+            lanes_u32 offset = (lanes_u32)load_i32(head->key_sum + at, SORAD_LANES) * (uint32_t)SORAD_INT8_OFFSET;
+            lanes key_scale = load16(head->key_scale + at);
+            lanes bias = args->key_bias ? load(args->key_bias + at, real) : splat(0.0f);
+            lanes_i32 valid = index < (lanes_i32)splat_u32((uint32_t)real);
+            for (size_t r = 0; r < q->rows; r++) {
+                lanes dot = __builtin_convertvector((lanes_i32)((lanes_u32)sum[b * q->rows + r] - offset), lanes);
+                lanes score = choose(valid, fused(dot, splat(q->scale[r]) * key_scale, bias), splat(-INFINITY));
+                store16(q->score[r] + j + b * SORAD_LANES, score);
+                q->most[r] = greater(score, q->most[r]);
+            }
+        }
+    }
+}
+
+// Scores to bytes of the block's greatest weight.
+static void int8_weigh(int8_queries *q, size_t count) {
+    for (size_t r = 0; r < q->rows; r++) {
+        float most = lanes_greatest(q->most[r]), previous = q->highest[r];
+        lanes_u32 total = splat_u32(0);
+        for (size_t j = 0; j < count; j += SORAD_LANES) {
+            lanes_u32 weight = exp_byte_lanes(load16(q->score[r] + j) - splat(most));
+            total += weight;
+            size_t at = j * SORAD_INT8_WIDTH;
+            char *out = q->weights + (at / INT8_LINE * q->rows + r) * INT8_LINE + at % INT8_LINE;
+#if SORAD_INT8_WIDTH == 1
+            typedef uint8_t narrow __attribute__((vector_size(16)));
+#else
+            typedef uint16_t narrow __attribute__((vector_size(32)));
+#endif
+            narrow bytes = __builtin_convertvector(weight, narrow);
+            memcpy(out, &bytes, sizeof bytes);
+        }
+        uint32_t parts[SORAD_LANES], sum = 0;
+        memcpy(parts, &total, sizeof parts);
+        for (size_t i = 0; i < SORAD_LANES; i++) sum += parts[i];
+        q->highest[r] = most > previous ? most : previous;
+        q->correction[r] = sorad_exp_f32(previous - q->highest[r]);
+        q->factor[r] = sorad_exp_f32(most - q->highest[r]);
+        q->sum[r] = fmaf((float)(int32_t)sum, q->factor[r], q->sum[r] * q->correction[r]);
+    }
+}
+
+static void int8_gather(const int8_head *head, int8_queries *q, size_t j0, size_t count) {
+    lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+    size_t steps = (count + 15) / 16 * 16 / INT8_STEP_VALUES, vectors = head->d16 / SORAD_LANES;
+    for (size_t i = 0, blocks; i < vectors; i += blocks) {
+        blocks = vectors - i >= SORAD_INT8_BLOCKS ? SORAD_INT8_BLOCKS : 1;
+        int8_any_tile(q->rows, blocks, q->weights, head->values + i * head->value_bytes + j0 * 16 * SORAD_INT8_WIDTH,
+                      head->value_bytes, steps, sum);
+        for (size_t b = 0; b < blocks; b++)
+            for (size_t r = 0; r < q->rows; r++) {
+                lanes dot = __builtin_convertvector(sum[b * q->rows + r], lanes);
+                q->acc[i + b][r] = fused(dot, splat(q->factor[r]), q->acc[i + b][r] * splat(q->correction[r]));
+            }
+    }
+}
+
+void KERNEL(attention_int8)(const sorad_attention_args *args) {
+    size_t d = args->head_dim;
+    int8_queries q;
+    for (size_t h = args->head_begin; h < args->head_end; h++) {
+        const int8_head head = int8_head_of(args->packed, h, args->lk, d);
+        for (size_t m = args->query_begin; m < args->query_end; m += q.rows) {
+            q.rows = args->query_end - m < SORAD_INT8_ROWS ? args->query_end - m : SORAD_INT8_ROWS;
+            int8_load_queries(args, h, m, &q);
+            for (size_t j0 = 0; j0 < args->lk; j0 += INT8_ATTENTION_BLOCK) {
+                size_t count = args->lk - j0 < INT8_ATTENTION_BLOCK ? args->lk - j0 : INT8_ATTENTION_BLOCK;
+                int8_scores(args, &head, &q, j0, count);
+                int8_weigh(&q, count);
+                int8_gather(&head, &q, j0, count);
+            }
+            for (size_t r = 0; r < q.rows; r++) {
+                lanes inverse = splat(1.0f / q.sum[r]);
+                float *out = args->out + (m + r) * args->out_stride + h * d;
+                SORAD_EACH(d)
+                    store(out + i, fused(q.acc[i / SORAD_LANES][r] * inverse, load16(head.value_scale + i), load16(head.value_mean + i)), count);
+            }
+        }
+    }
+}

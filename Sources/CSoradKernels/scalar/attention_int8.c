@@ -1,0 +1,97 @@
+// Attention with int8 products, scalar: the definition (after SageAttention, Zhang et al. 2025).
+//
+// Softmax does not change when one vector is taken from every key, nor does a weighted mean when one is taken from every
+// value and added in the end; so keys and values go without their means, which leaves more of the 8 bits to what differs.
+// Keys have a scale per token, values one per channel, queries one per token and head. A block's weights are bytes of its
+// own greatest weight; their sums, and what they weigh, are exact integers until the block ends.
+#include "../internal/kernel_list.h"
+#include "scalar_math.h"
+
+enum { BLOCK = SORAD_ATTENTION_INT8_KEY_BLOCK };
+
+// Packed form of this table, one head: key_scale [Lk], value_scale [D], value_mean [D], then bytes keys [Lk][D] and
+// values [Lk][D].
+typedef struct scalar_head {
+    float *key_scale, *value_scale, *value_mean;
+    int8_t *keys, *values;
+} scalar_head;
+
+static scalar_head head_of(const float *packed, size_t head, size_t lk, size_t d) {
+    float *at = (float *)(uintptr_t)packed + head * sorad_attention_int8_packed_floats(1, lk, d);
+    return (scalar_head){at, at + lk, at + lk + d, (int8_t *)(at + lk + 2 * d), (int8_t *)(at + lk + 2 * d) + lk * d};
+}
+
+static float mean_of(const float *x, size_t stride, size_t count) {
+    float sum = 0.0f;
+    for (size_t j = 0; j < count; j++) sum += x[j * stride];
+    return sum / (float)count;
+}
+
+void sorad_scalar_attention_int8_pack(const sorad_attention_pack_args *args) {
+    size_t d = args->head_dim, lk = args->lk;
+    for (size_t h = args->head_begin; h < args->head_end; h++) {
+        scalar_head head = head_of(args->packed, h, lk, d);
+        const float *k = args->k + h * d, *v = args->v + h * d;
+        float mean[SORAD_MAX_HEAD_DIM], inverse;
+        int32_t zero;
+        for (size_t i = 0; i < d; i++) mean[i] = mean_of(k + i, args->k_stride, lk);
+        for (size_t j = 0; j < lk; j++) {
+            float low = 0.0f, high = 0.0f;
+            for (size_t i = 0; i < d; i++) sorad_widen(k[j * args->k_stride + i] - mean[i], &low, &high);
+            sorad_quantize_parameters(low, high, false, head.key_scale + j, &inverse, &zero);
+            for (size_t i = 0; i < d; i++) head.keys[j * d + i] = sorad_code(k[j * args->k_stride + i] - mean[i], inverse);
+        }
+        for (size_t i = 0; i < d; i++) {
+            float low = 0.0f, high = 0.0f, middle = mean_of(v + i, args->v_stride, lk);
+            for (size_t j = 0; j < lk; j++) sorad_widen(v[j * args->v_stride + i] - middle, &low, &high);
+            sorad_quantize_parameters(low, high, false, head.value_scale + i, &inverse, &zero);
+            for (size_t j = 0; j < lk; j++) head.values[j * d + i] = sorad_code(v[j * args->v_stride + i] - middle, inverse);
+            head.value_mean[i] = middle;
+        }
+    }
+}
+
+// One query of one head: q [D] -> out [D].
+static void attend(const sorad_attention_args *args, const scalar_head *head, const float *q, float *out) {
+    size_t d = args->head_dim;
+    float highest = SORAD_ATTENTION_LOWEST, sum = 0.0f, acc[SORAD_MAX_HEAD_DIM] = {0}, low = 0.0f, high = 0.0f;
+    float q_scale, inverse;
+    int32_t zero;
+    int8_t codes[SORAD_MAX_HEAD_DIM];
+    for (size_t i = 0; i < d; i++) sorad_widen(q[i], &low, &high);
+    sorad_quantize_parameters(low, high, false, &q_scale, &inverse, &zero);
+    for (size_t i = 0; i < d; i++) codes[i] = sorad_code(q[i], inverse);
+    q_scale *= args->scale;
+    for (size_t j0 = 0; j0 < args->lk; j0 += BLOCK) {
+        size_t count = args->lk - j0 < BLOCK ? args->lk - j0 : BLOCK;
+        float score[BLOCK], most = SORAD_ATTENTION_LOWEST;
+        int32_t weight[BLOCK], total = 0;
+        for (size_t j = 0; j < count; j++) {
+            int32_t dot = 0;
+            for (size_t i = 0; i < d; i++) dot += codes[i] * head->keys[(j0 + j) * d + i];
+            score[j] = fmaf((float)dot, q_scale * head->key_scale[j0 + j], args->key_bias ? args->key_bias[j0 + j] : 0.0f);
+            most = score[j] > most ? score[j] : most;
+        }
+        for (size_t j = 0; j < count; j++) total += weight[j] = sorad_exp_byte(score[j] - most);
+        float previous = highest;
+        highest = most > highest ? most : highest;
+        float correction = sorad_exp_f32(previous - highest), factor = sorad_exp_f32(most - highest);
+        sum = fmaf((float)total, factor, sum * correction);
+        for (size_t i = 0; i < d; i++) {
+            int32_t dot = 0;
+            for (size_t j = 0; j < count; j++) dot += weight[j] * head->values[(j0 + j) * d + i];
+            acc[i] = fmaf((float)dot, factor, acc[i] * correction);
+        }
+    }
+    inverse = 1.0f / sum;
+    for (size_t i = 0; i < d; i++) out[i] = fmaf(acc[i] * inverse, head->value_scale[i], head->value_mean[i]);
+}
+
+void sorad_scalar_attention_int8(const sorad_attention_args *args) {
+    size_t d = args->head_dim;
+    for (size_t h = args->head_begin; h < args->head_end; h++) {
+        scalar_head head = head_of(args->packed, h, args->lk, d);
+        for (size_t m = args->query_begin; m < args->query_end; m++)
+            attend(args, &head, args->q + m * args->q_stride + h * d, args->out + m * args->out_stride + h * d);
+    }
+}

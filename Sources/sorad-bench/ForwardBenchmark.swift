@@ -1,0 +1,134 @@
+// Owns `sorad-bench layers` and `sorad-bench forward`: forward passes of a transformer of any size with made-up weights, whole or
+// operation by operation. Invariant: every weight is memory of its own, so that layers do not find each other's in the cache.
+import CSoradKernels
+import SoradModel
+import SoradSystem
+import SoradTensor
+
+struct ForwardBenchmark {
+    /// What can be asked for by name; each number can be changed by an option.
+    struct Configuration {
+        var layers, heads, headWidth, feedForward, textWidth, channels, textTokens: Int
+        /// Of the latents.
+        var frames, height, width: Int
+
+        static let named: [(name: String, value: Configuration)] = [
+            (
+                "sorad-mini",
+                Configuration(
+                    layers: 8, heads: 4, headWidth: 64, feedForward: 1024, textWidth: 256, channels: 48, textTokens: 64, frames: 5,
+                    height: 8, width: 8)
+            ),
+            (
+                "wan-1.3b",
+                Configuration(
+                    layers: 30, heads: 12, headWidth: 128, feedForward: 8960, textWidth: 4096, channels: 16, textTokens: 512, frames: 5,
+                    height: 32, width: 32)
+            ),
+        ]
+    }
+
+    var configuration = Configuration.named[0].value
+    var threads: Int?
+    var isa: String?
+    var json = false
+    var profile = false
+    /// One block instead of all, and a line per operation.
+    var oneLayer = false
+
+    func run() throws(SoradError) -> String {
+        let c = configuration
+        let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
+        let count = threads ?? ProcessorCount.usable()
+        let backend = ProfilingBackend(try CPUBackend(threads: count, instructionSet: set))
+        let transformer = try DiffusionTransformer.madeUp(
+            TransformerConfiguration(
+                layers: oneLayer ? 1 : c.layers, heads: c.heads, headWidth: c.headWidth, feedForward: c.feedForward,
+                textWidth: c.textWidth, channels: c.channels), backend)
+        let grid = transformer.grid(LatentSize(channels: c.channels, frames: c.frames, height: c.height, width: c.width))
+        let workspace = TransformerWorkspace.make(transformer.configuration, grid: grid, sequences: 1, timesteps: 1)
+        let latent = Tensor(Shape(c.channels, c.frames, c.height, c.width))
+        latent.fillNormal(seed: 1, stream: 0)
+        let text = Tensor(Shape(min(20, c.textTokens), c.textWidth))
+        text.fillNormal(seed: 1, stream: 1)
+        let prompt = transformer.prepare(text, textLength: c.textTokens)
+        let velocity = Tensor(latent.shape)
+        let tokens = c.frames * c.height * c.width / 4
+        func forward() -> Double {
+            let start = ContinuousClock.now
+            transformer.forward(
+                latent, timesteps: [500], groups: RowGroups(all: tokens), prompts: [prompt], workspace: workspace, into: [velocity])
+            return (ContinuousClock.now - start).seconds
+        }
+        // Peaks of one thread, just before. Threads on the same core, or a warm chip, make the true peak of several lower.
+        let kernels = try KernelBenchmark(isaName: set.description)
+        var report = ForwardReport(
+            title:
+                "\(backend.description), \(tokens) tokens, \(oneLayer ? 1 : c.layers) layers of \(c.heads)x\(c.headWidth), feed-forward \(c.feedForward)",
+            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger).map { $0 * Double(count) } })
+        _ = forward()
+        report.best = .infinity
+        var total = 0.0
+        while report.runs < 2 || total < 0.5 && report.runs < 100 {
+            backend.forget()
+            let seconds = forward()
+            if seconds < report.best { (report.best, report.entries) = (seconds, backend.entries) }
+            total += seconds
+            report.runs += 1
+        }
+        return json ? report.json(profile: profile || oneLayer) : report.table(profile: profile || oneLayer)
+    }
+}
+
+/// The fastest of several forward passes.
+struct ForwardReport {
+    let title: String
+    /// Thousand millions of operations per second of all threads: int8, float.
+    let peaks: [Double?]
+    var runs = 0
+    var best = 0.0
+    var entries: [ProfilingBackend.Entry] = []
+
+    private var operations: Double { entries.reduce(0) { $0 + $1.operations * Double($1.calls) } }
+
+    private func rate(_ entry: ProfilingBackend.Entry) -> Double { entry.operations * Double(entry.calls) / entry.seconds * 1e-9 }
+
+    private func ratio(_ entry: ProfilingBackend.Entry) -> Double? {
+        entry.operations == 0 ? nil : peaks[entry.isInteger ? 0 : 1].map { rate(entry) / $0 }
+    }
+
+    func table(profile: Bool) -> String {
+        var lines = [title]
+        lines.append("forward \(fixed(best * 1e3, 2)) ms, best of \(runs); \(fixed(operations / best * 1e-9, 1)) GOP/s")
+        guard profile else { return lines[0] + "\n" + lines[1] }
+        lines.append(columns("operation", "shape", "calls", "ms", "share", "GOP/s", "of peak"))
+        for entry in entries.sorted(by: { $0.seconds > $1.seconds }) {
+            lines.append(
+                columns(
+                    entry.name, entry.shape, "\(entry.calls)", fixed(entry.seconds * 1e3, 3), fixed(entry.seconds / best * 100, 1) + " %",
+                    entry.operations == 0 ? "-" : fixed(rate(entry), 1), ratio(entry).map { fixed($0 * 100, 1) + " %" } ?? "-"))
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    /// Names and shapes are our own ASCII without quotes, so nothing needs escaping.
+    func json(profile: Bool) -> String {
+        let rows = entries.map { entry in
+            """
+            {"operation": "\(entry.name)", "shape": "\(entry.shape)", "calls": \(entry.calls), "seconds": \(fixed(entry.seconds, 9)), \
+            "gops": \(entry.operations == 0 ? "null" : fixed(rate(entry), 3)), "ratio": \(ratio(entry).map { fixed($0, 4) } ?? "null")}
+            """
+        }
+        let head = """
+            {"title": "\(title)", "seconds": \(fixed(best, 9)), "runs": \(runs), "operations": \(fixed(operations, 0)), \
+            "peak_int8_gops": \(peaks[0].map { fixed($0, 3) } ?? "null"), "peak_f32_gops": \(peaks[1].map { fixed($0, 3) } ?? "null")
+            """
+        return profile ? head + ", \"rows\": [\n  " + rows.joined(separator: ",\n  ") + "\n]}" : head + "}"
+    }
+
+    private func columns(_ name: String, _ shape: String, _ figures: String...) -> String {
+        func padded(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(1, width - text.count)) }
+        return padded(name, 16) + padded(shape, 34)
+            + figures.map { String(repeating: " ", count: max(1, 10 - $0.count)) + $0 }.joined()
+    }
+}

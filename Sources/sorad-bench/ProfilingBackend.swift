@@ -1,0 +1,110 @@
+// A backend that hands every operation to another one and writes down how long it took and how much arithmetic it was.
+import SoradTensor
+
+final class ProfilingBackend: ComputeBackend {
+    /// All calls of one operation with one shape.
+    struct Entry {
+        let name, shape: String
+        /// Products of int8 numbers, to be held against the int8 peak.
+        let isInteger: Bool
+        /// Multiplies and adds of one call; 0 where they are not what the time goes to.
+        let operations: Double
+        var calls = 0
+        var seconds = 0.0
+    }
+
+    private let inner: any ComputeBackend
+    private var index: [String: Int] = [:]
+    private(set) var entries: [Entry] = []
+
+    init(_ inner: any ComputeBackend) { self.inner = inner }
+
+    var description: String { inner.description }
+
+    func forget() {
+        index = [:]
+        entries = []
+    }
+
+    private func timed(_ name: String, _ shape: String, _ operations: Double = 0, isInteger: Bool = false, _ work: () -> Void) {
+        let start = ContinuousClock.now
+        work()
+        let seconds = (ContinuousClock.now - start).seconds
+        let key = name + " " + shape
+        let at = index[key] ?? entries.count
+        if at == entries.count {
+            index[key] = at
+            entries.append(Entry(name: name, shape: shape, isInteger: isInteger, operations: operations))
+        }
+        entries[at].calls += 1
+        entries[at].seconds += seconds
+    }
+
+    private func size(_ x: Tensor) -> String { (0..<x.shape.rank).map { "\(x.shape[$0])" }.joined(separator: "x") }
+
+    func linear(
+        _ input: LinearInput, _ weights: LinearWeights, activation: Activation, gate: RowVectors?, residual: Tensor?, into out: Tensor
+    ) {
+        let (m, k, n) = (out.shape[0], weights.inputs, weights.outputs)
+        let isInteger = if case .int8 = weights.precision { true } else { false }
+        timed(
+            isInteger ? "linear int8" : "linear float", "M=\(m) K=\(k) N=\(n)", 2 * Double(m) * Double(k) * Double(n), isInteger: isInteger
+        ) {
+            inner.linear(input, weights, activation: activation, gate: gate, residual: residual, into: out)
+        }
+    }
+
+    func convolve(
+        _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
+        reluAtEnd: Bool, into out: Tensor
+    ) {
+        let products = Double(out.count) * Double(weights.inputs * weights.kernel * weights.kernel)
+        timed("convolution", "\(size(x)) -> \(size(out))", 2 * products) {
+            inner.convolve(x, x2, weights, upsample: upsample, activation: activation, residual: residual, reluAtEnd: reluAtEnd, into: out)
+        }
+    }
+
+    func layerNorm(
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor
+    ) {
+        timed("layer norm", size(x)) {
+            inner.layerNorm(x, epsilon: epsilon, weight: weight, bias: bias, scale: scale, shift: shift, into: out)
+        }
+    }
+
+    func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor) {
+        timed("rms norm", size(x)) { inner.rmsNorm(x, epsilon: epsilon, weight: weight, into: out) }
+    }
+
+    func rotate(_ x: Tensor, heads: Int, by table: RotaryTable) { timed("rotate", size(x)) { inner.rotate(x, heads: heads, by: table) } }
+
+    func pack(keys: Tensor, values: Tensor, into packed: PackedKeysValues) {
+        timed("pack keys", size(keys)) { inner.pack(keys: keys, values: values, into: packed) }
+    }
+
+    func attend(queries: Tensor, to packed: PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {
+        let isInteger = packed.precision == .int8
+        let operations = 4 * Double(queries.count) * Double(packed.keys)
+        let shape = "L=\(queries.shape[0]) keys=\(packed.keys) H=\(packed.heads) D=\(packed.headWidth)"
+        timed(isInteger ? "attend int8" : "attend float", shape, operations, isInteger: isInteger) {
+            inner.attend(queries: queries, to: packed, scale: scale, keyBias: keyBias, bias: bias, into: out)
+        }
+    }
+
+    func add(_ a: Tensor, _ b: Tensor, into out: Tensor) { timed("add", size(out)) { inner.add(a, b, into: out) } }
+    func silu(_ x: Tensor, into out: Tensor) { timed("silu", size(out)) { inner.silu(x, into: out) } }
+    func softClamp(_ x: Tensor, into out: Tensor) { timed("soft clamp", size(out)) { inner.softClamp(x, into: out) } }
+    func geluTanhMultiply(_ a: Tensor, _ b: Tensor, into out: Tensor) {
+        timed("gelu multiply", size(out)) { inner.geluTanhMultiply(a, b, into: out) }
+    }
+    func guide(unconditional: Tensor, conditional: Tensor, scale: Float, into out: Tensor) {
+        timed("guide", size(out)) { inner.guide(unconditional: unconditional, conditional: conditional, scale: scale, into: out) }
+    }
+    func eulerStep(sample: Tensor, velocity: Tensor, dt: Float, into out: Tensor) {
+        timed("euler step", size(out)) { inner.eulerStep(sample: sample, velocity: velocity, dt: dt, into: out) }
+    }
+}
+
+extension Duration {
+    var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
+}
