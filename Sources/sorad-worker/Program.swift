@@ -18,17 +18,18 @@ struct Program {
     }
 
     private static func run(_ arguments: WorkerArguments) throws(SoradError) {
-        if arguments.describe {
-            let info = try ClipPipeline.describe(modelPath: arguments.model)
-            do throws(Errno) { try StandardStream.output.write(info.json.text(pretty: true) + "\n") } catch {
-                throw SoradError(.cannotWrite, "cannot write to standard output: \(error.reason)")
-            }
-            return
-        }
+        if let file = arguments.inspect { return try printJSON(try ClipPipeline.inspect(file).json) }
+        if arguments.describe { return try printJSON(try ClipPipeline.describe(modelPath: arguments.model).json) }
         let channel = try inheritedChannel()
         becomePolite()
         let pipeline = try ClipPipeline(modelPath: arguments.model, threads: arguments.threads)
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
+    }
+
+    private static func printJSON(_ json: JSONValue) throws(SoradError) {
+        do throws(Errno) { try StandardStream.output.write(json.text(pretty: true) + "\n") } catch {
+            throw SoradError(.cannotWrite, "cannot write to standard output: \(error.reason)")
+        }
     }
 
     /// - Throws: `.usage` when nobody passed a socket.
@@ -55,11 +56,13 @@ struct Program {
     }
 }
 
-/// `sorad-worker --model FILE [--threads N] [--describe]`
+/// `sorad-worker --model FILE [--threads N] [--describe]`, or `sorad-worker --inspect FILE`
 struct WorkerArguments {
     var model: String
     var threads: Int?
     var describe = false
+    /// A picture or clip to look at; needs no model.
+    var inspect: String?
 
     init(_ words: [String]) throws(SoradError) {
         var model: String?
@@ -75,15 +78,18 @@ struct WorkerArguments {
                 }
                 threads = count
             case "--describe": describe = true
+            case "--inspect":
+                guard let value = rest.popFirst(), !value.isEmpty else { throw WorkerArguments.usage("--inspect needs a file") }
+                inspect = value
             default: throw WorkerArguments.usage("unknown option \"\(word)\"")
             }
         }
-        guard let model else { throw WorkerArguments.usage("--model is missing") }
-        self.model = model
+        guard model != nil || inspect != nil else { throw WorkerArguments.usage("--model is missing") }
+        self.model = model ?? ""
     }
 
     private static func usage(_ message: String) -> SoradError {
-        SoradError(.usage, message, hint: "sorad-worker --model FILE [--threads N] [--describe]")
+        SoradError(.usage, message, hint: "sorad-worker --model FILE [--threads N] [--describe], or sorad-worker --inspect FILE")
     }
 }
 
