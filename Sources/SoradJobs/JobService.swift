@@ -56,19 +56,39 @@ public final class JobService: Sendable {
 
     // MARK: for clients
 
-    /// Accepts a job: durable when this returns.
-    public func submit(owner: UInt32, _ request: GenerationRequest, seconds: String) throws(SoradError) -> Job {
-        try locked { state throws(SoradError) in
-            guard state.machine.queuedCount < settings.queueLimit else {
-                throw SoradError(
-                    .busy,
-                    "The queue is full: \(state.machine.queuedCount) jobs wait already and the limit is \(settings.queueLimit); try again later."
-                )
-            }
-            let id = state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
+    /// A place for the files of a job to be. Refused like the job itself when the queue is full.
+    public func draft() throws(SoradError) -> JobDraft {
+        let id = try locked { state throws(SoradError) in
+            try checkQueue(state)
+            return state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
+        }
+        return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log)
+    }
+
+    /// Accepts a job: durable when this returns, and its draft's files before it.
+    public func submit(
+        owner: UInt32, _ request: GenerationRequest, seconds: String, draft: JobDraft? = nil
+    ) throws(SoradError) -> Job {
+        try draft?.seal()
+        // When the store has failed it is not known whether the job is recorded, so its files stay; the next start knows.
+        defer { if failure != nil { draft?.keep() } }
+        let job = try locked { state throws(SoradError) in
+            try checkQueue(state)
+            let id = draft?.id ?? state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
             let job = Job(id: id, owner: owner, request: request, seconds: seconds, createdAt: time.unixSeconds())
             try handle(.submitted(job), &state)
             return state.machine.jobs[id] ?? job
+        }
+        draft?.keep()
+        return job
+    }
+
+    private func checkQueue(_ state: State) throws(SoradError) {
+        guard state.machine.queuedCount < settings.queueLimit else {
+            throw SoradError(
+                .busy,
+                "The queue is full: \(state.machine.queuedCount) jobs wait already and the limit is \(settings.queueLimit); try again later."
+            )
         }
     }
 
