@@ -5,7 +5,12 @@ extension GivenClip: JSONRepresentable {
 
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "given clip")
-        self.init(numFrames: try members.integer("numFrames"), contextFrames: try members.integer("contextFrames"))
+        let frames = try members.integer("numFrames")
+        let context = try members.integer("contextFrames")
+        guard frames <= GivenClip.limit, context >= 1, context <= frames else {
+            throw JSONError("a given clip has \(frames) frames, of which \(context) are used")
+        }
+        self.init(numFrames: frames, contextFrames: context)
     }
 }
 

@@ -19,10 +19,14 @@ public enum GivenFile: String, Codable, Sendable, CaseIterable {
 public struct GivenClip: Codable, Sendable, Equatable {
     /// Frames that it has.
     public var numFrames: Int
-    /// How many of them, next to the new frames, the model sees. For a clip that is made over: all that are used.
+    /// How many of them, next to the new frames, the model sees, 1…numFrames. For a clip that is made over: all that are used.
     public var contextFrames: Int
 
+    static let limit = 100_000
+
     public init(numFrames: Int, contextFrames: Int) {
+        precondition(
+            contextFrames >= 1 && contextFrames <= numFrames && numFrames <= GivenClip.limit, "\(contextFrames) of \(numFrames) frames")
         self.numFrames = numFrames
         self.contextFrames = contextFrames
     }
@@ -61,9 +65,10 @@ extension GenerationRequest {
 
     /// The denoise step to begin with: a noised source enters where the noise is `strength` of the way.
     public var firstStep: Int {
-        guard let strength = given?.strength else { return 0 }
+        // A strength that is none, NaN included, is refused where the request is checked.
+        guard let strength = given?.strength, strength > 0, strength < 1, numInferenceSteps > 0 else { return 0 }
         let steps = Double(numInferenceSteps)
-        return min(max(Int(steps - steps * strength), 0), numInferenceSteps - 1)
+        return min(Int(steps - steps * strength), numInferenceSteps - 1)
     }
 
     public var stepsToRun: Int { numInferenceSteps - firstStep }

@@ -81,7 +81,7 @@ struct GivenFramesEncoder {
         let prefix = given.hasFirstFrame ? 1 : given.before.map { 1 + ($0.contextFrames - 1) / group } ?? 0
         let suffix = given.hasLastFrame ? 1 : given.after.map { $0.contextFrames / group } ?? 0
         let isWhole =
-            clips.allSatisfy { (1...$0.numFrames).contains($0.contextFrames) && $0.numFrames <= MediaLimits.clipFrames }
+            clips.allSatisfy { $0.numFrames <= MediaLimits.clipFrames }
             && given.before.map { ($0.contextFrames - 1) % group == 0 } ?? true
             && given.after.map { $0.contextFrames % group == 0 } ?? true
             && given.source.map { $0.contextFrames == request.numFrames } ?? true
