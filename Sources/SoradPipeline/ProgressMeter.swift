@@ -43,7 +43,8 @@ package struct ClipWork: Sendable, Equatable {
     package func seconds(_ rates: ClipRates) -> [(phase: JobPhase, seconds: Double)] {
         [
             (.encodingText, rates.encodingText),
-            (.encodingFrames, rates.encodingFrames * Double(encodedFrames) * Double(pixelsPerFrame)), (.denoising, rates.denoising * Double(steps) * Double(tokensPerStep)),
+            (.encodingFrames, rates.encodingFrames * Double(encodedFrames) * Double(pixelsPerFrame)),
+            (.denoising, rates.denoising * Double(steps) * Double(tokensPerStep)),
             (.decoding, rates.decoding * Double(frames) * Double(pixelsPerFrame)), (.writing, rates.writing),
         ]
     }

@@ -19,7 +19,8 @@ extension Fields {
         if isFile(name) { return try limited(file(name), name) }
         if let object = try? object(name) {
             guard !object.has("file_id") else {
-                throw invalid(name, "has a file_id, and sorad keeps no files; send the picture itself or a data: URL", code: "unsupported_parameter")
+                throw invalid(
+                    name, "has a file_id, and sorad keeps no files; send the picture itself or a data: URL", code: "unsupported_parameter")
             }
             guard let url = try object.text("image_url", maxBytes: Fields.urlLimit) else { throw object.missing("image_url") }
             return try limited(picture(url: url, name), name)

@@ -21,7 +21,8 @@ extension VideoRoutes {
     // MARK: handlers
 
     @Sendable private func remix(_ request: Request) throws -> Response {
-        let parameters = try ClipParameters(request.fields, unsupported: ClipParameters.notForClips.merging(["video": "another video"]) { $1 })
+        let parameters = try ClipParameters(
+            request.fields, unsupported: ClipParameters.notForClips.merging(["video": "another video"]) { $1 })
         return try remake(.job(request.parameter("id")), parameters, request, isRemix: true)
     }
 

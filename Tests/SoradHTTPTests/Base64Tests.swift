@@ -3,7 +3,9 @@ import Testing
 
 @Suite struct Base64Tests {
     /// RFC 4648, section 10.
-    @Test(arguments: [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy")])
+    @Test(arguments: [
+        ("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("fooba", "Zm9vYmE="), ("foobar", "Zm9vYmFy"),
+    ])
     func knownPairs(text: String, encoded: String) {
         #expect(base64Encoded(Array(text.utf8)) == encoded)
         #expect(base64Decoded(encoded.utf8) == Array(text.utf8))

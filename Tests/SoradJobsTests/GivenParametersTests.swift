@@ -45,7 +45,9 @@ import Testing
     }
 
     @Test func whatAnExtensionCannotBe() throws {
-        func refusal(_ model: ModelInfo, _ source: Int, _ how: ClipParameters.Extension, _ change: (inout ClipParameters) -> Void) -> String? {
+        func refusal(_ model: ModelInfo, _ source: Int, _ how: ClipParameters.Extension, _ change: (inout ClipParameters) -> Void)
+            -> String?
+        {
             do throws(SoradError) {
                 _ = try parameters(change).extending(clip(source), how, for: model, randomSeed: 1)
                 return "accepted"
@@ -57,7 +59,10 @@ import Testing
         #expect(refusal(Self.model, 17, .forwards) { $0.seconds = 100 } == "seconds")
         #expect(refusal(Self.model, 17, .forwards) { $0.numFrames = 1_000 } == "num_frames")
         #expect(refusal(Self.model, 2_999, .forwards) { $0.seconds = 1 } == "video")
-        #expect(refusal(Self.model, 17, .forwards) { $0.seconds = 1; $0.prompt = "" } == "prompt")
+        #expect(
+            refusal(Self.model, 17, .forwards) {
+                $0.seconds = 1; $0.prompt = ""
+            } == "prompt")
     }
 
     @Test func aRemakeIsAsLongAsWholeGroupsAllow() throws {
@@ -74,8 +79,10 @@ import Testing
 
     @Test(arguments: [(4, 0.5, 2), (4, 1, 0), (4, 0.01, 3), (10, 0.9, 1), (10, 0.7, 3), (1, 0.01, 0), (200, 0.01, 198)])
     func strengthBecomesTheFirstStep(steps: Int, strength: Double, first: Int) throws {
-        let request = try parameters { $0.numInferenceSteps = steps; $0.strength = strength }
-            .effective(for: Self.model, randomSeed: 1, hasFirstFrame: true, hasLastFrame: false).request
+        let request = try parameters {
+            $0.numInferenceSteps = steps; $0.strength = strength
+        }
+        .effective(for: Self.model, randomSeed: 1, hasFirstFrame: true, hasLastFrame: false).request
         #expect(request.firstStep == first && request.stepsToRun == steps - first)
     }
 

@@ -15,7 +15,8 @@ import Testing
             let path = directory + "/" + role.rawValue
             let source = role == .lastFrame ? "testsrc2=size=80x64:rate=8" : "testsrc=size=80x64:rate=8"
             let coding = isClip ? ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "mp4"] : ["-c:v", "png", "-f", "image2pipe"]
-            let command = ["-loglevel", "error", "-f", "lavfi", "-i", source, "-frames:v", "\(isClip ? frames : 1)", "-y"] + coding + [path]
+            let command =
+                ["-loglevel", "error", "-f", "lavfi", "-i", source, "-frames:v", "\(isClip ? frames : 1)", "-y"] + coding + [path]
             let program = try #require(ChildProcess.executablePath(of: "ffmpeg"))
             #expect(try captureOutput(of: .init(program, command), timeout: .seconds(30), limit: 1 << 16).ending?.isSuccess == true)
         }
@@ -42,9 +43,24 @@ import Testing
 
     private let shapes: [(roles: [GivenFile], frames: Int, change: @Sendable (inout GivenFrames) -> Void)] = [
         ([.firstFrame], 13, { $0.hasFirstFrame = true }),
-        ([.firstFrame, .lastFrame], 13, { $0.hasFirstFrame = true; $0.hasLastFrame = true }),
-        ([.firstFrame], 13, { $0.hasFirstFrame = true; $0.strength = 0.5 }),
-        ([.source], 13, { $0.source = GivenClip(numFrames: 14, contextFrames: 13); $0.strength = 0.5 }),
+        (
+            [.firstFrame, .lastFrame], 13,
+            {
+                $0.hasFirstFrame = true; $0.hasLastFrame = true
+            }
+        ),
+        (
+            [.firstFrame], 13,
+            {
+                $0.hasFirstFrame = true; $0.strength = 0.5
+            }
+        ),
+        (
+            [.source], 13,
+            {
+                $0.source = GivenClip(numFrames: 14, contextFrames: 13); $0.strength = 0.5
+            }
+        ),
         ([.before], 9 + 8, { $0.before = GivenClip(numFrames: 9, contextFrames: 5) }),
         ([.after], 5 + 9, { $0.after = GivenClip(numFrames: 9, contextFrames: 8) }),
         (
@@ -56,7 +72,9 @@ import Testing
         ),
         (
             [.before, .after], 9 + 4 + 9,
-            { $0.before = GivenClip(numFrames: 9, contextFrames: 5); $0.after = GivenClip(numFrames: 9, contextFrames: 4) }
+            {
+                $0.before = GivenClip(numFrames: 9, contextFrames: 5); $0.after = GivenClip(numFrames: 9, contextFrames: 4)
+            }
         ),
     ]
 
@@ -94,7 +112,9 @@ import Testing
     @Test func strengthDecidesHowManyStepsAreRun() throws {
         var steps: [Int] = []
         for strength in [0.25, 0.5, 1] {
-            var request = request { $0.source = GivenClip(numFrames: 13, contextFrames: 13); $0.strength = strength }
+            var request = request {
+                $0.source = GivenClip(numFrames: 13, contextFrames: 13); $0.strength = strength
+            }
             request.numInferenceSteps = 4
             #expect(request.stepsToRun == Int(4 * strength) && request.firstStep == 4 - Int(4 * strength))
             let result = try clip(request, try directory([.source], frames: 13))
@@ -109,8 +129,15 @@ import Testing
             { $0.before = GivenClip(numFrames: 17, contextFrames: 17) }, { $0.before = GivenClip(numFrames: 9, contextFrames: 4) },
             { $0.before = GivenClip(numFrames: 20, contextFrames: 5) }, { $0.after = GivenClip(numFrames: 9, contextFrames: 5) },
             { $0.source = GivenClip(numFrames: 9, contextFrames: 9) }, { $0.source = GivenClip(numFrames: 13, contextFrames: 13) },
-            { $0.hasFirstFrame = true; $0.strength = .nan }, { $0.hasFirstFrame = true; $0.strength = -1 },
-            { $0.hasFirstFrame = true; $0.before = GivenClip(numFrames: 9, contextFrames: 5) }, { $0.hasLastFrame = true },
+            {
+                $0.hasFirstFrame = true; $0.strength = .nan
+            },
+            {
+                $0.hasFirstFrame = true; $0.strength = -1
+            },
+            {
+                $0.hasFirstFrame = true; $0.before = GivenClip(numFrames: 9, contextFrames: 5)
+            }, { $0.hasLastFrame = true },
         ]
         for change in impossible {
             let error = #expect(throws: JobError.self) { try clip(request(change), directory) }

@@ -40,7 +40,8 @@ import Testing
         #expect(daemon.workerLog.contains("given given-first-frame given-last-frame"))
         let url = "data:image/png;base64," + base64Encoded(Self.png)
         let bodies: [ClientRequest.Body] = [
-            .json(["prompt": "x", "input_reference": ["image_url": .string(url)]]), .json(["prompt": "x", "input_reference": .string(url)]),
+            .json(["prompt": "x", "input_reference": ["image_url": .string(url)]]),
+            .json(["prompt": "x", "input_reference": .string(url)]),
             form([("prompt", "x"), ("input_reference[image_url]", url)]), form([("prompt", "x")], files: [("input_reference[]", Self.png)]),
         ]
         for body in bodies {
@@ -60,7 +61,10 @@ import Testing
             (form([("prompt", "x")], files: [("input_reference", [])]), "input_reference", "empty"),
             (form([("prompt", "x")], files: [("input_reference", Self.mp4)]), "input_reference", "is a clip"),
             (form([("prompt", "x")], files: [("end_image", text)]), "end_image", "is text"),
-            (form([("prompt", "x")], files: [("input_reference[]", Self.png), ("input_reference[]", Self.png)]), "input_reference", "one picture"),
+            (
+                form([("prompt", "x")], files: [("input_reference[]", Self.png), ("input_reference[]", Self.png)]), "input_reference",
+                "one picture"
+            ),
             (.json(["prompt": "x", "input_reference": ["file_id": "file_1"]]), "input_reference", "keeps no files"),
             (.json(["prompt": "x", "input_reference": ["image_url": "https://example.com/a.png"]]), "input_reference", "no outgoing"),
             (.json(["prompt": "x", "input_reference": ["image_url": "data:image/png;base64,@@@"]]), "input_reference", "data:image"),
@@ -89,7 +93,8 @@ import Testing
         let extended = try daemon.send(
             .post, "/v1/videos/extensions", body: .json(["prompt": "x", "seconds": "1", "video": ["id": .string(source.id)]]))
         #expect(extended.status == 400)
-        #expect(try video(daemon.send(.post, "/v1/videos/\(source.id)/remix", body: .json(["prompt": "x"]))).remixedFromVideoID == source.id)
+        #expect(
+            try video(daemon.send(.post, "/v1/videos/\(source.id)/remix", body: .json(["prompt": "x"]))).remixedFromVideoID == source.id)
     }
 
     @Test func aRemixIsLikeItsSource() throws {
@@ -168,7 +173,8 @@ import Testing
         #expect(try daemon.send(.post, "/v1/videos/\(failed)/cancel").status == 200)
         let nobody = "video_" + String(repeating: "0", count: 32)
         for (id, status, code) in [
-            (running, 409, "video_not_ready"), (failed, 409, "video_failed"), (nobody, 404, "video_not_found"), ("x", 404, "video_not_found"),
+            (running, 409, "video_not_ready"), (failed, 409, "video_failed"), (nobody, 404, "video_not_found"),
+            ("x", 404, "video_not_found"),
         ] {
             let source: JSONValue = ["prompt": "x", "seconds": "1", "video": ["id": .string(id)]]
             for path in ["/v1/videos/\(id)/remix", "/v1/videos/edits", "/v1/videos/extensions"] {
