@@ -79,7 +79,7 @@ public final class JobService: Sendable {
             try handle(.submitted(job), &state)
             return state.machine.jobs[id] ?? job
         }
-        draft?.keep()
+        if job.id == draft?.id { draft?.keep() }
         return job
     }
 
