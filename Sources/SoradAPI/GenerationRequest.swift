@@ -23,10 +23,12 @@ public struct GenerationRequest: Codable, Sendable, Equatable {
     /// 1 means no classifier-free guidance (one forward a step instead of two).
     public var guidanceScale: Double
     public var flowShift: Double
+    /// Pictures and clips that the new one is made from; nil for text alone.
+    public var given: GivenFrames?
 
     public init(
         model: String, prompt: String, negativePrompt: String, width: Int, height: Int, numFrames: Int, fps: Int, seed: UInt64,
-        numInferenceSteps: Int, guidanceScale: Double, flowShift: Double
+        numInferenceSteps: Int, guidanceScale: Double, flowShift: Double, given: GivenFrames? = nil
     ) {
         self.model = model
         self.prompt = prompt
@@ -39,5 +41,6 @@ public struct GenerationRequest: Codable, Sendable, Equatable {
         self.numInferenceSteps = numInferenceSteps
         self.guidanceScale = guidanceScale
         self.flowShift = flowShift
+        self.given = given
     }
 }

@@ -28,11 +28,13 @@ public struct ModelInfo: Codable, Sendable, Equatable {
     public var defaultNumInferenceSteps: Int
     public var defaultGuidanceScale: Double
     public var defaultFlowShift: Double
+    /// Some frames may be given: first and last frame, a clip to continue.
+    public var takesKnownFrames: Bool
 
     public init(
         id: String, sha256: String, created: Int, license: String, defaultWidth: Int, defaultHeight: Int, defaultNumFrames: Int,
         fps: Int, sizeMultiple: Int, frameMultiple: Int, maxWidth: Int, maxHeight: Int, maxNumFrames: Int, maxPixels: Int,
-        defaultNumInferenceSteps: Int, defaultGuidanceScale: Double, defaultFlowShift: Double
+        defaultNumInferenceSteps: Int, defaultGuidanceScale: Double, defaultFlowShift: Double, takesKnownFrames: Bool = false
     ) {
         self.id = id
         self.sha256 = sha256
@@ -51,5 +53,6 @@ public struct ModelInfo: Codable, Sendable, Equatable {
         self.defaultNumInferenceSteps = defaultNumInferenceSteps
         self.defaultGuidanceScale = defaultGuidanceScale
         self.defaultFlowShift = defaultFlowShift
+        self.takesKnownFrames = takesKnownFrames
     }
 }

@@ -90,6 +90,9 @@ public struct VideoDetails: Sendable, Equatable {
     public var numInferenceSteps: Int?
     public var guidanceScale: Double?
     public var flowShift: Double?
+    public var strength: Double?
+    /// The job whose clip this one was made from.
+    public var sourceVideoID: String?
     public var phase: JobPhase?
     /// Denoise steps done and to do.
     public var step: Int?
@@ -106,13 +109,15 @@ public struct VideoDetails: Sendable, Equatable {
     public init(request: GenerationRequest) {
         width = request.width
         height = request.height
-        numFrames = request.numFrames
+        numFrames = request.clipFrames
         fps = request.fps
         seed = request.seed
         negativePrompt = request.negativePrompt
         numInferenceSteps = request.numInferenceSteps
         guidanceScale = request.guidanceScale
         flowShift = request.flowShift
+        strength = request.given?.strength
+        sourceVideoID = request.given?.videoID
     }
 
     init(json: JSONValue) {
@@ -125,6 +130,8 @@ public struct VideoDetails: Sendable, Equatable {
         numInferenceSteps = json["num_inference_steps"]?.integer
         guidanceScale = json["guidance_scale"]?.double
         flowShift = json["flow_shift"]?.double
+        strength = json["strength"]?.double
+        sourceVideoID = json["source_video_id"]?.string
         phase = json["phase"]?.string.flatMap(JobPhase.init(rawValue:))
         step = json["step"]?.integer
         steps = json["steps"]?.integer
@@ -146,6 +153,8 @@ public struct VideoDetails: Sendable, Equatable {
         object["num_inference_steps"] = numInferenceSteps.map { .integer($0) }
         object["guidance_scale"] = guidanceScale.map { .double($0) }
         object["flow_shift"] = flowShift.map { .double($0) }
+        object["strength"] = strength.map { .double($0) }
+        object["source_video_id"] = sourceVideoID.map { .string($0) }
         object["phase"] = phase.map { .string($0.rawValue) }
         object["step"] = step.map { .integer($0) }
         object["steps"] = steps.map { .integer($0) }

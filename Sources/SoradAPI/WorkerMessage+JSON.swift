@@ -51,11 +51,13 @@ extension WorkerEvent: JSONRepresentable {
 
 extension GenerationRequest: JSONRepresentable {
     public var json: JSONValue {
-        [
+        var object: JSONObject = [
             "model": .string(model), "prompt": .string(prompt), "negativePrompt": .string(negativePrompt), "width": .integer(width),
             "height": .integer(height), "numFrames": .integer(numFrames), "fps": .integer(fps), "seed": .unsigned(seed),
             "numInferenceSteps": .integer(numInferenceSteps), "guidanceScale": .double(guidanceScale), "flowShift": .double(flowShift),
         ]
+        object["given"] = given?.json
+        return .object(object)
     }
 
     public init(json: JSONValue) throws(JSONError) {
@@ -67,6 +69,7 @@ extension GenerationRequest: JSONRepresentable {
             height: try members.integer("height"), numFrames: try members.integer("numFrames"), fps: try members.integer("fps"),
             seed: seed, numInferenceSteps: try members.integer("numInferenceSteps"),
             guidanceScale: try members.double("guidanceScale"), flowShift: try members.double("flowShift"))
+        if let value = json["given"], value != .null { given = try GivenFrames(json: value) }
     }
 }
 
@@ -79,7 +82,7 @@ extension ModelInfo: JSONRepresentable {
             "frameMultiple": .integer(frameMultiple), "maxWidth": .integer(maxWidth), "maxHeight": .integer(maxHeight),
             "maxNumFrames": .integer(maxNumFrames), "maxPixels": .integer(maxPixels),
             "defaultNumInferenceSteps": .integer(defaultNumInferenceSteps), "defaultGuidanceScale": .double(defaultGuidanceScale),
-            "defaultFlowShift": .double(defaultFlowShift),
+            "defaultFlowShift": .double(defaultFlowShift), "takesKnownFrames": .bool(takesKnownFrames),
         ]
     }
 
@@ -93,7 +96,8 @@ extension ModelInfo: JSONRepresentable {
             frameMultiple: try members.integer("frameMultiple"), maxWidth: try members.integer("maxWidth"),
             maxHeight: try members.integer("maxHeight"), maxNumFrames: try members.integer("maxNumFrames"),
             maxPixels: try members.integer("maxPixels"), defaultNumInferenceSteps: try members.integer("defaultNumInferenceSteps"),
-            defaultGuidanceScale: try members.double("defaultGuidanceScale"), defaultFlowShift: try members.double("defaultFlowShift"))
+            defaultGuidanceScale: try members.double("defaultGuidanceScale"), defaultFlowShift: try members.double("defaultFlowShift"),
+            takesKnownFrames: json["takesKnownFrames"]?.bool ?? false)
     }
 }
 

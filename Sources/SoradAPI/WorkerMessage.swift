@@ -8,7 +8,8 @@ public let workerFrameLimit = 1 << 20
 
 /// Daemon to worker. Closing the socket tells the worker to exit.
 public enum WorkerCommand: Codable, Sendable, Equatable {
-    /// Make one clip. `directory` exists, is empty or holds the job's own earlier files, and receives the results.
+    /// Make one clip. `directory` exists, holds the given files under their roles' names and perhaps the job's own earlier
+    /// files, and receives the results.
     case generate(job: String, request: GenerationRequest, directory: String)
     /// Stop that job at the next chance; answered with `.failed` and code "cancelled".
     case cancel(job: String)
@@ -24,7 +25,7 @@ public enum WorkerEvent: Codable, Sendable, Equatable {
 }
 
 public enum JobPhase: String, Codable, Sendable, CaseIterable {
-    case loading, encodingText = "encoding_text", denoising, decoding, writing
+    case loading, encodingText = "encoding_text", encodingFrames = "encoding_frames", denoising, decoding, writing
 }
 
 public struct JobProgress: Codable, Sendable, Equatable {

@@ -24,6 +24,8 @@ public struct ClipParameters: Sendable, Equatable {
     public var numInferenceSteps: Int?
     public var guidanceScale: Double?
     public var flowShift: Double?
+    /// How much of a given picture or clip is made over.
+    public var strength: Double?
 
     public init() {}
 
@@ -97,7 +99,7 @@ public struct ClipParameters: Sendable, Equatable {
         return frames
     }
 
-    private func refused(_ field: String, _ message: String) -> SoradError { SoradError(.badInput, message, param: field) }
+    func refused(_ field: String, _ message: String) -> SoradError { SoradError(.badInput, message, param: field) }
 }
 
 extension ModelInfo {

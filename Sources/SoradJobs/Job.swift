@@ -50,6 +50,7 @@ public struct Job: Sendable, Equatable {
         details.timings = result?.timings
         return Video(
             id: id.text, model: request.model, status: status, progress: percent, createdAt: createdAt, completedAt: completedAt,
-            prompt: request.prompt, size: "\(request.width)x\(request.height)", seconds: seconds, error: error, details: details)
+            prompt: request.prompt, size: "\(request.width)x\(request.height)", seconds: seconds,
+            remixedFromVideoID: request.given?.isRemix == true ? request.given?.videoID : nil, error: error, details: details)
     }
 }

@@ -174,7 +174,7 @@ public struct JobMachine: Sendable {
         return change(id) { job in
             job.status = .inProgress
             job.startedAt = job.startedAt ?? unixSeconds
-            job.progress = JobProgress(phase: .loading, step: 0, steps: job.request.numInferenceSteps, percent: job.percent)
+            job.progress = JobProgress(phase: .loading, step: 0, steps: job.request.stepsToRun, percent: job.percent)
         }
     }
 

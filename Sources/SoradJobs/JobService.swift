@@ -62,22 +62,41 @@ public final class JobService: Sendable {
         try locked { state throws(SoradError) in try earlier(submission, owner, state) }
     }
 
-    /// Accepts a job: durable when this returns. A `submission` that has come before gives the job that it made then.
+    /// A place for the files of a job to be. Refused like the job itself when the queue is full.
+    public func draft() throws(SoradError) -> JobDraft {
+        let id = try locked { state throws(SoradError) in
+            try checkQueue(state)
+            return state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
+        }
+        return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log)
+    }
+
+    /// Accepts a job: durable when this returns, and its draft's files before it. A `submission` that has come before gives the job
+    /// that it made then.
     public func submit(
-        owner: UInt32, _ request: GenerationRequest, seconds: String, submission: Submission? = nil
+        owner: UInt32, _ request: GenerationRequest, seconds: String, draft: JobDraft? = nil, submission: Submission? = nil
     ) throws(SoradError) -> Job {
-        try locked { state throws(SoradError) in
+        try draft?.seal()
+        // When the store has failed it is not known whether the job is recorded, so its files stay; the next start knows.
+        defer { if failure != nil { draft?.keep() } }
+        let job = try locked { state throws(SoradError) in
             if let submission, let job = try earlier(submission, owner, state) { return job }
-            guard state.machine.queuedCount < settings.queueLimit else {
-                throw SoradError(
-                    .busy,
-                    "The queue is full: \(state.machine.queuedCount) jobs wait already and the limit is \(settings.queueLimit); try again later."
-                )
-            }
-            let id = state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
+            try checkQueue(state)
+            let id = draft?.id ?? state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
             let job = Job(id: id, owner: owner, request: request, seconds: seconds, createdAt: time.unixSeconds())
             try handle(.submitted(job), &state, submission)
             return state.machine.jobs[id] ?? job
+        }
+        if job.id == draft?.id { draft?.keep() }
+        return job
+    }
+
+    private func checkQueue(_ state: State) throws(SoradError) {
+        guard state.machine.queuedCount < settings.queueLimit else {
+            throw SoradError(
+                .busy,
+                "The queue is full: \(state.machine.queuedCount) jobs wait already and the limit is \(settings.queueLimit); try again later."
+            )
         }
     }
 

@@ -155,7 +155,7 @@ final class FFmpegProcess {
             hint: "sorad needs ffmpeg 5.1 or newer with libx264 and libwebp: sudo apt install ffmpeg")
     }
 
-    private static func environment() -> [String: String] {
+    static func environment() -> [String: String] {
         let inherited = ChildProcess.currentEnvironment().filter { ["PATH", "LD_LIBRARY_PATH"].contains($0.key) }
         return inherited.merging(["LC_ALL": "C", "AV_LOG_FORCE_NOCOLOR": "1"]) { $1 }
     }

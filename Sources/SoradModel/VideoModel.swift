@@ -96,6 +96,12 @@ public final class VideoModel {
         try autoencoder.encode(frames, width: width, height: height)
     }
 
+    /// Encodes a clip frame by frame, with memory for a few frames only.
+    /// - Throws: as `encodeVideo`.
+    public func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
+        try autoencoder.latentEncoder(numFrames: numFrames, width: width, height: height)
+    }
+
     /// Bytes that one clip of this size takes while it is denoised or decoded, without the model file's own pages.
     public func memoryNeeded(_ size: LatentSize, guidanceScale: Float) -> Int {
         let sequences = guidanceScale == 1 ? 1 : 2
@@ -103,6 +109,6 @@ public final class VideoModel {
         let prompts = sequences * transformer.promptBytes(textLength: configuration.textLength)
         let step = TransformerWorkspace.byteCount(
             configuration.transformer, grid: transformer.grid(size), sequences: sequences, timesteps: 2)
-        return latents + max(prompts + step, autoencoder.decodeBytes(size))
+        return latents + max(prompts + step, autoencoder.decodeBytes(size), autoencoder.encodeBytes(size))
     }
 }

@@ -84,22 +84,27 @@ public final class ClipPipeline {
         try job.reached(.encodingText, 0, of: 1)
         let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
         let negative = request.guidanceScale == 1 ? prompt : try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop)
+        let givenFrames = GivenFramesEncoder(
+            model: model, request: request, directory: directory, ffmpeg: ffmpeg, shouldStop: { (try? stop()) == nil })
+        if request.given != nil { try job.reached(.encodingFrames, 0, of: 1) }
+        let given = try givenFrames.encode(size)
         let denoiser = try model.denoiser(
             size, prompt: prompt, negativePrompt: negative, guidanceScale: Float(request.guidanceScale), steps: request.numInferenceSteps,
-            shift: Float(request.flowShift))
+            shift: Float(request.flowShift), known: given.known)
         let latent = model.initialNoise(seed: request.seed, size)
+        if let source = given.source { denoiser.schedule.mix(source, into: latent, atStep: request.firstStep) }
         var checkpoint = checkpointInterval.map { interval in
             Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
         }
         let done = checkpoint?.restore(into: latent) ?? 0
-        try job.resumed(.denoising, done, of: request.numInferenceSteps)
-        for step in done..<request.numInferenceSteps {
-            try denoiser.step(step, latent, stop: stop)
-            try job.reached(.denoising, step + 1, of: request.numInferenceSteps)
+        try job.resumed(.denoising, done, of: request.stepsToRun)
+        for step in done..<request.stepsToRun {
+            try denoiser.step(request.firstStep + step, latent, stop: stop)
+            try job.reached(.denoising, step + 1, of: request.stepsToRun)
             checkpoint?.store(latent, done: step + 1)
         }
 
-        let (files, sha256) = try write(latent, request, directory, &job)
+        let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
         checkpoint?.remove()
         let timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
@@ -108,22 +113,30 @@ public final class ClipPipeline {
             sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings)
     }
 
-    /// Decodes latents [C, T, h, w] into the hash and the files.
+    /// Decodes latents [C, T, h, w] into the hash and the files, between the frames of the clips that were given.
     private func write(
-        _ latent: Tensor, _ request: GenerationRequest, _ directory: String, _ job: inout RunningJob
+        _ latent: Tensor, _ request: GenerationRequest, _ givenFrames: GivenFramesEncoder, _ directory: String, _ job: inout RunningJob
     ) throws(SoradError) -> (ClipFiles, sha256: String) {
-        let format = try ClipFormat(width: request.width, height: request.height, numFrames: request.numFrames, fps: request.fps)
+        let total = request.clipFrames
+        let format = try ClipFormat(width: request.width, height: request.height, numFrames: total, fps: request.fps)
         let stop = job.stop
-        try job.reached(.decoding, 0, of: request.numFrames)
+        try job.reached(.decoding, 0, of: total)
         let encoder = try ClipEncoder(
             format, into: directory, provenance: Provenance(program: "sorad \(soradVersion)", model: info.id), program: ffmpeg,
             shouldStop: { (try? stop()) == nil })
         var hash = SHA256()
-        try model.decode(latent, stop: stop) { (index, frame) throws(SoradError) in
+        var count = 0
+        func take(_ frame: [UInt8]) throws(SoradError) {
             hash.update(frame)
             try encoder.append(frame)
-            try job.reached(.decoding, index + 1, of: request.numFrames)
+            count += 1
+            try job.reached(.decoding, count, of: total)
         }
+        if let before = request.given?.before { try givenFrames.forEachFrame(.before, before.numFrames, take) }
+        try model.decode(latent, stop: stop) { (index, frame) throws(SoradError) in
+            if request.newFrames.contains(index) { try take(frame) }
+        }
+        if let after = request.given?.after, request.isAfterShown { try givenFrames.forEachFrame(.after, after.numFrames, take) }
         try job.reached(.writing, 0, of: 1)
         let files = try encoder.finish()
         return (files, SHA256.hexadecimal(hash.finalize()))
@@ -145,13 +158,28 @@ public final class ClipPipeline {
             throw SoradError(.badInput, "\(field) is \(value), not \(range.lowerBound) to \(range.upperBound)", param: field)
         }
     }
+
+    /// What a given picture or clip is; needs no model.
+    /// - Throws: `.badInput` with one sentence when it cannot be used, `.notFound`, `.configuration` without ffmpeg.
+    public static func inspect(_ path: String, ffmpeg: String = "ffmpeg") throws(SoradError) -> MediaFacts {
+        try inspectMedia(at: path, program: ffmpeg)
+    }
 }
 
 extension ClipWork {
     init(_ request: GenerationRequest, _ size: LatentSize) {
         self.init(
-            steps: request.numInferenceSteps, tokensPerStep: size.frames * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
-            frames: request.numFrames, pixelsPerFrame: request.width * request.height)
+            steps: request.stepsToRun, tokensPerStep: size.frames * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
+            frames: request.clipFrames, pixelsPerFrame: request.width * request.height, encodedFrames: request.encodedFrames)
+    }
+}
+
+extension GenerationRequest {
+    /// About how many given frames go through the encoder; for the estimate of the time alone.
+    fileprivate var encodedFrames: Int {
+        guard let given else { return 0 }
+        return (given.hasFirstFrame ? firstStep > 0 ? numFrames : 4 : 0) + (given.hasLastFrame ? 12 : 0)
+            + [given.before, given.after, given.source].reduce(0) { $0 + ($1?.contextFrames ?? 0) }
     }
 }
 

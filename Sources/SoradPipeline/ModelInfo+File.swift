@@ -29,7 +29,8 @@ extension ModelInfo {
             maxWidth: largestSide(native.width), maxHeight: largestSide(native.height),
             maxNumFrames: 1 + (frames - 1) / frameMultiple * frameMultiple, maxPixels: volume,
             defaultNumInferenceSteps: native.numInferenceSteps, defaultGuidanceScale: Double(native.guidanceScale),
-            defaultFlowShift: Double(native.flowShift))
+            defaultFlowShift: Double(native.flowShift),
+            takesKnownFrames: configuration.takesKnownFrames)
         do throws(SoradError) { try checkSize(width: native.width, height: native.height, numFrames: native.numFrames) } catch {
             throw SoradError(.badInput, "\(file.path) has a native size that it cannot make: \(error.message)")
         }

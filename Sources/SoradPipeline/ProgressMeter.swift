@@ -7,6 +7,8 @@ package import SoradSystem
 package struct ClipRates: Sendable, Equatable {
     /// Per prompt.
     package var encodingText = 0.05
+    /// Per pixel and given frame.
+    package var encodingFrames = 2e-6
     /// Per latent token, step and forward.
     package var denoising = 1.5e-4
     /// Per pixel and frame.
@@ -26,18 +28,23 @@ package struct ClipWork: Sendable, Equatable {
     package var frames: Int
     /// width × height.
     package var pixelsPerFrame: Int
+    /// Given frames that go through the encoder.
+    package var encodedFrames: Int
 
-    package init(steps: Int, tokensPerStep: Int, frames: Int, pixelsPerFrame: Int) {
+    package init(steps: Int, tokensPerStep: Int, frames: Int, pixelsPerFrame: Int, encodedFrames: Int = 0) {
         self.steps = steps
         self.tokensPerStep = tokensPerStep
         self.frames = frames
         self.pixelsPerFrame = pixelsPerFrame
+        self.encodedFrames = encodedFrames
     }
 
     /// Expected seconds by phase, in the order of the phases.
     package func seconds(_ rates: ClipRates) -> [(phase: JobPhase, seconds: Double)] {
         [
-            (.encodingText, rates.encodingText), (.denoising, rates.denoising * Double(steps) * Double(tokensPerStep)),
+            (.encodingText, rates.encodingText),
+            (.encodingFrames, rates.encodingFrames * Double(encodedFrames) * Double(pixelsPerFrame)),
+            (.denoising, rates.denoising * Double(steps) * Double(tokensPerStep)),
             (.decoding, rates.decoding * Double(frames) * Double(pixelsPerFrame)), (.writing, rates.writing),
         ]
     }
@@ -47,6 +54,9 @@ package struct ClipWork: Sendable, Equatable {
         var rates = before
         func measured(_ phase: JobPhase) -> Double? { timings[phase.rawValue].flatMap { $0 > 0 ? $0 : nil } }
         if let seconds = measured(.encodingText) { rates.encodingText = seconds }
+        if let seconds = measured(.encodingFrames), encodedFrames > 0 {
+            rates.encodingFrames = seconds / (Double(encodedFrames) * Double(pixelsPerFrame))
+        }
         if let seconds = measured(.denoising) { rates.denoising = seconds / (Double(steps) * Double(tokensPerStep)) }
         if let seconds = measured(.decoding) { rates.decoding = seconds / (Double(frames) * Double(pixelsPerFrame)) }
         if let seconds = measured(.writing) { rates.writing = seconds }
@@ -79,7 +89,7 @@ package struct ProgressMeter {
     package mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int, at now: MonotonicTime) -> JobProgress {
         precondition(total > 0 && (0...total).contains(done), "\(done) of \(total)")
         switch phase {
-        case .loading, .encodingText: step = 0
+        case .loading, .encodingText, .encodingFrames: step = 0
         case .denoising: step = done
         case .decoding, .writing: step = steps
         }

@@ -57,7 +57,8 @@ struct ForwardBenchmark {
         func forward() -> Double {
             let start = ContinuousClock.now
             transformer.forward(
-                latent, timesteps: [500], groups: RowGroups(all: tokens), prompts: [prompt], workspace: workspace, into: [velocity])
+                latent, timesteps: [500], groups: RowGroups(all: tokens), prompts: [prompt], workspace: workspace, into: [velocity],
+                stop: {})
             return (ContinuousClock.now - start).seconds
         }
         // Peaks of one thread, just before. Threads on the same core, or a warm chip, make the true peak of several lower.

@@ -3,18 +3,46 @@ import SoradSystem
 
 let commandTable: [Command] = [
     Command(
-        name: "generate", arguments: [promptArgument], flags: requestFlags + waitingFlags,
-        summary: "make a clip from a sentence and save it",
+        name: "generate", arguments: [promptArgument], flags: requestFlags + pictureFlags + waitingFlags,
+        summary: "make a clip from a sentence, and perhaps pictures, and save it",
         details: """
             Sends the prompt to the daemon, shows the progress, and saves the finished MP4. What is not given takes
             the model's default. Ctrl-C cancels the job. With --json, standard output carries one JSON object a line:
             sorad.progress/1 while it runs, sorad.clip/1 at the end.
+            A picture (PNG, JPEG or WebP) given with --image becomes the first frame and one given with --end-image
+            the last; they are scaled to cover the clip, and what sticks out is cut off.
             """,
         examples: [
             "sorad-ctl generate \"a red ball rolls to the left on grass\" -o ball.mp4",
             "sorad-ctl generate \"a blue cube falls into the sea\" --seed 7 --size 128x128 -o - | ffplay -",
+            "sorad-ctl generate \"the red ball rolls on\" --image first.png --end-image last.png",
         ],
         run: generate),
+    Command(
+        name: "remix", arguments: [idArgument, promptArgument], flags: requestFlags + [strengthFlag] + waitingFlags,
+        summary: "make a finished clip again for another sentence, and save it",
+        details: """
+            Mixes the job's clip with noise and makes it over, so that what the sentence does not change stays where it is.
+            The size, the length and the model are those of the clip. With --json: as generate.
+            """,
+        examples: ["sorad-ctl remix video_… \"a green ball rolls to the left on grass\" --strength 0.6 -o green.mp4"], run: remix),
+    Command(
+        name: "extend", arguments: [idArgument, promptArgument],
+        flags: requestFlags + [
+            Flag(name: "--backwards", summary: "add what happens before the clip"),
+            Flag(name: "--loop", summary: "add what leads from its end back to its beginning"),
+            Flag(name: "--join", value: .text("ID"), summary: "add what leads to the clip of another job, and that clip"),
+        ] + waitingFlags,
+        summary: "make a finished clip longer, and save the whole",
+        details: """
+            --seconds or --frames say how much is added, rounded up to whole groups of frames; the saved file holds the old
+            and the new frames. With --json: as generate.
+            """,
+        examples: [
+            "sorad-ctl extend video_… \"the ball rolls on\" --seconds 1.5 -o longer.mp4",
+            "sorad-ctl extend video_… \"the ball comes back\" --seconds 1 --loop -o loop.mp4",
+        ],
+        run: extend),
     Command(
         name: "jobs", flags: [Flag(name: "--limit", value: .integer("N"), summary: "at most N jobs, the newest first (default 20)")],
         summary: "list the jobs, the newest first", details: "With --json: one object of schema sorad.jobs/1.", run: listJobs),
@@ -70,6 +98,15 @@ private let requestFlags = [
     Flag(name: "--guidance", value: .number("G"), summary: "how strictly to follow the prompt; 1 is fastest"),
     Flag(name: "--flow-shift", value: .number("S"), summary: "where in the noise the steps lie"),
     Flag(name: "--negative", value: .text("TEXT"), summary: "what the clip shall not show"),
+]
+
+private let strengthFlag = Flag(
+    name: "--strength", value: .number("S"), summary: "how much is made over, above 0 (nothing) to 1 (all)")
+
+private let pictureFlags = [
+    Flag(name: "--image", value: .text("FILE"), summary: "a picture that is the first frame"),
+    Flag(name: "--end-image", value: .text("FILE"), summary: "a picture that is the last frame"),
+    Flag(name: "--strength", value: .number("S"), summary: "with --image: how far the clip may move away from it (default 1)"),
 ]
 
 private let waitingFlags = [

@@ -21,6 +21,16 @@ struct DaemonConnection {
         try client.fetch(ClientRequest(.post, "/v1/videos", body: .json(.object(fields))))
     }
 
+    /// The clip of a finished job again, for another prompt.
+    func remix(_ id: String, _ fields: JSONObject) throws(SoradError) -> Video {
+        try client.fetch(ClientRequest(.post, path(id) + "/remix", body: .json(.object(fields))))
+    }
+
+    /// A clip with new frames at one of its ends.
+    func extend(_ fields: JSONObject) throws(SoradError) -> Video {
+        try client.fetch(ClientRequest(.post, "/v1/videos/extensions", body: .json(.object(fields))))
+    }
+
     func video(_ id: String) throws(SoradError) -> Video { try client.fetch(ClientRequest(.get, path(id))) }
 
     /// One page, the newest first.

@@ -1,4 +1,4 @@
-// `sorad-ctl generate`: create the job, watch it, save the clip. An interrupted wait cancels the job that it created.
+// `sorad-ctl generate`, `remix` and `extend`: create the job, watch it, save the clip. An interrupted wait cancels the job that it created.
 import Glibc
 import SoradAPI
 import SoradSystem
@@ -7,6 +7,39 @@ import SoradSystem
 private let promptLimit = 1 << 20
 
 func generate(_ invocation: Invocation) throws(SoradError) {
+    try makeClip(invocation, prompt: invocation.arguments[0]) { (fields, daemon) throws(SoradError) in
+        var fields = fields
+        for (flag, name) in [("--image", "input_reference"), ("--end-image", "end_image")] {
+            if let path = invocation[flag] { fields[name] = ["image_url": .string(try dataURL(of: path))] }
+        }
+        return try daemon.create(fields)
+    }
+}
+
+func remix(_ invocation: Invocation) throws(SoradError) {
+    try makeClip(invocation, prompt: invocation.arguments[1]) { (fields, daemon) throws(SoradError) in
+        try daemon.remix(invocation.arguments[0], fields)
+    }
+}
+
+func extend(_ invocation: Invocation) throws(SoradError) {
+    guard invocation.has("--seconds") || invocation.has("--frames") else {
+        throw SoradError(.usage, "extend needs --seconds S or --frames N: how much is to be added", hint: "sorad-ctl help extend")
+    }
+    try makeClip(invocation, prompt: invocation.arguments[1]) { (fields, daemon) throws(SoradError) in
+        var fields = fields
+        fields["video"] = ["id": .string(invocation.arguments[0])]
+        if invocation.has("--backwards") { fields["direction"] = "backwards" }
+        if invocation.has("--loop") { fields["loop"] = true }
+        fields["end_video"] = invocation["--join"].map { ["id": .string($0)] }
+        return try daemon.extend(fields)
+    }
+}
+
+/// Sends one request with `send`, waits for its clip and saves it.
+private func makeClip(
+    _ invocation: Invocation, prompt: String, _ send: (JSONObject, DaemonConnection) throws(SoradError) -> Video
+) throws(SoradError) {
     let output = invocation["--output"]
     if output == "-", invocation.has("--json") {
         throw SoradError(.usage, "the clip and --json cannot both go to standard output", hint: "Name a file with -o FILE.")
@@ -14,12 +47,12 @@ func generate(_ invocation: Invocation) throws(SoradError) {
     if output == "-", StandardStream.output.isTerminal {
         throw SoradError(.usage, "standard output is a terminal, which cannot show a clip", hint: "Name a file with -o FILE.")
     }
-    var prompt = invocation.arguments[0]
+    var prompt = prompt
     if prompt == "-" { prompt = try Console.readInput(limit: promptLimit) }
     let daemon = try DaemonConnection(invocation)
     // From here on an interrupt is noticed by the wait, so that no job is left behind that nobody knows of.
     let interrupt = Interrupt()
-    let created = try daemon.create(requestFields(prompt: prompt, flags: invocation))
+    let created = try send(requestFields(prompt: prompt, flags: invocation), daemon)
     if invocation.has("--no-wait") {
         try Console.print(invocation.has("--json") ? jobJSON(created).text() : created.id)
         return

@@ -37,6 +37,7 @@ struct ProgressSnapshot: Sendable, Equatable {
         case nil: "working"
         case .loading?: "loading the model"
         case .encodingText?: "reading the prompt"
+        case .encodingFrames?: "reading the pictures"
         case .denoising?: steps.map { "denoising \(step ?? 0)/\($0)" } ?? "denoising"
         case .decoding?: "decoding frames"
         case .writing?: "writing the file"

@@ -1,6 +1,8 @@
-// Owns the translation of `generate`'s flags into the fields of POST /v1/videos. Pure. Only what the user said is sent: defaults belong
+// Owns the translation of flags into the fields of POST /v1/videos and its like. Only what the user said is sent: defaults belong
 // to the daemon, and so does the judgement of values.
+import Glibc
 import SoradAPI
+import SoradHTTP
 import SoradSystem
 
 /// The JSON body of a request for `prompt`.
@@ -16,8 +18,27 @@ func requestFields(prompt: String, flags: Invocation) -> JSONObject {
     fields["guidance_scale"] = flags["--guidance"].map(number)
     fields["flow_shift"] = flags["--flow-shift"].map(number)
     fields["negative_prompt"] = flags["--negative"].map { .string($0) }
+    fields["strength"] = flags["--strength"].map(number)
     return fields
 }
+
+/// The picture at `path` as a `data:` URL; the daemon judges what it is.
+func dataURL(of path: String) throws(SoradError) -> String {
+    let size: Int
+    let bytes: [UInt8]
+    do throws(Errno) {
+        let file = try FileDescriptor(opening: path, flags: O_RDONLY)
+        size = try file.regularFileSize()
+        bytes = try file.read(at: 0, count: min(size, pictureLimit))
+    } catch { throw SoradError(.notFound, "cannot read \(path): \(error.reason)") }
+    guard size <= pictureLimit else {
+        throw SoradError(.badInput, "\(path) has \(size) bytes, and a picture may have \(pictureLimit)", hint: "make it smaller first")
+    }
+    return "data:application/octet-stream;base64," + base64Encoded(bytes)
+}
+
+/// Bytes that still fit the body of one request as base64.
+private let pictureLimit = 16 << 20
 
 private func wholeNumber(_ text: String) -> JSONValue {
     if let value = UInt64(text) { return .unsigned(value) }

@@ -18,18 +18,19 @@ struct Program {
     }
 
     private static func run(_ arguments: WorkerArguments) throws(SoradError) {
-        if arguments.describe {
-            let info = try ClipPipeline.describe(modelPath: arguments.model)
-            do throws(Errno) { try StandardStream.output.write(info.json.text(pretty: true) + "\n") } catch {
-                throw SoradError(.cannotWrite, "cannot write to standard output: \(error.reason)")
-            }
-            return
-        }
+        if let file = arguments.inspect { return try printJSON(try ClipPipeline.inspect(file).json) }
+        if arguments.describe { return try printJSON(try ClipPipeline.describe(modelPath: arguments.model).json) }
         let channel = try inheritedChannel()
         becomePolite()
         let pipeline = try ClipPipeline(
             modelPath: arguments.model, threads: arguments.threads, checkpointInterval: arguments.checkpointInterval)
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
+    }
+
+    private static func printJSON(_ json: JSONValue) throws(SoradError) {
+        do throws(Errno) { try StandardStream.output.write(json.text(pretty: true) + "\n") } catch {
+            throw SoradError(.cannotWrite, "cannot write to standard output: \(error.reason)")
+        }
     }
 
     /// - Throws: `.usage` when nobody passed a socket.
@@ -56,13 +57,15 @@ struct Program {
     }
 }
 
-/// `sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe]`
+/// `sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe]`, or `sorad-worker --inspect FILE`
 struct WorkerArguments {
     var model: String
     var threads: Int?
     /// Between two records of how far a clip is, at least.
     var checkpointInterval = Duration.milliseconds(500)
     var describe = false
+    /// A picture or clip to look at; needs no model.
+    var inspect: String?
 
     init(_ words: [String]) throws(SoradError) {
         var model: String?
@@ -83,15 +86,20 @@ struct WorkerArguments {
                 }
                 checkpointInterval = .milliseconds(milliseconds)
             case "--describe": describe = true
+            case "--inspect":
+                guard let value = rest.popFirst(), !value.isEmpty else { throw WorkerArguments.usage("--inspect needs a file") }
+                inspect = value
             default: throw WorkerArguments.usage("unknown option \"\(word)\"")
             }
         }
-        guard let model else { throw WorkerArguments.usage("--model is missing") }
-        self.model = model
+        guard model != nil || inspect != nil else { throw WorkerArguments.usage("--model is missing") }
+        self.model = model ?? ""
     }
 
     private static func usage(_ message: String) -> SoradError {
-        SoradError(.usage, message, hint: "sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe]")
+        SoradError(
+            .usage, message,
+            hint: "sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe], or sorad-worker --inspect FILE")
     }
 }
 

@@ -52,11 +52,13 @@ final class Daemon {
             log.info("listening on \(settings.socket)")
         }
         var routes = Routes()
-        VideoRoutes(service: service, models: models, defaultModel: settings.defaultModel).add(to: &routes)
+        VideoRoutes(service: service, models: models, defaultModel: settings.defaultModel, worker: settings.worker).add(to: &routes)
         ModelRoutes(service: service, models: models).add(to: &routes)
         var serverSettings = ServerSettings()
         // Enough that some that wait for the first look at the models do not hold up the others.
         serverSettings.handlerThreads = 4
+        // A picture may come as a data: URL in a form's text.
+        serverSettings.multipart.textField = serverSettings.jsonBody
         serverSettings.uploadDirectory = try Daemon.emptyUploads(settings.stateDirectory)
         server = try HTTPServer(listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log))
     }

@@ -8,6 +8,8 @@ struct VideoRoutes: Sendable {
     let service: JobService
     let models: ModelCatalog
     let defaultModel: String
+    /// The program that looks at given files.
+    let worker: String
 
     func add(to routes: inout Routes) {
         routes.on(.post, "/v1/videos", body: .fields, create)
@@ -16,6 +18,7 @@ struct VideoRoutes: Sendable {
         routes.on(.delete, "/v1/videos/{id}", body: .none, remove)
         routes.on(.get, "/v1/videos/{id}/content", content)
         routes.on(.post, "/v1/videos/{id}/cancel", body: .none, cancel)
+        addSources(to: &routes)
     }
 
     // MARK: handlers
@@ -26,8 +29,23 @@ struct VideoRoutes: Sendable {
         if let job = try service.earlier(submission, owner: owner) { return answer(job) }
         let parameters = try ClipParameters(request.fields)
         let model = try model(named: try request.fields.text("model", maxBytes: 1024), request.fields)
-        let effective = try parameters.effective(for: model, randomSeed: randomSeed())
-        return answer(try service.submit(owner: owner, effective.request, seconds: effective.seconds, submission: submission))
+        let pictures = [
+            (name: "input_reference", role: GivenFile.firstFrame, upload: try request.fields.picture("input_reference")),
+            (name: "end_image", role: .lastFrame, upload: try request.fields.picture("end_image")),
+        ]
+        let effective = try parameters.effective(
+            for: model, randomSeed: randomSeed(), hasFirstFrame: pictures[0].upload != nil, hasLastFrame: pictures[1].upload != nil)
+        let draft = effective.request.given == nil ? nil : try service.draft()
+        if let draft {
+            for (name, role, upload) in pictures {
+                guard let upload else { continue }
+                guard try store(upload, name, as: role, in: draft, request.fields).isPicture else {
+                    throw request.fields.invalid(name, "is a clip; give a picture, or send the clip to /v1/videos/edits as video")
+                }
+            }
+        }
+        return answer(
+            try service.submit(owner: owner, effective.request, seconds: effective.seconds, draft: draft, submission: submission))
     }
 
     @Sendable private func list(_ request: Request) throws -> Response {
@@ -83,7 +101,7 @@ struct VideoRoutes: Sendable {
 
     // MARK: parts of them
 
-    private func answer(_ job: Job) -> Response {
+    func answer(_ job: Job) -> Response {
         var response = Response.json(job.video)
         if !job.isOver { response.headers["openai-poll-after-ms"] = String(service.pollAfterMilliseconds) }
         return response
@@ -101,9 +119,9 @@ struct VideoRoutes: Sendable {
         return job
     }
 
-    private func unknown(_ id: String) -> APIError { .notFound("There is no video \"\(id)\".", code: "video_not_found") }
+    func unknown(_ id: String) -> APIError { .notFound("There is no video \"\(id)\".", code: "video_not_found") }
 
-    private func model(named name: String?, _ fields: Fields) throws -> ModelInfo {
+    func model(named name: String?, _ fields: Fields) throws -> ModelInfo {
         models.waitForFirstScan(timeout: .seconds(20))
         let entry = if let name { models.entry(name) } else { models.standard(preferred: defaultModel) }
         if let entry { return entry.info }
@@ -119,22 +137,22 @@ struct VideoRoutes: Sendable {
     }
 
     /// Below 2^53, so that it survives clients that read numbers as doubles.
-    private func randomSeed() -> UInt64 { randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) } >> 11 }
+    func randomSeed() -> UInt64 { randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) } >> 11 }
 }
 
 extension ClipParameters {
-    /// Fields that ask for something that no model here can do yet: ignoring them would give a clip that nobody asked for.
-    private static let unsupported: [String: String] = [
-        "input_reference": "starting from a picture", "image": "starting from a picture", "end_image": "ending on a picture",
-        "strength": "starting from a video", "video": "starting from a video", "loras": "LoRA adapters",
-        "guidance_scale_2": "a second guidance scale",
+    /// Fields that ask for something that no model here can do: ignoring them would give a clip that nobody asked for.
+    private static let unsupported: [String: String] = ["loras": "LoRA adapters", "guidance_scale_2": "a second guidance scale"]
+    private static let notForCreate: [String: String] = [
+        "image": "a picture, which belongs into input_reference", "video": "a video, which belongs to /v1/videos/edits",
     ]
 
-    /// Reads a form or a JSON object. Fields that are unknown are ignored, as the hosted service does.
-    init(_ fields: Fields) throws(APIError) {
+    /// Reads a form or a JSON object. Fields that are unknown are ignored, as the hosted service does; those of `more` are refused.
+    init(_ fields: Fields, unsupported more: [String: String] = ClipParameters.notForCreate) throws(APIError) {
         self.init()
-        for (name, what) in ClipParameters.unsupported.sorted(by: { $0.key < $1.key }) where fields.has(name) {
-            throw fields.invalid(name, "asks for \(what), which this version does not support; leave it out", code: "unsupported_parameter")
+        let refused = ClipParameters.unsupported.merging(more) { $1 }
+        for (name, what) in refused.sorted(by: { $0.key < $1.key }) where fields.has(name) {
+            throw fields.invalid(name, "asks for \(what), which is not supported here; leave it out", code: "unsupported_parameter")
         }
         if let count = try fields.integer("n", in: 1...1000), count != 1 {
             throw fields.invalid("n", "must be 1; send one request per clip", code: "unsupported_parameter")
@@ -151,5 +169,6 @@ extension ClipParameters {
         numInferenceSteps = try fields.integer("num_inference_steps", in: GenerationRequest.numInferenceStepsRange)
         guidanceScale = try fields.number("guidance_scale", in: GenerationRequest.guidanceScaleRange)
         flowShift = try fields.number("flow_shift", in: GenerationRequest.flowShiftRange)
+        strength = try fields.number("strength", in: ClipParameters.strengthRange)
     }
 }

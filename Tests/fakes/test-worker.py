@@ -3,6 +3,7 @@
 
 The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" beside the ModelInfo it can be
 described, but the worker writes the text on standard error and exits when it is started.
+With --inspect it takes whatever begins like a PNG for a picture and like an MP4 for a clip of 20 frames.
 A prompt is words; each may be an instruction:
   steps=N      progress events (default 3)
   pause=S      seconds before each progress event (default 0.01)
@@ -19,6 +20,17 @@ A prompt is words; each may be an instruction:
 """
 import json, os, select, signal, socket, struct, sys, time, zlib
 
+if "--inspect" in sys.argv:
+    with open(sys.argv[sys.argv.index("--inspect") + 1], "rb") as file:
+        head = file.read(12)
+    if head.startswith(b"\x89PNG"):
+        print(json.dumps({"format": "png", "width": 64, "height": 48, "num_frames": 1, "fps": 0}))
+    elif head[4:8] == b"ftyp":
+        print(json.dumps({"format": "mp4", "width": 64, "height": 48, "num_frames": 20, "fps": 8}))
+    else:
+        sys.stderr.write("sorad-worker: the file is text\n")
+        sys.exit(65)
+    sys.exit(0)
 path = sys.argv[sys.argv.index("--model") + 1]
 with open(path) as file:
     model = json.load(file)
@@ -67,6 +79,10 @@ def receive(timeout):
 
 def generate(job, request, directory):
     words = request["prompt"].split()
+    if os.environ.get("TEST_WORKER_LOG") and "given" in request:
+        names = sorted(name for name in os.listdir(directory) if name.startswith("given-"))
+        with open(os.environ["TEST_WORKER_LOG"], "a") as file:
+            file.write(f"given {' '.join(names)} {json.dumps(request['given'], sort_keys=True)}\n")
     options = dict(word.split("=", 1) for word in words if "=" in word)
     steps = int(options.get("steps", 3))
     mark = os.path.join(directory, "died")

@@ -6,10 +6,13 @@
 Needs the package `openai`. Works with any model; SORAD_SDK_TIMEOUT (seconds, default 120) bounds the wait for a clip.
 Every check raises on failure; the exit status is 0 when all passed.
 """
+import base64
 import os
+import struct
 import time
 import uuid
 import warnings
+import zlib
 
 import httpx2
 import openai
@@ -127,6 +130,72 @@ def test_cancel():
     if answer.status == "failed":
         assert answer.error.code == "cancelled"
     client.videos.delete(video.id)
+
+
+def png(width, height, colour):
+    """A picture of one colour."""
+    rows = (b"\0" + bytes(colour) * width) * height
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
+
+
+QUICK = {"num_inference_steps": 2, "num_frames": 9, "seed": 3}
+
+
+def finished(video):
+    done = wait(video.id)
+    assert done.status == "completed", done
+    return done
+
+
+def test_pictures():
+    red, blue = png(40, 30, (220, 20, 20)), png(40, 30, (20, 20, 220))
+    plain = finished(client.videos.create(prompt="a ball", extra_body=QUICK))
+    first = finished(client.videos.create(prompt="a ball", input_reference=("a.png", red, "image/png"), extra_body=QUICK))
+    url = {"image_url": "data:image/png;base64," + base64.b64encode(red).decode()}
+    # This SDK takes objects for these fields in its types but not in its code: they go through extra_body.
+    again = finished(client.videos.create(prompt="a ball", extra_body=QUICK | {"input_reference": url}))
+    assert first.sha256 == again.sha256 != plain.sha256
+    close = finished(client.videos.create(prompt="a ball", input_reference=red, extra_body=QUICK | {"strength": 0.5}))
+    assert close.strength == 0.5 and close.sha256 != first.sha256
+    ends = finished(client.post("/videos", cast_to=openai.types.Video, files={"input_reference": red, "end_image": blue},
+                                body={"prompt": "a ball", **QUICK}, options={"headers": {"Content-Type": "multipart/form-data"}}))
+    assert ends.sha256 != first.sha256
+    for video in (plain, first, again, close, ends):
+        client.videos.delete(video.id)
+
+
+def test_bad_pictures():
+    good = png(40, 30, (1, 2, 3))
+    huge = good[:16] + struct.pack(">II", 100_000, 100_000) + good[24:]
+    for picture, words in ((good[:-20], "cut off"), (huge, "100000×100000"), (b"hello", "text"), (b"<svg/>", "SVG"),
+                           (b"#EXTM3U\nfile:///etc/passwd\n", "playlist"), (b"", "empty")):
+        error = raises(openai.BadRequestError, lambda: client.videos.create(prompt="x", input_reference=picture), param="input_reference")
+        assert words in error.message, error.message
+    for reference in ({"file_id": "file_1"}, {"image_url": "http://127.0.0.1/a.png"}):
+        raises(openai.BadRequestError, lambda: client.videos.create(prompt="x", extra_body={"input_reference": reference}), code="unsupported_parameter")
+
+
+def test_remix_edit_extend():
+    source = finished(client.videos.create(prompt="a ball", extra_body=QUICK))
+    remix = finished(client.videos.remix(source.id, prompt="a box", extra_body={"num_inference_steps": 2, "strength": 0.5}))
+    assert remix.remixed_from_video_id == source.id and remix.seconds == source.seconds == "1.125" and remix.strength == 0.5
+    by_id = {"video": {"id": source.id}, "num_inference_steps": 2}
+    edit = finished(client.videos.edit(prompt="a cone", video=openai.omit, extra_body=by_id))
+    clip = client.videos.download_content(source.id).read()
+    upload = finished(client.videos.edit(prompt="a cone", video=clip, extra_body={"num_inference_steps": 2}))
+    assert edit.source_video_id == source.id and upload.num_frames == edit.num_frames == 9
+    longer = finished(client.videos.extend(prompt="on", seconds="1", video=openai.omit, extra_body=by_id))
+    assert longer.seconds == "2.125" and longer.num_frames == 17, longer
+    before = finished(client.videos.extend(
+        prompt="before", seconds="1", video=clip, extra_body={"direction": "backwards", "num_inference_steps": 2}))
+    assert before.num_frames == 18 and len({source.sha256, remix.sha256, edit.sha256, longer.sha256, before.sha256}) == 5
+    raises(openai.NotFoundError, lambda: client.videos.remix("video_nobody", prompt="x"), code="video_not_found")
+    running = client.videos.create(prompt="a ball")
+    raises(openai.ConflictError, lambda: client.videos.remix(running.id, prompt="x"), code="video_not_ready")
+    for video in (running, source, remix, edit, upload, longer, before):
+        client.videos.delete(video.id)
 
 
 if __name__ == "__main__":

@@ -23,16 +23,21 @@ def instruction_sets():
     return ["scalar"] + [name for name, flag in (("avx2", "avx2"), ("avx512vnni", "avx512_vnni")) if flag in flags]
 
 
-def clip_hash(daemon, request):
-    """Makes a clip through curl and gives the SHA-256 of its raw frames."""
-    created = json.loads(daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", json.dumps(request)).stdout)
-    assert created["status"] in ("queued", "in_progress"), created
+def finished(daemon, created):
+    """Waits for a job that must succeed."""
+    assert created.get("status") in ("queued", "in_progress"), created
     while True:
         video = json.loads(daemon.curl("/v1/videos/" + created["id"]).stdout)
         if video["status"] in ("completed", "failed"):
             assert video["status"] == "completed", video
-            return video["sha256"]
+            return video
         time.sleep(0.1)
+
+
+def clip_hash(daemon, request):
+    """Makes a clip through curl and gives the SHA-256 of its raw frames."""
+    created = json.loads(daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", json.dumps(request)).stdout)
+    return finished(daemon, created)["sha256"]
 
 
 def test_official_sdk(make_daemon):
@@ -55,6 +60,45 @@ def test_same_frames_on_every_instruction_set_thread_count_and_restart(make_daem
     assert len(set(hashes.values())) == 1, hashes
     assert clip_hash(daemon, REQUEST | {"seed": 12}) not in hashes.values(), "the seed changes nothing"
     assert clip_hash(daemon, REQUEST | {"prompt": "a blue cube in the snow"}) not in hashes.values(), "the prompt changes nothing"
+
+
+def test_same_frames_from_a_picture_on_every_instruction_set_and_thread_count(make_daemon, tmp_path):
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=200x150", "-frames:v", "1", tmp_path / "a.jpg"], check=True)
+    hashes = {}
+    for name, options in {"scalar, one thread": {"environment": {"SORAD_ISA": "scalar"}, "prefix": ("taskset", "-c", "0")}, "best": {}}.items():
+        daemon = make_daemon(name, **options)
+        form = [f"{key}={value}" for key, value in (REQUEST | {"strength": 0.7, "input_reference": f"@{tmp_path}/a.jpg"}).items()]
+        created = json.loads(daemon.curl("/v1/videos", *[part for field in form for part in ("-F", field)]).stdout)
+        video = finished(daemon, created)
+        longer = json.loads(daemon.curl("/v1/videos/extensions", "-H", "content-type: application/json", "-d", json.dumps(
+            {"prompt": "on", "seconds": "1", "seed": 1, "num_inference_steps": 2, "video": {"id": video["id"]}})).stdout)
+        hashes[name] = (video["sha256"], finished(daemon, longer)["sha256"])
+    assert len(set(hashes.values())) == 1, hashes
+
+
+def test_pictures_remix_and_extension_from_the_command_line(make_daemon, tmp_path):
+    daemon = make_daemon()
+    for name, colour in (("a.png", "red"), ("b.webp", "blue")):
+        subprocess.run(["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", f"color={colour}:size=64x64", "-frames:v", "1", tmp_path / name], check=True)
+
+    def made(*arguments):
+        run = daemon.ctl(*arguments, "--steps", "2", "--json", "--quiet", "-o", str(tmp_path / "clip.mp4"))
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout.splitlines()[-1])["video"]
+
+    clip = made("generate", "a ball", "--image", str(tmp_path / "a.png"), "--end-image", str(tmp_path / "b.webp"), "--frames", "9")
+    frames = subprocess.run(["ffmpeg", "-loglevel", "error", "-i", tmp_path / "clip.mp4", "-vf", "scale=1:1:flags=area", "-f", "rawvideo",
+                             "-pix_fmt", "rgb24", "-"], capture_output=True, check=True).stdout
+    assert frames[0] > frames[2] and frames[-1] > frames[-3], "begins red, ends blue"
+    remix = made("remix", clip["id"], "a box", "--strength", "0.5")
+    assert remix["remixed_from_video_id"] == clip["id"]
+    assert made("extend", remix["id"], "on", "--seconds", "1")["num_frames"] == 17
+    assert made("extend", remix["id"], "on", "--seconds", "0.5", "--loop")["num_frames"] == 13
+    (tmp_path / "note.txt").write_text("hello")
+    for arguments, status, words in ((("--image", str(tmp_path / "note.txt")), 65, "text"), (("--image", str(tmp_path / "none.png")), 66, "none.png")):
+        run = daemon.ctl("generate", "a ball", *arguments)
+        assert run.returncode == status and words in run.stderr, run.stderr
+    assert daemon.ctl("extend", clip["id"], "on").returncode == 64
 
 
 def test_clip_of_the_command_line_plays(make_daemon, tmp_path):

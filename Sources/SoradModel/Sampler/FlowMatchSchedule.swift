@@ -1,5 +1,6 @@
 // Owns the noise levels of a denoising run: diffusers' FlowMatchEulerDiscreteScheduler, in the same number formats at the same places
 // so that sigmas agree to the last bit or two. Source: Esser et al. 2024, "Scaling Rectified Flow Transformers", section 3.1 and 5.3.2.
+public import SoradTensor
 
 /// Noise levels from 1 (pure noise) to 0 (the clip).
 public struct FlowMatchSchedule: Sendable, Equatable {
@@ -28,6 +29,21 @@ public struct FlowMatchSchedule: Sendable, Equatable {
         }
         sigmas = levels + [0]
         timesteps = levels.map { $0 * Float(numTrainTimesteps) }
+    }
+
+    /// Mixes a clip into noise at the level of one step, so that denoising can begin there: noise = (1 − σ)·clip + σ·noise.
+    /// - Parameters:
+    ///   - clip: clean latents [C, T, h, w].
+    ///   - noise: standard normal latents of the same shape; becomes the mixture.
+    public func mix(_ clip: Tensor, into noise: Tensor, atStep step: Int) {
+        precondition(clip.shape == noise.shape, "a clip \(clip.shape) and noise \(noise.shape)")
+        let sigma = sigmas[step]
+        let share = 1 - sigma
+        clip.withElements { clip in
+            noise.withMutableElements { noise in
+                for i in clip.indices { noise[i] = share * clip[i] + sigma * noise[i] }
+            }
+        }
     }
 
     private static func shifted(_ sigma: Float, _ shift: Float) -> Float { shift * sigma / (1 + (shift - 1) * sigma) }

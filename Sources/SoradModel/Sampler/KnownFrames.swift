@@ -16,6 +16,32 @@ public struct KnownFrames {
         self.latents = latents
     }
 
+    /// Single frames out of latents of several clips.
+    /// - Parameter frames: for each index of the clip to make, rising, the latents [C, T, h, w] and which of their frames it is.
+    public init(_ frames: [(index: Int, latents: Tensor, frame: Int)]) {
+        precondition(!frames.isEmpty, "no known frames")
+        let shape = frames[0].latents.shape
+        let plane = shape[2] * shape[3]
+        let gathered = Tensor(Shape(shape[0], frames.count, shape[2], shape[3]))
+        for (place, known) in frames.enumerated() {
+            let count = known.latents.shape[1]
+            precondition(
+                known.latents.shape == Shape(shape[0], count, shape[2], shape[3]) && (0..<count).contains(known.frame),
+                "frame \(known.frame) of \(known.latents.shape)")
+            known.latents.withElements { source in
+                gathered.withMutableElements { target in
+                    for channel in 0..<shape[0] {
+                        for pixel in 0..<plane {
+                            target[(channel * frames.count + place) * plane + pixel] =
+                                source[(channel * count + known.frame) * plane + pixel]
+                        }
+                    }
+                }
+            }
+        }
+        self.init(indices: frames.map(\.index), latents: gathered)
+    }
+
     /// Writes the known frames into latents [C, T, h, w].
     public func put(into latent: Tensor) {
         let channels = latent.shape[0]

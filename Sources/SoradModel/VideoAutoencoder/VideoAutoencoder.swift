@@ -116,35 +116,28 @@ package final class VideoAutoencoder {
     /// Encodes frames of [height, width, 3] bytes to normalised latents [C, T, h, w].
     /// - Throws: `.badInput` for no frames or sizes that do not fit.
     func encode(_ frames: [[UInt8]], width: Int, height: Int) throws(SoradError) -> Tensor {
-        let c = configuration
-        let scale = c.patchSize << AutoencoderConfiguration.levels
-        guard let first = frames.first, let last = frames.last, width > 0, height > 0, width % scale == 0, height % scale == 0 else {
-            throw SoradError(
-                .badInput,
-                "\(frames.count) frames of \(width)×\(height) cannot be encoded: at least one is needed, and sides that are multiples of \(scale)"
-            )
-        }
-        let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
-        guard !overflow, frames.allSatisfy({ $0.count % 3 == 0 && $0.count / 3 == pixels }) else {
+        let encoder = try latentEncoder(numFrames: frames.count, width: width, height: height)
+        guard frames.allSatisfy({ $0.count == width * height * 3 }) else {
             throw SoradError(.badInput, "a frame has another number of bytes than \(width)×\(height)×3")
         }
-        let group = c.encoderTimeDownscale.reduce(1) { $1 ? $0 * 2 : $0 }
-        let missing = (group - frames.count % group) % group
-        let padding = [[UInt8]](repeating: c.padsInFront ? first : last, count: missing)
-        let all = c.padsInFront ? padding + frames : frames + padding
-        let image = Tensor(Shape(height, width, c.imageChannels))
-        let packed = Tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
-        let latent = Tensor(Shape(c.latentChannels, all.count / group, height / scale, width / scale))
-        let network = FrameNetwork(encoder, input: packed.shape, dropping: 0, backend)
-        var count = 0
-        for frame in all {
-            image.set(from: frame.span)
-            image.unshufflePixels(c.patchSize, into: packed)
-            network.push(packed, stop: {}) { encoded in
-                latent.setNormalizedLatent(frame: count, from: encoded, mean: mean, std: std)
-                count += 1
-            }
-        }
-        return latent
+        for frame in frames { encoder.append(frame) }
+        return encoder.finish()
+    }
+
+    /// Encodes a clip frame by frame.
+    /// - Throws: as `encode`.
+    func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
+        try LatentEncoder(
+            configuration, encoder: encoder, mean: mean, std: std, numFrames: numFrames, width: width, height: height, backend)
+    }
+
+    /// Bytes that encoding takes while it runs, for images of this size.
+    func encodeBytes(_ size: LatentSize) -> Int {
+        let c = configuration
+        let pixels = size.height * size.width * c.spatialScale * c.spatialScale
+        let packed = Shape(
+            size.height * c.spatialScale / c.patchSize, size.width * c.spatialScale / c.patchSize,
+            c.imageChannels * c.patchSize * c.patchSize)
+        return FrameNetwork.byteCount(encoder, input: packed) + pixels * c.imageChannels * 9
     }
 }

@@ -1,0 +1,66 @@
+// The JSON of given frames, as the job store keeps it and the worker gets it. Members that say nothing are left out.
+public import SoradSystem
+
+extension GivenClip: JSONRepresentable {
+    public var json: JSONValue { ["numFrames": .integer(numFrames), "contextFrames": .integer(contextFrames)] }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "given clip")
+        let frames = try members.integer("numFrames")
+        let context = try members.integer("contextFrames")
+        guard frames <= GivenClip.limit, context >= 1, context <= frames else {
+            throw JSONError("a given clip has \(frames) frames, of which \(context) are used")
+        }
+        self.init(numFrames: frames, contextFrames: context)
+    }
+}
+
+extension GivenFrames: JSONRepresentable {
+    public var json: JSONValue {
+        var object: JSONObject = [
+            "hasFirstFrame": .bool(hasFirstFrame), "hasLastFrame": .bool(hasLastFrame), "isLoop": .bool(isLoop), "isRemix": .bool(isRemix),
+        ]
+        object["before"] = before?.json
+        object["after"] = after?.json
+        object["source"] = source?.json
+        object["strength"] = strength.map { .double($0) }
+        object["videoID"] = videoID.map { .string($0) }
+        return .object(object)
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        guard json.object != nil else { throw JSONError("the given frames are not an object") }
+        func flag(_ name: String) -> Bool { json[name]?.bool ?? false }
+        func clip(_ name: String) throws(JSONError) -> GivenClip? {
+            guard let value = json[name], value != .null else { return nil }
+            return try GivenClip(json: value)
+        }
+        self.init()
+        hasFirstFrame = flag("hasFirstFrame")
+        hasLastFrame = flag("hasLastFrame")
+        isLoop = flag("isLoop")
+        isRemix = flag("isRemix")
+        before = try clip("before")
+        after = try clip("after")
+        source = try clip("source")
+        strength = json["strength"]?.double
+        videoID = json["videoID"]?.string
+    }
+}
+
+extension MediaFacts: JSONRepresentable {
+    public var json: JSONValue {
+        [
+            "format": .string(format.rawValue), "width": .integer(width), "height": .integer(height), "num_frames": .integer(numFrames),
+            "fps": .integer(fps),
+        ]
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "file")
+        guard let format = Format(rawValue: try members.string("format")) else { throw JSONError("the file's format is unknown") }
+        self.init(
+            format: format, width: try members.integer("width"), height: try members.integer("height"),
+            numFrames: try members.integer("num_frames"), fps: try members.integer("fps"))
+    }
+}

@@ -1,0 +1,96 @@
+// Owns one running ffmpeg that decodes a given file: RGB frames come out one at a time, so a clip of any length takes little memory.
+// Invariant: no wait is unbounded: each ends by progress, by the caller's wish to stop, or by the stall limit; the child is killed and
+// reaped on every way out.
+import Glibc
+import SoradAPI
+public import SoradSystem
+
+public final class FrameReader {
+    private let command: DecodeCommand
+    private let process: ChildProcess
+    private let output: FileDescriptor
+    private let errors: FileDescriptor
+    private let frameBytes: Int
+    private let shouldStop: () -> Bool
+    private var buffer: [UInt8] = []
+    private var outputEnded = false
+    private var errorsEnded = false
+
+    private static let slice = Duration.milliseconds(50)
+    private static let stall = Duration.seconds(30)
+
+    /// Starts ffmpeg on the file at `path`, which is scaled to cover `width` × `height` and cropped to it.
+    /// - Parameters:
+    ///   - count: frames to read at most.
+    ///   - shouldStop: asked every 50 ms at least while waiting; true ends the work with `.cancelled`.
+    /// - Throws: `.badInput` if the file is not a picture or clip within the limits, `.configuration` without ffmpeg.
+    public init(
+        _ path: String, width: Int, height: Int, count: Int, program: String = "ffmpeg", shouldStop: @escaping () -> Bool = { false }
+    ) throws(SoradError) {
+        precondition((1...MediaLimits.side).contains(width) && (1...MediaLimits.side).contains(height) && count > 0, "\(width)×\(height)")
+        command = DecodeCommand(path: path, format: try checkedFormat(of: path))
+        frameBytes = width * height * 3
+        self.shouldStop = shouldStop
+        let executable = try FFmpegProcess.find(program)
+        do throws(Errno) {
+            let frames = try Pipe()
+            let complaints = try Pipe()
+            process = try ChildProcess(
+                ChildProcess.Command(
+                    executable, command.frames(width: width, height: height, count: count), environment: FFmpegProcess.environment(),
+                    descriptors: [1: frames.writeEnd.rawValue, 2: complaints.writeEnd.rawValue], limits: DecodeCommand.limits))
+            output = consume frames.readEnd
+            errors = consume complaints.readEnd
+        } catch {
+            throw SoradError(.configuration, "cannot start ffmpeg: \(error)", hint: "Check that `ffmpeg -version` works for this user.")
+        }
+    }
+
+    deinit { process.kill(SIGKILL) }
+
+    /// The next frame, [H, W, 3] bytes; nil after the last.
+    /// - Throws: `.cancelled` when told to stop, `.badInput` when the file turns out to be damaged.
+    public func next() throws(SoradError) -> [UInt8]? {
+        while buffer.count < frameBytes, !outputEnded { try wait() }
+        if buffer.count >= frameBytes {
+            let frame = Array(buffer.prefix(frameBytes))
+            buffer.removeFirst(frameBytes)
+            return frame
+        }
+        while !errorsEnded { try wait() }
+        guard process.wait(timeout: FrameReader.stall)?.isSuccess == true, buffer.isEmpty else { throw command.damaged }
+        return nil
+    }
+
+    /// Waits until something has come, and takes it. What ffmpeg complains of is read, so that it never blocks, and dropped: it names
+    /// paths of ours.
+    private func wait() throws(SoradError) {
+        let start = MonotonicTime.now()
+        while true {
+            guard !shouldStop() else { throw SoradError(.cancelled, "the job was cancelled") }
+            guard MonotonicTime.now() - start < FrameReader.stall else {
+                throw SoradError(.badInput, "decoding the given file made no progress for \(FrameReader.stall.components.seconds) seconds")
+            }
+            do throws(Errno) {
+                if try takeWhatHasCome() { return }
+            } catch { throw SoradError(.internalFault, "cannot read from ffmpeg: \(error)") }
+        }
+    }
+
+    private func takeWhatHasCome() throws(Errno) -> Bool {
+        var entries: [PollEntry] = []
+        if !outputEnded { entries.append(PollEntry(reading: output.rawValue)) }
+        if !errorsEnded { entries.append(PollEntry(reading: errors.rawValue)) }
+        guard try poll(&entries, timeout: FrameReader.slice) else { return false }
+        for entry in entries where entry.isReady {
+            if entry.descriptor == output.rawValue {
+                let bytes = try output.read(upTo: max(frameBytes - buffer.count, 1 << 16))
+                buffer += bytes
+                outputEnded = bytes.isEmpty
+            } else {
+                errorsEnded = try errors.read(upTo: 4096).isEmpty
+            }
+        }
+        return true
+    }
+}

@@ -1,0 +1,133 @@
+// Clips that are made from clips: POST /v1/videos/{id}/remix, /v1/videos/edits and /v1/videos/extensions; and how given files are taken in.
+// Owns no state. A file is stored under its role in the directory of a draft, looked at by the worker, and only then becomes a job's.
+import SoradAPI
+import SoradHTTP
+import SoradJobs
+import SoradSystem
+
+extension VideoRoutes {
+    func addSources(to routes: inout Routes) {
+        routes.on(.post, "/v1/videos/edits", body: .fields, edit)
+        routes.on(.post, "/v1/videos/extensions", body: .fields, extend)
+        routes.on(.post, "/v1/videos/{id}/remix", body: .fields, remix)
+        for (method, path) in [(Method.post, "/v1/videos/characters"), (.get, "/v1/videos/characters/{id}")] {
+            routes.on(method, path) { _ in
+                throw APIError(
+                    .badRequest, "Characters are not supported; describe who is to be seen in the prompt.", code: "unsupported_parameter")
+            }
+        }
+    }
+
+    // MARK: handlers
+
+    @Sendable private func remix(_ request: Request) throws -> Response {
+        let id = request.parameter("id")
+        let submission = try Submission(request, route: "POST /v1/videos/\(id)/remix")
+        if let job = try service.earlier(submission, owner: request.peer.userID) { return answer(job) }
+        let parameters = try ClipParameters(
+            request.fields, unsupported: ClipParameters.notForClips.merging(["video": "another video"]) { $1 })
+        return try remake(.job(id), parameters, request, submission, isRemix: true)
+    }
+
+    @Sendable private func edit(_ request: Request) throws -> Response {
+        let submission = try Submission(request, route: "POST /v1/videos/edits")
+        if let job = try service.earlier(submission, owner: request.peer.userID) { return answer(job) }
+        let parameters = try ClipParameters(request.fields, unsupported: ClipParameters.notForClips)
+        guard let video = try request.fields.video("video") else { throw request.fields.missing("video") }
+        return try remake(video, parameters, request, submission, isRemix: false)
+    }
+
+    private func remake(
+        _ video: VideoReference, _ parameters: ClipParameters, _ request: Request, _ submission: Submission, isRemix: Bool
+    ) throws -> Response {
+        let draft = try service.draft()
+        let source = try take(video, "video", as: .source, in: draft, request)
+        let model = try model(named: try request.fields.text("model", maxBytes: 1024) ?? source.model, request.fields)
+        let effective = try parameters.remake(of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix)
+        return answer(
+            try service.submit(
+                owner: request.peer.userID, effective.request, seconds: effective.seconds, draft: draft, submission: submission))
+    }
+
+    @Sendable private func extend(_ request: Request) throws -> Response {
+        let submission = try Submission(request, route: "POST /v1/videos/extensions")
+        if let job = try service.earlier(submission, owner: request.peer.userID) { return answer(job) }
+        let fields = request.fields
+        let parameters = try ClipParameters(fields, unsupported: ClipParameters.notForClips.merging(["strength": "a strength"]) { $1 })
+        guard let video = try fields.video("video") else { throw fields.missing("video") }
+        guard parameters.seconds != nil || parameters.numFrames != nil else { throw fields.missing("seconds") }
+        let direction = try fields.choice("direction", of: ["forwards", "backwards"])
+        let isLoop = try fields.bool("loop") ?? false
+        let next = try fields.video("end_video")
+        guard [direction != nil, isLoop, next != nil].filter({ $0 }).count <= 1 else {
+            throw fields.invalid(
+                isLoop ? "loop" : "end_video", "contradicts another field; send one of direction, loop and end_video")
+        }
+        let draft = try service.draft()
+        let source = try take(video, "video", as: direction == "backwards" ? .after : .before, in: draft, request)
+        var how = direction == "backwards" ? ClipParameters.Extension.backwards : .forwards
+        if isLoop {
+            try draft.adopt(draft.path(.before), as: .after)
+            how = .loop
+        } else if let next {
+            how = .join(try take(next, "end_video", as: .after, in: draft, request).clip)
+        }
+        let model = try model(named: try fields.text("model", maxBytes: 1024) ?? source.model, fields)
+        let effective = try parameters.extending(source.clip, how, for: model, randomSeed: randomSeed())
+        return answer(
+            try service.submit(
+                owner: request.peer.userID, effective.request, seconds: effective.seconds, draft: draft, submission: submission))
+    }
+
+    // MARK: taking files in
+
+    /// Puts a clip into a draft. `model` is the one that made it.
+    private func take(
+        _ video: VideoReference, _ name: String, as file: GivenFile, in draft: JobDraft, _ request: Request
+    ) throws -> (clip: SourceClip, model: String?) {
+        switch video {
+        case .upload(let upload):
+            let facts = try store(upload, name, as: file, in: draft, request.fields)
+            guard !facts.isPicture else {
+                throw request.fields.invalid(name, "is a picture; give an MP4 clip, or send it to /v1/videos as input_reference")
+            }
+            return (SourceClip(facts), nil)
+        case .job(let text):
+            let job = try completedJob(text, viewer: request.peer.userID)
+            guard let path = service.resultPath(job, \.video) else { preconditionFailure("\(job.id) is completed without a result") }
+            do throws(SoradError) { try draft.adopt(path, as: file) } catch {
+                throw error.kind == .notFound ? unknown(text) : APIError(error)
+            }
+            return (SourceClip(job), models.entry(job.request.model) == nil ? nil : job.request.model)
+        }
+    }
+
+    /// Puts an uploaded file into a draft and has the worker look at it.
+    func store(_ upload: Upload, _ name: String, as file: GivenFile, in draft: JobDraft, _ fields: Fields) throws -> MediaFacts {
+        try upload.move(to: draft.path(file))
+        do throws(SoradError) {
+            return try inspectGivenFile(at: draft.path(file), worker: worker)
+        } catch {
+            guard error.kind == .badInput else { throw error }
+            throw fields.invalid(name, "cannot be used: \(error.message)", code: "invalid_file")
+        }
+    }
+
+    private func completedJob(_ text: String, viewer: UInt32) throws -> Job {
+        guard let id = JobIdentifier(text), let job = try service.job(id, viewer: viewer) else { throw unknown(text) }
+        switch job.status {
+        case .completed: return job
+        case .failed: throw APIError.conflict("The video \(id) failed, so nothing can be made from it.", code: "video_failed")
+        case .queued, .inProgress:
+            throw APIError.conflict(
+                "The video \(id) is not ready: it is \(job.status.rawValue) at \(job.percent) %.", code: "video_not_ready")
+        }
+    }
+}
+
+extension ClipParameters {
+    /// Fields of a clip from text and pictures that mean nothing where a clip is the source.
+    static let notForClips: [String: String] = [
+        "input_reference": "a picture beside the video", "end_image": "a picture beside the video", "image": "a picture beside the video",
+    ]
+}

@@ -1,0 +1,125 @@
+// Pictures and clips from outside: what is taken, what is refused and with which words, and what comes out of a decoder.
+import SoradAPI
+import SoradMedia
+import SoradSystem
+import Testing
+
+@Suite struct GivenFileTests {
+    private let folder: ScratchDirectory
+
+    init() throws { folder = try ScratchDirectory() }
+
+    /// Has ffmpeg make a file of `frames` 96×64 frames: the left half red, the right half blue.
+    private func make(_ name: String, frames: Int = 1, _ options: [String] = []) throws -> String {
+        let path = folder.path + "/" + name
+        let source = "color=red:size=96x64:rate=8,drawbox=x=48:y=0:w=48:h=64:color=blue:t=fill"
+        _ = try output(
+            of: "ffmpeg", ["-loglevel", "error", "-f", "lavfi", "-i", source, "-frames:v", "\(frames)", "-y"] + options + [path])
+        return path
+    }
+
+    private func write(_ name: String, _ bytes: [UInt8]) throws -> String {
+        try writeDurably(bytes, named: name, in: folder.path)
+        return folder.path + "/" + name
+    }
+
+    private func sentence(_ path: String) -> String {
+        do throws(SoradError) {
+            return "accepted: \(try inspectMedia(at: path))"
+        } catch {
+            #expect(error.kind == .badInput)
+            #expect(!error.message.contains(folder.path), "a path of ours: \(error.message)")
+            return error.message
+        }
+    }
+
+    @Test(arguments: [("a.png", MediaFacts.Format.png), ("a.jpg", .jpeg), ("a.webp", .webp)])
+    func picturesAreKnownByTheirBytes(name: String, format: MediaFacts.Format) throws {
+        let made = try make(name)
+        let disguised = try write("picture.txt", try folder.bytes(of: name))
+        for path in [made, disguised] {
+            #expect(try inspectMedia(at: path) == MediaFacts(format: format, width: 96, height: 64, numFrames: 1, fps: 0))
+        }
+    }
+
+    @Test func aClipSaysItsFramesAndSpeed() throws {
+        let path = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
+        #expect(try inspectMedia(at: path) == MediaFacts(format: .mp4, width: 96, height: 64, numFrames: 9, fps: 8))
+    }
+
+    @Test func whatIsNoPictureIsNamed() throws {
+        #expect(sentence(try write("a", Array("just words".utf8))).contains("is text"))
+        #expect(sentence(try write("b", Array("<svg xmlns='http://www.w3.org/2000/svg'/>".utf8))).contains("SVG"))
+        #expect(sentence(try write("c", Array("<?xml version='1.0'?><svg/>".utf8))).contains("SVG"))
+        #expect(sentence(try write("d", Array("#EXTM3U\nfile:///etc/passwd\n".utf8))).contains("playlist"))
+        #expect(sentence(try write("e", Array("GIF89a".utf8) + [0, 1, 2])).contains("GIF"))
+        #expect(sentence(try write("f", [0, 1, 2, 3])).contains("unknown kind"))
+        #expect(sentence(try write("g", [])).contains("empty"))
+    }
+
+    @Test(arguments: ["a.png", "a.jpg", "a.webp"]) func aPictureCutOffAnywhereIsRefused(name: String) throws {
+        _ = try make(name)
+        let whole = try folder.bytes(of: name)
+        // Every place of the header, then some of the rest; the last byte of a WebP may be padding.
+        let places = Array(16..<min(64, whole.count)) + stride(from: 64, to: whole.count - 1, by: max(1, whole.count / 7))
+        for count in places {
+            #expect(throws: SoradError.self, "\(count) of \(whole.count) bytes") {
+                try pictureSize(of: Array(whole.prefix(count)), format: mediaFormat(of: Array(whole.prefix(64))))
+            }
+        }
+        #expect(sentence(try write("half", Array(whole.prefix(whole.count / 2)))).contains("cut off"))
+    }
+
+    @Test func aHeaderWithHugeSizesIsRefusedBeforeDecoding() throws {
+        _ = try make("a.png")
+        var png = try folder.bytes(of: "a.png")
+        for (at, value) in zip(16..<24, [0x7F, 0xFF, 0xFF, 0xFF, 0x7F, 0xFF, 0xFF, 0xFF] as [UInt8]) { png[at] = value }
+        #expect(sentence(try write("huge", png)).contains("2147483647×2147483647"))
+        for at in 16..<24 { png[at] = 0 }
+        #expect(sentence(try write("none", png)).contains("0×0"))
+    }
+
+    @Test func aDamagedPictureIsRefused() throws {
+        _ = try make("a.png")
+        var png = try folder.bytes(of: "a.png")
+        png[png.count / 2] ^= 16
+        #expect(sentence(try write("flipped", png)).contains("damaged"))
+    }
+
+    @Test func aClipThatIsNoneIsRefused() throws {
+        let path = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
+        let whole = try folder.bytes(of: "a.mp4")
+        #expect(sentence(try write("half.mp4", Array(whole.prefix(whole.count / 2)))).contains("cannot be decoded"))
+        #expect(sentence(try write("noise.mp4", [0, 0, 0, 24] + Array("ftypisom".utf8) + [1, 2, 3])).contains("cannot be decoded"))
+        // Another codec in the same container never reaches its decoder.
+        #expect(sentence(try make("mpeg4.mp4", frames: 3, ["-c:v", "mpeg4"])).contains("H.264"))
+        #expect(try inspectMedia(at: path).numFrames == 9)
+    }
+
+    @Test func framesAreScaledToCoverAndCroppedToTheMiddle() throws {
+        let path = try make("a.png")
+        let reader = try FrameReader(path, width: 32, height: 32, count: 1)
+        let frame = try #require(try reader.next())
+        #expect(try reader.next() == nil)
+        #expect(frame.count == 32 * 32 * 3)
+        func pixel(_ x: Int, _ y: Int) -> [UInt8] { Array(frame[(y * 32 + x) * 3..<(y * 32 + x) * 3 + 3]) }
+        // 96×64 covers 32×32 at 48×32; the border between the halves stays in the middle.
+        for y in [0, 15, 31] {
+            #expect(pixel(0, y)[0] > 240 && pixel(12, y)[0] > 240 && pixel(0, y)[2] < 15)
+            #expect(pixel(31, y)[2] > 240 && pixel(20, y)[2] > 240 && pixel(31, y)[0] < 15)
+        }
+    }
+
+    @Test func aReaderGivesEveryFrameAndStopsWhenAsked() throws {
+        let path = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
+        for (limit, expected) in [(20, 9), (4, 4)] {
+            let reader = try FrameReader(path, width: 16, height: 16, count: limit)
+            var count = 0
+            while try reader.next() != nil { count += 1 }
+            #expect(count == expected)
+        }
+        let stopped = try FrameReader(path, width: 16, height: 16, count: 9, shouldStop: { true })
+        let error = #expect(throws: SoradError.self) { try stopped.next() }
+        #expect(error?.kind == .cancelled)
+    }
+}

@@ -1,0 +1,147 @@
+// Clips from pictures and clips, from files to files.
+import Glibc
+import SoradAPI
+import SoradMedia
+import SoradPipeline
+import SoradSystem
+import Testing
+
+@Suite struct GivenFramesTests {
+    /// A job's directory with the given files in it: two pictures and a clip of `frames` frames, 64×64.
+    private func directory(_ roles: [GivenFile], frames: Int = 9) throws -> String {
+        let directory = PipelineFixture.scratch("given")
+        for role in roles {
+            let isClip = [.before, .after, .source].contains(role)
+            let path = directory + "/" + role.rawValue
+            let source = role == .lastFrame ? "testsrc2=size=80x64:rate=8" : "testsrc=size=80x64:rate=8"
+            let coding = isClip ? ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-f", "mp4"] : ["-c:v", "png", "-f", "image2pipe"]
+            let command =
+                ["-loglevel", "error", "-f", "lavfi", "-i", source, "-frames:v", "\(isClip ? frames : 1)", "-y"] + coding + [path]
+            let program = try #require(ChildProcess.executablePath(of: "ffmpeg"))
+            #expect(try captureOutput(of: .init(program, command), timeout: .seconds(30), limit: 1 << 16).ending?.isSuccess == true)
+        }
+        return directory
+    }
+
+    private func request(_ change: (inout GivenFrames) -> Void) -> GenerationRequest {
+        var request = PipelineFixture.request()
+        request.numFrames = 13
+        var given = GivenFrames()
+        change(&given)
+        request.given = given
+        return request
+    }
+
+    private func clip(_ request: GenerationRequest, _ directory: String, threads: Int = 1) throws -> ClipResult {
+        try ClipPipeline(modelPath: PipelineFixture.model, threads: threads).makeClip(request, into: directory)
+    }
+
+    /// Frames of a finished clip as ffprobe counts them.
+    private func frames(_ directory: String, _ result: ClipResult) throws -> Int {
+        try inspectMedia(at: directory + "/" + result.video).numFrames
+    }
+
+    private let shapes: [(roles: [GivenFile], frames: Int, change: @Sendable (inout GivenFrames) -> Void)] = [
+        ([.firstFrame], 13, { $0.hasFirstFrame = true }),
+        (
+            [.firstFrame, .lastFrame], 13,
+            {
+                $0.hasFirstFrame = true; $0.hasLastFrame = true
+            }
+        ),
+        (
+            [.firstFrame], 13,
+            {
+                $0.hasFirstFrame = true; $0.strength = 0.5
+            }
+        ),
+        (
+            [.source], 13,
+            {
+                $0.source = GivenClip(numFrames: 14, contextFrames: 13); $0.strength = 0.5
+            }
+        ),
+        ([.before], 9 + 8, { $0.before = GivenClip(numFrames: 9, contextFrames: 5) }),
+        ([.after], 5 + 9, { $0.after = GivenClip(numFrames: 9, contextFrames: 8) }),
+        (
+            [.before, .after], 9 + 4,
+            {
+                $0.before = GivenClip(numFrames: 9, contextFrames: 5); $0.after = GivenClip(numFrames: 9, contextFrames: 4)
+                $0.isLoop = true
+            }
+        ),
+        (
+            [.before, .after], 9 + 4 + 9,
+            {
+                $0.before = GivenClip(numFrames: 9, contextFrames: 5); $0.after = GivenClip(numFrames: 9, contextFrames: 4)
+            }
+        ),
+    ]
+
+    @Test(arguments: 0..<8) func theSameFramesOnOneAndTwoThreadsAndAsManyAsPromised(index: Int) throws {
+        let shape = shapes[index]
+        let request = request(shape.change)
+        #expect(request.clipFrames == shape.frames)
+        let directory = try directory(shape.roles, frames: request.given?.source?.numFrames ?? 9)
+        let one = try clip(request, directory)
+        #expect(try frames(directory, one) == shape.frames)
+        #expect(try clip(request, directory, threads: 2).sha256 == one.sha256)
+        var plain = request
+        plain.given = nil
+        #expect(try clip(plain, PipelineFixture.scratch("plain")).sha256 != one.sha256)
+    }
+
+    /// The hash is over the old frames as they were and the new ones behind them.
+    @Test func anExtensionBeginsWithItsSource() throws {
+        let directory = try directory([.before])
+        let result = try clip(request { $0.before = GivenClip(numFrames: 9, contextFrames: 5) }, directory)
+        func pixels(_ path: String, _ count: Int) throws -> [[UInt8]] {
+            let reader = try FrameReader(path, width: 64, height: 64, count: count)
+            var frames: [[UInt8]] = []
+            while let frame = try reader.next() { frames.append(frame) }
+            return frames
+        }
+        let old = try pixels(directory + "/" + GivenFile.before.rawValue, 9)
+        let new = try pixels(directory + "/" + result.video, 9)
+        for (before, after) in zip(old, new) {
+            let difference = zip(before, after).reduce(0.0) { $0 + Double(abs(Int($1.0) - Int($1.1))) } / Double(before.count)
+            #expect(difference < 12, "only the coding may have changed them: \(difference)")
+        }
+    }
+
+    @Test func strengthDecidesHowManyStepsAreRun() throws {
+        var steps: [Int] = []
+        for strength in [0.25, 0.5, 1] {
+            var request = request {
+                $0.source = GivenClip(numFrames: 13, contextFrames: 13); $0.strength = strength
+            }
+            request.numInferenceSteps = 4
+            #expect(request.stepsToRun == Int(4 * strength) && request.firstStep == 4 - Int(4 * strength))
+            let result = try clip(request, try directory([.source], frames: 13))
+            steps.append(result.sha256.count)
+        }
+        #expect(steps == [64, 64, 64])
+    }
+
+    @Test func whatDoesNotFitIsAnErrorAndNoCrash() throws {
+        let directory = try directory([.firstFrame, .before, .after, .source])
+        let impossible: [@Sendable (inout GivenFrames) -> Void] = [
+            { $0.before = GivenClip(numFrames: 17, contextFrames: 17) }, { $0.before = GivenClip(numFrames: 9, contextFrames: 4) },
+            { $0.before = GivenClip(numFrames: 20, contextFrames: 5) }, { $0.after = GivenClip(numFrames: 9, contextFrames: 5) },
+            { $0.source = GivenClip(numFrames: 9, contextFrames: 9) }, { $0.source = GivenClip(numFrames: 13, contextFrames: 13) },
+            {
+                $0.hasFirstFrame = true; $0.strength = .nan
+            },
+            {
+                $0.hasFirstFrame = true; $0.strength = -1
+            },
+            {
+                $0.hasFirstFrame = true; $0.before = GivenClip(numFrames: 9, contextFrames: 5)
+            }, { $0.hasLastFrame = true },
+        ]
+        for change in impossible {
+            let error = #expect(throws: JobError.self) { try clip(request(change), directory) }
+            #expect(error?.code == "invalid_request" || error?.code == "media_failed", "\(String(describing: error))")
+        }
+    }
+}
