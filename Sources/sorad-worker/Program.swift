@@ -99,7 +99,8 @@ struct WorkerArguments {
     private static func usage(_ message: String) -> SoradError {
         SoradError(
             .usage, message,
-            hint: "sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe], or sorad-worker --inspect FILE")
+            hint: "sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe], "
+                + "or sorad-worker --inspect FILE")
     }
 }
 
