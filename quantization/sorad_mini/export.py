@@ -25,7 +25,7 @@ from .world import FPS, FRAMES, HEIGHT, WIDTH
 EDITION = 1
 FLOW_SHIFT = 2.0
 STEPS = 24
-GUIDANCE_SCALE = 3.0
+GUIDANCE_SCALE = 4.0
 
 
 def recipe_hash() -> str:
