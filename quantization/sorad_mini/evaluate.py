@@ -77,7 +77,8 @@ def sampled(folder: Path, prompts: list[str], steps: int, guidance: float, shift
             yield autoencoder.decode(z[None])[0].clamp(0, 1)
 
 
-def served(program: str, socket: Path, prompts: list[str], steps: int, guidance: float, shift: float) -> Iterator[Tensor]:
+def served(program: str, socket: Path, prompts: list[str], steps: int, guidance: float,
+           shift: float) -> Iterator[Tensor]:
     """The same from a running daemon: int8 inference, MP4 and all, as a user gets it."""
     for k, prompt in enumerate(prompts):
         with tempfile.TemporaryDirectory() as folder:

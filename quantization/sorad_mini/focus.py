@@ -1,7 +1,7 @@
 """Where the objects of a clip are, as a weight for each latent position.
 
-The place and the time of day fill the picture and are learned first; what a prompt is mostly about covers a tenth of
-it. Weighing those positions more while training, and evenly again at its end, teaches objects in fewer steps.
+The place and the time of day fill the picture and are learned first; what a prompt is mostly about covers a quarter
+of it. Weighing those positions more while training, and evenly again at its end, teaches objects in fewer steps.
 """
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
     python -m sorad_mini.from_model --model sorad-mini.gguf --work DIR
 
 Needs WORK/tokenizer (the `tokenizer` stage makes it) with the model's own pieces. Writes WORK/autoencoder.pt, whose
-encoder has the very bits that made the model's latents, their statistics, and WORK/shipped.pt for `train_transformer --warm-start`.
-Int8 weights come back as floats, up to 1.5 % of a layer's output away from what was trained. The layouts undone here
-are those of docs/MODEL_FILE.md.
+encoder has the very bits that made the model's latents, their statistics, and WORK/shipped.pt for
+`train_transformer --warm-start`. Int8 weights come back as floats, up to 1.5 % of a layer's output away from what was
+trained. The layouts undone here are those of docs/MODEL_FILE.md.
 """
 from __future__ import annotations
 

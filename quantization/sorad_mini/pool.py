@@ -3,7 +3,8 @@
     python -m sorad_mini.pool --work DIR --clips 4000 [--part 0 --parts 2]
 
 Owns WORK/clips/NNNNNN.npy: shards of SHARD clips, uint8 [SHARD, F, H, W, 3], clip i of the train split in shard
-i // SHARD. Several processes may share the work: `--part k` of `--parts n` renders every n-th shard. Invariant: a shard that has its final name is complete, so that readers never wait or lock.
+i // SHARD. Several processes may share the work: `--part k` of `--parts n` renders every n-th shard.
+Invariant: a shard that has its final name is complete, so that readers never wait or lock.
 """
 from __future__ import annotations
 
