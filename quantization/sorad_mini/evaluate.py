@@ -12,6 +12,7 @@ import argparse
 import json
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -94,18 +95,22 @@ def served(program: str, socket: Path, prompts: list[str], steps: int, guidance:
 
 @torch.no_grad()
 def evaluate(work: Path, clips: Iterable[Tensor], scenes: list[Scene]) -> dict:
-    """Share of the clips that show what their scene's plain prompt names, by attribute."""
+    """Share of the clips that show what their scene's plain prompt names, by attribute; `motions`: what was seen by
+    what was asked for."""
     judge, hits, whole, seen = load_judge(work), {name: 0 for name in CLASSES if name != "camera"}, 0, []
+    motions: dict[str, Counter] = {}
     for clip, scene in zip(clips, scenes):
         said = [int(out.argmax()) for out in judge(view(clip[None]))]
         right = {name: said[k] == truth(scene)[k] for k, name in enumerate(CLASSES)}
         for name in hits:
             hits[name] += right[name]
+        motions.setdefault(scene.things[0].motion, Counter())[CLASSES["motion"][said[list(CLASSES).index("motion")]]] += 1
         whole += right["shape"] and right["colour"] and right["motion"]
         seen.append(clip.permute(0, 2, 3, 1).mul(255).byte().numpy())
     contact_sheet(seen[:24], str(work / "adherence.png"))
     return dict(prompts=len(seen), adherence={name: round(n / len(seen), 4) for name, n in hits.items()},
                 shape_colour_and_motion=round(whole / len(seen), 4),
+                motions={asked: dict(shown.most_common()) for asked, shown in sorted(motions.items())},
                 judge_accuracy=checkpoint.load(work / "judge.pt")["accuracy"])
 
 

@@ -56,6 +56,23 @@ class CaptionReader(nn.Module):
         return wide, self.present(pairs)[..., 0], self.motion(pairs)
 
 
+def reading_loss(encoder: nn.Module, reader: CaptionReader, tokenizer: Tokenizer, texts: list[str],
+                 scenes: list[Scene]) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Losses of the questions that `reader` answers from the captions' hidden states, these states, and the share of
+    the (colour, shape) pairs that were found."""
+    ids = torch.from_numpy(tokenizer.batch(texts)).to(reader.queries.device)
+    said = [labels(scene) for scene in scenes]
+    wanted = torch.tensor([wide for wide, _ in said], device=ids.device)
+    motions = torch.from_numpy(np.stack([motion for _, motion in said])).to(ids.device)
+    hidden = encoder(input_ids=ids, attention_mask=(ids != PAD).long()).last_hidden_state
+    wide_out, present, motion_out = reader(hidden, ids == PAD)
+    parts = [F.cross_entropy(out, wanted[:, i]) for i, out in enumerate(wide_out)]
+    there = motions >= 0
+    parts.append(10 * F.binary_cross_entropy_with_logits(present, there.float()))
+    parts.append(F.cross_entropy(motion_out[there], motions[there]))
+    return parts, hidden, (present > 0)[there].float().mean()
+
+
 def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(2)
@@ -74,22 +91,12 @@ def train(args: argparse.Namespace) -> None:
         optimizer.load_state_dict(stored["optimizer"])
     began, last = time.monotonic() - state["spent"], time.monotonic()
     while state["spent"] < args.minutes * 60:
-        texts, wide, motion = [], [], []
+        texts, scenes = [], []
         for i in range(args.batch):
             number = state["step"] * args.batch + i
-            scene = sample_scene("train", number % 100000)
-            texts.append(caption(scene, np.random.default_rng([3, number])))
-            a, b = labels(scene)
-            wide.append(a)
-            motion.append(b)
-        ids = torch.from_numpy(tokenizer.batch(texts)).to(args.device)
-        wanted, motions = torch.tensor(wide, device=args.device), torch.from_numpy(np.stack(motion)).to(args.device)
-        hidden = encoder(input_ids=ids, attention_mask=(ids != PAD).long()).last_hidden_state
-        wide_out, present, motion_out = reader(hidden, ids == PAD)
-        parts = [F.cross_entropy(out, wanted[:, i]) for i, out in enumerate(wide_out)]
-        there = motions >= 0
-        parts.append(10 * F.binary_cross_entropy_with_logits(present, there.float()))
-        parts.append(F.cross_entropy(motion_out[there], motions[there]))
+            scenes.append(sample_scene("train", number % 100000))
+            texts.append(caption(scenes[-1], np.random.default_rng([3, number])))
+        parts, hidden, found = reading_loss(encoder, reader, tokenizer, texts, scenes)
         loss = torch.stack(parts).sum() + 1e-3 * (hidden.square().mean() - 1).square()
         for group in optimizer.param_groups:
             group["lr"] = args.lr * schedule(state["spent"] / (args.minutes * 60), state["step"])
@@ -100,7 +107,6 @@ def train(args: argparse.Namespace) -> None:
         state["step"] += 1
         state["spent"] = time.monotonic() - began
         if state["step"] % 50 == 0:
-            found = (present > 0)[there].float().mean()
             print(f"step {state['step']} spent {state['spent']:.0f}s loss {loss.item():.3f} parts "
                   f"{[round(p.item(), 3) for p in parts]} pairs found {found:.3f} hidden rms "
                   f"{hidden.square().mean().sqrt():.2f}", flush=True)
