@@ -119,7 +119,7 @@ package struct RequestParser {
         let hosts = headers.all("host")
         guard hosts.count <= 1 else { throw WireError("it has more than one Host") }
         guard hosts.count == 1 || startLine.minorVersion == 0 else { throw WireError("it has no Host") }
-        guard hosts.allSatisfy({ RequestTarget.isAuthority($0.utf8) }) else { throw WireError("its Host is not a host") }
+        guard hosts.allSatisfy({ Authority.isValid(Array($0.utf8)[...]) }) else { throw WireError("its Host is not a host") }
         let framing = try BodyFraming(headers: headers, minorVersion: startLine.minorVersion) ?? .none
         let connection = headers.tokens("connection")
         let expectations = headers.tokens("expect")
