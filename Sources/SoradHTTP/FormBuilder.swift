@@ -145,7 +145,8 @@ extension Fields {
     package init(query: [RequestTarget.QueryItem]) throws(APIError) {
         let limits = MultipartLimits()
         guard query.count <= limits.parts else {
-            throw APIError(.badRequest, "The query string has \(query.count) fields; at most \(limits.parts) are taken.", code: "invalid_value")
+            throw APIError(
+                .badRequest, "The query string has \(query.count) fields; at most \(limits.parts) are taken.", code: "invalid_value")
         }
         var builder = FormBuilder(limits: limits, uploadDirectory: nil)
         for item in query where !item.name.isEmpty {

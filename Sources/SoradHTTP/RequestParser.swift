@@ -63,8 +63,11 @@ package struct RequestParser {
             switch state {
             case .failed(let error): throw error
             case .startLine(let emptyLineSeen):
-                let tooLong = WireError("its first line is longer than \(settings.requestLine) bytes", status: .uriTooLong)
-                guard let line = try queue.line(limit: settings.requestLine, tooLong: tooLong) else { return nil }
+                guard
+                    let line = try queue.line(
+                        limit: settings.requestLine,
+                        tooLong: WireError("its first line is longer than \(settings.requestLine) bytes", status: .uriTooLong))
+                else { return nil }
                 if line.isEmpty {
                     // RFC 9112 section 2.2 asks to skip one.
                     guard !emptyLineSeen else { throw WireError("it begins with more than one empty line") }

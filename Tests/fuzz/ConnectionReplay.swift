@@ -106,21 +106,21 @@ func errorComplaint(_ error: APIError) -> String? {
 
 /// Every way to ask for a field ends in a value or in a sentence that names the field.
 func fieldsComplaint(_ fields: Fields) -> String? {
-    let questions: [(String) throws(APIError) -> Void] = [
-        { (name) throws(APIError) in _ = try fields.text(name, maxBytes: 64) },
-        { (name) throws(APIError) in _ = try fields.integer(name, in: -5...255) },
-        { (name) throws(APIError) in _ = try fields.integer(name, in: 0...UInt64.max) },
-        { (name) throws(APIError) in _ = try fields.number(name, in: -1e9...1e9) },
-        { (name) throws(APIError) in _ = try fields.bool(name) },
-        { (name) throws(APIError) in _ = try fields.choice(name, of: ["a", "b"]) },
-        { (name) throws(APIError) in _ = try fields.object(name) },
-        { (name) throws(APIError) in _ = try fields.list(name) },
-        { (name) throws(APIError) in _ = try fields.file(name) },
+    let questions: [(String) throws -> Void] = [
+        { _ = try fields.text($0, maxBytes: 64) },
+        { _ = try fields.integer($0, in: -5...255) },
+        { _ = try fields.integer($0, in: 0...UInt64.max) },
+        { _ = try fields.number($0, in: -1e9...1e9) },
+        { _ = try fields.bool($0) },
+        { _ = try fields.choice($0, of: ["a", "b"]) },
+        { _ = try fields.object($0) },
+        { _ = try fields.list($0) },
+        { _ = try fields.file($0) },
     ]
     for name in fields.names.prefix(8) {
         for question in questions {
-            do throws(APIError) { try question(name) } catch {
-                guard error.envelope.param == name else { return "the refusal of \(name) names \(error.envelope.param ?? "nothing")" }
+            do { try question(name) } catch {
+                guard let error = error as? APIError, error.envelope.param == name else { return "the refusal of \(name) says \(error)" }
                 if let complaint = errorComplaint(error) { return complaint }
             }
         }

@@ -25,7 +25,8 @@ func checkGGUF(_ bytes: [UInt8]) -> String? {
 private func placesComplaint(_ directory: GGUFDirectory, _ fileSize: Int) -> String? {
     var end = 0
     for (tensor, position) in directory.tensors.sorted(by: { $0.position < $1.position }) {
-        guard let size = tensor.byteCount, size >= 1, position >= end, position % directory.alignment == 0, position <= fileSize - size else {
+        guard let size = tensor.byteCount, size >= 1, position >= end, position % directory.alignment == 0, position <= fileSize - size
+        else {
             return "the tensor \(tensor.name) lies at \(position)"
         }
         end = position + size
@@ -35,26 +36,29 @@ private func placesComplaint(_ directory: GGUFDirectory, _ fileSize: Int) -> Str
 
 /// Every typed reading of every key gives a value or a sentence.
 private func metadataComplaint(_ metadata: Metadata) -> String? {
-    let readings: [(String) throws(SoradError) -> Void] = [
-        { (key) throws(SoradError) in _ = try metadata.string(key) },
-        { (key) throws(SoradError) in _ = try metadata.integer(key) },
-        { (key) throws(SoradError) in _ = try metadata.integer(key, in: -3...Int.max) },
-        { (key) throws(SoradError) in _ = try metadata.float(key) },
-        { (key) throws(SoradError) in _ = try metadata.bool(key) },
-        { (key) throws(SoradError) in _ = try metadata.strings(key) },
-        { (key) throws(SoradError) in _ = try metadata.integers(key) },
-        { (key) throws(SoradError) in _ = try metadata.floats(key) },
-        { (key) throws(SoradError) in _ = try metadata.bools(key) },
-        { (key) throws(SoradError) in _ = try metadata.bytes(key) },
+    let readings: [(String) throws -> Void] = [
+        { _ = try metadata.string($0) },
+        { _ = try metadata.integer($0) },
+        { _ = try metadata.integer($0, in: -3...Int.max) },
+        { _ = try metadata.float($0) },
+        { _ = try metadata.bool($0) },
+        { _ = try metadata.strings($0) },
+        { _ = try metadata.integers($0) },
+        { _ = try metadata.floats($0) },
+        { _ = try metadata.bools($0) },
+        { _ = try metadata.bytes($0) },
     ]
     for (key, value) in metadata.entries {
         if value.typeName.isEmpty { return "the type of \(key) has no name" }
         var taken = 0
         for reading in readings {
-            do throws(SoradError) {
+            do {
                 try reading(key)
                 taken += 1
-            } catch { guard error.kind == .badInput, error.message.contains(key) else { return "the refusal of \(key) says \(error)" } }
+            } catch {
+                let isSentence = (error as? SoradError).map { $0.kind == .badInput && $0.message.contains(key) } ?? false
+                if !isSentence { return "the refusal of \(key) says \(error)" }
+            }
         }
         // Both readings of an integer, both of an array of bytes.
         if taken > 2 { return "\(key) can be read in \(taken) ways" }

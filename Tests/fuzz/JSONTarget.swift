@@ -41,8 +41,8 @@ private func holdsLimits(_ bytes: [UInt8], _ value: JSONValue) -> String? {
     limits.values = 12
     limits.numberLength = 6
     let fits = depth(value) <= 4 && count(value) <= 12 && longestNumber(value) <= 6
-    let read = try? JSONValue(parsing: bytes, limits: limits)
-    return read == (fits ? value : nil) ? nil : "tight limits are not held"
+    let isHeld = if let read = try? JSONValue(parsing: bytes, limits: limits) { fits && read == value } else { !fits }
+    return isHeld ? nil : "tight limits are not held"
 }
 
 private func depth(_ value: JSONValue) -> Int {

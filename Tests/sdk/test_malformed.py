@@ -124,7 +124,7 @@ def test_ranges_that_are_ignored(daemon, video, value, status):
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if len(case.request) < 2000], ids=lambda case: case.name)
-def test_the_same_byte_by_byte(daemon, video, case):
+def test_the_same_in_pieces(daemon, video, case):
     """The answers do not depend on how the bytes arrive."""
     with Connection(daemon) as connection:
         request = case.request.replace(b"{video}", video.encode())
