@@ -57,6 +57,9 @@ test-checks: build ## import table, what the programs link, formatting
 test-asan: deps ## the Swift tests under AddressSanitizer
 	$(SWIFT) test -c release --sanitize address --scratch-path .build/asan
 
+fuzz: deps ## every fuzz target for SECONDS each (default 60); stops at the first finding and names its input
+	Tests/fuzz/run $(or $(SECONDS),60)
+
 bench: build ## measure kernels on this machine (JSON: sorad-bench kernels --json)
 	$(BUILD)/sorad-bench kernels
 
@@ -93,4 +96,4 @@ $(VENV)/.installed: Tests/sdk/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps build run test test-swift test-kernels test-service test-checks test-asan bench format lint model install uninstall clean
+.PHONY: help deps build run test test-swift test-kernels test-service test-checks test-asan fuzz bench format lint model install uninstall clean

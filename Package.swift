@@ -81,3 +81,17 @@ let package = Package(
         tests("SoradServiceTests", ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradJobs"]),
     ]
 )
+
+// The fuzz targets: tests over the kept corpora, or, when SORAD_FUZZ is set (see Tests/fuzz/run), a program for libFuzzer.
+let fuzzed: [Target.Dependency] = ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradModelFile", "SoradTensor"]
+if Context.environment["SORAD_FUZZ"] == nil {
+    package.targets.append(
+        .testTarget(
+            name: "SoradFuzzTests", dependencies: fuzzed, path: "Tests/fuzz",
+            exclude: ["corpus", "dictionaries", "run", "write-seeds.py", "LibFuzzerEntry.swift"], swiftSettings: swiftRules))
+} else {
+    package.targets.append(
+        .executableTarget(
+            name: "sorad-fuzz", dependencies: fuzzed, path: "Tests/fuzz",
+            exclude: ["corpus", "dictionaries", "run", "write-seeds.py", "CorpusTests.swift"], swiftSettings: swiftRules))
+}

@@ -132,8 +132,10 @@ extension ClipResult: JSONRepresentable {
 
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "result")
+        let phases = json["timings"]?.object?.members ?? []
+        guard phases.count <= ClipResult.timingsLimit else { throw JSONError("the result has \(phases.count) timings") }
         var timings: [String: Double] = [:]
-        for member in json["timings"]?.object?.members ?? [] { timings[member.key] = member.value.double }
+        for member in phases { timings[member.key] = member.value.double }
         self.init(
             sha256: try members.string("sha256"), video: try members.string("video"), thumbnail: try members.string("thumbnail"),
             spritesheet: try members.string("spritesheet"), timings: timings)

@@ -56,6 +56,9 @@ public struct ClipResult: Codable, Sendable, Equatable {
     /// Seconds spent by phase name.
     public var timings: [String: Double]
 
+    /// Far more than there are phases.
+    static let timingsLimit = 64
+
     public init(sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double]) {
         self.sha256 = sha256
         self.video = video

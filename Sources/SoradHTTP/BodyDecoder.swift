@@ -66,16 +66,12 @@ struct BodyDecoder {
         }
     }
 
-    /// `chunk-size [chunk-ext]`: up to 15 hexadecimal digits; extensions are skipped, as RFC 9112 section 7.1.1 asks.
+    /// `chunk-size [chunk-ext]`: up to 15 hexadecimal digits; well-formed extensions are skipped, as RFC 9112 section 7.1.1 asks.
     private static func chunkSize(_ line: [UInt8]) throws(WireError) -> Int {
         let digits = line.prefix { hexDigit($0) != nil }
         guard !digits.isEmpty, digits.count <= 15 else { throw WireError("a chunk's size is not a number") }
-        let rest = line[digits.endIndex...].drop { $0 == 0x20 || $0 == 0x09 }
-        guard rest.isEmpty ? digits.count == line.count : rest.first == UInt8(ascii: ";") else {
-            throw WireError("a chunk's size is not a number")
-        }
-        guard rest.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else {
-            throw WireError("a chunk's size line has a control character")
+        guard ChunkExtensions.isValid(line[digits.endIndex...]) else {
+            throw WireError("a chunk's size is followed by what is no chunk extension")
         }
         return digits.reduce(0) { $0 << 4 | Int(hexDigit($1) ?? 0) }
     }

@@ -33,15 +33,15 @@ struct ByteQueue {
 
     /// The next line without its CRLF; nil until it is whole. Lines longer than `limit` bytes throw `tooLong`; a line feed without a
     /// carriage return, a carriage return without a line feed and NUL throw 400.
-    mutating func line(limit: Int, tooLong: WireError) throws(WireError) -> [UInt8]? {
+    mutating func line(limit: Int, tooLong: @autoclosure () -> WireError) throws(WireError) -> [UInt8]? {
         let searchStart = start + searched
         guard let end = bytes[searchStart...].firstIndex(of: 0x0A) else {
             searched = count
             // One byte more than the limit may be the carriage return.
-            if count > limit + 1 { throw tooLong }
+            if count > limit + 1 { throw tooLong() }
             return nil
         }
-        guard end - start - 1 <= limit else { throw tooLong }
+        guard end - start - 1 <= limit else { throw tooLong() }
         guard end > start, bytes[end - 1] == 0x0D else { throw WireError("a line ends in a bare line feed; it must end in CR LF") }
         let line = Array(bytes[start..<end - 1])
         guard !line.contains(0x0D) else { throw WireError("a line contains a bare carriage return") }

@@ -142,8 +142,13 @@ struct FormBuilder {
 
 extension Fields {
     /// The items of a query string, under the same naming rules as a form's parts.
-    init(query: [RequestTarget.QueryItem]) throws(APIError) {
-        var builder = FormBuilder(limits: MultipartLimits(), uploadDirectory: nil)
+    package init(query: [RequestTarget.QueryItem]) throws(APIError) {
+        let limits = MultipartLimits()
+        guard query.count <= limits.parts else {
+            throw APIError(
+                .badRequest, "The query string has \(query.count) fields; at most \(limits.parts) are taken.", code: "invalid_value")
+        }
+        var builder = FormBuilder(limits: limits, uploadDirectory: nil)
         for item in query where !item.name.isEmpty {
             try builder.take(.part(PartHeader(name: item.name)))
             try builder.take(.bytes(Array(item.value.utf8)))

@@ -16,12 +16,15 @@ struct HeaderSection {
 
     /// Takes lines from `queue`; true once the empty line that ends the section has been taken.
     mutating func read(from queue: inout ByteQueue) throws(WireError) -> Bool {
-        let tooLarge = WireError("its header fields are larger than \(limits.bytes) bytes", status: .headerFieldsTooLarge)
-        let lineTooLong = WireError("a header line is longer than \(limits.line) bytes", status: .headerFieldsTooLarge)
-        while let line = try queue.line(limit: limits.line, tooLong: lineTooLong) {
+        while let line = try queue.line(
+            limit: limits.line,
+            tooLong: WireError("a header line is longer than \(limits.line) bytes", status: .headerFieldsTooLarge))
+        {
             if line.isEmpty { return true }
             bytes += line.count + 2
-            guard bytes <= limits.bytes else { throw tooLarge }
+            guard bytes <= limits.bytes else {
+                throw WireError("its header fields are larger than \(limits.bytes) bytes", status: .headerFieldsTooLarge)
+            }
             guard headers.fields.count < limits.fields else {
                 throw WireError("it has more than \(limits.fields) header fields", status: .headerFieldsTooLarge)
             }

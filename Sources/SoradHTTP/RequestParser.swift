@@ -63,8 +63,11 @@ package struct RequestParser {
             switch state {
             case .failed(let error): throw error
             case .startLine(let emptyLineSeen):
-                let tooLong = WireError("its first line is longer than \(settings.requestLine) bytes", status: .uriTooLong)
-                guard let line = try queue.line(limit: settings.requestLine, tooLong: tooLong) else { return nil }
+                guard
+                    let line = try queue.line(
+                        limit: settings.requestLine,
+                        tooLong: WireError("its first line is longer than \(settings.requestLine) bytes", status: .uriTooLong))
+                else { return nil }
                 if line.isEmpty {
                     // RFC 9112 section 2.2 asks to skip one.
                     guard !emptyLineSeen else { throw WireError("it begins with more than one empty line") }
@@ -119,7 +122,7 @@ package struct RequestParser {
         let hosts = headers.all("host")
         guard hosts.count <= 1 else { throw WireError("it has more than one Host") }
         guard hosts.count == 1 || startLine.minorVersion == 0 else { throw WireError("it has no Host") }
-        guard hosts.allSatisfy({ RequestTarget.isAuthority($0.utf8) }) else { throw WireError("its Host is not a host") }
+        guard hosts.allSatisfy({ Authority.isValid(Array($0.utf8)[...]) }) else { throw WireError("its Host is not a host") }
         let framing = try BodyFraming(headers: headers, minorVersion: startLine.minorVersion) ?? .none
         let connection = headers.tokens("connection")
         let expectations = headers.tokens("expect")

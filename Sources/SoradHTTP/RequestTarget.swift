@@ -48,14 +48,9 @@ package struct RequestTarget: Sendable, Equatable {
         guard start == scheme else { throw WireError("its target must begin with \"/\"") }
         let rest = bytes.dropFirst(scheme.count)
         let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
-        guard isAuthority(rest[..<end]), !rest[..<end].isEmpty else { throw WireError("its target names no valid host") }
+        guard Authority.isValid(rest[..<end]), Authority.hasHost(rest[..<end]) else { throw WireError("its target names no valid host") }
         let path = rest[end...]
         return path.first == UInt8(ascii: "/") ? path : ArraySlice([UInt8(ascii: "/")] + path)
-    }
-
-    /// Characters of host and port, RFC 3986 section 3.2 without user information.
-    static func isAuthority(_ bytes: some Sequence<UInt8>) -> Bool {
-        bytes.allSatisfy { isAllowed($0) && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "@") }
     }
 
     /// unreserved, sub-delims, ":", "@", "/", "?", "%", and brackets for hosts and field names.

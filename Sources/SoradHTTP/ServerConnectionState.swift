@@ -206,6 +206,8 @@ package struct ServerConnectionState {
         // A client that waits for 100 may or may not send its body after a refusal: the connection cannot be kept.
         if head?.expectation != RequestHead.Expectation.none && head?.framing != BodyFraming.none { return refuseAndClose(error) }
         if case .length(let count) = framing ?? head?.framing, count > settings.discardedBody { return refuseAndClose(error) }
+        // What has come already counts: a client that stops here would wait for its answer until the deadline.
+        if bodyBytes > settings.discardedBody { return refuseAndClose(error) }
         phase = .discarding
         pendingRefusal = error
     }

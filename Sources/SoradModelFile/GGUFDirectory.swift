@@ -4,7 +4,7 @@
 // checked for overflow, and what comes out satisfies: names and keys are unique printable ASCII, tensors have 1 to 4 dimensions of at
 // least 1, start on the alignment, lie inside the file and do not overlap. Whoever uses a directory need not check again.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-import SoradSystem
+package import SoradSystem
 public import SoradTensor
 
 /// What a model file says about one tensor.
@@ -37,11 +37,11 @@ func checkedProduct(_ factors: [Int]) -> Int? {
 }
 
 /// The checked front of a GGUF file.
-struct GGUFDirectory {
-    let metadata: Metadata
+package struct GGUFDirectory {
+    package let metadata: Metadata
     /// In file order, each with the position of its first byte in the file.
-    let tensors: [(description: TensorDescription, position: Int)]
-    let alignment: Int
+    package let tensors: [(description: TensorDescription, position: Int)]
+    package let alignment: Int
     /// Position in the file of the string value of the last metadata entry, if that is a string.
     let lastStringPosition: Int?
 
@@ -59,7 +59,7 @@ struct GGUFDirectory {
     ///   - bytes: the whole file.
     ///   - path: for messages.
     /// - Throws: `.badInput` with one sentence that names `path`.
-    init(parsing bytes: RawSpan, path: String) throws(SoradError) {
+    package init(parsing bytes: RawSpan, path: String) throws(SoradError) {
         var parser = GGUFParser(path: path, count: bytes.byteCount)
         self = try parser.directory(bytes)
     }

@@ -38,7 +38,7 @@ public final class FrameChannel: Sendable {
     public let rawDescriptor: Int32
     private let descriptor: FileDescriptor
     private let limit: Int
-    private let received = Mutex<[UInt8]>([])
+    private let received: Mutex<FrameDecoder>
     private let sending = Mutex<Void>(())
 
     /// Takes over a connected stream socket. `limit`: the longest frame accepted or sent, in bytes.
@@ -47,14 +47,13 @@ public final class FrameChannel: Sendable {
         self.rawDescriptor = descriptor.rawValue
         self.descriptor = descriptor
         self.limit = limit
+        received = Mutex(FrameDecoder(limit: limit))
     }
 
     /// Sends one frame of 1…limit bytes. `timeout` bounds the wait for a peer that does not read; nil waits for ever.
     public func send(_ payload: [UInt8], timeout: Duration? = nil) throws(Failure) {
         precondition(!payload.isEmpty && payload.count <= limit, "frame of \(payload.count) bytes, limit \(limit)")
-        let length = UInt32(payload.count)
-        var bytes = (0..<4).map { UInt8(truncatingIfNeeded: length >> (8 * $0)) }
-        bytes += payload
+        let bytes = FrameDecoder.encode(payload)
         let deadline = timeout.map { MonotonicTime.now() + $0 }
         let failure: Failure? = sending.withLock { _ in
             do throws(Failure) {
@@ -81,9 +80,9 @@ public final class FrameChannel: Sendable {
         _ = Glibc.shutdown(rawDescriptor, Int32(SHUT_RDWR))
     }
 
-    private func nextFrame(_ buffer: inout [UInt8], deadline: MonotonicTime?) throws(Failure) -> Reception {
+    private func nextFrame(_ buffer: inout FrameDecoder, deadline: MonotonicTime?) throws(Failure) -> Reception {
         while true {
-            if let frame = try takeFrame(&buffer) { return .frame(frame) }
+            if let frame = try buffer.next() { return .frame(frame) }
             switch try readMore(into: &buffer, deadline: deadline) {
             case .some(0): if buffer.isEmpty { return .endOfStream } else { throw .endInsideFrame }
             case .some: continue
@@ -92,23 +91,12 @@ public final class FrameChannel: Sendable {
         }
     }
 
-    private func takeFrame(_ buffer: inout [UInt8]) throws(Failure) -> [UInt8]? {
-        guard buffer.count >= 4 else { return nil }
-        let length = (0..<4).reduce(UInt32(0)) { $0 | UInt32(buffer[$1]) << (8 * UInt32($1)) }
-        guard length >= 1, length <= UInt32(limit) else { throw .frameLength(length, limit: limit) }
-        let end = 4 + Int(length)
-        guard buffer.count >= end else { return nil }
-        let frame = Array(buffer[4..<end])
-        buffer.removeSubrange(..<end)
-        return frame
-    }
-
     /// Reads what is there, waiting for it until the deadline. The count read, 0 at the end of the stream, nil when time is up.
-    private func readMore(into buffer: inout [UInt8], deadline: MonotonicTime?) throws(Failure) -> Int? {
+    private func readMore(into buffer: inout FrameDecoder, deadline: MonotonicTime?) throws(Failure) -> Int? {
         do throws(Errno) {
             guard try waitUntilReady(PollEntry(reading: rawDescriptor), timeout: remaining(deadline)) else { return nil }
             let bytes = try descriptor.read(upTo: 65_536)
-            buffer += bytes
+            buffer.append(bytes)
             return bytes.count
         } catch {
             // A peer that died with unread data in its buffer: the same thing as an end.

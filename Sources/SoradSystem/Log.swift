@@ -42,10 +42,14 @@ public final class Log: Sendable {
     private func write(_ level: Level, _ text: () -> String) {
         guard level.rawValue <= threshold.load(ordering: .relaxed) else { return }
         let prefix = prefixesPriority ? "<\(level.rawValue)>" : "\(program): \(level == .info ? "" : "\(level): ")"
-        // A line break inside would begin a line that nobody wrote.
-        let line = prefix + text().map { $0.isNewline ? " " : String($0) }.joined() + "\n"
+        // A line break inside would begin a line that nobody wrote, an escape would paint in somebody's terminal.
+        let line = prefix + text().map { $0.isNewline || Log.isControl($0) ? " " : String($0) }.joined() + "\n"
         let bytes = Array(line.utf8)
         _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(output, $0.baseAddress, $0.count) }
+    }
+
+    private static func isControl(_ character: Character) -> Bool {
+        character.unicodeScalars.contains { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) }
     }
 
     /// "DEVICE:INODE" of an open descriptor, as $JOURNAL_STREAM names it.

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Writes the seeds of the fuzz corpora (seed-*): small, well-formed and nearly well-formed inputs that show the fuzzer the formats."""
+import json
+import pathlib
+import struct
+
+CORPUS = pathlib.Path(__file__).parent / "corpus"
+
+
+def write(target, seeds):
+    folder = CORPUS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(seeds):
+        data = seed if isinstance(seed, bytes) else seed.encode()
+        (folder / f"seed-{number:02}").write_bytes(data)
+
+
+def request(line, *fields, body=""):
+    return "\r\n".join([line, *fields, "", body])
+
+
+def sized(body, kind="application/json"):
+    return request("POST /v1/videos HTTP/1.1", "Host: x", f"Content-Type: {kind}", f"Content-Length: {len(body.encode())}", body=body)
+
+
+def chunked(*chunks, end="0\r\n\r\n"):
+    return request("POST /v1/videos HTTP/1.1", "Host: x", "Content-Type: application/json", "Transfer-Encoding: chunked",
+                   body="".join(f"{len(chunk):x}\r\n{chunk}\r\n" for chunk in chunks) + end)
+
+
+FORM = ("--b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\na ball\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"video[id]\"\r\n\r\nvideo_1\r\n--b--\r\n")
+
+write("http", [
+    request("GET /ping HTTP/1.1", "Host: x"),
+    request("GET /ping HTTP/1.0"),
+    request("HEAD /ping HTTP/1.1", "Host: [::1]:80", "Connection: close"),
+    request("GET http://a.b:1/ping?x=1&y=%20 HTTP/1.1", "Host: a.b:1"),
+    request("GET /v1/videos?after=video_1&limit=2&order=asc HTTP/1.1", "Host: x", "A: \tb c\t"),
+    request("GET /v1/videos/video%5F1 HTTP/1.1", "Host: x") * 3,
+    request("DELETE /v1/videos/video_1 HTTP/1.1", "Host: x", "Content-Type: application/json"),
+    request("DELETE /ping HTTP/1.1", "Host: x", "Content-Length: 3", body="abc") + request("GET /ping HTTP/1.1", "Host: x"),
+    request("OPTIONS * HTTP/1.1", "Host: x"),
+    request("POST /v1/videos/video_1/cancel HTTP/1.1", "Host: x", "Content-Length: 0"),
+    sized('{"prompt":"a ball","seed":7}'),
+    sized('{"prompt":"a ball","seed":7}') + sized('{"prompt":}'),
+    sized(FORM, "multipart/form-data; boundary=b"),
+    sized(FORM, 'multipart/form-data; boundary="b"; charset=utf-8'),
+    sized("a=b", "application/x-www-form-urlencoded"),
+    sized('{"prompt":"a"}', "application/json; charset=utf-16"),
+    chunked('{"prompt":', '"a ball"}'),
+    chunked('{}', end="0\r\nTrailer: x\r\n\r\n") + request("GET /ping HTTP/1.1", "Host: x"),
+    chunked('{}').replace("2\r\n", '2;a=b;c="d\\"e"\r\n'),
+    request("POST /v1/videos HTTP/1.1", "Host: x", "Content-Type: application/json", "Expect: 100-continue", "Content-Length: 2", body="{}"),
+    request("POST /v1/videos HTTP/1.1", "Host: x", "Content-Length: 2", "Transfer-Encoding: chunked", body="{}"),
+    request("POST /v1/videos HTTP/1.1", "Host: x", "Transfer-Encoding: gzip, chunked", body="0\r\n\r\n"),
+    request("POST /v1/videos HTTP/1.1", "Host: x", "Content-Length: 20", body="{}"),
+    request("POST /nowhere HTTP/1.1", "Host: x", "Content-Length: 2000000"),
+    request("GET /ping HTTP/1.1", "Host: x", "A: b", " folded"),
+    "\r\n" + request("GET /ping HTTP/2.0", "Host: x"),
+])
+
+
+def part(name, content, *more, extra=""):
+    return "\r\n".join([f'Content-Disposition: form-data; name="{name}"{extra}', *more, "", content])
+
+
+def form(*parts, boundary="b", end="--\r\n"):
+    return "".join(f"--{boundary}\r\n{part}\r\n" for part in parts) + f"--{boundary}{end}"
+
+
+write("multipart", [
+    form(), form(end="--"), form(end="\r\n"),
+    form(part("prompt", "a ball")), form(part("prompt", "a ball"), part("seconds", "4")),
+    form(part("a[]", "1"), part("a[]", "2"), part("b[c][d]", "3"), part("b[c][e]", "4")),
+    form(part("a", "1"), part("a", "2")), form(part("a", "1"), part("a[b]", "2")), form(part("a[b", "")), form(part("a[][b]", "1")),
+    form(part("input_reference", "\x89PNG\r\n\x1a\n", "Content-Type: image/png", extra='; filename="a.png"')),
+    form(part("file", "x" * 500, "Content-Type: application/octet-stream", extra='; filename="upload"')),
+    form(part("text", "x" * 400)),
+    form(part("a", "\r\n--\r\n--c\r\n-\r\r\n--")), form(part("a", "b"), boundary="----WebKitFormBoundary0123456789"),
+    form(part("quote\\\"d", "é", extra='; filename="x\\\\y"')),
+    form(part("a", "b", "Content-Transfer-Encoding: base64")), form(part("a", "b", "Content-Type: multipart/mixed; boundary=c")),
+    form("Content-Disposition: attachment; name=a\r\n\r\nb"), form("X: y\r\n\r\nb"), form("Content-Disposition: form-data; name=a\nX: y\r\n\r\nb"),
+    form(part("a", "b", extra="; filename*=UTF-8''x")), form(part("a", "b" * 20), *[part(f"p{n}", "") for n in range(6)]),
+    "preamble\r\n" + form(part("a", "b")), form(part("a", "b")) + "epilogue",
+])
+
+write("json", [
+    "{}", "[]", "null", "true", "false", "0", "-0.0", "1e400", "18446744073709551615", "9007199254740993.0", "-1E-7", '""', "[[[[[]]]]]",
+    ' { "a" : [ 1 , 2.5 , "x" ] , "b" : { "c" : null } } ', '{"a":1,"a":2}', '{"a":1,"\\u0061":2}', '"\\ud83d\\ude00 \\u00e9 é 😀"', '"\\ud800"',
+    '"\\"\\\\\\/\\b\\f\\n\\r\\t\\u007f"', '{"é":1,"e\u0301":2}', "[1,]", "{\"a\":1,}", "01", "1.", "[1 2]", "nul", "\ufeff{}", '"a\nb"',
+    '{"prompt":"a ball","seed":7,"size":"128x128","loras":["a"],"video":{"id":"video_1"},"n":1,"loop":true}',
+    b'"\xff"', b'"\xed\xa0\x80"', b'"\xc0\x80"', "[" * 33 + "]" * 33, "1" * 65, "[1,2,3,4,5,6,7,8,9,10,11,12]",
+])
+
+
+def text(value):
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+VALUES = {"u8": (0, "<B"), "i8": (1, "<b"), "u16": (2, "<H"), "i16": (3, "<h"), "u32": (4, "<I"), "i32": (5, "<i"), "f32": (6, "<f"),
+          "bool": (7, "<?"), "u64": (10, "<Q"), "i64": (11, "<q"), "f64": (12, "<d")}
+
+
+def entry(key, kind, value):
+    if kind == "string":
+        return text(key) + struct.pack("<I", 8) + text(value)
+    if kind.startswith("["):
+        element = kind[1:-1]
+        if element == "string":
+            number, data = 8, b"".join(text(item) for item in value)
+        else:
+            number, form = VALUES[element]
+            data = b"".join(struct.pack(form, item) for item in value)
+        return text(key) + struct.pack("<IIQ", 9, number, len(value)) + data
+    number, form = VALUES[kind]
+    return text(key) + struct.pack("<I", number) + struct.pack(form, value)
+
+
+def gguf(entries=(), tensors=(), alignment=32, version=3, extra=0):
+    """`tensors`: (name, dims, type number, bytes)."""
+    data = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(entries)) + b"".join(entry(*item) for item in entries)
+    offset, content = 0, b""
+    for name, dims, kind, size in tensors:
+        data += text(name) + struct.pack("<I", len(dims)) + b"".join(struct.pack("<Q", dim) for dim in dims) + struct.pack("<IQ", kind, offset)
+        content += b"\x55" * size + b"\0" * (-size % alignment)
+        offset = len(content)
+    return data + b"\0" * (-len(data) % alignment) + content + b"\0" * extra
+
+
+SCALARS = [("a.u8", "u8", 255), ("a.i8", "i8", -1), ("a.u16", "u16", 65535), ("a.i16", "i16", -2), ("a.u32", "u32", 7), ("a.i32", "i32", -7),
+           ("a.f32", "f32", 0.5), ("a.bool", "bool", True), ("a.u64", "u64", 2**63), ("a.i64", "i64", -2**62), ("a.f64", "f64", float("inf"))]
+ARRAYS = [("b.u8", "[u8]", [1, 2, 3]), ("b.u32", "[u32]", [1, 2**31]), ("b.i32", "[i32]", [-1, 4]), ("b.f32", "[f32]", [0.5, float("nan")]),
+          ("b.bool", "[bool]", [True, False]), ("b.string", "[string]", ["a", "", "é"])]
+GENERAL = [("general.architecture", "string", "sorad-wan"), ("sorad.format_version", "u32", 1), ("general.alignment", "u32", 64)]
+write("gguf", [
+    gguf(), gguf(version=2), b"GGUF", b"GGML" + gguf()[4:],
+    *[gguf([scalar]) for scalar in SCALARS], *[gguf([array]) for array in ARRAYS], gguf(SCALARS + ARRAYS),
+    gguf(GENERAL), gguf(GENERAL, [("w", [4, 2], 0, 32), ("s", [2], 1, 4), ("q", [3, 3, 3, 1], 24, 27)], alignment=64),
+    gguf([], [("a", [1], 26, 4)]), gguf([], [("a", [5], 30, 10), ("b", [7], 24, 7)]), gguf([], [("a", [1], 2, 4)]),
+    gguf([], [("a", [8], 0, 31)]), gguf([], [("a", [8], 0, 32)], extra=1), gguf([], [("a", [0], 0, 0)]),
+    gguf([], [("a", [2**62, 2**62], 0, 0)]), gguf([("general.alignment", "u32", 24)]), gguf([("a", "u8", 1), ("a", "u8", 2)]),
+    gguf([("x", "[u16]", [1])]), gguf([("x", "[f64]", [1.0])]), gguf(GENERAL + [("sorad.integrity.sha256", "string", "0" * 64)]),
+])
+
+
+def frame(message):
+    data = json.dumps(message, separators=(",", ":")).encode() if not isinstance(message, bytes) else message
+    return struct.pack("<I", len(data)) + data
+
+
+REQUEST = {"model": "m", "prompt": "a", "negativePrompt": "", "width": 128, "height": 128, "numFrames": 17, "fps": 8, "seed": 2**64 - 1,
+           "numInferenceSteps": 8, "guidanceScale": 1, "flowShift": 3.0}
+GIVEN = {"hasFirstFrame": True, "isLoop": True, "before": {"numFrames": 17, "contextFrames": 5}, "after": {"numFrames": 17, "contextFrames": 8},
+         "source": {"numFrames": 9, "contextFrames": 9}, "strength": 0.7, "videoID": "v", "isRemix": False}
+INFO = {"id": "m", "sha256": "0", "created": 1, "license": "a", "defaultWidth": 8, "defaultHeight": 8, "defaultNumFrames": 5, "fps": 8,
+        "sizeMultiple": 8, "frameMultiple": 4, "maxWidth": 8, "maxHeight": 8, "maxNumFrames": 5, "maxPixels": 9, "defaultNumInferenceSteps": 2,
+        "defaultGuidanceScale": 1, "defaultFlowShift": 3, "takesKnownFrames": True}
+MESSAGES = [
+    {"generate": {"job": "j", "request": REQUEST, "directory": "/d"}},
+    {"generate": {"job": "j", "request": REQUEST | {"given": GIVEN}, "directory": "/d"}},
+    {"generate": {"job": "j", "request": REQUEST | {"given": {"source": {"numFrames": 9, "contextFrames": 5}, "strength": 1}}, "directory": "/d"}},
+    {"generate": {"job": "j", "request": REQUEST | {"given": {"before": {"numFrames": 2, "contextFrames": 3}}}, "directory": "/d"}},
+    {"generate": {"job": "j", "request": REQUEST | {"seed": -1}, "directory": "/d"}}, {"generate": {}}, {"cancel": {"job": "j"}}, {"cancel": {}},
+    {"ready": {"model": INFO}}, {"ready": {"model": INFO | {"maxPixels": 1e30}}}, {"ready": {}},
+    {"progress": {"job": "j", "progress": {"phase": "denoising", "step": 1, "steps": 8, "percent": 12, "etaSeconds": 1.5}}},
+    {"progress": {"job": "j", "progress": {"phase": "encoding_text", "step": -1, "steps": 8, "percent": 1000}}},
+    {"progress": {"job": "j", "progress": {"phase": "dreaming", "step": 1, "steps": 8, "percent": 12}}},
+    {"finished": {"job": "j", "result": {"sha256": "0", "video": "v", "thumbnail": "t", "spritesheet": "s", "timings": {"denoising": 0.5, "x": "y"}}}},
+    {"finished": {"job": "j", "result": {"sha256": "0", "video": "../v", "thumbnail": "t", "spritesheet": "s"}}},
+    {"failed": {"job": "j", "error": {"code": "cancelled", "message": "Cancelled."}}}, {"failed": {"job": "j", "error": {}}},
+    {"format": "mp4", "width": 64, "height": 48, "num_frames": 20, "fps": 8}, {"a": 1, "b": 2}, [],
+]
+write("worker", [json.dumps(message, separators=(",", ":")) for message in MESSAGES] + [
+    frame(MESSAGES[0]) + frame(MESSAGES[6]), frame(MESSAGES[11]) + frame(MESSAGES[16]), frame(b"x"), frame(b"[]")[:-1], b"\0\0\0\0",
+    b"\xff\xff\xff\xff", struct.pack("<I", 600) + b"x" * 600, struct.pack("<I", 601) + b"x" * 601,
+])
