@@ -6,8 +6,12 @@ public import SoradSystem
 extension WorkerCommand: JSONRepresentable {
     public var json: JSONValue {
         switch self {
-        case .generate(let job, let request, let directory):
-            ["generate": ["job": .string(job), "request": request.json, "directory": .string(directory)]]
+        case .generate(let job, let request, let directory, let expected):
+            [
+                "generate": [
+                    "job": .string(job), "request": request.json, "directory": .string(directory), "expectedSeconds": secondsJSON(expected),
+                ]
+            ]
         case .cancel(let job): ["cancel": ["job": .string(job)]]
         }
     }
@@ -18,7 +22,7 @@ extension WorkerCommand: JSONRepresentable {
         case "generate":
             self = .generate(
                 job: try members.string("job"), request: try GenerationRequest(json: members.value["request"] ?? .null),
-                directory: try members.string("directory"))
+                directory: try members.string("directory"), expectedSeconds: secondsByPhase(members.value["expectedSeconds"]))
         case "cancel": self = .cancel(job: try members.string("job"))
         default: throw JSONError("the worker command \"\(name)\" is unknown")
         }
@@ -122,21 +126,18 @@ extension JobProgress: JSONRepresentable {
 
 extension ClipResult: JSONRepresentable {
     public var json: JSONValue {
-        var seconds = JSONObject()
-        for (phase, value) in timings.sorted(by: { $0.key < $1.key }) { seconds[phase] = .double(value) }
-        return [
+        [
             "sha256": .string(sha256), "video": .string(video), "thumbnail": .string(thumbnail), "spritesheet": .string(spritesheet),
-            "timings": .object(seconds),
+            "timings": secondsJSON(timings), "resumedStep": .integer(resumedStep),
         ]
     }
 
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "result")
-        var timings: [String: Double] = [:]
-        for member in json["timings"]?.object?.members ?? [] { timings[member.key] = member.value.double }
         self.init(
             sha256: try members.string("sha256"), video: try members.string("video"), thumbnail: try members.string("thumbnail"),
-            spritesheet: try members.string("spritesheet"), timings: timings)
+            spritesheet: try members.string("spritesheet"), timings: secondsByPhase(json["timings"]),
+            resumedStep: json["resumedStep"]?.integer ?? 0)
     }
 }
 
@@ -154,6 +155,20 @@ extension JSONMembers {
         guard let double = value[key]?.double else { throw JSONError("the \(name) has no number \"\(key)\"") }
         return double
     }
+}
+
+/// Seconds by phase name, in the order of the names.
+package func secondsJSON(_ seconds: [String: Double]) -> JSONValue {
+    var object = JSONObject()
+    for (phase, value) in seconds.sorted(by: { $0.key < $1.key }) { object[phase] = .double(value) }
+    return .object(object)
+}
+
+/// Members that are no numbers are left out.
+package func secondsByPhase(_ json: JSONValue?) -> [String: Double] {
+    var seconds: [String: Double] = [:]
+    for member in json?.object?.members ?? [] { seconds[member.key] = member.value.double }
+    return seconds
 }
 
 /// A message is an object with one member, named after its case.

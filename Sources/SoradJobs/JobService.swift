@@ -290,8 +290,17 @@ public final class JobService: Sendable {
         case .completed:
             if let end = job.completedAt, let start = job.startedAt { state.lastDuration = max(0, end - start) }
             log.info("\(job.id) completed in \(state.lastDuration ?? 0) s")
+            remember(job, &state)
         case .failed: log.notice("\(job.id) failed: \(job.error?.code ?? ""): \(job.error?.message ?? "")")
         case .queued, .inProgress: log.debug("\(job.id) \(job.status.rawValue) \(job.percent) %")
+        }
+    }
+
+    /// What the clip took goes into the history; a job is not lost over that.
+    private func remember(_ job: Job, _ state: inout State) {
+        do throws(DatabaseError) { try state.store.remember(job) } catch {
+            log.warning("the time of \(job.id) could not be recorded: \(error)")
+            if error.isDiskFailure { state.failure = error.description }
         }
     }
 

@@ -40,6 +40,10 @@ public final class JobStore {
         CREATE UNIQUE INDEX submission_by_key ON submission (owner, key) WHERE key IS NOT NULL;
         CREATE INDEX submission_by_fingerprint ON submission (owner, fingerprint, created_at);
         """,
+        """
+        CREATE TABLE clip_time (number INTEGER PRIMARY KEY, shape TEXT NOT NULL, seconds TEXT NOT NULL) STRICT;
+        CREATE INDEX clip_time_by_shape ON clip_time (shape, number);
+        """,
     ]
 
     private static let columns =

@@ -60,25 +60,29 @@ public final class ClipPipeline {
     /// Makes one clip.
     /// - Parameters:
     ///   - directory: exists; receives the files.
+    ///   - expectedSeconds: what clips like this one took on this machine, by phase name, for the progress alone; may be empty.
     ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
     /// - Throws: "cancelled", "invalid_request", or "media_failed" when ffmpeg or the disk is at fault.
     public func makeClip(
-        _ request: GenerationRequest, into directory: String, stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in }
+        _ request: GenerationRequest, into directory: String, expectedSeconds: [String: Double] = [:], stop: @escaping StopCheck,
+        progress: @escaping ProgressHandler = { _ in }
     ) throws(JobError) -> ClipResult {
         do throws(SoradError) {
-            return try run(request, directory, stop, progress)
+            return try run(request, directory, expectedSeconds, stop, progress)
         } catch { throw JobError(error) }
     }
 
     private func run(
-        _ request: GenerationRequest, _ directory: String, _ stop: @escaping StopCheck, _ progress: @escaping ProgressHandler
+        _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
+        _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         try check(request)
         try file.file.checkUnchanged()
         try ClipEncoder.checkAvailable(ffmpeg)
         let size = try model.configuration.latentSize(width: request.width, height: request.height, numFrames: request.numFrames)
         let work = ClipWork(request, size)
-        var job = RunningJob(meter: ProgressMeter(work, rates: rates, start: time.monotonic()), time: time, stop: stop, progress: progress)
+        let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
+        var job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
         try job.reached(.encodingText, 0, of: 1)
@@ -110,7 +114,8 @@ public final class ClipPipeline {
         // Of a clip that was taken up again only a part was measured.
         if done == 0 { rates = work.rates(from: timings, before: rates) }
         return ClipResult(
-            sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings)
+            sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings,
+            resumedStep: done)
     }
 
     /// Decodes latents [C, T, h, w] into the hash and the files, between the frames of the clips that were given.

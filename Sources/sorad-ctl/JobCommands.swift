@@ -95,6 +95,10 @@ private func present(_ video: Video, _ invocation: Invocation) throws(SoradError
     if let seed = details.seed { rows.append(("seed", "\(seed)")) }
     if let steps = details.numInferenceSteps { rows.append(("steps", "\(steps)")) }
     if let guidance = details.guidanceScale { rows.append(("guidance", "\(guidance)")) }
+    if let phase = details.phase {
+        let steps = details.steps.map { ", step \(details.step ?? 0) of \($0)" } ?? ""
+        rows.append(("now", spaced(phase.rawValue) + (phase == .denoising ? steps : "")))
+    }
     rows.append(("created", timeWords(video.createdAt)))
     if let completed = video.completedAt { rows.append(("completed", timeWords(completed))) }
     if let error = video.error { rows.append(("error", "\(printable(error.message)) (\(error.code))")) }
@@ -114,11 +118,12 @@ func printable(_ text: String) -> String {
 /// A JSON name as words.
 func spaced(_ name: String) -> String { name.split(separator: "_").joined(separator: " ") }
 
-/// E.g. "in progress, 42%".
+/// E.g. "in progress, 42%, 3 s left".
 func statusWords(_ video: Video) -> String {
     switch video.status {
     case .queued: "queued"
-    case .inProgress: "in progress, \(video.progress)%"
+    case .inProgress:
+        "in progress, \(video.progress)%" + (video.details.etaSeconds.map { ", \(duration($0)) left" } ?? "")
     case .completed: "completed"
     case .failed: video.error?.code == "cancelled" ? "cancelled" : "failed"
     }

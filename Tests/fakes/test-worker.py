@@ -77,8 +77,11 @@ def receive(timeout):
         pending += data
 
 
-def generate(job, request, directory):
+def generate(job, request, directory, expectedSeconds):
     words = request["prompt"].split()
+    if os.environ.get("TEST_WORKER_LOG") and expectedSeconds:
+        with open(os.environ["TEST_WORKER_LOG"], "a") as file:
+            file.write(f"expected {json.dumps(expectedSeconds, sort_keys=True)}\n")
     if os.environ.get("TEST_WORKER_LOG") and "given" in request:
         names = sorted(name for name in os.listdir(directory) if name.startswith("given-"))
         with open(os.environ["TEST_WORKER_LOG"], "a") as file:
