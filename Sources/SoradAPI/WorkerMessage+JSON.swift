@@ -111,6 +111,7 @@ extension JobProgress: JSONRepresentable {
             "phase": .string(phase.rawValue), "step": .integer(step), "steps": .integer(steps), "percent": .integer(percent),
         ]
         object["etaSeconds"] = etaSeconds.map { .double($0) }
+        object["preview"] = preview?.json
         return .object(object)
     }
 
@@ -120,7 +121,8 @@ extension JobProgress: JSONRepresentable {
         guard let phase = JobPhase(rawValue: name) else { throw JSONError("the phase \"\(name)\" is unknown") }
         self.init(
             phase: phase, step: try members.integer("step"), steps: try members.integer("steps"),
-            percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double)
+            percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double,
+            preview: try json["preview"].map { json throws(JSONError) in try JobPreview(json: json) })
     }
 }
 

@@ -37,13 +37,16 @@ public struct JobProgress: Codable, Sendable, Equatable {
     public var percent: Int
     /// nil while nothing is known that it could be told from.
     public var etaSeconds: Double?
+    /// Now and then, while denoising.
+    public var preview: JobPreview?
 
-    public init(phase: JobPhase, step: Int, steps: Int, percent: Int, etaSeconds: Double? = nil) {
+    public init(phase: JobPhase, step: Int, steps: Int, percent: Int, etaSeconds: Double? = nil, preview: JobPreview? = nil) {
         self.phase = phase
         self.step = step
         self.steps = steps
         self.percent = percent
         self.etaSeconds = etaSeconds
+        self.preview = preview
     }
 }
 

@@ -10,6 +10,8 @@ public final class JobService: Sendable {
         public var limits = JobMachine.Limits()
         /// Jobs that may wait.
         public var queueLimit = 100
+        /// How long those who watch a job may hear nothing.
+        public var heartbeat: Duration = .seconds(15)
 
         public init() {}
     }
@@ -26,6 +28,8 @@ public final class JobService: Sendable {
     }
 
     private let state: Mutex<State>
+    /// What happens to jobs, for those who watch them.
+    public let feed: JobFeed
     private let spool: Spool
     private let settings: Settings
     private let time: TimeSource
@@ -49,6 +53,7 @@ public final class JobService: Sendable {
             throw SoradError(.unavailable, "Cannot take up the jobs in \(directory): \(error).")
         }
         self.settings = settings
+        feed = JobFeed(heartbeat: settings.heartbeat)
         self.time = time
         self.wake = wake
         self.log = log
@@ -103,6 +108,18 @@ public final class JobService: Sendable {
     /// The job, if `viewer` may see it: it is theirs, or they are root.
     public func job(_ id: JobIdentifier, viewer: UInt32) throws(SoradError) -> Job? {
         try locked { state throws(SoradError) in try find(id, viewer, state) }
+    }
+
+    /// Tells `listener`, which must not wait, what the job is and what becomes of it. nil when `viewer` has no such job.
+    public func watch(_ id: JobIdentifier, viewer: UInt32, _ listener: @escaping JobFeed.Listener) throws(SoradError)
+        -> JobFeed.Subscription?
+    {
+        try locked { state throws(SoradError) in
+            guard let job = try find(id, viewer, state) else { return nil }
+            // The loop must know of the first heartbeat.
+            defer { wake.add() }
+            return feed.add(job, now: time.monotonic(), listener)
+        }
     }
 
     /// A page of the jobs that `viewer` may see, and whether there are more.
@@ -272,6 +289,7 @@ public final class JobService: Sendable {
         }
         state.machine = machine
         for job in stored { note(job, &state) }
+        tellWatchers(of: event, stored: stored, erased: erased, state)
         for action in actions {
             switch action {
             case .store, .erase: break
@@ -283,6 +301,15 @@ public final class JobService: Sendable {
         }
         // The loop must know of a new deadline.
         if !actions.isEmpty { wake.add() }
+    }
+
+    private func tellWatchers(of event: JobMachine.Event, stored: [Job], erased: [JobIdentifier], _ state: State) {
+        for job in stored { feed.changed(job) }
+        // Most of what a worker says is not worth a record.
+        if case .progressed(let id, _) = event, !stored.contains(where: { $0.id == id }), let job = state.machine.jobs[id] {
+            feed.changed(job)
+        }
+        for id in erased { feed.deleted(id) }
     }
 
     private func note(_ job: Job, _ state: inout State) {

@@ -17,7 +17,10 @@ public final class ClipPipeline {
     private let time: TimeSource
     private let ffmpeg: String
     private let checkpointInterval: Duration?
+    private let previewInterval: Duration?
     private var rates = ClipRates()
+    /// Made for the first clip.
+    private lazy var preview = LatentPreview(model)
 
     /// Reports progress; called on the thread that makes the clip.
     public typealias ProgressHandler = (JobProgress) -> Void
@@ -28,9 +31,11 @@ public final class ClipPipeline {
     ///   - ffmpeg: a name to look up in PATH, or a path.
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
     ///     on; nil means never.
+    ///   - previewInterval: how often at most the progress has a picture; nil means never.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public init(
-        modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil
+        modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil,
+        previewInterval: Duration? = nil
     ) throws(SoradError) {
         file = try ModelFile(opening: modelPath)
         model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
@@ -39,6 +44,7 @@ public final class ClipPipeline {
         self.time = time
         self.ffmpeg = ffmpeg
         self.checkpointInterval = checkpointInterval
+        self.previewInterval = previewInterval
     }
 
     /// What a model file offers, without loading its weights. The file is checked whole.
@@ -102,20 +108,33 @@ public final class ClipPipeline {
         }
         let done = checkpoint?.restore(into: latent) ?? 0
         try job.resumed(.denoising, done, of: request.stepsToRun)
+        var previews = previewMaker()
         for step in done..<request.stepsToRun {
             try denoiser.step(request.firstStep + step, latent, stop: stop)
-            try job.reached(.denoising, step + 1, of: request.stepsToRun)
+            let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
+            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
             checkpoint?.store(latent, done: step + 1)
         }
 
         let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
         checkpoint?.remove()
-        let timings = job.finish()
+        var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
         if done == 0 { rates = work.rates(from: timings, before: rates) }
+        // A part of the time of denoising, told so that it can be seen how little it is.
+        if let previews { timings["previews"] = previews.spent.inSeconds }
         return ClipResult(
             sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings,
             resumedStep: done)
+    }
+
+    private var provenance: Provenance { Provenance(program: "sorad \(soradVersion)", model: info.id) }
+
+    private func previewMaker() -> PreviewMaker? {
+        guard let previewInterval else { return nil }
+        let began = time.monotonic()
+        guard let preview else { return nil }
+        return PreviewMaker(preview, provenance, interval: previewInterval, spent: time.monotonic() - began, time: time)
     }
 
     /// Decodes latents [C, T, h, w] into the hash and the files, between the frames of the clips that were given.
@@ -127,7 +146,7 @@ public final class ClipPipeline {
         let stop = job.stop
         try job.reached(.decoding, 0, of: total)
         let encoder = try ClipEncoder(
-            format, into: directory, provenance: Provenance(program: "sorad \(soradVersion)", model: info.id), program: ffmpeg,
+            format, into: directory, provenance: provenance, program: ffmpeg,
             shouldStop: { (try? stop()) == nil })
         var hash = SHA256()
         var count = 0

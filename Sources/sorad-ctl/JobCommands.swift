@@ -1,4 +1,4 @@
-// The commands about jobs that exist: jobs, show, get, cancel, delete.
+// The commands about jobs that exist: jobs, show, watch, get, cancel, delete.
 import Glibc
 import SoradAPI
 import SoradSystem
@@ -30,6 +30,13 @@ func listJobs(_ invocation: Invocation) throws(SoradError) {
 
 func showJob(_ invocation: Invocation) throws(SoradError) {
     try present(try DaemonConnection(invocation).video(invocation.arguments[0]), invocation)
+}
+
+func watchJob(_ invocation: Invocation) throws(SoradError) {
+    let daemon = try DaemonConnection(invocation)
+    let interrupt = try Interrupt()
+    let video = try JobWatch(daemon, invocation, interrupt, .anyJob).wait(for: try daemon.video(invocation.arguments[0]))
+    try Console.print(invocation.has("--json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
 }
 
 func cancelJob(_ invocation: Invocation) throws(SoradError) {

@@ -23,7 +23,8 @@ struct Program {
         let channel = try inheritedChannel()
         becomePolite()
         let pipeline = try ClipPipeline(
-            modelPath: arguments.model, threads: arguments.threads, checkpointInterval: arguments.checkpointInterval)
+            modelPath: arguments.model, threads: arguments.threads, checkpointInterval: arguments.checkpointInterval,
+            previewInterval: .milliseconds(400))
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
     }
 

@@ -17,6 +17,7 @@ A prompt is words; each may be an instruction:
   fail         answers with an error
   escape       names a result outside the job's directory
   backwards    reports 80 % and then 10 %
+  preview=N    a picture whose base64 has N characters goes with each progress event
 """
 import json, os, select, signal, socket, struct, sys, time, zlib
 
@@ -100,7 +101,10 @@ def generate(job, request, directory, expectedSeconds):
         percent = 100 * (step + 1) // steps
         if "backwards" in words:
             percent = 80 if step == 0 else 10
-        send({"progress": {"job": job, "progress": {"phase": "denoising", "step": step + 1, "steps": steps, "percent": percent}}})
+        progress = {"phase": "denoising", "step": step + 1, "steps": steps, "percent": percent}
+        if "preview" in options:
+            progress["preview"] = {"width": 16, "height": 16, "png": "A" * int(options["preview"])}
+        send({"progress": {"job": job, "progress": progress}})
         if "die" in words or ("die-once" in words and not os.path.exists(mark)):
             open(mark, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
