@@ -61,9 +61,12 @@ public struct ClipResult: Codable, Sendable, Equatable {
     public var timings: [String: Double]
     /// Denoise steps that an earlier worker had done; `timings` are without them.
     public var resumedStep: Int
+    /// SHA-256 of the file `video`, as the daemon found it; 64 lower-case hexadecimal digits.
+    public var videoSHA256: String?
 
     public init(
-        sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double], resumedStep: Int = 0
+        sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double], resumedStep: Int = 0,
+        videoSHA256: String? = nil
     ) {
         self.sha256 = sha256
         self.video = video
@@ -71,6 +74,7 @@ public struct ClipResult: Codable, Sendable, Equatable {
         self.spritesheet = spritesheet
         self.timings = timings
         self.resumedStep = resumedStep
+        self.videoSHA256 = videoSHA256
     }
 }
 

@@ -68,9 +68,14 @@ public final class JobService: Sendable {
     }
 
     /// A place for the files of a job to be. Refused like the job itself when the queue is full.
-    public func draft() throws(SoradError) -> JobDraft {
+    public func draft() throws(SoradError) -> JobDraft { try draft(ofJob: true) }
+
+    /// A place for a file to be looked at. It goes with the last reference.
+    public func scratch() throws(SoradError) -> JobDraft { try draft(ofJob: false) }
+
+    private func draft(ofJob: Bool) throws(SoradError) -> JobDraft {
         let id = try locked { state throws(SoradError) in
-            try checkQueue(state)
+            if ofJob { try checkQueue(state) }
             return state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
         }
         return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log)
@@ -198,8 +203,12 @@ public final class JobService: Sendable {
     /// and `failure` is set.
     public func deliver(_ event: JobMachine.Event) {
         var event = event
-        if case .finished(let id, let result) = event {
-            do throws(SoradError) { try spool.seal(id, result) } catch {
+        if case .finished(let id, var result) = event {
+            do throws(SoradError) {
+                try spool.seal(id, result)
+                result.videoSHA256 = try spool.digest(id, result.video)
+                event = .finished(id, result)
+            } catch {
                 event = .failed(id, JobError(code: "internal_error", message: error.message))
             }
         }

@@ -183,6 +183,10 @@ public final class ClipPipeline {
         }
     }
 
+    /// What a given clip says about its origin; needs no model.
+    /// - Throws: `.badInput` with one sentence when it is no MP4 file or a damaged one, `.notFound`.
+    public static func origin(_ path: String) throws(SoradError) -> OriginMark { try originMark(at: path) }
+
     /// What a given picture or clip is; needs no model.
     /// - Throws: `.badInput` with one sentence when it cannot be used, `.notFound`, `.configuration` without ffmpeg.
     public static func inspect(_ path: String, ffmpeg: String = "ffmpeg") throws(SoradError) -> MediaFacts {

@@ -20,6 +20,7 @@ struct VideoRoutes: Sendable {
         routes.on(.post, "/v1/videos/{id}/cancel", body: .none, cancel)
         addSources(to: &routes)
         addEvents(to: &routes)
+        addProvenance(to: &routes)
     }
 
     // MARK: handlers

@@ -3,6 +3,7 @@
 
 The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" beside the ModelInfo it can be
 described, but the worker writes the text on standard error and exits when it is started.
+With --origin it says what the file's last line says as JSON, and that anything that does not begin like an MP4 is damaged.
 With --inspect it takes whatever begins like a PNG for a picture and like an MP4 for a clip of 20 frames.
 A prompt is words; each may be an instruction:
   steps=N      progress events (default 3)
@@ -21,6 +22,14 @@ A prompt is words; each may be an instruction:
 """
 import json, os, select, signal, socket, struct, sys, time, zlib
 
+if "--origin" in sys.argv:
+    with open(sys.argv[sys.argv.index("--origin") + 1], "rb") as file:
+        content = file.read()
+    if content[4:8] != b"ftyp":
+        sys.stderr.write("sorad-worker: the file is text\n")
+        sys.exit(65)
+    print(content.rsplit(b"\n", 1)[-1].decode())
+    sys.exit(0)
 if "--inspect" in sys.argv:
     with open(sys.argv[sys.argv.index("--inspect") + 1], "rb") as file:
         head = file.read(12)
