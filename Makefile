@@ -18,6 +18,8 @@ TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
 PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev
 VENV := .venv
+CONTRACT_SECONDS ?= 900
+SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python
 PROGRAMS := sorad sorad-worker sorad-ctl sorad-quantize sorad-bench
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -46,8 +48,11 @@ test-swift: deps ## unit and service tests in Swift
 test-kernels: deps ## the C kernels of every instruction set against the scalar reference, emulated where the CPU lacks it
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz test
 
-test-service: build $(VENV)/.installed ## the real daemon, worker and model, driven by the official SDK and curl
-	SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) $(VENV)/bin/python -m pytest -q Tests/sdk
+test-service: build $(VENV)/.installed $(VENV)/sdk2/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
+	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk
+
+test-contract: build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
+	$(SDK_TESTS) SORAD_CONTRACT_SECONDS=$(CONTRACT_SECONDS) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_contract.py
 
 test-checks: build ## import table, what the programs link, formatting
 	./.ci/check-imports
@@ -93,7 +98,12 @@ $(VENV)/.installed: Tests/sdk/requirements.txt
 	$(VENV)/bin/pip install -q -r Tests/sdk/requirements.txt
 	touch $@
 
+$(VENV)/sdk2/.installed: Tests/sdk/requirements-sdk2.txt | $(VENV)/.installed
+	python3 -m venv $(VENV)/sdk2
+	$(VENV)/sdk2/bin/pip install -q -r Tests/sdk/requirements-sdk2.txt
+	touch $@
+
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps build run test test-swift test-kernels test-service test-checks test-asan fuzz bench format lint model install uninstall clean
+.PHONY: help deps build run test test-swift test-kernels test-service test-checks test-contract test-asan fuzz bench format lint model install uninstall clean

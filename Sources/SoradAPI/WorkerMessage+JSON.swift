@@ -6,8 +6,12 @@ public import SoradSystem
 extension WorkerCommand: JSONRepresentable {
     public var json: JSONValue {
         switch self {
-        case .generate(let job, let request, let directory):
-            ["generate": ["job": .string(job), "request": request.json, "directory": .string(directory)]]
+        case .generate(let job, let request, let directory, let expected):
+            [
+                "generate": [
+                    "job": .string(job), "request": request.json, "directory": .string(directory), "expectedSeconds": secondsJSON(expected),
+                ]
+            ]
         case .cancel(let job): ["cancel": ["job": .string(job)]]
         }
     }
@@ -18,7 +22,7 @@ extension WorkerCommand: JSONRepresentable {
         case "generate":
             self = .generate(
                 job: try members.string("job"), request: try GenerationRequest(json: members.value["request"] ?? .null),
-                directory: try members.string("directory"))
+                directory: try members.string("directory"), expectedSeconds: secondsByPhase(members.value["expectedSeconds"]))
         case "cancel": self = .cancel(job: try members.string("job"))
         default: throw JSONError("the worker command \"\(name)\" is unknown")
         }
@@ -107,6 +111,7 @@ extension JobProgress: JSONRepresentable {
             "phase": .string(phase.rawValue), "step": .integer(step), "steps": .integer(steps), "percent": .integer(percent),
         ]
         object["etaSeconds"] = etaSeconds.map { .double($0) }
+        object["preview"] = preview?.json
         return .object(object)
     }
 
@@ -116,29 +121,29 @@ extension JobProgress: JSONRepresentable {
         guard let phase = JobPhase(rawValue: name) else { throw JSONError("the phase \"\(name)\" is unknown") }
         self.init(
             phase: phase, step: try members.integer("step"), steps: try members.integer("steps"),
-            percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double)
+            percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double,
+            preview: try json["preview"].map { json throws(JSONError) in try JobPreview(json: json) })
     }
 }
 
 extension ClipResult: JSONRepresentable {
     public var json: JSONValue {
-        var seconds = JSONObject()
-        for (phase, value) in timings.sorted(by: { $0.key < $1.key }) { seconds[phase] = .double(value) }
-        return [
+        var object: JSONObject = [
             "sha256": .string(sha256), "video": .string(video), "thumbnail": .string(thumbnail), "spritesheet": .string(spritesheet),
-            "timings": .object(seconds),
+            "timings": secondsJSON(timings), "resumedStep": .integer(resumedStep),
         ]
+        object["videoSHA256"] = videoSHA256.map { .string($0) }
+        return .object(object)
     }
 
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "result")
-        let phases = json["timings"]?.object?.members ?? []
-        guard phases.count <= ClipResult.timingsLimit else { throw JSONError("the result has \(phases.count) timings") }
-        var timings: [String: Double] = [:]
-        for member in phases { timings[member.key] = member.value.double }
+        let phases = json["timings"]?.object?.members.count ?? 0
+        guard phases <= ClipResult.timingsLimit else { throw JSONError("the result has \(phases) timings") }
         self.init(
             sha256: try members.string("sha256"), video: try members.string("video"), thumbnail: try members.string("thumbnail"),
-            spritesheet: try members.string("spritesheet"), timings: timings)
+            spritesheet: try members.string("spritesheet"), timings: secondsByPhase(json["timings"]),
+            resumedStep: json["resumedStep"]?.integer ?? 0, videoSHA256: json["videoSHA256"]?.string)
     }
 }
 
@@ -156,6 +161,20 @@ extension JSONMembers {
         guard let double = value[key]?.double else { throw JSONError("the \(name) has no number \"\(key)\"") }
         return double
     }
+}
+
+/// Seconds by phase name, in the order of the names.
+package func secondsJSON(_ seconds: [String: Double]) -> JSONValue {
+    var object = JSONObject()
+    for (phase, value) in seconds.sorted(by: { $0.key < $1.key }) { object[phase] = .double(value) }
+    return .object(object)
+}
+
+/// Members that are no numbers are left out.
+package func secondsByPhase(_ json: JSONValue?) -> [String: Double] {
+    var seconds: [String: Double] = [:]
+    for member in json?.object?.members ?? [] { seconds[member.key] = member.value.double }
+    return seconds
 }
 
 /// A message is an object with one member, named after its case.

@@ -9,8 +9,8 @@ public let workerFrameLimit = 1 << 20
 /// Daemon to worker. Closing the socket tells the worker to exit.
 public enum WorkerCommand: Codable, Sendable, Equatable {
     /// Make one clip. `directory` exists, holds the given files under their roles' names and perhaps the job's own earlier
-    /// files, and receives the results.
-    case generate(job: String, request: GenerationRequest, directory: String)
+    /// files, and receives the results. `expectedSeconds`: what clips like this one took here, by phase name; empty when none was made.
+    case generate(job: String, request: GenerationRequest, directory: String, expectedSeconds: [String: Double] = [:])
     /// Stop that job at the next chance; answered with `.failed` and code "cancelled".
     case cancel(job: String)
 }
@@ -35,14 +35,18 @@ public struct JobProgress: Codable, Sendable, Equatable {
     public var steps: Int
     /// Whole job, 0…100, never falling.
     public var percent: Int
+    /// nil while nothing is known that it could be told from.
     public var etaSeconds: Double?
+    /// Now and then, while denoising.
+    public var preview: JobPreview?
 
-    public init(phase: JobPhase, step: Int, steps: Int, percent: Int, etaSeconds: Double? = nil) {
+    public init(phase: JobPhase, step: Int, steps: Int, percent: Int, etaSeconds: Double? = nil, preview: JobPreview? = nil) {
         self.phase = phase
         self.step = step
         self.steps = steps
         self.percent = percent
         self.etaSeconds = etaSeconds
+        self.preview = preview
     }
 }
 
@@ -55,16 +59,25 @@ public struct ClipResult: Codable, Sendable, Equatable {
     public var spritesheet: String
     /// Seconds spent by phase name.
     public var timings: [String: Double]
+    /// Denoise steps that an earlier worker had done; `timings` are without them.
+    public var resumedStep: Int
+    /// SHA-256 of the file `video`, as the daemon found it; 64 lower-case hexadecimal digits.
+    public var videoSHA256: String?
 
     /// Far more than there are phases.
     static let timingsLimit = 64
 
-    public init(sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double]) {
+    public init(
+        sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double], resumedStep: Int = 0,
+        videoSHA256: String? = nil
+    ) {
         self.sha256 = sha256
         self.video = video
         self.thumbnail = thumbnail
         self.spritesheet = spritesheet
         self.timings = timings
+        self.resumedStep = resumedStep
+        self.videoSHA256 = videoSHA256
     }
 }
 

@@ -48,6 +48,9 @@ public final class BodyStream: Sendable {
         wake?()
     }
 
+    /// Bytes that wait for the client: for producers that would rather leave something out than lose a slow one.
+    public var pendingBytes: Int { state.withLock { $0.pendingBytes } }
+
     /// The client is gone, too slow, or the server stops.
     public var isClosed: Bool { state.withLock { $0.closed } }
 

@@ -17,6 +17,7 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
 
     public static let `continue` = Status(100)
     public static let ok = Status(200)
+    public static let noContent = Status(204)
     public static let partialContent = Status(206)
     public static let notModified = Status(304)
     public static let badRequest = Status(400)
@@ -46,6 +47,7 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
         switch code {
         case 100: "Continue"
         case 200: "OK"
+        case 204: "No Content"
         case 206: "Partial Content"
         case 304: "Not Modified"
         case 400: "Bad Request"

@@ -41,6 +41,9 @@ public final class Upload: Sendable {
         return try prefix(size)
     }
 
+    /// SHA-256 of the content in lower-case hexadecimal digits.
+    public func hexadecimalDigest() throws(SoradError) -> String { SHA256.hexadecimal(try digest()) }
+
     /// SHA-256 of the content, read in pieces.
     func digest() throws(SoradError) -> [UInt8] {
         switch storage {

@@ -56,9 +56,15 @@ public final class JobDraft: Sendable {
 /// Asks the worker, the only program that decodes, what a given file is: `worker --inspect PATH`.
 /// - Throws: `.badInput` with one clause about the file ("the PNG picture is cut off after 12 bytes").
 public func inspectGivenFile(at path: String, worker: String, timeout: Duration = .seconds(60)) throws(SoradError) -> MediaFacts {
+    try askAboutGivenFile(["--inspect", path], worker: worker, timeout: timeout)
+}
+
+/// What the worker answers as JSON on standard output.
+/// - Throws: `.badInput` with one clause about the file.
+func askAboutGivenFile<Answer: JSONRepresentable>(_ arguments: [String], worker: String, timeout: Duration) throws(SoradError) -> Answer {
     let output: CapturedOutput
     do throws(Errno) {
-        output = try captureOutput(of: .init(worker, ["--inspect", path]), timeout: timeout, limit: 1 << 16)
+        output = try captureOutput(of: .init(worker, arguments), timeout: timeout, limit: 1 << 16)
     } catch {
         throw SoradError(.unavailable, "The worker \(worker) cannot be run: \(error.reason).")
     }
@@ -73,7 +79,7 @@ public func inspectGivenFile(at path: String, worker: String, timeout: Duration 
         throw SoradError(.badInput, String(sentence))
     }
     do throws(JSONError) {
-        return try MediaFacts(json: try JSONValue(parsing: output.standardOutput))
+        return try Answer(json: try JSONValue(parsing: output.standardOutput))
     } catch {
         throw SoradError(.internalFault, "The worker's description of a given file is not usable: \(error).")
     }

@@ -10,6 +10,8 @@ public final class JobService: Sendable {
         public var limits = JobMachine.Limits()
         /// Jobs that may wait.
         public var queueLimit = 100
+        /// How long those who watch a job may hear nothing.
+        public var heartbeat: Duration = .seconds(15)
 
         public init() {}
     }
@@ -26,6 +28,8 @@ public final class JobService: Sendable {
     }
 
     private let state: Mutex<State>
+    /// What happens to jobs, for those who watch them.
+    public let feed: JobFeed
     private let spool: Spool
     private let settings: Settings
     private let time: TimeSource
@@ -49,6 +53,7 @@ public final class JobService: Sendable {
             throw SoradError(.unavailable, "Cannot take up the jobs in \(directory): \(error).")
         }
         self.settings = settings
+        feed = JobFeed(heartbeat: settings.heartbeat)
         self.time = time
         self.wake = wake
         self.log = log
@@ -63,9 +68,14 @@ public final class JobService: Sendable {
     }
 
     /// A place for the files of a job to be. Refused like the job itself when the queue is full.
-    public func draft() throws(SoradError) -> JobDraft {
+    public func draft() throws(SoradError) -> JobDraft { try draft(ofJob: true) }
+
+    /// A place for a file to be looked at. It goes with the last reference.
+    public func scratch() throws(SoradError) -> JobDraft { try draft(ofJob: false) }
+
+    private func draft(ofJob: Bool) throws(SoradError) -> JobDraft {
         let id = try locked { state throws(SoradError) in
-            try checkQueue(state)
+            if ofJob { try checkQueue(state) }
             return state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
         }
         return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log)
@@ -103,6 +113,18 @@ public final class JobService: Sendable {
     /// The job, if `viewer` may see it: it is theirs, or they are root.
     public func job(_ id: JobIdentifier, viewer: UInt32) throws(SoradError) -> Job? {
         try locked { state throws(SoradError) in try find(id, viewer, state) }
+    }
+
+    /// Tells `listener`, which must not wait, what the job is and what becomes of it. nil when `viewer` has no such job.
+    public func watch(_ id: JobIdentifier, viewer: UInt32, _ listener: @escaping JobFeed.Listener) throws(SoradError)
+        -> JobFeed.Subscription?
+    {
+        try locked { state throws(SoradError) in
+            guard let job = try find(id, viewer, state) else { return nil }
+            // The loop must know of the first heartbeat.
+            defer { wake.add() }
+            return feed.add(job, now: time.monotonic(), listener)
+        }
     }
 
     /// A page of the jobs that `viewer` may see, and whether there are more.
@@ -181,8 +203,12 @@ public final class JobService: Sendable {
     /// and `failure` is set.
     public func deliver(_ event: JobMachine.Event) {
         var event = event
-        if case .finished(let id, let result) = event {
-            do throws(SoradError) { try spool.seal(id, result) } catch {
+        if case .finished(let id, var result) = event {
+            do throws(SoradError) {
+                try spool.seal(id, result)
+                result.videoSHA256 = try spool.digest(id, result.video)
+                event = .finished(id, result)
+            } catch {
                 event = .failed(id, JobError(code: "internal_error", message: error.message))
             }
         }
@@ -272,6 +298,7 @@ public final class JobService: Sendable {
         }
         state.machine = machine
         for job in stored { note(job, &state) }
+        tellWatchers(of: event, stored: stored, erased: erased, state)
         for action in actions {
             switch action {
             case .store, .erase: break
@@ -285,13 +312,31 @@ public final class JobService: Sendable {
         if !actions.isEmpty { wake.add() }
     }
 
+    private func tellWatchers(of event: JobMachine.Event, stored: [Job], erased: [JobIdentifier], _ state: State) {
+        for job in stored { feed.changed(job) }
+        // Most of what a worker says is not worth a record.
+        if case .progressed(let id, _) = event, !stored.contains(where: { $0.id == id }), let job = state.machine.jobs[id] {
+            feed.changed(job)
+        }
+        for id in erased { feed.deleted(id) }
+    }
+
     private func note(_ job: Job, _ state: inout State) {
         switch job.status {
         case .completed:
             if let end = job.completedAt, let start = job.startedAt { state.lastDuration = max(0, end - start) }
             log.info("\(job.id) completed in \(state.lastDuration ?? 0) s")
+            remember(job, &state)
         case .failed: log.notice("\(job.id) failed: \(job.error?.code ?? ""): \(job.error?.message ?? "")")
         case .queued, .inProgress: log.debug("\(job.id) \(job.status.rawValue) \(job.percent) %")
+        }
+    }
+
+    /// What the clip took goes into the history; a job is not lost over that.
+    private func remember(_ job: Job, _ state: inout State) {
+        do throws(DatabaseError) { try state.store.remember(job) } catch {
+            log.warning("the time of \(job.id) could not be recorded: \(error)")
+            if error.isDiskFailure { state.failure = error.description }
         }
     }
 

@@ -40,6 +40,16 @@ public final class JobStore {
         CREATE UNIQUE INDEX submission_by_key ON submission (owner, key) WHERE key IS NOT NULL;
         CREATE INDEX submission_by_fingerprint ON submission (owner, fingerprint, created_at);
         """,
+        """
+        CREATE TABLE clip_time (number INTEGER PRIMARY KEY, shape TEXT NOT NULL, seconds TEXT NOT NULL) STRICT;
+        CREATE INDEX clip_time_by_shape ON clip_time (shape, number);
+        CREATE TABLE made_clip (
+            sha256 TEXT PRIMARY KEY NOT NULL,
+            job TEXT NOT NULL,
+            model TEXT NOT NULL,
+            completed_at INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID;
+        """,
     ]
 
     private static let columns =
@@ -83,7 +93,10 @@ public final class JobStore {
     package func apply(stored: [Job], erased: [JobIdentifier], submission: Submission? = nil) throws(DatabaseError) {
         if stored.isEmpty && erased.isEmpty { return }
         try database.transaction { () throws(DatabaseError) in
-            for job in stored { try write(job) }
+            for job in stored {
+                try write(job)
+                try recordClip(of: job)
+            }
             if let submission, let job = stored.first { try record(submission, of: job) }
             for id in erased { try database.run("DELETE FROM job WHERE id = ?", .text(id.text)) }
         }

@@ -76,7 +76,10 @@ public final class WorkerSupervisor {
             // What it said about an earlier job explains nothing about this one.
             running?.complaint.forget()
             do throws(SoradError) {
-                send(.generate(job: id.text, request: request, directory: try service.prepareDirectory(of: id)))
+                send(
+                    .generate(
+                        job: id.text, request: request, directory: try service.prepareDirectory(of: id),
+                        expectedSeconds: service.expectedSeconds(for: request)))
             } catch {
                 let code = error.kind == .storageFull ? "insufficient_storage" : "internal_error"
                 service.deliver(.failed(id, JobError(code: code, message: error.message)))

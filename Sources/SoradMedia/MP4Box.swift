@@ -13,20 +13,31 @@ public struct MP4Box: Sendable, Equatable {
     /// Splits a whole file into its top-level boxes.
     /// - Throws: `.badInput` if the boxes do not tile `file`, or the last one is open-ended (size 0), after which nothing may follow.
     public static func topLevel(of file: [UInt8]) throws(SoradError) -> [MP4Box] {
+        try walk(size: file.count) { offset, count in Array(file[offset..<offset + count]) }
+    }
+
+    /// No file has more boxes side by side.
+    private static let countLimit = 10_000
+
+    /// As `topLevel`, of a file of `size` bytes that `read` reads; it gets an offset and a number of bytes that lie within the file.
+    static func walk(size total: Int, read: (Int, Int) throws(SoradError) -> [UInt8]) throws(SoradError) -> [MP4Box] {
         var boxes: [MP4Box] = []
         var offset = 0
-        while offset < file.count {
-            let left = file.count - offset
+        while offset < total {
+            let left = total - offset
             guard left >= 8 else { throw malformed("\(left) bytes are left over after the last box") }
-            var size = bigEndian(file, at: offset, count: 4)
+            guard boxes.count < countLimit else { throw malformed("it has more than \(countLimit) boxes") }
+            let head = try read(offset, min(left, 16))
+            guard head.count == min(left, 16) else { throw malformed("it ends early") }
+            var size = bigEndian(head, at: 0, count: 4)
             var header = 8
             if size == 1 {
                 guard left >= 16 else { throw malformed("a 64-bit box header is cut off") }
-                size = bigEndian(file, at: offset + 8, count: 8)
+                size = bigEndian(head, at: 8, count: 8)
                 header = 16
             }
             guard size >= header, size <= left else { throw malformed("a box of \(size) bytes stands where \(left) bytes are left") }
-            let type = String(decoding: file[offset + 4..<offset + 8], as: Unicode.ASCII.self)
+            let type = String(decoding: head[4..<8], as: Unicode.ASCII.self)
             boxes.append(MP4Box(type: type, offset: offset, size: size))
             offset += size
         }

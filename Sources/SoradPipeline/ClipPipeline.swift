@@ -17,7 +17,10 @@ public final class ClipPipeline {
     private let time: TimeSource
     private let ffmpeg: String
     private let checkpointInterval: Duration?
+    private let previewInterval: Duration?
     private var rates = ClipRates()
+    /// Made for the first clip.
+    private lazy var preview = LatentPreview(model)
 
     /// Reports progress; called on the thread that makes the clip.
     public typealias ProgressHandler = (JobProgress) -> Void
@@ -28,9 +31,11 @@ public final class ClipPipeline {
     ///   - ffmpeg: a name to look up in PATH, or a path.
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
     ///     on; nil means never.
+    ///   - previewInterval: how often at most the progress has a picture; nil means never.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public init(
-        modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil
+        modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil,
+        previewInterval: Duration? = nil
     ) throws(SoradError) {
         file = try ModelFile(opening: modelPath)
         model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
@@ -39,6 +44,7 @@ public final class ClipPipeline {
         self.time = time
         self.ffmpeg = ffmpeg
         self.checkpointInterval = checkpointInterval
+        self.previewInterval = previewInterval
     }
 
     /// What a model file offers, without loading its weights. The file is checked whole.
@@ -60,25 +66,29 @@ public final class ClipPipeline {
     /// Makes one clip.
     /// - Parameters:
     ///   - directory: exists; receives the files.
+    ///   - expectedSeconds: what clips like this one took on this machine, by phase name, for the progress alone; may be empty.
     ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
     /// - Throws: "cancelled", "invalid_request", or "media_failed" when ffmpeg or the disk is at fault.
     public func makeClip(
-        _ request: GenerationRequest, into directory: String, stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in }
+        _ request: GenerationRequest, into directory: String, expectedSeconds: [String: Double] = [:], stop: @escaping StopCheck,
+        progress: @escaping ProgressHandler = { _ in }
     ) throws(JobError) -> ClipResult {
         do throws(SoradError) {
-            return try run(request, directory, stop, progress)
+            return try run(request, directory, expectedSeconds, stop, progress)
         } catch { throw JobError(error) }
     }
 
     private func run(
-        _ request: GenerationRequest, _ directory: String, _ stop: @escaping StopCheck, _ progress: @escaping ProgressHandler
+        _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
+        _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         try check(request)
         try file.file.checkUnchanged()
         try ClipEncoder.checkAvailable(ffmpeg)
         let size = try model.configuration.latentSize(width: request.width, height: request.height, numFrames: request.numFrames)
         let work = ClipWork(request, size)
-        var job = RunningJob(meter: ProgressMeter(work, rates: rates, start: time.monotonic()), time: time, stop: stop, progress: progress)
+        let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
+        var job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
         try job.reached(.encodingText, 0, of: 1)
@@ -98,19 +108,33 @@ public final class ClipPipeline {
         }
         let done = checkpoint?.restore(into: latent) ?? 0
         try job.resumed(.denoising, done, of: request.stepsToRun)
+        var previews = previewMaker()
         for step in done..<request.stepsToRun {
             try denoiser.step(request.firstStep + step, latent, stop: stop)
-            try job.reached(.denoising, step + 1, of: request.stepsToRun)
+            let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
+            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
             checkpoint?.store(latent, done: step + 1)
         }
 
         let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
         checkpoint?.remove()
-        let timings = job.finish()
+        var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
         if done == 0 { rates = work.rates(from: timings, before: rates) }
+        // A part of the time of denoising, told so that it can be seen how little it is.
+        if let previews { timings["previews"] = previews.spent.inSeconds }
         return ClipResult(
-            sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings)
+            sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings,
+            resumedStep: done)
+    }
+
+    private var provenance: Provenance { Provenance(program: "sorad \(soradVersion)", model: info.id) }
+
+    private func previewMaker() -> PreviewMaker? {
+        guard let previewInterval else { return nil }
+        let began = time.monotonic()
+        guard let preview else { return nil }
+        return PreviewMaker(preview, provenance, interval: previewInterval, spent: time.monotonic() - began, time: time)
     }
 
     /// Decodes latents [C, T, h, w] into the hash and the files, between the frames of the clips that were given.
@@ -122,7 +146,7 @@ public final class ClipPipeline {
         let stop = job.stop
         try job.reached(.decoding, 0, of: total)
         let encoder = try ClipEncoder(
-            format, into: directory, provenance: Provenance(program: "sorad \(soradVersion)", model: info.id), program: ffmpeg,
+            format, into: directory, provenance: provenance, program: ffmpeg,
             shouldStop: { (try? stop()) == nil })
         var hash = SHA256()
         var count = 0
@@ -158,6 +182,10 @@ public final class ClipPipeline {
             throw SoradError(.badInput, "\(field) is \(value), not \(range.lowerBound) to \(range.upperBound)", param: field)
         }
     }
+
+    /// What a given clip says about its origin; needs no model.
+    /// - Throws: `.badInput` with one sentence when it is no MP4 file or a damaged one, `.notFound`.
+    public static func origin(_ path: String) throws(SoradError) -> OriginMark { try originMark(at: path) }
 
     /// What a given picture or clip is; needs no model.
     /// - Throws: `.badInput` with one sentence when it cannot be used, `.notFound`, `.configuration` without ffmpeg.

@@ -1,9 +1,11 @@
 // Owns the arithmetic of progress: how much of a clip's time each phase takes, and so the percentage and the remaining time.
-// Invariant: the percentage never falls, and 100 is said by nobody but `finished`. Pure: time comes in as values.
+// Invariant: the percentage never falls, and 100 is said by nobody but `finished`; no remaining time is told before something was
+// measured that it follows from: clips like this one, or the first steps of this one. Pure: time comes in as values.
 package import SoradAPI
 package import SoradSystem
 
-/// Seconds that this machine needs for a unit of each phase; learnt from the clips that it has made.
+/// Seconds that this machine needs for a unit of each phase; learnt from the clips that this process has made. Of another size they
+/// are good for the weights of the phases, and not for a remaining time.
 package struct ClipRates: Sendable, Equatable {
     /// Per prompt.
     package var encodingText = 0.05
@@ -66,15 +68,27 @@ package struct ClipWork: Sendable, Equatable {
 
 package struct ProgressMeter {
     private let plan: [(phase: JobPhase, seconds: Double)]
+    /// The plan was measured with clips like this one.
+    private let isMeasured: Bool
     private let steps: Int
     private let start: MonotonicTime
     private var percent = 0
     private var step = 0
     /// Expected seconds of work that was done before `start`.
     private var skipped = 0.0
+    private var skippedSteps = 0
+    private var ownSteps = 0
 
-    package init(_ work: ClipWork, rates: ClipRates, start: MonotonicTime) {
-        plan = work.seconds(rates)
+    /// The first step alone may have waited for pages of the model.
+    private static let stepsBeforeGuess = 2
+
+    /// - Parameter expected: seconds by phase name that clips like this one took; empty when none is known.
+    package init(_ work: ClipWork, rates: ClipRates, expected: [String: Double] = [:], start: MonotonicTime) {
+        isMeasured = (expected[JobPhase.denoising.rawValue] ?? 0) > 0
+        let isMeasured = isMeasured
+        plan = work.seconds(rates).map { phase, seconds in
+            (phase, isMeasured ? max(0, expected[phase.rawValue] ?? 0) : seconds)
+        }
         steps = work.steps
         self.start = start
     }
@@ -83,6 +97,7 @@ package struct ProgressMeter {
     package mutating func skip(_ phase: JobPhase, _ done: Int, of total: Int) {
         precondition(total > 0 && (0...total).contains(done), "\(done) of \(total)")
         skipped += (plan.first { $0.phase == phase }?.seconds ?? 0) * Double(done) / Double(total)
+        if phase == .denoising { skippedSteps += done }
     }
 
     /// Progress when `done` of `total` units of `phase` are finished and everything before it is.
@@ -93,6 +108,7 @@ package struct ProgressMeter {
         case .denoising: step = done
         case .decoding, .writing: step = steps
         }
+        ownSteps = step - skippedSteps
         let expected = plan.reduce(0) { $0 + $1.seconds }
         let before = plan.prefix { $0.phase != phase }.reduce(0) { $0 + $1.seconds }
         let current = plan.first { $0.phase == phase }?.seconds ?? 0
@@ -103,10 +119,13 @@ package struct ProgressMeter {
             etaSeconds: remaining(finished: finished, expected: expected, elapsed: (now - start).inSeconds))
     }
 
-    /// What is left, at the pace so far; before a twentieth of the work is done, at the expected pace.
-    private func remaining(finished: Double, expected: Double, elapsed: Double) -> Double {
+    /// What is left, at the pace so far; before a twentieth of the work is done, at the measured pace of clips like this one. nil
+    /// without such clips, until two steps are done.
+    private func remaining(finished: Double, expected: Double, elapsed: Double) -> Double? {
         let own = finished - skipped
-        let pace = own > expected / 20 ? elapsed / own : 1
-        return max(0, (expected - finished) * pace)
+        if own > expected / 20, isMeasured || ownSteps >= ProgressMeter.stepsBeforeGuess {
+            return max(0, (expected - finished) * elapsed / own)
+        }
+        return isMeasured ? max(0, expected - finished) : nil
     }
 }

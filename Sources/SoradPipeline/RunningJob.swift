@@ -22,11 +22,13 @@ struct RunningJob {
 
     /// Marks that `done` of `total` units of `phase` are finished.
     /// - Throws: what `stop` throws.
-    mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int) throws(SoradError) {
+    mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int, preview: JobPreview? = nil) throws(SoradError) {
         try stop()
         let now = time.monotonic()
         if phase != self.phase { close(at: now, next: phase) }
-        progress(meter.reached(phase, done, of: total, at: now))
+        var news = meter.reached(phase, done, of: total, at: now)
+        news.preview = preview
+        progress(news)
     }
 
     /// As `reached`, for units that were finished in an earlier life of the job: they say nothing about the pace of this one.

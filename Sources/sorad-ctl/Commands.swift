@@ -50,6 +50,18 @@ let commandTable: [Command] = [
         name: "show", arguments: [idArgument], summary: "show everything about one job",
         details: "With --json: one object of schema sorad.job/1.", run: showJob),
     Command(
+        name: "watch", arguments: [idArgument],
+        flags: [
+            Flag(name: "--timeout", value: .number("S"), summary: "stop waiting after this many seconds"),
+            Flag(name: "--quiet", short: "q", summary: "show no progress"),
+        ],
+        summary: "follow a job until it is over",
+        details: """
+            Shows the progress as it happens. Ctrl-C ends the watching and not the job. With --json, standard output carries
+            one JSON object a line: sorad.progress/1 while it runs, sorad.job/1 at the end.
+            """,
+        run: watchJob),
+    Command(
         name: "get", arguments: [idArgument],
         flags: [
             outputFlag,

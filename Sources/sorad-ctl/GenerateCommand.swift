@@ -51,7 +51,7 @@ private func makeClip(
     if prompt == "-" { prompt = try Console.readInput(limit: promptLimit) }
     let daemon = try DaemonConnection(invocation)
     // From here on an interrupt is noticed by the wait, so that no job is left behind that nobody knows of.
-    let interrupt = Interrupt()
+    let interrupt = try Interrupt()
     let created = try send(requestFields(prompt: prompt, flags: invocation), daemon)
     if invocation.has("--no-wait") {
         try Console.print(invocation.has("--json") ? jobJSON(created).text() : created.id)

@@ -1,4 +1,4 @@
-// The commands about jobs that exist: jobs, show, get, cancel, delete.
+// The commands about jobs that exist: jobs, show, watch, get, cancel, delete.
 import Glibc
 import SoradAPI
 import SoradSystem
@@ -30,6 +30,13 @@ func listJobs(_ invocation: Invocation) throws(SoradError) {
 
 func showJob(_ invocation: Invocation) throws(SoradError) {
     try present(try DaemonConnection(invocation).video(invocation.arguments[0]), invocation)
+}
+
+func watchJob(_ invocation: Invocation) throws(SoradError) {
+    let daemon = try DaemonConnection(invocation)
+    let interrupt = try Interrupt()
+    let video = try JobWatch(daemon, invocation, interrupt, .anyJob).wait(for: try daemon.video(invocation.arguments[0]))
+    try Console.print(invocation.has("--json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
 }
 
 func cancelJob(_ invocation: Invocation) throws(SoradError) {
@@ -95,6 +102,10 @@ private func present(_ video: Video, _ invocation: Invocation) throws(SoradError
     if let seed = details.seed { rows.append(("seed", "\(seed)")) }
     if let steps = details.numInferenceSteps { rows.append(("steps", "\(steps)")) }
     if let guidance = details.guidanceScale { rows.append(("guidance", "\(guidance)")) }
+    if let phase = details.phase {
+        let steps = details.steps.map { ", step \(details.step ?? 0) of \($0)" } ?? ""
+        rows.append(("now", spaced(phase.rawValue) + (phase == .denoising ? steps : "")))
+    }
     rows.append(("created", timeWords(video.createdAt)))
     if let completed = video.completedAt { rows.append(("completed", timeWords(completed))) }
     if let error = video.error { rows.append(("error", "\(printable(error.message)) (\(error.code))")) }
@@ -114,11 +125,12 @@ func printable(_ text: String) -> String {
 /// A JSON name as words.
 func spaced(_ name: String) -> String { name.split(separator: "_").joined(separator: " ") }
 
-/// E.g. "in progress, 42%".
+/// E.g. "in progress, 42%, 3 s left".
 func statusWords(_ video: Video) -> String {
     switch video.status {
     case .queued: "queued"
-    case .inProgress: "in progress, \(video.progress)%"
+    case .inProgress:
+        "in progress, \(video.progress)%" + (video.details.etaSeconds.map { ", \(duration($0)) left" } ?? "")
     case .completed: "completed"
     case .failed: video.error?.code == "cancelled" ? "cancelled" : "failed"
     }

@@ -1,20 +1,30 @@
-// Owns the wait for one job: asks, shows, sleeps, until it is finished, failed, interrupted, or too late.
+// Owns the wait for one job: follows its events and shows them, until it is finished, failed, interrupted, or too late.
 import SoradAPI
 import SoradSystem
 
 struct JobWatch {
+    /// What an interrupt means.
+    enum Purpose {
+        /// The job was made by this command and goes with it.
+        case ownJob
+        /// Somebody looks on; the job goes on.
+        case anyJob
+    }
+
     private let daemon: DaemonConnection
     private let interrupt: Interrupt
+    private let purpose: Purpose
     private let isJSON: Bool
     private let deadline: MonotonicTime?
     private var display: ProgressDisplay
 
-    /// How often the daemon is asked: often enough for a bar that moves, seldom enough to cost nothing.
-    private static let interval = Duration.milliseconds(250)
+    /// Before a stream that ended early is opened again.
+    private static let pause = Duration.milliseconds(250)
 
-    init(_ daemon: DaemonConnection, _ invocation: Invocation, _ interrupt: Interrupt) {
+    init(_ daemon: DaemonConnection, _ invocation: Invocation, _ interrupt: Interrupt, _ purpose: Purpose = .ownJob) {
         self.daemon = daemon
         self.interrupt = interrupt
+        self.purpose = purpose
         isJSON = invocation.has("--json")
         deadline = invocation["--timeout"].flatMap(Double.init).map { MonotonicTime.now() + .seconds(min(max($0, 0), 1e8)) }
         let isSilent = isJSON || invocation.has("--quiet")
@@ -22,25 +32,41 @@ struct JobWatch {
     }
 
     /// - Returns: the completed job.
-    /// - Throws: `.jobFailed`, `.cancelled`, `.timedOut`, and `.interrupted` after cancelling the job.
+    /// - Throws: `.jobFailed`, `.cancelled`, `.timedOut`, and `.interrupted` after cancelling a job of one's own.
     consuming func wait(for created: Video) throws(SoradError) -> Video {
         var video = created
         var lastLine: JSONValue?
+        var follower: JobFollower?
         while true {
             try show(video, &lastLine)
             if video.status == .completed || video.status == .failed { break }
-            if interrupt.wait(JobWatch.interval) { throw cancel(video.id) }
-            if let deadline, MonotonicTime.now() >= deadline {
-                endLine()
-                throw SoradError(
-                    .timedOut, "\(video.id) is not finished yet; it goes on without this command", hint: "sorad-ctl get \(video.id) -o FILE"
-                )
+            let current: JobFollower
+            if let follower { current = follower } else { current = try JobFollower(video, socket: daemon.socketPath) }
+            follower = current
+            if interrupt.wait(for: current.counter, timeout: timeLeft) { throw interrupted(video.id) }
+            try checkTime(video.id)
+            switch current.take() {
+            case .nothing: break
+            case .video(let news): video = news
+            case .ended:
+                follower = nil
+                video = try daemon.video(video.id)
+                guard video.status == .queued || video.status == .inProgress else { continue }
+                if interrupt.wait(timeout: min(timeLeft ?? JobWatch.pause, JobWatch.pause)) { throw interrupted(video.id) }
+                try checkTime(video.id)
             }
-            video = try daemon.video(video.id)
         }
         endLine()
         if video.status == .failed { throw failure(of: video) }
         return video
+    }
+
+    private var timeLeft: Duration? { deadline.map { max(.zero, $0 - MonotonicTime.now()) } }
+
+    private mutating func checkTime(_ id: String) throws(SoradError) {
+        guard let deadline, MonotonicTime.now() >= deadline else { return }
+        endLine()
+        throw SoradError(.timedOut, "\(id) is not finished yet; it goes on without this command", hint: "sorad-ctl get \(id) -o FILE")
     }
 
     private mutating func show(_ video: Video, _ lastLine: inout JSONValue?) throws(SoradError) {
@@ -55,9 +81,10 @@ struct JobWatch {
         if let text = display.end() { Console.note(text) }
     }
 
-    /// Cancels the job and returns what to throw.
-    private mutating func cancel(_ id: String) -> SoradError {
+    /// Cancels a job of one's own; what to throw.
+    private mutating func interrupted(_ id: String) -> SoradError {
         endLine()
+        guard purpose == .ownJob else { return SoradError(.interrupted, "interrupted; \(id) goes on") }
         do throws(SoradError) { _ = try daemon.cancel(id) } catch {
             return SoradError(
                 .interrupted, "interrupted, and \(id) could not be cancelled: \(error.message)", hint: "sorad-ctl cancel \(id)")

@@ -19,11 +19,13 @@ struct Program {
 
     private static func run(_ arguments: WorkerArguments) throws(SoradError) {
         if let file = arguments.inspect { return try printJSON(try ClipPipeline.inspect(file).json) }
+        if let file = arguments.origin { return try printJSON(try ClipPipeline.origin(file).json) }
         if arguments.describe { return try printJSON(try ClipPipeline.describe(modelPath: arguments.model).json) }
         let channel = try inheritedChannel()
         becomePolite()
         let pipeline = try ClipPipeline(
-            modelPath: arguments.model, threads: arguments.threads, checkpointInterval: arguments.checkpointInterval)
+            modelPath: arguments.model, threads: arguments.threads, checkpointInterval: arguments.checkpointInterval,
+            previewInterval: .milliseconds(400))
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
     }
 
@@ -57,7 +59,8 @@ struct Program {
     }
 }
 
-/// `sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe]`, or `sorad-worker --inspect FILE`
+/// `sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe]`, or `sorad-worker --inspect FILE`,
+/// or `sorad-worker --origin FILE`
 struct WorkerArguments {
     var model: String
     var threads: Int?
@@ -66,6 +69,8 @@ struct WorkerArguments {
     var describe = false
     /// A picture or clip to look at; needs no model.
     var inspect: String?
+    /// A clip whose mark is to be read; needs no model.
+    var origin: String?
 
     init(_ words: [String]) throws(SoradError) {
         var model: String?
@@ -89,10 +94,13 @@ struct WorkerArguments {
             case "--inspect":
                 guard let value = rest.popFirst(), !value.isEmpty else { throw WorkerArguments.usage("--inspect needs a file") }
                 inspect = value
+            case "--origin":
+                guard let value = rest.popFirst(), !value.isEmpty else { throw WorkerArguments.usage("--origin needs a file") }
+                origin = value
             default: throw WorkerArguments.usage("unknown option \"\(word)\"")
             }
         }
-        guard model != nil || inspect != nil else { throw WorkerArguments.usage("--model is missing") }
+        guard model != nil || inspect != nil || origin != nil else { throw WorkerArguments.usage("--model is missing") }
         self.model = model ?? ""
     }
 
@@ -100,7 +108,7 @@ struct WorkerArguments {
         SoradError(
             .usage, message,
             hint: "sorad-worker --model FILE [--threads N] [--checkpoint-interval MILLISECONDS] [--describe], "
-                + "or sorad-worker --inspect FILE")
+                + "or sorad-worker --inspect FILE, or sorad-worker --origin FILE")
     }
 }
 

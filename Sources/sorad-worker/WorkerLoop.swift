@@ -35,11 +35,11 @@ final class WorkerLoop: Sendable {
         var worker: SystemThread?
         while let command = try nextCommand() {
             switch command {
-            case .generate(let job, let request, let directory):
+            case .generate(let job, let request, let directory, let expected):
                 guard let stop = begin(job) else { continue }
                 // The thread of the job before has nothing left to do but to end.
                 if let previous = worker.take() { previous.join() }
-                worker = try start(job, request, directory, stop)
+                worker = try start(job, request, directory, expected, stop)
             case .cancel(let job):
                 current.withLock { if $0?.id == job { $0?.stop.stop() } }
             }
@@ -62,12 +62,12 @@ final class WorkerLoop: Sendable {
         return nil
     }
 
-    private func start(_ job: String, _ request: GenerationRequest, _ directory: String, _ stop: StopFlag) throws(SoradError)
-        -> SystemThread
-    {
+    private func start(
+        _ job: String, _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: StopFlag
+    ) throws(SoradError) -> SystemThread {
         do throws(Errno) {
             return try SystemThread(name: "clip", stackSize: 8 << 20) { [self] in
-                let answer = maker.make(job, request, directory, stop) { [self] in send(.progress(job: job, progress: $0)) }
+                let answer = maker.make(job, request, directory, expected, stop) { [self] in send(.progress(job: job, progress: $0)) }
                 current.withLock { $0 = nil }
                 send(answer)
             }
@@ -109,10 +109,14 @@ private final class ClipMaker: @unchecked Sendable {
     }
 
     func make(
-        _ job: String, _ request: GenerationRequest, _ directory: String, _ stop: StopFlag, progress: @escaping (JobProgress) -> Void
+        _ job: String, _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: StopFlag,
+        progress: @escaping (JobProgress) -> Void
     ) -> WorkerEvent {
         do throws(JobError) {
-            return .finished(job: job, result: try pipeline.makeClip(request, into: directory, stop: stop.check, progress: progress))
+            return .finished(
+                job: job,
+                result: try pipeline.makeClip(
+                    request, into: directory, expectedSeconds: expected, stop: stop.check, progress: progress))
         } catch { return .failed(job: job, error: error) }
     }
 }

@@ -87,6 +87,7 @@ final class Daemon {
                 }
             }
             if let deadline = service.nextDeadline, MonotonicTime.now() >= deadline { service.deliver(.ticked) }
+            service.feed.beat(MonotonicTime.now())
             keepManagerInformed()
         }
         log.notice("stopped")
@@ -97,7 +98,7 @@ final class Daemon {
 
     private func waitForSomething() {
         var entries = supervisor.pollEntries + [PollEntry(reading: signals.rawDescriptor), PollEntry(reading: wake.rawDescriptor)]
-        let due = [service.nextDeadline, nextWatchdog].compactMap { $0 }.min()
+        let due = [service.nextDeadline, service.feed.nextBeat, nextWatchdog].compactMap { $0 }.min()
         do throws(Errno) {
             try poll(&entries, timeout: due.map { max(.zero, $0 - MonotonicTime.now()) })
         } catch { preconditionFailure("poll: \(error)") }
@@ -114,6 +115,7 @@ final class Daemon {
         notifier.send("STOPPING=1", "STATUS=Stopping")
         log.notice("stopping on signal \(signal)")
         service.deliver(.stopRequested)
+        service.feed.end()
         if let ownSocketPath { removeFile(ownSocketPath) }
         server.stop(grace: .seconds(1))
     }

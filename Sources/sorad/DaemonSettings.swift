@@ -36,6 +36,7 @@ struct DaemonSettings: Sendable {
         SettingDefinition("worker-start-timeout", "SECONDS", default: "120", "How long a worker may take to load its model."),
         SettingDefinition(
             "worker-silence-timeout", "SECONDS", default: "1800", "A worker that says nothing for so long in a job is killed."),
+        SettingDefinition("event-heartbeat", "SECONDS", default: "15", "How long a stream of events may be silent."),
         SettingDefinition("cancel-grace", "SECONDS", default: "2", "How long a worker may take to stop before it is killed."),
     ])
 
@@ -79,6 +80,7 @@ struct DaemonSettings: Sendable {
         jobs.limits.workerIdle = .seconds(try given.integer("worker-idle-timeout", in: 0...604_800, default: 300))
         jobs.limits.workerStart = .seconds(try given.integer("worker-start-timeout", in: 1...86_400, default: 120))
         jobs.limits.workerSilence = .seconds(try given.integer("worker-silence-timeout", in: 1...86_400, default: 1800))
+        jobs.heartbeat = .seconds(try given.integer("event-heartbeat", in: 1...3_600, default: 15))
         jobs.limits.grace = .seconds(try given.integer("cancel-grace", in: 1...60, default: 2))
     }
 

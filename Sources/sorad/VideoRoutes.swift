@@ -19,6 +19,8 @@ struct VideoRoutes: Sendable {
         routes.on(.get, "/v1/videos/{id}/content", content)
         routes.on(.post, "/v1/videos/{id}/cancel", body: .none, cancel)
         addSources(to: &routes)
+        addEvents(to: &routes)
+        addProvenance(to: &routes)
     }
 
     // MARK: handlers
@@ -107,7 +109,7 @@ struct VideoRoutes: Sendable {
         return response
     }
 
-    private func identifier(_ request: Request) throws -> JobIdentifier {
+    func identifier(_ request: Request) throws -> JobIdentifier {
         let text = request.parameter("id")
         guard let id = JobIdentifier(text) else { throw unknown(text) }
         return id

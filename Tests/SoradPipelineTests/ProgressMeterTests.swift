@@ -36,8 +36,11 @@ import Testing
         #expect(meter.reached(.decoding, 1, of: 5, at: start).step == 10)
     }
 
+    /// The same as `rates` say, but measured with clips like this one.
+    private let expected = ["encoding_text": 1.0, "denoising": 10, "decoding": 5, "writing": 4]
+
     @Test func theRemainingTimeFollowsThePaceSoFar() throws {
-        var meter = ProgressMeter(work, rates: rates, start: start)
+        var meter = ProgressMeter(work, rates: ClipRates(), expected: expected, start: start)
         #expect(meter.reached(.encodingText, 0, of: 1, at: start).etaSeconds == 20)
         // Half of the twenty seconds of work took twenty seconds.
         let later = meter.reached(.denoising, 9, of: 10, at: start + .seconds(20))
@@ -45,7 +48,7 @@ import Testing
     }
 
     @Test func workOfAnEarlierLifeSaysNothingAboutThePace() throws {
-        var meter = ProgressMeter(work, rates: rates, start: start)
+        var meter = ProgressMeter(work, rates: rates, expected: expected, start: start)
         meter.skip(.denoising, 5, of: 10)
         // Six of the twenty seconds of work are done, five of them by another.
         let resumed = meter.reached(.denoising, 5, of: 10, at: start + .seconds(1))
@@ -54,6 +57,25 @@ import Testing
         // Four more seconds of work took ten, so the ten that are left take twenty.
         let later = meter.reached(.denoising, 9, of: 10, at: start + .seconds(10))
         #expect(try abs(#require(later.etaSeconds) - 20) < 1e-9)
+    }
+
+    @Test func whatWasMeasuredWeighsThePhases() {
+        var meter = ProgressMeter(work, rates: ClipRates(), expected: expected, start: start)
+        #expect(meter.reached(.denoising, 5, of: 10, at: start).percent == 30)
+        #expect(meter.reached(.writing, 0, of: 1, at: start).percent == 80)
+    }
+
+    @Test func withoutMeasuredClipsNoTimeIsToldBeforeTwoStepsAreDone() throws {
+        var meter = ProgressMeter(work, rates: rates, start: start)
+        #expect(meter.reached(.encodingText, 0, of: 1, at: start).etaSeconds == nil)
+        #expect(meter.reached(.denoising, 1, of: 10, at: start + .seconds(2)).etaSeconds == nil)
+        // Three of the twenty seconds of work took six.
+        let later = meter.reached(.denoising, 2, of: 10, at: start + .seconds(6))
+        #expect(try abs(#require(later.etaSeconds) - 34) < 1e-9)
+        var resumed = ProgressMeter(work, rates: rates, start: start)
+        resumed.skip(.denoising, 5, of: 10)
+        #expect(resumed.reached(.denoising, 6, of: 10, at: start + .seconds(2)).etaSeconds == nil)
+        #expect(resumed.reached(.denoising, 7, of: 10, at: start + .seconds(4)).etaSeconds != nil)
     }
 
     @Test func ratesAreLearntFromAClip() {

@@ -3,6 +3,7 @@
 
 The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" beside the ModelInfo it can be
 described, but the worker writes the text on standard error and exits when it is started.
+With --origin it says what the file's last line says as JSON, and that anything that does not begin like an MP4 is damaged.
 With --inspect it takes whatever begins like a PNG for a picture and like an MP4 for a clip of 20 frames.
 A prompt is words; each may be an instruction:
   steps=N      progress events (default 3)
@@ -17,9 +18,18 @@ A prompt is words; each may be an instruction:
   fail         answers with an error
   escape       names a result outside the job's directory
   backwards    reports 80 % and then 10 %
+  preview=N    a picture whose base64 has N characters goes with each progress event
 """
 import json, os, select, signal, socket, struct, sys, time, zlib
 
+if "--origin" in sys.argv:
+    with open(sys.argv[sys.argv.index("--origin") + 1], "rb") as file:
+        content = file.read()
+    if content[4:8] != b"ftyp":
+        sys.stderr.write("sorad-worker: the file is text\n")
+        sys.exit(65)
+    print(content.rsplit(b"\n", 1)[-1].decode())
+    sys.exit(0)
 if "--inspect" in sys.argv:
     with open(sys.argv[sys.argv.index("--inspect") + 1], "rb") as file:
         head = file.read(12)
@@ -77,8 +87,11 @@ def receive(timeout):
         pending += data
 
 
-def generate(job, request, directory):
+def generate(job, request, directory, expectedSeconds):
     words = request["prompt"].split()
+    if os.environ.get("TEST_WORKER_LOG") and expectedSeconds:
+        with open(os.environ["TEST_WORKER_LOG"], "a") as file:
+            file.write(f"expected {json.dumps(expectedSeconds, sort_keys=True)}\n")
     if os.environ.get("TEST_WORKER_LOG") and "given" in request:
         names = sorted(name for name in os.listdir(directory) if name.startswith("given-"))
         with open(os.environ["TEST_WORKER_LOG"], "a") as file:
@@ -97,7 +110,10 @@ def generate(job, request, directory):
         percent = 100 * (step + 1) // steps
         if "backwards" in words:
             percent = 80 if step == 0 else 10
-        send({"progress": {"job": job, "progress": {"phase": "denoising", "step": step + 1, "steps": steps, "percent": percent}}})
+        progress = {"phase": "denoising", "step": step + 1, "steps": steps, "percent": percent}
+        if "preview" in options:
+            progress["preview"] = {"width": 16, "height": 16, "png": "A" * int(options["preview"])}
+        send({"progress": {"job": job, "progress": progress}})
         if "die" in words or ("die-once" in words and not os.path.exists(mark)):
             open(mark, "w").close()
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,30 +1,42 @@
 #!/usr/bin/env python3
-"""Drives a running sorad with the official OpenAI Python SDK (3.x, on httpx2) over its Unix socket.
+"""Drives a running sorad with the official OpenAI Python SDK (3.x on httpx2, 2.x on httpx) over its Unix socket: every call that there is.
 
-    SORAD_SOCKET=/run/sorad/sorad.sock python3 Tests/sdk/test_sdk.py
+    SORAD_SOCKET=/run/sorad/sorad.sock python3 Tests/sdk/test_sdk.py [async]
 
-Needs the package `openai`. Works with any model; SORAD_SDK_TIMEOUT (seconds, default 120) bounds the wait for a clip.
+Needs the package `openai`. Works with any model; SORAD_SDK_TIMEOUT (seconds, default 120) bounds the wait for a clip. With `async` the
+asynchronous client is driven.
 Every check raises on failure; the exit status is 0 when all passed.
 """
 import base64
 import os
 import struct
+import sys
 import time
 import uuid
 import warnings
 import zlib
 
-import httpx2
 import openai
+
+try:
+    import httpx2 as httpx
+except ImportError:  # SDK 2.x
+    import httpx
 
 warnings.simplefilter("ignore", DeprecationWarning)  # the hosted service is gone; its protocol is what is tested here
 SOCKET = os.environ["SORAD_SOCKET"]
 TIMEOUT = float(os.environ.get("SORAD_SDK_TIMEOUT", "120"))
+IS_ASYNC = sys.argv[1:] == ["async"]
 
 
-def connect(**options):
-    transport = httpx2.HTTPTransport(uds=SOCKET)
-    return openai.OpenAI(api_key="local", base_url="http://localhost/v1", http_client=openai.DefaultHttpxClient(transport=transport), **options)
+def connect():
+    common = {"api_key": "local", "base_url": "http://localhost/v1"}
+    if IS_ASYNC:
+        from blocking import Blocking
+
+        http = openai.DefaultAsyncHttpxClient(transport=httpx.AsyncHTTPTransport(uds=SOCKET))
+        return Blocking(openai.AsyncOpenAI(http_client=http, **common))
+    return openai.OpenAI(http_client=openai.DefaultHttpxClient(transport=httpx.HTTPTransport(uds=SOCKET)), **common)
 
 
 client = connect()
@@ -84,8 +96,9 @@ def test_create_poll_download_delete():
 
 
 def test_create_and_poll():
-    video = client.videos.create_and_poll(prompt="a blue cone spins", seconds="1")
+    video = client.videos.create_and_poll(prompt="a blue cone spins", seconds="1", extra_body=QUICK)
     assert video.status == "completed"
+    assert client.videos.poll(video.id).sha256 == video.sha256
     client.videos.delete(video.id)
 
 
@@ -196,6 +209,54 @@ def test_remix_edit_extend():
     raises(openai.ConflictError, lambda: client.videos.remix(running.id, prompt="x"), code="video_not_ready")
     for video in (running, source, remix, edit, upload, longer, before):
         client.videos.delete(video.id)
+
+
+def test_characters():
+    clip = b"\0\0\0\x18ftypisom" + bytes(100)
+    raises(openai.BadRequestError, lambda: client.videos.create_character(name="Ada", video=clip), code="unsupported_parameter")
+    raises(openai.BadRequestError, lambda: client.videos.get_character("char_1"), code="unsupported_parameter")
+
+
+def test_provenance():
+    video = finished(client.videos.create(prompt="a ball", extra_body=QUICK))
+    clip = client.videos.download_content(video.id).read()
+    found = client.content_provenance_checks.create(file=("a.mp4", clip, "video/mp4"))
+    assert found.object == "content_provenance_check" and abs(found.created_at - time.time()) < 60
+    (result,) = found.results
+    assert (result.type, result.outcome, result.validation_state) == ("c2pa", "detected", "trusted"), result
+    assert result.origin == "this_sorad" and result.video_id == video.id and result.model == video.model
+    client.videos.delete(video.id)
+    # The same with one bit more says no more than that it is marked.
+    other = client.content_provenance_checks.create(file=clip + b"\0\0\0\x08free").results[0]
+    assert (other.outcome, other.validation_state, other.origin) == ("detected", "valid", "another_sorad"), other
+    assert other.issuer.startswith("sorad ") and other.signs == ["xmp", "comment"]
+    raises(openai.BadRequestError, lambda: client.content_provenance_checks.create(file=clip[:1000]), code="invalid_file", param="file")
+    raises(openai.BadRequestError, lambda: client.content_provenance_checks.create(file=b"hello"), code="invalid_file", param="file")
+
+
+def test_events():
+    stream = openai.AsyncStream[object] if IS_ASYNC else openai.Stream[object]
+
+    def events(video_id):
+        return list(client.get(f"/videos/{video_id}/events", cast_to=object, stream=True, stream_cls=stream))
+
+    video = client.videos.create(prompt="a ball", extra_body={"num_inference_steps": 6, "num_frames": 9})
+    told = events(video.id)
+    assert told[0]["object"] == "video" and told[-1]["status"] == "completed" and told[-1]["sha256"], told[-1]
+    assert any("phase" in event for event in told[1:-1])
+    percents = [event["progress"] for event in told if "progress" in event]
+    assert percents == sorted(percents) and percents[-1] == 100
+    assert events(video.id) == [told[-1]]
+    client.videos.delete(video.id)
+    cancelled = client.videos.create(prompt="a ball")
+    client.post(f"/videos/{cancelled.id}/cancel", cast_to=openai.types.Video)
+    # The SDK takes an event with an error for an error.
+    try:
+        events(cancelled.id)
+        raise AssertionError("no error")
+    except openai.APIError as error:
+        assert "cancelled" in error.message
+    client.videos.delete(cancelled.id)
 
 
 if __name__ == "__main__":

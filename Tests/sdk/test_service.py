@@ -1,4 +1,5 @@
 """The whole product: daemon, worker, the shipped model, ffmpeg, driven by the official SDK, curl and sorad-ctl."""
+import base64
 import json
 import os
 import pathlib
@@ -40,10 +41,13 @@ def clip_hash(daemon, request):
     return finished(daemon, created)["sha256"]
 
 
-def test_official_sdk(make_daemon):
+@pytest.mark.parametrize("mode", [(), ("async",)], ids=["sync", "async"])
+@pytest.mark.parametrize("python", [sys.executable, os.environ["SORAD_SDK2_PYTHON"]], ids=["sdk3", "sdk2"])
+def test_official_sdk(make_daemon, python, mode):
     daemon = make_daemon()
     script = pathlib.Path(__file__).parent / "test_sdk.py"
-    run = subprocess.run([sys.executable, script], env=os.environ | {"SORAD_SOCKET": daemon.socket}, capture_output=True, text=True, timeout=600)
+    run = subprocess.run(
+        [python, script, *mode], env=os.environ | {"SORAD_SOCKET": daemon.socket}, capture_output=True, text=True, timeout=600)
     assert run.returncode == 0, run.stdout + run.stderr
 
 
@@ -113,6 +117,76 @@ def test_clip_of_the_command_line_plays(make_daemon, tmp_path):
     stream = facts["streams"][0]
     assert (stream["codec_name"], stream["width"], stream["height"], stream["nb_read_frames"]) == ("h264", 128, 128, "17")
     assert "AI" in facts["format"]["tags"]["comment"]
+
+
+def events(daemon, video_id):
+    """What curl gets from a job's stream of events: pairs of name and data."""
+    text = daemon.curl(f"/v1/videos/{video_id}/events", "-N").stdout
+    fields = [dict(line.split(": ", 1) for line in event.splitlines() if not line.startswith(":")) for event in text.split("\n\n")]
+    return [(event["event"], json.loads(event["data"])) for event in fields if "event" in event]
+
+
+def pixels(arguments, side, content=None):
+    """RGB values of one picture at `side` × `side`."""
+    return subprocess.run(
+        ["ffmpeg", "-loglevel", "error", *arguments, "-frames:v", "1", "-s", f"{side}x{side}", "-sws_flags", "area", "-f", "rawvideo", "-pix_fmt",
+         "rgb24", "-"], input=content, capture_output=True, check=True).stdout
+
+
+def correlation(a, b):
+    a, b = [[value - sum(values) / len(values) for value in values] for values in (a, b)]
+    return sum(x * y for x, y in zip(a, b)) / (sum(x * x for x in a) * sum(y * y for y in b)) ** 0.5
+
+
+def test_previews_look_like_the_clip(make_daemon, tmp_path):
+    daemon = make_daemon()
+    created = daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", json.dumps(
+        {"prompt": "a red ball bounces on green grass", "seed": 3, "num_inference_steps": 24, "num_frames": 9}))
+    video_id = json.loads(created.stdout)["id"]
+    told = events(daemon, video_id)
+    assert told[-1][0] == "done" and told[-1][1]["status"] == "completed"
+    previews = [data for name, data in told if name == "preview"]
+    assert previews and all(data["width"] == data["height"] == 64 for data in previews)
+    (tmp_path / "clip.mp4").write_bytes(subprocess.run(
+        ["curl", "-sS", "--unix-socket", daemon.socket, f"http://localhost/v1/videos/{video_id}/content"], capture_output=True, check=True).stdout)
+    # The middle one of three latent frames stands for frames 1 to 4 of the clip.
+    clip = pixels(["-i", tmp_path / "clip.mp4", "-vf", "select=eq(n\\,3)"], 32)
+    last = pixels(["-f", "png_pipe", "-i", "-"], 32, base64.b64decode(previews[-1]["image_url"].split(",", 1)[1]))
+    assert previews[-1]["step"] >= 6 and correlation(clip, last) > 0.8, correlation(clip, last)
+    # What they took is a small part of what the steps took.
+    timings = told[-1][1]["timings"]
+    assert 0 < timings["previews"] < 0.05 * timings["denoising"], timings
+
+
+def test_the_second_clip_of_a_kind_knows_its_time_from_the_start(make_daemon):
+    daemon = make_daemon()
+    request = {"prompt": "a ball", "num_inference_steps": 6, "num_frames": 9}
+
+    def progress():
+        created = daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", json.dumps(request))
+        return [data for name, data in events(daemon, json.loads(created.stdout)["id"]) if name == "progress"]
+
+    first, second = progress(), progress()
+    assert not any("eta_seconds" in data for data in first if data["phase"] == "encoding_text" or data["step"] < 2)
+    assert any("eta_seconds" in data for data in first)
+    assert all("eta_seconds" in data for data in second), second
+    daemon.stop()
+    daemon.start()
+    assert all("eta_seconds" in data for data in progress()), "forgotten over a restart"
+
+
+def test_watch_on_the_command_line(make_daemon):
+    daemon = make_daemon()
+    video_id = daemon.ctl("generate", "a ball", "--steps", "6", "--frames", "9", "--no-wait").stdout.strip()
+    watched = daemon.ctl("watch", video_id, "--json")
+    assert watched.returncode == 0, watched.stderr
+    lines = [json.loads(line) for line in watched.stdout.splitlines()]
+    assert lines[-1]["schema"] == "sorad.job/1" and lines[-1]["status"] == "completed"
+    assert len(lines) > 3 and all(line["schema"] == "sorad.progress/1" for line in lines[:-1])
+    percents = [line["percent"] for line in lines[:-1]]
+    assert percents == sorted(percents)
+    assert daemon.ctl("watch", video_id).stdout == f"{video_id} completed\n"
+    assert daemon.ctl("watch", "video_nobody").returncode == 66
 
 
 @pytest.mark.parametrize("body, param", [

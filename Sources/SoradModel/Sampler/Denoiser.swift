@@ -63,4 +63,27 @@ public final class Denoiser {
         backend.eulerStep(sample: latent, velocity: velocity, dt: schedule.sigmas[index + 1] - schedule.sigmas[index], into: latent)
         known?.put(into: latent)
     }
+
+    /// One frame of the clip as it would be if the direction of the last step were kept to the end, [C, h, w]; for previews.
+    /// - Parameters:
+    ///   - latent: [C, T, h, w] right after `step(index, latent)`.
+    public func predictedFrame(_ frame: Int, of latent: Tensor, afterStep index: Int) -> Tensor {
+        precondition((0..<size.frames).contains(frame), "frame \(frame) of \(size.frames)")
+        let left = known?.indices.contains(frame) == true ? 0 : schedule.sigmas[index + 1]
+        let result = Tensor(Shape(size.channels, size.height, size.width))
+        let pixels = size.height * size.width
+        latent.withElements { latent in
+            velocities[0].withElements { velocity in
+                result.withMutableElements { result in
+                    for channel in 0..<size.channels {
+                        let source = (channel * size.frames + frame) * pixels
+                        for pixel in 0..<pixels {
+                            result[channel * pixels + pixel] = latent[source + pixel] - left * velocity[source + pixel]
+                        }
+                    }
+                }
+            }
+        }
+        return result
+    }
 }

@@ -1,4 +1,4 @@
-import SoradHTTP
+import SoradSystem
 import Testing
 
 @Suite struct Base64Tests {

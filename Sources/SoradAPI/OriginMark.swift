@@ -1,0 +1,45 @@
+// What a clip says about its own origin, as the worker reads it and the daemon passes it on.
+public import SoradSystem
+
+public struct OriginMark: Sendable, Equatable {
+    public enum State: String, Sendable, CaseIterable {
+        /// Nothing says that it was generated.
+        case unmarked
+        case marked
+        /// There is a mark, but it cannot be read.
+        case unreadable
+    }
+
+    public var state: State
+    /// The program that says to have made it, e.g. "sorad 0.1.0".
+    public var program: String?
+    public var model: String?
+    /// Where it says so: "xmp", "comment", "c2pa".
+    public var signs: [String]
+
+    public init(state: State, program: String? = nil, model: String? = nil, signs: [String] = []) {
+        self.state = state
+        self.program = program
+        self.model = model
+        self.signs = signs
+    }
+
+    public var isOfSorad: Bool { state == .marked && program?.hasPrefix("sorad ") == true }
+}
+
+extension OriginMark: JSONRepresentable {
+    public var json: JSONValue {
+        [
+            "state": .string(state.rawValue), "program": .optional(program), "model": .optional(model),
+            "signs": .array(signs.map { .string($0) }),
+        ]
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "mark")
+        guard let state = State(rawValue: try members.string("state")) else { throw JSONError("the mark's state is unknown") }
+        self.init(
+            state: state, program: json["program"]?.string, model: json["model"]?.string,
+            signs: try members.array("signs").compactMap(\.string))
+    }
+}

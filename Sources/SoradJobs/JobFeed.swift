@@ -1,0 +1,132 @@
+// Tells those who watch a job what happens to it, as it happens.
+// Invariant: a listener hears first what the job is now and then every change after that, in order and none twice: it is called while
+// the job service's lock is held. So it must never wait and never call the service. Nothing is kept for a job that nobody watches but a
+// number, and one preview of the job that runs.
+public import SoradAPI
+public import SoradSystem
+import Synchronization
+
+public enum JobNews: Sendable {
+    /// The job as it is now. `number` grows with every change of a job that is not over.
+    case changed(Job, number: UInt64)
+    case preview(Job, JobPreview)
+    /// The job was deleted before it was over.
+    case deleted(JobIdentifier)
+    /// Nothing was said for a while.
+    case quiet
+    /// The daemon stops; the job goes on later.
+    case ended
+}
+
+public final class JobFeed: Sendable {
+    /// False: wants to hear no more.
+    public typealias Listener = @Sendable (JobNews) -> Bool
+
+    /// One listener, for `remove`.
+    public struct Subscription: Sendable {
+        let job: JobIdentifier
+        let number: UInt64
+    }
+
+    private struct State {
+        var listeners: [JobIdentifier: [UInt64: Listener]] = [:]
+        var lastSubscription: UInt64 = 0
+        /// Changes so far of the jobs that are not over.
+        var changes: [JobIdentifier: UInt64] = [:]
+        var preview: (job: JobIdentifier, picture: JobPreview)?
+        var nextBeat: MonotonicTime?
+        var hasEnded = false
+    }
+
+    private let state = Mutex(State())
+    private let heartbeat: Duration
+    /// Tells the numbers of this run of the daemon from those of another.
+    public let run = String(UInt64.random(in: 0...UInt64.max), radix: 36)
+
+    package init(heartbeat: Duration) { self.heartbeat = heartbeat }
+
+    /// When `beat` is due; nil while nobody listens.
+    public var nextBeat: MonotonicTime? { state.withLock { $0.nextBeat } }
+    package var listenerCount: Int { state.withLock { $0.listeners.values.reduce(0) { $0 + $1.count } } }
+
+    /// Tells all listeners that nothing has happened, so that a connection that is gone is noticed and one that is not is kept.
+    public func beat(_ now: MonotonicTime) {
+        state.withLock { state in
+            guard let due = state.nextBeat, now >= due else { return }
+            for job in Array(state.listeners.keys) { JobFeed.tell(job, .quiet, &state) }
+            state.nextBeat = state.listeners.isEmpty ? nil : now + heartbeat
+        }
+    }
+
+    /// The daemon stops.
+    public func end() {
+        state.withLock { state in
+            state.hasEnded = true
+            for job in Array(state.listeners.keys) { JobFeed.tell(job, .ended, &state) }
+            state.listeners = [:]
+            state.nextBeat = nil
+        }
+    }
+
+    public func remove(_ subscription: Subscription) {
+        state.withLock { state in
+            state.listeners[subscription.job]?[subscription.number] = nil
+            if state.listeners[subscription.job]?.isEmpty == true { state.listeners[subscription.job] = nil }
+        }
+    }
+
+    // MARK: for the job service, under its lock
+
+    /// Tells `listener` what the job is now, and goes on telling it unless the job is over.
+    func add(_ job: Job, now: MonotonicTime, _ listener: @escaping Listener) -> Subscription {
+        state.withLock { state in
+            state.lastSubscription += 1
+            let subscription = Subscription(job: job.id, number: state.lastSubscription)
+            var wantsMore = listener(.changed(job, number: state.changes[job.id] ?? 0))
+            if wantsMore, !job.isOver, let preview = state.preview, preview.job == job.id {
+                wantsMore = listener(.preview(job, preview.picture))
+            }
+            if wantsMore, !job.isOver, state.hasEnded {
+                _ = listener(.ended)
+                wantsMore = false
+            }
+            if wantsMore, !job.isOver {
+                state.listeners[job.id, default: [:]][subscription.number] = listener
+                state.nextBeat = state.nextBeat ?? now + heartbeat
+            }
+            return subscription
+        }
+    }
+
+    func changed(_ job: Job) {
+        state.withLock { state in
+            let number = (state.changes[job.id] ?? 0) + 1
+            state.changes[job.id] = job.isOver ? nil : number
+            JobFeed.tell(job.id, .changed(job, number: number), &state)
+            if let picture = job.progress?.preview {
+                state.preview = (job.id, picture)
+                JobFeed.tell(job.id, .preview(job, picture), &state)
+            }
+            if job.isOver { JobFeed.forget(job.id, &state) }
+        }
+    }
+
+    func deleted(_ id: JobIdentifier) {
+        state.withLock { state in
+            JobFeed.tell(id, .deleted(id), &state)
+            JobFeed.forget(id, &state)
+        }
+    }
+
+    private static func tell(_ job: JobIdentifier, _ news: JobNews, _ state: inout State) {
+        guard let listeners = state.listeners[job] else { return }
+        for (number, listener) in listeners where !listener(news) { state.listeners[job]?[number] = nil }
+        if state.listeners[job]?.isEmpty == true { state.listeners[job] = nil }
+    }
+
+    private static func forget(_ job: JobIdentifier, _ state: inout State) {
+        state.changes[job] = nil
+        state.listeners[job] = nil
+        if state.preview?.job == job { state.preview = nil }
+    }
+}

@@ -1,0 +1,58 @@
+// The digests of the clips that were made here, so that a file that comes back can be told for certain. They outlive their jobs.
+// Invariant: a job is recorded as completed together with the digest of its clip.
+public import SoradAPI
+public import SoradSystem
+
+/// A clip that was made here.
+public struct MadeClip: Sendable, Equatable {
+    /// The job that made it, which may be gone.
+    public let job: JobIdentifier
+    public let model: String
+    /// Unix time in seconds.
+    public let completedAt: Int
+}
+
+extension JobStore {
+    /// Within the transaction that records a job.
+    func recordClip(of job: Job) throws(DatabaseError) {
+        guard job.status == .completed, let digest = job.result?.videoSHA256 else { return }
+        try database.run(
+            "INSERT OR REPLACE INTO made_clip (sha256, job, model, completed_at) VALUES (?, ?, ?, ?)", .text(digest), .text(job.id.text),
+            .text(job.request.model), .integer(Int64(job.completedAt ?? job.createdAt)))
+    }
+
+    func madeClip(sha256: String) throws(DatabaseError) -> MadeClip? {
+        guard let row = try database.run("SELECT job, model, completed_at FROM made_clip WHERE sha256 = ?", .text(sha256)).first,
+            let job = row[0].text.flatMap({ JobIdentifier($0) }), let model = row[1].text, let time = row[2].integer
+        else { return nil }
+        return MadeClip(job: job, model: model, completedAt: Int(time))
+    }
+}
+
+extension JobService {
+    /// The clip made here whose MP4 file has this SHA-256, in lower-case hexadecimal digits.
+    public func madeClip(sha256: String) -> MadeClip? {
+        withStore { store throws(DatabaseError) in try store.madeClip(sha256: sha256) } ?? nil
+    }
+}
+
+extension Spool {
+    /// SHA-256 of one of a job's files, in lower-case hexadecimal digits.
+    func digest(_ id: JobIdentifier, _ name: String) throws(SoradError) -> String {
+        do throws(Errno) {
+            let file = try FileDescriptor(openingForReading: "\(directory(of: id))/\(name)")
+            var sum = SHA256()
+            while true {
+                let piece = try file.read(upTo: 1 << 20)
+                if piece.isEmpty { return SHA256.hexadecimal(sum.finalize()) }
+                sum.update(piece)
+            }
+        } catch { throw SoradError(.internalFault, "The worker's result \(name) cannot be read: \(error.reason).") }
+    }
+}
+
+/// Asks the worker what a given clip says about its origin: `worker --origin PATH`.
+/// - Throws: `.badInput` with one clause about the file.
+public func readOriginMark(at path: String, worker: String) throws(SoradError) -> OriginMark {
+    try askAboutGivenFile(["--origin", path], worker: worker, timeout: .seconds(60))
+}

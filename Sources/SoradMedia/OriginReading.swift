@@ -1,0 +1,141 @@
+// Owns the reading of what a clip says about its own origin: the XMP packet and the comment that `Provenance` describes, from any
+// program, and whether there is a C2PA manifest (which is not looked into: its signatures need certificates that nobody has offline).
+// Invariant: the file is anybody's. Only the boxes' heads and a few bounded boxes are read; nothing is decoded and ffmpeg is not asked.
+import Glibc
+public import SoradAPI
+public import SoradSystem
+
+/// What the MP4 file at `path` says.
+/// - Throws: `.badInput` with one sentence when it is no MP4 file, or a damaged one; `.notFound`.
+public func originMark(at path: String) throws(SoradError) -> OriginMark {
+    do {
+        let file = try FileDescriptor(openingForReading: path)
+        let size = try file.regularFileSize()
+        let head = try file.read(at: 0, count: 64)
+        guard try mediaFormat(of: head) == .mp4 else {
+            throw SoradError(.badInput, "the file is a picture; give an MP4 clip")
+        }
+        guard size <= MediaLimits.clipBytes else {
+            throw SoradError(.badInput, "the file has \(size) bytes, and \(MediaLimits.clipBytes) are accepted at most")
+        }
+        return try OriginReader(size: size) { offset, count throws(SoradError) in
+            do throws(Errno) { return try file.read(at: offset, count: count) } catch {
+                throw SoradError(.internalFault, "cannot read the given file: \(error.reason)")
+            }
+        }.mark()
+    } catch let error as Errno {
+        throw SoradError(error.isNoSuchFile ? .notFound : .internalFault, "cannot read the given file: \(error.reason)")
+    } catch let error as SoradError {
+        throw error
+    } catch { preconditionFailure("\(error)") }
+}
+
+/// Reads one MP4 file through `read`, which gets an offset and a number of bytes that lie within the file.
+struct OriginReader {
+    let size: Int
+    let read: (Int, Int) throws(SoradError) -> [UInt8]
+
+    /// Bytes of a box that is read whole.
+    private static let boxLimit = 16 << 20
+    /// D8FEC3D6-1B0E-483C-9297-5828877EC481, C2PA's place in MP4.
+    private static let manifestIdentifier: [UInt8] = [
+        0xD8, 0xFE, 0xC3, 0xD6, 0x1B, 0x0E, 0x48, 0x3C, 0x92, 0x97, 0x58, 0x28, 0x87, 0x7E, 0xC4, 0x81,
+    ]
+
+    func mark() throws(SoradError) -> OriginMark {
+        let boxes = try MP4Box.walk(size: size, read: read)
+        let index = boxes.first { $0.type == "moov" }
+        guard boxes.first?.type == "ftyp", let index, boxes.contains(where: { $0.type == "mdat" }) else {
+            throw SoradError(.badInput, "the MP4 file is damaged: it has no index, or no media")
+        }
+        var marks: [OriginMark] = []
+        for box in boxes where box.type == "uuid" && box.size >= 24 {
+            let identifier = try read(box.offset + 8, 16)
+            if identifier == OriginReader.manifestIdentifier { marks.append(OriginMark(state: .marked, signs: ["c2pa"])) }
+            guard identifier == MP4Box.xmpIdentifier else { continue }
+            let content = box.size <= OriginReader.boxLimit ? try read(box.offset + 24, box.size - 24) : []
+            if let mark = OriginMark(xmp: content) { marks.append(mark) }
+        }
+        if index.size <= OriginReader.boxLimit, let comment = OriginReader.comment(in: try read(index.offset, index.size)),
+            let mark = OriginMark(comment: comment)
+        {
+            marks.append(mark)
+        }
+        return OriginMark(all: marks)
+    }
+
+    /// The text of moov/udta/meta/ilst/©cmt/data; nil where there is none, or anything on the way is not what it should be.
+    private static func comment(in moov: [UInt8]) -> String? {
+        var content = moov[...]
+        // Of `meta` the first four bytes are version and flags, of `data` the first eight are type and language.
+        for (type, head) in [("moov", 0), ("udta", 0), ("meta", 4), ("ilst", 0), ("\u{FFFD}cmt", 0), ("data", 8)] {
+            guard let boxes = try? MP4Box.topLevel(of: Array(content)), let box = boxes.first(where: { $0.type == type }),
+                box.size >= 8 + head
+            else { return nil }
+            let bytes = Array(content)
+            content = bytes[box.offset + 8 + head..<box.offset + box.size]
+        }
+        return String(validating: content, as: UTF8.self)
+    }
+}
+
+extension OriginMark {
+    /// What several marks say together: the one that names a program counts before the others.
+    init(all marks: [OriginMark]) {
+        let readable = marks.filter { $0.state == .marked }
+        self = readable.first { $0.program != nil } ?? readable.first ?? marks.first ?? OriginMark(state: .unmarked)
+        signs = marks.flatMap(\.signs)
+    }
+
+    /// nil for a packet that says nothing about the origin, or that a person or a camera made it.
+    init?(xmp packet: [UInt8]) {
+        guard let text = String(validating: packet, as: UTF8.self), text.contains("<rdf:RDF"), text.contains("</rdf:RDF>") else {
+            self.init(state: .unreadable, signs: ["xmp"])
+            return
+        }
+        guard let source = xmpValue("DigitalSourceType", in: text), source.lowercased().hasSuffix("algorithmicmedia") else { return nil }
+        let tool = xmpValue("CreatorTool", in: text)
+        self.init(state: .marked, program: tool, signs: ["xmp"])
+        // "sorad 0.1.0 (sorad-mini)"
+        if let tool, tool.hasSuffix(")"), let open = tool.lastIndex(of: "("), open > tool.startIndex {
+            program = String(tool[..<tool.index(before: open)])
+            model = String(tool[tool.index(after: open)...].dropLast())
+        }
+    }
+
+    /// nil for any other comment than `Provenance` writes.
+    init?(comment: String) {
+        let opening = "Generated by AI: "
+        guard comment.hasPrefix(opening) else { return nil }
+        self.init(state: .marked, signs: ["comment"])
+        let words = comment.dropFirst(opening.count)
+        if let place = words.firstRange(of: ", model ") {
+            program = String(words[..<place.lowerBound])
+            model = String(words[place.upperBound...])
+        } else {
+            program = String(words)
+        }
+    }
+}
+
+/// The value of a property, written as an attribute or as an element.
+private func xmpValue(_ name: String, in text: String) -> String? {
+    guard let place = text.firstRange(of: name) else { return nil }
+    let rest = text[place.upperBound...].drop(while: \.isWhitespace)
+    if rest.first == ">" { return unescaped(rest.dropFirst().prefix { $0 != "<" }) }
+    let quoted = rest.dropFirst().drop(while: \.isWhitespace)
+    guard rest.first == "=", let quote = quoted.first, quote == "\"" || quote == "'" else { return nil }
+    return unescaped(quoted.dropFirst().prefix { $0 != quote })
+}
+
+/// At most 200 characters, none of them a control character: they end up in answers and logs.
+private func unescaped(_ text: Substring) -> String {
+    var result = ""
+    var rest = text.prefix(1_000)
+    while let character = rest.first, result.count < 200 {
+        let entity = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")].first { rest.hasPrefix($0.0) }
+        result += entity?.1 ?? (character.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control } ? String(character) : " ")
+        rest = rest.dropFirst(entity?.0.count ?? 1)
+    }
+    return result
+}

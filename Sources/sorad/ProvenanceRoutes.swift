@@ -1,0 +1,86 @@
+// POST /v1/content_provenance_checks: where does this clip come from? Owns no state.
+// What is certain (this very file was made here) is told apart from what a file merely says of itself.
+import SoradAPI
+import SoradHTTP
+import SoradJobs
+import SoradSystem
+
+extension VideoRoutes {
+    func addProvenance(to routes: inout Routes) { routes.on(.post, "/v1/content_provenance_checks", body: .fields, checkProvenance) }
+
+    @Sendable private func checkProvenance(_ request: Request) throws -> Response {
+        guard let upload = try request.fields.clipFile("file") else { throw request.fields.missing("file") }
+        let finding: OriginFinding
+        if let made = service.madeClip(sha256: try upload.hexadecimalDigest()) {
+            finding = .madeHere(made, isVisible: try service.job(made.job, viewer: request.peer.userID) != nil)
+        } else {
+            finding = .marked(try mark(of: upload, request.fields))
+        }
+        return .json(
+            JSONValue.object([
+                "object": "content_provenance_check", "created_at": .integer(TimeSource.system.unixSeconds()),
+                "results": .array([finding.json]),
+            ]))
+    }
+
+    private func mark(of upload: Upload, _ fields: Fields) throws -> OriginMark {
+        let place = try service.scratch()
+        try upload.move(to: place.path(.source))
+        do throws(SoradError) {
+            return try readOriginMark(at: place.path(.source), worker: worker)
+        } catch {
+            guard error.kind == .badInput else { throw error }
+            throw fields.invalid("file", "cannot be checked: \(error.message)", code: "invalid_file")
+        }
+    }
+}
+
+/// What there is to say about a file.
+private enum OriginFinding {
+    /// `isVisible`: who asks may see the job.
+    case madeHere(MadeClip, isVisible: Bool)
+    case marked(OriginMark)
+
+    var json: JSONValue {
+        var object: JSONObject = ["type": "c2pa"]
+        switch self {
+        case .madeHere(let clip, let isVisible):
+            object["outcome"] = "detected"
+            object["validation_state"] = "trusted"
+            object["issuer"] = .string("sorad \(soradVersion)")
+            object["model"] = .string(clip.model)
+            object["generated_at"] = .string(rfc3339Date(clip.completedAt))
+            object["origin"] = "this_sorad"
+            object["video_id"] = .optional(isVisible ? clip.job.text : nil)
+        case .marked(let mark):
+            let (state, origin) =
+                switch mark.state {
+                case .unmarked: ("not_present", "none")
+                case .unreadable: ("invalid", "unknown")
+                case .marked: ("valid", mark.isOfSorad ? "another_sorad" : "another_program")
+                }
+            object["outcome"] = mark.state == .marked ? "detected" : "not_detected"
+            object["validation_state"] = .string(state)
+            object["issuer"] = .optional(mark.program)
+            object["model"] = .optional(mark.model)
+            object["generated_at"] = .null
+            object["origin"] = .string(origin)
+            object["signs"] = .array(mark.signs.map { .string($0) })
+        }
+        return .object(object)
+    }
+}
+
+extension Fields {
+    private static let dataURLLimit = 24 << 20
+
+    /// A file under `name`: a part of a form, or a `data:` URL. nil when there is none.
+    fileprivate func clipFile(_ name: String) throws(APIError) -> Upload? {
+        guard has(name) else { return nil }
+        if isFile(name) { return try file(name) }
+        guard let bytes = dataURLContent(try requiredText(name, maxBytes: Fields.dataURLLimit)) else {
+            throw invalid(name, "must be a file, or a URL of the form data:video/mp4;base64,…")
+        }
+        return Upload(bytes: bytes)
+    }
+}
