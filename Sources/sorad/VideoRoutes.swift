@@ -12,7 +12,7 @@ struct VideoRoutes: Sendable {
     let worker: String
 
     func add(to routes: inout Routes) {
-        routes.on(.post, "/v1/videos", body: .fields, create)
+        onCreate("/v1/videos", in: &routes, create)
         routes.on(.get, "/v1/videos", list)
         routes.on(.get, "/v1/videos/{id}", show)
         routes.on(.delete, "/v1/videos/{id}", body: .none, remove)
@@ -23,10 +23,7 @@ struct VideoRoutes: Sendable {
 
     // MARK: handlers
 
-    @Sendable private func create(_ request: Request) throws -> Response {
-        let owner = request.peer.userID
-        let submission = try Submission(request, route: "POST /v1/videos")
-        if let job = try service.earlier(submission, owner: owner) { return answer(job) }
+    @Sendable private func create(_ request: Request) throws -> NewClip {
         let parameters = try ClipParameters(request.fields)
         let model = try model(named: try request.fields.text("model", maxBytes: 1024), request.fields)
         let pictures = [
@@ -44,8 +41,7 @@ struct VideoRoutes: Sendable {
                 }
             }
         }
-        return answer(
-            try service.submit(owner: owner, effective.request, seconds: effective.seconds, draft: draft, submission: submission))
+        return NewClip(model: model, effective: effective, draft: draft)
     }
 
     @Sendable private func list(_ request: Request) throws -> Response {

@@ -1,0 +1,138 @@
+// What a client may do with jobs: submit, look, cancel, delete. Called on HTTP's threads.
+public import SoradAPI
+public import SoradSystem
+import Synchronization
+
+extension JobService {
+    /// The job that an earlier request like this one made; nil for a new request.
+    /// - Throws: `.conflict` when the key belongs to another request.
+    public func earlier(_ submission: Submission, owner: UInt32) throws(SoradError) -> Job? {
+        try locked { state throws(SoradError) in try earlier(submission, owner, state) }
+    }
+
+    /// A place for the files of a job to be. Refused like the job itself when the queue is full.
+    public func draft() throws(SoradError) -> JobDraft {
+        let id = try locked { state throws(SoradError) in
+            try checkQueue(state)
+            return state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
+        }
+        return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log)
+    }
+
+    /// Accepts a job: durable when this returns, and its draft's files before it. A `submission` that has come before gives the job
+    /// that it made then.
+    public func submit(
+        owner: UInt32, _ request: GenerationRequest, seconds: String, draft: JobDraft? = nil, submission: Submission? = nil
+    ) throws(SoradError) -> Job {
+        try draft?.seal()
+        // When the store has failed it is not known whether the job is recorded, so its files stay; the next start knows.
+        defer { if failure != nil { draft?.keep() } }
+        let job = try locked { state throws(SoradError) in
+            if let submission, let job = try earlier(submission, owner, state) { return job }
+            try checkQueue(state)
+            let id = draft?.id ?? state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
+            let job = Job(id: id, owner: owner, request: request, seconds: seconds, createdAt: time.unixSeconds())
+            try handle(.submitted(job), &state, submission)
+            return state.machine.jobs[id] ?? job
+        }
+        if job.id == draft?.id { draft?.keep() }
+        return job
+    }
+
+    private func checkQueue(_ state: State) throws(SoradError) {
+        guard state.machine.queuedCount < settings.queueLimit else {
+            throw SoradError(
+                .busy,
+                "The queue is full: \(state.machine.queuedCount) jobs wait already and the limit is \(settings.queueLimit); try again later."
+            )
+        }
+    }
+
+    /// The job, if `viewer` may see it: it is theirs, or they are root.
+    public func job(_ id: JobIdentifier, viewer: UInt32) throws(SoradError) -> Job? {
+        try locked { state throws(SoradError) in try find(id, viewer, state) }
+    }
+
+    /// A page of the jobs that `viewer` may see, and whether there are more.
+    public func page(viewer: UInt32, after: JobIdentifier?, newestFirst: Bool, limit: Int) throws(SoradError) -> (
+        jobs: [Job], hasMore: Bool
+    ) {
+        try locked { state throws(SoradError) in
+            let stored = try reading {
+                () throws(DatabaseError) in
+                try state.store.jobs(owner: viewer == 0 ? nil : viewer, after: after, newestFirst: newestFirst, limit: limit + 1)
+            }
+            return (stored.prefix(limit).map { state.machine.jobs[$0.id] ?? $0 }, stored.count > limit)
+        }
+    }
+
+    /// Ends a job that is not over; one that was cancelled before stays so. nil when `viewer` has no such job.
+    public func cancel(_ id: JobIdentifier, viewer: UInt32) throws(SoradError) -> Job? {
+        try locked { state throws(SoradError) in
+            guard let job = try find(id, viewer, state) else { return nil }
+            if !job.isOver { try handle(.cancelled(id, erase: false), &state) }
+            return try find(id, viewer, state)
+        }
+    }
+
+    /// Removes a job, its record and its files; a running one is cancelled. False when `viewer` has no such job.
+    public func delete(_ id: JobIdentifier, viewer: UInt32) throws(SoradError) -> Bool {
+        try locked { state throws(SoradError) in
+            guard let job = try find(id, viewer, state) else { return false }
+            if job.isOver {
+                try write(stored: [], erased: [id], &state)
+                if state.machine.abandonedJob != id { removeFiles(id) }
+            } else {
+                try handle(.cancelled(id, erase: true), &state)
+            }
+            return true
+        }
+    }
+
+    /// The path of one of a completed job's files.
+    public func resultPath(_ job: Job, _ file: KeyPath<ClipResult, String>) -> String? {
+        job.result.map { "\(spool.directory(of: job.id))/\($0[keyPath: file])" }
+    }
+
+    /// After how many milliseconds asking again is worth it: a tenth of what the last clip took.
+    public var pollAfterMilliseconds: Int {
+        state.withLock { min(5_000, max(250, ($0.lastDuration ?? 10) * 100)) }
+    }
+
+    public struct Summary: Sendable {
+        public let queued: Int
+        public let running: Int
+        public let hasWorker: Bool
+    }
+    public var summary: Summary {
+        state.withLock {
+            Summary(queued: $0.machine.queuedCount, running: $0.machine.runningJob == nil ? 0 : 1, hasWorker: $0.machine.hasWorker)
+        }
+    }
+
+    // MARK: inside
+
+    private func earlier(_ submission: Submission, _ owner: UInt32, _ state: State) throws(SoradError) -> Job? {
+        let found = try reading { () throws(DatabaseError) in
+            try state.store.earlier(submission, owner: owner, now: time.unixSeconds())
+        }
+        switch found {
+        case .none: return nil
+        case .job(let id): return try find(id, owner, state)
+        case .otherRequest:
+            throw SoradError(
+                .conflict, "This Idempotency-Key was used for a request with other fields; use a new key for a new request.",
+                param: "Idempotency-Key")
+        }
+    }
+
+    private func find(_ id: JobIdentifier, _ viewer: UInt32, _ state: State) throws(SoradError) -> Job? {
+        let job: Job?
+        if let live = state.machine.jobs[id] {
+            job = live
+        } else {
+            job = try reading { () throws(DatabaseError) in try state.store.job(id) }
+        }
+        return job.flatMap { viewer == 0 || $0.owner == viewer ? $0 : nil }
+    }
+}
