@@ -23,6 +23,8 @@ public struct Job: Sendable, Equatable {
     public var result: ClipResult?
     /// What the worker said last; only in memory.
     public var progress: JobProgress?
+    /// Why it waits, when it waits for something else than its turn; only in memory.
+    public var note: String?
 
     public init(id: JobIdentifier, owner: UInt32, request: GenerationRequest, seconds: String, createdAt: Int) {
         self.id = id
@@ -46,6 +48,7 @@ public struct Job: Sendable, Equatable {
             details.steps = progress.steps
             details.etaSeconds = progress.etaSeconds
         }
+        if status == .queued { details.note = note }
         details.sha256 = result?.sha256
         details.timings = result?.timings
         return Video(

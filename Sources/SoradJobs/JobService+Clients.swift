@@ -14,6 +14,7 @@ extension JobService {
     public func draft() throws(SoradError) -> JobDraft {
         let id = try locked { state throws(SoradError) in
             try checkQueue(state)
+            try checkRoom(nil, &state)
             return state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
         }
         return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log)
@@ -30,6 +31,7 @@ extension JobService {
         let job = try locked { state throws(SoradError) in
             if let submission, let job = try earlier(submission, owner, state) { return job }
             try checkQueue(state)
+            try checkRoom(request, &state)
             let id = draft?.id ?? state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
             let job = Job(id: id, owner: owner, request: request, seconds: seconds, createdAt: time.unixSeconds())
             try handle(.submitted(job), &state, submission)
@@ -103,10 +105,14 @@ extension JobService {
         public let queued: Int
         public let running: Int
         public let hasWorker: Bool
+        /// What keeps jobs from being accepted or done, in a sentence.
+        public let trouble: String?
     }
     public var summary: Summary {
         state.withLock {
-            Summary(queued: $0.machine.queuedCount, running: $0.machine.runningJob == nil ? 0 : 1, hasWorker: $0.machine.hasWorker)
+            Summary(
+                queued: $0.machine.queuedCount, running: $0.machine.runningJob == nil ? 0 : 1,
+                hasWorker: $0.outage?.hasWorker ?? $0.machine.hasWorker, trouble: $0.trouble)
         }
     }
 

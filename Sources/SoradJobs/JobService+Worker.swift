@@ -13,18 +13,29 @@ extension JobService {
     }
 
     /// When `deliver(.ticked)` is due.
-    public var nextDeadline: MonotonicTime? { state.withLock { $0.machine.nextDeadline } }
-    /// Why the daemon must stop, if it must.
-    public var failure: String? { state.withLock { $0.failure } }
+    public var nextDeadline: MonotonicTime? {
+        state.withLock { state in
+            if let outage = state.outage { return outage.hasWorker ? nil : outage.retryAt }
+            return [state.machine.nextDeadline, state.diskCheck].compactMap { $0 }.min()
+        }
+    }
+    /// Why the store cannot be used now, if it cannot.
+    public var failure: String? { state.withLock { $0.outage?.reason } }
 
-    /// Brings an event of the worker or of time. A finished job's files are made durable first. After a failed write nothing happens
+    /// Brings an event of the worker or of time. A finished job's files are made durable first. After a failed write it has not happened
     /// and `failure` is set.
     public func deliver(_ event: JobMachine.Event) {
         var event = event
-        if case .finished(let id, let result) = event {
+        switch event {
+        case .finished(let id, let result):
             do throws(SoradError) { try spool.seal(id, result) } catch {
-                event = .failed(id, JobError(code: "internal_error", message: error.message))
+                let code = error.kind == .storageFull ? JobError.insufficientStorage : "internal_error"
+                event = .failed(id, JobError(code: code, message: error.message))
             }
+        case .ticked: tend()
+        case .stopRequested: state.withLock { $0.isStopping = true }
+        case .workerEnded: _ = state.withLock { $0.outage?.hasWorker = false }
+        default: break
         }
         try? locked { state throws(SoradError) in try handle(event, &state) }
     }
@@ -39,6 +50,9 @@ extension JobService {
         }
         return spool.directory(of: id)
     }
+
+    /// Ends the next `count` records with the error `code` of SQLite; for tests.
+    package func failStore(_ count: Int, code: Int32) { state.withLock { $0.store.fail(count, code: code) } }
 
     /// Lets the database grow to so many pages and then be full, as on a full disk; for tests.
     package func limitDatabase(toPages pages: Int) throws(SoradError) {

@@ -10,6 +10,8 @@ public final class JobService: Sendable {
         public var limits = JobMachine.Limits()
         /// Jobs that may wait.
         public var queueLimit = 100
+        /// Bytes of the disk that new jobs must leave free.
+        public var minimumFree = 32_000_000
 
         public init() {}
     }
@@ -19,8 +21,14 @@ public final class JobService: Sendable {
         let store: JobStore
         var identifiers: JobIdentifierSequence
         var effects: [JobMachine.Action] = []
-        /// Set once a record could not be written: what is on disk and what is here may differ, so nothing is done any more.
-        var failure: String?
+        /// Set while the store cannot be used.
+        var outage: StoreOutage?
+        var reserve: DiskReserve
+        /// Set when a write finds the disk full, until the machine has been held for it.
+        var metFullDisk = false
+        /// When to look again whether the disk has room; set while the machine is held for that.
+        var diskCheck: MonotonicTime?
+        var isStopping = false
         /// Seconds that the last clip took.
         var lastDuration: Int?
     }
@@ -29,13 +37,19 @@ public final class JobService: Sendable {
     let spool: Spool
     let settings: Settings
     let time: TimeSource
-    private let wake: EventCounter
+    let wake: EventCounter
     let log: Log
+    /// Holds everything.
+    let directory: String
 
     /// Opens the store in `directory` and takes up the jobs of the last run; none is started before
-    /// `deliver(.resumed)`. `wake` is signalled when the loop has something to do.
+    /// `deliver(.released(.models))`. `wake` is signalled when the loop has something to do.
     public init(directory: String, settings: Settings, time: TimeSource, wake: EventCounter, log: Log) throws(SoradError) {
+        var reserve = DiskReserve(path: "\(directory)/reserve")
+        // On a full disk the database needs the reserve's room to be opened.
+        removeFile(reserve.path)
         let store = try JobStore(path: "\(directory)/jobs.sqlite")
+        reserve.fill()
         spool = try Spool(path: "\(directory)/spool")
         do {
             let unfinished = try store.unfinished()
@@ -44,27 +58,26 @@ public final class JobService: Sendable {
             if !strangers.isEmpty { log.notice("removed the files of \(strangers.count) jobs that are not recorded") }
             state = Mutex(
                 State(
-                    machine: JobMachine(limits: settings.limits, jobs: unfinished, isPaused: true), store: store,
-                    identifiers: JobIdentifierSequence(after: try store.newest())))
+                    machine: JobMachine(limits: settings.limits, jobs: unfinished, holds: reserve.isFilled ? [.models] : [.models, .disk]),
+                    store: store, identifiers: JobIdentifierSequence(after: try store.newest()), reserve: reserve,
+                    diskCheck: reserve.isFilled ? nil : time.monotonic() + JobService.diskInterval))
         } catch {
             throw SoradError(.unavailable, "Cannot take up the jobs in \(directory): \(error).")
         }
+        self.directory = directory
         self.settings = settings
         self.time = time
         self.wake = wake
         self.log = log
     }
 
-    /// What `body` gives, or nil when the store fails: for records that can be done without. A disk that fails is final here too.
+    /// What `body` gives, or nil when the store fails: for records that can be done without. A disk that fails is an outage here too.
     @discardableResult
     func withStore<Value: Sendable>(_ body: (JobStore) throws(DatabaseError) -> Value) -> Value? {
         try? locked { state throws(SoradError) in
             do throws(DatabaseError) { return try body(state.store) } catch {
                 log.warning("the job store gives no help: \(error)")
-                if error.isDiskFailure {
-                    state.failure = error.description
-                    wake.add()
-                }
+                if error.isDiskFailure { beginOutage(error, &state) }
                 throw SoradError(.internalFault, error.description)
             }
         }
@@ -72,9 +85,8 @@ public final class JobService: Sendable {
 
     func locked<Result: Sendable>(_ body: (inout State) throws(SoradError) -> Result) throws(SoradError) -> Result {
         let result: Swift.Result<Result, SoradError> = state.withLock { state in
-            if let failure = state.failure {
-                return .failure(SoradError(.unavailable, "The job store has failed and sorad is stopping: \(failure)"))
-            }
+            if let outage = state.outage { return .failure(outage.refusal) }
+            defer { noteFullDisk(&state) }
             do throws(SoradError) { return .success(try body(&state)) } catch { return .failure(error) }
         }
         return try result.get()
@@ -87,11 +99,13 @@ public final class JobService: Sendable {
         var erased: [JobIdentifier] = []
         for case .store(let job) in actions { stored.append(job) }
         for case .erase(let id) in actions { erased.append(id) }
-        if case .submitted = event {
-            try write(stored: stored, erased: erased, &state, submission, refusingWhenFull: true)
-        } else {
-            try write(stored: stored, erased: erased, &state)
-        }
+        let need: WriteNeed =
+            switch event {
+            case .submitted: .refusable
+            case .progressed: .optional
+            default: .needed
+            }
+        try write(stored: stored, erased: erased, &state, submission, need)
         state.machine = machine
         for job in stored { note(job, &state) }
         for action in actions {
@@ -111,25 +125,49 @@ public final class JobService: Sendable {
         switch job.status {
         case .completed:
             if let end = job.completedAt, let start = job.startedAt { state.lastDuration = max(0, end - start) }
+            spool.removeCheckpoint(job.id)
             log.info("\(job.id) completed in \(state.lastDuration ?? 0) s")
         case .failed: log.notice("\(job.id) failed: \(job.error?.code ?? ""): \(job.error?.message ?? "")")
         case .queued, .inProgress: log.debug("\(job.id) \(job.status.rawValue) \(job.percent) %")
         }
     }
 
-    /// A write that fails is final: retrying could acknowledge what the disk has lost. Only a full disk before a new job is merely refused.
+    /// What a record that finds the disk full means.
+    enum WriteNeed {
+        /// The request is refused.
+        case refusable
+        /// The next record says the same and more.
+        case optional
+        /// A job is over, or gone: the reserve is there for this.
+        case needed
+    }
+
+    /// A write that fails is never tried again, since that could acknowledge what the disk has lost; the store is then taken up anew. Only
+    /// a full disk changes nothing, and a second attempt with the reserve's room is a first one.
     func write(
-        stored: [Job], erased: [JobIdentifier], _ state: inout State, _ submission: Submission? = nil, refusingWhenFull: Bool = false
+        stored: [Job], erased: [JobIdentifier], _ state: inout State, _ submission: Submission? = nil, _ need: WriteNeed = .needed
     ) throws(SoradError) {
         do throws(DatabaseError) {
-            try state.store.apply(stored: stored, erased: erased, submission: submission)
+            do throws(DatabaseError) {
+                try state.store.apply(stored: stored, erased: erased, submission: submission)
+            } catch {
+                guard error.isFull else { throw error }
+                state.metFullDisk = true
+                switch need {
+                case .refusable: break
+                case .optional: return
+                case .needed:
+                    guard state.reserve.give() else { throw error }
+                    return try state.store.apply(stored: stored, erased: erased, submission: submission)
+                }
+                throw error
+            }
         } catch {
-            if error.isFull && refusingWhenFull {
+            if error.isFull && need == .refusable {
                 throw SoradError(.storageFull, "The disk that holds the jobs is full; free some space and try again.")
             }
-            state.failure = error.description
-            wake.add()
-            throw SoradError(.internalFault, "The job store failed: \(error).")
+            beginOutage(error, &state)
+            throw SoradError(.unavailable, "The job store failed: \(error).")
         }
     }
 

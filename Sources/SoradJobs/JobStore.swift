@@ -49,9 +49,7 @@ public final class JobStore {
     public init(path: String) throws(SoradError) {
         do throws(DatabaseError) {
             database = try Database(path: path)
-            try database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=2000;")
-            try database.execute("PRAGMA wal_autocheckpoint=256; PRAGMA cache_size=-1024;")
-            try JobStore.migrate(database, path: path)
+            try JobStore.prepare(database)
         } catch {
             if error.isNotADatabase {
                 throw SoradError(
@@ -62,7 +60,22 @@ public final class JobStore {
         }
     }
 
-    private static func migrate(_ database: Database, path: String) throws(DatabaseError) {
+    private static func prepare(_ database: Database) throws(DatabaseError) {
+        try database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=2000;")
+        try database.execute("PRAGMA wal_autocheckpoint=256; PRAGMA cache_size=-1024;")
+        try migrate(database)
+    }
+
+    /// After a write or a sync that failed: what counts is what the file says now. The log is copied into the file and emptied, so that
+    /// what is read from here on has been written and synced anew, whatever the kernel kept of the failed attempt.
+    func recover() throws(DatabaseError) {
+        try database.reopen()
+        try JobStore.prepare(database)
+        let isBusy = try database.run("PRAGMA wal_checkpoint(TRUNCATE)").first?.first?.integer != 0
+        if isBusy { throw DatabaseError(code: 5, message: "its log could not be emptied", statement: "wal_checkpoint") }
+    }
+
+    private static func migrate(_ database: Database) throws(DatabaseError) {
         let version = Int(try database.run("PRAGMA user_version").first?.first?.integer ?? 0)
         guard version <= migrations.count else {
             throw DatabaseError(
@@ -78,6 +91,9 @@ public final class JobStore {
 
     /// The size at which the database is full.
     package func limit(toPages pages: Int) throws(DatabaseError) { try database.execute("PRAGMA max_page_count = \(pages)") }
+
+    /// Ends the next `count` transactions with the error `code` instead of a commit; for tests.
+    package func fail(_ count: Int, code: Int32) { database.fault = (code, count) }
 
     /// One durable transaction. `submission`: how the only new job in `stored` came.
     package func apply(stored: [Job], erased: [JobIdentifier], submission: Submission? = nil) throws(DatabaseError) {

@@ -15,6 +15,8 @@ public struct Spool: Sendable {
         }
     }
 
+    private static var full: SoradError { SoradError(.storageFull, "The disk that holds the clips is full.") }
+
     public func directory(of id: JobIdentifier) -> String { "\(path)/\(id.text)" }
 
     /// The directory for the worker to write to.
@@ -32,13 +34,20 @@ public struct Spool: Sendable {
                 guard try file.regularFileSize() > 0 else { throw Errno(code: 0, call: "empty") }
                 try file.sync()
             } catch {
+                if error.isOutOfSpace { throw Spool.full }
                 throw SoradError(
                     .internalFault, "The worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)").")
             }
         }
         do throws(Errno) { try syncDirectory(directory(of: id)) } catch {
+            if error.isOutOfSpace { throw Spool.full }
             throw SoradError(.internalFault, "The results of \(id) could not be made durable: \(error.reason).")
         }
+    }
+
+    /// After its result is recorded: nobody takes the job up again.
+    package func removeCheckpoint(_ id: JobIdentifier) {
+        for name in CheckpointName.all { removeFile("\(directory(of: id))/\(name)") }
     }
 
     package func remove(_ id: JobIdentifier) throws(Errno) { try removeDirectory(directory(of: id)) }

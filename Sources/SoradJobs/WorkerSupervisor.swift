@@ -78,7 +78,7 @@ public final class WorkerSupervisor {
             do throws(SoradError) {
                 send(.generate(job: id.text, request: request, directory: try service.prepareDirectory(of: id)))
             } catch {
-                let code = error.kind == .storageFull ? "insufficient_storage" : "internal_error"
+                let code = error.kind == .storageFull ? JobError.insufficientStorage : "internal_error"
                 service.deliver(.failed(id, JobError(code: code, message: error.message)))
             }
         case .cancel(let id): send(.cancel(job: id.text))

@@ -27,7 +27,7 @@ public final class ClipPipeline {
     ///   - threads: that compute; nil means all that this process may use.
     ///   - ffmpeg: a name to look up in PATH, or a path.
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
-    ///     on; nil means never.
+    ///     on; nil means never. They stay there.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public init(
         modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil
@@ -81,21 +81,23 @@ public final class ClipPipeline {
         var job = RunningJob(meter: ProgressMeter(work, rates: rates, start: time.monotonic()), time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
-        try job.reached(.encodingText, 0, of: 1)
-        let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
-        let negative = request.guidanceScale == 1 ? prompt : try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop)
+        var checkpoint = checkpointInterval.map { interval in
+            Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
+        }
+        let earlier = checkpoint?.restorePrompts(width: model.configuration.textWidth, length: model.configuration.textLength)
+        try job.resumed(.encodingText, earlier == nil ? 0 : 1, of: 1)
+        let text = if let earlier { earlier } else { try encode(request, stop) }
+        if earlier == nil { checkpoint?.keep(text) }
         let givenFrames = GivenFramesEncoder(
             model: model, request: request, directory: directory, ffmpeg: ffmpeg, shouldStop: { (try? stop()) == nil })
         if request.given != nil { try job.reached(.encodingFrames, 0, of: 1) }
         let given = try givenFrames.encode(size)
         let denoiser = try model.denoiser(
-            size, prompt: prompt, negativePrompt: negative, guidanceScale: Float(request.guidanceScale), steps: request.numInferenceSteps,
-            shift: Float(request.flowShift), known: given.known)
+            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
+            steps: request.numInferenceSteps,
+            shift: Float(request.flowShift), known: given.known, stop: stop)
         let latent = model.initialNoise(seed: request.seed, size)
         if let source = given.source { denoiser.schedule.mix(source, into: latent, atStep: request.firstStep) }
-        var checkpoint = checkpointInterval.map { interval in
-            Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
-        }
         let done = checkpoint?.restore(into: latent) ?? 0
         try job.resumed(.denoising, done, of: request.stepsToRun)
         for step in done..<request.stepsToRun {
@@ -105,12 +107,19 @@ public final class ClipPipeline {
         }
 
         let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
-        checkpoint?.remove()
         let timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
-        if done == 0 { rates = work.rates(from: timings, before: rates) }
+        if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
         return ClipResult(
             sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings)
+    }
+
+    private func encode(_ request: GenerationRequest, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {
+        try stop()
+        let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
+        guard request.guidanceScale != 1 else { return EncodedPrompts(prompt: prompt, negative: nil) }
+        try stop()
+        return EncodedPrompts(prompt: prompt, negative: try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop))
     }
 
     /// Decodes latents [C, T, h, w] into the hash and the files, between the frames of the clips that were given.
@@ -190,6 +199,7 @@ extension JobError {
             switch error.kind {
             case .cancelled: "cancelled"
             case .badInput: "invalid_request"
+            case .storageFull: JobError.insufficientStorage
             default: "media_failed"
             }
         self.init(code: code, message: error.message + (error.hint.map { " (\($0))" } ?? ""))

@@ -72,10 +72,6 @@ final class Daemon {
         var isStopping = false
         while true {
             supervisor.work()
-            if let failure = service.failure {
-                log.error("the job store failed, so sorad stops: \(failure)")
-                return SoradError(.internalFault, "").exitCode
-            }
             if isStopping && !service.summary.hasWorker { break }
             waitForSomething()
             for signal in takeSignals() {
@@ -142,7 +138,7 @@ final class Daemon {
             if let earlier = modelScan.take() { earlier.join() }
             modelScan = try SystemThread(name: "sorad-models") {
                 models.scan(files, worker: worker, service: service, time: .system, log: log)
-                service.deliver(.resumed)
+                service.deliver(.released(.models))
             }
         } catch { log.error("cannot start a thread to look at the models: \(error)") }
     }
@@ -161,6 +157,7 @@ final class Daemon {
 
     private func status() -> String {
         let summary = service.summary
+        if let trouble = summary.trouble { return trouble }
         return summary.running == 0 && summary.queued == 0 ? "Idle" : "\(summary.running) running, \(summary.queued) queued"
     }
 

@@ -32,6 +32,7 @@ struct DaemonSettings: Sendable {
             "Settings file; the *.conf files of the directory FILE.d come after it."),
         SettingDefinition("log-level", "LEVEL", default: "info", "error, warning, notice, info or debug."),
         SettingDefinition("queue-limit", "N", default: "100", "Jobs that may wait; more are refused."),
+        SettingDefinition("min-free", "MEGABYTES", default: "32", "Room on the disk that new jobs must leave free; else they are refused."),
         SettingDefinition("worker-idle-timeout", "SECONDS", default: "300", "How long a worker without work keeps its memory."),
         SettingDefinition("worker-start-timeout", "SECONDS", default: "120", "How long a worker may take to load its model."),
         SettingDefinition(
@@ -76,6 +77,7 @@ struct DaemonSettings: Sendable {
         logLevel = Log.Level(name: level) ?? .info
         jobs = JobService.Settings()
         jobs.queueLimit = try given.integer("queue-limit", in: 1...10_000, default: 100)
+        jobs.minimumFree = try given.integer("min-free", in: 1...1_000_000, default: 32) * 1_000_000
         jobs.limits.workerIdle = .seconds(try given.integer("worker-idle-timeout", in: 0...604_800, default: 300))
         jobs.limits.workerStart = .seconds(try given.integer("worker-start-timeout", in: 1...86_400, default: 120))
         jobs.limits.workerSilence = .seconds(try given.integer("worker-silence-timeout", in: 1...86_400, default: 1800))
@@ -107,7 +109,7 @@ struct DaemonSettings: Sendable {
           --help, --version
 
         Signals: TERM or INT stop it (the running job goes on after the next start), HUP reads log level and models anew.
-        Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or state is not available, 70 the job store
-        failed, 78 wrong settings or a second daemon on the same state.
+        Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or state is not available,
+        78 wrong settings or a second daemon on the same state.
         """
 }
