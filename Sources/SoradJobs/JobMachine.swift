@@ -52,6 +52,8 @@ public struct JobMachine: Sendable {
         /// Time has passed.
         case ticked
         /// Nothing new is started for this reason; a job that runs goes on.
+        /// An administrator moves a job that is not over.
+        case prioritised(JobIdentifier, Int)
         case held(Hold)
         case released(Hold)
         /// The daemon stops: nothing new is started.
@@ -96,6 +98,7 @@ public struct JobMachine: Sendable {
     private var lastRecord: MonotonicTime?
     /// How often jobs that are not over have found no room.
     private var storageFailures: [JobIdentifier: Int] = [:]
+    private var turn = FairTurn()
 
     /// `jobs`: those of an earlier run that are not over.
     public init(limits: Limits = Limits(), jobs restored: [Job] = [], holds: Set<Hold> = []) {
@@ -154,6 +157,7 @@ public struct JobMachine: Sendable {
         case .workerHungUp: workerHungUp(now)
         case .workerEnded(let how): actions = workerEnded(how, unixSeconds: unixSeconds)
         case .ticked: actions = ticked(now)
+        case .prioritised(let id, let priority): if jobs[id] != nil { actions = change(id) { $0.priority = priority } }
         case .held(let hold): holds.insert(hold)
         case .released(let hold): holds.remove(hold)
         case .stopRequested: actions = stop(now)
@@ -164,7 +168,7 @@ public struct JobMachine: Sendable {
     // MARK: starting work
 
     private mutating func startNext(now: MonotonicTime, unixSeconds: Int) -> [Action] {
-        guard !isStopping, holds.isEmpty, let id = queue.first, let job = jobs[id] else { return [] }
+        guard !isStopping, holds.isEmpty, let id = turn.next(of: queue, jobs), let job = jobs[id] else { return [] }
         switch worker {
         case .absent:
             worker = .starting(model: job.request.model, job: id, killAt: now + limits.workerStart)
@@ -185,6 +189,7 @@ public struct JobMachine: Sendable {
 
     private mutating func begin(_ id: JobIdentifier, unixSeconds: Int) -> [Action] {
         queue.removeAll { $0 == id }
+        if let job = jobs[id], job.startedAt == nil { turn.took(job.owner) }
         lastRecord = nil
         return change(id) { job in
             job.status = .inProgress

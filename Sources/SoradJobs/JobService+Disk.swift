@@ -39,21 +39,25 @@ extension JobService {
 
     // MARK: a disk that is full
 
-    /// Refuses `request` when the disk would not hold its clip beside those of the jobs that wait. nil: not known yet, it may be small.
-    func checkRoom(_ request: GenerationRequest?, _ state: inout State) throws(SoradError) {
+    /// Refuses `wish` when the disk would not hold its clip beside those of the jobs that wait. nil: not known yet, it may be small.
+    func checkRoom(_ wish: Wish?, _ state: inout State) throws(SoradError) {
         if state.machine.holds.contains(.disk) { releaseDisk(&state) }
         guard let space = try? DiskSpace(at: directory) else { return }
-        let own = request?.diskNeed ?? 0
+        let own = wish?.request.diskNeed ?? 0
         let others = state.machine.jobs.values.reduce(0) { $0 + $1.request.diskNeed }
         let reserve = state.reserve.isFilled ? 0 : DiskReserve.size
         let needed = own + others + reserve + settings.minimumFree
         guard space.free < needed else { return }
+        let largest = wish.flatMap { wish in
+            wish.request.largestFrames(wish.model) { space.free >= needed - own + $0.diskNeed }
+        }
+        let smaller = largest.map { ", or ask for at most \($0) frames" } ?? ""
         let parts = [(own, "for this clip"), (others, "for the jobs that wait"), (reserve + settings.minimumFree, "that stay free")]
         throw SoradError(
             .storageFull,
             "The disk that holds the clips has \(megabytes(space.free)) free, and \(megabytes(needed)) are needed: "
                 + parts.filter { $0.0 > 0 }.map { "\(megabytes($0.0)) \($0.1)" }.joined(separator: ", ")
-                + ". Free some space or delete finished clips, and send the request again.")
+                + ". Free some space or delete finished clips\(smaller), and send the request again.")
     }
 
     /// After anything that may have met a full disk.
@@ -64,6 +68,7 @@ extension JobService {
         }
         guard state.machine.holds.contains(.disk), state.diskCheck == nil else { return }
         state.diskCheck = time.monotonic() + JobService.diskInterval
+        metrics.add("sorad_disk_full_total")
         log.error("the disk is full: no jobs are accepted or begun until there is room")
         wake.add()
     }
@@ -87,6 +92,7 @@ extension JobService {
     func beginOutage(_ error: DatabaseError, _ state: inout State) {
         guard state.outage == nil else { return }
         log.error("the job store failed; accepted jobs wait until it can be used again: \(error)")
+        metrics.add("sorad_store_outages_total")
         let hasWorker = state.machine.hasWorker
         state.outage = StoreOutage(
             reason: error.description, isFull: error.isFull, hasWorker: hasWorker, retryAt: time.monotonic() + .seconds(1))
@@ -102,6 +108,7 @@ extension JobService {
             let now = time.monotonic()
             if let outage = state.outage, !outage.hasWorker, now >= outage.retryAt { endOutage(outage, &state) }
             if state.outage == nil, let due = state.diskCheck, now >= due { releaseDisk(&state) }
+            if state.outage == nil, let due = state.collectAt, now >= due { collect(&state, thoroughly: true) }
         }
     }
 

@@ -16,7 +16,7 @@ extension JobService {
     public var nextDeadline: MonotonicTime? {
         state.withLock { state in
             if let outage = state.outage { return outage.hasWorker ? nil : outage.retryAt }
-            return [state.machine.nextDeadline, state.diskCheck].compactMap { $0 }.min()
+            return [state.machine.nextDeadline, state.diskCheck, state.collectAt].compactMap { $0 }.min()
         }
     }
     /// Why the store cannot be used now, if it cannot.

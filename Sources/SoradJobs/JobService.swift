@@ -12,6 +12,7 @@ public final class JobService: Sendable {
         public var queueLimit = 100
         /// Bytes of the disk that new jobs must leave free.
         public var minimumFree = 32_000_000
+        public var retention = Retention()
 
         public init() {}
     }
@@ -28,7 +29,10 @@ public final class JobService: Sendable {
         var metFullDisk = false
         /// When to look again whether the disk has room; set while the machine is held for that.
         var diskCheck: MonotonicTime?
+        /// When something expires, or leftovers are looked for.
+        var collectAt: MonotonicTime?
         var isStopping = false
+        var controls: Controls
         /// Seconds that the last clip took.
         var lastDuration: Int?
     }
@@ -39,6 +43,7 @@ public final class JobService: Sendable {
     let time: TimeSource
     let wake: EventCounter
     let log: Log
+    public let metrics = Metrics()
     /// Holds everything.
     let directory: String
 
@@ -52,15 +57,18 @@ public final class JobService: Sendable {
         reserve.fill()
         spool = try Spool(path: "\(directory)/spool")
         do {
+            let controls = try Controls(store)
             let unfinished = try store.unfinished()
             let strangers = try spool.removeStrangers(keeping: try store.identifiers())
             if !unfinished.isEmpty { log.notice("\(unfinished.count) unfinished jobs of the last run go on") }
             if !strangers.isEmpty { log.notice("removed the files of \(strangers.count) jobs that are not recorded") }
+            var holds: Set<JobMachine.Hold> = reserve.isFilled ? [.models] : [.models, .disk]
+            if controls.isPaused { holds.insert(.administrator) }
             state = Mutex(
                 State(
-                    machine: JobMachine(limits: settings.limits, jobs: unfinished, holds: reserve.isFilled ? [.models] : [.models, .disk]),
+                    machine: JobMachine(limits: settings.limits, jobs: unfinished, holds: holds),
                     store: store, identifiers: JobIdentifierSequence(after: try store.newest()), reserve: reserve,
-                    diskCheck: reserve.isFilled ? nil : time.monotonic() + JobService.diskInterval))
+                    diskCheck: reserve.isFilled ? nil : time.monotonic() + JobService.diskInterval, controls: controls))
         } catch {
             throw SoradError(.unavailable, "Cannot take up the jobs in \(directory): \(error).")
         }
@@ -69,6 +77,9 @@ public final class JobService: Sendable {
         self.time = time
         self.wake = wake
         self.log = log
+        do throws(DatabaseError) {
+            try state.withLock { state throws(DatabaseError) in try collectAtStart(&state) }
+        } catch { log.error("cannot look through finished jobs: \(error)") }
     }
 
     /// What `body` gives, or nil when the store fails: for records that can be done without. A disk that fails is an outage here too.
@@ -97,7 +108,10 @@ public final class JobService: Sendable {
         let actions = machine.handle(event, now: time.monotonic(), unixSeconds: time.unixSeconds())
         var stored: [Job] = []
         var erased: [JobIdentifier] = []
-        for case .store(let job) in actions { stored.append(job) }
+        for case .store(var job) in actions {
+            if job.isOver { settle(&job) }
+            stored.append(job)
+        }
         for case .erase(let id) in actions { erased.append(id) }
         let need: WriteNeed =
             switch event {
@@ -106,8 +120,12 @@ public final class JobService: Sendable {
             default: .needed
             }
         try write(stored: stored, erased: erased, &state, submission, need)
+        let before = state.machine.jobs
         state.machine = machine
-        for job in stored { note(job, &state) }
+        for job in stored {
+            count(job, before: before[job.id])
+            note(job, &state)
+        }
         for action in actions {
             switch action {
             case .store, .erase: break
@@ -126,6 +144,7 @@ public final class JobService: Sendable {
         case .completed:
             if let end = job.completedAt, let start = job.startedAt { state.lastDuration = max(0, end - start) }
             spool.removeCheckpoint(job.id)
+            collect(&state, thoroughly: false)
             log.info("\(job.id) completed in \(state.lastDuration ?? 0) s")
         case .failed: log.notice("\(job.id) failed: \(job.error?.code ?? ""): \(job.error?.message ?? "")")
         case .queued, .inProgress: log.debug("\(job.id) \(job.status.rawValue) \(job.percent) %")
@@ -149,7 +168,7 @@ public final class JobService: Sendable {
     ) throws(SoradError) {
         do throws(DatabaseError) {
             do throws(DatabaseError) {
-                try state.store.apply(stored: stored, erased: erased, submission: submission)
+                try state.store.apply(stored: stored, erased: erased, submission: submission, isNew: need == .refusable)
             } catch {
                 guard error.isFull else { throw error }
                 state.metFullDisk = true
@@ -158,7 +177,7 @@ public final class JobService: Sendable {
                 case .optional: return
                 case .needed:
                     guard state.reserve.give() else { throw error }
-                    return try state.store.apply(stored: stored, erased: erased, submission: submission)
+                    return try state.store.apply(stored: stored, erased: erased, submission: submission, isNew: need == .refusable)
                 }
                 throw error
             }

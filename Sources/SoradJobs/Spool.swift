@@ -52,10 +52,11 @@ public struct Spool: Sendable {
 
     package func remove(_ id: JobIdentifier) throws(Errno) { try removeDirectory(directory(of: id)) }
 
-    /// Removes what no record names; the names removed.
-    package func removeStrangers(keeping known: Set<String>) throws(Errno) -> [String] {
+    /// Removes what no record names; the names removed. `before`: only what was made before then, in milliseconds since 1970.
+    package func removeStrangers(keeping known: Set<String>, before limit: Int64 = .max) throws(Errno) -> [String] {
         var removed: [String] = []
-        for name in try directoryEntries(path) where JobIdentifier(name) != nil && !known.contains(name) {
+        for name in try directoryEntries(path) {
+            guard let id = JobIdentifier(name), id.milliseconds < limit, !known.contains(name) else { continue }
             try removeDirectory("\(path)/\(name)")
             removed.append(name)
         }

@@ -106,6 +106,7 @@ public final class WorkerSupervisor {
                     program, ["--model", entry.path], descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
                     diesWithParent: true))
             running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors)
+            service.metrics.add("sorad_worker_starts_total")
             log.info("worker \(process.pid) started for \(model)")
         } catch {
             service.deliver(.workerEnded(how: "could not be started (\(error))"))

@@ -82,7 +82,7 @@ extension VideoRoutes {
             }
             return (SourceClip(facts), nil)
         case .job(let text):
-            let job = try completedJob(text, viewer: request.peer.userID)
+            let job = try completedJob(text, viewer: access.viewer(request.peer))
             guard let path = service.resultPath(job, \.video) else { preconditionFailure("\(job.id) is completed without a result") }
             do throws(SoradError) { try draft.adopt(path, as: file) } catch {
                 throw error.kind == .notFound ? unknown(text) : APIError(error)
@@ -102,7 +102,7 @@ extension VideoRoutes {
         }
     }
 
-    private func completedJob(_ text: String, viewer: UInt32) throws -> Job {
+    private func completedJob(_ text: String, viewer: Viewer) throws -> Job {
         guard let id = JobIdentifier(text), let job = try service.job(id, viewer: viewer) else { throw unknown(text) }
         switch job.status {
         case .completed: return job

@@ -10,6 +10,7 @@ struct VideoRoutes: Sendable {
     let defaultModel: String
     /// The program that looks at given files.
     let worker: String
+    let access: AccessRules
 
     func add(to routes: inout Routes) {
         onCreate("/v1/videos", in: &routes, create)
@@ -53,7 +54,7 @@ struct VideoRoutes: Sendable {
             after = JobIdentifier(text)
             if after == nil { throw query.invalid("after", "is not the id of a video") }
         }
-        let page = try service.page(viewer: request.peer.userID, after: after, newestFirst: order == "desc", limit: limit)
+        let page = try service.page(viewer: access.viewer(request.peer), after: after, newestFirst: order == "desc", limit: limit)
         return .json(VideoList(data: page.jobs.map(\.video), hasMore: page.hasMore))
     }
 
@@ -61,13 +62,13 @@ struct VideoRoutes: Sendable {
 
     @Sendable private func remove(_ request: Request) throws -> Response {
         let id = try identifier(request)
-        guard try service.delete(id, viewer: request.peer.userID) else { throw unknown(id.text) }
+        guard try service.delete(id, viewer: access.viewer(request.peer)) else { throw unknown(id.text) }
         return .json(DeletedVideo(id: id.text))
     }
 
     @Sendable private func cancel(_ request: Request) throws -> Response {
         let id = try identifier(request)
-        guard let job = try service.cancel(id, viewer: request.peer.userID) else { throw unknown(id.text) }
+        guard let job = try service.cancel(id, viewer: access.viewer(request.peer)) else { throw unknown(id.text) }
         if job.error?.code != "cancelled" {
             throw APIError.conflict(
                 "The video \(id) is \(job.status.rawValue) and can no longer be cancelled.", code: "video_not_cancellable")
@@ -111,7 +112,7 @@ struct VideoRoutes: Sendable {
 
     private func job(_ request: Request) throws -> Job {
         let id = try identifier(request)
-        guard let job = try service.job(id, viewer: request.peer.userID) else { throw unknown(id.text) }
+        guard let job = try service.job(id, viewer: access.viewer(request.peer)) else { throw unknown(id.text) }
         return job
     }
 
