@@ -83,13 +83,13 @@ install: deps ## install programs, model and systemd units (PREFIX=/usr/local, D
 	install -m 755 -s $(addprefix .build/static/release/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/sorad/models
 	sed 's,@PREFIX@,$(PREFIX),g' systemd/sorad.service > $(DESTDIR)$(SYSTEMD_DIR)/sorad.service
-	install -m 644 systemd/sorad.socket $(DESTDIR)$(SYSTEMD_DIR)
+	install -m 644 systemd/sorad.socket systemd/sorad-admin.socket $(DESTDIR)$(SYSTEMD_DIR)
 	install -m 644 systemd/sysusers.d/sorad.conf $(DESTDIR)$(SYSUSERS_DIR)
 	install -m 644 systemd/tmpfiles.d/sorad.conf $(DESTDIR)$(TMPFILES_DIR)
 	@[ -n "$(DESTDIR)" ] || { systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && echo "Next: systemctl enable --now sorad.socket"; }
 
 uninstall: ## remove what install put there (the jobs in /var/lib/sorad stay)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(SYSTEMD_DIR)/sorad.service $(DESTDIR)$(SYSTEMD_DIR)/sorad.socket
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(SYSTEMD_DIR)/sorad.service $(DESTDIR)$(SYSTEMD_DIR)/sorad.socket $(DESTDIR)$(SYSTEMD_DIR)/sorad-admin.socket
 	rm -f $(DESTDIR)$(SYSUSERS_DIR)/sorad.conf $(DESTDIR)$(TMPFILES_DIR)/sorad.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/sorad
 

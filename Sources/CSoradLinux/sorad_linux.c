@@ -24,6 +24,20 @@ int sorad_linux_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid)
     return 0;
 }
 
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+
+ssize_t sorad_linux_peer_groups(int socket, gid_t *groups, size_t capacity) {
+    socklen_t length = (socklen_t)(capacity * sizeof(gid_t));
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &length) != 0) {
+        if (errno == ENOPROTOOPT) return 0;
+        // Too many for `groups`: `length` now says how many bytes they need.
+        if (errno != ERANGE) return -1;
+    }
+    return (ssize_t)(length / sizeof(gid_t));
+}
+
 int sorad_linux_open(const char *path, int flags, mode_t mode) {
     return open(path, flags | O_CLOEXEC, mode);
 }

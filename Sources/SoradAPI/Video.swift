@@ -98,6 +98,10 @@ public struct VideoDetails: Sendable, Equatable {
     public var step: Int?
     public var steps: Int?
     public var etaSeconds: Double?
+    /// Why a queued job waits, when it waits for something else than its turn.
+    public var note: String?
+    /// Only where it is not 0.
+    public var priority: Int?
     /// SHA-256 over the raw frames of a finished job, lower-case hexadecimal.
     public var sha256: String?
     /// Seconds spent by phase name.
@@ -136,6 +140,8 @@ public struct VideoDetails: Sendable, Equatable {
         step = json["step"]?.integer
         steps = json["steps"]?.integer
         etaSeconds = json["eta_seconds"]?.double
+        note = json["note"]?.string
+        priority = json["priority"]?.integer
         sha256 = json["sha256"]?.string
         if let object = json["timings"]?.object {
             timings = [:]
@@ -159,6 +165,8 @@ public struct VideoDetails: Sendable, Equatable {
         object["step"] = step.map { .integer($0) }
         object["steps"] = steps.map { .integer($0) }
         object["eta_seconds"] = etaSeconds.map { .double($0) }
+        object["priority"] = priority.map { .integer($0) }
+        object["note"] = note.map { .string($0) }
         object["sha256"] = sha256.map { .string($0) }
         if let timings {
             var members = JSONObject()

@@ -6,6 +6,14 @@ public let workerSocketDescriptor: Int32 = 3
 /// A longer frame is a protocol error on either side.
 public let workerFrameLimit = 1 << 20
 
+/// What a worker leaves in a job's directory for the worker that takes the job up again: the latents after some step, and the encoded
+/// prompts. The daemon removes them once the job's result is recorded.
+public enum CheckpointName {
+    public static let latents = "checkpoint"
+    public static let prompts = "checkpoint-prompts"
+    public static let all = [latents, prompts]
+}
+
 /// Daemon to worker. Closing the socket tells the worker to exit.
 public enum WorkerCommand: Codable, Sendable, Equatable {
     /// Make one clip. `directory` exists, holds the given files under their roles' names and perhaps the job's own earlier
@@ -82,7 +90,10 @@ public struct ClipResult: Codable, Sendable, Equatable {
 }
 
 public struct JobError: Codable, Sendable, Equatable, Error {
-    /// Machine-readable: "cancelled", "out_of_memory", "model_invalid", "worker_died", "media_failed", "internal_error", …
+    /// The code of a job that found no room on the disk: it may be tried again when there is some.
+    public static let insufficientStorage = "insufficient_storage"
+
+    /// Machine-readable: "cancelled", "out_of_memory", "model_invalid", "worker_died", "media_failed", `insufficientStorage`, "internal_error", …
     public var code: String
     /// One plain sentence.
     public var message: String

@@ -56,6 +56,11 @@ public struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
         case .configuration: self.init(.internalServerError, message, param: error.param, code: "configuration")
         default: self.init(.internalServerError, message, param: error.param, code: "internal_error")
         }
+        envelope.code = error.code ?? envelope.code
+        if let seconds = error.retryAfter {
+            headers["retry-after"] = String(seconds)
+            headers["x-should-retry"] = nil
+        }
     }
 
     /// What a handler threw, as a refusal; an error of an unknown type becomes a 500 that tells nothing of the inside.

@@ -43,11 +43,26 @@ package enum DatabaseValue: Sendable, Equatable {
 }
 
 @safe package final class Database {
-    private let handle: OpaquePointer
+    private let path: String
+    /// nil between a `reopen` that failed and the next; every call then is an error.
+    private var handle: OpaquePointer?
     private var statements: [String: OpaquePointer] = unsafe [:]
+    /// What the next transactions end with instead of being committed; for tests.
+    package var fault: (code: Int32, count: Int)?
 
     /// Opens or makes the file at `path`.
     package init(path: String) throws(DatabaseError) {
+        self.path = path
+        unsafe handle = try Database.open(path)
+    }
+
+    /// Gives up everything that is known of the file and looks at it anew.
+    func reopen() throws(DatabaseError) {
+        close()
+        unsafe handle = try Database.open(path)
+    }
+
+    private static func open(_ path: String) throws(DatabaseError) -> OpaquePointer {
         var handle: OpaquePointer?
         let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW
         let code = unsafe sqlite3_open_v2(path, &handle, flags, nil)
@@ -56,12 +71,16 @@ package enum DatabaseValue: Sendable, Equatable {
             unsafe sqlite3_close_v2(handle)
             throw DatabaseError(code: code, message: message, statement: "open")
         }
-        unsafe self.handle = opened
+        return unsafe opened
     }
 
-    deinit {
+    deinit { close() }
+
+    private func close() {
         unsafe statements.values.forEach { unsafe _ = sqlite3_finalize($0) }
+        unsafe statements = [:]
         unsafe sqlite3_close_v2(handle)
+        unsafe handle = nil
     }
 
     /// Runs statements without values or rows.
@@ -93,6 +112,10 @@ package enum DatabaseValue: Sendable, Equatable {
         try execute("BEGIN IMMEDIATE")
         do throws(DatabaseError) {
             try body()
+            if let fault, fault.count > 0 {
+                self.fault = (fault.code, fault.count - 1)
+                throw DatabaseError(code: fault.code, message: "an injected fault", statement: "COMMIT")
+            }
             try execute("COMMIT")
         } catch {
             // Fails when SQLite has rolled back by itself.

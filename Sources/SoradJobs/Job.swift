@@ -21,8 +21,18 @@ public struct Job: Sendable, Equatable {
     public var error: JobError?
     /// Set when `status` is `.completed`.
     public var result: ClipResult?
+    /// Bytes of its files once it is completed.
+    public var bytes = 0
+    /// When a job that is over is removed; nil for never.
+    public var expiresAt: Int?
+    /// A higher one goes first; 0 unless somebody said otherwise.
+    public var priority = 0
+    /// The same only for requests whose clips are the same.
+    public var digest: String?
     /// What the worker said last; only in memory.
     public var progress: JobProgress?
+    /// Why it waits, when it waits for something else than its turn; only in memory.
+    public var note: String?
 
     public init(id: JobIdentifier, owner: UInt32, request: GenerationRequest, seconds: String, createdAt: Int) {
         self.id = id
@@ -35,6 +45,9 @@ public struct Job: Sendable, Equatable {
         workerDeaths = 0
     }
 
+    /// Whether a job that failed counts among the clips that its owner asked for: it was begun, and it was they who ended it.
+    var hasUsedTime: Bool { startedAt != nil && error?.code == "cancelled" }
+
     public var isOver: Bool { status == .completed || status == .failed }
 
     /// As a client sees it.
@@ -46,11 +59,13 @@ public struct Job: Sendable, Equatable {
             details.steps = progress.steps
             details.etaSeconds = progress.etaSeconds
         }
+        if status == .queued { details.note = note }
+        details.priority = priority == 0 ? nil : priority
         details.sha256 = result?.sha256
         details.timings = result?.timings
         return Video(
             id: id.text, model: request.model, status: status, progress: percent, createdAt: createdAt, completedAt: completedAt,
-            prompt: request.prompt, size: "\(request.width)x\(request.height)", seconds: seconds,
+            expiresAt: expiresAt, prompt: request.prompt, size: "\(request.width)x\(request.height)", seconds: seconds,
             remixedFromVideoID: request.given?.isRemix == true ? request.given?.videoID : nil, error: error, details: details)
     }
 }

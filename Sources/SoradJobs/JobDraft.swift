@@ -49,7 +49,8 @@ public final class JobDraft: Sendable {
     func keep() { isKept.store(true, ordering: .releasing) }
 
     private func failure(_ error: Errno) -> SoradError {
-        SoradError(error.isOutOfSpace ? .unavailable : .internalFault, "The given files could not be stored: \(error.reason).")
+        if error.isOutOfSpace { return SoradError(.storageFull, "The disk that holds the jobs is full; free some space and try again.") }
+        return SoradError(.internalFault, "The given files could not be stored: \(error.reason).")
     }
 }
 

@@ -21,7 +21,7 @@ public struct JobIdentifier: Sendable, Hashable, Comparable, CustomStringConvert
     }
 
     /// When the job was made.
-    var milliseconds: Int64 { Int64(text.dropFirst(JobIdentifier.prefix.count).prefix(12), radix: 16) ?? 0 }
+    package var milliseconds: Int64 { Int64(text.dropFirst(JobIdentifier.prefix.count).prefix(12), radix: 16) ?? 0 }
 
     public static func < (left: JobIdentifier, right: JobIdentifier) -> Bool { left.text < right.text }
 }

@@ -20,8 +20,19 @@ public struct JobMachine: Sendable {
         public var progressRecord: Duration = .seconds(1)
         /// A job on which this many workers have died is given up.
         public var workerDeaths = 2
+        /// A job that found no room on the disk this many times, although there was some again in between, is given up.
+        public var storageFailures = 3
 
         public init() {}
+    }
+
+    /// Why nothing is started.
+    public enum Hold: String, Sendable, CaseIterable {
+        /// It is not known yet which models there are.
+        case models
+        /// There is no room on the disk.
+        case disk
+        case administrator
     }
 
     public enum Event: Sendable {
@@ -40,8 +51,11 @@ public struct JobMachine: Sendable {
         case workerEnded(how: String)
         /// Time has passed.
         case ticked
-        /// The models are known: work may begin.
-        case resumed
+        /// Nothing new is started for this reason; a job that runs goes on.
+        /// An administrator moves a job that is not over.
+        case prioritised(JobIdentifier, Int)
+        case held(Hold)
+        case released(Hold)
         /// The daemon stops: nothing new is started.
         case stopRequested
     }
@@ -75,18 +89,21 @@ public struct JobMachine: Sendable {
     package private(set) var queue: [JobIdentifier] = []
     private(set) var worker = Worker.absent
     private let limits: Limits
-    /// Nothing is started while this is set, e.g. because it is not known yet which models there are.
-    private var isPaused: Bool
+    /// Nothing is started while there is any.
+    public private(set) var holds: Set<Hold>
     private var isStopping = false
     /// Why the worker is being killed; better than "was killed" in a job's error.
     private var fault: String?
     private var hasHungUp = false
     private var lastRecord: MonotonicTime?
+    /// How often jobs that are not over have found no room.
+    private var storageFailures: [JobIdentifier: Int] = [:]
+    private var turn = FairTurn()
 
     /// `jobs`: those of an earlier run that are not over.
-    public init(limits: Limits = Limits(), jobs restored: [Job] = [], isPaused: Bool = false) {
+    public init(limits: Limits = Limits(), jobs restored: [Job] = [], holds: Set<Hold> = []) {
         self.limits = limits
-        self.isPaused = isPaused
+        self.holds = holds
         for var job in restored.sorted(by: { $0.id < $1.id }) {
             precondition(!job.isOver, "\(job.id) is over")
             job.status = .queued
@@ -140,7 +157,9 @@ public struct JobMachine: Sendable {
         case .workerHungUp: workerHungUp(now)
         case .workerEnded(let how): actions = workerEnded(how, unixSeconds: unixSeconds)
         case .ticked: actions = ticked(now)
-        case .resumed: isPaused = false
+        case .prioritised(let id, let priority): if jobs[id] != nil { actions = change(id) { $0.priority = priority } }
+        case .held(let hold): holds.insert(hold)
+        case .released(let hold): holds.remove(hold)
         case .stopRequested: actions = stop(now)
         }
         return actions + startNext(now: now, unixSeconds: unixSeconds)
@@ -149,7 +168,7 @@ public struct JobMachine: Sendable {
     // MARK: starting work
 
     private mutating func startNext(now: MonotonicTime, unixSeconds: Int) -> [Action] {
-        guard !isStopping, !isPaused, let id = queue.first, let job = jobs[id] else { return [] }
+        guard !isStopping, holds.isEmpty, let id = turn.next(of: queue, jobs), let job = jobs[id] else { return [] }
         switch worker {
         case .absent:
             worker = .starting(model: job.request.model, job: id, killAt: now + limits.workerStart)
@@ -170,10 +189,12 @@ public struct JobMachine: Sendable {
 
     private mutating func begin(_ id: JobIdentifier, unixSeconds: Int) -> [Action] {
         queue.removeAll { $0 == id }
+        if let job = jobs[id], job.startedAt == nil { turn.took(job.owner) }
         lastRecord = nil
         return change(id) { job in
             job.status = .inProgress
             job.startedAt = job.startedAt ?? unixSeconds
+            job.note = nil
             job.progress = JobProgress(phase: .loading, step: 0, steps: job.request.stepsToRun, percent: job.percent)
         }
     }
@@ -183,6 +204,7 @@ public struct JobMachine: Sendable {
         guard var job = jobs[id] else { preconditionFailure("\(id) is not here") }
         body(&job)
         jobs[id] = job.isOver ? nil : job
+        if job.isOver { storageFailures[id] = nil }
         return [.store(job)]
     }
 
@@ -234,7 +256,22 @@ public struct JobMachine: Sendable {
         if let done = abandoned(id, now: now) { return done }
         guard case .working(let model, id, _) = worker else { return [] }
         worker = .idle(model: model, closeAt: now + limits.workerIdle)
+        if error.code == JobError.insufficientStorage, storageFailures[id, default: 0] + 1 < limits.storageFailures {
+            return waitForRoom(id)
+        }
         return end(id, error, unixSeconds: unixSeconds) + [.removeFiles(id)]
+    }
+
+    /// A job that found the disk full loses nothing: it goes on from its last checkpoint when there is room.
+    private mutating func waitForRoom(_ id: JobIdentifier) -> [Action] {
+        storageFailures[id, default: 0] += 1
+        holds.insert(.disk)
+        queue.insert(id, at: 0)
+        return change(id) { job in
+            job.status = .queued
+            job.progress = nil
+            job.note = "The disk is full; the job goes on from where it was when there is room."
+        }
     }
 
     /// The worker is done with a job that nobody wants any more. nil when `id` is not that job.

@@ -50,18 +50,18 @@ public final class JobStore {
             completed_at INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID;
         """,
+        limitsMigration,
     ]
 
     private static let columns =
-        "id, owner, status, created_at, started_at, completed_at, percent, worker_deaths, seconds, request, error, result"
+        "id, owner, status, created_at, started_at, completed_at, percent, worker_deaths, seconds, request, error, result, "
+        + "bytes, expires_at, priority, digest"
 
     /// Opens or makes the database at `path` and brings it to this version's schema.
     public init(path: String) throws(SoradError) {
         do throws(DatabaseError) {
             database = try Database(path: path)
-            try database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=2000;")
-            try database.execute("PRAGMA wal_autocheckpoint=256; PRAGMA cache_size=-1024;")
-            try JobStore.migrate(database, path: path)
+            try JobStore.prepare(database)
         } catch {
             if error.isNotADatabase {
                 throw SoradError(
@@ -72,7 +72,22 @@ public final class JobStore {
         }
     }
 
-    private static func migrate(_ database: Database, path: String) throws(DatabaseError) {
+    private static func prepare(_ database: Database) throws(DatabaseError) {
+        try database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=2000;")
+        try database.execute("PRAGMA wal_autocheckpoint=256; PRAGMA cache_size=-1024;")
+        try migrate(database)
+    }
+
+    /// After a write or a sync that failed: what counts is what the file says now. The log is copied into the file and emptied, so that
+    /// what is read from here on has been written and synced anew, whatever the kernel kept of the failed attempt.
+    func recover() throws(DatabaseError) {
+        try database.reopen()
+        try JobStore.prepare(database)
+        let isBusy = try database.run("PRAGMA wal_checkpoint(TRUNCATE)").first?.first?.integer != 0
+        if isBusy { throw DatabaseError(code: 5, message: "its log could not be emptied", statement: "wal_checkpoint") }
+    }
+
+    private static func migrate(_ database: Database) throws(DatabaseError) {
         let version = Int(try database.run("PRAGMA user_version").first?.first?.integer ?? 0)
         guard version <= migrations.count else {
             throw DatabaseError(
@@ -89,8 +104,11 @@ public final class JobStore {
     /// The size at which the database is full.
     package func limit(toPages pages: Int) throws(DatabaseError) { try database.execute("PRAGMA max_page_count = \(pages)") }
 
-    /// One durable transaction. `submission`: how the only new job in `stored` came.
-    package func apply(stored: [Job], erased: [JobIdentifier], submission: Submission? = nil) throws(DatabaseError) {
+    /// Ends the next `count` transactions with the error `code` instead of a commit; for tests.
+    package func fail(_ count: Int, code: Int32) { database.fault = (code, count) }
+
+    /// One durable transaction. `isNew`: the job in `stored` is new (it may be there twice, as queued and as begun); `submission`: how it came.
+    package func apply(stored: [Job], erased: [JobIdentifier], submission: Submission? = nil, isNew: Bool = false) throws(DatabaseError) {
         if stored.isEmpty && erased.isEmpty { return }
         try database.transaction { () throws(DatabaseError) in
             for job in stored {
@@ -98,6 +116,8 @@ public final class JobStore {
                 try recordClip(of: job)
             }
             if let submission, let job = stored.first { try record(submission, of: job) }
+            if isNew, let job = stored.first { try recordClipTime(of: job) }
+            for job in stored where job.status == .failed && !job.hasUsedTime { try giveBackClipTime(of: job.id) }
             for id in erased { try database.run("DELETE FROM job WHERE id = ?", .text(id.text)) }
         }
     }
@@ -105,14 +125,16 @@ public final class JobStore {
     private func write(_ job: Job) throws(DatabaseError) {
         try database.run(
             """
-            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, started_at = excluded.started_at,
                 completed_at = excluded.completed_at, percent = excluded.percent, worker_deaths = excluded.worker_deaths,
-                error = excluded.error, result = excluded.result
+                error = excluded.error, result = excluded.result, bytes = excluded.bytes, expires_at = excluded.expires_at,
+                priority = excluded.priority
             """,
             .text(job.id.text), .integer(Int64(job.owner)), .text(job.status.rawValue), .integer(Int64(job.createdAt)),
             .optional(job.startedAt), .optional(job.completedAt), .integer(Int64(job.percent)), .integer(Int64(job.workerDeaths)),
-            .text(job.seconds), .text(job.request.json.text()), .optional(job.error?.json), .optional(job.result?.json))
+            .text(job.seconds), .text(job.request.json.text()), .optional(job.error?.json), .optional(job.result?.json),
+            .integer(Int64(job.bytes)), .optional(job.expiresAt), .integer(Int64(job.priority)), job.digest.map { .text($0) } ?? .null)
     }
 
     package func job(_ id: JobIdentifier) throws(DatabaseError) -> Job? {
@@ -163,7 +185,7 @@ extension DatabaseValue {
 extension Job {
     /// The columns in the order of `JobStore.columns`.
     fileprivate init(row: [DatabaseValue]) throws(JSONError) {
-        guard row.count == 12, let id = row[0].text.flatMap({ JobIdentifier($0) }),
+        guard row.count == 16, let id = row[0].text.flatMap({ JobIdentifier($0) }),
             let owner = row[1].integer.flatMap({ UInt32(exactly: $0) }),
             let status = row[2].text.flatMap(Video.Status.init(rawValue:)), let created = row[3].integer, let percent = row[6].integer,
             let deaths = row[7].integer, let seconds = row[8].text, let request = row[9].text
@@ -176,6 +198,10 @@ extension Job {
         completedAt = row[5].integer.map { Int($0) }
         self.percent = Int(percent)
         workerDeaths = Int(deaths)
+        bytes = Int(row[12].integer ?? 0)
+        expiresAt = row[13].integer.map { Int($0) }
+        priority = Int(row[14].integer ?? 0)
+        digest = row[15].text
         if let text = row[10].text { error = try JobError(json: try JSONValue(parsing: Array(text.utf8))) }
         if let text = row[11].text { result = try ClipResult(json: try JSONValue(parsing: Array(text.utf8))) }
     }

@@ -15,6 +15,8 @@ public struct Spool: Sendable {
         }
     }
 
+    private static var full: SoradError { SoradError(.storageFull, "The disk that holds the clips is full.") }
+
     public func directory(of id: JobIdentifier) -> String { "\(path)/\(id.text)" }
 
     /// The directory for the worker to write to.
@@ -32,21 +34,29 @@ public struct Spool: Sendable {
                 guard try file.regularFileSize() > 0 else { throw Errno(code: 0, call: "empty") }
                 try file.sync()
             } catch {
+                if error.isOutOfSpace { throw Spool.full }
                 throw SoradError(
                     .internalFault, "The worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)").")
             }
         }
         do throws(Errno) { try syncDirectory(directory(of: id)) } catch {
+            if error.isOutOfSpace { throw Spool.full }
             throw SoradError(.internalFault, "The results of \(id) could not be made durable: \(error.reason).")
         }
     }
 
+    /// After its result is recorded: nobody takes the job up again.
+    package func removeCheckpoint(_ id: JobIdentifier) {
+        for name in CheckpointName.all { removeFile("\(directory(of: id))/\(name)") }
+    }
+
     package func remove(_ id: JobIdentifier) throws(Errno) { try removeDirectory(directory(of: id)) }
 
-    /// Removes what no record names; the names removed.
-    package func removeStrangers(keeping known: Set<String>) throws(Errno) -> [String] {
+    /// Removes what no record names; the names removed. `before`: only what was made before then, in milliseconds since 1970.
+    package func removeStrangers(keeping known: Set<String>, before limit: Int64 = .max) throws(Errno) -> [String] {
         var removed: [String] = []
-        for name in try directoryEntries(path) where JobIdentifier(name) != nil && !known.contains(name) {
+        for name in try directoryEntries(path) {
+            guard let id = JobIdentifier(name), id.milliseconds < limit, !known.contains(name) else { continue }
             try removeDirectory("\(path)/\(name)")
             removed.append(name)
         }

@@ -81,7 +81,7 @@ public final class WorkerSupervisor {
                         job: id.text, request: request, directory: try service.prepareDirectory(of: id),
                         expectedSeconds: service.expectedSeconds(for: request)))
             } catch {
-                let code = error.kind == .storageFull ? "insufficient_storage" : "internal_error"
+                let code = error.kind == .storageFull ? JobError.insufficientStorage : "internal_error"
                 service.deliver(.failed(id, JobError(code: code, message: error.message)))
             }
         case .cancel(let id): send(.cancel(job: id.text))
@@ -109,6 +109,7 @@ public final class WorkerSupervisor {
                     program, ["--model", entry.path], descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
                     diesWithParent: true))
             running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors)
+            service.metrics.add("sorad_worker_starts_total")
             log.info("worker \(process.pid) started for \(model)")
         } catch {
             service.deliver(.workerEnded(how: "could not be started (\(error))"))

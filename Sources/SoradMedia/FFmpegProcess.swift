@@ -143,8 +143,8 @@ final class FFmpegProcess {
     /// One sentence out of how ffmpeg ended and the last line it wrote.
     private func failure(_ ending: ChildProcess.Ending) -> SoradError {
         let lines = String(decoding: complaint, as: UTF8.self).split(whereSeparator: \.isNewline)
-        if lines.contains(where: { $0.contains("No space left on device") }) {
-            return SoradError(.cannotWrite, "cannot write the clip: the disk is full", hint: "Free some space and try again.")
+        if lines.contains(where: { $0.contains("No space left on device") || $0.contains("Disk quota exceeded") }) {
+            return SoradError(.storageFull, "cannot write the clip: the disk is full", hint: "Free some space and try again.")
         }
         if ending == .killed(signal: SIGXFSZ) || lines.contains(where: { $0.contains("File too large") }) {
             return SoradError(.cannotWrite, "cannot write the clip: a file grew beyond the limit of \(limits.fileBytes) bytes")

@@ -70,6 +70,8 @@ public struct ModelConfiguration: Sendable {
     public var maxSide: Int { transformer.maxPositions * sizeMultiple }
     /// The largest number of frames that the position embedding knows.
     public var maxNumFrames: Int { (transformer.maxPositions * transformer.patch.frames - 1) * autoencoder.timeScale + 1 }
+    /// Of a text embedding.
+    public var textWidth: Int { text.width }
     public var latentChannels: Int { autoencoder.latentChannels }
     /// True if some latent frames may be given (their tokens carry timestep 0).
     public var takesKnownFrames: Bool { transformer.expandTimesteps }

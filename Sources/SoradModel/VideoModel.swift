@@ -50,10 +50,12 @@ public final class VideoModel {
     /// - Parameters:
     ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when `guidanceScale` is 1.
     ///   - known: latent frames that are given.
-    /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it.
+    ///   - stop: asked between the blocks.
+    /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it;
+    ///   what `stop` throws.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
-        known: KnownFrames? = nil
+        known: KnownFrames? = nil, stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
         if known != nil, !configuration.takesKnownFrames {
             throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
@@ -69,9 +71,9 @@ public final class VideoModel {
             throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale")
         }
         let schedule = FlowMatchSchedule(steps: steps, shift: shift, numTrainTimesteps: configuration.numTrainTimesteps)
-        return Denoiser(
+        return try Denoiser(
             transformer, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
-            known: known, textLength: configuration.textLength)
+            known: known, textLength: configuration.textLength, stop: stop)
     }
 
     /// As below, to the end.

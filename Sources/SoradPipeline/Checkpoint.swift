@@ -1,25 +1,18 @@
-// Owns the file that a clip is taken up from when its worker died: the latents after some denoise step.
-// Invariant: what is restored was written whole by this version of the program for this very request and model, or nothing is restored;
-// latents and step are the whole state of denoising, so the clip then has the same frames as one that was never interrupted. The text
-// is encoded anew, which takes less than a denoise step and gives the same bits.
-//
-// Layout, little-endian: magic (8 bytes), digest of request, model and program (32), steps done (u32), elements (u32), the latents as
-// float32 [C, T, h, w], SHA-256 of all that (32).
-import Glibc
+// Owns the state that a clip is taken up from when its worker died: the latents after some denoise step, and the encoded prompts.
+// Invariant: latents, step and prompts are the whole state of denoising, so the clip then has the same frames as one that was never
+// interrupted. The files stay until the daemon has recorded the result; see CheckpointName.
 package import SoradAPI
 package import SoradSystem
 package import SoradTensor
 
 package struct Checkpoint {
-    package static let fileName = "checkpoint"
-    private static let magic = Array("SORADCP1".utf8)
-    private static let headSize = 8 + 32 + 4 + 4
-
-    private let directory: String
-    private let digest: [UInt8]
+    private let latents: CheckpointFile
+    private let prompts: CheckpointFile
     private let steps: Int
     private var pacing: CheckpointPacing
     private let time: TimeSource
+    /// Encoded in this life of the job and not written down yet.
+    private var pending: EncodedPrompts?
 
     /// - Parameters:
     ///   - directory: the job's own; a checkpoint in it is an earlier one of this job.
@@ -27,50 +20,84 @@ package struct Checkpoint {
     package init(
         of request: GenerationRequest, model: String, in directory: String, interval: Duration, time: TimeSource
     ) {
-        self.directory = directory
         self.time = time
-        digest = SHA256.hash(Array("\(soradVersion)\n\(model)\n\(request.json.text())".utf8))
+        let digest = Checkpoint.digest(of: request, model: model)
+        latents = CheckpointFile(name: CheckpointName.latents, magic: "SORADCP1", digest: digest, directory: directory)
+        prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE1", digest: digest, directory: directory)
         steps = request.numInferenceSteps
         pacing = CheckpointPacing(interval: interval, start: time.monotonic())
+    }
+
+    /// The same only for the same work: request, model and program.
+    package static func digest(of request: GenerationRequest, model: String) -> [UInt8] {
+        SHA256.hash(Array("\(soradVersion)\n\(model)\n\(request.json.text())".utf8))
     }
 
     /// Fills `latent` with what an earlier worker left.
     /// - Returns: how many steps are done; 0 when there is nothing usable, and `latent` is then as it was.
     package func restore(into latent: Tensor) -> Int {
-        guard let file = try? FileDescriptor(openingForReading: "\(directory)/\(Checkpoint.fileName)") else { return 0 }
-        let size = Checkpoint.headSize + latent.count * 4 + 32
-        guard (try? file.regularFileSize()) == size, let bytes = try? file.read(at: 0, count: size), bytes.count == size else { return 0 }
-        let sum = SHA256.hash(Array(bytes[..<(size - 32)]))
-        guard Array(bytes[(size - 32)...]) == sum, Array(bytes[..<40]) == Checkpoint.magic + digest else { return 0 }
-        func word(_ offset: Int) -> UInt32 { (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) } }
-        let done = Int(word(40))
-        guard word(44) == UInt32(latent.count), (1...steps).contains(done) else { return 0 }
-        latent.withMutableElements { elements in
-            for index in elements.indices { elements[index] = Float(bitPattern: word(Checkpoint.headSize + 4 * index)) }
-        }
-        return done
+        // Steps done, elements.
+        guard let (words, values) = latents.read(words: 2), values.count == latent.count, words[1] == UInt32(latent.count),
+            (1...steps).contains(Int(words[0]))
+        else { return 0 }
+        latent.withMutableElements { elements in for index in elements.indices { elements[index] = values[index] } }
+        return Int(words[0])
     }
 
-    /// Writes `latent` down after `done` steps, if it is time for that: durable when this returns. A disk that takes no checkpoint is no
-    /// reason to give up a clip; the next worker would only have more to do.
-    package mutating func store(_ latent: Tensor, done: Int) {
+    /// The prompts as an earlier worker encoded them; nil when there is nothing usable.
+    /// - Parameters:
+    ///   - width: of an embedding.
+    ///   - length: the most rows of one.
+    package func restorePrompts(width: Int, length: Int) -> EncodedPrompts? {
+        // Rows of the prompt, rows of the negative one (0 when it is the same), width.
+        guard let (words, values) = prompts.read(words: 3), Int(words[2]) == width else { return nil }
+        let (rows, negativeRows) = (Int(words[0]), Int(words[1]))
+        guard (1...length).contains(rows), (0...length).contains(negativeRows), values.count == (rows + negativeRows) * width else {
+            return nil
+        }
+        let prompt = Tensor(Shape(rows, width), Array(values[..<(rows * width)]))
+        guard negativeRows > 0 else { return EncodedPrompts(prompt: prompt, negative: nil) }
+        return EncodedPrompts(prompt: prompt, negative: Tensor(Shape(negativeRows, width), Array(values[(rows * width)...])))
+    }
+
+    /// Keeps prompts that were just encoded: written at once when that took long, else with the next latents.
+    package mutating func keep(_ encoded: EncodedPrompts) {
+        pending = encoded
         let began = time.monotonic()
         guard pacing.isDue(at: began) else { return }
-        var bytes = Checkpoint.magic + digest
-        bytes.reserveCapacity(Checkpoint.headSize + latent.count * 4 + 32)
-        func append(_ word: UInt32) {
-            for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) }
-        }
-        append(UInt32(done))
-        append(UInt32(latent.count))
-        latent.withElements { elements in for index in elements.indices { append(elements[index].bitPattern) } }
-        bytes += SHA256.hash(bytes)
-        try? writeDurably(bytes, named: Checkpoint.fileName, in: directory)
+        writePending()
         pacing.stored(from: began, to: time.monotonic())
     }
 
-    /// The clip is done.
-    package func remove() { removeFile("\(directory)/\(Checkpoint.fileName)") }
+    /// Writes `latent` down after `done` steps, if it is time for that.
+    package mutating func store(_ latent: Tensor, done: Int) {
+        let began = time.monotonic()
+        guard pacing.isDue(at: began) else { return }
+        writePending()
+        latents.write(words: [UInt32(done), UInt32(latent.count)], [latent])
+        pacing.stored(from: began, to: time.monotonic())
+    }
+
+    private mutating func writePending() {
+        guard let encoded = pending.take() else { return }
+        let negativeRows = encoded.negative?.shape[0] ?? 0
+        prompts.write(
+            words: [UInt32(encoded.prompt.shape[0]), UInt32(negativeRows), UInt32(encoded.prompt.shape[1])],
+            [encoded.prompt] + (encoded.negative.map { [$0] } ?? []))
+    }
+}
+
+/// What the text encoder made of a request's prompts.
+package struct EncodedPrompts {
+    /// [L, text width]
+    package let prompt: Tensor
+    /// [L, text width]; nil without guidance, when nothing looks at it.
+    package let negative: Tensor?
+
+    package init(prompt: Tensor, negative: Tensor?) {
+        self.prompt = prompt
+        self.negative = negative
+    }
 }
 
 /// When the next checkpoint is due: not before `interval` has passed since the last one, and not before fifty times as long as that one

@@ -30,7 +30,7 @@ public final class ClipPipeline {
     ///   - threads: that compute; nil means all that this process may use.
     ///   - ffmpeg: a name to look up in PATH, or a path.
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
-    ///     on; nil means never.
+    ///     on; nil means never. They stay there.
     ///   - previewInterval: how often at most the progress has a picture; nil means never.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public init(
@@ -91,21 +91,23 @@ public final class ClipPipeline {
         var job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
-        try job.reached(.encodingText, 0, of: 1)
-        let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
-        let negative = request.guidanceScale == 1 ? prompt : try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop)
+        var checkpoint = checkpointInterval.map { interval in
+            Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
+        }
+        let earlier = checkpoint?.restorePrompts(width: model.configuration.textWidth, length: model.configuration.textLength)
+        try job.resumed(.encodingText, earlier == nil ? 0 : 1, of: 1)
+        let text = if let earlier { earlier } else { try encode(request, stop) }
+        if earlier == nil { checkpoint?.keep(text) }
         let givenFrames = GivenFramesEncoder(
             model: model, request: request, directory: directory, ffmpeg: ffmpeg, shouldStop: { (try? stop()) == nil })
         if request.given != nil { try job.reached(.encodingFrames, 0, of: 1) }
         let given = try givenFrames.encode(size)
         let denoiser = try model.denoiser(
-            size, prompt: prompt, negativePrompt: negative, guidanceScale: Float(request.guidanceScale), steps: request.numInferenceSteps,
-            shift: Float(request.flowShift), known: given.known)
+            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
+            steps: request.numInferenceSteps,
+            shift: Float(request.flowShift), known: given.known, stop: stop)
         let latent = model.initialNoise(seed: request.seed, size)
         if let source = given.source { denoiser.schedule.mix(source, into: latent, atStep: request.firstStep) }
-        var checkpoint = checkpointInterval.map { interval in
-            Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
-        }
         let done = checkpoint?.restore(into: latent) ?? 0
         try job.resumed(.denoising, done, of: request.stepsToRun)
         var previews = previewMaker()
@@ -117,10 +119,9 @@ public final class ClipPipeline {
         }
 
         let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
-        checkpoint?.remove()
         var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
-        if done == 0 { rates = work.rates(from: timings, before: rates) }
+        if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
         // A part of the time of denoising, told so that it can be seen how little it is.
         if let previews { timings["previews"] = previews.spent.inSeconds }
         return ClipResult(
@@ -135,6 +136,14 @@ public final class ClipPipeline {
         let began = time.monotonic()
         guard let preview else { return nil }
         return PreviewMaker(preview, provenance, interval: previewInterval, spent: time.monotonic() - began, time: time)
+    }
+
+    private func encode(_ request: GenerationRequest, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {
+        try stop()
+        let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
+        guard request.guidanceScale != 1 else { return EncodedPrompts(prompt: prompt, negative: nil) }
+        try stop()
+        return EncodedPrompts(prompt: prompt, negative: try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop))
     }
 
     /// Decodes latents [C, T, h, w] into the hash and the files, between the frames of the clips that were given.
@@ -218,6 +227,7 @@ extension JobError {
             switch error.kind {
             case .cancelled: "cancelled"
             case .badInput: "invalid_request"
+            case .storageFull: JobError.insufficientStorage
             default: "media_failed"
             }
         self.init(code: code, message: error.message + (error.hint.map { " (\($0))" } ?? ""))

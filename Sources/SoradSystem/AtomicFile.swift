@@ -118,7 +118,7 @@ public struct AtomicFile: ~Copyable {
 
     private static func explain(_ error: Errno, _ path: String) -> SoradError {
         switch error.code {
-        case ENOSPC, EDQUOT: SoradError(.cannotWrite, "cannot write \(path): the disk is full", hint: "free some space and try again")
+        case ENOSPC, EDQUOT: SoradError(.storageFull, "cannot write \(path): the disk is full", hint: "free some space and try again")
         case ENOENT, ENOTDIR: SoradError(.cannotCreate, "cannot create \(path): its directory does not exist")
         case EACCES, EPERM, EROFS: SoradError(.cannotCreate, "cannot create \(path): \(error.reason)")
         default: SoradError(.cannotWrite, "cannot write \(path): \(error.reason)")

@@ -6,13 +6,17 @@ import Glibc
 /// Writes `bytes` to `directory/name` so that after any crash the name holds either what it held before or all of `bytes`.
 public func writeDurably(_ bytes: [UInt8], named name: String, in directory: String) throws(Errno) {
     let temporary = "\(directory)/.\(name).new"
-    do {
+    do throws(Errno) {
         let file = try FileDescriptor(opening: temporary, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW)
         try file.write(bytes)
         try file.sync()
+        let target = "\(directory)/\(name)"
+        try systemCall("rename \(target)") { unsafe rename(temporary, target) }
+    } catch {
+        // Half a file on a full disk would only keep others from what is left.
+        removeFile(temporary)
+        throw error
     }
-    let target = "\(directory)/\(name)"
-    try systemCall("rename \(target)") { unsafe rename(temporary, target) }
     try syncDirectory(directory)
 }
 

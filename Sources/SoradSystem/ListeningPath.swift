@@ -32,3 +32,8 @@ extension FileDescriptor {
         } catch { return error.code == ECONNREFUSED }
     }
 }
+
+/// Makes `group` the group of what is at `path`.
+public func giveToGroup(_ path: String, _ group: UInt32) throws(Errno) {
+    try systemCall("chown \(path)") { unsafe lchown(path, uid_t.max, gid_t(group)) }
+}

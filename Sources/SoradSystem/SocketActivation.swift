@@ -3,21 +3,45 @@ import CSoradLinux
 import Glibc
 
 public enum SocketActivation {
+    /// The listening sockets that were handed over; nil for those that were not.
+    public struct Listeners: ~Copyable {
+        public var clients: FileDescriptor?
+        /// The one whose name (FileDescriptorName=) is "admin".
+        public var administrators: FileDescriptor?
+    }
+
     /// The listening Unix stream sockets handed to this process, now owned by the caller, close-on-exec and non-blocking.
     /// The variables are removed, so that no child believes that they are meant for it. Throws when a descriptor is no such socket.
-    public static func takeListener(environment: [String: String]) throws(SoradError) -> FileDescriptor? {
+    public static func takeListeners(environment: [String: String]) throws(SoradError) -> Listeners {
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { _ = unsafe unsetenv(name) }
+        var listeners = Listeners()
         guard environment["LISTEN_PID"] == String(getpid()), let count = environment["LISTEN_FDS"].flatMap(Int32.init), count > 0 else {
-            return nil
+            return listeners
         }
-        guard count == 1 else {
-            throw SoradError(.configuration, "The service manager handed over \(count) sockets; sorad serves exactly one.")
-        }
-        guard sorad_linux_is_unix_listener(3) == 1, sorad_linux_adopt(3) == 0 else {
+        let names = (environment["LISTEN_FDNAMES"] ?? "").split(separator: ":", omittingEmptySubsequences: false)
+        guard count <= 2 else {
             throw SoradError(
-                .configuration, "The socket handed over by the service manager is not a listening Unix stream socket.",
-                hint: "use ListenStream= with a path in sorad.socket")
+                .configuration, "The service manager handed over \(count) sockets; sorad serves one, and one for administrators.")
         }
-        return FileDescriptor(owning: 3)
+        for index in 0..<count {
+            let descriptor = 3 + index
+            guard sorad_linux_is_unix_listener(descriptor) == 1, sorad_linux_adopt(descriptor) == 0 else {
+                throw SoradError(
+                    .configuration, "A socket handed over by the service manager is not a listening Unix stream socket.",
+                    hint: "use ListenStream= with a path in the socket unit")
+            }
+            let isAdmin = Int(index) < names.count && names[Int(index)] == "admin"
+            guard isAdmin ? listeners.administrators == nil : listeners.clients == nil else {
+                throw SoradError(
+                    .configuration, "The service manager handed over two sockets for the same purpose.",
+                    hint: "set FileDescriptorName=admin in sorad-admin.socket alone")
+            }
+            if isAdmin {
+                listeners.administrators = FileDescriptor(owning: descriptor)
+            } else {
+                listeners.clients = FileDescriptor(owning: descriptor)
+            }
+        }
+        return listeners
     }
 }

@@ -17,12 +17,20 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
     public let hint: String?
     /// The request field or setting at fault, if one is.
     public let param: String?
+    /// Machine-readable, where the kind alone does not tell, e.g. "quota_exceeded".
+    public let code: String?
+    /// Seconds after which trying again is worth it, where that is known.
+    public let retryAfter: Int?
 
-    public init(_ kind: Kind, _ message: String, hint: String? = nil, param: String? = nil) {
+    public init(
+        _ kind: Kind, _ message: String, hint: String? = nil, param: String? = nil, code: String? = nil, retryAfter: Int? = nil
+    ) {
         self.kind = kind
         self.message = message
         self.hint = hint
         self.param = param
+        self.code = code
+        self.retryAfter = retryAfter
     }
 
     public var description: String {

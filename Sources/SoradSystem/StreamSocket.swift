@@ -7,11 +7,13 @@ public struct Peer: Sendable, Equatable, Hashable {
     public let processID: Int32
     public let userID: UInt32
     public let groupID: UInt32
+    public let supplementaryGroups: [UInt32]
 
-    public init(processID: Int32, userID: UInt32, groupID: UInt32) {
+    public init(processID: Int32, userID: UInt32, groupID: UInt32, supplementaryGroups: [UInt32] = []) {
         self.processID = processID
         self.userID = userID
         self.groupID = groupID
+        self.supplementaryGroups = supplementaryGroups
     }
 }
 
@@ -62,7 +64,14 @@ extension FileDescriptor {
         var user: uid_t = 0
         var group: gid_t = 0
         try systemCall("getsockopt") { unsafe sorad_linux_peer_credentials(socket, &process, &user, &group) }
-        return Peer(processID: process, userID: user, groupID: group)
+        var groups = [gid_t](repeating: 0, count: 32)
+        var count = try systemCall("getsockopt") { unsafe sorad_linux_peer_groups(socket, &groups, groups.count) }
+        if count > groups.count {
+            groups = [gid_t](repeating: 0, count: Int(count))
+            count = try systemCall("getsockopt") { unsafe sorad_linux_peer_groups(socket, &groups, groups.count) }
+        }
+        return Peer(
+            processID: process, userID: user, groupID: group, supplementaryGroups: groups.prefix(Int(count)).map { UInt32($0) })
     }
 
     /// Receives into `buffer[0 ..< result]`; 0 is the end of the stream, nil means that nothing is there yet.

@@ -3,6 +3,23 @@ import Glibc
 
 public func isRoot() -> Bool { geteuid() == 0 }
 
+/// The user whom this process acts for.
+public func effectiveUser() -> UInt32 { geteuid() }
+
+/// The group called `name`, or with that number; nil when the system knows none.
+public func groupIdentifier(_ name: String) -> UInt32? {
+    if let number = UInt32(name) { return number }
+    guard let entry = unsafe getgrnam(name) else { return nil }
+    return unsafe entry.pointee.gr_gid
+}
+
+/// The user called `name`, or with that number; nil when the system knows none.
+public func userIdentifier(_ name: String) -> UInt32? {
+    if let number = UInt32(name) { return number }
+    guard let entry = unsafe getpwnam(name) else { return nil }
+    return unsafe entry.pointee.pw_uid
+}
+
 /// The directory of the running program, links resolved; "." should the kernel not say.
 public func executableDirectory() -> String {
     var bytes = [CChar](repeating: 0, count: 4096)

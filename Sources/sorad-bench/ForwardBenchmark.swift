@@ -51,7 +51,7 @@ struct ForwardBenchmark {
         latent.fillNormal(seed: 1, stream: 0)
         let text = Tensor(Shape(min(20, c.textTokens), c.textWidth))
         text.fillNormal(seed: 1, stream: 1)
-        let prompt = transformer.prepare(text, textLength: c.textTokens)
+        let prompt = try transformer.prepare(text, textLength: c.textTokens)
         let velocity = Tensor(latent.shape)
         let tokens = c.frames * c.height * c.width / 4
         func forward() -> Double {

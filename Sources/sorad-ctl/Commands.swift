@@ -1,7 +1,9 @@
 // The one table of commands and flags. Adding a command means adding an entry here and a function for its `run`.
 import SoradSystem
 
-let commandTable: [Command] = [
+let commandTable: [Command] = clientCommands + adminCommands + programCommands
+
+private let clientCommands: [Command] = [
     Command(
         name: "generate", arguments: [promptArgument], flags: requestFlags + pictureFlags + waitingFlags,
         summary: "make a clip from a sentence, and perhaps pictures, and save it",
@@ -83,6 +85,9 @@ let commandTable: [Command] = [
     Command(
         name: "models", summary: "list the models and their limits", details: "With --json: one object of schema sorad.models/1.",
         run: listModels),
+]
+
+private let programCommands: [Command] = [
     Command(
         name: "version", summary: "print the version of this program", details: "With --json: one object of schema sorad.version/1.",
         run: showVersion),
@@ -109,6 +114,8 @@ private let requestFlags = [
     Flag(name: "--steps", value: .integer("N"), summary: "denoise steps: more are slower and often better"),
     Flag(name: "--guidance", value: .number("G"), summary: "how strictly to follow the prompt; 1 is fastest"),
     Flag(name: "--flow-shift", value: .number("S"), summary: "where in the noise the steps lie"),
+    Flag(name: "--reuse", summary: "take the finished clip if this very request was made before; needs --seed"),
+    Flag(name: "--priority", value: .integer("N"), summary: "a higher one goes first; above 0 for administrators alone"),
     Flag(name: "--negative", value: .text("TEXT"), summary: "what the clip shall not show"),
 ]
 

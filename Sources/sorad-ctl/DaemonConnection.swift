@@ -56,7 +56,7 @@ struct DaemonConnection {
 }
 
 /// The socket that was named, or the first of the usual ones that exists: the system's, then the user's own.
-private func chosenSocket(_ named: String?, environment: [String: String]) throws(SoradError) -> String {
+func chosenSocket(_ named: String?, environment: [String: String]) throws(SoradError) -> String {
     if let named { return named }
     let usual = ["/run/sorad/sorad.sock"] + (environment["XDG_RUNTIME_DIR"].map { ["\($0)/sorad/sorad.sock"] } ?? [])
     if let found = usual.first(where: { unsafe access($0, F_OK) == 0 }) { return found }

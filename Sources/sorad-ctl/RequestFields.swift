@@ -18,6 +18,8 @@ func requestFields(prompt: String, flags: Invocation) -> JSONObject {
     fields["guidance_scale"] = flags["--guidance"].map(number)
     fields["flow_shift"] = flags["--flow-shift"].map(number)
     fields["negative_prompt"] = flags["--negative"].map { .string($0) }
+    if flags.has("--reuse") { fields["reuse"] = true }
+    fields["priority"] = flags["--priority"].map(wholeNumber)
     fields["strength"] = flags["--strength"].map(number)
     return fields
 }

@@ -17,8 +17,10 @@ final class Daemon {
     private let models: ModelCatalog
     private let supervisor: WorkerSupervisor
     private let server: HTTPServer
+    /// nil when the service manager handed over a socket for clients alone.
+    private let adminServer: HTTPServer?
     private var settings: DaemonSettings
-    private let ownSocketPath: String?
+    private let ownSocketPaths: [String]
     private var modelScan: SystemThread?
     private var nextWatchdog: MonotonicTime?
     private var lastStatus = ""
@@ -34,7 +36,7 @@ final class Daemon {
         self.signals = signals
         self.log = log
         notifier = ServiceNotifier(environment: environment)
-        let handedOver = try SocketActivation.takeListener(environment: environment)
+        var handedOver = try SocketActivation.takeListeners(environment: environment)
         stateLock = try Daemon.lockState(settings.stateDirectory)
         do throws(Errno) { wake = try EventCounter(.signal) } catch {
             throw SoradError(.unavailable, "Cannot make an event counter: \(error.reason).")
@@ -42,17 +44,19 @@ final class Daemon {
         service = try JobService(directory: settings.stateDirectory, settings: settings.jobs, time: .system, wake: wake, log: log)
         models = try ModelCatalog()
         supervisor = WorkerSupervisor(service: service, models: models, program: settings.worker, log: log)
-        let listener: FileDescriptor
-        if let handedOver {
-            listener = handedOver
-            ownSocketPath = nil
-        } else {
-            listener = try FileDescriptor.listen(replacingStale: settings.socket, mode: 0o660)
-            ownSocketPath = settings.socket
-            log.info("listening on \(settings.socket)")
+        let adminGroup = groupIdentifier(settings.adminGroup)
+        let access = AccessRules(adminGroup: adminGroup, daemonUser: effectiveUser())
+        var ownSocketPaths: [String] = []
+        let listener = try Daemon.listener(handedOver.clients.take(), settings.socket, mode: 0o660, &ownSocketPaths, log)
+        var adminListener = handedOver.administrators.take()
+        // With a service manager its units say which sockets there are.
+        if adminListener == nil, !ownSocketPaths.isEmpty {
+            adminListener = try Daemon.listener(nil, settings.adminSocket, mode: 0o660, group: adminGroup, &ownSocketPaths, log)
         }
+        self.ownSocketPaths = ownSocketPaths
         var routes = Routes()
-        VideoRoutes(service: service, models: models, defaultModel: settings.defaultModel, worker: settings.worker).add(to: &routes)
+        VideoRoutes(service: service, models: models, defaultModel: settings.defaultModel, worker: settings.worker, access: access)
+            .add(to: &routes)
         ModelRoutes(service: service, models: models).add(to: &routes)
         var serverSettings = ServerSettings()
         // Enough that some that wait for the first look at the models do not hold up the others.
@@ -60,7 +64,14 @@ final class Daemon {
         // A picture may come as a data: URL in a form's text.
         serverSettings.multipart.textField = serverSettings.jsonBody
         serverSettings.uploadDirectory = try Daemon.emptyUploads(settings.stateDirectory)
-        server = try HTTPServer(listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log))
+        server = try HTTPServer(
+            listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log, service.metrics))
+        if let listener = adminListener.take() {
+            adminServer = try Daemon.adminServer(listener, service, access, server, log)
+        } else {
+            adminServer = nil
+            log.notice("no socket for administrators was handed over; see sorad-admin.socket")
+        }
     }
 
     /// Serves until it is told to stop. The exit status.
@@ -72,10 +83,6 @@ final class Daemon {
         var isStopping = false
         while true {
             supervisor.work()
-            if let failure = service.failure {
-                log.error("the job store failed, so sorad stops: \(failure)")
-                return SoradError(.internalFault, "").exitCode
-            }
             if isStopping && !service.summary.hasWorker { break }
             waitForSomething()
             for signal in takeSignals() {
@@ -116,8 +123,9 @@ final class Daemon {
         log.notice("stopping on signal \(signal)")
         service.deliver(.stopRequested)
         service.feed.end()
-        if let ownSocketPath { removeFile(ownSocketPath) }
+        ownSocketPaths.forEach(removeFile)
         server.stop(grace: .seconds(1))
+        adminServer?.stop(grace: .seconds(1))
     }
 
     private func reload() {
@@ -144,7 +152,7 @@ final class Daemon {
             if let earlier = modelScan.take() { earlier.join() }
             modelScan = try SystemThread(name: "sorad-models") {
                 models.scan(files, worker: worker, service: service, time: .system, log: log)
-                service.deliver(.resumed)
+                service.deliver(.released(.models))
             }
         } catch { log.error("cannot start a thread to look at the models: \(error)") }
     }
@@ -163,6 +171,7 @@ final class Daemon {
 
     private func status() -> String {
         let summary = service.summary
+        if let trouble = summary.trouble { return trouble }
         return summary.running == 0 && summary.queued == 0 ? "Idle" : "\(summary.running) running, \(summary.queued) queued"
     }
 
@@ -189,6 +198,36 @@ final class Daemon {
         return file
     }
 
+    /// The socket that was handed over, or one of our own at `path`.
+    private static func listener(
+        _ given: consuming FileDescriptor?, _ path: String, mode: UInt32, group: UInt32? = nil, _ own: inout [String], _ log: Log
+    ) throws(SoradError) -> FileDescriptor {
+        if let given { return given }
+        let listener = try FileDescriptor.listen(replacingStale: path, mode: mode)
+        own.append(path)
+        if let group {
+            do throws(Errno) { try giveToGroup(path, group) } catch { log.warning("\(path) cannot be given to its group: \(error.reason)") }
+        }
+        log.info("listening on \(path)")
+        return listener
+    }
+
+    /// Few ask here, and never for much.
+    private static func adminServer(
+        _ listener: consuming FileDescriptor, _ service: JobService, _ access: AccessRules, _ clients: HTTPServer, _ log: Log
+    ) throws(SoradError) -> HTTPServer {
+        var routes = Routes()
+        AdminRoutes(service: service, access: access, log: log, connectionCount: { clients.connectionCount }).add(to: &routes)
+        var settings = ServerSettings()
+        settings.handlerThreads = 1
+        settings.connections = 64
+        settings.connectionsPerUser = 48
+        settings.shedConnections = 8
+        settings.jsonBody = 64 << 10
+        settings.formBody = 64 << 10
+        return try HTTPServer(listener: listener, routes: routes, settings: settings, observer: observer(log, nil))
+    }
+
     /// Uploads that a daemon which died left behind are of no use.
     private static func emptyUploads(_ stateDirectory: String) throws(SoradError) -> String {
         let path = "\(stateDirectory)/uploads"
@@ -199,10 +238,13 @@ final class Daemon {
         return path
     }
 
-    private static func observer(_ log: Log) -> HTTPServer.Observer {
+    /// - Parameter metrics: nil for answers that are not counted.
+    private static func observer(_ log: Log, _ metrics: Metrics?) -> HTTPServer.Observer {
         { notice in
             switch notice {
             case .answered(let id, let peer, let method, let path, let status, let bytes, let duration):
+                metrics?.add("sorad_http_requests_total", ["code": "\(status)"])
+                metrics?.observe("sorad_http_request_duration_seconds", [:], duration.inSeconds)
                 log.debug("\(id) uid \(peer.userID) \(method) \(path) \(status) \(bytes) bytes \(duration.nanoseconds / 1_000_000) ms")
             case .fault(let text): log.error(text)
             }

@@ -12,11 +12,18 @@ struct DaemonSettings: Sendable {
     var worker: String
     var logLevel: Log.Level
     var jobs: JobService.Settings
+    var adminSocket: String
+    var adminGroup: String
 
     static let table = SettingsTable([
         SettingDefinition(
             "socket", "PATH", default: "/run/sorad/sorad.sock; $XDG_RUNTIME_DIR/sorad/sorad.sock for a normal user",
             "Unix socket to listen on; not used when systemd hands one over."),
+        SettingDefinition(
+            "admin-socket", "PATH", default: "admin.sock beside the socket",
+            "Unix socket for administrators; not used when systemd hands one over."),
+        SettingDefinition(
+            "admin-group", "GROUP", default: "sorad-admin, if there is one", "Its members may administer sorad and see everybody's jobs."),
         SettingDefinition(
             "state-dir", "DIR", default: "/var/lib/sorad; $XDG_STATE_HOME/sorad for a normal user", "Where jobs and their files are kept."),
         SettingDefinition(
@@ -32,6 +39,10 @@ struct DaemonSettings: Sendable {
             "Settings file; the *.conf files of the directory FILE.d come after it."),
         SettingDefinition("log-level", "LEVEL", default: "info", "error, warning, notice, info or debug."),
         SettingDefinition("queue-limit", "N", default: "100", "Jobs that may wait; more are refused."),
+        SettingDefinition("min-free", "MEGABYTES", default: "32", "Room on the disk that new jobs must leave free; else they are refused."),
+        SettingDefinition("keep-days", "N", default: "30", "Finished jobs are removed after so many days; 0 keeps them for ever."),
+        SettingDefinition(
+            "keep-megabytes", "N", default: "20000", "Above this, the clips that were finished first are removed; 0 is no limit."),
         SettingDefinition("worker-idle-timeout", "SECONDS", default: "300", "How long a worker without work keeps its memory."),
         SettingDefinition("worker-start-timeout", "SECONDS", default: "120", "How long a worker may take to load its model."),
         SettingDefinition(
@@ -67,6 +78,8 @@ struct DaemonSettings: Sendable {
         guard let state else { throw DaemonSettings.missing("state-dir", "neither XDG_STATE_HOME nor HOME is set") }
         guard let socket else { throw DaemonSettings.missing("socket", "XDG_RUNTIME_DIR is not set") }
         self.socket = socket
+        adminSocket = given.text("admin-socket") ?? DaemonSettings.beside(socket, "admin.sock")
+        adminGroup = given.text("admin-group") ?? "sorad-admin"
         stateDirectory = state
         models = given.list("model")
         let directories = given.list("model-dir")
@@ -77,6 +90,11 @@ struct DaemonSettings: Sendable {
         logLevel = Log.Level(name: level) ?? .info
         jobs = JobService.Settings()
         jobs.queueLimit = try given.integer("queue-limit", in: 1...10_000, default: 100)
+        jobs.minimumFree = try given.integer("min-free", in: 1...1_000_000, default: 32) * 1_000_000
+        let days = try given.integer("keep-days", in: 0...36_500, default: 30)
+        let megabytes = try given.integer("keep-megabytes", in: 0...1_000_000_000, default: 20_000)
+        jobs.retention = Retention(
+            maximumAge: days == 0 ? nil : days * 86_400, maximumBytes: megabytes == 0 ? nil : megabytes * 1_000_000)
         jobs.limits.workerIdle = .seconds(try given.integer("worker-idle-timeout", in: 0...604_800, default: 300))
         jobs.limits.workerStart = .seconds(try given.integer("worker-start-timeout", in: 1...86_400, default: 120))
         jobs.limits.workerSilence = .seconds(try given.integer("worker-silence-timeout", in: 1...86_400, default: 1800))
@@ -94,6 +112,11 @@ struct DaemonSettings: Sendable {
         return "\(base)/\(home)/\(suffix)"
     }
 
+    private static func beside(_ path: String, _ name: String) -> String {
+        if path.hasPrefix("@") { return "\(path)-\(name)" }
+        return path.lastIndex(of: "/").map { String(path[...$0]) + name } ?? name
+    }
+
     private static func missing(_ name: String, _ why: String) -> SoradError {
         SoradError(.configuration, "There is no default for \(name), because \(why).", hint: "give --\(name)", param: name)
     }
@@ -109,7 +132,7 @@ struct DaemonSettings: Sendable {
           --help, --version
 
         Signals: TERM or INT stop it (the running job goes on after the next start), HUP reads log level and models anew.
-        Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or state is not available, 70 the job store
-        failed, 78 wrong settings or a second daemon on the same state.
+        Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or state is not available,
+        78 wrong settings or a second daemon on the same state.
         """
 }

@@ -12,7 +12,7 @@ extension VideoRoutes {
         let id = try identifier(request)
         let feed = service.feed
         let writer = JobEventWriter(run: feed.run, lastEventID: request.headers["last-event-id"])
-        let subscription = try service.watch(id, viewer: request.peer.userID) { writer.take($0) }
+        let subscription = try service.watch(id, viewer: access.viewer(request.peer)) { writer.take($0) }
         guard let subscription else { throw unknown(id.text) }
         // A browser asks again for ever, unless it is told that there is nothing more.
         if writer.hasNothingToSay { return Response(.noContent) }

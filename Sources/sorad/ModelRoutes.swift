@@ -22,7 +22,8 @@ struct ModelRoutes: Sendable {
         routes.on(.get, "/healthz") { _ in
             let summary = service.summary
             let health: JSONValue = [
-                "status": "ok", "version": .string(soradVersion), "queued": .integer(summary.queued), "running": .integer(summary.running),
+                "status": .string(summary.trouble == nil ? "ok" : "degraded"), "trouble": .optional(summary.trouble),
+                "version": .string(soradVersion), "queued": .integer(summary.queued), "running": .integer(summary.running),
                 "worker": .bool(summary.hasWorker), "models": .integer(models.entries.count),
                 "broken_models": .array(models.brokenFiles.map { .string($0) }),
             ]

@@ -12,7 +12,7 @@ extension VideoRoutes {
         guard let upload = try request.fields.clipFile("file") else { throw request.fields.missing("file") }
         let finding: OriginFinding
         if let made = service.madeClip(sha256: try upload.hexadecimalDigest()) {
-            finding = .madeHere(made, isVisible: try service.job(made.job, viewer: request.peer.userID) != nil)
+            finding = .madeHere(made, isVisible: try service.job(made.job, viewer: access.viewer(request.peer)) != nil)
         } else {
             finding = .marked(try mark(of: upload, request.fields))
         }

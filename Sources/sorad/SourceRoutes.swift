@@ -7,9 +7,9 @@ import SoradSystem
 
 extension VideoRoutes {
     func addSources(to routes: inout Routes) {
-        routes.on(.post, "/v1/videos/edits", body: .fields, edit)
-        routes.on(.post, "/v1/videos/extensions", body: .fields, extend)
-        routes.on(.post, "/v1/videos/{id}/remix", body: .fields, remix)
+        onCreate("/v1/videos/edits", in: &routes, edit)
+        onCreate("/v1/videos/extensions", in: &routes, extend)
+        onCreate("/v1/videos/{id}/remix", in: &routes, remix)
         for (method, path) in [(Method.post, "/v1/videos/characters"), (.get, "/v1/videos/characters/{id}")] {
             routes.on(method, path) { _ in
                 throw APIError(
@@ -20,38 +20,29 @@ extension VideoRoutes {
 
     // MARK: handlers
 
-    @Sendable private func remix(_ request: Request) throws -> Response {
-        let id = request.parameter("id")
-        let submission = try Submission(request, route: "POST /v1/videos/\(id)/remix")
-        if let job = try service.earlier(submission, owner: request.peer.userID) { return answer(job) }
+    @Sendable private func remix(_ request: Request) throws -> NewClip {
         let parameters = try ClipParameters(
             request.fields, unsupported: ClipParameters.notForClips.merging(["video": "another video"]) { $1 })
-        return try remake(.job(id), parameters, request, submission, isRemix: true)
+        return try remake(.job(request.parameter("id")), parameters, request, isRemix: true)
     }
 
-    @Sendable private func edit(_ request: Request) throws -> Response {
-        let submission = try Submission(request, route: "POST /v1/videos/edits")
-        if let job = try service.earlier(submission, owner: request.peer.userID) { return answer(job) }
+    @Sendable private func edit(_ request: Request) throws -> NewClip {
         let parameters = try ClipParameters(request.fields, unsupported: ClipParameters.notForClips)
         guard let video = try request.fields.video("video") else { throw request.fields.missing("video") }
-        return try remake(video, parameters, request, submission, isRemix: false)
+        return try remake(video, parameters, request, isRemix: false)
     }
 
     private func remake(
-        _ video: VideoReference, _ parameters: ClipParameters, _ request: Request, _ submission: Submission, isRemix: Bool
-    ) throws -> Response {
+        _ video: VideoReference, _ parameters: ClipParameters, _ request: Request, isRemix: Bool
+    ) throws -> NewClip {
         let draft = try service.draft()
         let source = try take(video, "video", as: .source, in: draft, request)
         let model = try model(named: try request.fields.text("model", maxBytes: 1024) ?? source.model, request.fields)
         let effective = try parameters.remake(of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix)
-        return answer(
-            try service.submit(
-                owner: request.peer.userID, effective.request, seconds: effective.seconds, draft: draft, submission: submission))
+        return NewClip(model: model, effective: effective, draft: draft)
     }
 
-    @Sendable private func extend(_ request: Request) throws -> Response {
-        let submission = try Submission(request, route: "POST /v1/videos/extensions")
-        if let job = try service.earlier(submission, owner: request.peer.userID) { return answer(job) }
+    @Sendable private func extend(_ request: Request) throws -> NewClip {
         let fields = request.fields
         let parameters = try ClipParameters(fields, unsupported: ClipParameters.notForClips.merging(["strength": "a strength"]) { $1 })
         guard let video = try fields.video("video") else { throw fields.missing("video") }
@@ -74,9 +65,7 @@ extension VideoRoutes {
         }
         let model = try model(named: try fields.text("model", maxBytes: 1024) ?? source.model, fields)
         let effective = try parameters.extending(source.clip, how, for: model, randomSeed: randomSeed())
-        return answer(
-            try service.submit(
-                owner: request.peer.userID, effective.request, seconds: effective.seconds, draft: draft, submission: submission))
+        return NewClip(model: model, effective: effective, draft: draft)
     }
 
     // MARK: taking files in
@@ -93,7 +82,7 @@ extension VideoRoutes {
             }
             return (SourceClip(facts), nil)
         case .job(let text):
-            let job = try completedJob(text, viewer: request.peer.userID)
+            let job = try completedJob(text, viewer: access.viewer(request.peer))
             guard let path = service.resultPath(job, \.video) else { preconditionFailure("\(job.id) is completed without a result") }
             do throws(SoradError) { try draft.adopt(path, as: file) } catch {
                 throw error.kind == .notFound ? unknown(text) : APIError(error)
@@ -113,7 +102,7 @@ extension VideoRoutes {
         }
     }
 
-    private func completedJob(_ text: String, viewer: UInt32) throws -> Job {
+    private func completedJob(_ text: String, viewer: Viewer) throws -> Job {
         guard let id = JobIdentifier(text), let job = try service.job(id, viewer: viewer) else { throw unknown(text) }
         switch job.status {
         case .completed: return job

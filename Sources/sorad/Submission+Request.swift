@@ -6,9 +6,8 @@ import SoradSystem
 extension Submission {
     private static let keyLimit = 255
 
-    /// `route` tells requests with the same fields to different ends apart, e.g. "POST /v1/videos".
     /// - Throws: a refusal for an `Idempotency-Key` that is empty, too long or not plain text.
-    init(_ request: Request, route: String) throws {
+    init(_ request: Request) throws {
         let keys = request.headers.all("idempotency-key")
         if let key = keys.first {
             let isPlain = key.utf8.allSatisfy { (0x20...0x7E).contains($0) }
@@ -20,6 +19,8 @@ extension Submission {
         }
         // Sent by the official SDKs: how many times they have sent this request before.
         let retries = request.headers["x-stainless-retry-count"].flatMap { Int($0) } ?? 0
+        // The path tells requests with the same fields to different ends apart.
+        let route = "\(request.method.rawValue) \(request.path)"
         self.init(key: keys.first, fingerprint: try request.fields.fingerprint(of: route), isRetry: retries >= 1)
     }
 }

@@ -10,9 +10,10 @@ struct VideoRoutes: Sendable {
     let defaultModel: String
     /// The program that looks at given files.
     let worker: String
+    let access: AccessRules
 
     func add(to routes: inout Routes) {
-        routes.on(.post, "/v1/videos", body: .fields, create)
+        onCreate("/v1/videos", in: &routes, create)
         routes.on(.get, "/v1/videos", list)
         routes.on(.get, "/v1/videos/{id}", show)
         routes.on(.delete, "/v1/videos/{id}", body: .none, remove)
@@ -25,10 +26,7 @@ struct VideoRoutes: Sendable {
 
     // MARK: handlers
 
-    @Sendable private func create(_ request: Request) throws -> Response {
-        let owner = request.peer.userID
-        let submission = try Submission(request, route: "POST /v1/videos")
-        if let job = try service.earlier(submission, owner: owner) { return answer(job) }
+    @Sendable private func create(_ request: Request) throws -> NewClip {
         let parameters = try ClipParameters(request.fields)
         let model = try model(named: try request.fields.text("model", maxBytes: 1024), request.fields)
         let pictures = [
@@ -46,8 +44,7 @@ struct VideoRoutes: Sendable {
                 }
             }
         }
-        return answer(
-            try service.submit(owner: owner, effective.request, seconds: effective.seconds, draft: draft, submission: submission))
+        return NewClip(model: model, effective: effective, draft: draft)
     }
 
     @Sendable private func list(_ request: Request) throws -> Response {
@@ -59,7 +56,7 @@ struct VideoRoutes: Sendable {
             after = JobIdentifier(text)
             if after == nil { throw query.invalid("after", "is not the id of a video") }
         }
-        let page = try service.page(viewer: request.peer.userID, after: after, newestFirst: order == "desc", limit: limit)
+        let page = try service.page(viewer: access.viewer(request.peer), after: after, newestFirst: order == "desc", limit: limit)
         return .json(VideoList(data: page.jobs.map(\.video), hasMore: page.hasMore))
     }
 
@@ -67,13 +64,13 @@ struct VideoRoutes: Sendable {
 
     @Sendable private func remove(_ request: Request) throws -> Response {
         let id = try identifier(request)
-        guard try service.delete(id, viewer: request.peer.userID) else { throw unknown(id.text) }
+        guard try service.delete(id, viewer: access.viewer(request.peer)) else { throw unknown(id.text) }
         return .json(DeletedVideo(id: id.text))
     }
 
     @Sendable private func cancel(_ request: Request) throws -> Response {
         let id = try identifier(request)
-        guard let job = try service.cancel(id, viewer: request.peer.userID) else { throw unknown(id.text) }
+        guard let job = try service.cancel(id, viewer: access.viewer(request.peer)) else { throw unknown(id.text) }
         if job.error?.code != "cancelled" {
             throw APIError.conflict(
                 "The video \(id) is \(job.status.rawValue) and can no longer be cancelled.", code: "video_not_cancellable")
@@ -117,7 +114,7 @@ struct VideoRoutes: Sendable {
 
     private func job(_ request: Request) throws -> Job {
         let id = try identifier(request)
-        guard let job = try service.job(id, viewer: request.peer.userID) else { throw unknown(id.text) }
+        guard let job = try service.job(id, viewer: access.viewer(request.peer)) else { throw unknown(id.text) }
         return job
     }
 

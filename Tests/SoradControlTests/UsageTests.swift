@@ -15,6 +15,9 @@ import Testing
             (["generate", "x", "--seed", "1", "--seed", "2"], "--seed is given twice"),
             (["generate", "x", "-o", "-", "--json"], "cannot both go to standard output"),
             (["get", "video_1", "--variant", "poster"], "one of video, thumbnail"),
+            (["quota", "alice", "--jobs", "many", "--socket", "/x"], "--jobs must be a whole number or none"),
+            (["quota", "--jobs", "1", "--socket", "/x"], "whose quota?"),
+            (["priority", "video_1", "high", "--socket", "/x"], "PRIORITY must be a whole number"),
             (["jobs", "--limit", "0"], "--limit must be 1 or more"), (["help", "dance"], "there is no command \"dance\""),
         ] as [([String], String)])
     func wrongUsageIsNamedWithAHint(arguments: [String], complaint: String) throws {
@@ -28,7 +31,9 @@ import Testing
     @Test func theHelpKnowsEveryCommandAndItsFlags() throws {
         let overview = try Control(["help"])
         #expect(overview.status() == 0)
-        for name in ["generate", "jobs", "show", "get", "cancel", "delete", "status", "models", "version", "help"] {
+        for name in [
+            "generate", "jobs", "show", "get", "cancel", "delete", "status", "models", "version", "help", "drain", "quota", "metrics",
+        ] {
             #expect(overview.text.contains("\n  \(name) "))
             let help = try Control([name, "--help"])
             #expect(help.status() == 0)

@@ -295,10 +295,41 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
     @Test func nothingIsStartedBeforeTheModelsAreKnown() {
         var bench = Bench()
         let job = bench.newJob()
-        bench.machine = JobMachine(jobs: [job], isPaused: true)
+        bench.machine = JobMachine(jobs: [job], holds: [.models])
         #expect(bench.send(.ticked) == [])
         #expect(bench.machine.queue == [job.id])
-        #expect(bench.send(.resumed) == [.startWorker(model: "mini")])
+        #expect(bench.send(.released(.models)) == [.startWorker(model: "mini")])
+    }
+
+    @Test func aJobWithoutRoomOnTheDiskWaitsForIt() {
+        var bench = Bench()
+        let id = bench.running()
+        let waiting = bench.submit()
+        bench.send(.progressed(id, progress(60)))
+        let full = JobError(code: JobError.insufficientStorage, message: "full")
+        for _ in 0..<2 {
+            #expect(bench.send(.failed(id, full)) == [])
+            #expect(bench.machine.holds == [.disk] && bench.machine.queue == [id, waiting])
+            #expect(bench.stored[id]?.status == .queued && bench.stored[id]?.percent == 60)
+            #expect(bench.send(.ticked) == [])
+            #expect(bench.send(.released(.disk)) == [.generate(id, bench.stored[id]!.request)])
+        }
+        // There was room each time, and still the job finds none: it is the job's own fault.
+        #expect(bench.send(.failed(id, full)).contains(.removeFiles(id)))
+        #expect(bench.stored[id]?.error == full && bench.machine.holds == [] && bench.machine.runningJob == waiting)
+    }
+
+    @Test func severalHoldsMustAllGo() {
+        var bench = Bench()
+        bench.send(.held(.administrator))
+        bench.send(.held(.disk))
+        let id = bench.submit()
+        #expect(bench.send(.released(.disk)) == [])
+        #expect(bench.send(.released(.administrator)) == [.startWorker(model: "mini")])
+        #expect(bench.machine.runningJob == id)
+        // A job that runs is not touched.
+        bench.send(.held(.administrator))
+        #expect(bench.machine.runningJob == id)
     }
 
     /// Random events in random order: every job stays in exactly one place, and a job that is over stays over.

@@ -1,7 +1,9 @@
-// The job service on a disk that is full.
+// The job service on a disk that is full or fails.
+import Glibc
 import SoradAPI
 import SoradJobs
 import SoradSystem
+import Synchronization
 import Testing
 
 @Suite struct JobServiceTests {
@@ -14,17 +16,155 @@ import Testing
             directory: directory.path, settings: JobService.Settings(), time: .system, wake: try EventCounter(.signal),
             log: Log(program: "test", level: .error, environment: [:]))
         try service.limitDatabase(toPages: 1)
-        let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, large, seconds: "1") }
+        let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, Wish(large, seconds: "1")) }
         #expect(error?.kind == .storageFull)
         #expect(error?.message == "The disk that holds the jobs is full; free some space and try again.")
         #expect(service.failure == nil && service.summary.queued == 0)
         #expect(try service.page(viewer: 0, after: nil, newestFirst: true, limit: 10).jobs.isEmpty)
         // With space, the next one is taken.
         try service.limitDatabase(toPages: 1000)
-        let job = try service.submit(owner: 1, large, seconds: "1")
+        let job = try service.submit(owner: 1, Wish(large, seconds: "1"))
         #expect(try service.job(job.id, viewer: 1) == job)
     }
 }
+
+/// What SQLite says of a disk: SQLITE_FULL, SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC.
+private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 << 8, 10 | 4 << 8)
+
+@Suite struct StoreOutageTests {
+    private final class Bench {
+        let directory: TemporaryDirectory
+        let service: JobService
+        let clock: Mutexed
+
+        init() throws {
+            directory = try TemporaryDirectory()
+            let now = Mutexed(1_000_000_000)
+            clock = now
+            let time = TimeSource(
+                monotonic: { MonotonicTime(nanoseconds: now.value.withLock { $0 }) }, unixMilliseconds: { 1_700_000_000_000 })
+            service = try JobService(
+                directory: directory.path, settings: JobService.Settings(), time: time, wake: try EventCounter(.signal),
+                log: Log(program: "test", level: .error, output: try quiet(), environment: [:]))
+            service.deliver(.released(.models))
+        }
+
+        func pass(_ duration: Duration) {
+            clock.value.withLock { $0 += duration.nanoseconds }
+            service.deliver(.ticked)
+        }
+    }
+
+    /// A job that a worker has.
+    private func running(_ bench: Bench) throws -> JobIdentifier {
+        let id = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")).id
+        #expect(bench.service.takeEffects() == [.startWorker(model: "mini")])
+        bench.service.deliver(.workerReady(model: "mini"))
+        _ = bench.service.takeEffects()
+        return id
+    }
+
+    @Test(arguments: [writeError, syncError]) func aStoreThatFailsIsTakenUpAnewAndNothingAcceptedIsLost(code: Int32) throws {
+        let bench = try Bench()
+        let id = try running(bench)
+        let waiting = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")).id
+        bench.service.failStore(1, code: code)
+        let percent = JobProgress(phase: .denoising, step: 1, steps: 2, percent: 40)
+        bench.service.deliver(.progressed(id, percent))
+        #expect(bench.service.failure != nil)
+        #expect(bench.service.takeEffects() == [.killWorker])
+        // Nothing is answered from what may not be on the disk.
+        let refusal = #expect(throws: SoradError.self) { try bench.service.job(id, viewer: 1) }
+        #expect(refusal?.kind == .unavailable)
+        #expect(bench.service.nextDeadline == nil)
+        bench.pass(.seconds(60))
+        #expect(bench.service.failure != nil, "not while the old worker may still write")
+        bench.service.deliver(.workerEnded(how: "was killed"))
+        #expect(bench.service.nextDeadline != nil)
+        bench.pass(.seconds(1))
+        #expect(bench.service.failure == nil)
+        #expect(bench.service.takeEffects() == [.startWorker(model: "mini")])
+        #expect(try bench.service.job(id, viewer: 1)?.status == .inProgress)
+        #expect(try bench.service.job(waiting, viewer: 1)?.status == .queued)
+    }
+
+    @Test func aStoreThatKeepsFailingIsTriedAgain() throws {
+        let bench = try Bench()
+        _ = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1"))
+        bench.service.failStore(1, code: syncError)
+        #expect(throws: SoradError.self) { try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")) }
+        bench.service.deliver(.workerEnded(how: "was killed"))
+        let path = bench.directory.path + "/jobs.sqlite"
+        // A directory in the database's place cannot be opened.
+        for name in ["", "-wal", "-shm"] { _ = unsafe rename(path + name, path + name + ".away") }
+        try makeDirectories(path)
+        bench.pass(.seconds(1))
+        bench.pass(.seconds(2))
+        #expect(bench.service.failure != nil)
+        try removeDirectory(path)
+        for name in ["", "-wal", "-shm"] { _ = unsafe rename(path + name + ".away", path + name) }
+        bench.pass(.seconds(30))
+        #expect(bench.service.failure == nil && bench.service.summary.running == 1)
+    }
+
+    @Test func aFullDiskTakesTheEndOfAJobIntoTheReserve() throws {
+        let bench = try Bench()
+        let id = try running(bench)
+        let reserve = bench.directory.path + "/reserve"
+        #expect(fileExists(reserve))
+        bench.service.failStore(1, code: full)
+        bench.service.deliver(.failed(id, JobError(code: "media_failed", message: "no")))
+        #expect(bench.service.failure == nil && !fileExists(reserve))
+        #expect(try bench.service.job(id, viewer: 1)?.error?.code == "media_failed")
+        #expect(bench.service.summary.trouble == "The disk is full; jobs wait")
+        // There is room again at the next look: the reserve is back and work is taken.
+        bench.pass(.seconds(5))
+        #expect(fileExists(reserve) && bench.service.summary.trouble == nil)
+        _ = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1"))
+    }
+
+    @Test func progressThatCannotBeRecordedIsToldAllTheSame() throws {
+        let bench = try Bench()
+        let id = try running(bench)
+        bench.service.failStore(1, code: full)
+        bench.service.deliver(.progressed(id, JobProgress(phase: .denoising, step: 1, steps: 2, percent: 40)))
+        #expect(bench.service.failure == nil)
+        #expect(try bench.service.job(id, viewer: 1)?.percent == 40)
+    }
+
+    @Test func aJobThatFindsTheDiskFullWaitsWithANote() throws {
+        let bench = try Bench()
+        let id = try running(bench)
+        bench.service.deliver(.failed(id, JobError(code: JobError.insufficientStorage, message: "full")))
+        let job = try #require(try bench.service.job(id, viewer: 1))
+        #expect(job.status == .queued && job.video.details.note?.hasPrefix("The disk is full") == true)
+        bench.pass(.seconds(5))
+        #expect(bench.service.takeEffects() == [.generate(id, job.request)])
+        #expect(try bench.service.job(id, viewer: 1)?.video.details.note == nil)
+    }
+
+    @Test func aDiskWithTooLittleRoomRefusesWithNumbers() throws {
+        let directory = try TemporaryDirectory()
+        var settings = JobService.Settings()
+        settings.minimumFree = 1 << 60
+        let service = try JobService(
+            directory: directory.path, settings: settings, time: .system, wake: try EventCounter(.signal),
+            log: Log(program: "test", level: .error, environment: [:]))
+        let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, Wish(.sample(), seconds: "1")) }
+        #expect(error?.kind == .storageFull)
+        #expect(error?.message.contains("1.5 MB for this clip, ") == true, "\(error?.message ?? "")")
+        #expect(service.summary.queued == 0)
+    }
+}
+
+/// A number that a clock's closure may read while the test moves it.
+final class Mutexed: Sendable {
+    let value: Mutex<Int64>
+    init(_ value: Int64) { self.value = Mutex(value) }
+}
+
+/// Somewhere for a log that is meant to complain.
+private func quiet() throws -> Int32 { try FileDescriptor(opening: "/dev/null", flags: O_WRONLY).take() }
 
 @Suite struct SubmissionTests {
     /// A service whose wall clock stands where the test puts it.
@@ -41,21 +181,21 @@ import Testing
     @Test(arguments: [(0, true), (900, true), (901, false)] as [(Int64, Bool)])
     func aRetryCountsForFifteenMinutes(later: Int64, isSame: Bool) throws {
         let directory = try TemporaryDirectory()
-        let first = try service(directory, at: 1_700_000_000).submit(owner: 1, .sample(), seconds: "1", submission: retry)
+        let first = try service(directory, at: 1_700_000_000).submit(owner: 1, Wish(.sample(), seconds: "1"), submission: retry)
         let after = try service(directory, at: 1_700_000_000 + later)
         #expect(try after.earlier(retry, owner: 2) == nil)
-        #expect(try (after.submit(owner: 1, .sample(), seconds: "1", submission: retry).id == first.id) == isSame)
+        #expect(try (after.submit(owner: 1, Wish(.sample(), seconds: "1"), submission: retry).id == first.id) == isSame)
     }
 
     @Test(arguments: [(86_399, true), (86_400, false)] as [(Int64, Bool)])
     func aKeyCountsForADay(later: Int64, isSame: Bool) throws {
         let directory = try TemporaryDirectory()
-        let first = try service(directory, at: 1_700_000_000).submit(owner: 1, .sample(), seconds: "1", submission: keyed)
+        let first = try service(directory, at: 1_700_000_000).submit(owner: 1, Wish(.sample(), seconds: "1"), submission: keyed)
         let after = try service(directory, at: 1_700_000_000 + later)
         #expect(try after.earlier(keyed, owner: 2) == nil)
-        #expect(try (after.submit(owner: 1, .sample(), seconds: "1", submission: keyed).id == first.id) == isSame)
+        #expect(try (after.submit(owner: 1, Wish(.sample(), seconds: "1"), submission: keyed).id == first.id) == isSame)
         let other = Submission(key: "k", fingerprint: "g", isRetry: false)
-        let error = #expect(throws: SoradError.self) { try after.submit(owner: 1, .sample(), seconds: "1", submission: other) }
+        let error = #expect(throws: SoradError.self) { try after.submit(owner: 1, Wish(.sample(), seconds: "1"), submission: other) }
         #expect(error?.kind == .conflict)
     }
 }

@@ -154,7 +154,7 @@ private func encode(_ format: ClipFormat, piece: Int, into directory: ScratchDir
         let program = try directory.script(
             "full", "cat >/dev/null; echo 'av_interleaved_write_frame(): No space left on device' >&2; exit 1")
         let error = try #require(failure(program: program, in: directory))
-        #expect(error.kind == .cannotWrite)
+        #expect(error.kind == .storageFull)
         #expect(error.message == "cannot write the clip: the disk is full")
     }
 

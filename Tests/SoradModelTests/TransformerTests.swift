@@ -16,7 +16,7 @@ import Testing
         groups.append(known * grid.height * grid.width, group: 1)
         groups.append((grid.frames - known) * grid.height * grid.width, group: 0)
         let prompts = try names.map {
-            transformer.prepare(try fixture.tensor("transformer.\($0)"), textLength: model.configuration.textLength)
+            try transformer.prepare(fixture.tensor("transformer.\($0)"), textLength: model.configuration.textLength)
         }
         let timesteps: [Float] = known > 0 ? [timestep, 0] : [timestep]
         let w = TransformerWorkspace.make(transformer.configuration, grid: grid, sequences: names.count, timesteps: timesteps.count)

@@ -109,7 +109,7 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
         let expected = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1).makeClip(
             request, into: PipelineFixture.scratch("expected"))
         let directory = PipelineFixture.scratch("killed")
-        let file = directory + "/" + Checkpoint.fileName
+        let file = directory + "/" + CheckpointName.latents
         var resumedAt: [Int] = []
         for kill in ["first", "later", "decoding", "none"] {
             let worker = try Worker()

@@ -23,8 +23,9 @@ class Daemon:
         self.folder = folder
         self.socket = str(folder / "s")
         self.log = folder / "log"
-        self.command = [*prefix, BUILD / "sorad", "--socket", self.socket, "--state-dir", folder / "state", "--model", model]
-        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("SORAD_")} | (environment or {})
+        self.command = [*prefix, BUILD / "sorad", "--socket", self.socket, "--model", model]
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("SORAD_")}
+        self.environment |= {"SORAD_STATE_DIR": str(folder / "state")} | (environment or {})
         self.process = None
 
     def start(self):
@@ -47,7 +48,7 @@ class Daemon:
 
     def ctl(self, *arguments):
         return subprocess.run(
-            [BUILD / "sorad-ctl", *arguments, "--socket", self.socket], capture_output=True, text=True, env=self.environment, timeout=300)
+            [BUILD / "sorad-ctl", arguments[0], "--socket", self.socket, *arguments[1:]], capture_output=True, text=True, env=self.environment, timeout=300)
 
 
 @pytest.fixture

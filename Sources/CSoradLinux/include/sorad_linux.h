@@ -7,6 +7,9 @@
 
 // SO_PEERCRED fills `struct ucred`, which glibc shows only under _GNU_SOURCE. Returns 0, or -1 with errno set.
 int sorad_linux_peer_credentials(int socket, pid_t *pid, uid_t *uid, gid_t *gid);
+// SO_PEERGROUPS, which older headers lack: the peer's supplementary groups. Returns how many there are, `groups` being filled only when
+// they are at most `capacity`, or -1 with errno set. A kernel without it (before 4.13) says that there are none.
+ssize_t sorad_linux_peer_groups(int socket, gid_t *groups, size_t capacity);
 
 // open(2) is variadic. Flags and mode as in open(2); O_CLOEXEC is always added.
 int sorad_linux_open(const char *path, int flags, mode_t mode);

@@ -2,6 +2,7 @@
 //
 // Wan pads the text with rows of zeros and attends to them without a mask. All those rows give the same key and value, so one stands for
 // all of them, with ln(count) added to its logit: the softmax is the same.
+package import SoradSystem
 package import SoradTensor
 
 package struct PreparedPrompt {
@@ -13,7 +14,9 @@ package struct PreparedPrompt {
 
 extension DiffusionTransformer {
     /// Text embeddings [L, text width] to keys and values; the missing rows up to `textLength` are zeros.
-    package func prepare(_ text: Tensor, textLength: Int) -> PreparedPrompt {
+    /// - Parameter stop: asked between the blocks.
+    /// - Throws: what `stop` throws.
+    package func prepare(_ text: Tensor, textLength: Int, stop: StopCheck = {}) throws(SoradError) -> PreparedPrompt {
         let c = configuration
         let padding = textLength - text.shape[0]
         let keys = text.shape[0] + (padding > 0 ? 1 : 0)
@@ -27,7 +30,8 @@ extension DiffusionTransformer {
         backend.linear(w.text, textEmbedder.first, activation: .geluTanh, into: w.middle.overwrite(rows: keys))
         backend.linear(w.middle, textEmbedder.second, into: w.context.overwrite(rows: keys))
         TensorDump.write("dit.context", w.context.values)
-        let layers = blocks.map { block in
+        let layers = try blocks.map { block throws(SoradError) in
+            try stop()
             backend.linear(w.context, block.crossAttention.key, into: w.key)
             backend.rmsNorm(w.key, epsilon: c.epsilon, weight: block.crossAttention.keyNorm, into: w.key)
             backend.linear(w.context, block.crossAttention.value, into: w.value)

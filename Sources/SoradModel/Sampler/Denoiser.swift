@@ -1,5 +1,6 @@
 // Owns one run from noise to latents. The caller drives it step by step, and may report progress, stop or store the latents in between:
 // the latents and the step's index are the whole state.
+import SoradSystem
 public import SoradTensor
 
 /// Denoises the latents of one clip for one prompt.
@@ -20,10 +21,11 @@ public final class Denoiser {
     ///   - prompt: [L, text width] from `encodeText`.
     ///   - negativePrompt: likewise; not used when `guidanceScale` is 1.
     ///   - guidanceScale: 1 means one forward a step, anything else two.
+    ///   - stop: asked between the blocks that the prompts are prepared for; what it throws ends it.
     init(
         _ transformer: DiffusionTransformer, size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float,
-        schedule: FlowMatchSchedule, known: KnownFrames?, textLength: Int
-    ) {
+        schedule: FlowMatchSchedule, known: KnownFrames?, textLength: Int, stop: StopCheck
+    ) throws(SoradError) {
         let grid = transformer.grid(size)
         self.transformer = transformer
         self.size = size
@@ -32,7 +34,7 @@ public final class Denoiser {
         self.known = known
         backend = transformer.backend
         let texts = guidanceScale == 1 ? [prompt] : [prompt, negativePrompt]
-        prompts = texts.map { transformer.prepare($0, textLength: textLength) }
+        prompts = try texts.map { text throws(SoradError) in try transformer.prepare(text, textLength: textLength, stop: stop) }
         workspace = TransformerWorkspace.make(
             transformer.configuration, grid: grid, sequences: texts.count, timesteps: known == nil ? 1 : 2)
         velocities = texts.map { _ in Tensor(Shape(size.channels, size.frames, size.height, size.width)) }

@@ -67,7 +67,7 @@ package final class TextEncoder {
     }
 
     /// Token ids to embeddings [L, D].
-    /// - Parameter stop: asked before every layer.
+    /// - Parameter stop: asked before every part of a layer.
     /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
     package func encode(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor {
         if let wrong = ids.first(where: { !(0..<configuration.vocabulary).contains(Int($0)) }) {
@@ -79,11 +79,14 @@ package final class TextEncoder {
         for (row, id) in ids.enumerated() { w.hidden.setRow(row, from: embedding, row: Int(id)) }
         for (index, layer) in layers.enumerated() {
             try stop()
-            attend(layer, w, length)
+            try attend(layer, w, length, stop)
+            try stop()
             backend.rmsNorm(w.hidden, epsilon: epsilon, weight: layer.feedForwardNorm, into: w.normed.overwrite(rows: length))
             backend.linear(w.normed, layer.gate, into: w.gate)
+            try stop()
             backend.linear(w.normed, layer.up, into: w.up)
             backend.geluTanhMultiply(w.gate, w.up, into: w.gated.overwrite(rows: length))
+            try stop()
             backend.linear(w.gated, layer.down, activation: .none, gate: nil, residual: w.hidden, into: w.hidden)
             TensorDump.write("te.block.\(index)", w.hidden)
         }
@@ -94,14 +97,16 @@ package final class TextEncoder {
     }
 
     /// hidden += o(attention(norm(hidden))); T5 does not scale the logits.
-    private func attend(_ layer: Layer, _ w: Workspace, _ length: Int) {
+    private func attend(_ layer: Layer, _ w: Workspace, _ length: Int, _ stop: StopCheck) throws(SoradError) {
         backend.rmsNorm(w.hidden, epsilon: configuration.epsilon, weight: layer.attentionNorm, into: w.normed.overwrite(rows: length))
         backend.linear(w.normed, layer.query, into: w.query)
         backend.linear(w.normed, layer.key, into: w.key)
         backend.linear(w.normed, layer.value, into: w.value)
+        try stop()
         RelativePositions(buckets: configuration.buckets, maxDistance: configuration.maxDistance).fill(w.bias, from: layer.relativeBias)
         backend.pack(keys: w.key, values: w.value, into: w.packed)
         backend.attend(queries: w.query, to: w.packed, scale: 1, keyBias: nil, bias: w.bias, into: w.attended.overwrite(rows: length))
+        try stop()
         backend.linear(w.attended, layer.output, activation: .none, gate: nil, residual: w.hidden, into: w.hidden)
     }
 }

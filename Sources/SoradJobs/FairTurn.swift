@@ -1,0 +1,32 @@
+// Whose job is begun next. Pure.
+// Rules, in this order: the higher priority; a job that was begun before (its worker died, or the daemon was stopped), so that what is
+// half done is not left lying; the user whose last turn lies longest behind; of one user's jobs the one that waits longest.
+
+package struct FairTurn: Sendable {
+    /// When each user had a job begun last, by counting.
+    private var last: [UInt32: Int] = [:]
+    private var count = 0
+
+    /// Users that are remembered when none of their jobs waits.
+    private static let memory = 1_000
+
+    package init() {}
+
+    /// - Parameter queue: jobs that wait, the one that has waited longest in front.
+    package func next(of queue: [JobIdentifier], _ jobs: [JobIdentifier: Job]) -> JobIdentifier? {
+        func key(_ index: Int, _ job: Job) -> (Int, Int, Int, Int) {
+            (-job.priority, job.startedAt == nil ? 1 : 0, job.startedAt == nil ? last[job.owner] ?? 0 : 0, index)
+        }
+        return queue.enumerated().compactMap { index, id in jobs[id].map { (key(index, $0), id) } }.min { $0.0 < $1.0 }?.1
+    }
+
+    /// A job of `owner` is begun for the first time.
+    package mutating func took(_ owner: UInt32) {
+        count += 1
+        last[owner] = count
+        if last.count > 2 * FairTurn.memory {
+            let oldest = last.values.sorted(by: >)[FairTurn.memory]
+            last = last.filter { $0.value > oldest }
+        }
+    }
+}

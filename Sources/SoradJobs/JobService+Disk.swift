@@ -1,0 +1,138 @@
+// What happens when the disk is full or fails. The daemon stays, and every accepted job with it.
+// - A full disk refuses new jobs and holds the queue; what must be recorded takes the reserve's room. When there is room again, all goes on.
+// - A disk that fails ends the use of the database as it is known here: the worker is killed, nothing is answered, and every while the
+//   file is taken up anew, as at a start. What was acknowledged is in it, and jobs go on from their checkpoints.
+import SoradAPI
+import SoradSystem
+import Synchronization
+
+/// A store that cannot be used.
+struct StoreOutage {
+    /// SQLite's words.
+    let reason: String
+    let isFull: Bool
+    /// A worker of before has not ended yet; the jobs begin anew without one.
+    var hasWorker: Bool
+    var retryAt: MonotonicTime
+    /// To the attempt after the next.
+    var wait = Duration.seconds(1)
+
+    static let longestWait = Duration.seconds(30)
+
+    var refusal: SoradError {
+        SoradError(
+            isFull ? .storageFull : .unavailable,
+            "The job store cannot be written (\(reason)); accepted jobs are kept and go on when it can, and so can you: try again later.")
+    }
+}
+
+extension JobService.State {
+    var trouble: String? {
+        if outage != nil { return "The job store cannot be written; accepted jobs wait" }
+        if machine.holds.contains(.disk) { return "The disk is full; jobs wait" }
+        return nil
+    }
+}
+
+extension JobService {
+    static let diskInterval = Duration.seconds(5)
+
+    // MARK: a disk that is full
+
+    /// Refuses `wish` when the disk would not hold its clip beside those of the jobs that wait. nil: not known yet, it may be small.
+    func checkRoom(_ wish: Wish?, _ state: inout State) throws(SoradError) {
+        if state.machine.holds.contains(.disk) { releaseDisk(&state) }
+        guard let space = try? DiskSpace(at: directory) else { return }
+        let own = wish?.request.diskNeed ?? 0
+        let others = state.machine.jobs.values.reduce(0) { $0 + $1.request.diskNeed }
+        let reserve = state.reserve.isFilled ? 0 : DiskReserve.size
+        let needed = own + others + reserve + settings.minimumFree
+        guard space.free < needed else { return }
+        let largest = wish.flatMap { wish in
+            wish.request.largestFrames(wish.model) { space.free >= needed - own + $0.diskNeed }
+        }
+        let smaller = largest.map { ", or ask for at most \($0) frames" } ?? ""
+        let parts = [(own, "for this clip"), (others, "for the jobs that wait"), (reserve + settings.minimumFree, "that stay free")]
+        throw SoradError(
+            .storageFull,
+            "The disk that holds the clips has \(megabytes(space.free)) free, and \(megabytes(needed)) are needed: "
+                + parts.filter { $0.0 > 0 }.map { "\(megabytes($0.0)) \($0.1)" }.joined(separator: ", ")
+                + ". Free some space or delete finished clips\(smaller), and send the request again.")
+    }
+
+    /// After anything that may have met a full disk.
+    func noteFullDisk(_ state: inout State) {
+        if state.metFullDisk {
+            state.metFullDisk = false
+            _ = state.machine.handle(.held(.disk), now: time.monotonic(), unixSeconds: time.unixSeconds())
+        }
+        guard state.machine.holds.contains(.disk), state.diskCheck == nil else { return }
+        state.diskCheck = time.monotonic() + JobService.diskInterval
+        metrics.add("sorad_disk_full_total")
+        log.error("the disk is full: no jobs are accepted or begun until there is room")
+        wake.add()
+    }
+
+    /// Lets work begin again if there is room for the first job that waits.
+    private func releaseDisk(_ state: inout State) {
+        state.diskCheck = time.monotonic() + JobService.diskInterval
+        let first = state.machine.queue.first.flatMap { state.machine.jobs[$0]?.request.diskNeed } ?? 0
+        guard let space = try? DiskSpace(at: directory),
+            space.free >= first + settings.minimumFree + (state.reserve.isFilled ? 0 : DiskReserve.size)
+        else { return }
+        state.reserve.fill()
+        guard state.reserve.isFilled else { return }
+        state.diskCheck = nil
+        log.notice("there is room on the disk again")
+        try? handle(.released(.disk), &state)
+    }
+
+    // MARK: a store that fails
+
+    func beginOutage(_ error: DatabaseError, _ state: inout State) {
+        guard state.outage == nil else { return }
+        log.error("the job store failed; accepted jobs wait until it can be used again: \(error)")
+        metrics.add("sorad_store_outages_total")
+        let hasWorker = state.machine.hasWorker
+        state.outage = StoreOutage(
+            reason: error.description, isFull: error.isFull, hasWorker: hasWorker, retryAt: time.monotonic() + .seconds(1))
+        // What it has done since its last checkpoint is not known to anybody.
+        if hasWorker { state.effects.append(.killWorker) }
+        wake.add()
+    }
+
+    /// Does what is due.
+    func tend() {
+        state.withLock { state in
+            guard !state.isStopping else { return }
+            let now = time.monotonic()
+            if let outage = state.outage, !outage.hasWorker, now >= outage.retryAt { endOutage(outage, &state) }
+            if state.outage == nil, let due = state.diskCheck, now >= due { releaseDisk(&state) }
+            if state.outage == nil, let due = state.collectAt, now >= due { collect(&state, thoroughly: true) }
+        }
+    }
+
+    private func endOutage(_ outage: StoreOutage, _ state: inout State) {
+        do throws(DatabaseError) {
+            try state.store.recover()
+            var unfinished = try state.store.unfinished()
+            for index in unfinished.indices {
+                // A percentage that was told never falls.
+                unfinished[index].percent = max(unfinished[index].percent, state.machine.jobs[unfinished[index].id]?.percent ?? 0)
+            }
+            state.machine = JobMachine(limits: settings.limits, jobs: unfinished, holds: state.machine.holds)
+            state.outage = nil
+            log.notice("the job store can be used again; \(unfinished.count) unfinished jobs go on")
+        } catch {
+            var outage = outage
+            outage.retryAt = time.monotonic() + outage.wait
+            outage.wait = min(StoreOutage.longestWait, outage.wait * 2)
+            state.outage = outage
+            log.error("the job store still cannot be used: \(error)")
+        }
+    }
+}
+
+extension GenerationRequest {
+    var diskNeed: Int { DiskNeed.bytes(width: width, height: height, frames: clipFrames) }
+}

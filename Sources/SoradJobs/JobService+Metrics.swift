@@ -1,0 +1,42 @@
+// What of the jobs is counted, and what is measured when somebody asks.
+import SoradAPI
+import SoradSystem
+import Synchronization
+
+extension JobService {
+    /// A job was recorded; `before` is what was known of it.
+    func count(_ job: Job, before: Job?) {
+        if before == nil && job.status == .queued { metrics.add("sorad_jobs_accepted_total") }
+        if job.startedAt != nil, before?.startedAt == nil {
+            metrics.observe("sorad_job_wait_seconds", [:], Double(max(0, (job.startedAt ?? 0) - job.createdAt)))
+        }
+        if job.workerDeaths > before?.workerDeaths ?? 0 { metrics.add("sorad_worker_deaths_total") }
+        guard job.isOver else { return }
+        let status = job.error?.code == "cancelled" ? "cancelled" : job.status.rawValue
+        metrics.add("sorad_jobs_finished_total", ["status": status])
+        guard let result = job.result else { return }
+        metrics.add("sorad_clip_seconds_total", [:], Double(job.request.clipMilliseconds) / 1000)
+        if let end = job.completedAt, let start = job.startedAt {
+            metrics.observe("sorad_job_duration_seconds", [:], Double(max(0, end - start)))
+        }
+        for phase in JobPhase.allCases {
+            if let seconds = result.timings[phase.rawValue] {
+                metrics.observe("sorad_phase_duration_seconds", ["phase": phase.rawValue], seconds)
+            }
+        }
+    }
+
+    /// The metrics as text, with what can be measured now.
+    public func metricsText() -> String {
+        let summary = summary
+        metrics.set("sorad_jobs_queued", [:], Double(summary.queued))
+        metrics.set("sorad_jobs_running", [:], Double(summary.running))
+        metrics.set("sorad_draining", [:], summary.isDraining ? 1 : 0)
+        metrics.set("sorad_paused", [:], summary.isPaused ? 1 : 0)
+        if let space = try? DiskSpace(at: directory) { metrics.set("sorad_disk_free_bytes", [:], Double(space.free)) }
+        if let bytes = withStore({ store throws(DatabaseError) in try store.over().reduce(0) { $0 + $1.bytes } }) {
+            metrics.set("sorad_clips_bytes", [:], Double(bytes))
+        }
+        return metrics.text
+    }
+}

@@ -1,0 +1,67 @@
+// What the daemon's loop does with jobs: it brings what the worker says and takes away what is to be done with it.
+import SoradAPI
+public import SoradSystem
+import Synchronization
+
+extension JobService {
+    /// What is to be done with the worker since the last call, in order.
+    public func takeEffects() -> [JobMachine.Action] {
+        state.withLock { state in
+            defer { state.effects = [] }
+            return state.effects
+        }
+    }
+
+    /// When `deliver(.ticked)` is due.
+    public var nextDeadline: MonotonicTime? {
+        state.withLock { state in
+            if let outage = state.outage { return outage.hasWorker ? nil : outage.retryAt }
+            return [state.machine.nextDeadline, state.diskCheck, state.collectAt].compactMap { $0 }.min()
+        }
+    }
+    /// Why the store cannot be used now, if it cannot.
+    public var failure: String? { state.withLock { $0.outage?.reason } }
+
+    /// Brings an event of the worker or of time. A finished job's files are made durable first. After a failed write it has not happened
+    /// and `failure` is set.
+    public func deliver(_ event: JobMachine.Event) {
+        var event = event
+        switch event {
+        case .finished(let id, var result):
+            do throws(SoradError) {
+                try spool.seal(id, result)
+                result.videoSHA256 = try spool.digest(id, result.video)
+                event = .finished(id, result)
+            } catch {
+                let code = error.kind == .storageFull ? JobError.insufficientStorage : "internal_error"
+                event = .failed(id, JobError(code: code, message: error.message))
+            }
+        case .ticked: tend()
+        case .stopRequested: state.withLock { $0.isStopping = true }
+        case .workerEnded: _ = state.withLock { $0.outage?.hasWorker = false }
+        default: break
+        }
+        try? locked { state throws(SoradError) in try handle(event, &state) }
+    }
+
+    /// The directory of a job about to run.
+    public func prepareDirectory(of id: JobIdentifier) throws(SoradError) -> String {
+        do throws(Errno) { try spool.prepare(id) } catch {
+            if error.isOutOfSpace {
+                throw SoradError(.storageFull, "The disk that holds the clips is full; free some space and send the request again.")
+            }
+            throw SoradError(.unavailable, "Cannot make the directory of \(id): \(error.reason).")
+        }
+        return spool.directory(of: id)
+    }
+
+    /// Ends the next `count` records with the error `code` of SQLite; for tests.
+    package func failStore(_ count: Int, code: Int32) { state.withLock { $0.store.fail(count, code: code) } }
+
+    /// Lets the database grow to so many pages and then be full, as on a full disk; for tests.
+    package func limitDatabase(toPages pages: Int) throws(SoradError) {
+        try locked { state throws(SoradError) in
+            try reading { () throws(DatabaseError) in try state.store.limit(toPages: pages) }
+        }
+    }
+}
