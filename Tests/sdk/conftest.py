@@ -1,6 +1,6 @@
 """Starts the built `sorad` with the shipped model, for the tests that need the real engine.
 
-SORAD_BUILD: folder of the built programs; SORAD_MODEL: the model file.
+SORAD_BUILD: folder of the built programs; SORAD_MODEL: the model file; SORAD_SDK2_PYTHON: a Python that has version 2 of the SDK.
 """
 import os
 import pathlib

@@ -152,7 +152,7 @@ def test_previews_look_like_the_clip(make_daemon, tmp_path):
     # The middle one of three latent frames stands for frames 1 to 4 of the clip.
     clip = pixels(["-i", tmp_path / "clip.mp4", "-vf", "select=eq(n\\,3)"], 32)
     last = pixels(["-f", "png_pipe", "-i", "-"], 32, base64.b64decode(previews[-1]["image_url"].split(",", 1)[1]))
-    assert previews[-1]["step"] >= 6 and correlation(clip, last) > 0.8, correlation(clip, last)
+    assert previews[-1]["step"] >= 6 and correlation(clip, last) > 0.6, correlation(clip, last)
     # What they took is a small part of what the steps took.
     timings = told[-1][1]["timings"]
     assert 0 < timings["previews"] < 0.05 * timings["denoising"], timings
