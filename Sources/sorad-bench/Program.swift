@@ -13,7 +13,8 @@ import SoradSystem
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
           clip             one clip of a model file, prompt to frames, stage by stage
           --json           print one JSON object instead of a table
-          --isa NAME       scalar, avx2, avx512vlvnni, avxvnni or avx512vnni; the best by default
+          --isa NAME       scalar, avx2, avx512vlvnni, avxvnni, avx512vnni, neon-dotprod or neon-i8mm; the best
+                           by default
           --filter TEXT    only the rows whose name contains TEXT
           --model NAME     the sizes to begin with: sorad-mini (the default) or wan-1.3b
           --SIZE N         another size: layers, heads, head-width, feed-forward, text-width, channels, text-tokens, and of the

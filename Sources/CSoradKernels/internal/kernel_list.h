@@ -55,5 +55,7 @@ SORAD_DECLARE_KERNELS(avx2, avx2)
 SORAD_DECLARE_KERNELS(avxvnni, avx2)
 SORAD_DECLARE_KERNELS(avx512vlvnni, avx2)
 SORAD_DECLARE_KERNELS(avx512vnni, avx512vnni)
+SORAD_DECLARE_KERNELS(neondotprod, neon)
+SORAD_DECLARE_KERNELS(neoni8mm, neon)
 
 #endif
