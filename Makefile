@@ -17,6 +17,7 @@ SYSUSERS_DIR ?= /etc/sysusers.d
 TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
 PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev
+ARM_PACKAGES := libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 VENV := .venv
 CONTRACT_SECONDS ?= 900
 SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python
@@ -28,10 +29,16 @@ help: ## this list
 	@echo
 	@echo '  make run PROMPT="a blue cube spins in the snow" CLIP=cube.mp4'
 
+# $(1): Debian packages; installs those that are missing.
+install_packages = missing=; for package in $(1); do dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
+	if [ -n "$$missing" ]; then echo "Installing$$missing"; $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
 deps: ## install what Debian 12 needs beside the Swift toolchain
 	@command -v $(SWIFT) >/dev/null || { echo "The Swift toolchain (6.2 or newer) is not on PATH; install it from swift.org first." >&2; exit 69; }
-	@missing=; for package in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
-	if [ -n "$$missing" ]; then echo "Installing$$missing"; $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	@$(call install_packages,$(PACKAGES))
+
+deps-arm: ## install what test-arm needs on an x86 machine
+	@$(call install_packages,$(ARM_PACKAGES))
 
 build: deps ## build all programs
 	$(SWIFT) build -c $(CONFIGURATION)
@@ -47,6 +54,9 @@ test-swift: deps ## unit and service tests in Swift
 
 test-kernels: deps ## the C kernels of every instruction set against the scalar reference, emulated where the CPU lacks it
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz test
+
+test-arm: deps-arm ## the NEON kernels, cross-compiled and emulated, against the scalar reference, and that one against x86
+	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm
 
 test-service: build $(VENV)/.installed $(VENV)/sdk2/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
 	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk
@@ -106,4 +116,4 @@ $(VENV)/sdk2/.installed: Tests/sdk/requirements-sdk2.txt | $(VENV)/.installed
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps build run test test-swift test-kernels test-service test-checks test-contract test-asan fuzz bench format lint model install uninstall clean
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-asan fuzz bench format lint model install uninstall clean

@@ -1,11 +1,13 @@
-// Which instruction sets this machine can run, and the table of each. CPUID says what the CPU has; XCR0 says whether the
-// operating system saves the registers, without which the instructions fault.
+// Which instruction sets this machine can run, and the table of each. On x86, CPUID says what the CPU has, and XCR0 whether
+// the operating system saves the registers, without which the instructions fault; on ARM the kernel's HWCAP says both.
 #include <string.h>
 
 #include "internal/kernel_list.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 static const sorad_kernels scalar_kernels = SORAD_TABLE(SORAD_ISA_SCALAR, scalar, scalar);
@@ -18,6 +20,13 @@ static const sorad_kernels avx512_vnni_kernels = SORAD_TABLE(SORAD_ISA_AVX512_VN
 #else
 #define X86(table) NULL
 #endif
+#if defined(__aarch64__)
+static const sorad_kernels neon_dotprod_kernels = SORAD_TABLE(SORAD_ISA_NEON_DOTPROD, neondotprod, neon);
+static const sorad_kernels neon_i8mm_kernels = SORAD_TABLE(SORAD_ISA_NEON_I8MM, neoni8mm, neon);
+#define ARM(table) &table
+#else
+#define ARM(table) NULL
+#endif
 
 static const struct {
     sorad_isa isa;
@@ -29,8 +38,8 @@ static const struct {
     {SORAD_ISA_AVX512VL_VNNI, "avx512vlvnni", X86(avx512vl_vnni_kernels)},
     {SORAD_ISA_AVX_VNNI, "avxvnni", X86(avx_vnni_kernels)},
     {SORAD_ISA_AVX512_VNNI, "avx512vnni", X86(avx512_vnni_kernels)},
-    {SORAD_ISA_NEON_DOTPROD, "neon-dotprod", NULL},
-    {SORAD_ISA_NEON_I8MM, "neon-i8mm", NULL},
+    {SORAD_ISA_NEON_DOTPROD, "neon-dotprod", ARM(neon_dotprod_kernels)},
+    {SORAD_ISA_NEON_I8MM, "neon-i8mm", ARM(neon_i8mm_kernels)},
 };
 enum { isa_count = sizeof isas / sizeof isas[0] };
 
@@ -41,6 +50,10 @@ static bool all(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
 
 uint32_t sorad_isa_set(const sorad_cpu_registers *cpu) {
     uint32_t set = bit(SORAD_ISA_SCALAR);
+    if (all(cpu->hwcap, bit(1) | bit(20))) {   // ASIMD, ASIMDDP
+        set |= bit(SORAD_ISA_NEON_DOTPROD);
+        if (all(cpu->hwcap2, bit(13))) set |= bit(SORAD_ISA_NEON_I8MM);
+    }
     const uint32_t fma = bit(12), osxsave = bit(27), avx = bit(28);   // leaf 1, ECX
     const uint64_t ymm_state = 0x06, zmm_state = 0xE6;               // XCR0: SSE, AVX; and opmask, ZMM halves, ZMM16-31
     if (!all(cpu->leaf1_ecx, fma | osxsave | avx) || !all(cpu->xcr0, ymm_state)) return set;
@@ -69,6 +82,9 @@ static sorad_cpu_registers this_cpu(void) {
         __asm__ volatile("xgetbv" : "=a"(eax), "=d"(edx) : "c"(0));
         cpu.xcr0 = (uint64_t)edx << 32 | eax;
     }
+#elif defined(__aarch64__)
+    cpu.hwcap = getauxval(AT_HWCAP);
+    cpu.hwcap2 = getauxval(AT_HWCAP2);
 #endif
     return cpu;
 }

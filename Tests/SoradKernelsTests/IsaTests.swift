@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct IsaTests {
     static let avx2 = sorad_cpu_registers(
-        leaf1_ecx: 1 << 12 | 1 << 27 | 1 << 28, leaf7_ebx: 1 << 5, leaf7_ecx: 0, leaf7_1_eax: 0, xcr0: 0x07)
+        leaf1_ecx: 1 << 12 | 1 << 27 | 1 << 28, leaf7_ebx: 1 << 5, leaf7_ecx: 0, leaf7_1_eax: 0, xcr0: 0x07, hwcap: 0, hwcap2: 0)
     static let avxVnni: sorad_cpu_registers = {
         var cpu = avx2; cpu.leaf7_1_eax = 1 << 4; return cpu
     }()
@@ -17,11 +17,22 @@ import Testing
         return cpu
     }()
 
+    /// A 64-bit ARM: HWCAP with ASIMD and perhaps ASIMDDP, HWCAP2 perhaps with I8MM.
+    private static func arm(dotprod: Bool, i8mm: Bool) -> sorad_cpu_registers {
+        var cpu = sorad_cpu_registers()
+        cpu.hwcap = 1 << 1 | (dotprod ? 1 << 20 : 0)
+        cpu.hwcap2 = i8mm ? 1 << 13 : 0
+        return cpu
+    }
+
     private func set(_ cpu: sorad_cpu_registers) -> [sorad_isa] {
         var cpu = cpu
         let bits = unsafe sorad_isa_set(&cpu)
-        return [SORAD_ISA_SCALAR, SORAD_ISA_AVX2, SORAD_ISA_AVX512VL_VNNI, SORAD_ISA_AVX_VNNI, SORAD_ISA_AVX512_VNNI]
-            .filter { bits >> $0.rawValue & 1 == 1 }
+        return [
+            SORAD_ISA_SCALAR, SORAD_ISA_AVX2, SORAD_ISA_AVX512VL_VNNI, SORAD_ISA_AVX_VNNI, SORAD_ISA_AVX512_VNNI, SORAD_ISA_NEON_DOTPROD,
+            SORAD_ISA_NEON_I8MM,
+        ]
+        .filter { bits >> $0.rawValue & 1 == 1 }
     }
 
     @Test func eachKindOfMachine() {
@@ -29,6 +40,14 @@ import Testing
         #expect(set(Self.avx2) == [SORAD_ISA_SCALAR, SORAD_ISA_AVX2])
         #expect(set(Self.avxVnni) == [SORAD_ISA_SCALAR, SORAD_ISA_AVX2, SORAD_ISA_AVX_VNNI])
         #expect(set(Self.avx512) == [SORAD_ISA_SCALAR, SORAD_ISA_AVX2, SORAD_ISA_AVX512VL_VNNI, SORAD_ISA_AVX512_VNNI])
+    }
+
+    /// (Under the emulator, `make test-arm` tries the same with real registers.)
+    @Test func eachKindOfARM() {
+        #expect(set(Self.arm(dotprod: false, i8mm: false)) == [SORAD_ISA_SCALAR])
+        #expect(set(Self.arm(dotprod: true, i8mm: false)) == [SORAD_ISA_SCALAR, SORAD_ISA_NEON_DOTPROD])
+        #expect(set(Self.arm(dotprod: true, i8mm: true)) == [SORAD_ISA_SCALAR, SORAD_ISA_NEON_DOTPROD, SORAD_ISA_NEON_I8MM])
+        #expect(set(Self.arm(dotprod: false, i8mm: true)) == [SORAD_ISA_SCALAR])
     }
 
     /// The CPU has the instructions but the operating system does not save the registers: they would fault.

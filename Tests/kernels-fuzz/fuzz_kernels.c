@@ -2,12 +2,19 @@
 // sub-ranges and misaligned pointers. Buffers are exactly as large as the interface says, so that AddressSanitizer sees
 // every access outside; outputs are compared whole, so that a write outside the sub-range shows.
 //
-// Built twice (see the Makefile here): natively with sanitizers, for what this CPU can run, and against SIMDe's portable
-// intrinsics, which runs the AVX-VNNI and AVX-512 sources on any CPU.
+// Built three times (see the Makefile here): natively with sanitizers, for what this CPU can run; against SIMDe's portable
+// intrinsics, which runs the AVX-VNNI and AVX-512 sources on any CPU; and for ARM, under an emulator. Every instruction set
+// sees the same material, and the digest of the expected results tells whether the definition itself has the same bits on
+// two machines.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifdef SORAD_GUARD_PAGES
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 #include "../../Sources/CSoradKernels/internal/kernel_list.h"
 
@@ -41,11 +48,36 @@ typedef struct buffer {
     size_t bytes;
 } buffer;
 
+// Memory that may not be read or written beyond its end. Where there is no AddressSanitizer, a page without access follows;
+// the page in front holds the length.
+static void *reserve(size_t bytes) {
+#ifdef SORAD_GUARD_PAGES
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (bytes + page - 1) / page * page;
+    char *block = mmap(NULL, whole + 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (block == MAP_FAILED || mprotect(block + page + whole, page, PROT_NONE) != 0) abort();
+    *(size_t *)(void *)block = whole + 2 * page;
+    return block + page + whole - bytes;
+#else
+    void *block = malloc(bytes + !bytes);
+    if (!block) abort();
+    return block;
+#endif
+}
+static void release(void *block) {
+#ifdef SORAD_GUARD_PAGES
+    if (!block) return;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *first = (char *)((uintptr_t)block / page * page) - page;   // of a block of no bytes, the guard is the last page
+    munmap(first, *(size_t *)(void *)first);
+#else
+    free(block);
+#endif
+}
+
 // Exactly `count` elements, at an address that is aligned to the element only.
 static buffer make(size_t count, size_t size) {
     size_t skip = between(0, 5) * size;
-    buffer b = {malloc(skip + count * size + !count), NULL, count * size};
-    if (!b.block) abort();
+    buffer b = {reserve(skip + count * size), NULL, count * size};
     b.data = (char *)b.block + skip;
     return b;
 }
@@ -77,16 +109,24 @@ static const sorad_kernels scalar = SORAD_TABLE(SORAD_ISA_SCALAR, scalar, scalar
 static const char *isa_name, *kernel_name;
 static long failures;
 
+// Of everything that the definition gave (FNV-1a over bytes).
+static uint64_t digest;
+
+static void take_in(const void *data, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) digest = (digest ^ ((const uint8_t *)data)[i]) * 0x100000001B3u;
+}
+
 // Compares the two results of a kernel and frees them.
 static void expect_equal(buffer expected, buffer actual) {
+    take_in(expected.data, expected.bytes);
     if (memcmp(expected.data, actual.data, expected.bytes) != 0) {
         const uint32_t *e = expected.data, *a = actual.data;
         size_t i = 0;
         while (i + 1 < expected.bytes / 4 && e[i] == a[i]) i++;
         if (failures++ < 20) printf("%s %s differs, word %zu: %08x, not %08x\n", isa_name, kernel_name, i, a[i], e[i]);
     }
-    free(expected.block);
-    free(actual.block);
+    release(expected.block);
+    release(actual.block);
 }
 
 // A sub-range of 0 ..< count.
@@ -125,8 +165,8 @@ static epilogue_buffers make_epilogue(sorad_epilogue *e, size_t m, size_t n) {
     return b;
 }
 static void free_epilogue(epilogue_buffers b) {
-    free(b.gate.block);
-    free(b.residual.block);
+    release(b.gate.block);
+    release(b.residual.block);
 }
 
 static void try_gemm_int8(const sorad_kernels *kernels) {
@@ -157,7 +197,7 @@ static void try_gemm_int8(const sorad_kernels *kernels) {
     kernels->gemm_int8_i32(&args, ints.data, args.out_stride);
     expect_equal(expected_ints, ints);
     buffer all[] = {plain, packed, sums, a, a_scale, zero, w_scale, bias, scratch};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i].block);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) release(all[i].block);
     free_epilogue(extra);
 }
 
@@ -182,7 +222,7 @@ static void try_gemm_f32(const sorad_kernels *kernels) {
     if (in_place) args.epilogue.residual = args.out;
     kernels->gemm_f32(&args);
     expect_equal(expected, out);
-    free(plain.block), free(packed.block), free(a.block), free(bias.block);
+    release(plain.block), release(packed.block), release(a.block), release(bias.block);
     free_epilogue(extra);
 }
 
@@ -213,7 +253,70 @@ static void try_conv2d(const sorad_kernels *kernels) {
     args.out = out.data;
     kernels->conv2d(&args);
     expect_equal(expected, out);
-    free(plain.block), free(packed.block), free(x0.block), free(x1.block), free(bias.block);
+    release(plain.block), release(packed.block), release(x0.block), release(x1.block), release(bias.block);
+    free_epilogue(extra);
+}
+
+static void try_conv2d_int8(const sorad_kernels *kernels) {
+    size_t c0 = between(1, random_word() % 8 == 0 ? 300 : 40), c1 = coin() ? between(1, 20) : 0, channels = (c0 + c1 + 3) / 4 * 4;
+    sorad_conv2d_int8_args args = {.upsample = coin(), .kernel = coin() ? 3 : 1, .stride = between(1, 2), .channels = channels};
+    args.padding = args.kernel == 3 ? between(0, 1) : 0;
+    args.height = between(2, 9), args.width = between(2, 20), args.c_out = between(1, 60);
+    size_t zoom = args.upsample ? 2 : 1;
+    if (args.height * zoom + 2 * args.padding < args.kernel || args.width * zoom + 2 * args.padding < args.kernel) return;
+    size_t height = (args.height * zoom + 2 * args.padding - args.kernel) / args.stride + 1;
+    size_t width = (args.width * zoom + 2 * args.padding - args.kernel) / args.stride + 1;
+    size_t k = args.kernel * args.kernel * channels, pixels = args.height * args.width;
+
+    buffer x0 = floats(pixels * c0), x1 = floats(pixels * c1);
+    if (random_word() % 8 == 0)
+        for (size_t i = 0; i < pixels * c0; i++)
+            if (random_word() % 64 == 0) ((float *)x0.data)[i] = coin() ? NAN : coin() ? INFINITY : -INFINITY;
+    bool joined = c1 && coin();
+    buffer range_expected = make(2, 4), range_here = make(2, 4);
+    float start = coin() ? 0.0f : random_float();
+    float *seen = range_expected.data, *seen_here = range_here.data;
+    seen[0] = seen_here[0] = start < 0 ? start : 0.0f, seen[1] = seen_here[1] = start > 0 ? start : 0.0f;
+    kernel_name = "widen_range";
+    scalar.widen_range(x0.data, pixels * c0, seen);
+    kernels->widen_range(x0.data, pixels * c0, seen_here);
+    if (joined) scalar.widen_range(x1.data, pixels * c1, seen), kernels->widen_range(x1.data, pixels * c1, seen_here);
+    sorad_quantize_image_args image = {.x0 = x0.data, .c0 = c0, .x1 = joined ? x1.data : NULL, .c1 = c1, .height = args.height, .width = args.width};
+    sorad_quantize_range(seen, coin(), &args.x_scale, &image.inverse, &args.x_zero);
+    image.zero = args.x_zero;
+    expect_equal(range_expected, range_here);
+
+    buffer codes = int8s((args.height + 2) * (args.width + 2) * channels), expected_codes = copy(codes, 1);
+    kernel_name = "quantize_image";
+    range(args.height + 2, &image.row_begin, &image.row_end);
+    for (int turn = 0; turn < 2; turn++) {   // a sub-range, then all
+        image.q = expected_codes.data;
+        scalar.quantize_image(&image);
+        image.q = codes.data;
+        kernels->quantize_image(&image);
+        if (turn == 0) expect_equal(copy(expected_codes, 1), copy(codes, 1));
+        image.row_begin = 0, image.row_end = args.height + 2;
+    }
+    buffer x = copy(codes, 1);
+    expect_equal(expected_codes, codes);
+
+    buffer plain = int8s(args.c_out * k), packed = make((args.c_out + 15) / 16 * 16 * k, 1), sums = make(args.c_out, 4);
+    sorad_pack_int8(plain.data, args.c_out, k, packed.data, sums.data);
+    buffer w_scale = floats(args.c_out), bias = floats(args.c_out);
+    args.x = x.data, args.w = packed.data, args.w_scale = w_scale.data, args.w_sum = sums.data, args.bias = coin() ? bias.data : NULL;
+    args.out_stride = args.c_out + between(0, 3);
+    range(height, &args.row_begin, &args.row_end);
+    epilogue_buffers extra = make_epilogue(&args.epilogue, height * width, args.c_out);
+    buffer out = floats((height * width - 1) * args.out_stride + args.c_out), expected = copy(out, 4);
+    buffer scratch = make(kernels->conv2d_int8_scratch_bytes(&args), 1);
+    kernel_name = "conv2d_int8";
+    args.out = expected.data;
+    scalar.conv2d_int8(&args);
+    args.out = out.data, args.scratch = scratch.data;
+    kernels->conv2d_int8(&args);
+    expect_equal(expected, out);
+    buffer all[] = {x0, x1, x, plain, packed, sums, w_scale, bias, scratch};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) release(all[i].block);
     free_epilogue(extra);
 }
 
@@ -242,7 +345,7 @@ static void try_quantize(const sorad_kernels *kernels) {
     expect_equal(expected_zero, zero);
     expected_q.bytes = expected_q.bytes / 4 * 4;
     expect_equal(expected_q, q);
-    free(x.block);
+    release(x.block);
 }
 
 static void try_norm(const sorad_kernels *kernels, bool rms) {
@@ -264,7 +367,7 @@ static void try_norm(const sorad_kernels *kernels, bool rms) {
     args.out = out.data;
     (rms ? kernels->rms_norm : kernels->layer_norm)(&args);
     expect_equal(expected, out);
-    free(x.block), free(weight.block), free(bias.block), free(scale.block), free(shift.block);
+    release(x.block), release(weight.block), release(bias.block), release(scale.block), release(shift.block);
 }
 
 static void try_rope(const sorad_kernels *kernels) {
@@ -280,7 +383,7 @@ static void try_rope(const sorad_kernels *kernels) {
     args.x = x.data;
     kernels->rope(&args);
     expect_equal(expected, x);
-    free(cosines.block), free(sines.block);
+    release(cosines.block), release(sines.block);
 }
 
 static void try_hadamard(const sorad_kernels *kernels) {
@@ -295,7 +398,7 @@ static void try_hadamard(const sorad_kernels *kernels) {
     args.out = out.data;
     kernels->hadamard(&args);
     expect_equal(expected, out);
-    free(x.block);
+    release(x.block);
 }
 
 static void pack_keys(const sorad_kernels *kernels, sorad_attention_pack_args args, size_t heads, float *packed) {
@@ -338,8 +441,8 @@ static void try_attention(const sorad_kernels *kernels) {
     args.out = out.data, args.packed = packed.data;
     kernels->attention(&args);
     expect_equal(expected, out);
-    free(k.block), free(v.block), free(packed.block), free(packed_scalar.block);
-    free(q.block), free(key_bias.block), free(bias.block);
+    release(k.block), release(v.block), release(packed.block), release(packed_scalar.block);
+    release(q.block), release(key_bias.block), release(bias.block);
 }
 
 static void try_attention_int8(const sorad_kernels *kernels) {
@@ -373,8 +476,8 @@ static void try_attention_int8(const sorad_kernels *kernels) {
     args.out = out.data, args.packed = packed.data;
     kernels->attention_int8(&args);
     expect_equal(expected, out);
-    free(k.block), free(v.block), free(packed.block), free(packed_scalar.block);
-    free(q.block), free(key_bias.block);
+    release(k.block), release(v.block), release(packed.block), release(packed_scalar.block);
+    release(q.block), release(key_bias.block);
 }
 
 typedef void unary(const float *, float *, size_t);
@@ -393,7 +496,7 @@ static void try_elementwise(const sorad_kernels *kernels) {
         ones[i].expected(a.data, expected.data, n);
         ones[i].actual(a.data, out.data, n);
         expect_equal(expected, out);
-        free(a.block);
+        release(a.block);
     }
     for (size_t i = 0; i < sizeof twos / sizeof *twos; i++) {
         buffer a = floats(n), b = floats(n), out = floats(n), expected = copy(out, 4);
@@ -401,7 +504,7 @@ static void try_elementwise(const sorad_kernels *kernels) {
         twos[i].expected(a.data, b.data, expected.data, n);
         twos[i].actual(a.data, b.data, out.data, n);
         expect_equal(expected, out);
-        free(a.block), free(b.block);
+        release(a.block), release(b.block);
     }
     for (int i = 0; i < 3; i++) {
         float factor = random_float();
@@ -416,18 +519,49 @@ static void try_elementwise(const sorad_kernels *kernels) {
             }
         }
         expect_equal(expected, out);
-        free(a.block), free(b.block);
+        release(a.block), release(b.block);
     }
+}
+
+// ---- What has one implementation: no comparison, only the digest ----------------------------------------------------------
+
+static void digest_plain(void) {
+    float values[64], more[64];
+    double numbers[3];
+    sorad_philox_normal(random_word(), random_word() % 4, random_word(), 64, values);
+    take_in(values, sizeof values);
+    sorad_rope_table(4, 16, 10000.0, values, more, 8);
+    take_in(values, 32 * sizeof *values), take_in(more, 32 * sizeof *more);
+    float time = (float)(random_word() % 1000);
+    sorad_timestep_embedding(&time, 1, 64, values);
+    take_in(values, sizeof values);
+    double x = (double)(int32_t)random_word() * 0x1p-22;
+    numbers[0] = sorad_exp(x), numbers[1] = sorad_log(fabs(x) + 1e-3);
+    take_in(numbers, 2 * sizeof *numbers);
+    sorad_sincos(x, numbers, numbers + 1);
+    take_in(numbers, 2 * sizeof *numbers);
+    uint8_t bytes[64];
+    uint16_t words[64];
+    for (int i = 0; i < 64; i++) values[i] = random_float(), words[i] = (uint16_t)(random_word() & 0xBBFF);   // no NaN, no infinity
+    sorad_rgb_to_u8(values, bytes, 64);
+    take_in(bytes, sizeof bytes);
+    sorad_u8_to_rgb(bytes, values, 64);
+    take_in(values, sizeof values);
+    sorad_f16_to_f32(words, values, 64);
+    take_in(values, sizeof values);
 }
 
 // ---- All of it -----------------------------------------------------------------------------------------------------------
 
 static void try_all(const sorad_kernels *kernels, int rounds) {
     isa_name = sorad_isa_name(kernels->isa);
+    digest = 0xCBF29CE484222325u;
     for (int i = 0; i < rounds; i++) {
+        digest_plain();
         try_gemm_int8(kernels);
         try_gemm_f32(kernels);
         try_conv2d(kernels);
+        try_conv2d_int8(kernels);
         try_quantize(kernels);
         try_norm(kernels, false);
         try_norm(kernels, true);
@@ -437,18 +571,30 @@ static void try_all(const sorad_kernels *kernels, int rounds) {
         try_attention_int8(kernels);
         try_elementwise(kernels);
     }
-    printf("%-14s %d rounds, %ld differences so far\n", isa_name, rounds, failures);
+    printf("%-14s %d rounds, %ld differences so far, digest of the definition %016llx\n", isa_name, rounds, failures,
+           (unsigned long long)digest);
 }
 
 int main(int argc, char **argv) {
     int rounds = argc > 1 ? atoi(argv[1]) : 200;
-    state = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    const char *expected = argc > 3 ? argv[3] : NULL;   // what the best must be; nothing else is looked at then
     static const sorad_kernels tables[] = {
+#if defined(__aarch64__)
+        SORAD_TABLE(SORAD_ISA_NEON_DOTPROD, neondotprod, neon),
+        SORAD_TABLE(SORAD_ISA_NEON_I8MM, neoni8mm, neon),
+#else
         SORAD_TABLE(SORAD_ISA_AVX2, avx2, avx2),
         SORAD_TABLE(SORAD_ISA_AVX_VNNI, avxvnni, avx2),
         SORAD_TABLE(SORAD_ISA_AVX512VL_VNNI, avx512vlvnni, avx2),
         SORAD_TABLE(SORAD_ISA_AVX512_VNNI, avx512vnni, avx512vnni),
+#endif
     };
+    if (expected) {
+        const char *best = sorad_isa_name(sorad_isa_best(SORAD_ISA_NEON_I8MM));
+        printf("the best here is %s\n", best);
+        return strcmp(best, expected) != 0;
+    }
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
 #ifndef SORAD_SIMDE
         if (!sorad_isa_available(tables[i].isa)) {
@@ -456,6 +602,7 @@ int main(int argc, char **argv) {
             continue;
         }
 #endif
+        state = seed;
         try_all(&tables[i], rounds);
     }
     return failures != 0;

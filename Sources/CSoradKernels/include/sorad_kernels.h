@@ -26,8 +26,8 @@ typedef enum sorad_isa {
     SORAD_ISA_AVX512VL_VNNI = 2,   // 256-bit vpdpbusd, EVEX encoded: the twin of AVX-VNNI on AVX-512 machines
     SORAD_ISA_AVX_VNNI = 3,        // 256-bit vpdpbusd, VEX encoded
     SORAD_ISA_AVX512_VNNI = 4,     // 512-bit vpdpbusd
-    SORAD_ISA_NEON_DOTPROD = 16,   // reserved
-    SORAD_ISA_NEON_I8MM = 17,      // reserved
+    SORAD_ISA_NEON_DOTPROD = 16,   // NEON with SDOT and UDOT
+    SORAD_ISA_NEON_I8MM = 17,      // NEON with USMMLA
 } sorad_isa;
 
 #pragma clang assume_nonnull begin
@@ -46,6 +46,12 @@ typedef struct sorad_kernels {
     void (*gemm_int8_i32)(const sorad_gemm_int8_args *args, int32_t *out, size_t out_stride);
     void (*gemm_f32)(const sorad_gemm_f32_args *args);
     void (*conv2d)(const sorad_conv2d_args *args);
+    // range[0] = min(range[0], x...), range[1] = max(range[1], x...); NaN counts as 0, ±infinity as ±FLT_MAX.
+    void (*widen_range)(const float *x, size_t n, float range[_Nonnull 2]);
+    void (*quantize_image)(const sorad_quantize_image_args *args);
+    // As gemm_int8_scratch_bytes; it depends on all but the addresses, and never grows when the row range shrinks.
+    size_t (*conv2d_int8_scratch_bytes)(const sorad_conv2d_int8_args *args);
+    void (*conv2d_int8)(const sorad_conv2d_int8_args *args);
 
     // Rows
     void (*layer_norm)(const sorad_norm_args *args);
@@ -76,7 +82,7 @@ typedef struct sorad_kernels {
     void (*euler_step)(const float *sample, const float *velocity, float dt, float *out, size_t n);
 } sorad_kernels;
 
-// True if this CPU and this operating system (XCR0) can run `isa`. Scalar is always available.
+// True if this CPU and this operating system can run `isa`. Scalar is always available.
 bool sorad_isa_available(sorad_isa isa);
 // The best available instruction set that is not above `limit`; pass the largest value for "the best there is".
 // `sorad_isa_best(SORAD_ISA_AVX_VNNI)` on a machine with AVX-512 only is its 256-bit twin.
@@ -89,10 +95,12 @@ bool sorad_isa_from_name(const char *name, sorad_isa *isa);
 // The table of `isa`, or NULL if this machine cannot run it. Valid for the life of the process.
 const sorad_kernels *_Nullable sorad_kernels_for(sorad_isa isa);
 
-// What detection looks at, so that it can be tried with any CPU's values: CPUID registers and XCR0.
+// What detection looks at, so that it can be tried with any CPU's values: CPUID registers and XCR0 of x86, the kernel's
+// HWCAP and HWCAP2 of 64-bit ARM; the other architecture's are 0.
 typedef struct sorad_cpu_registers {
     uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_1_eax;
     uint64_t xcr0;
+    uint64_t hwcap, hwcap2;
 } sorad_cpu_registers;
 // The instruction sets such a machine can run: bit i is `(sorad_isa)i`.
 uint32_t sorad_isa_set(const sorad_cpu_registers *cpu);

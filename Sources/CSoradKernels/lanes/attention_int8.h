@@ -3,6 +3,12 @@
 //
 // Packed form of a head: key_scale [Lk16], key_sum [Lk16], value_scale [D16], value_mean [D16], keys [Lk16/16][D4][16],
 // values [D16/16][Lk16][16], the last two as the tile reads weights; D4, D16, Lk16 are D and Lk filled up with zeros.
+//
+// An instruction set whose tile wants both factors signed brings another for the values, which have
+// SORAD_INT8_VALUE_OFFSET added: int8_value_tile, weights of 0 to 255 against unsigned bytes.
+#ifndef SORAD_INT8_VALUE_OFFSET
+#define SORAD_INT8_VALUE_OFFSET 0
+#endif
 
 enum {
     INT8_ATTENTION_BLOCK = SORAD_ATTENTION_INT8_KEY_BLOCK,
@@ -109,6 +115,7 @@ static void int8_pack_channels(const sorad_attention_pack_args *args, const int8
         for (size_t n = 0; n < INT8_STEP_VALUES && j + n < args->lk; n++) {
             lanes x = load(v + (j + n) * args->v_stride, count) - mean;
             lanes_u32 code = (lanes_u32)keep((lanes)int8_codes(x, inverses), count);
+            code += SORAD_INT8_VALUE_OFFSET;
             word |= (code & (SORAD_INT8_WIDTH == 1 ? 0xFFu : 0xFFFFu)) << (8 * SORAD_INT8_WIDTH * n);
         }
         memcpy(out, &word, sizeof word);
@@ -132,6 +139,7 @@ typedef struct int8_queries {
     char weights[SORAD_INT8_ROWS * INT8_WEIGHT_LINES * INT8_LINE];   // the same, of the present block
     float scale[SORAD_INT8_ROWS], highest[SORAD_INT8_ROWS], sum[SORAD_INT8_ROWS];
     float correction[SORAD_INT8_ROWS], factor[SORAD_INT8_ROWS];
+    uint32_t total[SORAD_INT8_ROWS];   // of the block's weights
     lanes acc[SORAD_MAX_HEAD_DIM / SORAD_LANES][SORAD_INT8_ROWS];
     lanes most[SORAD_INT8_ROWS];
     float score[SORAD_INT8_ROWS][INT8_ATTENTION_BLOCK];
@@ -148,6 +156,20 @@ static __attribute__((noinline)) void int8_any_tile(size_t rows, const size_t bl
 #undef SORAD_TILE
 }
 
+#if SORAD_INT8_VALUE_OFFSET
+static __attribute__((noinline)) void int8_any_value_tile(size_t rows, const size_t blocks, const char *a, const char *w,
+                                                          size_t w_stride, size_t steps, lanes_i32 *sum) {
+#define SORAD_TILE(r) int8_value_tile(r, blocks, a, w, w_stride, steps, sum)
+    switch (rows) {
+        SORAD_INT8_PARTIAL_ROWS(SORAD_TILE)
+    default: SORAD_TILE(SORAD_INT8_ROWS);
+    }
+#undef SORAD_TILE
+}
+#else
+#define int8_any_value_tile int8_any_tile
+#endif
+
 static void int8_load_queries(const sorad_attention_args *args, size_t h, size_t m, int8_queries *q) {
     size_t lines = (args->head_dim + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES;
     for (size_t r = 0; r < q->rows; r++) {
@@ -160,6 +182,9 @@ static void int8_load_queries(const sorad_attention_args *args, size_t h, size_t
         q->highest[r] = SORAD_ATTENTION_LOWEST, q->sum[r] = 0.0f;
         for (size_t i = 0; i * SORAD_LANES < args->head_dim; i++) q->acc[i][r] = splat(0.0f);
     }
+#ifdef SORAD_INT8_PAIRS
+    int8_pair(q->codes, q->rows, lines);
+#endif
 }
 
 // Scores of keys j0 ..< j0 + count; keys up to the next multiple of 16 score -infinity.
@@ -212,7 +237,11 @@ static void int8_weigh(int8_queries *q, size_t count) {
         q->correction[r] = sorad_exp_f32(previous - q->highest[r]);
         q->factor[r] = sorad_exp_f32(most - q->highest[r]);
         q->sum[r] = fmaf((float)(int32_t)sum, q->factor[r], q->sum[r] * q->correction[r]);
+        q->total[r] = sum;
     }
+#ifdef SORAD_INT8_PAIRS
+    int8_pair(q->weights, q->rows, (count + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES);
+#endif
 }
 
 static void int8_gather(const int8_head *head, int8_queries *q, size_t j0, size_t count) {
@@ -220,11 +249,12 @@ static void int8_gather(const int8_head *head, int8_queries *q, size_t j0, size_
     size_t steps = (count + 15) / 16 * 16 / INT8_STEP_VALUES, vectors = head->d16 / SORAD_LANES;
     for (size_t i = 0, blocks; i < vectors; i += blocks) {
         blocks = vectors - i >= SORAD_INT8_BLOCKS ? SORAD_INT8_BLOCKS : 1;
-        int8_any_tile(q->rows, blocks, q->weights, head->values + i * head->value_bytes + j0 * 16 * SORAD_INT8_WIDTH,
+        int8_any_value_tile(q->rows, blocks, q->weights, head->values + i * head->value_bytes + j0 * 16 * SORAD_INT8_WIDTH,
                       head->value_bytes, steps, sum);
         for (size_t b = 0; b < blocks; b++)
             for (size_t r = 0; r < q->rows; r++) {
-                lanes dot = __builtin_convertvector(sum[b * q->rows + r], lanes);
+                const lanes_u32 offset = splat_u32(q->total[r] * (uint32_t)SORAD_INT8_VALUE_OFFSET);
+                lanes dot = __builtin_convertvector((lanes_i32)((lanes_u32)sum[b * q->rows + r] - offset), lanes);
                 q->acc[i + b][r] = fused(dot, splat(q->factor[r]), q->acc[i + b][r] * splat(q->correction[r]));
             }
     }

@@ -5,6 +5,7 @@
 //   SORAD_INT8_DEPTH                     values of K that are worked on at a time, a multiple of 64
 //   int8_convert(a, out)                 64 / SORAD_INT8_WIDTH values to their packed form
 //   int8_expand(w, groups, out)          a block of weights to the tile's form; only where the width is 2
+//   int8_pair(tile, rows, lines)         weaves the rows of a packed tile; only with SORAD_INT8_PAIRS
 //   int8_tile(rows, blocks, a, w, w_stride, steps, sum)
 //
 // K is cut into equal depths, so that a tile's weights stay in the first-level cache and a chunk of rows in the second.
@@ -114,6 +115,9 @@ static void int8_pack_rows(const sorad_gemm_int8_args *args, const int8_plan *pl
                     int8_convert(tail, line);
                 }
             }
+#ifdef SORAD_INT8_PAIRS
+            int8_pair(packed, tile, lines);
+#endif
         }
     }
 }

@@ -43,6 +43,27 @@ PEAK_LOOP(peak_avx512vl, "avx512f,avx512vl,avx512vnni", __m256i, _mm256_setzero_
 PEAK_LOOP(peak_avx512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), _mm512_dpbusd_epi32(sum[i], a, b))
 PEAK_LOOP(peak_fma, "avx2,fma", __m256, _mm256_setzero_ps(), _mm256_fmadd_ps(a, b, sum[i]))
 PEAK_LOOP(peak_fma512, "avx512f", __m512, _mm512_setzero_ps(), _mm512_fmadd_ps(a, b, sum[i]))
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+
+enum { CHAINS = 20 };   // independent sums: enough to hide the latency of four multiply-adds a cycle
+
+#define UNROLLED _Pragma("clang loop unroll(full)") for (int i = 0; i < CHAINS; i++)
+#define PEAK_LOOP(name, features, vector, factor, zero, step)                              \
+    __attribute__((target(features))) static void name(uint64_t iterations) {              \
+        vector sum[CHAINS];                                                                \
+        factor a = (factor)zero, b = (factor)zero;                                         \
+        __asm__ volatile("" : "+w"(a), "+w"(b));                                           \
+        UNROLLED sum[i] = (vector)zero;                                                    \
+        for (uint64_t n = 0; n < iterations; n++) {                                        \
+            UNROLLED sum[i] = step;                                                        \
+            UNROLLED __asm__ volatile("" : "+w"(sum[i]));                                  \
+        }                                                                                  \
+    }
+
+PEAK_LOOP(peak_dotprod, "dotprod", int32x4_t, int8x16_t, vdupq_n_s32(0), vdotq_s32(sum[i], a, b))
+PEAK_LOOP(peak_i8mm, "i8mm", int32x4_t, int8x16_t, vdupq_n_s32(0), vusmmlaq_s32(sum[i], (uint8x16_t)a, b))
+PEAK_LOOP(peak_neon, "neon", float32x4_t, float32x4_t, vdupq_n_f32(0), vfmaq_f32(sum[i], a, b))
 #endif
 
 uint64_t sorad_peak_int8(int isa, uint64_t iterations) {
@@ -52,6 +73,12 @@ uint64_t sorad_peak_int8(int isa, uint64_t iterations) {
     case SORAD_ISA_AVX_VNNI: peak_avxvnni(iterations); return iterations * CHAINS * 64;
     case SORAD_ISA_AVX512VL_VNNI: peak_avx512vl(iterations); return iterations * CHAINS * 64;
     case SORAD_ISA_AVX512_VNNI: peak_avx512(iterations); return iterations * CHAINS * 128;
+    default: break;
+    }
+#elif defined(__aarch64__)
+    switch ((sorad_isa)isa) {
+    case SORAD_ISA_NEON_DOTPROD: peak_dotprod(iterations); return iterations * CHAINS * 32;
+    case SORAD_ISA_NEON_I8MM: peak_i8mm(iterations); return iterations * CHAINS * 64;
     default: break;
     }
 #endif
@@ -66,6 +93,12 @@ uint64_t sorad_peak_f32(int isa, uint64_t iterations) {
     case SORAD_ISA_AVX_VNNI:
     case SORAD_ISA_AVX512VL_VNNI: peak_fma(iterations); return iterations * CHAINS * 16;
     case SORAD_ISA_AVX512_VNNI: peak_fma512(iterations); return iterations * CHAINS * 32;
+    default: break;
+    }
+#elif defined(__aarch64__)
+    switch ((sorad_isa)isa) {
+    case SORAD_ISA_NEON_DOTPROD:
+    case SORAD_ISA_NEON_I8MM: peak_neon(iterations); return iterations * CHAINS * 8;
     default: break;
     }
 #endif
