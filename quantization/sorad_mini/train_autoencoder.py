@@ -1,11 +1,9 @@
 """Trains the autoencoder on crops that move, then on whole clips.
 
-    python -m sorad_mini.train_autoencoder --work DIR --minutes 30 --freeze-encoder --light-minutes 4
-    torchrun --nproc-per-node 2 -m sorad_mini.train_autoencoder --work DIR --minutes 60 --restart-schedule
+    python -m sorad_mini.train_autoencoder --work DIR --minutes 50 --freeze-encoder --light-minutes 8
 
 Reads WORK/clips (grow it with `sorad_mini.pool`), writes WORK/autoencoder.pt; stopped at any moment it goes on from
-there. Without `--freeze-encoder` a closed-form encoder becomes a network that learns (`learned_encoder.py`).
-Invariant: with `--freeze-encoder` the encoder's bits never change, so that cached latents stay valid.
+there. Invariant: with `--freeze-encoder` the encoder's bits never change, so that cached latents stay valid.
 """
 from __future__ import annotations
 
@@ -16,16 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from . import checkpoint
 from .autoencoder import Autoencoder, AutoencoderConfig, MemBlock
-from .learned_encoder import Pins, anchor_loss, open_encoder, widen
 from .light import open_blocks, prepare_decoder
-from .linear_map import LinearMap
 from .optimizer import Muon, schedule, split_parameters
-from .parallel import average_gradients, join
 from .pool import Pool
 from .render import contact_sheet, render_clip
 from .world import sample_scene
@@ -40,14 +35,14 @@ def to_float(clips: np.ndarray) -> Tensor:
 
 
 def random_crop(clip: np.ndarray, frames: int, size: int, rng: np.random.Generator) -> np.ndarray:
-    """A crop [frames, size, size, 3] of a clip [F, H, W, 3], mostly around something that moves."""
+    """A crop [frames, size, size, 3] of a clip [F, H, W, 3], three times in four around something that moves."""
     start = 4 * int(rng.integers(0, (clip.shape[0] - frames) // 4 + 1))
     clip = clip[start:start + frames]
     limit = clip.shape[1] - size
     if limit == 0:
         return clip
     y, x = rng.integers(0, limit + 1, 2)
-    if rng.random() < 0.85:
+    if rng.random() < 0.75:
         moved = np.abs(clip[0, ::4, ::4].astype(np.int16) - clip[-1, ::4, ::4]).max(-1)
         moved = np.maximum(moved, np.abs(clip[0, ::4, ::4].astype(np.int16) - clip[frames // 2, ::4, ::4]).max(-1))
         rows, columns = np.nonzero(moved > 40)
@@ -95,38 +90,27 @@ def evaluate(model: Autoencoder, clips: Tensor, sheet: Path | None = None) -> di
 
 def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
-    rank, processes = join()
     path = args.work / "autoencoder.pt"
     stored = checkpoint.load(path)
     config = AutoencoderConfig(**stored["config"]) if stored else AutoencoderConfig()
     torch.manual_seed(1)
-    model = Autoencoder(config)
+    model = Autoencoder(config).to(args.device)
     model.initialise()
-    state = dict(step=0, clips=0.0, spent=0.0, opened=False, first_step=0)
-    anchor, pinned_channels = None, None
-    pool = Pool(args.work)
-    sample = to_float(np.stack([pool[i] for i in range(8)]))
+    state = dict(step=0, clips=0.0, spent=0.0, opened=False)
     if stored:
         model.load_state_dict(stored["model"])
         state.update(stored["state"])
-        if stored.get("anchor"):
-            anchor, pinned_channels = LinearMap(*stored["anchor"]), stored["pinned_channels"]
     if args.freeze_encoder:
         model.encoder.requires_grad_(False)
-    elif stored and anchor is None:
-        anchor, pinned_channels = LinearMap.of(model), model.config.encoder_channels
-        model = widen(model)
-        open_encoder(model, sample, pinned_channels)
-        stored["frozen"] = True
-    model, sample = model.to(args.device, memory_format=torch.channels_last), sample.to(args.device)
-    pins = Pins(model, pinned_channels) if anchor else None
-    optimizer = Muon(split_parameters(model, ("encoder.0.", "decoder.22.")), lr=args.lr, period=4)
+    optimizer = Muon(split_parameters(model, ("encoder.0.", "decoder.22.")), lr=args.lr, period=2)
     if args.restart_schedule:
-        state.update(spent=0.0, first_step=state["step"])
+        state["spent"] = 0.0
     elif stored and stored["frozen"] == args.freeze_encoder:
         optimizer.load_state_dict(stored["optimizer"])
+    pool = Pool(args.work)
     held = to_float(np.stack([render_clip(sample_scene("heldout", i)) for i in range(16)])).to(args.device)
-    rng = np.random.default_rng([rank, state["step"]])
+    rng = np.random.default_rng(state["step"])
+    sample = to_float(np.stack([pool[i] for i in range(8)])).to(args.device)
     if state["step"] == 0 and args.light_minutes:
         prepare_decoder(model, model.encode(sample))
     began, last_save, last_eval = time.monotonic() - state["spent"], time.monotonic(), 0.0
@@ -141,30 +125,22 @@ def train(args: argparse.Namespace) -> None:
         picks = rng.integers(0, len(pool), batch)
         clip = to_float(np.stack([random_crop(pool[i], frames, size, rng) for i in picks])).to(args.device)
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * (1.0 if group["muon"] else 0.5) * schedule(
-                progress, state["step"] - state["first_step"])
+            group["lr"] = args.lr * schedule(progress, state["step"]) * (1.0 if group["muon"] else 0.5)
+        with torch.set_grad_enabled(not args.freeze_encoder):
+            latent = model.encode(clip)
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
-            with torch.set_grad_enabled(not args.freeze_encoder):
-                latent = model.encode(clip).float()
             made = model.decode(latent + LATENT_NOISE * torch.randn_like(latent)).float()
-        loss = reconstruction_loss(made, clip)
-        if not args.freeze_encoder:
-            loss = loss + 1e-3 * F.relu(latent.abs() - 2).square().mean() + args.anchor * anchor_loss(latent, anchor, clip)
+        loss = reconstruction_loss(made, clip) + 1e-3 * F.relu(latent.abs() - 2).square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        state["spent"] = average_gradients(model.parameters(), time.monotonic() - began)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        if pins:
-            pins.restore()
         now = time.monotonic()
         state["step"] += 1
-        state["clips"] += processes * batch * frames * size * size / (17 * 128 * 128)
+        state["clips"] += batch * frames * size * size / (17 * 128 * 128)
+        state["spent"] = now - began
         if state["step"] % 50 == 0:
             pool.refresh()
-        if rank:
-            continue
-        if state["step"] % 50 == 0:
             print(f"step {state['step']} spent {state['spent']:.0f}s clips {state['clips']:.0f} of {len(pool)} "
                   f"loss {loss.item():.4f}", flush=True)
         if now - last_eval > args.evaluate_every:
@@ -172,18 +148,15 @@ def train(args: argparse.Namespace) -> None:
             print("evaluate", evaluate(model, held, args.work / "autoencoder.png"), flush=True)
         if now - last_save > 120:
             last_save = time.monotonic()
-            save(path, model, anchor, pinned_channels, optimizer, state, args.freeze_encoder)
-    if rank:
-        return
-    save(path, model, anchor, pinned_channels, optimizer, state, args.freeze_encoder)
+            save(path, model, config, optimizer, state, args.freeze_encoder)
+    save(path, model, config, optimizer, state, args.freeze_encoder)
     print("evaluate", evaluate(model, held, args.work / "autoencoder.png"), flush=True)
 
 
-def save(path: Path, model: Autoencoder, anchor: LinearMap | None, pinned_channels: tuple[int, ...] | None,
-         optimizer: Muon, state: dict, frozen: bool) -> None:
-    checkpoint.save(path, dict(
-        model=model.state_dict(), config=asdict(model.config), optimizer=optimizer.state_dict(), state=state,
-        frozen=frozen, anchor=[anchor.weight, anchor.bias] if anchor else None, pinned_channels=pinned_channels))
+def save(path: Path, model: Autoencoder, config: AutoencoderConfig, optimizer: Muon, state: dict,
+         frozen: bool) -> None:
+    checkpoint.save(path, dict(model=model.state_dict(), config=asdict(config), optimizer=optimizer.state_dict(),
+                               state=state, frozen=frozen))
 
 
 def main() -> None:
@@ -195,10 +168,9 @@ def main() -> None:
     parser.add_argument("--whole-after", type=float, default=0.75, help="share of the run after which clips are whole")
     parser.add_argument("--light-minutes", type=float, default=0, help="begin with the MemBlocks left out")
     parser.add_argument("--freeze-encoder", action="store_true")
-    parser.add_argument("--anchor", type=float, default=0.2, help="pull of a learning encoder to its beginning")
     parser.add_argument("--restart-schedule", action="store_true")
     parser.add_argument("--evaluate-every", type=float, default=240, help="seconds")
-    parser.add_argument("--bf16", action="store_true", help="bf16 products, where the CPU has them")
+    parser.add_argument("--bf16", action="store_true", help="bf16 products in the decoder, where the CPU has them")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     train(parser.parse_args())
