@@ -48,6 +48,9 @@ public struct JobProgress: Codable, Sendable, Equatable {
     /// Now and then, while denoising.
     public var preview: JobPreview?
 
+    /// Grows on the way of a job: it says how far it has come, whatever the time that took.
+    public var place: Int { (JobPhase.allCases.firstIndex(of: phase) ?? 0) << 20 + step }
+
     public init(phase: JobPhase, step: Int, steps: Int, percent: Int, etaSeconds: Double? = nil, preview: JobPreview? = nil) {
         self.phase = phase
         self.step = step

@@ -15,8 +15,10 @@ public struct Job: Sendable, Equatable {
     public var status: Video.Status
     /// The whole job, 0…100, never falling, whatever is done again.
     public var percent: Int
-    /// How many workers have died on it.
+    /// How many workers have died on it since it last went beyond `diedAt`.
     public var workerDeaths: Int
+    /// `JobProgress.place` where the last one died.
+    public var diedAt = 0
     /// Set when `status` is `.failed`.
     public var error: JobError?
     /// Set when `status` is `.completed`.

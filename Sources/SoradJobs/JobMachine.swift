@@ -18,7 +18,7 @@ public struct JobMachine: Sendable {
         public var grace: Duration = .seconds(2)
         /// Between two records of a running job's percentage.
         public var progressRecord: Duration = .seconds(1)
-        /// A job on which this many workers have died is given up.
+        /// A job on which this many workers have died at one place is given up. One that goes further each time is not to blame.
         public var workerDeaths = 2
         /// A job that found no room on the disk this many times, although there was some again in between, is given up.
         public var storageFailures = 3
@@ -233,6 +233,7 @@ public struct JobMachine: Sendable {
         let record = change(id) { job in
             job.percent = percent
             job.progress = progress
+            if progress.place > job.diedAt { job.workerDeaths = 0 }
         }
         guard hasGrown, lastRecord.map({ now - $0 >= limits.progressRecord }) ?? true else { return [] }
         lastRecord = now
@@ -321,10 +322,12 @@ public struct JobMachine: Sendable {
 
     private mutating func workerDied(on id: JobIdentifier, _ reason: String, unixSeconds: Int) -> [Action] {
         let deaths = jobs[id]!.workerDeaths + 1
+        let place = jobs[id]!.progress?.place ?? 0
         if deaths < limits.workerDeaths {
             queue.insert(id, at: 0)
             return change(id) { job in
                 job.workerDeaths = deaths
+                job.diedAt = max(job.diedAt, place)
                 job.status = .queued
                 job.progress = nil
             }

@@ -9,6 +9,7 @@ extension JobStore {
         ALTER TABLE job ADD COLUMN expires_at INTEGER;
         ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE job ADD COLUMN digest TEXT;
+        ALTER TABLE job ADD COLUMN died_at INTEGER NOT NULL DEFAULT 0;
         CREATE INDEX job_over ON job (completed_at, id, owner, bytes, expires_at) WHERE status IN ('completed', 'failed');
         CREATE INDEX job_by_digest ON job (owner, digest) WHERE status = 'completed' AND digest IS NOT NULL;
         CREATE TABLE spent_clip_time (

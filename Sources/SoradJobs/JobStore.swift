@@ -55,7 +55,7 @@ public final class JobStore {
 
     private static let columns =
         "id, owner, status, created_at, started_at, completed_at, percent, worker_deaths, seconds, request, error, result, "
-        + "bytes, expires_at, priority, digest"
+        + "bytes, expires_at, priority, digest, died_at"
 
     /// Opens or makes the database at `path` and brings it to this version's schema.
     public init(path: String) throws(SoradError) {
@@ -125,16 +125,17 @@ public final class JobStore {
     private func write(_ job: Job) throws(DatabaseError) {
         try database.run(
             """
-            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, started_at = excluded.started_at,
                 completed_at = excluded.completed_at, percent = excluded.percent, worker_deaths = excluded.worker_deaths,
                 error = excluded.error, result = excluded.result, bytes = excluded.bytes, expires_at = excluded.expires_at,
-                priority = excluded.priority
+                priority = excluded.priority, died_at = excluded.died_at
             """,
             .text(job.id.text), .integer(Int64(job.owner)), .text(job.status.rawValue), .integer(Int64(job.createdAt)),
             .optional(job.startedAt), .optional(job.completedAt), .integer(Int64(job.percent)), .integer(Int64(job.workerDeaths)),
             .text(job.seconds), .text(job.request.json.text()), .optional(job.error?.json), .optional(job.result?.json),
-            .integer(Int64(job.bytes)), .optional(job.expiresAt), .integer(Int64(job.priority)), job.digest.map { .text($0) } ?? .null)
+            .integer(Int64(job.bytes)), .optional(job.expiresAt), .integer(Int64(job.priority)), job.digest.map { .text($0) } ?? .null,
+            .integer(Int64(job.diedAt)))
     }
 
     package func job(_ id: JobIdentifier) throws(DatabaseError) -> Job? {
@@ -185,7 +186,7 @@ extension DatabaseValue {
 extension Job {
     /// The columns in the order of `JobStore.columns`.
     fileprivate init(row: [DatabaseValue]) throws(JSONError) {
-        guard row.count == 16, let id = row[0].text.flatMap({ JobIdentifier($0) }),
+        guard row.count == 17, let id = row[0].text.flatMap({ JobIdentifier($0) }),
             let owner = row[1].integer.flatMap({ UInt32(exactly: $0) }),
             let status = row[2].text.flatMap(Video.Status.init(rawValue:)), let created = row[3].integer, let percent = row[6].integer,
             let deaths = row[7].integer, let seconds = row[8].text, let request = row[9].text
@@ -202,6 +203,7 @@ extension Job {
         expiresAt = row[13].integer.map { Int($0) }
         priority = Int(row[14].integer ?? 0)
         digest = row[15].text
+        diedAt = Int(row[16].integer ?? 0)
         if let text = row[10].text { error = try JobError(json: try JSONValue(parsing: Array(text.utf8))) }
         if let text = row[11].text { result = try ClipResult(json: try JSONValue(parsing: Array(text.utf8))) }
     }

@@ -65,7 +65,7 @@ struct WorkerArguments {
     var model: String
     var threads: Int?
     /// Between two records of how far a clip is, at least.
-    var checkpointInterval = Duration.milliseconds(500)
+    var checkpointInterval = Duration.zero
     var describe = false
     /// A picture or clip to look at; needs no model.
     var inspect: String?

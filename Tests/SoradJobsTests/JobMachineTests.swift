@@ -265,6 +265,26 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         #expect(bench.stored[id]?.workerDeaths == 1)
     }
 
+    @Test func aJobThatGetsFurtherEachTimeIsNotGivenUp() {
+        var bench = Bench()
+        let id = bench.running()
+        func reach(_ step: Int) { bench.send(.progressed(id, JobProgress(phase: .denoising, step: step, steps: 24, percent: 30))) }
+        func die() {
+            bench.send(.workerEnded(how: "was killed by signal 9"))
+            bench.send(.workerReady(model: "mini"))
+        }
+        for step in [3, 4, 9] {
+            reach(step)
+            die()
+            #expect(bench.machine.runningJob == id)
+            #expect(bench.stored[id]?.workerDeaths == 1)
+        }
+        // Where it stood before is not further.
+        reach(9)
+        die()
+        #expect(bench.stored[id]?.error?.code == "worker_died")
+    }
+
     @Test func stoppingPutsTheRunningJobBackWithoutBlame() {
         var bench = Bench()
         let id = bench.running()
