@@ -144,6 +144,7 @@ extension CPUBackend {
         precondition(
             x.shape.rank == 3 && out.shape == Shape(outHeight, outWidth, weights.outputs), "convolution of \(x.shape) into \(out.shape)")
         precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
+        precondition(!weights.padsAtEnd || height * scale % 2 == 0 && width * scale % 2 == 0, "odd sides of \(x.shape)")
         var arguments = unsafe sorad_conv2d_args()
         unsafe arguments.x0 = UnsafePointer(x.pointer())
         unsafe arguments.c0 = channels
@@ -159,7 +160,8 @@ extension CPUBackend {
         precondition(
             unsafe arguments.c0 + arguments.c1 == weights.inputs, "\(unsafe arguments.c0 + arguments.c1) channels for \(weights.inputs)")
         unsafe (arguments.height, arguments.width, arguments.upsample) = (height, width, upsample)
-        unsafe (arguments.kernel, arguments.stride, arguments.padding) = (weights.kernel, weights.stride, weights.kernel / 2)
+        unsafe (arguments.kernel, arguments.stride) = (weights.kernel, weights.stride)
+        unsafe (arguments.padding, arguments.end_padding) = weights.padsAtEnd ? (0, 1) : (weights.kernel / 2, 0)
         unsafe arguments.w = weights.weight.pointer(Float.self)
         unsafe arguments.bias = weights.bias?.pointer(Float.self)
         unsafe arguments.c_out = weights.outputs

@@ -49,7 +49,7 @@ public struct LinearWeights: Sendable {
     }
 }
 
-/// A 2-D convolution, channels last, padded so that stride 1 keeps the size.
+/// A 2-D convolution, channels last, padded with zeros so that stride 1 keeps the size.
 public struct ConvolutionWeights: Sendable {
     public let outputs: Int
     public let inputs: Int
@@ -57,13 +57,18 @@ public struct ConvolutionWeights: Sendable {
     public let kernel: Int
     /// 1 or 2, both directions.
     public let stride: Int
+    /// All the zeros are below and to the right, one row and one column, rather than all around: for stride 2.
+    public let padsAtEnd: Bool
     /// F32 [outputs/16][K][16] zero-filled, K in the order (ky, kx, channel).
     public let weight: Parameter
     /// F32 [outputs]
     public let bias: Parameter?
 
-    public init(outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, weight: Parameter, bias: Parameter?) {
+    public init(
+        outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, padsAtEnd: Bool = false, weight: Parameter, bias: Parameter?
+    ) {
         precondition((kernel == 1 || kernel == 3) && (stride == 1 || stride == 2), "kernel \(kernel), stride \(stride)")
+        precondition(!padsAtEnd || kernel == 3 && stride == 2, "zeros at the end of kernel \(kernel), stride \(stride)")
         precondition(
             weight.elementType == .f32 && weight.count == (outputs + 15) / 16 * 16 * kernel * kernel * inputs,
             "\(weight.count) weights for \(outputs)×\(inputs)×\(kernel)²")
@@ -72,6 +77,7 @@ public struct ConvolutionWeights: Sendable {
         self.inputs = inputs
         self.kernel = kernel
         self.stride = stride
+        self.padsAtEnd = padsAtEnd
         self.weight = weight
         self.bias = bias
     }
