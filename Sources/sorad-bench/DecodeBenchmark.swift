@@ -45,7 +45,7 @@ struct DecodeBenchmark {
             report.runs += 1
         }
         var usage = rusage()
-        if unsafe getrusage(RUSAGE_SELF, &usage) == 0 { report.peakBytes = usage.ru_maxrss * 1024 }
+        if unsafe getrusage(RUSAGE_SELF.rawValue, &usage) == 0 { report.peakBytes = usage.ru_maxrss * 1024 }
         return json ? report.json(profile: profile) : report.table(profile: profile)
     }
 }

@@ -36,7 +36,7 @@ import Testing
         if let change {
             let pieces = config.split(separator: change.old, maxSplits: 1, omittingEmptySubsequences: false)
             guard pieces.count == 2 else { throw SoradError(.notFound, "no \(change.old) in the configuration of \(name)") }
-            config = pieces[0] + change.new + pieces[1]
+            config = String(pieces[0]) + change.new + String(pieces[1])
         }
         let descriptor = try FileDescriptor(opening: folder + "/vae/config.json", flags: O_WRONLY | O_CREAT | O_TRUNC)
         try descriptor.write(Array(config.utf8))

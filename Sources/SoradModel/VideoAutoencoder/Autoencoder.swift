@@ -1,6 +1,6 @@
 // What the pipeline asks of a video autoencoder, and the choice of one by what the model file says.
 import SoradModelFile
-import SoradSystem
+package import SoradSystem
 package import SoradTensor
 
 /// Latents to frames and back, both streamed.

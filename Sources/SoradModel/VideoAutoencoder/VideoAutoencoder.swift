@@ -1,6 +1,6 @@
 // Owns the TAEHV-family video autoencoder (madebyollin/taehv, published state-dict names, free widths): latents to frames and back, both
 // streamed. The first 2^k − 1 frames that the decoder makes, k being its doublings of time, are dropped.
-import SoradSystem
+package import SoradSystem
 package import SoradTensor
 
 package final class VideoAutoencoder: Autoencoder {

@@ -1,6 +1,6 @@
 // Owns the causal video autoencoder of Wan 2.1 (diffusers' AutoencoderKLWan, its tensor names): latents to frames and back, both streamed.
 // The first latent frame stands for the first frame alone, each other one for a group. Encoding takes the middle of the distribution.
-import SoradSystem
+package import SoradSystem
 package import SoradTensor
 
 package final class WanAutoencoder: Autoencoder {
