@@ -3,7 +3,14 @@
 import SoradModelFile
 import SoradSystem
 
-struct AutoencoderLayout {
+/// What becomes of an autoencoder's configuration and tensors.
+protocol AutoencoderTensors {
+    var latentChannels: Int { get }
+    var metadata: [(key: String, value: MetadataValue)] { get }
+    var tensors: [SourceTensor] { get }
+}
+
+struct AutoencoderLayout: AutoencoderTensors {
     let imageChannels, latentChannels, patch: Int
     /// Stem and levels: one more than there are levels.
     let encoderChannels, decoderChannels: [Int]
@@ -14,7 +21,6 @@ struct AutoencoderLayout {
     private static let blocksPerLevel = 3
 
     init(_ config: ConfigFile) throws(SoradError) {
-        try config.require("_class_name", oneOf: ["AutoencoderTAEHV"])
         try config.require("encoder_padding", oneOf: ["front", "back"])
         imageChannels = try config.integer("image_channels", in: 3...3)
         latentChannels = try config.integer("latent_channels", in: 1...4096)

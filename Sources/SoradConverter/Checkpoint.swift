@@ -7,7 +7,7 @@ struct Checkpoint {
     let card: ModelCard
     let transformer: TransformerLayout
     let textEncoder: TextEncoderLayout
-    let autoencoder: AutoencoderLayout
+    let autoencoder: any AutoencoderTensors
     let tokenizer: [(key: String, value: MetadataValue)]
     /// What becomes of every tensor, in the order of the model file, with the tensor itself.
     let tensors: [(rule: SourceTensor, tensor: SafetensorsTensor)]
@@ -36,7 +36,7 @@ struct Checkpoint {
         for part in parts { weights.append(try SafetensorsFolder(opening: "\(folder)/\(part)")) }
         transformer = try TransformerLayout(try ConfigFile("\(folder)/transformer/config.json"))
         textEncoder = try TextEncoderLayout(try ConfigFile("\(folder)/text_encoder/config.json"), weights[1])
-        autoencoder = try AutoencoderLayout(try ConfigFile("\(folder)/vae/config.json"))
+        autoencoder = try Self.autoencoder(try ConfigFile("\(folder)/vae/config.json"))
         try Self.checkFit(transformer, textEncoder, autoencoder, folder)
         tokenizer = try TokenizerMetadata.read(try MappedFile("\(folder)/tokenizer/spiece.model"), vocabulary: textEncoder.vocabulary)
 
@@ -57,7 +57,7 @@ struct Checkpoint {
     }
 
     private static func checkFit(
-        _ transformer: TransformerLayout, _ textEncoder: TextEncoderLayout, _ autoencoder: AutoencoderLayout, _ folder: String
+        _ transformer: TransformerLayout, _ textEncoder: TextEncoderLayout, _ autoencoder: any AutoencoderTensors, _ folder: String
     ) throws(SoradError) {
         guard transformer.textSize == textEncoder.width else {
             throw SoradError(
@@ -72,6 +72,11 @@ struct Checkpoint {
                 and the transformer takes \(transformer.inChannels) and gives \(transformer.outChannels)
                 """)
         }
+    }
+
+    private static func autoencoder(_ config: ConfigFile) throws(SoradError) -> any AutoencoderTensors {
+        try config.require("_class_name", oneOf: ["AutoencoderTAEHV", "AutoencoderKLWan"])
+        return try config.string("_class_name") == "AutoencoderKLWan" ? WanAutoencoderLayout(config) : AutoencoderLayout(config)
     }
 
     /// Pairs rules with tensors.

@@ -66,8 +66,15 @@ struct ConfigFile {
     }
 
     func numbers(_ key: String, count: Int, in range: ClosedRange<Double>) throws(SoradError) -> [Float] {
-        let values = try list(key, count...count).compactMap(\.double).filter(range.contains)
-        guard values.count == count else { throw wrong(key, "a list of \(count) numbers from \(range.lowerBound) to \(range.upperBound)") }
+        try numbers(key, count: count...count, in: range)
+    }
+
+    func numbers(_ key: String, count: ClosedRange<Int>, in range: ClosedRange<Double>) throws(SoradError) -> [Float] {
+        let all = try list(key, count)
+        let values = all.compactMap(\.double).filter(range.contains)
+        guard values.count == all.count else {
+            throw wrong(key, "a list of \(all.count) numbers from \(range.lowerBound) to \(range.upperBound)")
+        }
         return values.map { Float($0) }
     }
 

@@ -11,6 +11,10 @@ struct SourceTensor {
         case floatLinear
         /// [N, Cin, kh, kw] of a convolution; with `input` it may become int8 where that is asked for.
         case convolution(input: LayerInput? = nil)
+        /// [parts·N, Cin, kh, kw] or [parts·N, Cin, kt, kh, kw] of a convolution that is read as several of N outputs and one frame.
+        case frames(parts: Int)
+        /// [N, 1, …] of a norm, as [N].
+        case vector
         /// [rows, columns] of an embedding table: half precision.
         case table
         /// Anything else, float, as it is.

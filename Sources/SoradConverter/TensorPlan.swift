@@ -12,6 +12,8 @@ struct TensorPlan {
         case int8(scales: [Float], rotation: Int?)
         /// Blocks of sixteen outputs, F32.
         case packedFloat
+        /// Blocks of sixteen outputs for each part of the outputs and each frame of the kernel, F32.
+        case packedFrames(parts: Int)
         /// Row by row in this type.
         case rows(ElementType)
     }
@@ -31,7 +33,10 @@ struct TensorPlan {
                 TensorDescription(name: rule.name + "_sum", type: .i32, dims: [outputs]),
             ]
         case .packedFloat: [TensorDescription(name: rule.name, type: .f32, dims: WeightPacking.floatDims(outputs: outputs, inputs: inputs))]
-        case .rows(let type): [TensorDescription(name: rule.name, type: type, dims: rule.shape.reversed())]
+        case .packedFrames(let parts):
+            [TensorDescription(name: rule.name, type: .f32, dims: WeightPacking.framesDims(shape: rule.shape, parts: parts))]
+        case .rows(let type):
+            [TensorDescription(name: rule.name, type: type, dims: rule.form == .vector ? [rule.shape[0]] : rule.shape.reversed())]
         }
     }
 
@@ -62,6 +67,8 @@ struct TensorPlan {
             var values = try tensor.floats()
             if isConvolution { values = WeightPacking.channelsLast(values, shape: rule.shape) }
             try writer.append(WeightPacking.float(values, outputs: outputs, inputs: inputs), to: rule.name)
+        case .packedFrames(let parts):
+            try writer.append(WeightPacking.frames(try tensor.floats(), shape: rule.shape, parts: parts), to: rule.name)
         case .rows(let type):
             for range in tensor.pieces {
                 let values = try tensor.floats(range)

@@ -31,7 +31,8 @@ struct TensorPlanner {
             let fits = try largest(tensor) <= Float(Float16.greatestFiniteMagnitude)
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .rows(.f32), "float, as asked") }
             return try float(rule, tensor, .rows(fits ? .f16 : .f32), fits ? "half precision" : "float: too large for half precision")
-        case .plain: return try float(rule, tensor, .rows(.f32), "float")
+        case .frames(let parts): return try float(rule, tensor, .packedFrames(parts: parts), "float")
+        case .plain, .vector: return try float(rule, tensor, .rows(.f32), "float")
         }
     }
 

@@ -66,5 +66,32 @@ package enum WeightPacking {
         return filled
     }
 
+    package static func framesDims(shape: [Int], parts: Int) -> [Int] {
+        let frames = shape.count == 5 ? shape[2] : 1
+        return floatDims(outputs: shape[0] / parts, inputs: shape[1] * shape[shape.count - 2] * shape[shape.count - 1]) + [parts * frames]
+    }
+
+    /// [part][kt][N/16][K][16] of a convolution [parts·N, Cin, kt, kh, kw] or, without kt, of one frame; K = (y, x, c).
+    package static func frames(_ values: [Float], shape: [Int], parts: Int) -> [Float] {
+        let frames = shape.count == 5 ? shape[2] : 1
+        let n = shape[0] / parts
+        let channels = shape[1]
+        let area = shape[shape.count - 2] * shape[shape.count - 1]
+        var packed: [Float] = []
+        for part in 0..<parts {
+            for frame in 0..<frames {
+                var matrix = [Float](repeating: 0, count: n * area * channels)
+                for row in 0..<n {
+                    for c in 0..<channels {
+                        let from = (((part * n + row) * channels + c) * frames + frame) * area
+                        for p in 0..<area { matrix[(row * area + p) * channels + c] = values[from + p] }
+                    }
+                }
+                packed += float(matrix, outputs: n, inputs: area * channels)
+            }
+        }
+        return packed
+    }
+
     private static func blocks(_ count: Int, _ size: Int) -> Int { (count + size - 1) / size }
 }

@@ -1,4 +1,4 @@
-// Owns transformers without a file, of any size and with made-up weights, so that the speed and the memory of a model can be measured
+// Owns transformers and Wan's autoencoder without a file, of any size and with made-up weights, so that the speed and the memory of a model can be measured
 // that is not at hand. Layers are int8 or float as in a converted file; what such a model computes means nothing.
 package import SoradSystem
 package import SoradTensor
@@ -27,6 +27,14 @@ extension DiffusionTransformer {
         -> DiffusionTransformer
     {
         try DiffusionTransformer(configuration, WeightReader(prefix: "dit."), backend)
+    }
+}
+
+extension WanAutoencoder {
+    package static func madeUp(_ configuration: WanAutoencoderConfiguration, _ backend: any ComputeBackend) throws(SoradError)
+        -> WanAutoencoder
+    {
+        try WanAutoencoder(configuration, WeightReader(prefix: "vae."), backend)
     }
 }
 

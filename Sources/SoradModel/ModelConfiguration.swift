@@ -22,7 +22,7 @@ public struct ModelConfiguration: Sendable {
     public let numTrainTimesteps: Int
     let text: TextEncoderConfiguration
     let transformer: TransformerConfiguration
-    let autoencoder: AutoencoderConfiguration
+    let autoencoder: AutoencoderFamily
 
     public init(_ file: ModelFile) throws(SoradError) {
         let data = file.metadata
@@ -40,7 +40,7 @@ public struct ModelConfiguration: Sendable {
         numTrainTimesteps = try data.integer("scheduler.num_train_timesteps", in: 1...100_000)
         text = try TextEncoderConfiguration(data)
         transformer = try TransformerConfiguration(data)
-        autoencoder = try AutoencoderConfiguration(data)
+        autoencoder = try AutoencoderFamily(data)
         guard defaults.flowShift > 0 else {
             throw SoradError(.badInput, "\(file.path): sorad.default.flow_shift is \(defaults.flowShift), not positive")
         }
@@ -210,8 +210,6 @@ struct AutoencoderConfiguration: Sendable {
     var timeScale: Int { 1 << decoderTimeUpscale.filter { $0 }.count }
 
     init(_ data: Metadata) throws(SoradError) {
-        let type = try data.string("vae.type")
-        guard type == "taehv" else { throw SoradError(.badInput, "\(data.path): vae.type is \"\(type)\", and only taehv is known") }
         imageChannels = try data.integer("vae.image_channels", in: 3...3)
         latentChannels = try data.integer("vae.latent_channels", in: 1...1024)
         patchSize = try data.integer("vae.patch_size", in: 1...16)

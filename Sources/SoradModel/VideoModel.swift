@@ -17,7 +17,7 @@ public final class VideoModel {
     public let backend: any ComputeBackend
     package let textEncoder: TextEncoder
     package let transformer: DiffusionTransformer
-    package let autoencoder: VideoAutoencoder
+    package let autoencoder: any Autoencoder
 
     /// - Throws: `.badInput` when a size in the metadata is impossible or a tensor is missing or has another shape or type.
     public init(file: ModelFile, backend: any ComputeBackend) throws(SoradError) {
@@ -25,7 +25,7 @@ public final class VideoModel {
         self.backend = backend
         textEncoder = try TextEncoder(configuration.text, WeightReader(file: file, prefix: "te."), backend)
         transformer = try DiffusionTransformer(configuration.transformer, WeightReader(file: file, prefix: "dit."), backend)
-        autoencoder = try VideoAutoencoder(configuration.autoencoder, WeightReader(file: file, prefix: "vae."), backend)
+        autoencoder = try configuration.autoencoder.autoencoder(WeightReader(file: file, prefix: "vae."), backend)
     }
 
     /// Encodes a prompt.

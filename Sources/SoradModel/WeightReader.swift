@@ -88,6 +88,13 @@ struct WeightReader {
             bias: offsets)
     }
 
+    /// The weights of several convolutions of the same sizes behind each other; `inputs` counts those of all taps.
+    func packedFrames(_ name: String, outputs: Int, inputs: Int, count: Int) throws(SoradError) -> Parameter {
+        let blocks = (outputs + 15) / 16
+        guard source != nil else { return MadeUpWeights.vector(16 * inputs * blocks * count, 1 / Float(inputs)) }
+        return Parameter(try file.tensor(prefix + name + ".weight", .f32, dims: [16, inputs, blocks, count]).bytes, .f32)
+    }
+
     /// Float32 [count].
     func vector(_ name: String, _ count: Int) throws(SoradError) -> Parameter {
         source == nil ? MadeUpWeights.vector(count, 1) : Parameter(try file.tensor(prefix + name, .f32, dims: [count]).bytes, .f32)

@@ -16,6 +16,7 @@ extension CPUBackend {
         let outWidth = (x.shape[1] * scale + weights.stride - 1) / weights.stride
         precondition(out.shape == Shape(outHeight, outWidth, weights.outputs), "convolution of \(x.shape) into \(out.shape)")
         precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
+        precondition(!weights.padsAtEnd || x.shape[0] * scale % 2 == 0 && x.shape[1] * scale % 2 == 0, "odd sides of \(x.shape)")
         var image = unsafe sorad_quantize_image_args()
         unsafe (image.x0, image.c0) = (UnsafePointer(x.pointer()), x.shape[2])
         unsafe (image.height, image.width) = (x.shape[0], x.shape[1])
@@ -73,7 +74,8 @@ extension CPUBackend {
         var arguments = unsafe sorad_conv2d_args()
         unsafe (arguments.x0, arguments.c0, arguments.x1, arguments.c1) = (image.x0, image.c0, image.x1, image.c1)
         unsafe (arguments.height, arguments.width, arguments.upsample) = (image.height, image.width, upsample)
-        unsafe (arguments.kernel, arguments.stride, arguments.padding) = (weights.kernel, weights.stride, weights.kernel / 2)
+        unsafe (arguments.kernel, arguments.stride) = (weights.kernel, weights.stride)
+        unsafe (arguments.padding, arguments.end_padding) = weights.padsAtEnd ? (0, 1) : (weights.kernel / 2, 0)
         unsafe arguments.w = values.pointer(Float.self)
         unsafe arguments.bias = weights.bias?.pointer(Float.self)
         unsafe arguments.c_out = weights.outputs

@@ -22,6 +22,7 @@ public protocol ComputeBackend: AnyObject {
 
     /// 2-D convolution of `x` and, if given, `x2` joined behind it along the channels; both [height, width, channels].
     /// With `upsample` every input pixel is seen as 2×2 equal ones. out [height', width', N] = relu?(residual + activation(sum + bias)).
+    /// `residual` may be `out`, so that several convolutions can be summed.
     func convolve(
         _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
         reluAtEnd: Bool, into out: Tensor)
@@ -100,7 +101,7 @@ public struct PackedKeysValues {
 
     public init(capacity: Int, heads: Int, headWidth: Int, precision: AttentionPrecision = .float, in arena: Arena) {
         precondition(
-            capacity > 0 && heads > 0 && (1...256).contains(headWidth) && headWidth % 2 == 0,
+            capacity > 0 && heads > 0 && (1...(precision == .float ? 512 : 256)).contains(headWidth) && headWidth % 2 == 0,
             "\(heads) heads of \(headWidth), \(capacity) keys")
         self.precision = precision
         self.heads = heads

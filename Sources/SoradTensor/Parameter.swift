@@ -8,7 +8,8 @@ public struct Parameter: @unchecked Sendable {
     public let count: Int
     private enum Source {
         case mapped(MappedRange)
-        case memory(Storage)
+        /// From a byte of the block on.
+        case memory(Storage, offset: Int)
     }
     private let source: Source
 
@@ -34,7 +35,25 @@ public struct Parameter: @unchecked Sendable {
         }
         self.elementType = elementType
         count = values.count
-        source = .memory(storage)
+        source = .memory(storage, offset: 0)
+    }
+
+    /// Part `index` of `parts` equal ones, of the same memory.
+    public func part(_ index: Int, of parts: Int) -> Parameter {
+        precondition(count % parts == 0 && (0..<parts).contains(index), "part \(index) of \(parts) of \(count) elements")
+        let bytes = count / parts * elementType.byteSize
+        let part: Source =
+            switch source {
+            case .mapped(let range): .mapped(MappedRange(file: range.file, offset: range.offset + index * bytes, count: bytes))
+            case .memory(let storage, let offset): .memory(storage, offset: offset + index * bytes)
+            }
+        return Parameter(elementType, count / parts, part)
+    }
+
+    private init(_ elementType: ElementType, _ count: Int, _ source: Source) {
+        self.elementType = elementType
+        self.count = count
+        self.source = source
     }
 
     /// A float parameter as a tensor of its own; small tables only.
@@ -51,7 +70,8 @@ public struct Parameter: @unchecked Sendable {
         let address: UnsafeRawPointer
         switch source {
         case .mapped(let range): unsafe address = range.address
-        case .memory(let storage): unsafe address = UnsafeRawPointer(storage.address(0, count: storage.byteCount))
+        case .memory(let storage, let offset):
+            unsafe address = UnsafeRawPointer(storage.address(offset, count: count * elementType.byteSize))
         }
         return unsafe address.assumingMemoryBound(to: type)
     }

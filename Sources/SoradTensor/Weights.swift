@@ -49,7 +49,7 @@ public struct LinearWeights: Sendable {
     }
 }
 
-/// A 2-D convolution, channels last, padded so that stride 1 keeps the size.
+/// A 2-D convolution, channels last, padded with zeros so that stride 1 keeps the size.
 public struct ConvolutionWeights: Sendable {
     public enum Precision: Sendable {
         /// As of a linear layer whose K = (ky, kx, channel up to a multiple of 4); the input is quantised with a zero point and one scale
@@ -64,6 +64,8 @@ public struct ConvolutionWeights: Sendable {
     public let kernel: Int
     /// 1 or 2, both directions.
     public let stride: Int
+    /// All the zeros are below and to the right, one row and one column, rather than all around: for stride 2.
+    public let padsAtEnd: Bool
     public let precision: Precision
     /// F32 [outputs]
     public let bias: Parameter?
@@ -71,11 +73,15 @@ public struct ConvolutionWeights: Sendable {
     /// Channels of an int8 image: filled up to a multiple of 4.
     public var int8Inputs: Int { (inputs + 3) / 4 * 4 }
 
-    public init(outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, precision: Precision, bias: Parameter?) {
+    public init(
+        outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, padsAtEnd: Bool = false, precision: Precision, bias: Parameter?
+    ) {
         precondition((kernel == 1 || kernel == 3) && (stride == 1 || stride == 2), "kernel \(kernel), stride \(stride)")
+        precondition(!padsAtEnd || kernel == 3 && stride == 2, "zeros at the end of kernel \(kernel), stride \(stride)")
         let rows = (outputs + 15) / 16 * 16 * kernel * kernel
         switch precision {
         case .int8(let codes, let scale, let sum):
+            precondition(!padsAtEnd, "int8 convolutions have their zeros all around")
             let channels = (inputs + 3) / 4 * 4
             precondition(
                 codes.elementType == .i8 && codes.count == rows * channels && kernel * kernel * channels <= Self.mostInt8Inputs,
@@ -92,6 +98,7 @@ public struct ConvolutionWeights: Sendable {
         self.inputs = inputs
         self.kernel = kernel
         self.stride = stride
+        self.padsAtEnd = padsAtEnd
         self.precision = precision
         self.bias = bias
     }

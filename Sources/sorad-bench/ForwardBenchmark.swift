@@ -81,14 +81,17 @@ struct ForwardBenchmark {
     }
 }
 
-/// The fastest of several forward passes.
+/// The fastest of several forward passes or decodings.
 struct ForwardReport {
+    var what = "forward"
     let title: String
     /// Thousand millions of operations per second of all threads: int8, float.
     let peaks: [Double?]
     var runs = 0
     var best = 0.0
     var entries: [ProfilingBackend.Entry] = []
+    /// The most that the process has held in memory.
+    var peakBytes: Int?
 
     private var operations: Double { entries.reduce(0) { $0 + $1.operations * Double($1.calls) } }
 
@@ -100,7 +103,8 @@ struct ForwardReport {
 
     func table(profile: Bool) -> String {
         var lines = [title]
-        lines.append("forward \(fixed(best * 1e3, 2)) ms, best of \(runs); \(fixed(operations / best * 1e-9, 1)) GOP/s")
+        let memory = peakBytes.map { "; at most \($0 >> 20) MiB in memory" } ?? ""
+        lines.append("\(what) \(fixed(best * 1e3, 2)) ms, best of \(runs); \(fixed(operations / best * 1e-9, 1)) GOP/s\(memory)")
         guard profile else { return lines[0] + "\n" + lines[1] }
         lines.append(columns("operation", "shape", "calls", "ms", "share", "GOP/s", "of peak"))
         for entry in entries.sorted(by: { $0.seconds > $1.seconds }) {
@@ -122,7 +126,8 @@ struct ForwardReport {
         }
         let head = """
             {"title": "\(title)", "seconds": \(fixed(best, 9)), "runs": \(runs), "operations": \(fixed(operations, 0)), \
-            "peak_int8_gops": \(peaks[0].map { fixed($0, 3) } ?? "null"), "peak_f32_gops": \(peaks[1].map { fixed($0, 3) } ?? "null")
+            "peak_int8_gops": \(peaks[0].map { fixed($0, 3) } ?? "null"), "peak_f32_gops": \(peaks[1].map { fixed($0, 3) } ?? "null"), \
+            "peak_bytes": \(peakBytes.map(String.init) ?? "null")
             """
         return profile ? head + ", \"rows\": [\n  " + rows.joined(separator: ",\n  ") + "\n]}" : head + "}"
     }

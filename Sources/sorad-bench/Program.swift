@@ -7,11 +7,13 @@ import SoradSystem
     static let usage = """
         usage: sorad-bench kernels [--json] [--isa NAME] [--filter TEXT]
                sorad-bench layers|forward [--json] [--profile] [--isa NAME] [--threads N] [--model NAME] [--SIZE N]...
+               sorad-bench decode-wan [--json] [--profile] [--isa NAME] [--threads N] [--runs N] [--width N] [--height N] [--frames N] [--base N]
                sorad-bench clip MODEL [--isa NAME] [--threads N] [--steps N]
                sorad-bench decode MODEL [--against MODEL] [--clips N] [--profile] [--isa NAME] [--threads N]
           kernels          single-threaded kernels against the peak loops of the same instruction set
           layers           each operation of one transformer block, with made-up weights, against the peak loops
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
+          decode-wan       a clip decoded by Wan's autoencoder with made-up weights: 256x256, 17 frames, base width 96 unless told
           clip             one clip of a model file, prompt to frames, stage by stage
           decode           the video decoder of a model file alone, on latents that the model makes
           --against MODEL  also decode the same latents with this file's decoder, and tell the distance of the frames
@@ -41,6 +43,7 @@ import SoradSystem
             return
         }
         if command == "layers" || command == "forward" { return print(try forward(&rest, oneLayer: command == "layers").run()) }
+        if command == "decode-wan" { return print(try decodeWan(&rest).run()) }
         if command == "clip" { return print(ClipBenchmark.table(try clip(&rest).run())) }
         if command == "decode" { return print(try decode(&rest).run()) }
         guard command == "kernels" else {
@@ -93,6 +96,35 @@ import SoradSystem
         let c = benchmark.configuration
         guard c.height % 2 == 0, c.width % 2 == 0, c.headWidth % 2 == 0, c.headWidth >= 6 else {
             throw SoradError(.usage, "The latents' height and width and the head width (at least 6) must be even.", hint: usage)
+        }
+        return benchmark
+    }
+
+    /// Options of the decode-wan benchmark.
+    static func decodeWan(_ rest: inout ArraySlice<String>) throws(SoradError) -> WanDecodeBenchmark {
+        let sizes: [(name: String, place: WritableKeyPath<WanDecodeBenchmark, Int>, limit: Int)] = [
+            ("--width", \.width, 2048), ("--height", \.height, 2048), ("--frames", \.frames, 1025), ("--base", \.baseWidth, 128),
+            ("--runs", \.runs, 100),
+        ]
+        var benchmark = WanDecodeBenchmark()
+        while let option = rest.popFirst() {
+            if option == "--json" || option == "--profile" {
+                if option == "--json" { benchmark.json = true } else { benchmark.profile = true }
+                continue
+            }
+            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
+            if option == "--isa" {
+                benchmark.isa = value
+            } else if option == "--threads", let number = Int(value), (1...1000).contains(number) {
+                benchmark.threads = number
+            } else if let size = sizes.first(where: { $0.name == option }), let number = Int(value), (1...size.limit).contains(number) {
+                benchmark[keyPath: size.place] = number
+            } else {
+                throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            }
+        }
+        guard benchmark.width % 8 == 0, benchmark.height % 8 == 0, benchmark.frames % 4 == 1 else {
+            throw SoradError(.usage, "Width and height must be multiples of 8, and the frames 1 plus a multiple of 4.", hint: usage)
         }
         return benchmark
     }

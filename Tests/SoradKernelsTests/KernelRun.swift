@@ -258,8 +258,10 @@ private func runConv2d(_ table: Table, _ random: inout Random) -> [UInt32] {
         kernel, random.between(1, 2), random.coin(), kernel == 3 ? random.between(0, 1) : 0
     )
     let zoom = unsafe args.upsample ? 2 : 1
-    let outHeight = unsafe (height * zoom + 2 * args.padding - kernel) / args.stride + 1
-    let outWidth = unsafe (width * zoom + 2 * args.padding - kernel) / args.stride + 1
+    unsafe args.end_padding = random.between(0, 1)
+    let around = unsafe 2 * args.padding + args.end_padding
+    let outHeight = unsafe (height * zoom + around - kernel) / args.stride + 1
+    let outWidth = unsafe (width * zoom + around - kernel) / args.stride + 1
     let k = kernel * kernel * (c0 + c1)
     let outStride = cOut + random.between(0, 3)
     let plain = random.floats(cOut * k)
@@ -339,7 +341,8 @@ private func runHadamard(_ table: Table, _ random: inout Random) -> [UInt32] {
 
 private func runAttention(_ table: Table, _ random: inout Random, int8: Bool) -> [UInt32] {
     let heads = random.between(1, 3)
-    let d = random.between(1, random.coin() ? 20 : 140)
+    let isWide = !int8 && random.between(0, 9) == 0
+    let d = isWide ? random.between(SORAD_MAX_HEAD_DIM, SORAD_MAX_FLOAT_HEAD_DIM) : random.between(1, random.coin() ? 20 : 140)
     let lq = random.between(1, 70)
     let lk = random.between(1, int8 ? 600 : 200)
     let width = heads * d

@@ -254,7 +254,7 @@ import Testing
         ("transformer/config.json", "{", "", "not valid JSON"),
         ("text_encoder/config.json", "gated-gelu", "relu", "only \"gated-gelu\""),
         ("text_encoder/config.json", "\"vocab_size\": 323", "\"vocab_size\": 322", "knows only 322"),
-        ("vae/config.json", "AutoencoderTAEHV", "AutoencoderKLWan", "only \"AutoencoderTAEHV\""),
+        ("vae/config.json", "AutoencoderTAEHV", "AutoencoderKL", "only \"AutoencoderTAEHV\" or \"AutoencoderKLWan\""),
         ("vae/config.json", "\"front\"", "\"both\"", "only \"front\" or \"back\""),
         ("vae/config.json", "\"latent_channels\": 10", "\"latent_channels\": 11", "latents_mean has 10 entries, and 11 belong there"),
         ("scheduler/scheduler_config.json", "FlowMatchEulerDiscreteScheduler", "DDIMScheduler", "\"DDIMScheduler\""),

@@ -228,14 +228,15 @@ static void try_gemm_f32(const sorad_kernels *kernels) {
 
 static void try_conv2d(const sorad_kernels *kernels) {
     sorad_conv2d_args args = {.upsample = coin(), .kernel = coin() ? 3 : 1, .stride = between(1, 2)};
-    args.padding = args.kernel == 3 ? between(0, 1) : 0;
+    args.padding = args.kernel == 3 ? between(0, 1) : 0, args.end_padding = between(0, 1);
     args.height = between(2, 9), args.width = between(2, 20);
     args.c0 = between(1, random_word() % 8 == 0 ? 600 : 20), args.c1 = coin() ? between(1, 20) : 0;
     args.c_out = between(1, 40);
     size_t zoom = args.upsample ? 2 : 1;
-    if (args.height * zoom + 2 * args.padding < args.kernel || args.width * zoom + 2 * args.padding < args.kernel) return;
-    size_t height = (args.height * zoom + 2 * args.padding - args.kernel) / args.stride + 1;
-    size_t width = (args.width * zoom + 2 * args.padding - args.kernel) / args.stride + 1;
+    size_t around = 2 * args.padding + args.end_padding;
+    if (args.height * zoom + around < args.kernel || args.width * zoom + around < args.kernel) return;
+    size_t height = (args.height * zoom + around - args.kernel) / args.stride + 1;
+    size_t width = (args.width * zoom + around - args.kernel) / args.stride + 1;
     size_t k = args.kernel * args.kernel * (args.c0 + args.c1), pixels = args.height * args.width;
     args.out_stride = args.c_out + between(0, 3);
     buffer plain = floats(args.c_out * k), packed = make((args.c_out + 15) / 16 * 16 * k, 4), bias = floats(args.c_out);
@@ -414,6 +415,7 @@ static void pack_keys(const sorad_kernels *kernels, sorad_attention_pack_args ar
 
 static void try_attention(const sorad_kernels *kernels) {
     size_t heads = between(1, 3), d = between(1, coin() ? 20 : 140), lq = between(1, 70), lk = between(1, 200);
+    if (random_word() % 16 == 0) heads = 1, d = between(SORAD_MAX_HEAD_DIM, SORAD_MAX_FLOAT_HEAD_DIM);
     size_t columns = heads * d;
     sorad_attention_pack_args pack = {.lk = lk, .head_dim = d, .k_stride = columns + 1, .v_stride = columns + 2};
     buffer k = floats((lk - 1) * pack.k_stride + columns), v = floats((lk - 1) * pack.v_stride + columns);

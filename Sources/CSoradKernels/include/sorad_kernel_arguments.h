@@ -92,7 +92,7 @@ typedef struct sorad_gemm_f32_args {
 // Sums start at 0 and run over (ky, kx, channel of x0 then x1) in order, fused; a tap outside the image multiplies 0; an
 // absent x1 adds nothing. Then + bias and the epilogue, whose rows M are the output pixels (y * out_width + x).
 // Output size: height' = upsample ? 2 * height : height, and
-// out_height = (height' + 2 * padding - kernel) / stride + 1 (rounded down); the same for the width.
+// out_height = (height' + 2 * padding + end_padding - kernel) / stride + 1 (rounded down); the same for the width.
 typedef struct sorad_conv2d_args {
     const float *x0;         // [height, width, c0]
     size_t c0;
@@ -110,6 +110,7 @@ typedef struct sorad_conv2d_args {
     size_t out_stride;       // distance between output pixels, >= c_out
     size_t row_begin, row_end;   // output rows (y)
     sorad_epilogue epilogue;
+    size_t end_padding;      // 0 or 1: further zeros below and to the right
 } sorad_conv2d_args;
 
 // The same of int8 numbers. An image becomes int8 numbers as a whole: one scale and zero point (sorad_quantize_range of what
@@ -196,7 +197,8 @@ typedef struct sorad_hadamard_args {
 
 // ---- Attention --------------------------------------------------------------------------------------------------------
 
-enum { SORAD_ATTENTION_KEY_BLOCK = 64, SORAD_MAX_HEAD_DIM = 256 };
+// Float heads may be wider: the one head of an autoencoder has all its channels.
+enum { SORAD_ATTENTION_KEY_BLOCK = 64, SORAD_MAX_HEAD_DIM = 256, SORAD_MAX_FLOAT_HEAD_DIM = 512 };
 
 // Rearranges keys and values once for any number of attention calls (cross attention: once per prompt). `packed` holds
 // sorad_attention_packed_floats(heads, lk, head_dim) floats; its contents are private to one table's kernels.
@@ -207,7 +209,7 @@ typedef struct sorad_attention_pack_args {
     size_t k_stride;
     const float *v;          // [Lk, H*D]
     size_t v_stride;
-    size_t lk, head_dim;     // lk >= 1, head_dim <= SORAD_MAX_HEAD_DIM
+    size_t lk, head_dim;     // lk >= 1, head_dim <= SORAD_MAX_FLOAT_HEAD_DIM, for int8 <= SORAD_MAX_HEAD_DIM
     float *packed;
     size_t head_begin, head_end;
     size_t key_begin, key_end;

@@ -6,7 +6,7 @@
 enum {
     ATTENTION_BLOCK = SORAD_ATTENTION_KEY_BLOCK,
     ATTENTION_QUERIES = 4 * SORAD_F32_ROWS,   // queries per super-tile
-    ATTENTION_VECTORS = SORAD_MAX_HEAD_DIM / SORAD_LANES,
+    ATTENTION_VECTORS = SORAD_MAX_FLOAT_HEAD_DIM / SORAD_LANES,
 };
 
 void KERNEL(attention_pack)(const sorad_attention_pack_args *args) {

@@ -108,7 +108,7 @@ SORAD_INLINE void conv_tile(const sorad_conv2d_args *args, const size_t rows, si
 
 void KERNEL(conv2d)(const sorad_conv2d_args *args) {
     size_t width = args->upsample ? 2 * args->width : args->width;
-    size_t out_width = (width + 2 * args->padding - args->kernel) / args->stride + 1;
+    size_t out_width = (width + 2 * args->padding + args->end_padding - args->kernel) / args->stride + 1;
     size_t end = args->row_end * out_width, y = args->row_begin, x = 0;
     for (size_t m = args->row_begin * out_width; m < end; m += SORAD_F32_ROWS) {
         size_t rows = end - m;

@@ -24,7 +24,7 @@ void sorad_scalar_attention_pack(const sorad_attention_pack_args *args) {
 static void attend(const sorad_attention_args *args, const float *q, const float *bias, const float *keys,
                    const float *values, float *out) {
     size_t d = args->head_dim;
-    float highest = SORAD_ATTENTION_LOWEST, sums[SORAD_LANES] = {0}, acc[SORAD_MAX_HEAD_DIM] = {0};
+    float highest = SORAD_ATTENTION_LOWEST, sums[SORAD_LANES] = {0}, acc[SORAD_MAX_FLOAT_HEAD_DIM] = {0};
     for (size_t j0 = 0; j0 < args->lk; j0 += BLOCK) {
         size_t count = args->lk - j0 < BLOCK ? args->lk - j0 : BLOCK;
         float weight[BLOCK], previous = highest;

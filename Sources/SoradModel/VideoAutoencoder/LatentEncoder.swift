@@ -1,29 +1,28 @@
 // Owns the way from frames to latents, one frame at a time: a clip of any length needs the memory of a few frames and its latents.
-// Invariant: what comes out depends on the frames alone, not on when they come. The missing frames of the first group are its first
+// Invariant: what comes out depends on the frames alone, not on when they come. Frames that are missing for whole groups are the first
 // frame repeated in front, or the last one behind, as the model was trained.
 import SoradSystem
 public import SoradTensor
 
 /// Encodes one clip. Used by one thread.
 public final class LatentEncoder {
-    public let width, height, numFrames: Int
-    private let configuration: AutoencoderConfiguration
-    private let network: FrameNetwork
+    /// Takes an image [H, W, 3] in [0, 1] and hands over the encoded frames [h, w, C] that are then complete.
+    typealias Network = (_ image: Tensor, _ encoded: (Tensor) -> Void) -> Void
+
+    public let numFrames: Int
+    private let network: Network
     private let mean, std: Tensor
-    /// [H, W, 3] and what the network reads, [H / patch, W / patch, 3·patch²].
-    private let image, packed: Tensor
+    /// [H, W, 3]
+    private let image: Tensor
     /// [C, T, h, w]
     private let latent: Tensor
     private let missing: Int
+    private let padsInFront: Bool
     private var framesTaken = 0
     private var framesDone = 0
 
-    /// - Throws: `.badInput` for no frames or sizes that do not fit.
-    init(
-        _ c: AutoencoderConfiguration, encoder: [FrameBlock], mean: Tensor, std: Tensor, numFrames: Int, width: Int, height: Int,
-        _ backend: any ComputeBackend
-    ) throws(SoradError) {
-        let scale = c.patchSize << AutoencoderConfiguration.levels
+    /// - Throws: `.badInput` for no frames or sizes that are no multiples of `scale`.
+    static func check(numFrames: Int, width: Int, height: Int, scale: Int) throws(SoradError) {
         let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
         guard (1...1 << 20).contains(numFrames), width > 0, height > 0, width % scale == 0, height % scale == 0, !overflow, pixels < 1 << 32
         else {
@@ -32,29 +31,32 @@ public final class LatentEncoder {
                 "\(numFrames) frames of \(width)×\(height) cannot be encoded: at least one is needed, and sides that are multiples of \(scale)"
             )
         }
-        configuration = c
-        self.width = width
-        self.height = height
+    }
+
+    /// - Parameters:
+    ///   - image, latent: shapes [H, W, 3] and [C, T, h, w].
+    ///   - missing: frames to be repeated.
+    init(
+        numFrames: Int, image: Shape, latent: Shape, missing: Int, padsInFront: Bool, mean: Tensor, std: Tensor, network: @escaping Network
+    ) {
         self.numFrames = numFrames
+        self.image = Tensor(image)
+        self.latent = Tensor(latent)
+        self.missing = missing
+        self.padsInFront = padsInFront
         self.mean = mean
         self.std = std
-        let group = c.timeScale
-        missing = (group - numFrames % group) % group
-        image = Tensor(Shape(height, width, c.imageChannels))
-        packed = Tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
-        latent = Tensor(Shape(c.latentChannels, (numFrames + missing) / group, height / scale, width / scale))
-        network = FrameNetwork(encoder, input: packed.shape, dropping: 0, backend)
+        self.network = network
     }
 
     /// Takes the next frame, [H, W, 3] RGB bytes.
     public func append(_ frame: [UInt8]) {
-        precondition(framesTaken < numFrames && frame.count == width * height * 3, "frame \(framesTaken) of \(frame.count) bytes")
+        precondition(framesTaken < numFrames && frame.count == image.count, "frame \(framesTaken) of \(frame.count) bytes")
         image.set(from: frame.span)
-        image.unshufflePixels(configuration.patchSize, into: packed)
-        let copies = framesTaken == 0 && configuration.padsInFront ? 1 + missing : 1
+        let copies = framesTaken == 0 && padsInFront ? 1 + missing : 1
         framesTaken += 1
         for _ in 0..<copies { push() }
-        guard framesTaken == numFrames, !configuration.padsInFront else { return }
+        guard framesTaken == numFrames, !padsInFront else { return }
         for _ in 0..<missing { push() }
     }
 
@@ -65,7 +67,7 @@ public final class LatentEncoder {
     }
 
     private func push() {
-        network.push(packed, stop: {}) { encoded in
+        network(image) { encoded in
             latent.setNormalizedLatent(frame: framesDone, from: encoded, mean: mean, std: std)
             framesDone += 1
         }

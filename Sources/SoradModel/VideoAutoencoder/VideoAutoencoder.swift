@@ -1,9 +1,9 @@
 // Owns the TAEHV-family video autoencoder (madebyollin/taehv, published state-dict names, free widths): latents to frames and back, both
 // streamed. The first 2^k − 1 frames that the decoder makes, k being its doublings of time, are dropped.
-import SoradSystem
+package import SoradSystem
 package import SoradTensor
 
-package final class VideoAutoencoder {
+package final class VideoAutoencoder: Autoencoder {
     private let configuration: AutoencoderConfiguration
     private let backend: any ComputeBackend
     private let encoder, decoder: [FrameBlock]
@@ -72,19 +72,6 @@ package final class VideoAutoencoder {
             try weights.convolution("conv.4", outputs: n, inputs: n))
     }
 
-    /// Decodes normalised latents [C, T, h, w]; `frame` gets index and [H, W, 3] bytes of every frame in order. `stop` is called
-    /// before every block.
-    func decode<Failure: Error>(
-        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, [UInt8]) throws(Failure) -> Void
-    ) throws(Failure) {
-        try decodeValues(latent, stop: stop) { (index, image) throws(Failure) in
-            var bytes: [UInt8] = []
-            image.appendBytes(to: &bytes)
-            try frame(index, bytes)
-        }
-    }
-
-    /// As `decode`, with frames as floats [H, W, 3], not yet limited to [0, 1].
     package func decodeValues<Failure: Error>(
         _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
     ) throws(Failure) {
@@ -106,33 +93,30 @@ package final class VideoAutoencoder {
         }
     }
 
-    /// Bytes that `decode` needs for a clip of this size.
-    func decodeBytes(_ size: LatentSize) -> Int {
+    package func decodeBytes(_ size: LatentSize) -> Int {
         let c = configuration
         let pixels = size.height * size.width * c.spatialScale * c.spatialScale
         return FrameNetwork.byteCount(decoder, input: Shape(size.height, size.width, c.latentChannels)) + pixels * c.imageChannels * 5
     }
 
-    /// Encodes frames of [height, width, 3] bytes to normalised latents [C, T, h, w].
-    /// - Throws: `.badInput` for no frames or sizes that do not fit.
-    func encode(_ frames: [[UInt8]], width: Int, height: Int) throws(SoradError) -> Tensor {
-        let encoder = try latentEncoder(numFrames: frames.count, width: width, height: height)
-        guard frames.allSatisfy({ $0.count == width * height * 3 }) else {
-            throw SoradError(.badInput, "a frame has another number of bytes than \(width)×\(height)×3")
+    package func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
+        let c = configuration
+        let scale = c.patchSize << AutoencoderConfiguration.levels
+        try LatentEncoder.check(numFrames: numFrames, width: width, height: height, scale: scale)
+        let missing = (c.timeScale - numFrames % c.timeScale) % c.timeScale
+        let packed = Tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
+        let network = FrameNetwork(encoder, input: packed.shape, dropping: 0, backend)
+        return LatentEncoder(
+            numFrames: numFrames, image: Shape(height, width, c.imageChannels),
+            latent: Shape(c.latentChannels, (numFrames + missing) / c.timeScale, height / scale, width / scale),
+            missing: missing, padsInFront: c.padsInFront, mean: mean, std: std
+        ) { image, emit in
+            image.unshufflePixels(c.patchSize, into: packed)
+            network.push(packed, stop: {}, emit: emit)
         }
-        for frame in frames { encoder.append(frame) }
-        return encoder.finish()
     }
 
-    /// Encodes a clip frame by frame.
-    /// - Throws: as `encode`.
-    func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
-        try LatentEncoder(
-            configuration, encoder: encoder, mean: mean, std: std, numFrames: numFrames, width: width, height: height, backend)
-    }
-
-    /// Bytes that encoding takes while it runs, for images of this size.
-    func encodeBytes(_ size: LatentSize) -> Int {
+    package func encodeBytes(_ size: LatentSize) -> Int {
         let c = configuration
         let pixels = size.height * size.width * c.spatialScale * c.spatialScale
         let packed = Shape(

@@ -1,0 +1,149 @@
+// The video autoencoder of a checkpoint: diffusers' AutoencoderKLWan as Wan 2.1 has it, its configuration and its tensors, all float.
+import SoradModelFile
+import SoradSystem
+
+struct WanAutoencoderLayout: AutoencoderTensors {
+    let latentChannels, baseWidth, decoderBaseWidth, residualBlocks: Int
+    let factors: [Int]
+    let attentionScales: [Float]
+    let halvesTime: [Bool]
+    let mean, deviation: [Float]
+
+    /// The widest head that the engine's float attention takes.
+    private static let mostAttended = 512
+
+    private func hasAttention(level: Int) -> Bool { attentionScales.contains(1 / Float(1 << level)) }
+
+    init(_ config: ConfigFile) throws(SoradError) {
+        let patch = try config.integer("patch_size", in: 1...64, default: 1)
+        guard try !config.bool("is_residual", default: false), patch == 1 else {
+            throw SoradError(
+                .badInput,
+                "\(config.path): patch_size or is_residual is set, as in Wan 2.2, and only autoencoders like Wan 2.1's can be converted",
+                hint: "put the autoencoder of Wan 2.1, or one of the TAEHV family for these latents, in its place")
+        }
+        _ = try config.integer("in_channels", in: 3...3, default: 3)
+        _ = try config.integer("out_channels", in: 3...3, default: 3)
+        baseWidth = try config.integer("base_dim", in: 1...1024)
+        decoderBaseWidth = try config.integer("decoder_base_dim", in: 1...1024, default: baseWidth)
+        latentChannels = try config.integer("z_dim", in: 1...1024)
+        factors = try config.integers("dim_mult", count: 2...6, in: 1...64)
+        residualBlocks = try config.integer("num_res_blocks", in: 1...16)
+        attentionScales = try config.numbers("attn_scales", count: 0...16, in: 0...1)
+        halvesTime = try config.bools("temperal_downsample", count: factors.count - 1)
+        mean = try config.numbers("latents_mean", count: latentChannels, in: -1e6...1e6)
+        deviation = try config.numbers("latents_std", count: latentChannels, in: 1e-6...1e6)
+        let scales = [("scale_factor_spatial", 1 << halvesTime.count), ("scale_factor_temporal", 1 << halvesTime.filter { $0 }.count)]
+        for (key, scale) in scales {
+            guard try config.integer(key, in: 1...1024, default: scale) == scale else {
+                throw SoradError(.badInput, "\(config.path): \(key) is not the \(scale) that dim_mult and temperal_downsample make")
+            }
+        }
+        let attended =
+            [decoderBaseWidth * factors[factors.count - 1], baseWidth * factors[factors.count - 1]]
+            + factors.indices.filter(hasAttention).map { baseWidth * factors[$0] }
+        if let wrong = attended.first(where: { $0 > Self.mostAttended || $0 % 2 == 1 }) {
+            throw SoradError(
+                .badInput, "\(config.path): it attends over \(wrong) channels; even numbers up to \(Self.mostAttended) are possible")
+        }
+    }
+
+    var metadata: [(key: String, value: MetadataValue)] {
+        [
+            ("vae.type", .string("wan")),
+            ("vae.latent_channels", .uint32(UInt32(latentChannels))),
+            ("vae.base_dim", .uint32(UInt32(baseWidth))),
+            ("vae.decoder_base_dim", .uint32(UInt32(decoderBaseWidth))),
+            ("vae.dim_mult", .uint32s(factors.map { UInt32($0) })),
+            ("vae.num_res_blocks", .uint32(UInt32(residualBlocks))),
+            ("vae.attn_scales", .float32s(attentionScales)),
+            ("vae.temporal_downsample", .bools(halvesTime)),
+            ("vae.latents_mean", .float32s(mean)),
+            ("vae.latents_std", .float32s(deviation)),
+        ]
+    }
+
+    var tensors: [SourceTensor] {
+        var list = WanTensorList()
+        let levels = factors.count
+        list.convolution("quant_conv", 2 * latentChannels, 2 * latentChannels, [1, 1, 1], parts: 2)
+        list.convolution("post_quant_conv", latentChannels, latentChannels, [1, 1, 1])
+
+        var width = baseWidth
+        var index = 0
+        list.convolution("encoder.conv_in", width, 3, [3, 3, 3])
+        for level in 0..<levels {
+            for _ in 0..<residualBlocks {
+                list.residualBlock("encoder.down_blocks.\(index)", factors[level] * baseWidth, width)
+                width = factors[level] * baseWidth
+                index += 1
+                guard hasAttention(level: level) else { continue }
+                list.attention("encoder.down_blocks.\(index)", width)
+                index += 1
+            }
+            guard level < levels - 1 else { continue }
+            list.convolution("encoder.down_blocks.\(index).resample.1", width, width, [3, 3])
+            if halvesTime[level] { list.convolution("encoder.down_blocks.\(index).time_conv", width, width, [3, 1, 1]) }
+            index += 1
+        }
+        list.ends("encoder", width, 2 * latentChannels)
+
+        width = factors[levels - 1] * decoderBaseWidth
+        list.convolution("decoder.conv_in", width, latentChannels, [3, 3, 3])
+        let middle = width
+        for level in 0..<levels {
+            let block = "decoder.up_blocks.\(level)"
+            let outputs = factors[levels - 1 - level] * decoderBaseWidth
+            for resnet in 0...residualBlocks {
+                list.residualBlock("\(block).resnets.\(resnet)", outputs, width)
+                width = outputs
+            }
+            guard level < levels - 1 else { continue }
+            list.convolution("\(block).upsamplers.0.resample.1", width / 2, width, [3, 3])
+            if halvesTime[levels - 2 - level] {
+                list.convolution("\(block).upsamplers.0.time_conv", 2 * width, width, [3, 1, 1], parts: 2)
+            }
+            width /= 2
+        }
+        list.ends("decoder", width, 3, middle: middle)
+        return list.tensors
+    }
+}
+
+/// The tensors of the autoencoder's blocks, by diffusers' names; they stay, behind "vae.".
+private struct WanTensorList {
+    private(set) var tensors: [SourceTensor] = []
+
+    /// - Parameter parts: pieces of the outputs that are read as convolutions of their own.
+    mutating func convolution(_ name: String, _ outputs: Int, _ inputs: Int, _ kernel: [Int], parts: Int = 1) {
+        tensors.append(SourceTensor(name + ".weight", as: "vae.\(name).weight", [outputs, inputs] + kernel, .frames(parts: parts)))
+        tensors.append(SourceTensor(name + ".bias", as: "vae.\(name).bias", [outputs], .plain))
+    }
+
+    mutating func norm(_ name: String, _ width: Int, axes: Int = 3) {
+        let shape = [width] + [Int](repeating: 1, count: axes)
+        tensors.append(SourceTensor(name + ".gamma", as: "vae.\(name).gamma", shape, .vector))
+    }
+
+    mutating func residualBlock(_ name: String, _ outputs: Int, _ inputs: Int) {
+        norm(name + ".norm1", inputs)
+        convolution(name + ".conv1", outputs, inputs, [3, 3, 3])
+        norm(name + ".norm2", outputs)
+        convolution(name + ".conv2", outputs, outputs, [3, 3, 3])
+        if inputs != outputs { convolution(name + ".conv_shortcut", outputs, inputs, [1, 1, 1]) }
+    }
+
+    mutating func attention(_ name: String, _ width: Int) {
+        norm(name + ".norm", width, axes: 2)
+        convolution(name + ".to_qkv", 3 * width, width, [1, 1], parts: 3)
+        convolution(name + ".proj", width, width, [1, 1])
+    }
+
+    /// The middle and the last layers of one half; `middle` is the width of the middle where it is another than the last.
+    mutating func ends(_ name: String, _ width: Int, _ outputs: Int, middle: Int? = nil) {
+        for block in 0..<2 { residualBlock("\(name).mid_block.resnets.\(block)", middle ?? width, middle ?? width) }
+        attention("\(name).mid_block.attentions.0", middle ?? width)
+        norm("\(name).norm_out", width)
+        convolution("\(name).conv_out", outputs, width, [3, 3, 3])
+    }
+}

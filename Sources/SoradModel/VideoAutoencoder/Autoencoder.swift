@@ -1,0 +1,90 @@
+// What the pipeline asks of a video autoencoder, and the choice of one by what the model file says.
+import SoradModelFile
+package import SoradSystem
+package import SoradTensor
+
+/// Latents to frames and back, both streamed.
+package protocol Autoencoder: AnyObject {
+    /// Decodes normalised latents [C, T, h, w]; `frame` gets index and values [H, W, 3] of every frame in order, not yet limited to
+    /// [0, 1]. `stop` is called before every block.
+    func decodeValues<Failure: Error>(
+        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
+    ) throws(Failure)
+
+    /// Encodes a clip frame by frame.
+    /// - Throws: `.badInput` for no frames or sizes that do not fit.
+    func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder
+
+    /// Bytes that decoding and encoding take while they run, for a clip of this size.
+    func decodeBytes(_ size: LatentSize) -> Int
+    func encodeBytes(_ size: LatentSize) -> Int
+}
+
+extension Autoencoder {
+    /// As `decodeValues`, with [H, W, 3] bytes.
+    func decode<Failure: Error>(
+        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, [UInt8]) throws(Failure) -> Void
+    ) throws(Failure) {
+        try decodeValues(latent, stop: stop) { (index, image) throws(Failure) in
+            var bytes: [UInt8] = []
+            image.appendBytes(to: &bytes)
+            try frame(index, bytes)
+        }
+    }
+
+    /// Encodes frames of [height, width, 3] bytes to normalised latents [C, T, h, w].
+    /// - Throws: `.badInput` for no frames or sizes that do not fit.
+    func encode(_ frames: [[UInt8]], width: Int, height: Int) throws(SoradError) -> Tensor {
+        let encoder = try latentEncoder(numFrames: frames.count, width: width, height: height)
+        guard frames.allSatisfy({ $0.count == width * height * 3 }) else {
+            throw SoradError(.badInput, "a frame has another number of bytes than \(width)×\(height)×3")
+        }
+        for frame in frames { encoder.append(frame) }
+        return encoder.finish()
+    }
+}
+
+/// The sizes of the autoencoder that a model file has.
+enum AutoencoderFamily: Sendable {
+    case taehv(AutoencoderConfiguration)
+    case wan(WanAutoencoderConfiguration)
+
+    init(_ data: Metadata) throws(SoradError) {
+        let type = try data.string("vae.type")
+        switch type {
+        case "taehv": self = .taehv(try AutoencoderConfiguration(data))
+        case "wan": self = .wan(try WanAutoencoderConfiguration(data))
+        default: throw SoradError(.badInput, "\(data.path): vae.type is \"\(type)\", and only taehv and wan are known")
+        }
+    }
+
+    func autoencoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any Autoencoder {
+        switch self {
+        case .taehv(let configuration): try VideoAutoencoder(configuration, weights, backend)
+        case .wan(let configuration): try WanAutoencoder(configuration, weights, backend)
+        }
+    }
+
+    var latentChannels: Int {
+        switch self {
+        case .taehv(let configuration): configuration.latentChannels
+        case .wan(let configuration): configuration.latentChannels
+        }
+    }
+
+    /// Pixels of the decoded clip per latent pixel.
+    var spatialScale: Int {
+        switch self {
+        case .taehv(let configuration): configuration.spatialScale
+        case .wan(let configuration): configuration.spatialScale
+        }
+    }
+
+    /// Frames per latent frame, the first aside.
+    var timeScale: Int {
+        switch self {
+        case .taehv(let configuration): configuration.timeScale
+        case .wan(let configuration): configuration.timeScale
+        }
+    }
+}

@@ -1,0 +1,78 @@
+// The blocks of a causal 3-D network and what each needs of memory; CausalNetwork.swift runs them.
+import SoradTensor
+
+/// A convolution over the frame and, with three of them, the two frames before.
+struct CausalConvolution {
+    /// The oldest frame's first; the bias is the last one's.
+    let frames: [ConvolutionWeights]
+    /// What is read is first normed, scaled by this and put through SiLU.
+    var gamma: Parameter?
+
+    var outputs: Int { frames[0].outputs }
+}
+
+/// Attention within one frame: x + output(attention(norm(x))), a single head as wide as the image has channels.
+struct FrameAttention {
+    let gamma: Parameter
+    /// Three 1×1 convolutions.
+    let queryKeyValue: [ConvolutionWeights]
+    let output: ConvolutionWeights
+
+    /// The widest head of the float attention.
+    static let mostChannels = 512
+}
+
+/// One block; shapes are [height, width, channels].
+enum CausalBlock {
+    case convolution(CausalConvolution)
+    /// shortcut(x) + second(first(x)); without a shortcut x itself, in place.
+    case residual(CausalConvolution, CausalConvolution, shortcut: ConvolutionWeights?)
+    case attention(FrameAttention)
+    /// One frame becomes two, one from each convolution; the first of the clip stays one.
+    case doubleTime(CausalConvolution, CausalConvolution)
+    /// Two frames become one; the first of the clip stays one.
+    case halveTime(CausalConvolution)
+    /// Twice the sides, or, with a stride of 2, half of them.
+    case resize(ConvolutionWeights, upsample: Bool)
+
+    /// Shape of an image that leaves for one of `input`.
+    func output(_ input: Shape) -> Shape {
+        switch self {
+        case .convolution(let weights), .doubleTime(let weights, _), .halveTime(let weights), .residual(_, let weights, _):
+            Shape(input[0], input[1], weights.outputs)
+        case .attention: input
+        case .resize(let weights, true): Shape(2 * input[0], 2 * input[1], weights.outputs)
+        case .resize(let weights, false): Shape(input[0] / 2, input[1] / 2, weights.outputs)
+        }
+    }
+
+    /// Images of the output's shape that the block writes; none where it works in place.
+    var outputCount: Int {
+        switch self {
+        case .attention, .residual(_, _, shortcut: nil): 0
+        case .doubleTime: 2
+        default: 1
+        }
+    }
+
+    /// Shapes of which the block keeps the last two frames.
+    func remembered(_ input: Shape) -> [Shape] {
+        switch self {
+        case .convolution(let weights): weights.frames.count > 1 ? [input] : []
+        case .doubleTime, .halveTime: [input]
+        case .residual(let first, _, _): [input, Shape(input[0], input[1], first.outputs)]
+        case .attention, .resize: []
+        }
+    }
+
+    /// Floats for results on the way.
+    func scratchFloats(_ input: Shape) -> Int {
+        switch self {
+        case .residual(let first, _, _): input[0] * input[1] * first.outputs
+        case .attention: 4 * input.count
+        default: 0
+        }
+    }
+
+    var isAttention: Bool { if case .attention = self { true } else { false } }
+}

@@ -1,0 +1,191 @@
+// Owns the causal video autoencoder of Wan 2.1 (diffusers' AutoencoderKLWan, its tensor names): latents to frames and back, both streamed.
+// The first latent frame stands for the first frame alone, each other one for a group. Encoding takes the middle of the distribution.
+package import SoradSystem
+package import SoradTensor
+
+package final class WanAutoencoder: Autoencoder {
+    private let configuration: WanAutoencoderConfiguration
+    private let backend: any ComputeBackend
+    private let encoder, decoder: [CausalBlock]
+    private let mean, std: Tensor
+
+    init(_ configuration: WanAutoencoderConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
+        self.configuration = configuration
+        self.backend = backend
+        encoder = try Self.encoder(configuration, weights)
+        decoder = try Self.decoder(configuration, weights)
+        mean = Tensor(Shape(configuration.latentChannels), configuration.mean)
+        std = Tensor(Shape(configuration.latentChannels), configuration.std)
+    }
+
+    /// Levels from the finest to the coarsest; each but the last ends by halving the sides, and some halve time.
+    private static func encoder(_ c: WanAutoencoderConfiguration, _ all: WeightReader) throws(SoradError) -> [CausalBlock] {
+        let weights = all.at("encoder")
+        let levels = c.widths.count
+        var width = c.baseWidth
+        var blocks: [CausalBlock] = [.convolution(try weights.causal("conv_in", outputs: width, inputs: 3))]
+        // diffusers numbers the blocks of all levels in one list.
+        var index = 0
+        func next() -> WeightReader {
+            defer { index += 1 }
+            return weights.at("down_blocks.\(index)")
+        }
+        for level in 0..<levels {
+            for _ in 0..<c.residualBlocks {
+                blocks.append(try next().residualBlock(outputs: c.widths[level], inputs: width))
+                width = c.widths[level]
+                if c.hasAttention(level: level) { blocks.append(try next().frameAttention(width)) }
+            }
+            guard level < levels - 1 else { continue }
+            let resample = next()
+            let halve = try resample.causal("resample.1", outputs: width, inputs: width, frames: 1, stride: 2).frames[0]
+            blocks.append(.resize(halve, upsample: false))
+            guard c.halvesTime[level] else { continue }
+            blocks.append(.halveTime(try resample.causal("time_conv", outputs: width, inputs: width, kernel: 1)))
+        }
+        blocks += try middle(weights, width)
+        blocks.append(.convolution(try weights.causal("conv_out", outputs: 2 * c.latentChannels, inputs: width, norm: "norm_out")))
+        // Its second half would give the spread of the distribution.
+        let last = try all.causal("quant_conv", outputs: c.latentChannels, inputs: 2 * c.latentChannels, frames: 1, kernel: 1, parts: 2)
+        return blocks + [.convolution(last[0])]
+    }
+
+    /// Levels from the coarsest to the finest; each but the last ends by doubling the sides, some after doubling time.
+    private static func decoder(_ c: WanAutoencoderConfiguration, _ all: WeightReader) throws(SoradError) -> [CausalBlock] {
+        let weights = all.at("decoder")
+        let widths: [Int] = c.decoderWidths.reversed()
+        var width = widths[0]
+        var blocks: [CausalBlock] = [
+            .convolution(
+                try all.causal("post_quant_conv", outputs: c.latentChannels, inputs: c.latentChannels, frames: 1, kernel: 1)),
+            .convolution(try weights.causal("conv_in", outputs: width, inputs: c.latentChannels)),
+        ]
+        blocks += try middle(weights, width)
+        for level in widths.indices {
+            let block = weights.at("up_blocks.\(level)")
+            for index in 0...c.residualBlocks {
+                blocks.append(try block.at("resnets.\(index)").residualBlock(outputs: widths[level], inputs: width))
+                width = widths[level]
+            }
+            guard level < widths.count - 1 else { continue }
+            let sampler = block.at("upsamplers.0")
+            if c.halvesTime[widths.count - 2 - level] {
+                let both = try sampler.causal("time_conv", outputs: width, inputs: width, kernel: 1, parts: 2)
+                blocks.append(.doubleTime(both[0], both[1]))
+            }
+            let grow = try sampler.causal("resample.1", outputs: width / 2, inputs: width, frames: 1).frames[0]
+            blocks.append(.resize(grow, upsample: true))
+            width /= 2
+        }
+        return blocks + [.convolution(try weights.causal("conv_out", outputs: 3, inputs: width, norm: "norm_out"))]
+    }
+
+    private static func middle(_ weights: WeightReader, _ width: Int) throws(SoradError) -> [CausalBlock] {
+        let middle = weights.at("mid_block")
+        return [
+            try middle.at("resnets.0").residualBlock(outputs: width, inputs: width), try middle.at("attentions.0").frameAttention(width),
+            try middle.at("resnets.1").residualBlock(outputs: width, inputs: width),
+        ]
+    }
+
+    package func decodeValues<Failure: Error>(
+        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
+    ) throws(Failure) {
+        let c = configuration
+        precondition(latent.shape.rank == 4 && latent.shape[0] == c.latentChannels, "latents \(latent.shape)")
+        let input = Tensor(Shape(latent.shape[2], latent.shape[3], c.latentChannels))
+        let network = CausalNetwork(decoder, input: input.shape, backend)
+        var count = 0
+        for time in 0..<latent.shape[1] {
+            latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
+            try network.push(input, stop: stop) { (image) throws(Failure) in
+                // From −1…1.
+                image.withMutableElements { span in for i in span.indices { span[i] = span[i] * 0.5 + 0.5 } }
+                try frame(count, image)
+                count += 1
+            }
+        }
+    }
+
+    package func decodeBytes(_ size: LatentSize) -> Int {
+        let pixels = size.height * size.width * configuration.spatialScale * configuration.spatialScale
+        return CausalNetwork.byteCount(decoder, input: Shape(size.height, size.width, configuration.latentChannels)) + pixels * 3
+    }
+
+    package func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
+        let c = configuration
+        let scale = c.spatialScale
+        try LatentEncoder.check(numFrames: numFrames, width: width, height: height, scale: scale)
+        let missing = (c.timeScale - (numFrames - 1) % c.timeScale) % c.timeScale
+        let network = CausalNetwork(encoder, input: Shape(height, width, 3), backend)
+        let image = Tensor(Shape(height, width, 3))
+        return LatentEncoder(
+            numFrames: numFrames, image: image.shape,
+            latent: Shape(c.latentChannels, 1 + (numFrames - 1 + missing) / c.timeScale, height / scale, width / scale),
+            missing: missing, padsInFront: true, mean: mean, std: std
+        ) { frame, emit in
+            frame.withElements { source in
+                image.withMutableElements { target in for i in target.indices { target[i] = source[i] * 2 - 1 } }
+            }
+            network.push(image, stop: {}, emit: emit)
+        }
+    }
+
+    package func encodeBytes(_ size: LatentSize) -> Int {
+        let scale = configuration.spatialScale
+        let image = Shape(size.height * scale, size.width * scale, 3)
+        return CausalNetwork.byteCount(encoder, input: image) + image.count * 9
+    }
+}
+
+extension WeightReader {
+    /// One convolution of Wan's autoencoder, 3×3 or 1×1, over one or three frames; `norm` is the norm before it.
+    fileprivate func causal(
+        _ name: String, outputs: Int, inputs: Int, frames: Int = 3, kernel: Int = 3, stride: Int = 1, norm: String? = nil
+    ) throws(SoradError) -> CausalConvolution {
+        var convolution = CausalConvolution(
+            frames: try convolutions(name, outputs: outputs, inputs: inputs, frames: frames, kernel: kernel, stride: stride, parts: 1)[0])
+        if let norm { convolution.gamma = try vector(norm + ".gamma", inputs) }
+        return convolution
+    }
+
+    /// As above with `parts` times as many outputs, as one convolution per part.
+    fileprivate func causal(_ name: String, outputs: Int, inputs: Int, frames: Int = 3, kernel: Int, parts: Int) throws(SoradError)
+        -> [CausalConvolution]
+    {
+        try convolutions(name, outputs: outputs, inputs: inputs, frames: frames, kernel: kernel, stride: 1, parts: parts)
+            .map { CausalConvolution(frames: $0) }
+    }
+
+    fileprivate func residualBlock(outputs: Int, inputs: Int) throws(SoradError) -> CausalBlock {
+        .residual(
+            try causal("conv1", outputs: outputs, inputs: inputs, norm: "norm1"),
+            try causal("conv2", outputs: outputs, inputs: outputs, norm: "norm2"),
+            shortcut: inputs == outputs
+                ? nil : try causal("conv_shortcut", outputs: outputs, inputs: inputs, frames: 1, kernel: 1).frames[0])
+    }
+
+    fileprivate func frameAttention(_ width: Int) throws(SoradError) -> CausalBlock {
+        .attention(
+            FrameAttention(
+                gamma: try vector("norm.gamma", width),
+                queryKeyValue: try causal("to_qkv", outputs: width, inputs: width, frames: 1, kernel: 1, parts: 3).map { $0.frames[0] },
+                output: try causal("proj", outputs: width, inputs: width, frames: 1, kernel: 1).frames[0]))
+    }
+
+    /// [part][frame], the oldest frame first; the bias is with the last.
+    private func convolutions(_ name: String, outputs: Int, inputs: Int, frames: Int, kernel: Int, stride: Int, parts: Int)
+        throws(SoradError) -> [[ConvolutionWeights]]
+    {
+        let all = try packedFrames(name, outputs: outputs, inputs: inputs * kernel * kernel, count: parts * frames)
+        let bias = try vector(name + ".bias", outputs * parts)
+        return (0..<parts).map { part in
+            (0..<frames).map { frame in
+                ConvolutionWeights(
+                    outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: stride == 2,
+                    precision: .float(all.part(part * frames + frame, of: parts * frames)),
+                    bias: frame == frames - 1 ? bias.part(part, of: parts) : nil)
+            }
+        }
+    }
+}

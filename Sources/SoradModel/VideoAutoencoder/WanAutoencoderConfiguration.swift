@@ -1,0 +1,75 @@
+// The sizes of Wan's causal autoencoder, read from a model file and checked once.
+import SoradModelFile
+import SoradSystem
+
+package struct WanAutoencoderConfiguration: Sendable {
+    let latentChannels: Int
+    /// Channels behind the encoder's first convolution.
+    let baseWidth: Int
+    /// Channels of each level, the finest first.
+    let widths, decoderWidths: [Int]
+    /// Residual blocks of a level in the encoder; the decoder has one more.
+    let residualBlocks: Int
+    /// The encoder's levels of these scales (1 is the picture's own, then 1/2, …) have attention.
+    let attentionScales: [Float]
+    /// Behind each level but the coarsest.
+    let halvesTime: [Bool]
+    let mean, std: [Float]
+
+    /// Pixels of the decoded clip per latent pixel.
+    var spatialScale: Int { 1 << halvesTime.count }
+    /// Frames per latent frame, the first aside.
+    var timeScale: Int { 1 << halvesTime.filter { $0 }.count }
+
+    func hasAttention(level: Int) -> Bool { attentionScales.contains(1 / Float(1 << level)) }
+
+    init(_ data: Metadata) throws(SoradError) {
+        latentChannels = try data.integer("vae.latent_channels", in: 1...1024)
+        let base = try data.integer("vae.base_dim", in: 1...1024)
+        let decoderBase = try data.integer("vae.decoder_base_dim", in: 1...1024)
+        let factors = try data.integers("vae.dim_mult", in: 1...64)
+        residualBlocks = try data.integer("vae.num_res_blocks", in: 1...16)
+        attentionScales = try data.floats("vae.attn_scales")
+        halvesTime = try data.bools("vae.temporal_downsample")
+        mean = try data.floats("vae.latents_mean")
+        std = try data.floats("vae.latents_std")
+        guard (2...6).contains(factors.count), halvesTime.count == factors.count - 1 else {
+            throw SoradError(
+                .badInput,
+                "\(data.path): vae.dim_mult has \(factors.count) levels and vae.temporal_downsample \(halvesTime.count); 2 to 6 and one less belong there"
+            )
+        }
+        guard mean.count == latentChannels, std.count == latentChannels, std.allSatisfy({ $0 > 0 }) else {
+            throw SoradError(
+                .badInput, "\(data.path): vae.latents_mean and vae.latents_std must have \(latentChannels) numbers, the latter positive")
+        }
+        baseWidth = base
+        widths = factors.map { $0 * base }
+        decoderWidths = factors.map { $0 * decoderBase }
+        // Half of a width enters the next level of the decoder.
+        guard (widths + decoderWidths).allSatisfy({ (2...4096).contains($0) }) else {
+            throw SoradError(.badInput, "\(data.path): levels of \(widths + decoderWidths) channels are outside 2…4096")
+        }
+        var attended = [widths[factors.count - 1], decoderWidths[factors.count - 1]]
+        for level in factors.indices where hasAttention(level: level) { attended.append(widths[level]) }
+        if let wrong = attended.first(where: { $0 > FrameAttention.mostChannels || $0 % 2 == 1 }) {
+            throw SoradError(
+                .badInput,
+                "\(data.path): the autoencoder attends over \(wrong) channels; even numbers up to \(FrameAttention.mostChannels) are possible"
+            )
+        }
+    }
+
+    /// The published sizes of Wan 2.1, for measuring without a file.
+    package init(baseWidth: Int) {
+        latentChannels = 16
+        self.baseWidth = baseWidth
+        widths = [1, 2, 4, 4].map { $0 * baseWidth }
+        decoderWidths = widths
+        residualBlocks = 2
+        attentionScales = []
+        halvesTime = [false, true, true]
+        mean = [Float](repeating: 0, count: 16)
+        std = [Float](repeating: 1, count: 16)
+    }
+}

@@ -1,0 +1,51 @@
+// Owns `sorad-bench decode-wan`: a whole clip decoded by Wan's causal autoencoder with made-up weights of the published sizes. Invariant: every
+// weight is memory of its own, as in a model file.
+import Glibc
+import SoradModel
+import SoradSystem
+import SoradTensor
+
+struct WanDecodeBenchmark {
+    /// Pixels, multiples of 8; frames, 1 plus a multiple of 4.
+    var width = 256
+    var height = 256
+    var frames = 17
+    /// Channels of the finest level: 96 in Wan 2.1.
+    var baseWidth = 96
+    var runs = 1
+    var threads: Int?
+    var isa: String?
+    var json = false
+    var profile = false
+
+    func run() throws(SoradError) -> String {
+        let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
+        let count = threads ?? ProcessorCount.usable()
+        let backend = ProfilingBackend(try CPUBackend(threads: count, instructionSet: set))
+        let autoencoder = try WanAutoencoder.madeUp(WanAutoencoderConfiguration(baseWidth: baseWidth), backend)
+        let latent = Tensor(Shape(16, (frames - 1) / 4 + 1, height / 8, width / 8))
+        latent.fillNormal(seed: 1, stream: 0)
+        let workspace = autoencoder.decodeBytes(
+            LatentSize(channels: 16, frames: latent.shape[1], height: latent.shape[2], width: latent.shape[3]))
+        let kernels = try KernelBenchmark(isaName: set.description)
+        var report = ForwardReport(
+            what: "decode-wan",
+            title:
+                "\(backend.description), Wan autoencoder of base width \(baseWidth), \(width)x\(height), \(frames) frames, \(workspace >> 20) MiB of workspace",
+            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger).map { $0 * Double(count) } })
+        report.best = .infinity
+        for _ in 0..<runs {
+            backend.forget()
+            var made = 0
+            let start = ContinuousClock.now
+            autoencoder.decodeValues(latent, stop: {}) { _, _ in made += 1 }
+            let seconds = (ContinuousClock.now - start).seconds
+            precondition(made == frames, "\(made) frames of \(frames)")
+            if seconds < report.best { (report.best, report.entries) = (seconds, backend.entries) }
+            report.runs += 1
+        }
+        var usage = rusage()
+        if unsafe getrusage(RUSAGE_SELF.rawValue, &usage) == 0 { report.peakBytes = usage.ru_maxrss * 1024 }
+        return json ? report.json(profile: profile) : report.table(profile: profile)
+    }
+}

@@ -1,0 +1,255 @@
+// Wan's causal autoencoder, streamed, against diffusers' AutoencoderKLWan. The fixtures are written by
+// quantization/reference/write_wan_vae_fixture.py; recipe.json beside them has command, seed and versions.
+import Glibc
+import SoradConverter
+import SoradModel
+import SoradModelFile
+import SoradSystem
+import SoradTensor
+import Testing
+
+@Suite struct WanAutoencoderTests {
+    /// `plain` is shaped as the published one; `attention` halves time first, has attention in a level of the encoder and other depths.
+    private static let names = ["plain", "attention"]
+    private static let folder = Fixture.folder + "/wan-vae"
+
+    /// The fixture `tiny` with another autoencoder.
+    private static func modelFile(_ name: String, changing change: (old: String, new: String)? = nil) throws -> ModelFile {
+        let folder = try temporaryFolder()
+        let parts = ["model_index.json", "sorad.json", "scheduler", "text_encoder", "tokenizer", "transformer"]
+        let model = folder + "/model.gguf"
+        var made = [model]
+        defer {
+            for path in made.reversed() { unsafe _ = Glibc.remove(path) }
+            unsafe rmdir(folder)
+        }
+        for part in parts {
+            unsafe symlink(Fixture.folder + "/tiny/" + part, folder + "/" + part)
+            made.append(folder + "/" + part)
+        }
+        unsafe mkdir(folder + "/vae", 0o700)
+        made.append(folder + "/vae")
+        let weights = "/diffusion_pytorch_model.safetensors"
+        unsafe symlink("\(Self.folder)/\(name)\(weights)", folder + "/vae" + weights)
+        made.append(folder + "/vae" + weights)
+        var config = String(decoding: try MappedFile("\(Self.folder)/\(name)/config.json").bytes.array, as: UTF8.self)
+        if let change {
+            let pieces = config.split(separator: change.old, maxSplits: 1, omittingEmptySubsequences: false)
+            guard pieces.count == 2 else { throw SoradError(.notFound, "no \(change.old) in the configuration of \(name)") }
+            config = String(pieces[0]) + change.new + String(pieces[1])
+        }
+        let descriptor = try FileDescriptor(opening: folder + "/vae/config.json", flags: O_WRONLY | O_CREAT | O_TRUNC)
+        try descriptor.write(Array(config.utf8))
+        made.append(folder + "/vae/config.json")
+        var options = ConversionOptions()
+        options.created = 0
+        options.float = true
+        _ = try Converter.convert(folder, to: model, options: options)
+        return try ModelFile(opening: model)
+    }
+
+    private static func reference(_ name: String) throws -> (String) throws -> Tensor {
+        let tensors = try SafetensorsFile(opening: "\(folder)/\(name)/reference.safetensors")
+        return { key in
+            guard let tensor = tensors[key], tensor.shape.count == 4 else { throw SoradError(.notFound, "no reference tensor \(key)") }
+            return Tensor(Shape(tensor.shape[0], tensor.shape[1], tensor.shape[2], tensor.shape[3]), try tensor.floats())
+        }
+    }
+
+    private static func model(_ name: String, _ backend: (any ComputeBackend)? = nil) throws -> VideoModel {
+        try VideoModel(file: modelFile(name), backend: backend ?? CPUBackend(threads: 2))
+    }
+
+    /// [H, W, 3] to [3, H, W].
+    private static func planar(_ image: Tensor) -> [Float] {
+        let values = image.elements
+        return (0..<3).flatMap { channel in stride(from: channel, to: values.count, by: 3).map { values[$0] } }
+    }
+
+    private static func decoded(_ model: VideoModel, _ latent: Tensor) -> [[Float]] {
+        var frames: [[Float]] = []
+        model.autoencoder.decodeValues(latent, stop: {}) { index, image in
+            #expect(index == frames.count)
+            frames.append(planar(image))
+        }
+        return frames
+    }
+
+    @Test(arguments: names, [1, 5, 9, 17]) func decodingEqualsDiffusers(name: String, frames: Int) throws {
+        let model = try Self.model(name)
+        let reference = try Self.reference(name)
+        let expected = try reference("\(frames).frames")
+        let found = Self.decoded(model, try reference("\(frames).latent"))
+        #expect(found.count == frames && expected.shape[0] == frames)
+        // diffusers limits to −1…1.
+        let error = relativeError(found.flatMap { $0.map { min(max($0, 0), 1) * 2 - 1 } }, expected.elements)
+        #expect(error < 1e-5, "\(error)")
+    }
+
+    @Test(arguments: names, [1, 5, 9, 17]) func encodingEqualsDiffusers(name: String, frames: Int) throws {
+        let model = try Self.model(name)
+        let reference = try Self.reference(name)
+        let clip = try reference("encode.\(frames).clip")
+        let bytes = clip.elements.map { UInt8($0) }
+        let size = bytes.count / frames
+        let pictures = (0..<frames).map { Array(bytes[$0 * size..<($0 + 1) * size]) }
+        let found = try model.encodeVideo(pictures, width: clip.shape[2], height: clip.shape[1])
+        let expected = try reference("encode.\(frames).latent")
+        #expect(found.shape == expected.shape)
+        let error = relativeError(found.elements, expected.elements)
+        #expect(error < 1e-5, "\(error)")
+    }
+
+    /// What follows cannot change what came before: the frames of a shorter clip are the first ones of the longer, bit for bit.
+    @Test(arguments: names) func aLongerClipBeginsWithTheShorter(name: String) throws {
+        let model = try Self.model(name)
+        let latent = try Self.reference(name)("17.latent")
+        let plane = latent.shape[2] * latent.shape[3]
+        let values = latent.elements
+        let whole = Self.decoded(model, latent)
+        for count in [1, 2, 4] {
+            let start = (0..<latent.shape[0]).flatMap { channel in
+                Array(values[channel * latent.shape[1] * plane..<(channel * latent.shape[1] + count) * plane])
+            }
+            let part = Self.decoded(model, Tensor(Shape(latent.shape[0], count, latent.shape[2], latent.shape[3]), start))
+            #expect(part.count == 1 + (count - 1) * model.configuration.frameMultiple && part == Array(whole.prefix(part.count)))
+        }
+    }
+
+    /// Frames that are missing for a whole group are the first one repeated in front.
+    @Test func clipsOfAnyLengthAreEncoded() throws {
+        let model = try Self.model("plain")
+        let clip = try Self.reference("plain")("encode.5.clip")
+        let bytes = clip.elements.map { UInt8($0) }
+        let size = bytes.count / 5
+        let pictures = (0..<5).map { Array(bytes[$0 * size..<($0 + 1) * size]) }
+        let three = try model.encodeVideo(Array(pictures.prefix(3)), width: clip.shape[2], height: clip.shape[1])
+        let filled = try model.encodeVideo(
+            [pictures[0], pictures[0]] + Array(pictures.prefix(3)), width: clip.shape[2], height: clip.shape[1])
+        #expect(three.shape[1] == 2 && three.elements == filled.elements)
+        #expect(throws: SoradError.self) { try model.encodeVideo([], width: 16, height: 16) }
+        #expect(throws: SoradError.self) { try model.encodeVideo(pictures, width: 12, height: 16) }
+    }
+
+    @Test(arguments: names) func everyBackendGivesTheSameBits(name: String) throws {
+        let file = try Self.modelFile(name)
+        let reference = try Self.reference(name)
+        let clip = try reference("encode.9.clip")
+        let bytes = clip.elements.map { UInt8($0) }
+        let size = bytes.count / 9
+        let pictures = (0..<9).map { Array(bytes[$0 * size..<($0 + 1) * size]) }
+        let results = try everyBackend().map { backend in
+            let model = try VideoModel(file: file, backend: backend)
+            let latent = try model.encodeVideo(pictures, width: clip.shape[2], height: clip.shape[1])
+            return (Self.decoded(model, try reference("9.latent")).flatMap { $0 } + latent.elements).map(\.bitPattern)
+        }
+        #expect(results.count > 2 && results.allSatisfy { $0 == results[0] })
+    }
+
+    /// A clip's memory is that of one group, and what is said of it does not depend on the length.
+    @Test func memoryDoesNotGrowWithTheClip() throws {
+        let model = try Self.model("plain")
+        let sizes = [1, 5, 50].map { LatentSize(channels: 10, frames: $0, height: 4, width: 6) }
+        #expect(Set(sizes.map { model.autoencoder.decodeBytes($0) }).count == 1)
+        #expect(Set(sizes.map { model.autoencoder.encodeBytes($0) }).count == 1)
+        #expect(
+            model.autoencoder.decodeBytes(LatentSize(channels: 10, frames: 1, height: 8, width: 6))
+                > model.autoencoder.decodeBytes(sizes[0]))
+    }
+
+    /// A cancel is heard before every block: the clip ends where it is thrown.
+    @Test func decodingStopsWithinAGroup() throws {
+        struct Stop: Error {}
+        let model = try Self.model("plain")
+        let latent = try Self.reference("plain")("17.latent")
+        var blocks = 0
+        model.autoencoder.decodeValues(latent, stop: { blocks += 1 }) { _, _ in }
+        #expect(blocks > 5 * 20)
+        for limit in [1, 30, blocks - 1] {
+            var asked = 0
+            var frames = 0
+            #expect(throws: Stop.self) {
+                try model.autoencoder.decodeValues(
+                    latent,
+                    stop: { () throws(Stop) in
+                        asked += 1
+                        if asked == limit { throw Stop() }
+                    }, frame: { (_, _) throws(Stop) in frames += 1 })
+            }
+            #expect(asked == limit && frames < 17)
+        }
+    }
+
+    @Test(arguments: [
+        ("\"is_residual\": false", "\"is_residual\": true", "as in Wan 2.2"),
+        ("\"patch_size\": null", "\"patch_size\": 2", "as in Wan 2.2"),
+        ("\"in_channels\": 3", "\"in_channels\": 12", "in_channels is 12, outside 3…3"),
+        ("\"z_dim\": 10", "\"z_dim\": 16", "latents_mean has 10 entries, and 16 belong there"),
+        ("\"num_res_blocks\": 1", "\"num_res_blocks\": 2", "lacks the tensor"),
+        ("\"base_dim\": 4", "\"base_dim\": 8", "has the shape"), ("\"base_dim\": 4", "\"base_dim\": 5", "attends over 15 channels"),
+        ("\"scale_factor_temporal\": 4", "\"scale_factor_temporal\": 8", "scale_factor_temporal is not the 4"),
+        ("\"attn_scales\": []", "\"attn_scales\": [2]", "attn_scales is not a list of 1 numbers from 0"),
+        ("\"attn_scales\": []", "\"attn_scales\": [0.5]", "lacks the tensor"),
+        ("\"AutoencoderKLWan\"", "\"AutoencoderKL\"", "only \"AutoencoderTAEHV\" or \"AutoencoderKLWan\""),
+    ]) func autoencodersThatCannotBeConverted(old: String, new: String, sentence: String) throws {
+        do {
+            _ = try Self.modelFile("plain", changing: (old, new))
+            Issue.record("\(new) was converted")
+        } catch let error as SoradError {
+            #expect(error.kind == .badInput && error.message.contains(sentence), "\(error.message)")
+        }
+    }
+
+    /// No value of a size can crash: what contradicts the tensors is refused with a sentence when the model is made.
+    @Test func hostileSizesAreRefused() throws {
+        let original = try Self.modelFile("plain")
+        let backend = try CPUBackend(threads: 1)
+        var refused = 0
+        func refuses(_ key: String, _ value: MetadataValue, without tensor: String? = nil) throws {
+            let error = try loading(original, key, value, without: tensor, backend)
+            #expect(error?.kind == .badInput && (tensor == nil || error?.message.contains(tensor!) == true), "\(key) = \(value)")
+            refused += 1
+        }
+        for (key, value) in original.metadata.entries where key.hasPrefix("vae.") {
+            guard case .uint32(let number) = value else { continue }
+            for changed in [0, number + 1, number * 1000, .max] as [UInt32] { try refuses(key, .uint32(changed)) }
+        }
+        let lists: [(String, MetadataValue)] = [
+            ("vae.type", .string("taehv")), ("vae.type", .string("other")), ("vae.dim_mult", .uint32s([])), ("vae.dim_mult", .uint32s([1])),
+            ("vae.dim_mult", .uint32s([1, 2, 2, 200])), ("vae.dim_mult", .uint32s([1, 2, 3, 3])), ("vae.temporal_downsample", .bools([])),
+            ("vae.temporal_downsample", .bools([true, true, true])), ("vae.attn_scales", .float32s([1, 0.5])),
+            ("vae.latents_mean", .float32s([0])), ("vae.latents_std", .float32s([Float](repeating: 0, count: 10))),
+        ]
+        for (key, value) in lists { try refuses(key, value) }
+        for tensor in original.tensors where tensor.name.hasPrefix("vae.decoder.mid") || tensor.name.hasPrefix("vae.encoder.down_blocks.1")
+        {
+            try refuses("", .bool(true), without: tensor.name)
+        }
+        #expect(refused > 40, "\(refused)")
+    }
+
+    /// A copy of a model with one key changed or one tensor left out; nil where it loads.
+    private func loading(
+        _ original: ModelFile, _ key: String, _ value: MetadataValue, without tensor: String?, _ backend: CPUBackend
+    ) throws -> SoradError? {
+        let folder = try temporaryFolder()
+        let path = folder + "/changed.gguf"
+        defer {
+            unsafe unlink(path)
+            unsafe rmdir(folder)
+        }
+        let own: Set = ["general.alignment", "sorad.integrity.sha256"]
+        let tensors = original.tensors.filter { $0.name != tensor }
+        let metadata = original.metadata.entries.filter { !own.contains($0.key) }.map { ($0.key, $0.key == key ? value : $0.value) }
+        var writer = try GGUFWriter(
+            path, metadata: metadata, tensors: tensors.map { TensorDescription(name: $0.name, type: $0.type, dims: $0.dims) })
+        for tensor in tensors { try tensor.bytes.withBytes { (bytes) throws(SoradError) in try writer.append(bytes, to: tensor.name) } }
+        _ = try writer.finish()
+        do throws(SoradError) {
+            _ = try VideoModel(file: ModelFile(opening: path), backend: backend)
+            return nil
+        } catch {
+            return error
+        }
+    }
+}
