@@ -20,6 +20,8 @@ PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-de
 ARM_PACKAGES := libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 VENV := .venv
 CONTRACT_SECONDS ?= 900
+KILLS ?= 300
+POINTS ?= 500
 SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python
 PROGRAMS := sorad sorad-worker sorad-ctl sorad-quantize sorad-bench
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -63,6 +65,11 @@ test-service: build $(VENV)/.installed $(VENV)/sdk2/.installed ## the real daemo
 
 test-contract: build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
 	$(SDK_TESTS) SORAD_CONTRACT_SECONDS=$(CONTRACT_SECONDS) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_contract.py
+
+test-durability: build $(VENV)/durability/.installed ## as root: KILLS deaths, POINTS power cuts, a failing disk at every operation of a job (an hour)
+	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $(KILLS)
+	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/faults.py
+	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/powercut.py --points $(POINTS)
 
 test-checks: build ## import table, what the programs link, formatting
 	./.ci/check-imports
@@ -113,7 +120,13 @@ $(VENV)/sdk2/.installed: Tests/sdk/requirements-sdk2.txt | $(VENV)/.installed
 	$(VENV)/sdk2/bin/pip install -q -r Tests/sdk/requirements-sdk2.txt
 	touch $@
 
+$(VENV)/durability/.installed: Tests/durability/requirements.txt
+	dpkg-query -W fuse3 >/dev/null 2>&1 || $(SUDO) apt-get install -y -qq --no-install-recommends fuse3 >/dev/null
+	python3 -m venv $(VENV)/durability
+	$(VENV)/durability/bin/pip install -q -r Tests/durability/requirements.txt
+	touch $@
+
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-asan fuzz bench format lint model install uninstall clean
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-asan fuzz bench format lint model install uninstall clean
