@@ -64,7 +64,7 @@ FORMS = [
     keeps("form of 65 parts", form(b"".join(field(f"a{n}") for n in range(65)) + END), 413),
     keeps("form with a part's header of 5000 bytes", form(part("A: " + "b" * 5000, NAME)), 413),
     keeps("form with nine fields in a part's header", form(part(*[f"a{n}: b" for n in range(9)])), 413),
-    closes("form with more than 1 MiB of text", form(part(NAME, content="a" * ((1 << 20) + 1))), 413, param="a"),
+    closes("form with more than 24 MiB of text", form(part(NAME, content="a" * ((24 << 20) + 1))), 413, param="a"),
     keeps("form without a field", form(END), 400, param="prompt"),
     keeps("form with a prompt that is a file", form(part('Content-Disposition: form-data; name="prompt"; filename="a"')), 400, param="prompt"),
     keeps("form with NUL in the prompt", form(part('Content-Disposition: form-data; name="prompt"', content="a\0b")), 400, param="prompt"),
