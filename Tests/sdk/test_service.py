@@ -141,7 +141,7 @@ def correlation(a, b):
 def test_previews_look_like_the_clip(make_daemon, tmp_path):
     daemon = make_daemon()
     created = daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", json.dumps(
-        {"prompt": "a red ball bounces on green grass", "seed": 3, "num_inference_steps": 24, "num_frames": 9}))
+        {"prompt": "a red ball bounces on green grass", "seed": 3, "num_inference_steps": 200, "num_frames": 9}))
     video_id = json.loads(created.stdout)["id"]
     told = events(daemon, video_id)
     assert told[-1][0] == "done" and told[-1][1]["status"] == "completed"
