@@ -41,7 +41,9 @@ final class JobEventWriter: Sendable {
     /// Bytes that may wait for the client before it is told of changes of state only.
     private static let backlog = 64 << 10
     /// Milliseconds after which a client that lost the connection comes back.
-    private static let retry = "retry: 1000\n\n"
+    private static let retry = Array("retry: 1000\n".utf8)
+    /// A comment without the empty line after it: the official SDK takes that for an event without data.
+    private static let heartbeat = Array(":\n".utf8)
 
     init(run: String, lastEventID: String?) {
         self.run = run
@@ -61,7 +63,7 @@ final class JobEventWriter: Sendable {
             write("deleted", JobEventWriter.lastID, DeletedVideo(id: id.text).json)
             stream.finish()
             return false
-        case .quiet: return stream.write(ServerSentEvent.keepAlive)
+        case .quiet: return stream.write(JobEventWriter.heartbeat)
         case .ended:
             stream.finish()
             return false
@@ -77,9 +79,10 @@ final class JobEventWriter: Sendable {
         if !state.hasBegun {
             if lastEventID == id {
                 state.hasNothingToSay = job.isOver
-                return !job.isOver && stream.write(Array(JobEventWriter.retry.utf8))
+                return !job.isOver && stream.write(JobEventWriter.heartbeat)
             }
-            stream.write(Array(JobEventWriter.retry.utf8))
+            // A line of the event that follows.
+            stream.write(JobEventWriter.retry)
         }
         if job.isOver {
             write("done", id, job.video.json)
