@@ -30,7 +30,7 @@ import Testing
         var found: [Float] = []
         model.autoencoder.decodeValues(try fixture.tensor("vae.3.latent"), stop: {}) { found += Self.planar($1) }
         let error = relativeError(found, expected.elements)
-        #expect(error < 0.03 && error > 1e-5, "\(error)")
+        #expect(error < 0.08 && error > 1e-5, "\(error)")
     }
 
     @Test(arguments: Fixture.names) func bytesAreRoundedFrames(name: String) throws {
