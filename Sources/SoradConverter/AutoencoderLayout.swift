@@ -48,15 +48,20 @@ struct AutoencoderLayout {
 
     var tensors: [SourceTensor] {
         var list: [SourceTensor] = []
-        func convolution(_ name: String, _ outputs: Int, _ inputs: Int, kernel: Int = 3, bias: Bool) {
-            list.append(SourceTensor(name + ".weight", as: "vae.\(name).weight", [outputs, inputs, kernel, kernel], .convolution))
+        /// Latents and pixels, at the two ends of the decoder, are seen as they are; what lies between may be int8. Some of it is not
+        /// behind a ReLU, which only makes its steps coarser: the engine looks at the range itself.
+        func convolution(_ name: String, _ outputs: Int, _ inputs: Int, kernel: Int = 3, bias: Bool, inner: Bool = false) {
+            list.append(
+                SourceTensor(
+                    name + ".weight", as: "vae.\(name).weight", [outputs, inputs, kernel, kernel],
+                    .convolution(input: inner ? .imageAfterReLU : nil)))
             if bias { list.append(SourceTensor(name + ".bias", as: "vae.\(name).bias", [outputs], .plain)) }
         }
         /// Three convolutions at 0, 2 and 4 of a block that sees its frame and the one before.
-        func memoryBlock(_ name: String, _ channels: Int) {
-            convolution(name + ".conv.0", channels, 2 * channels, bias: true)
-            convolution(name + ".conv.2", channels, channels, bias: true)
-            convolution(name + ".conv.4", channels, channels, bias: true)
+        func memoryBlock(_ name: String, _ channels: Int, inner: Bool = false) {
+            convolution(name + ".conv.0", channels, 2 * channels, bias: true, inner: inner)
+            convolution(name + ".conv.2", channels, channels, bias: true, inner: inner)
+            convolution(name + ".conv.4", channels, channels, bias: true, inner: inner)
         }
         let pixels = imageChannels * patch * patch
         convolution("encoder.0", encoderChannels[0], pixels, bias: true)
@@ -74,10 +79,10 @@ struct AutoencoderLayout {
         next = 3  // behind the clamp, the stem and its ReLU
         for (level, grows) in decoderTimeUpscale.enumerated() {
             let (inputs, outputs) = (decoderChannels[level], decoderChannels[level + 1])
-            for block in 0..<Self.blocksPerLevel { memoryBlock("decoder.\(next + block)", inputs) }
+            for block in 0..<Self.blocksPerLevel { memoryBlock("decoder.\(next + block)", inputs, inner: true) }
             next += Self.blocksPerLevel + 1  // the upsampling has no weights
-            convolution("decoder.\(next).conv", inputs * (grows ? 2 : 1), inputs, kernel: 1, bias: false)
-            convolution("decoder.\(next + 1)", outputs, inputs, bias: false)
+            convolution("decoder.\(next).conv", inputs * (grows ? 2 : 1), inputs, kernel: 1, bias: false, inner: true)
+            convolution("decoder.\(next + 1)", outputs, inputs, bias: false, inner: true)
             next += 2
         }
         convolution("decoder.\(next + 1)", pixels, decoderChannels[decoderChannels.count - 1], bias: true)

@@ -4,6 +4,8 @@
 public struct ConversionOptions: Sendable {
     /// Keep everything float: the reference of a checkpoint.
     public var float = false
+    /// Make the convolutions of the video decoder int8, but for its first and its last.
+    public var int8Decoder = false
     /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
     public var keepFloat: [String] = []
     /// The model's public name, if not the one in the checkpoint.
@@ -21,6 +23,7 @@ public struct ConversionOptions: Sendable {
     var description: String {
         var parts: [String] = []
         if float { parts.append("--float") }
+        if int8Decoder { parts.append("--int8-decoder") }
         for pattern in keepFloat { parts.append("--keep-float \(pattern)") }
         if calibration != nil { parts.append("--calibration") }
         return parts.joined(separator: " ")

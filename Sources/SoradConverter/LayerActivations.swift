@@ -30,6 +30,7 @@ package struct LayerActivations {
                 case .normal: generator.normal()
                 case .afterGELU: gelu(generator.normal())
                 case .gatedGELU: gelu(generator.normal()) * generator.normal()
+                case .imageAfterReLU: max(generator.normal(), 0)
                 }
             return if let gain { value * gain[i % inputs] } else { value }
         }
@@ -73,11 +74,11 @@ package struct LayerActivations {
         return LayerActivations(values: values, like: self)
     }
 
-    /// The same inputs as the engine sees them through int8, per token.
-    package func quantised(asymmetric: Bool) -> LayerActivations {
+    /// The same inputs as the engine sees them through int8: with a scale per token, or one for all, as for the pixels of an image.
+    package func quantised(asymmetric: Bool, together: Bool = false) -> LayerActivations {
         var values = values
-        for token in 0..<tokens {
-            let range = (token * inputs)..<((token + 1) * inputs)
+        for token in 0..<(together ? 1 : tokens) {
+            let range = together ? 0..<values.count : (token * inputs)..<((token + 1) * inputs)
             let low = min(values[range].min() ?? 0, 0)
             let high = max(values[range].max() ?? 0, 0)
             let scale = asymmetric ? (high - low) / 254 : max(high, -low) / 127

@@ -9,8 +9,8 @@ struct SourceTensor {
         case linear(input: LayerInput, gain: InputGain? = nil)
         /// [N, …] of a linear layer that stays float; the inputs are the remaining dimensions in their order.
         case floatLinear
-        /// [N, Cin, kh, kw] of a convolution.
-        case convolution
+        /// [N, Cin, kh, kw] of a convolution; with `input` it may become int8 where that is asked for.
+        case convolution(input: LayerInput? = nil)
         /// [rows, columns] of an embedding table: half precision.
         case table
         /// Anything else, float, as it is.
@@ -41,9 +41,11 @@ package enum LayerInput: Equatable {
     case afterGELU
     /// GELU of one projection times another (T5's gated feed-forward).
     case gatedGELU
+    /// An image behind a ReLU: no value is below 0. Quantised with one scale for all of it.
+    case imageAfterReLU
 
     /// Whether the activations are quantised with a zero point.
-    var asymmetric: Bool { self == .afterGELU }
+    var asymmetric: Bool { self == .afterGELU || self == .imageAfterReLU }
 }
 
 /// Where the checkpoint says how large each input of a layer is: the tensor that multiplies it just before.

@@ -26,7 +26,7 @@ struct TensorPlan {
         switch storage {
         case .int8:
             [
-                TensorDescription(name: rule.name, type: .i8, dims: WeightPacking.int8Dims(outputs: outputs, inputs: inputs)),
+                TensorDescription(name: rule.name, type: .i8, dims: WeightPacking.int8Dims(outputs: outputs, inputs: codeInputs)),
                 TensorDescription(name: rule.name + "_scale", type: .f32, dims: [outputs]),
                 TensorDescription(name: rule.name + "_sum", type: .i32, dims: [outputs]),
             ]
@@ -43,6 +43,9 @@ struct TensorPlan {
 
     private var outputs: Int { rule.shape[0] }
     private var inputs: Int { rule.shape.dropFirst().reduce(1, *) }
+    private var isConvolution: Bool { if case .convolution = rule.form { true } else { false } }
+    /// Inputs of the int8 form: a convolution's channels are filled up to a multiple of 4.
+    private var codeInputs: Int { isConvolution ? WeightPacking.int8Channels(rule.shape[1]) * rule.shape[2] * rule.shape[3] : inputs }
 
     /// Reads the weights again and writes them in their form.
     func write(to writer: inout GGUFWriter) throws(SoradError) {
@@ -50,13 +53,14 @@ struct TensorPlan {
         case .int8(let scales, let rotation):
             var values = try tensor.floats()
             if let rotation { rotateHadamard(&values, group: rotation) }
-            let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: inputs, values), scales: scales)
+            if isConvolution { values = WeightPacking.int8ChannelsLast(values, shape: rule.shape) }
+            let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: codeInputs, values), scales: scales)
             try writer.append(packed, to: rule.name)
             try writer.append(scales, to: rule.name + "_scale")
             try writer.append(sums, to: rule.name + "_sum")
         case .packedFloat:
             var values = try tensor.floats()
-            if rule.form == .convolution { values = WeightPacking.channelsLast(values, shape: rule.shape) }
+            if isConvolution { values = WeightPacking.channelsLast(values, shape: rule.shape) }
             try writer.append(WeightPacking.float(values, outputs: outputs, inputs: inputs), to: rule.name)
         case .rows(let type):
             for range in tensor.pieces {

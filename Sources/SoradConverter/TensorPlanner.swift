@@ -23,6 +23,9 @@ struct TensorPlanner {
         case .linear(let input, let gain):
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
             return try linear(rule, tensor, input, gain)
+        case .convolution(let input?) where options.int8Decoder:
+            if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
+            return try convolution(rule, tensor, input)
         case .floatLinear, .convolution: return try float(rule, tensor, .packedFloat, "float")
         case .table:
             let fits = try largest(tensor) <= Float(Float16.greatestFiniteMagnitude)
@@ -72,6 +75,24 @@ struct TensorPlanner {
         row.type = .f32
         row.decision = "float: int8 loses too much"
         return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
+    }
+
+    /// A convolution is a linear layer on the neighbourhoods of pixels; there is no rotation, and one scale serves all pixels.
+    private func convolution(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput) throws(SoradError) -> TensorPlan {
+        _ = try largest(tensor)
+        let values = WeightPacking.int8ChannelsLast(try tensor.floats(), shape: rule.shape)
+        let (n, k) = (rule.shape[0], values.count / rule.shape[0])
+        let weights = WeightMatrix(outputs: n, inputs: k, values)
+        let activations = LayerActivations(synthetic: input, inputs: k, gain: nil, name: rule.name)
+        let scales = Int8Quantisation.scales(weights, importance: nil)
+        let error = LayerError(weights, on: activations)
+            .relative(weights, scales: scales, on: activations.quantised(asymmetric: input.asymmetric, together: true))
+        let fits = error <= options.errorLimit && k <= ConvolutionWeights.mostInt8Inputs
+        var row = ConversionReport.Row(
+            name: rule.name, shape: rule.shape, type: fits ? .i8 : .f32, decision: fits ? "int8" : "float: int8 loses too much")
+        row.weightError = Int8Quantisation.error(weights, scales: scales)
+        row.attempts.append((nil, error))
+        return TensorPlan(rule: rule, tensor: tensor, storage: fits ? .int8(scales: scales, rotation: nil) : .packedFloat, row: row)
     }
 
     private func activations(_ rule: SourceTensor, _ input: LayerInput, _ gain: InputGain?, inputs: Int) throws(SoradError)

@@ -52,5 +52,19 @@ package enum WeightPacking {
         return reordered
     }
 
+    /// Channels of an int8 image.
+    static func int8Channels(_ count: Int) -> Int { blocks(count, inputs) * inputs }
+
+    /// As `channelsLast`, with zeros for the channels up to a multiple of 4.
+    package static func int8ChannelsLast(_ values: [Float], shape: [Int]) -> [Float] {
+        let channels = int8Channels(shape[1])
+        let plain = channelsLast(values, shape: shape)
+        var filled = [Float](repeating: 0, count: plain.count / shape[1] * channels)
+        for pixel in 0..<plain.count / shape[1] {
+            for c in 0..<shape[1] { filled[pixel * channels + c] = plain[pixel * shape[1] + c] }
+        }
+        return filled
+    }
+
     private static func blocks(_ count: Int, _ size: Int) -> Int { (count + size - 1) / size }
 }

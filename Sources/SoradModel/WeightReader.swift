@@ -59,14 +59,33 @@ struct WeightReader {
         return group
     }
 
-    /// A 3×3 or 1×1 convolution.
+    /// A 3×3 or 1×1 convolution, int8 or float as the file has it.
     func convolution(_ name: String, outputs: Int, inputs: Int, kernel: Int = 3, stride: Int = 1, bias: Bool = true) throws(SoradError)
         -> ConvolutionWeights
     {
-        let weight = try file.tensor(prefix + name + ".weight", .f32, dims: [16, kernel * kernel * inputs, (outputs + 15) / 16])
+        let full = prefix + name
+        let blocks = (outputs + 15) / 16
+        let offsets: Parameter? = bias ? try vector(name + ".bias", outputs) : nil
+        guard try file.tensor(full + ".weight").type == .i8 else {
+            let values = try file.tensor(full + ".weight", .f32, dims: [16, kernel * kernel * inputs, blocks])
+            return ConvolutionWeights(
+                outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, precision: .float(Parameter(values.bytes, .f32)),
+                bias: offsets)
+        }
+        let groups = kernel * kernel * ((inputs + 3) / 4)
+        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else {
+            throw SoradError(
+                .badInput,
+                "\(file.path): \(full) multiplies \(groups * 4) inputs, more than the \(ConvolutionWeights.mostInt8Inputs) of an int8 sum",
+                hint: "convert it again with --keep-float '\(full)*'")
+        }
+        let codes = try file.tensor(full + ".weight", .i8, dims: [4, 16, groups, blocks])
+        let sum = try file.tensor(full + ".weight_sum", .i32, dims: [outputs])
         return ConvolutionWeights(
-            outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, weight: Parameter(weight.bytes, .f32),
-            bias: bias ? try vector(name + ".bias", outputs) : nil)
+            outputs: outputs, inputs: inputs, kernel: kernel, stride: stride,
+            precision: .int8(
+                codes: Parameter(codes.bytes, .i8), scale: try vector(name + ".weight_scale", outputs), sum: Parameter(sum.bytes, .i32)),
+            bias: offsets)
     }
 
     /// Float32 [count].

@@ -1,4 +1,4 @@
-// Linear layers and convolutions on the CPU: quantise what needs it, cut the work into tiles, call the kernels.
+// Linear layers on the CPU: quantise what needs it, cut the work into tiles, call the kernels.
 // `unsafe` here: kernels take addresses in argument structures; shapes are checked at the head of each operation.
 internal import CSoradKernels
 
@@ -128,55 +128,6 @@ extension CPUBackend {
             var piece = unsafe arguments
             unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
             unsafe kernels.quantize_rows(&piece)
-        }
-    }
-
-    public func convolve(
-        _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
-        reluAtEnd: Bool, into out: Tensor
-    ) {
-        let height = x.shape[0]
-        let width = x.shape[1]
-        let channels = x.shape[2]
-        let scale = upsample ? 2 : 1
-        let outHeight = (height * scale + weights.stride - 1) / weights.stride
-        let outWidth = (width * scale + weights.stride - 1) / weights.stride
-        precondition(
-            x.shape.rank == 3 && out.shape == Shape(outHeight, outWidth, weights.outputs), "convolution of \(x.shape) into \(out.shape)")
-        precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
-        var arguments = unsafe sorad_conv2d_args()
-        unsafe arguments.x0 = UnsafePointer(x.pointer())
-        unsafe arguments.c0 = channels
-        switch x2 {
-        case .none: break
-        case .zeros(let count): unsafe arguments.c1 = count
-        case .tensor(let partner):
-            precondition(
-                partner.shape.rank == 3 && partner.shape[0] == height && partner.shape[1] == width, "\(partner.shape) beside \(x.shape)")
-            unsafe arguments.x1 = UnsafePointer(partner.pointer())
-            unsafe arguments.c1 = partner.shape[2]
-        }
-        precondition(
-            unsafe arguments.c0 + arguments.c1 == weights.inputs, "\(unsafe arguments.c0 + arguments.c1) channels for \(weights.inputs)")
-        unsafe (arguments.height, arguments.width, arguments.upsample) = (height, width, upsample)
-        unsafe (arguments.kernel, arguments.stride, arguments.padding) = (weights.kernel, weights.stride, weights.kernel / 2)
-        unsafe arguments.w = weights.weight.pointer(Float.self)
-        unsafe arguments.bias = weights.bias?.pointer(Float.self)
-        unsafe arguments.c_out = weights.outputs
-        unsafe (arguments.out, arguments.out_stride) = (out.pointer(), weights.outputs)
-        unsafe arguments.epilogue.activation = activation.kernelValue
-        unsafe arguments.epilogue.relu_at_end = reluAtEnd
-        if let residual {
-            unsafe arguments.epilogue.residual = UnsafePointer(residual.pointer())
-            unsafe arguments.epilogue.residual_stride = weights.outputs
-        }
-        let kernels = kernels
-        let template = unsafe arguments
-        let cost = out.count * weights.inputs * weights.kernel * weights.kernel
-        split(outHeight, step: share(outHeight), cost: cost) { range, _ in
-            var piece = unsafe template
-            unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.conv2d(&piece)
         }
     }
 }

@@ -11,6 +11,10 @@ public final class CPUBackend: ComputeBackend {
     let kernels: sorad_kernels
     /// One scratch block per thread, grown when an operation first needs more.
     var scratch: [ByteBuffer]
+    /// The image that an int8 convolution reads, its scale, and lowest and highest value by thread, [threads, 2].
+    var codes = ByteBuffer(count: 0)
+    var imageScale: Float = 0
+    let ranges: Tensor
 
     /// - Parameters:
     ///   - threads: nil means all CPUs that this process may use.
@@ -21,6 +25,7 @@ public final class CPUBackend: ComputeBackend {
         self.instructionSet = chosen
         unsafe kernels = chosen.kernels.pointee
         pool = ThreadPool(threads: threads ?? ProcessorCount.usable())
+        ranges = Tensor(Shape(pool.threadCount, 2))
         scratch = (0..<pool.threadCount).map { _ in ByteBuffer(count: 0) }
     }
 

@@ -51,28 +51,51 @@ public struct LinearWeights: Sendable {
 
 /// A 2-D convolution, channels last, padded so that stride 1 keeps the size.
 public struct ConvolutionWeights: Sendable {
+    public enum Precision: Sendable {
+        /// As of a linear layer whose K = (ky, kx, channel up to a multiple of 4); the input is quantised with a zero point and one scale
+        /// for the whole image.
+        case int8(codes: Parameter, scale: Parameter, sum: Parameter)
+        /// F32 [outputs/16][K][16] zero-filled, K in the order (ky, kx, channel).
+        case float(Parameter)
+    }
     public let outputs: Int
     public let inputs: Int
     /// 1 or 3, both directions.
     public let kernel: Int
     /// 1 or 2, both directions.
     public let stride: Int
-    /// F32 [outputs/16][K][16] zero-filled, K in the order (ky, kx, channel).
-    public let weight: Parameter
+    public let precision: Precision
     /// F32 [outputs]
     public let bias: Parameter?
 
-    public init(outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, weight: Parameter, bias: Parameter?) {
+    /// Channels of an int8 image: filled up to a multiple of 4.
+    public var int8Inputs: Int { (inputs + 3) / 4 * 4 }
+
+    public init(outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, precision: Precision, bias: Parameter?) {
         precondition((kernel == 1 || kernel == 3) && (stride == 1 || stride == 2), "kernel \(kernel), stride \(stride)")
-        precondition(
-            weight.elementType == .f32 && weight.count == (outputs + 15) / 16 * 16 * kernel * kernel * inputs,
-            "\(weight.count) weights for \(outputs)×\(inputs)×\(kernel)²")
+        let rows = (outputs + 15) / 16 * 16 * kernel * kernel
+        switch precision {
+        case .int8(let codes, let scale, let sum):
+            let channels = (inputs + 3) / 4 * 4
+            precondition(
+                codes.elementType == .i8 && codes.count == rows * channels && kernel * kernel * channels <= Self.mostInt8Inputs,
+                "\(codes.count) codes for \(outputs)×\(inputs)×\(kernel)²")
+            precondition(
+                scale.elementType == .f32 && scale.count == outputs && sum.elementType == .i32 && sum.count == outputs,
+                "scales of \(outputs) outputs")
+        case .float(let values):
+            precondition(
+                values.elementType == .f32 && values.count == rows * inputs, "\(values.count) weights for \(outputs)×\(inputs)×\(kernel)²")
+        }
         if let bias { precondition(bias.elementType == .f32 && bias.count == outputs, "\(bias.count) biases for \(outputs) outputs") }
         self.outputs = outputs
         self.inputs = inputs
         self.kernel = kernel
         self.stride = stride
-        self.weight = weight
+        self.precision = precision
         self.bias = bias
     }
+
+    /// More products than this could overflow a 32-bit sum.
+    public static let mostInt8Inputs = 65536
 }

@@ -54,6 +54,7 @@ import SoradSystem
         ] {
             let shape = "\(size)x\(size) 3x3 \(cIn)+\(cIn)->\(cOut)" + (up ? " x2" : "")
             cases.append(("conv2d", shape, false, { self.convolution(size: size, channels: cIn, outputs: cOut, upsample: up) }))
+            cases.append(("conv2d_int8", shape, true, { self.int8Convolution(size: size, channels: cIn, outputs: cOut, upsample: up) }))
         }
         for (l, heads, d) in [(80, 4, 64), (320, 6, 64), (1280, 12, 128)] {
             for int8 in [false, true] {
@@ -120,6 +121,42 @@ import SoradSystem
         )
         unsafe args.epilogue.activation = SORAD_ACTIVATION_RELU
         return Rate.measure(operations: 2 * Double(side * side * k * outputs)) { unsafe kernels.pointee.conv2d(&args) }
+    }
+
+    /// The same with int8 products, the way from float image to codes included.
+    private func int8Convolution(size: Int, channels: Int, outputs: Int, upsample: Bool) -> Rate {
+        let k = 9 * 2 * channels
+        let side = upsample ? 2 * size : size
+        let count = size * size * channels
+        let x = Memory<Float>(2 * count) { Float($0 % 17) }
+        let codes = Memory<Int8>((size + 2) * (size + 2) * 2 * channels) { _ in 0 }
+        let w = Memory<Int8>(k * outputs) { Int8(truncatingIfNeeded: $0 &* 91 % 255 - 127) }
+        let scale = Memory<Float>(outputs) { _ in 0.01 }
+        let sums = Memory<Int32>(outputs) { _ in 1 }
+        let out = Memory<Float>(side * side * outputs) { _ in 0 }
+        let range = Memory<Float>(2) { _ in 0 }
+        var image = unsafe sorad_quantize_image_args()
+        unsafe (image.x0, image.c0, image.x1, image.c1) = (UnsafePointer(x.base), channels, UnsafePointer(x.base + count), channels)
+        unsafe (image.height, image.width, image.q, image.row_end) = (size, size, codes.base, size + 2)
+        var args = unsafe sorad_conv2d_int8_args()
+        unsafe (args.x, args.channels, args.height, args.width, args.upsample) = (
+            UnsafePointer(codes.base), 2 * channels, size, size, upsample
+        )
+        unsafe (args.kernel, args.stride, args.padding, args.row_end) = (3, 1, 1, side)
+        unsafe (args.w, args.w_scale, args.w_sum, args.bias) = (
+            UnsafePointer(w.base), UnsafePointer(scale.base), UnsafePointer(sums.base), UnsafePointer(scale.base)
+        )
+        unsafe (args.c_out, args.out, args.out_stride) = (outputs, out.base, outputs)
+        unsafe args.epilogue.activation = SORAD_ACTIVATION_RELU
+        let scratch = unsafe Memory<Int8>(kernels.pointee.conv2d_int8_scratch_bytes(&args)) { _ in 0 }
+        unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
+        return Rate.measure(operations: 2 * Double(side * side * k * outputs)) {
+            unsafe kernels.pointee.widen_range(x.base, 2 * count, range.base)
+            unsafe sorad_quantize_range(range.base, true, &args.x_scale, &image.inverse, &image.zero)
+            unsafe args.x_zero = image.zero
+            unsafe kernels.pointee.quantize_image(&image)
+            unsafe kernels.pointee.conv2d_int8(&args)
+        }
     }
 
     private func attention(l: Int, heads: Int, d: Int, int8: Bool) -> Rate {

@@ -59,7 +59,8 @@ final class ProfilingBackend: ComputeBackend {
         reluAtEnd: Bool, into out: Tensor
     ) {
         let products = Double(out.count) * Double(weights.inputs * weights.kernel * weights.kernel)
-        timed("convolution", "\(size(x)) -> \(size(out))", 2 * products) {
+        let isInteger = if case .int8 = weights.precision { true } else { false }
+        timed(isInteger ? "convolution int8" : "convolution", "\(size(x)) -> \(size(out))", 2 * products, isInteger: isInteger) {
             inner.convolve(x, x2, weights, upsample: upsample, activation: activation, residual: residual, reluAtEnd: reluAtEnd, into: out)
         }
     }

@@ -8,10 +8,13 @@ import SoradSystem
         usage: sorad-bench kernels [--json] [--isa NAME] [--filter TEXT]
                sorad-bench layers|forward [--json] [--profile] [--isa NAME] [--threads N] [--model NAME] [--SIZE N]...
                sorad-bench clip MODEL [--isa NAME] [--threads N] [--steps N]
+               sorad-bench decode MODEL [--against MODEL] [--clips N] [--profile] [--isa NAME] [--threads N]
           kernels          single-threaded kernels against the peak loops of the same instruction set
           layers           each operation of one transformer block, with made-up weights, against the peak loops
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
           clip             one clip of a model file, prompt to frames, stage by stage
+          decode           the video decoder of a model file alone, on latents that the model makes
+          --against MODEL  also decode the same latents with this file's decoder, and tell the distance of the frames
           --json           print one JSON object instead of a table
           --isa NAME       scalar, avx2, avx512vlvnni, avxvnni, avx512vnni, neon-dotprod or neon-i8mm; the best
                            by default
@@ -39,6 +42,7 @@ import SoradSystem
         }
         if command == "layers" || command == "forward" { return print(try forward(&rest, oneLayer: command == "layers").run()) }
         if command == "clip" { return print(ClipBenchmark.table(try clip(&rest).run())) }
+        if command == "decode" { return print(try decode(&rest).run()) }
         guard command == "kernels" else {
             throw SoradError(.usage, "There is no benchmark named \"\(command)\".", hint: usage)
         }
@@ -104,6 +108,28 @@ import SoradSystem
             case "--isa": benchmark.isa = value
             case "--threads" where number != nil: benchmark.threads = number
             case "--steps" where number != nil: benchmark.steps = number
+            default: throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            }
+        }
+        return benchmark
+    }
+
+    /// Options of the decode benchmark.
+    static func decode(_ rest: inout ArraySlice<String>) throws(SoradError) -> DecodeBenchmark {
+        guard let path = rest.popFirst() else { throw SoradError(.usage, "decode needs a model file.", hint: usage) }
+        var benchmark = DecodeBenchmark(path: path)
+        while let option = rest.popFirst() {
+            if option == "--profile" {
+                benchmark.profile = true
+                continue
+            }
+            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
+            let number = Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }
+            switch option {
+            case "--against": benchmark.against = value
+            case "--isa": benchmark.isa = value
+            case "--threads" where number != nil: benchmark.threads = number
+            case "--clips" where number != nil: benchmark.clips = number ?? 1
             default: throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
             }
         }

@@ -21,6 +21,7 @@ struct Arguments {
     private static let flags = [
         Flag(name: "-o", value: "FILE.gguf", help: "the model file to write; replaced only when the new one is complete"),
         Flag(name: "--float", value: nil, help: "keep everything float: the reference of a checkpoint"),
+        Flag(name: "--int8-decoder", value: nil, help: "make the video decoder's inner convolutions int8; without it they stay float"),
         Flag(
             name: "--keep-float", value: "PATTERN",
             help: "keep the tensors of these names float (* and ? as in file names); may be given again"),
@@ -37,8 +38,8 @@ struct Arguments {
         var text = """
             Turns a checkpoint in diffusers' layout into one int8 model file for sorad.
 
-            usage: sorad-quantize FOLDER -o FILE.gguf [--float] [--keep-float PATTERN] [--calibration FILE]
-                                  [--name ID] [--created UNIX] [--json REPORT]
+            usage: sorad-quantize FOLDER -o FILE.gguf [--float] [--int8-decoder] [--keep-float PATTERN]
+                                  [--calibration FILE] [--name ID] [--created UNIX] [--json REPORT]
                    sorad-quantize --inspect FILE.gguf [--json]
                    sorad-quantize --verify FILE.gguf
 
@@ -100,6 +101,8 @@ struct Arguments {
     private func options() throws(SoradError) -> ConversionOptions {
         var options = ConversionOptions()
         options.float = values["--float"] != nil
+        options.int8Decoder = values["--int8-decoder"] != nil
+        guard !options.float || !options.int8Decoder else { throw Self.usage("--float and --int8-decoder contradict each other") }
         options.keepFloat = values["--keep-float"] ?? []
         options.calibration = values["--calibration"]?.first
         options.name = values["--name"]?.first

@@ -70,6 +70,41 @@ import Testing
         }
     }
 
+    /// The inner convolutions of the decoder become int8 when that is asked for; their ends, the encoder and all else do not change.
+    @Test func theDecodersInnerConvolutionsBecomeInt8() throws {
+        let folder = try TemporaryFolder()
+        var options = Self.options()
+        _ = try Converter.convert(Self.fixtures + "/tiny", to: folder.path + "/plain.gguf", options: options)
+        options.int8Decoder = true
+        options.keepFloat = ["vae.decoder.4.*"]
+        let report = try Converter.convert(Self.fixtures + "/tiny", to: folder.path + "/int8.gguf", options: options)
+        let (plain, file) = try (ModelFile(opening: folder.path + "/plain.gguf"), ModelFile(opening: folder.path + "/int8.gguf"))
+        let rows = report.rows.filter { $0.name.hasPrefix("vae.") && $0.type == .i8 }
+        #expect(rows.count >= 20, "\(rows.count) convolutions are int8")
+        #expect(rows.allSatisfy { $0.name.hasPrefix("vae.decoder.") && $0.attempts.last!.error <= 0.015 })
+        #expect(rows.allSatisfy { !$0.name.hasPrefix("vae.decoder.1.") && !$0.name.hasPrefix("vae.decoder.22.") })
+        #expect(try file.tensor("vae.decoder.4.conv.0.weight").type == .f32)
+        for tensor in plain.tensors where !rows.contains(where: { $0.name == tensor.name }) {
+            #expect(try file.tensor(tensor.name).bytes.array == tensor.bytes.array, "\(tensor.name)")
+        }
+        let origin = try #require(try SafetensorsFolder(opening: Self.fixtures + "/tiny/vae")["decoder.3.conv.0.weight"])
+        let s = origin.shape
+        let channels = (s[1] + 3) / 4 * 4
+        let codes = try file.tensor("vae.decoder.3.conv.0.weight", .i8, dims: [4, 16, 9 * channels / 4, (s[0] + 15) / 16]).bytes.array
+        let scales = try Self.floats(file.tensor("vae.decoder.3.conv.0.weight_scale"))
+        let values = try origin.floats()
+        for n in 0..<s[0] {
+            for p in 0..<9 {
+                for c in 0..<channels {
+                    let k = p * channels + c
+                    let code = Int8(bitPattern: codes[(((n / 16) * 9 * channels + k / 4 * 4) * 16) + n % 16 * 4 + k % 4])
+                    let value = c < s[1] ? values[(n * s[1] + c) * 9 + p] : 0
+                    #expect(abs(Float(code) * scales[n] - value) <= scales[n] * 0.51 || abs(code) == 127)
+                }
+            }
+        }
+    }
+
     @Test func int8ModelsStayWithinTheLimit() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/m.gguf"

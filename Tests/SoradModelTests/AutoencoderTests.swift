@@ -22,6 +22,17 @@ import Testing
         #expect(error < 1e-5, "\(error)")
     }
 
+    /// Int8 convolutions between the decoder's ends lose little: on random weights, which forgive less than trained ones.
+    @Test(arguments: Fixture.names) func anInt8DecoderStaysClose(name: String) throws {
+        let fixture = try Fixture(name)
+        let model = try VideoModel(file: fixture.modelFile(.int8, int8Decoder: true), backend: CPUBackend(threads: 2))
+        let expected = try fixture.tensor("vae.3.frames")
+        var found: [Float] = []
+        model.autoencoder.decodeValues(try fixture.tensor("vae.3.latent"), stop: {}) { found += Self.planar($1) }
+        let error = relativeError(found, expected.elements)
+        #expect(error < 0.08 && error > 1e-5, "\(error)")
+    }
+
     @Test(arguments: Fixture.names) func bytesAreRoundedFrames(name: String) throws {
         let fixture = try Fixture(name)
         let model = try fixture.model()

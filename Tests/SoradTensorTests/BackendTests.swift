@@ -120,21 +120,26 @@ import Testing
         let int8 = int8Weights(w, outputs: 300, inputs: 200)
         let float = LinearWeights(outputs: 300, inputs: 200, precision: .float(packFloat(w, outputs: 300, inputs: 200)))
         let convolution = ConvolutionWeights(
-            outputs: 24, inputs: 40, kernel: 3, weight: packFloat(kernel, outputs: 24, inputs: 360), bias: nil)
+            outputs: 24, inputs: 40, kernel: 3, precision: .float(packFloat(kernel, outputs: 24, inputs: 360)), bias: nil)
+        let int8Convolution = int8Convolution(kernel, outputs: 24, inputs: 40, kernel: 3)
         var results: [[[UInt32]]] = []
         for backend in try everyBackend() {
             let a = Tensor(Shape(150, 300))
             let b = Tensor(Shape(150, 300))
             let c = Tensor(Shape(80, 60, 24))
             let d = Tensor(x.shape)
+            let e = Tensor(c.shape)
             backend.linear(makeInput(x), int8, activation: .geluTanh, into: a)
             backend.linear(makeInput(x), float, activation: .silu, into: b)
             backend.convolve(
                 image, .tensor(image), convolution, upsample: true, activation: .relu, residual: nil, reluAtEnd: false, into: c)
+            backend.convolve(
+                image, .tensor(image), int8Convolution, upsample: true, activation: .relu, residual: nil, reluAtEnd: false, into: e)
             let packed = Arena.make { PackedKeysValues(capacity: 150, heads: 5, headWidth: 40, in: $0) }
             backend.pack(keys: x, values: x, into: packed)
             backend.attend(queries: x, to: packed, scale: 0.2, keyBias: nil, bias: nil, into: d)
-            results.append([a, b, c, d].map(bits))
+            #expect(relativeError(e.elements, c.elements) < 0.02)
+            results.append([a, b, c, d, e].map(bits))
         }
         for (index, result) in results.enumerated() { #expect(result == results[0], "backend \(index)") }
         #expect(results.count >= 3)

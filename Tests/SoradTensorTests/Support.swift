@@ -69,6 +69,19 @@ func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, 
         bias: bias.map { Parameter($0) }, asymmetricInput: asymmetricInput)
 }
 
+/// An int8 convolution quantised from `w` [N, kernel², inputs], channels last.
+func int8Convolution(_ w: [Float], outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, bias: [Float]? = nil) -> ConvolutionWeights {
+    let channels = (inputs + 3) / 4 * 4
+    let filled = (0..<outputs * kernel * kernel * channels).map { i in
+        i % channels < inputs ? w[i / channels * inputs + i % channels] : 0
+    }
+    let linear = int8Weights(filled, outputs: outputs, inputs: kernel * kernel * channels)
+    guard case .int8(let codes, let scale, let sum) = linear.precision else { preconditionFailure("not int8") }
+    return ConvolutionWeights(
+        outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, precision: .int8(codes: codes, scale: scale, sum: sum),
+        bias: bias.map { Parameter($0) })
+}
+
 /// x [M, K] · wᵀ [K, N] in double.
 func product(_ x: Tensor, _ w: [Float], outputs: Int) -> [Float] {
     let rows = x.shape[0]

@@ -25,10 +25,12 @@ enum { SORAD_F32_ROWS = 12 };
 
 #include "../lanes/elementwise.h"
 #include "../lanes/rows.h"
+#include "../lanes/quantize_image.h"
 #include "../lanes/gemm_f32.h"
 #include "../lanes/attention.h"
 #include "int8_tile.h"
 #include "../lanes/gemm_int8.h"
+#include "../lanes/conv_int8.h"
 #include "../lanes/attention_int8.h"
 
 SORAD_TARGET_END

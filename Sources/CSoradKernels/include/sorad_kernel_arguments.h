@@ -112,6 +112,43 @@ typedef struct sorad_conv2d_args {
     sorad_epilogue epilogue;
 } sorad_conv2d_args;
 
+// The same of int8 numbers. An image becomes int8 numbers as a whole: one scale and zero point (sorad_quantize_range of what
+// widen_range saw) for all its pixels, inside a border of one pixel of zero points, which stands for the zeros outside.
+typedef struct sorad_quantize_image_args {
+    const float *x0;         // [height, width, c0]
+    size_t c0;
+    const float *x1;         // optional: [height, width, c1], joined behind x0; null with c1 > 0 = zeros
+    size_t c1;
+    size_t height, width;
+    float inverse;           // 1 / s and z; every x / s is within 2^21
+    int32_t zero;
+    int8_t *q;               // [height + 2, width + 2, C], C = c0 + c1 up to a multiple of 4; the border and what is
+                             // beyond c0 + c1 becomes z
+    size_t row_begin, row_end;   // of q's height + 2
+} sorad_quantize_image_args;
+
+// out = epilogue(x_scale * w_scale[n] * (sum_k x[k] * w[n, k] - x_zero * w_sum[n]) + bias[n]), rounded as in gemm_int8.
+typedef struct sorad_conv2d_int8_args {
+    const int8_t *x;         // [height + 2, width + 2, channels], as quantize_image writes it
+    size_t channels;         // a multiple of 4
+    float x_scale;
+    int32_t x_zero;
+    size_t height, width;    // without the border
+    bool upsample;           // this and the next three as in conv2d
+    size_t kernel, stride, padding;
+    const int8_t *w;         // packed [c_out/16][K/4][16][4], K = kernel * kernel * channels in order (ky, kx, c)
+    const float *w_scale;    // [c_out]
+    const int32_t *w_sum;    // [c_out]
+    const float *bias;       // optional: [c_out]
+    size_t c_out;
+    float *out;              // [out_height, out_width, c_out]
+    size_t out_stride;       // distance between output pixels, >= c_out
+    size_t row_begin, row_end;   // output rows (y)
+    sorad_epilogue epilogue;
+    void *scratch;           // conv2d_int8_scratch_bytes of these arguments, for this call alone; best on a 64-byte
+                             // boundary; may be null if 0
+} sorad_conv2d_int8_args;
+
 // ---- Norms -----------------------------------------------------------------------------------------------------------
 
 // layer_norm: y = (x - mean) / sqrt(var + eps) (biased variance); rms_norm: y = x / sqrt(mean(x^2) + eps), which is also

@@ -46,6 +46,12 @@ typedef struct sorad_kernels {
     void (*gemm_int8_i32)(const sorad_gemm_int8_args *args, int32_t *out, size_t out_stride);
     void (*gemm_f32)(const sorad_gemm_f32_args *args);
     void (*conv2d)(const sorad_conv2d_args *args);
+    // range[0] = min(range[0], x...), range[1] = max(range[1], x...); NaN counts as 0, ±infinity as ±FLT_MAX.
+    void (*widen_range)(const float *x, size_t n, float range[_Nonnull 2]);
+    void (*quantize_image)(const sorad_quantize_image_args *args);
+    // As gemm_int8_scratch_bytes; it depends on all but the addresses, and never grows when the row range shrinks.
+    size_t (*conv2d_int8_scratch_bytes)(const sorad_conv2d_int8_args *args);
+    void (*conv2d_int8)(const sorad_conv2d_int8_args *args);
 
     // Rows
     void (*layer_norm)(const sorad_norm_args *args);

@@ -22,6 +22,9 @@ void sorad_pack_f32(const float *w, size_t n, size_t k, float *packed);
 // w [N, K] int8 -> packed [ceil(N/16)][ceil(K/4)][16][4], zero-filled, and sum [N] over K of the weights.
 void sorad_pack_int8(const int8_t *w, size_t n, size_t k, int8_t *packed, int32_t *sum);
 
+// Scale s, 1 / s and zero point of numbers within range[0] <= 0 <= range[1], as quantize_rows finds them for a row.
+void sorad_quantize_range(const float range[_Nonnull 2], bool asymmetric, float *scale, float *inverse, int32_t *zero);
+
 // ---- Positions and time ----------------------------------------------------------------------------------------------
 
 // Rotary tables of one axis: cos and sin [positions, D/2] of angle(p, i) = p * theta^(-2i / D), computed in double

@@ -10,6 +10,8 @@
     ROW(isa, gemm_int8_scratch_bytes)                                                                                  \
     ROW(isa, gemm_int8)                                                                                                \
     ROW(isa, gemm_int8_i32)                                                                                       \
+    ROW(isa, conv2d_int8_scratch_bytes)                                                                           \
+    ROW(isa, conv2d_int8)                                                                                         \
     ROW(isa, attention_int8_pack)                                                                                 \
     ROW(isa, attention_int8)
 
@@ -17,6 +19,8 @@
     ROW(isa, quantize_rows)                                                                                            \
     ROW(isa, gemm_f32)                                                                                                 \
     ROW(isa, conv2d)                                                                                                   \
+    ROW(isa, widen_range)                                                                                              \
+    ROW(isa, quantize_image)                                                                                           \
     ROW(isa, layer_norm)                                                                                               \
     ROW(isa, rms_norm)                                                                                                 \
     ROW(isa, rope)                                                                                                     \

@@ -84,6 +84,11 @@ SORAD_INLINE lanes keep(lanes x, size_t count) {
     const lanes_i32 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     return (lanes)((lanes_i32)x & (index < (lanes_i32)splat_u32((uint32_t)count)));
 }
+// The first `count` lanes of x, the others of rest.
+SORAD_INLINE lanes first_lanes(lanes x, lanes rest, size_t count) {
+    const lanes_i32 index = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return choose(index < (lanes_i32)splat_u32((uint32_t)count), x, rest);
+}
 SORAD_INLINE size_t lane_count(size_t i, size_t n) { return n - i < SORAD_LANES ? n - i : SORAD_LANES; }
 
 #define SORAD_EACH(n) for (size_t i = 0, count; i < (n) && (count = lane_count(i, n), true); i += SORAD_LANES)

@@ -17,6 +17,7 @@ enum { SORAD_F32_ROWS = 6 };
 
 #include "../lanes/elementwise.h"
 #include "../lanes/rows.h"
+#include "../lanes/quantize_image.h"
 #include "../lanes/gemm_f32.h"
 #include "../lanes/attention.h"
 #endif

@@ -51,7 +51,28 @@ final class FrameNetwork {
 
     /// Bytes that a stack needs for images of this shape.
     static func byteCount(_ blocks: [FrameBlock], input: Shape) -> Int {
-        Arena.measure { stages(blocks, input, $0) }
+        var codes = 0
+        return Arena.measure { arena in codes = codeBytes(stages(blocks, input, arena), input) } + codes
+    }
+
+    /// Bytes of the largest image that an int8 convolution reads, border included; one at a time is held.
+    private static func codeBytes(_ stages: [Stage], _ input: Shape) -> Int {
+        var shape = input
+        var most = 0
+        for stage in stages {
+            let weights: [ConvolutionWeights] =
+                switch stage.block {
+                case .softClamp: []
+                case .convolution(let weights, _, _), .grow(let weights, _), .pool(let weights, _): [weights]
+                case .memory(let first, let second, let third): [first, second, third]
+                }
+            for weights in weights {
+                guard case .int8 = weights.precision else { continue }
+                most = max(most, (shape[0] + 2) * (shape[1] + 2) * weights.int8Inputs)
+            }
+            shape = stage.outputs[0].shape
+        }
+        return most
     }
 
     private static func stages(_ blocks: [FrameBlock], _ input: Shape, _ arena: Arena) -> [Stage] {

@@ -1,0 +1,51 @@
+// How an image becomes int8 numbers in one scale: its range, then its codes inside a border.
+
+void KERNEL(widen_range)(const float *x, size_t n, float *range) {
+    lanes lows = splat(range[0]), highs = splat(range[1]);
+    SORAD_EACH(n) {
+        lanes v = quantize_load(x + i, count);
+        // Lanes beyond the end are 0, which may lie outside of what was seen so far.
+        lows = lesser(count == SORAD_LANES ? v : first_lanes(v, lows, count), lows);
+        highs = greater(count == SORAD_LANES ? v : first_lanes(v, highs, count), highs);
+    }
+    range[0] = -lanes_greatest(-lows) + 0.0f;
+    range[1] = lanes_greatest(highs) + 0.0f;
+}
+
+SORAD_INLINE void image_codes(const float *x, size_t n, lanes inverse, lanes_u32 zero, int8_t *q) {
+    SORAD_EACH(n) {
+        lanes t = quantize_load(x + i, count) * inverse + SORAD_ROUND_MAGIC;
+        lanes_i32 value = (lanes_i32)((lanes_u32)t - SORAD_ROUND_MAGIC_BITS + zero);
+        lanes_i8 bytes = __builtin_convertvector(clamp_int8(value), lanes_i8);
+        if (count == SORAD_LANES) *(lanes_i8_at *)(q + i) = bytes;
+        else memcpy(q + i, &bytes, count);
+    }
+}
+
+void KERNEL(quantize_image)(const sorad_quantize_image_args *args) {
+    size_t given = args->c0 + args->c1, channels = (given + 3) / 4 * 4, line = (args->width + 2) * channels;
+    const lanes inverse = splat(args->inverse);
+    const lanes_u32 zeros = splat_u32((uint32_t)args->zero);
+    for (size_t y = args->row_begin; y < args->row_end; y++) {
+        int8_t *q = args->q + y * line;
+        if (y == 0 || y > args->height) {
+            memset(q, args->zero, line);
+            continue;
+        }
+        const float *x0 = args->x0 + (y - 1) * args->width * args->c0;
+        const float *x1 = args->x1 ? args->x1 + (y - 1) * args->width * args->c1 : NULL;
+        memset(q, args->zero, channels);
+        memset(q + line - channels, args->zero, channels);
+        q += channels;
+        if (args->c0 == channels) {   // pixels without gaps
+            image_codes(x0, args->width * channels, inverse, zeros, q);
+            continue;
+        }
+        for (size_t x = 0; x < args->width; x++, q += channels) {
+            image_codes(x0 + x * args->c0, args->c0, inverse, zeros, q);
+            if (x1) image_codes(x1 + x * args->c1, args->c1, inverse, zeros, q + args->c0);
+            else memset(q + args->c0, args->zero, args->c1);
+            memset(q + given, args->zero, channels - given);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+// 2-D convolution of int8 numbers, and how an image gets them, scalar: the definitions.
+#include <float.h>
+
+#include "../internal/kernel_list.h"
+#include "scalar_math.h"
+
+static float finite_value(float x) {
+    if (x != x) return 0.0f;
+    x = x > FLT_MAX ? FLT_MAX : x;
+    return x < -FLT_MAX ? -FLT_MAX : x;
+}
+
+void sorad_scalar_widen_range(const float *x, size_t n, float *range) {
+    float low = range[0], high = range[1];
+    for (size_t i = 0; i < n; i++) sorad_widen(finite_value(x[i]), &low, &high);
+    range[0] = low + 0.0f, range[1] = high + 0.0f;   // no negative zero, whichever came first
+}
+
+void sorad_scalar_quantize_image(const sorad_quantize_image_args *args) {
+    size_t given = args->c0 + args->c1, channels = (given + 3) / 4 * 4;
+    int8_t zero = (int8_t)args->zero;
+    int8_t *q = args->q + args->row_begin * (args->width + 2) * channels;
+    for (size_t y = args->row_begin; y < args->row_end; y++)
+        for (size_t x = 0; x < args->width + 2; x++)
+            for (size_t c = 0; c < channels; c++) {
+                bool inside = y > 0 && y <= args->height && x > 0 && x <= args->width && c < given;
+                size_t pixel = inside ? (y - 1) * args->width + x - 1 : 0;
+                float value = 0.0f;
+                if (inside && c < args->c0) value = finite_value(args->x0[pixel * args->c0 + c]);
+                else if (inside && args->x1) value = finite_value(args->x1[pixel * args->c1 + c - args->c0]);
+                *q++ = inside ? (int8_t)sorad_clamp_int8((int32_t)sorad_round(value * args->inverse) + args->zero) : zero;
+            }
+}
+
+size_t sorad_scalar_conv2d_int8_scratch_bytes(const sorad_conv2d_int8_args *args) {
+    (void)args;
+    return 0;
+}
+
+// The 16 sums of output pixel (y, x) for the block of weights `w` [K/4][16][4].
+static void pixel_sums(const sorad_conv2d_int8_args *args, size_t y, size_t x, const int8_t *w, int32_t sum[SORAD_LANES]) {
+    size_t zoom = args->upsample ? 1 : 0;
+    for (size_t i = 0; i < SORAD_LANES; i++) sum[i] = 0;
+    for (size_t ky = 0; ky < args->kernel; ky++)
+        for (size_t kx = 0; kx < args->kernel; kx++) {
+            // The stored row of zoomed row v is v / 2 or v, rounded down, plus 1 for the border; v begins at -padding.
+            size_t iy = (y * args->stride + ky + 1 + zoom - args->padding) >> zoom;
+            size_t ix = (x * args->stride + kx + 1 + zoom - args->padding) >> zoom;
+            const int8_t *a = args->x + (iy * (args->width + 2) + ix) * args->channels;
+            for (size_t c = 0; c < args->channels; c += 4, a += 4, w += 64)
+                for (size_t i = 0; i < SORAD_LANES; i++)
+                    sum[i] += a[0] * w[4 * i] + a[1] * w[4 * i + 1] + a[2] * w[4 * i + 2] + a[3] * w[4 * i + 3];
+        }
+}
+
+void sorad_scalar_conv2d_int8(const sorad_conv2d_int8_args *args) {
+    size_t width = args->upsample ? 2 * args->width : args->width;
+    size_t out_width = (width + 2 * args->padding - args->kernel) / args->stride + 1;
+    size_t k = args->kernel * args->kernel * args->channels;
+    int32_t sum[SORAD_LANES];
+    for (size_t y = args->row_begin; y < args->row_end; y++)
+        for (size_t x = 0; x < out_width; x++)
+            for (size_t n0 = 0; n0 < args->c_out; n0 += SORAD_LANES) {
+                pixel_sums(args, y, x, args->w + n0 * k, sum);
+                size_t m = y * out_width + x;
+                for (size_t i = 0; i < SORAD_LANES && n0 + i < args->c_out; i++) {
+                    size_t n = n0 + i;
+                    float exact = (float)(sum[i] - args->x_zero * args->w_sum[n]);
+                    float v = fmaf(exact, args->x_scale * args->w_scale[n], args->bias ? args->bias[n] : 0.0f);
+                    args->out[m * args->out_stride + n] = sorad_epilogue_f32(&args->epilogue, m, n, v);
+                }
+            }
+}

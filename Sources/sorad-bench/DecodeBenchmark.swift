@@ -1,0 +1,78 @@
+// Owns `sorad-bench decode`: the video decoder alone, on latents that the model itself made; and, against another model file, how far apart
+// the two decoders' frames are. Both files must hold the same transformer, or the comparison is of clips and not of decoders.
+import Glibc
+import SoradModel
+import SoradModelFile
+import SoradSystem
+import SoradTensor
+
+struct DecodeBenchmark {
+    let path: String
+    /// The model whose decoder is the reference, usually the float one.
+    var against: String?
+    var threads: Int?
+    var isa: String?
+    var clips = 4
+    var profile = false
+
+    func run() throws(SoradError) -> String {
+        let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
+        let backend = ProfilingBackend(try CPUBackend(threads: threads, instructionSet: set))
+        let model = try VideoModel(file: ModelFile(opening: path), backend: backend)
+        var reference: VideoModel?
+        if let against {
+            reference = try VideoModel(file: ModelFile(opening: against), backend: CPUBackend(threads: threads, instructionSet: set))
+        }
+        let d = model.configuration.defaults
+        let size = try model.configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
+        var lines = ["\(path): \(d.numFrames) frames of \(d.width)×\(d.height), \(backend.description)"]
+        var best = Double.infinity
+        var decibels: [Double] = []
+        for seed in 1...clips {
+            let latent = try makeLatent(model, size, seed: UInt64(seed))
+            backend.forget()
+            let start = ContinuousClock.now
+            let frames = decoded(latent, model)
+            best = min(best, (ContinuousClock.now - start).seconds)
+            if let reference { decibels.append(ratio(frames, decoded(latent, reference))) }
+        }
+        lines.append("decode \(fixed(best * 1e3, 1)) ms, best of \(clips)")
+        if !decibels.isEmpty {
+            let mean = decibels.reduce(0, +) / Double(decibels.count)
+            lines.append(
+                "against \(against ?? ""): PSNR \(fixed(mean, 2)) dB in the mean of \(clips) clips, \(fixed(decibels.min() ?? 0, 2)) dB in the worst"
+            )
+        }
+        guard profile else { return lines.joined(separator: "\n") }
+        for entry in backend.entries.sorted(by: { $0.seconds > $1.seconds }) {
+            lines.append("  \(entry.name) \(entry.shape): \(entry.calls) calls, \(fixed(entry.seconds * 1e3, 3)) ms of the last clip")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    /// A clip's latents, by the model's own defaults; the prompt is some tokens, another for every seed.
+    private func makeLatent(_ model: VideoModel, _ size: LatentSize, seed: UInt64) throws(SoradError) -> Tensor {
+        let d = model.configuration.defaults
+        let text = try model.encodeText((0..<20).map { 2 + ($0 * 13 + Int32(seed) * 37) % 300 } + [1])
+        let latent = model.initialNoise(seed: seed, size)
+        let denoiser = try model.denoiser(
+            size, prompt: text, negativePrompt: model.encodeText([1]), guidanceScale: d.guidanceScale, steps: d.numInferenceSteps,
+            shift: d.flowShift)
+        for step in 0..<d.numInferenceSteps { denoiser.step(step, latent) }
+        return latent
+    }
+
+    private func decoded(_ latent: Tensor, _ model: VideoModel) -> [UInt8] {
+        var frames: [UInt8] = []
+        model.decode(latent) { frames += $1 }
+        return frames
+    }
+
+    /// Peak signal to noise, in decibels; 99 where nothing differs.
+    private func ratio(_ a: [UInt8], _ b: [UInt8]) -> Double {
+        precondition(a.count == b.count, "clips of \(a.count) and \(b.count) bytes")
+        var squares = 0
+        for (x, y) in zip(a, b) { squares += (Int(x) - Int(y)) * (Int(x) - Int(y)) }
+        return squares == 0 ? 99 : min(99, 10 * log10(255 * 255 * Double(a.count) / Double(squares)))
+    }
+}
