@@ -1,7 +1,7 @@
 // Owns the sizes of one model, read from the metadata of its file and checked once: everything after relies on them.
 public import SoradModelFile
 public import SoradSystem
-import SoradTensor
+package import SoradTensor
 
 /// Sizes and defaults of one model file.
 public struct ModelConfiguration: Sendable {
@@ -155,7 +155,7 @@ package struct TransformerConfiguration: Sendable {
     let crossAttentionNorm, expandTimesteps: Bool
     let epsilon: Float
     /// Of the attention between the clip's own tokens: int8 where its linear layers are. The text's few keys stay float.
-    var attentionPrecision = AttentionPrecision.float
+    package var attentionPrecision = AttentionPrecision.float
 
     /// Channels of the hidden state.
     var width: Int { heads * headWidth }
