@@ -77,8 +77,8 @@ import Testing
         let service = try JobService(
             directory: directory.path, settings: JobService.Settings(), time: .system, wake: try EventCounter(.signal),
             log: Log(program: "test", level: .error, environment: [:]))
-        service.deliver(.resumed)
-        let job = try service.submit(owner: 1, .sample(), seconds: "1")
+        service.deliver(.released(.models))
+        let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
         service.deliver(.workerReady(model: GenerationRequest.sample().model))
         let path = try service.prepareDirectory(of: job.id)
         for name in ["v", "t", "s"] { try writeDurably([1], named: name, in: path) }
