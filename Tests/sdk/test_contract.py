@@ -7,6 +7,7 @@ SORAD_CONTRACT_SECONDS: how long (default 40).
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -62,10 +63,9 @@ def test_the_document_names_every_route():
     """What the daemon's sources register is what the document has, no more and no less."""
     registered = set()
     for source in (HERE.parent.parent / "Sources" / "sorad").glob("*.swift"):
-        for line in source.read_text().splitlines():
-            if "routes.on(." in line:
-                method, path = line.split("routes.on(.", 1)[1].split(", ", 1)
-                registered.add((method, path.split('"')[1]))
+        text = source.read_text()
+        registered |= set(re.findall(r'routes\.on\(\.(\w+), "([^"]+)"', text))
+        registered |= {("post", path) for path in re.findall(r'onCreate\("([^"]+)"', text)}
     # Registered in a loop.
     registered |= {("post", "/v1/videos/characters"), ("get", "/v1/videos/characters/{id}")}
     document = yaml.safe_load(DOCUMENT.read_text())
