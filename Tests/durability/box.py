@@ -84,8 +84,9 @@ class Box:
         return answer.status, json.loads(body) if is_json else body
 
     def video(self, identifier):
+        """The job; None when there is none; one of status "unavailable" while the daemon cannot look."""
         status, video = self.request("GET", "/v1/videos/" + identifier)
-        return video if status == 200 else None
+        return video if status == 200 else None if status == 404 else dict(id=identifier, status="unavailable")
 
 
 def requests():
