@@ -32,7 +32,8 @@ public struct ClipParameters: Sendable, Equatable {
     /// The effective request for `model`, and the length of the clip as text. `randomSeed` is used when none was asked for.
     public func effective(for model: ModelInfo, randomSeed: UInt64) throws(SoradError) -> (request: GenerationRequest, seconds: String) {
         try check(prompt, "prompt")
-        if prompt.allSatisfy(\.isWhitespace) { throw refused("prompt", "The prompt is empty; describe the clip in a sentence.") }
+        let isBlank = prompt.unicodeScalars.allSatisfy { $0.properties.isWhitespace || $0.properties.generalCategory == .control }
+        if isBlank { throw refused("prompt", "The prompt is empty; describe the clip in a sentence.") }
         try check(negativePrompt ?? "", "negative_prompt")
         let (width, height) = try effectiveSize(model)
         let fps = fps ?? model.fps

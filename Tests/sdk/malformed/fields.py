@@ -15,7 +15,7 @@ def shown(value):
 VALUES = [
     keeps("no prompt", document(), 400, param="prompt"),
     *[keeps(f"prompt = {shown(value)}", document(prompt=value), 400, param="prompt")
-      for value in (None, "", " \t\n", 5, True, [], ["x"], {}, "a\0b", "a" * 4001, "é" * 40_000)],
+      for value in ("\u009b\x1f ", None, "", " \t\n", 5, True, [], ["x"], {}, "a\0b", "a" * 4001, "é" * 40_000)],
     *bad("negative_prompt", 5, "a" * 4001, ["x"], "a\0"),
     *bad("model", "nobody", "", 5, "../sorad-mini", "a" * 1025, {"id": "x"}),
     *bad("size", "128", "128x", "x128", "128x128x1", "0x0", "-128x128", "127x128", "99999x99999", "128X128", "128×128", "1e2x128", " 128x128",
