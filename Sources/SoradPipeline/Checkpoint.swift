@@ -9,7 +9,7 @@ package struct Checkpoint {
     private let latents: CheckpointFile
     private let prompts: CheckpointFile
     private let steps: Int
-    private var pacing: CheckpointPacing
+    private var pacing: Pacing
     private let time: TimeSource
     /// Encoded in this life of the job and not written down yet.
     private var pending: EncodedPrompts?
@@ -25,7 +25,7 @@ package struct Checkpoint {
         latents = CheckpointFile(name: CheckpointName.latents, magic: "SORADCP1", digest: digest, directory: directory)
         prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE1", digest: digest, directory: directory)
         steps = request.numInferenceSteps
-        pacing = CheckpointPacing(interval: interval, start: time.monotonic())
+        pacing = Pacing(interval: interval, share: 50, start: time.monotonic())
     }
 
     /// The same only for the same work: request, model and program.
@@ -66,7 +66,7 @@ package struct Checkpoint {
         let began = time.monotonic()
         guard pacing.isDue(at: began) else { return }
         writePending()
-        pacing.stored(from: began, to: time.monotonic())
+        pacing.done(from: began, to: time.monotonic())
     }
 
     /// Writes `latent` down after `done` steps, if it is time for that.
@@ -75,7 +75,7 @@ package struct Checkpoint {
         guard pacing.isDue(at: began) else { return }
         writePending()
         latents.write(words: [UInt32(done), UInt32(latent.count)], [latent])
-        pacing.stored(from: began, to: time.monotonic())
+        pacing.done(from: began, to: time.monotonic())
     }
 
     private mutating func writePending() {
@@ -97,25 +97,5 @@ package struct EncodedPrompts {
     package init(prompt: Tensor, negative: Tensor?) {
         self.prompt = prompt
         self.negative = negative
-    }
-}
-
-/// When the next checkpoint is due: not before `interval` has passed since the last one, and not before fifty times as long as that one
-/// took, so that writing them costs less than a fiftieth of the time.
-package struct CheckpointPacing: Sendable {
-    private let interval: Duration
-    private var last: MonotonicTime
-    private var cost = Duration.zero
-
-    package init(interval: Duration, start: MonotonicTime) {
-        self.interval = interval
-        last = start
-    }
-
-    package func isDue(at now: MonotonicTime) -> Bool { now - last >= max(interval, cost * 50) }
-
-    package mutating func stored(from began: MonotonicTime, to ended: MonotonicTime) {
-        cost = ended - began
-        last = ended
     }
 }

@@ -2,27 +2,8 @@
 import SoradAPI
 import SoradMedia
 import SoradModel
-package import SoradSystem
+import SoradSystem
 import SoradTensor
-
-/// When the next preview is due: not before `interval` has passed since the last one, nor before a hundred times as long as that one took.
-package struct PreviewPacing: Sendable {
-    private let interval: Duration
-    private var last: MonotonicTime
-    private var cost = Duration.zero
-
-    package init(interval: Duration, start: MonotonicTime) {
-        self.interval = interval
-        last = start
-    }
-
-    package func isDue(at now: MonotonicTime) -> Bool { now - last >= max(interval, cost * 100) }
-
-    package mutating func made(from began: MonotonicTime, to ended: MonotonicTime) {
-        cost = ended - began
-        last = ended
-    }
-}
 
 /// Makes the previews of one clip.
 struct PreviewMaker {
@@ -31,7 +12,7 @@ struct PreviewMaker {
     let time: TimeSource
     /// What they took so far.
     private(set) var spent: Duration
-    private var pacing: PreviewPacing
+    private var pacing: Pacing
 
     /// - Parameter spent: what the preparation took.
     init(_ preview: LatentPreview, _ provenance: Provenance, interval: Duration, spent: Duration, time: TimeSource) {
@@ -39,7 +20,7 @@ struct PreviewMaker {
         self.provenance = provenance
         self.spent = spent
         self.time = time
-        pacing = PreviewPacing(interval: interval, start: time.monotonic())
+        pacing = Pacing(interval: interval, share: 100, start: time.monotonic())
     }
 
     /// The clip's middle as it would be if the last step had gone on to the end; nil while it is too early for another picture.
@@ -49,7 +30,7 @@ struct PreviewMaker {
         let picture = preview.picture(
             of: denoiser.predictedFrame(denoiser.size.frames / 2, of: latent, afterStep: step), provenance: provenance)
         let ended = time.monotonic()
-        pacing.made(from: began, to: ended)
+        pacing.done(from: began, to: ended)
         spent = spent + (ended - began)
         return picture
     }

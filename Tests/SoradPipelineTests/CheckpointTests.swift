@@ -109,10 +109,10 @@ import Testing
 
     @Test func writingThemCostsLessThanAFiftiethOfTheTime() {
         let start = MonotonicTime(nanoseconds: 1_000)
-        var pacing = CheckpointPacing(interval: .milliseconds(500), start: start)
+        var pacing = Pacing(interval: .milliseconds(500), share: 50, start: start)
         #expect(!pacing.isDue(at: start + .milliseconds(499)))
         #expect(pacing.isDue(at: start + .milliseconds(500)))
-        pacing.stored(from: start + .milliseconds(500), to: start + .milliseconds(540))
+        pacing.done(from: start + .milliseconds(500), to: start + .milliseconds(540))
         #expect(!pacing.isDue(at: start + .milliseconds(2539)))
         #expect(pacing.isDue(at: start + .milliseconds(2540)))
     }

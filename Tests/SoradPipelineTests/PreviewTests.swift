@@ -40,10 +40,10 @@ import Testing
 
     @Test func picturesTakeAHundredthOfTheTimeAtMost() {
         let start = MonotonicTime(nanoseconds: 0)
-        var pacing = PreviewPacing(interval: .milliseconds(400), start: start)
+        var pacing = Pacing(interval: .milliseconds(400), share: 100, start: start)
         #expect(!pacing.isDue(at: start + .milliseconds(399)))
         #expect(pacing.isDue(at: start + .milliseconds(400)))
-        pacing.made(from: start + .milliseconds(400), to: start + .milliseconds(420))
+        pacing.done(from: start + .milliseconds(400), to: start + .milliseconds(420))
         #expect(!pacing.isDue(at: start + .milliseconds(2_419)))
         #expect(pacing.isDue(at: start + .milliseconds(2_420)))
     }
