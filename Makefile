@@ -71,6 +71,12 @@ test-durability: build $(VENV)/durability/.installed ## as root: KILLS deaths, P
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/faults.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/powercut.py --points $(POINTS)
 
+test-systemd: deps ## as root: the installed units on a small Debian that boots in a container (debootstrap, systemd-nspawn)
+	@$(call install_packages,debootstrap systemd-container)
+	rm -rf .build/boot/installed
+	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
+	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
+
 test-checks: build ## import table, what the programs link, formatting
 	./.ci/check-imports
 	./.ci/check-binaries $(BUILD)
@@ -129,4 +135,4 @@ $(VENV)/durability/.installed: Tests/durability/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-asan fuzz bench format lint model install uninstall clean
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-systemd test-asan fuzz bench format lint model install uninstall clean
