@@ -69,6 +69,7 @@ import Testing
         while durable.count < 4, MonotonicTime.now() < end {
             done += 1
             writer.store(latent(), done: done)
+            usleep(500)
             guard let name = writer.durable else { continue }
             let copy = PipelineFixture.scratch("cut")
             try writeDurably(try bytes(directory + "/" + name), named: name, in: copy)
