@@ -32,12 +32,13 @@ public final class ClipPipeline {
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
     ///     on; nil means never. They stay there.
     ///   - previewInterval: how often at most the progress has a picture; nil means never.
+    ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public init(
         modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil,
-        previewInterval: Duration? = nil
+        previewInterval: Duration? = nil, meanwhile: () -> Void = {}
     ) throws(SoradError) {
-        file = try ModelFile(opening: modelPath)
+        file = try ModelFile(opening: modelPath, meanwhile: meanwhile)
         model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
         tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         info = try ModelInfo(file, model.configuration)
@@ -91,7 +92,7 @@ public final class ClipPipeline {
         var job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
-        var checkpoint = checkpointInterval.map { interval in
+        let checkpoint = checkpointInterval.map { interval in
             Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
         }
         let earlier = checkpoint?.restorePrompts(width: model.configuration.textWidth, length: model.configuration.textLength)
@@ -114,16 +115,18 @@ public final class ClipPipeline {
         for step in done..<request.stepsToRun {
             try denoiser.step(request.firstStep + step, latent, stop: stop)
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
-            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
+            // What is told has been written down.
             checkpoint?.store(latent, done: step + 1)
+            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
         }
 
         let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
         var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
         if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
-        // A part of the time of denoising, told so that it can be seen how little it is.
+        // Parts of the time of denoising, told so that it can be seen how little they are.
         if let previews { timings["previews"] = previews.spent.inSeconds }
+        if let checkpoint { timings["checkpoints"] = checkpoint.spent.inSeconds }
         return ClipResult(
             sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings,
             resumedStep: done)

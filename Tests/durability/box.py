@@ -22,10 +22,10 @@ class Gone(Exception):
 
 class Box:
     """A machine with sorad on it: `start`, `die` and `start` again. The socket lies outside the state folder, which may be
-    on a disk of its own."""
+    on a disk of its own. `options` are further arguments of the daemon."""
 
-    def __init__(self, folder, state):
-        self.folder, self.state = pathlib.Path(folder), pathlib.Path(state)
+    def __init__(self, folder, state, *options):
+        self.folder, self.state, self.options = pathlib.Path(folder), pathlib.Path(state), options
         self.socket = str(self.folder / "s")
         self.process = None
 
@@ -33,7 +33,7 @@ class Box:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SORAD_")}
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "sorad", "--socket", self.socket, "--state-dir", self.state, "--model", MODEL],
+                [BUILD / "sorad", "--socket", self.socket, "--state-dir", self.state, "--model", MODEL, *self.options],
                 stderr=log, env=environment)
         deadline = time.monotonic() + 20
         while True:
