@@ -35,7 +35,7 @@ class Box:
             self.process = subprocess.Popen(
                 [BUILD / "sorad", "--socket", self.socket, "--state-dir", self.state, "--model", MODEL, *self.options],
                 stderr=log, env=environment)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
                 return self.request("GET", "/healthz")
@@ -65,13 +65,13 @@ class Box:
 
     def request(self, method, path, fields=None, key=None):
         """(status, JSON, or the bytes of another content). Throws Gone."""
-        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection = http.client.HTTPConnection("localhost", timeout=120)
         headers = {"content-type": "application/json"} if fields is not None else {}
         if key:
             headers["idempotency-key"] = key
         try:
             connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(30)
+            connection.sock.settimeout(120)
             connection.sock.connect(self.socket)
             connection.request(method, path, json.dumps(fields) if fields is not None else None, headers)
             answer = connection.getresponse()
@@ -130,7 +130,7 @@ def undisturbed(folder):
     return hashes
 
 
-def wait(box, identifier, seconds=120):
+def wait(box, identifier, seconds=600):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         video = box.video(identifier)
