@@ -22,7 +22,9 @@ VENV := .venv
 CONTRACT_SECONDS ?= 900
 KILLS ?= 300
 POINTS ?= 500
+JOBS ?= 10000
 SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python
+TSAN_SUITES := ^Sorad(HTTP|Jobs|Service|System|Control)Tests\.
 PROGRAMS := sorad sorad-worker sorad-ctl sorad-quantize sorad-bench
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -61,7 +63,7 @@ test-arm: deps-arm ## the NEON kernels, cross-compiled and emulated, against the
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm
 
 test-service: build $(VENV)/.installed $(VENV)/sdk2/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
-	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk
+	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk Tests/load
 
 test-contract: build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
 	$(SDK_TESTS) SORAD_CONTRACT_SECONDS=$(CONTRACT_SECONDS) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_contract.py
@@ -77,6 +79,15 @@ test-systemd: deps ## as root: the installed units on a small Debian that boots 
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
 	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
 
+test-load: build ## 1,000 clients, 500 slow senders, long bodies, an idle daemon: four minutes, on a machine that does nothing else
+	$(SDK_TESTS) python3 Tests/load/crowd.py
+	$(SDK_TESTS) python3 Tests/load/slow.py
+	$(SDK_TESTS) python3 Tests/load/bodies.py
+	$(SDK_TESTS) python3 Tests/load/idle.py
+
+test-soak: build ## JOBS jobs of the shipped model at its smallest, and whether anything grows
+	$(SDK_TESTS) python3 Tests/load/soak.py --jobs $(JOBS)
+
 test-checks: build ## import table, what the programs link, formatting
 	./.ci/check-imports
 	./.ci/check-binaries $(BUILD)
@@ -84,6 +95,10 @@ test-checks: build ## import table, what the programs link, formatting
 
 test-asan: deps ## the Swift tests under AddressSanitizer
 	$(SWIFT) test -c release --sanitize address --scratch-path .build/asan
+
+test-tsan: deps ## the daemon's suites under ThreadSanitizer, and the daemon built with it
+	$(SWIFT) build -c release --build-tests --sanitize thread --scratch-path .build/tsan
+	TSAN_OPTIONS=halt_on_error=0:exitcode=66 $(SWIFT) test -c release --skip-build --sanitize thread --scratch-path .build/tsan --filter '$(TSAN_SUITES)'
 
 fuzz: deps ## every fuzz target for SECONDS each (default 60); stops at the first finding and names its input
 	Tests/fuzz/run $(or $(SECONDS),60)
@@ -135,4 +150,4 @@ $(VENV)/durability/.installed: Tests/durability/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-systemd test-asan fuzz bench format lint model install uninstall clean
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-systemd test-load test-soak test-asan test-tsan fuzz bench format lint model install uninstall clean

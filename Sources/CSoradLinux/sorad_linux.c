@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
@@ -116,3 +117,5 @@ int sorad_linux_random(void *bytes, size_t count) {
 }
 
 const char *sorad_linux_entry_name(const struct dirent *entry) { return entry->d_name; }
+
+void sorad_linux_map_blocks_from(size_t size) { mallopt(M_MMAP_THRESHOLD, (int)size); }

@@ -95,4 +95,7 @@ public struct MediaFacts: Codable, Sendable, Equatable {
     }
 
     public var isPicture: Bool { format != .mp4 }
+
+    /// What a decoder holds of it, in pixels of a clip: that keeps up to 16 frames to look back at, a picture none.
+    public var heldPixels: Int { width * height / (isPicture ? 8 : 1) }
 }

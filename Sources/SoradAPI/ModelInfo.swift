@@ -30,11 +30,14 @@ public struct ModelInfo: Codable, Sendable, Equatable {
     public var defaultFlowShift: Double
     /// Some frames may be given: first and last frame, a clip to continue.
     public var takesKnownFrames: Bool
+    /// nil where nobody planned it, as in what a running worker says of itself.
+    public var memory: ModelMemory?
 
     public init(
         id: String, sha256: String, created: Int, license: String, defaultWidth: Int, defaultHeight: Int, defaultNumFrames: Int,
         fps: Int, sizeMultiple: Int, frameMultiple: Int, maxWidth: Int, maxHeight: Int, maxNumFrames: Int, maxPixels: Int,
-        defaultNumInferenceSteps: Int, defaultGuidanceScale: Double, defaultFlowShift: Double, takesKnownFrames: Bool = false
+        defaultNumInferenceSteps: Int, defaultGuidanceScale: Double, defaultFlowShift: Double, takesKnownFrames: Bool = false,
+        memory: ModelMemory? = nil
     ) {
         self.id = id
         self.sha256 = sha256
@@ -54,5 +57,6 @@ public struct ModelInfo: Codable, Sendable, Equatable {
         self.defaultGuidanceScale = defaultGuidanceScale
         self.defaultFlowShift = defaultFlowShift
         self.takesKnownFrames = takesKnownFrames
+        self.memory = memory
     }
 }

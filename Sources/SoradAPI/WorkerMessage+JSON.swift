@@ -81,7 +81,7 @@ extension GenerationRequest: JSONRepresentable {
 
 extension ModelInfo: JSONRepresentable {
     public var json: JSONValue {
-        [
+        var object: JSONObject = [
             "id": .string(id), "sha256": .string(sha256), "created": .integer(created), "license": .string(license),
             "defaultWidth": .integer(defaultWidth), "defaultHeight": .integer(defaultHeight),
             "defaultNumFrames": .integer(defaultNumFrames), "fps": .integer(fps), "sizeMultiple": .integer(sizeMultiple),
@@ -90,6 +90,8 @@ extension ModelInfo: JSONRepresentable {
             "defaultNumInferenceSteps": .integer(defaultNumInferenceSteps), "defaultGuidanceScale": .double(defaultGuidanceScale),
             "defaultFlowShift": .double(defaultFlowShift), "takesKnownFrames": .bool(takesKnownFrames),
         ]
+        object["memory"] = memory?.json
+        return .object(object)
     }
 
     public init(json: JSONValue) throws(JSONError) {
@@ -103,7 +105,8 @@ extension ModelInfo: JSONRepresentable {
             maxHeight: try members.integer("maxHeight"), maxNumFrames: try members.integer("maxNumFrames"),
             maxPixels: try members.integer("maxPixels"), defaultNumInferenceSteps: try members.integer("defaultNumInferenceSteps"),
             defaultGuidanceScale: try members.double("defaultGuidanceScale"), defaultFlowShift: try members.double("defaultFlowShift"),
-            takesKnownFrames: json["takesKnownFrames"]?.bool ?? false)
+            takesKnownFrames: json["takesKnownFrames"]?.bool ?? false,
+            memory: try json["memory"].map { json throws(JSONError) in try ModelMemory(json: json) })
     }
 }
 

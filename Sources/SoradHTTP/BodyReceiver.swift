@@ -127,10 +127,51 @@ package struct BodyReceiver {
         }
     }
 
-    /// After the last byte.
-    package consuming func finish() throws(APIError) -> Fields {
+    /// After the last byte: the body, which is yet to be read.
+    package consuming func whole() -> WholeBody {
         switch sink {
-        case .ignored, .empty: return Fields()
+        case .ignored, .empty: WholeBody(content: .none, count: received, limit: limit, share: share)
+        case .json(let bytes): WholeBody(content: .json(bytes), count: received, limit: limit, share: share)
+        case .form(let parser, let builder):
+            WholeBody(
+                content: .form(builder.members, isComplete: parser.isComplete), count: received, limit: limit, share: share)
+        }
+    }
+
+    /// After the last byte: all of it at once.
+    package consuming func finish() throws(APIError) -> Fields { try whole().fields() }
+
+    static func overloaded(_ settings: ServerSettings) -> APIError {
+        .unavailable(
+            "The server has too much to do; try again in \(settings.retryAfter) s.", code: "overloaded", retryAfter: settings.retryAfter)
+    }
+}
+
+/// A body that has come whole. To read a long JSON text takes a while, so that is done where the handler runs.
+/// Invariant: while this lives its bytes count as held in memory, whatever becomes of the connection.
+package struct WholeBody: Sendable {
+    fileprivate enum Content {
+        case none
+        case json([UInt8])
+        case form([String: Fields.Value], isComplete: Bool)
+    }
+
+    fileprivate let content: Content
+    /// Bytes that came.
+    package let count: Int
+    fileprivate let limit: Int
+    private let share: BodyMemory.Share
+
+    fileprivate init(content: Content, count: Int, limit: Int, share: BodyMemory.Share) {
+        self.content = content
+        self.count = count
+        self.limit = limit
+        self.share = share
+    }
+
+    package func fields() throws(APIError) -> Fields {
+        switch content {
+        case .none: return Fields()
         case .json(let bytes):
             let value: JSONValue
             do throws(JSONError) {
@@ -144,14 +185,9 @@ package struct BodyReceiver {
                 throw APIError(.badRequest, "The body must be a JSON object.", code: "malformed_json")
             }
             return Fields(json: object)
-        case .form(let parser, let builder):
-            guard parser.isComplete else { throw MultipartParser.malformed("it ends before its last boundary") }
-            return Fields(members: builder.members)
+        case .form(let members, let isComplete):
+            guard isComplete else { throw MultipartParser.malformed("it ends before its last boundary") }
+            return Fields(members: members)
         }
-    }
-
-    static func overloaded(_ settings: ServerSettings) -> APIError {
-        .unavailable(
-            "The server has too much to do; try again in \(settings.retryAfter) s.", code: "overloaded", retryAfter: settings.retryAfter)
     }
 }

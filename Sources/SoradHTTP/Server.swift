@@ -14,7 +14,7 @@ public final class HTTPServer: Sendable {
     public typealias Observer = @Sendable (ServerNotice) -> Void
 
     private let inbox: ServerInbox
-    private let handlers: HandlerThreads
+    private let handlers, largeBodyHandlers: HandlerThreads
     private let thread: SystemThread
     private let clock: TimeSource
 
@@ -41,9 +41,10 @@ public final class HTTPServer: Sendable {
             try listener.stopBlocking()
             inbox = try ServerInbox(instance: String(UInt64.random(in: 0...UInt64.max), radix: 36))
             handlers = try HandlerThreads(count: settings.handlerThreads, limit: settings.queuedRequests)
+            largeBodyHandlers = try HandlerThreads(count: settings.largeBodyThreads, limit: settings.queuedLargeBodies)
             let environment = ServerConnection.Environment(
                 routes: routes, settings: settings, clock: clock, memory: BodyMemory(limit: settings.bodyMemory), handlers: handlers,
-                inbox: inbox, observer: observer)
+                largeBodyHandlers: largeBodyHandlers, inbox: inbox, observer: observer)
             let carrier = Carrier(listener)
             thread = try SystemThread(name: "http") {
                 do throws(Errno) {
@@ -64,6 +65,7 @@ public final class HTTPServer: Sendable {
         inbox.post(.stop(by: clock.monotonic() + grace))
         thread.join()
         handlers.stop()
+        largeBodyHandlers.stop()
         for case .answer(_, _, let response) in inbox.takeAll() { ServerConnection.abandon(response) }
     }
 }

@@ -16,6 +16,8 @@ final class ServerConnection {
         let clock: TimeSource
         let memory: BodyMemory
         let handlers: HandlerThreads
+        /// For requests with a large body, so that they hold up each other alone.
+        let largeBodyHandlers: HandlerThreads
         let inbox: ServerInbox
         let observer: HTTPServer.Observer
     }
@@ -174,10 +176,20 @@ final class ServerConnection {
         do throws(APIError) {
             let request = Request(
                 id: requestID, peer: peer, method: method, path: head.target.path, parameters: parameters,
-                query: try Fields(query: head.target.query), headers: head.headers, fields: try current.finish())
+                query: try Fields(query: head.target.query), headers: head.headers)
             let (inbox, connection, number, handler) = (environment.inbox, id, requests, route.handler)
             let reply = Reply { response in inbox.post(.answer(connection: connection, request: number, response)) }
-            guard environment.handlers.submit({ handler(request, reply) }) else { throw BodyReceiver.overloaded(environment.settings) }
+            let body = current.whole()
+            let isLarge = body.count > environment.settings.largeBody
+            let threads = isLarge ? environment.largeBodyHandlers : environment.handlers
+            let isTaken = threads.submit {
+                do throws(APIError) {
+                    var request = request
+                    request.fields = try body.fields()
+                    handler(request, reply)
+                } catch { reply.send(error.response) }
+            }
+            guard isTaken else { throw BodyReceiver.overloaded(environment.settings) }
         } catch { state.refuse(error) }
     }
 

@@ -1,5 +1,5 @@
 // Whether a request becomes a job: the last step before it is recorded. Every refusal has numbers and says what to do.
-// Order: what concerns everybody (draining, the queue, the disk), then what concerns this user.
+// Order: what concerns everybody (draining, the queue, the disk, memory), then what concerns this user.
 public import SoradAPI
 import SoradSystem
 
@@ -11,6 +11,8 @@ public struct Wish: Sendable {
     /// Of the request; nil in tests that have none.
     public var model: ModelInfo?
     public var priority = 0
+    /// Of the largest given file, `MediaFacts.heldPixels`; 0 for none.
+    public var givenPixels = 0
 
     public init(_ request: GenerationRequest, seconds: String, model: ModelInfo? = nil) {
         self.request = request
@@ -38,6 +40,7 @@ extension JobService {
     /// What stands in the way of this one.
     func check(_ wish: Wish, of owner: Viewer, _ state: inout State) throws(SoradError) {
         try checkRoom(wish, &state)
+        try checkMemory(wish)
         guard !owner.isAdmin else { return }
         let now = time.unixSeconds()
         let usage = try usage(of: owner.user, now: now, state)

@@ -110,6 +110,8 @@ extension JobService {
             guard let job = try find(id, viewer, &state) else { return false }
             if job.isOver {
                 try write(stored: [], erased: [id], &state)
+                // Its digest may have stayed on its account alone.
+                _ = try? forgetClips(&state, time.unixSeconds())
                 metrics.add("sorad_jobs_removed_total", ["reason": "deleted"])
                 if state.machine.abandonedJob != id { removeFiles(id) }
             } else {

@@ -35,19 +35,34 @@ extension JobService {
                 metrics.add("sorad_jobs_removed_total", ["reason": "budget"], Double(verdict.overBudget.count))
                 log.info("removed \(verdict.expired.count) jobs that expired and \(verdict.overBudget.count) for want of room")
             }
+            let nextDigest = try forgetClips(&state, now)
             if thoroughly {
                 // A draft has files before it has a record, but never for so long.
                 let limit = time.unixMilliseconds() - JobService.collectionInterval.nanoseconds / 1_000_000
                 let strangers = try spool.removeStrangers(keeping: try state.store.identifiers(), before: limit)
                 if !strangers.isEmpty { log.notice("removed the files of \(strangers.count) jobs that are not recorded") }
             }
-            let expiry = verdict.nextExpiry.map { Duration.seconds(max(1, $0 - now)) }
+            let next = [verdict.nextExpiry, nextDigest].compactMap { $0 }.min()
+            let expiry = next.map { Duration.seconds(max(1, $0 - now)) }
             state.collectAt = time.monotonic() + min(expiry ?? JobService.collectionInterval, JobService.collectionInterval)
             if expiry == nil { state.collectAt = nil }
         } catch {
             log.error("cannot remove what is due: \(error)")
             state.collectAt = time.monotonic() + JobService.collectionInterval
         }
+    }
+}
+
+extension JobService {
+    /// Forgets the digests of clips whose time is over; when the next one's is.
+    func forgetClips(_ state: inout State, _ now: Int) throws(DatabaseError) -> Int? {
+        guard let age = settings.retention.digestAge else { return nil }
+        let (count, next) = try state.store.forgetClips(until: now - age)
+        if count > 0 {
+            metrics.add("sorad_digests_forgotten_total", [:], Double(count))
+            log.info("forgot the digests of \(count) clips")
+        }
+        return next.map { $0 + age }
     }
 }
 

@@ -12,6 +12,7 @@ public final class JobService: Sendable {
         public var queueLimit = 100
         /// Bytes of the disk that new jobs must leave free.
         public var minimumFree = 32_000_000
+        public var memory = MemoryBudget()
         public var retention = Retention()
         /// How long those who watch a job may hear nothing.
         public var heartbeat: Duration = .seconds(15)
@@ -46,6 +47,8 @@ public final class JobService: Sendable {
     let time: TimeSource
     let wake: EventCounter
     let log: Log
+    /// 0 for none.
+    let workerProcess = Atomic<Int32>(0)
     public let metrics = Metrics()
     /// What happens to jobs, for those who watch them.
     public let feed: JobFeed

@@ -51,6 +51,9 @@ public final class JobStore {
         ) STRICT, WITHOUT ROWID;
         """,
         limitsMigration,
+        """
+        CREATE INDEX made_clip_by_time ON made_clip (completed_at, job);
+        """,
     ]
 
     private static let columns =
@@ -93,11 +96,11 @@ public final class JobStore {
             throw DatabaseError(
                 code: 0, message: "it was made by a newer sorad (schema \(version); this one knows \(migrations.count))", statement: "open")
         }
-        for next in version..<migrations.count {
-            try database.transaction { () throws(DatabaseError) in
-                try database.execute(migrations[next])
-                try database.execute("PRAGMA user_version = \(next + 1)")
-            }
+        guard version < migrations.count else { return }
+        // All in one: a new database then costs one wait for the disk.
+        try database.transaction { () throws(DatabaseError) in
+            for migration in migrations[version...] { try database.execute(migration) }
+            try database.execute("PRAGMA user_version = \(migrations.count)")
         }
     }
 

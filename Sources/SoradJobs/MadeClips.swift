@@ -1,4 +1,5 @@
-// The digests of the clips that were made here, so that a file that comes back can be told for certain. They outlive their jobs.
+// The digests of the clips that were made here, so that a file that comes back can be told for certain. They outlive their jobs,
+// for as long as the retention says.
 // Invariant: a job is recorded as completed together with the digest of its clip.
 public import SoradAPI
 public import SoradSystem
@@ -19,6 +20,15 @@ extension JobStore {
         try database.run(
             "INSERT OR REPLACE INTO made_clip (sha256, job, model, completed_at) VALUES (?, ?, ?, ?)", .text(digest), .text(job.id.text),
             .text(job.request.model), .integer(Int64(job.completedAt ?? job.createdAt)))
+    }
+
+    /// Forgets the clips that were completed at `time` or before and whose jobs are gone; how many. And when the next one's time comes, as
+    /// the time of its completion.
+    func forgetClips(until time: Int) throws(DatabaseError) -> (count: Int, next: Int?) {
+        let gone = try database.run(
+            "DELETE FROM made_clip WHERE completed_at <= ? AND job NOT IN (SELECT id FROM job) RETURNING 1", .integer(Int64(time)))
+        let next = try database.run("SELECT min(completed_at) FROM made_clip WHERE completed_at > ?", .integer(Int64(time)))
+        return (gone.count, next.first?.first?.integer.map { Int($0) })
     }
 
     func madeClip(sha256: String) throws(DatabaseError) -> MadeClip? {

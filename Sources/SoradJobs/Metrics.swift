@@ -22,6 +22,7 @@ public final class Metrics: Sendable {
         .init(name: "sorad_jobs_refused_total", kind: .counter, help: "Requests that were refused a job, by reason."),
         .init(name: "sorad_jobs_reused_total", kind: .counter, help: "Requests answered with a finished clip from the store."),
         .init(name: "sorad_jobs_finished_total", kind: .counter, help: "Jobs that are over, by status: completed, failed, cancelled."),
+        .init(name: "sorad_digests_forgotten_total", kind: .counter, help: "Digests of removed clips whose time was over."),
         .init(name: "sorad_jobs_removed_total", kind: .counter, help: "Finished jobs removed, by reason: deleted, expired, budget."),
         .init(name: "sorad_jobs_queued", kind: .gauge, help: "Jobs that wait."),
         .init(name: "sorad_jobs_running", kind: .gauge, help: "Jobs that run, 0 or 1."),

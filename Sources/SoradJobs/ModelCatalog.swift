@@ -123,6 +123,6 @@ extension ModelInfo {
         let counts = [defaultNumFrames, maxNumFrames, frameMultiple, fps, defaultNumInferenceSteps]
         return !id.isEmpty && id.utf8.count <= 128 && sizes.allSatisfy { (1...65_536).contains($0) }
             && counts.allSatisfy { (1...1_000_000).contains($0) }
-            && maxPixels > 0
+            && maxPixels > 0 && memory?.isPlausible ?? true
     }
 }

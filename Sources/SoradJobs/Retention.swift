@@ -7,6 +7,8 @@ public struct Retention: Sendable, Equatable {
     public var maximumAge: Int?
     /// Bytes of all finished clips together; nil for no limit.
     public var maximumBytes: Int?
+    /// Seconds after its completion for which a removed clip's digest is kept; nil for ever.
+    public var digestAge: Int? = 365 * 86_400
 
     public init(maximumAge: Int? = 30 * 86_400, maximumBytes: Int? = 20_000_000_000) {
         self.maximumAge = maximumAge

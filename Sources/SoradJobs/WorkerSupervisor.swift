@@ -109,6 +109,7 @@ public final class WorkerSupervisor {
                     program, ["--model", entry.path], descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
                     diesWithParent: true))
             running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors)
+            service.workerIs(process.pid)
             service.metrics.add("sorad_worker_starts_total")
             log.info("worker \(process.pid) started for \(model)")
         } catch {
@@ -136,6 +137,7 @@ public final class WorkerSupervisor {
         while running?.isSilent == false, let event = nextEvent(worker.channel) { deliver(event) }
         guard let ending else { return }
         running = nil
+        service.workerIs(0)
         log.info("worker \(worker.process.pid) \(ending)")
         var how = "\(ending)"
         if let sentence = worker.complaint.sentence {

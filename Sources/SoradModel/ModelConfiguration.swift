@@ -66,6 +66,9 @@ public struct ModelConfiguration: Sendable {
     public var sizeMultiple: Int { autoencoder.spatialScale * transformer.patch.height }
     /// The number of frames is 1 plus a multiple of this.
     public var frameMultiple: Int { autoencoder.timeScale * transformer.patch.frames }
+    /// Pixels along a side that one latent pixel stands for, and frames that one latent frame does, the first aside.
+    public var spatialScale: Int { autoencoder.spatialScale }
+    public var timeScale: Int { autoencoder.timeScale }
     /// The largest width or height, pixels, that the position embedding knows.
     public var maxSide: Int { transformer.maxPositions * sizeMultiple }
     /// The largest number of frames that the position embedding knows.

@@ -103,14 +103,4 @@ public final class VideoModel {
     public func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
         try autoencoder.latentEncoder(numFrames: numFrames, width: width, height: height)
     }
-
-    /// Bytes that one clip of this size takes while it is denoised or decoded, without the model file's own pages.
-    public func memoryNeeded(_ size: LatentSize, guidanceScale: Float) -> Int {
-        let sequences = guidanceScale == 1 ? 1 : 2
-        let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 2)
-        let prompts = sequences * transformer.promptBytes(textLength: configuration.textLength)
-        let step = TransformerWorkspace.byteCount(
-            configuration.transformer, grid: transformer.grid(size), sequences: sequences, timesteps: 2)
-        return latents + max(prompts + step, autoencoder.decodeBytes(size), autoencoder.encodeBytes(size))
-    }
 }

@@ -48,13 +48,21 @@ public final class ClipPipeline {
         self.previewInterval = previewInterval
     }
 
-    /// What a model file offers, without loading its weights. The file is checked whole.
+    /// What a model file offers, and what its clips take of memory in a process like this one. The file is checked whole.
     /// - Throws: as `init`.
     public static func describe(modelPath: String) throws(SoradError) -> ModelInfo {
-        let file = try ModelFile(opening: modelPath)
-        let configuration = try ModelConfiguration(file)
-        _ = try PromptTokenizer(file.metadata, textLength: configuration.textLength)
-        return try ModelInfo(file, configuration)
+        let pipeline = try ClipPipeline(modelPath: modelPath)
+        return try withExtendedLifetime(pipeline) { () throws(SoradError) in
+            var info = pipeline.info
+            info.memory = ModelMemory(pipeline.model, file: try identity(of: modelPath), info)
+            return info
+        }
+    }
+
+    private static func identity(of path: String) throws(SoradError) -> FileIdentity {
+        do throws(Errno) { return try FileIdentity(path) } catch {
+            throw SoradError(.notFound, "cannot look at \(path): \(error.reason)")
+        }
     }
 
     /// As below, to the end.
@@ -103,15 +111,9 @@ public final class ClipPipeline {
             model: model, request: request, directory: directory, ffmpeg: ffmpeg, shouldStop: { (try? stop()) == nil })
         if request.given != nil { try job.reached(.encodingFrames, 0, of: 1) }
         let given = try givenFrames.encode(size)
-        let denoiser = try model.denoiser(
-            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
-            steps: request.numInferenceSteps,
-            shift: Float(request.flowShift), known: given.known, stop: stop)
-        let latent = model.initialNoise(seed: request.seed, size)
-        if let source = given.source { denoiser.schedule.mix(source, into: latent, atStep: request.firstStep) }
-        let done = checkpoint?.restore(into: latent) ?? 0
-        try job.resumed(.denoising, done, of: request.stepsToRun)
+        // Before the denoiser's workspace is there: the first time, an encoder runs for them.
         var previews = previewMaker()
+<<<<<<< HEAD
         for step in done..<request.stepsToRun {
             try denoiser.step(request.firstStep + step, latent, stop: stop)
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
@@ -119,12 +121,19 @@ public final class ClipPipeline {
             checkpoint?.store(latent, done: step + 1)
             try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
         }
+=======
+        let (latent, done) = try denoise(request, size, text, given, &checkpoint, &previews, &job)
+>>>>>>> limits
 
         let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
         var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
         if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
+<<<<<<< HEAD
         // Parts of the time of denoising, told so that it can be seen how little they are.
+=======
+        // A part of the other times, told so that it can be seen how little it is.
+>>>>>>> limits
         if let previews { timings["previews"] = previews.spent.inSeconds }
         if let checkpoint { timings["checkpoints"] = checkpoint.spent.inSeconds }
         return ClipResult(
@@ -139,6 +148,30 @@ public final class ClipPipeline {
         let began = time.monotonic()
         guard let preview else { return nil }
         return PreviewMaker(preview, provenance, interval: previewInterval, spent: time.monotonic() - began, time: time)
+    }
+
+    /// From noise to latents [C, T, h, w], and how many steps an earlier worker had done. The denoiser and its workspace are gone when this
+    /// returns, so they never lie in memory beside the decoder's.
+    private func denoise(
+        _ request: GenerationRequest, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: inout Checkpoint?,
+        _ previews: inout PreviewMaker?, _ job: inout RunningJob
+    ) throws(SoradError) -> (latent: Tensor, done: Int) {
+        let stop = job.stop
+        let denoiser = try model.denoiser(
+            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
+            steps: request.numInferenceSteps,
+            shift: Float(request.flowShift), known: given.known, stop: stop)
+        let latent = model.initialNoise(seed: request.seed, size)
+        if let source = given.source { denoiser.schedule.mix(source, into: latent, atStep: request.firstStep) }
+        let done = checkpoint?.restore(into: latent) ?? 0
+        try job.resumed(.denoising, done, of: request.stepsToRun)
+        for step in done..<request.stepsToRun {
+            try denoiser.step(request.firstStep + step, latent, stop: stop)
+            let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
+            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
+            checkpoint?.store(latent, done: step + 1)
+        }
+        return (latent, done)
     }
 
     private func encode(_ request: GenerationRequest, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {

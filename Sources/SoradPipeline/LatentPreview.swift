@@ -25,11 +25,8 @@ struct LatentPreview {
 
     /// nil for a model whose encoder does not fit its decoder, or that has too many channels.
     init?(_ model: VideoModel) {
-        let multiple = model.configuration.sizeMultiple
         channels = model.configuration.latentChannels
-        let needed = LatentPreview.side(holding: 8 * (channels + 1)) * multiple / 2
-        let wanted = min(max(needed, LatentPreview.chartSides.lowerBound), LatentPreview.chartSides.upperBound)
-        let side = (wanted + multiple - 1) / multiple * multiple
+        let side = LatentPreview.chartSide(model.configuration)
         let chart = LatentPreview.chart(side: side)
         guard channels <= LatentPreview.channelLimit, let latents = try? model.encodeVideo([chart], width: side, height: side),
             side % latents.shape[2] == 0
@@ -37,6 +34,14 @@ struct LatentPreview {
         let scale = side / latents.shape[2]
         parts = scale % 4 == 0 ? 4 : 1
         weights = LatentPreview.fit(latents, chart, scale: scale, parts: parts)
+    }
+
+    /// Pixels along a side of the chart that a model's encoder reads.
+    static func chartSide(_ c: ModelConfiguration) -> Int {
+        let multiple = c.sizeMultiple
+        let needed = side(holding: 8 * (c.latentChannels + 1)) * multiple / 2
+        let wanted = min(max(needed, chartSides.lowerBound), chartSides.upperBound)
+        return (wanted + multiple - 1) / multiple * multiple
     }
 
     /// - Parameter latent: [C, h, w], free of noise.

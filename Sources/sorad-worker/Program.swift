@@ -9,6 +9,7 @@ import SoradSystem
 struct Program {
     static func main() {
         MappedFile.explainLostPages()
+        MemoryRoom.returnFreedBlocks()
         do throws(SoradError) {
             try run(try WorkerArguments(Array(CommandLine.arguments.dropFirst())))
         } catch {

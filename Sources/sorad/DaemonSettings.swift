@@ -40,9 +40,15 @@ struct DaemonSettings: Sendable {
         SettingDefinition("log-level", "LEVEL", default: "info", "error, warning, notice, info or debug."),
         SettingDefinition("queue-limit", "N", default: "100", "Jobs that may wait; more are refused."),
         SettingDefinition("min-free", "MEGABYTES", default: "32", "Room on the disk that new jobs must leave free; else they are refused."),
+        SettingDefinition(
+            "memory-limit", "MEGABYTES", default: "0",
+            "Memory that worker and ffmpeg may take; clips that need more are refused. 0 is what the machine and the control group have."),
         SettingDefinition("keep-days", "N", default: "30", "Finished jobs are removed after so many days; 0 keeps them for ever."),
         SettingDefinition(
             "keep-megabytes", "N", default: "20000", "Above this, the clips that were finished first are removed; 0 is no limit."),
+        SettingDefinition(
+            "keep-digests-days", "N", default: "365",
+            "How long after its completion a removed clip is still known as made here (provenance checks); 0 is for ever."),
         SettingDefinition("worker-idle-timeout", "SECONDS", default: "300", "How long a worker without work keeps its memory."),
         SettingDefinition(
             "worker-start-timeout", "SECONDS", default: "120", "A worker that gives no sign of life for so long while it loads is killed."),
@@ -95,10 +101,14 @@ struct DaemonSettings: Sendable {
         jobs = JobService.Settings()
         jobs.queueLimit = try given.integer("queue-limit", in: 1...10_000, default: 100)
         jobs.minimumFree = try given.integer("min-free", in: 1...1_000_000, default: 32) * 1_000_000
+        let memory = try given.integer("memory-limit", in: 0...1_000_000_000, default: 0)
+        jobs.memory.limit = memory == 0 ? nil : memory * 1_000_000
         let days = try given.integer("keep-days", in: 0...36_500, default: 30)
         let megabytes = try given.integer("keep-megabytes", in: 0...1_000_000_000, default: 20_000)
         jobs.retention = Retention(
             maximumAge: days == 0 ? nil : days * 86_400, maximumBytes: megabytes == 0 ? nil : megabytes * 1_000_000)
+        let digestDays = try given.integer("keep-digests-days", in: 0...36_500, default: 365)
+        jobs.retention.digestAge = digestDays == 0 ? nil : digestDays * 86_400
         jobs.limits.workerIdle = .seconds(try given.integer("worker-idle-timeout", in: 0...604_800, default: 300))
         jobs.limits.workerStart = .seconds(try given.integer("worker-start-timeout", in: 1...86_400, default: 120))
         let longest = try given.integer("worker-silence-timeout", in: 1...86_400, default: 600)

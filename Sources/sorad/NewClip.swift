@@ -11,6 +11,8 @@ struct NewClip {
     var effective: ClipParameters.Effective
     /// Holds the given files; nil when there are none.
     var draft: JobDraft?
+    /// `MediaFacts.heldPixels` of the largest given file; 0 when there are none.
+    var givenPixels = 0
 }
 
 extension VideoRoutes {
@@ -31,6 +33,7 @@ extension VideoRoutes {
             }
             var wish = Wish(clip.effective.request, seconds: clip.effective.seconds, model: clip.model)
             wish.priority = priority
+            wish.givenPixels = clip.givenPixels
             return answer(try service.submit(owner: viewer, wish, draft: clip.draft, submission: submission, digest: digest))
         }
     }

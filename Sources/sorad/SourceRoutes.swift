@@ -10,12 +10,19 @@ extension VideoRoutes {
         onCreate("/v1/videos/edits", in: &routes, edit)
         onCreate("/v1/videos/extensions", in: &routes, extend)
         onCreate("/v1/videos/{id}/remix", in: &routes, remix)
-        for (method, path) in [(Method.post, "/v1/videos/characters"), (.get, "/v1/videos/characters/{id}")] {
-            routes.on(method, path) { _ in
-                throw APIError(
-                    .badRequest, "Characters are not supported; describe who is to be seen in the prompt.", code: "unsupported_parameter")
-            }
-        }
+        routes.on(.post, "/v1/videos/characters", body: .fields) { _ in throw noCharacters }
+        routes.on(.get, "/v1/videos/characters/{id}") { _ in throw noCharacters }
+    }
+
+    private var noCharacters: APIError {
+        let model = models.standard(preferred: defaultModel)?.info
+        let sources =
+            model?.takesKnownFrames == true
+            ? "first and last pictures (input_reference, end_image) and clips (edits, remix, extensions)" : "clips (edits, remix)"
+        return APIError(
+            .badRequest,
+            "The model \(model?.id ?? "that is installed") cannot keep characters; it makes clips from text, \(sources). "
+                + "Describe who is to be seen in the prompt.", code: "unsupported_parameter")
     }
 
     // MARK: handlers
@@ -39,7 +46,7 @@ extension VideoRoutes {
         let source = try take(video, "video", as: .source, in: draft, request)
         let model = try model(named: try request.fields.text("model", maxBytes: 1024) ?? source.model, request.fields)
         let effective = try parameters.remake(of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix)
-        return NewClip(model: model, effective: effective, draft: draft)
+        return NewClip(model: model, effective: effective, draft: draft, givenPixels: source.pixels)
     }
 
     @Sendable private func extend(_ request: Request) throws -> NewClip {
@@ -56,38 +63,42 @@ extension VideoRoutes {
         }
         let draft = try service.draft()
         let source = try take(video, "video", as: direction == "backwards" ? .after : .before, in: draft, request)
+        var givenPixels = source.pixels
         var how = direction == "backwards" ? ClipParameters.Extension.backwards : .forwards
         if isLoop {
             try draft.adopt(draft.path(.before), as: .after)
             how = .loop
         } else if let next {
-            how = .join(try take(next, "end_video", as: .after, in: draft, request).clip)
+            let after = try take(next, "end_video", as: .after, in: draft, request)
+            givenPixels = max(givenPixels, after.pixels)
+            how = .join(after.clip)
         }
         let model = try model(named: try fields.text("model", maxBytes: 1024) ?? source.model, fields)
         let effective = try parameters.extending(source.clip, how, for: model, randomSeed: randomSeed())
-        return NewClip(model: model, effective: effective, draft: draft)
+        return NewClip(model: model, effective: effective, draft: draft, givenPixels: givenPixels)
     }
 
     // MARK: taking files in
 
-    /// Puts a clip into a draft. `model` is the one that made it.
+    /// Puts a clip into a draft. `model` is the one that made it; `pixels`: `MediaFacts.heldPixels`.
     private func take(
         _ video: VideoReference, _ name: String, as file: GivenFile, in draft: JobDraft, _ request: Request
-    ) throws -> (clip: SourceClip, model: String?) {
+    ) throws -> (clip: SourceClip, model: String?, pixels: Int) {
         switch video {
         case .upload(let upload):
             let facts = try store(upload, name, as: file, in: draft, request.fields)
             guard !facts.isPicture else {
                 throw request.fields.invalid(name, "is a picture; give an MP4 clip, or send it to /v1/videos as input_reference")
             }
-            return (SourceClip(facts), nil)
+            return (SourceClip(facts), nil, facts.heldPixels)
         case .job(let text):
             let job = try completedJob(text, viewer: access.viewer(request.peer))
             guard let path = service.resultPath(job, \.video) else { preconditionFailure("\(job.id) is completed without a result") }
             do throws(SoradError) { try draft.adopt(path, as: file) } catch {
                 throw error.kind == .notFound ? unknown(text) : APIError(error)
             }
-            return (SourceClip(job), models.entry(job.request.model) == nil ? nil : job.request.model)
+            let model = models.entry(job.request.model) == nil ? nil : job.request.model
+            return (SourceClip(job), model, job.request.width * job.request.height)
         }
     }
 

@@ -36,15 +36,18 @@ struct VideoRoutes: Sendable {
         let effective = try parameters.effective(
             for: model, randomSeed: randomSeed(), hasFirstFrame: pictures[0].upload != nil, hasLastFrame: pictures[1].upload != nil)
         let draft = effective.request.given == nil ? nil : try service.draft()
+        var givenPixels = 0
         if let draft {
             for (name, role, upload) in pictures {
                 guard let upload else { continue }
-                guard try store(upload, name, as: role, in: draft, request.fields).isPicture else {
+                let facts = try store(upload, name, as: role, in: draft, request.fields)
+                guard facts.isPicture else {
                     throw request.fields.invalid(name, "is a clip; give a picture, or send the clip to /v1/videos/edits as video")
                 }
+                givenPixels = max(givenPixels, facts.heldPixels)
             }
         }
-        return NewClip(model: model, effective: effective, draft: draft)
+        return NewClip(model: model, effective: effective, draft: draft, givenPixels: givenPixels)
     }
 
     @Sendable private func list(_ request: Request) throws -> Response {

@@ -109,6 +109,34 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
         #expect(try bench.service.job(clips[3], viewer: 1)?.expiresAt == nil)
     }
 
+    @Test func digestsOutliveTheirJobsForAWhile() throws {
+        var retention = Retention(maximumAge: 100, maximumBytes: nil)
+        retention.digestAge = 1_000
+        let bench = try Bench(retention)
+        let first = try bench.finished(10)
+        let digest = try #require(try bench.service.job(first, viewer: 1)?.result?.videoSHA256)
+        bench.pass(100)
+        #expect(try bench.service.job(first, viewer: 1) == nil)
+        #expect(bench.service.madeClip(sha256: digest)?.job == first)
+        bench.pass(899)
+        #expect(bench.service.madeClip(sha256: digest) != nil)
+        bench.pass(1)
+        #expect(bench.service.madeClip(sha256: digest) == nil)
+        #expect(bench.service.metricsText().contains("sorad_digests_forgotten_total 1\n"))
+    }
+
+    @Test func theDigestOfAJobThatIsThereStays() throws {
+        var retention = Retention(maximumAge: nil, maximumBytes: nil)
+        retention.digestAge = 10
+        let bench = try Bench(retention)
+        let clip = try bench.finished(10)
+        let digest = try #require(try bench.service.job(clip, viewer: 1)?.result?.videoSHA256)
+        bench.pass(4_000)
+        #expect(bench.service.madeClip(sha256: digest)?.job == clip)
+        #expect(try bench.service.delete(clip, viewer: 1))
+        #expect(bench.service.madeClip(sha256: digest) == nil)
+    }
+
     @Test func filesWithoutARecordGoWhileItRuns() throws {
         let bench = try Bench(Retention(maximumAge: 1_000_000, maximumBytes: nil))
         _ = try bench.finished(10)

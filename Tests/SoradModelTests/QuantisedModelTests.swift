@@ -101,6 +101,6 @@ import Testing
                 size, prompt: text, negativePrompt: text, guidanceScale: 1, steps: 1, shift: 1,
                 known: KnownFrames(indices: [0], latents: fixture.tensor("transformer.known")))
         }
-        #expect(model.memoryNeeded(size, guidanceScale: 5) > model.memoryNeeded(size, guidanceScale: 1))
+        #expect(model.denoiseBytes(size, guided: true) > model.denoiseBytes(size, guided: false))
     }
 }

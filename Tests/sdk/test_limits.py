@@ -203,3 +203,18 @@ def test_a_finished_clip_comes_from_the_store_when_asked_for(make_daemon):
     assert status == 400 and answer["error"]["param"] == "reuse"
     post(daemon, "/v1/videos/" + first["id"], None, "-X", "DELETE")
     assert create(daemon, wish | {"seed": 5})[2]["id"] != first["id"]
+
+
+def test_a_clip_that_memory_cannot_hold_is_refused_with_the_largest_that_it_can(make_daemon):
+    daemon = make_daemon(environment={"SORAD_MEMORY_LIMIT": "118"})
+    status, headers, answer = create(daemon, {"num_inference_steps": 1, "size": "256x256", "num_frames": 17})
+    assert status == 400 and headers["x-should-retry"] == "false" and answer["error"]["code"] == "insufficient_memory", answer
+    sentence = answer["error"]["message"]
+    need, most, size = re.fullmatch(
+        r"This clip needs (\S+) MB of memory, and sorad can use (\S+) MB here at most; ask for (?:at most \d+ frames, or for )?(\d+x\d+)\.",
+        sentence).groups()
+    assert float(need) > 118 and most == "118.0"
+    # What it offers is taken, and made.
+    status, _, video = create(daemon, {"num_inference_steps": 1, "size": size, "num_frames": 17})
+    assert status == 200, video
+    finished(daemon, video)

@@ -213,8 +213,14 @@ def test_remix_edit_extend():
 
 def test_characters():
     clip = b"\0\0\0\x18ftypisom" + bytes(100)
-    raises(openai.BadRequestError, lambda: client.videos.create_character(name="Ada", video=clip), code="unsupported_parameter")
-    raises(openai.BadRequestError, lambda: client.videos.get_character("char_1"), code="unsupported_parameter")
+    long = clip + bytes(3 << 20)
+    json_body = {"body": {"name": "Ada", "video": {"id": "video_1"}}, "cast_to": object}
+    for call in (lambda: client.videos.create_character(name="Ada", video=clip), lambda: client.videos.create_character(name="Ada", video=long),
+                 lambda: client.post("/videos/characters", **json_body), lambda: client.videos.get_character("char_1")):
+        error = raises(openai.BadRequestError, call, code="unsupported_parameter")
+        assert error.body["message"] == (
+            "The model sorad-mini cannot keep characters; it makes clips from text, first and last pictures (input_reference, "
+            "end_image) and clips (edits, remix, extensions). Describe who is to be seen in the prompt.")
 
 
 def test_provenance():

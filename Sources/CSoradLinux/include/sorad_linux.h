@@ -71,6 +71,10 @@ pid_t sorad_linux_spawn(const struct sorad_linux_spawn *spawn, const char **fail
 // <sys/random.h> is not in the Glibc module. Fills `count` (≤ 256) random bytes. Returns 0, or -1 with errno set.
 int sorad_linux_random(void *bytes, size_t count);
 
+// <malloc.h> is not in the Glibc module. From now on, blocks of `size` bytes or more are mapped alone and go back to the system when
+// they are freed; the C library would else raise that size to 32 MiB as it goes.
+void sorad_linux_map_blocks_from(size_t size);
+
 // `struct dirent` ends in an array that Swift imports as a tuple of 256 elements.
 struct dirent;
 const char *sorad_linux_entry_name(const struct dirent *entry);

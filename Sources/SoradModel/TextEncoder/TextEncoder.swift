@@ -66,6 +66,9 @@ package final class TextEncoder {
         }
     }
 
+    /// Bytes that encoding `length` tokens takes.
+    package func workspaceBytes(length: Int) -> Int { Arena.measure { Workspace(configuration, length: length, in: $0) } }
+
     /// Token ids to embeddings [L, D].
     /// - Parameter stop: asked before every part of a layer.
     /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.

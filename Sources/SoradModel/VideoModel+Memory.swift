@@ -1,0 +1,31 @@
+// What each stage of a clip takes of memory, from the same plans that the stages allocate by. The model file's own pages are not in it.
+import SoradTensor
+
+extension VideoModel {
+    /// While a prompt of the full length is encoded: the text encoder's workspace.
+    public var textBytes: Int { textEncoder.workspaceBytes(length: configuration.textLength) + 2 * promptTextBytes }
+
+    /// While a clip is denoised: its latents, what is known of them and what they are mixed with, the prepared prompts, the workspace.
+    public func denoiseBytes(_ size: LatentSize, guided: Bool) -> Int {
+        let sequences = guided ? 2 : 1
+        let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 3)
+        let step = TransformerWorkspace.byteCount(
+            transformer.configuration, grid: transformer.grid(size), sequences: sequences, timesteps: 2)
+        return latents + sequences * (promptTextBytes + transformer.promptBytes(textLength: configuration.textLength)) + step
+    }
+
+    /// While a clip is decoded: the network for one frame, and the latents.
+    public func decodeBytes(_ size: LatentSize) -> Int { autoencoder.decodeBytes(size) + 4 * frameBytes(size) }
+
+    /// While given frames are encoded: the network for one frame.
+    public func encodeBytes(_ size: LatentSize) -> Int { autoencoder.encodeBytes(size) + 4 * frameBytes(size) }
+
+    /// Bytes of an encoded prompt.
+    private var promptTextBytes: Int { configuration.textLength * configuration.textWidth * 4 }
+
+    /// A frame as bytes, on its way in or out.
+    private func frameBytes(_ size: LatentSize) -> Int {
+        let scale = configuration.spatialScale
+        return size.height * scale * size.width * scale * 3
+    }
+}

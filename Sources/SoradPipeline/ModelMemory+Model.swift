@@ -1,0 +1,73 @@
+// Owns the way from the engine's plans to the coefficients of `ModelMemory`.
+// A plan grows with the size of a clip nearly along a line: tensors are linear in the number of tokens or pixels, some have a largest
+// size, some a border. The line takes its slope from the largest sizes and its start from the size that needs most above it.
+import SoradAPI
+import SoradMedia
+import SoradModel
+import SoradSystem
+import SoradTensor
+
+extension ModelMemory {
+    /// Code, tables and stacks that the first clip brings into memory, found by measuring (MemoryTests.swift holds it).
+    private static let firstClipBytes = 2 << 20
+    /// Scratch of the kernels, of each thread: the rows of one product in tiles.
+    private static let threadBytes = 768 << 10
+
+    /// - Parameters:
+    ///   - model: loaded in this process.
+    ///   - file: of the model.
+    ///   - info: the sizes that it makes.
+    init(_ model: VideoModel, file: FileIdentity, _ info: ModelInfo) {
+        let c = model.configuration
+        let sizes = ModelMemory.samples(info).compactMap { sample in
+            try? c.latentSize(width: sample.width, height: sample.height, numFrames: sample.frames)
+        }
+        func line(_ units: (LatentSize) -> Int, _ bytes: (LatentSize) -> Int) -> Cost { Cost(above: sizes.map { (units($0), bytes($0)) }) }
+        func latents(_ size: LatentSize) -> Int { size.frames * size.height * size.width }
+        func pixels(_ size: LatentSize) -> Int { size.height * size.width * c.spatialScale * c.spatialScale }
+        let chart = LatentPreview.chartSide(c)
+        let chartSize = LatentSize(
+            channels: c.latentChannels, frames: 1, height: chart / c.spatialScale, width: chart / c.spatialScale)
+        // All tensors of latents are there while frames are encoded or decoded, so the largest clip's are added.
+        let mostLatents = sizes.map { latents($0) * c.latentChannels * 4 }.max() ?? 0
+        self.init(
+            base: MemoryRoom.resident(without: file) + Int(file.size) + ModelMemory.firstClipBytes
+                + ProcessorCount.usable() * ModelMemory.threadBytes,
+            spatialScale: c.spatialScale, timeScale: c.timeScale,
+            preparing: max(model.textBytes, model.encodeBytes(chartSize)),
+            denoise: line(latents) { model.denoiseBytes($0, guided: false) },
+            denoiseGuided: line(latents) { model.denoiseBytes($0, guided: true) },
+            decode: line(pixels) { model.decodeBytes($0) + 2 * mostLatents },
+            encode: line(pixels) { model.encodeBytes($0) + 2 * mostLatents },
+            writer: ClipEncoder.memory, reader: FrameReader.memory, marking: ClipEncoder.markingMemory)
+    }
+
+    /// Sizes at the corners of what a model makes, and its own.
+    private static func samples(_ info: ModelInfo) -> [(width: Int, height: Int, frames: Int)] {
+        let widths = [info.sizeMultiple, info.defaultWidth, info.maxWidth / 2 / info.sizeMultiple * info.sizeMultiple, info.maxWidth]
+        let heights = [info.sizeMultiple, info.defaultHeight, info.maxHeight / 2 / info.sizeMultiple * info.sizeMultiple, info.maxHeight]
+        return widths.filter { $0 > 0 }.flatMap { width in
+            heights.filter { $0 > 0 }.flatMap { height in
+                let most = min(info.maxNumFrames, info.maxPixels / (width * height))
+                return [1, info.defaultNumFrames, 1 + (most / 2) / info.frameMultiple * info.frameMultiple, most].compactMap { wanted in
+                    let frames = 1 + (min(wanted, most) - 1) / info.frameMultiple * info.frameMultiple
+                    return wanted > 0 && most > 0 ? (width, height, frames) : nil
+                }
+            }
+        }
+    }
+}
+
+extension ModelMemory.Cost {
+    /// The line that no sample lies above; its slope is that between the largest sample and the largest of about half its size.
+    init(above samples: [(units: Int, bytes: Int)]) {
+        guard let largest = samples.max(by: { $0.units < $1.units }) else {
+            self.init(fixed: 0, perUnit: 0)
+            return
+        }
+        let half = samples.filter { 3 * $0.units <= 2 * largest.units }.max { $0.units < $1.units }
+        let (rise, run) = half.map { (largest.bytes - $0.bytes, largest.units - $0.units) } ?? (largest.bytes, max(largest.units, 1))
+        let slope = max(0, (rise + run - 1) / run)
+        self.init(fixed: samples.reduce(0) { max($0, $1.bytes - slope * $1.units) }, perUnit: slope)
+    }
+}
