@@ -113,27 +113,13 @@ public final class ClipPipeline {
         let given = try givenFrames.encode(size)
         // Before the denoiser's workspace is there: the first time, an encoder runs for them.
         var previews = previewMaker()
-<<<<<<< HEAD
-        for step in done..<request.stepsToRun {
-            try denoiser.step(request.firstStep + step, latent, stop: stop)
-            let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
-            // What is told has been written down.
-            checkpoint?.store(latent, done: step + 1)
-            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
-        }
-=======
-        let (latent, done) = try denoise(request, size, text, given, &checkpoint, &previews, &job)
->>>>>>> limits
+        let (latent, done) = try denoise(request, size, text, given, checkpoint, &previews, &job)
 
         let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
         var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
         if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
-<<<<<<< HEAD
         // Parts of the time of denoising, told so that it can be seen how little they are.
-=======
-        // A part of the other times, told so that it can be seen how little it is.
->>>>>>> limits
         if let previews { timings["previews"] = previews.spent.inSeconds }
         if let checkpoint { timings["checkpoints"] = checkpoint.spent.inSeconds }
         return ClipResult(
@@ -153,7 +139,7 @@ public final class ClipPipeline {
     /// From noise to latents [C, T, h, w], and how many steps an earlier worker had done. The denoiser and its workspace are gone when this
     /// returns, so they never lie in memory beside the decoder's.
     private func denoise(
-        _ request: GenerationRequest, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: inout Checkpoint?,
+        _ request: GenerationRequest, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: Checkpoint?,
         _ previews: inout PreviewMaker?, _ job: inout RunningJob
     ) throws(SoradError) -> (latent: Tensor, done: Int) {
         let stop = job.stop
@@ -168,8 +154,9 @@ public final class ClipPipeline {
         for step in done..<request.stepsToRun {
             try denoiser.step(request.firstStep + step, latent, stop: stop)
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
-            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
+            // What is told has been written down.
             checkpoint?.store(latent, done: step + 1)
+            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
         }
         return (latent, done)
     }
