@@ -10,11 +10,11 @@ import Testing
 @Suite struct CheckpointTests {
     private let request = PipelineFixture.request(steps: 6)
     /// Writing a checkpoint takes no time on this clock, so every step is written.
-    private static let frozen = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1_000) }, unixMilliseconds: { 0 })
+    private static let frozen = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1_000) }, unixMilliseconds: { 0 }, processor: { .zero })
     private func latent() -> Tensor { Tensor(Shape(2, 1, 2, 3), (0..<12).map { Float($0) * 0.1 - 0.3 }) }
 
     private func checkpoint(_ directory: String, _ request: GenerationRequest, model: String = "m") -> Checkpoint {
-        Checkpoint(of: request, model: model, in: directory, interval: .zero, time: Self.frozen)
+        Checkpoint(of: request, model: model, in: directory, interval: .zero, time: Self.frozen, syncInterval: .zero)
     }
 
     @Test func whatWasStoredComesBackToTheBit() throws {
