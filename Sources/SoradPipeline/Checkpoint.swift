@@ -34,8 +34,8 @@ package final class Checkpoint {
     ) {
         self.time = time
         let digest = Checkpoint.digest(of: request, model: model)
-        latents = CheckpointName.latents.map { CheckpointFile(name: $0, magic: "SORADCP2", digest: digest, directory: directory) }
-        prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE1", digest: digest, directory: directory)
+        latents = CheckpointName.latents.map { CheckpointFile(name: $0, magic: "SORADCP3", digest: digest, directory: directory) }
+        prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
         steps = request.numInferenceSteps
         let start = time.monotonic()
         pacing = Pacing(interval: interval, share: 50, start: start)

@@ -126,7 +126,7 @@ import Testing
         let whole = try pipeline.makeClip(request, into: directory)
         // Other embeddings under the same digest: were the prompts encoded again, these would not be seen.
         let digest = Checkpoint.digest(of: request, model: pipeline.info.sha256)
-        let file = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE1", digest: digest, directory: directory)
+        let file = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
         let (words, values) = try #require(file.read(words: 3))
         #expect(file.open()?.write(file.content(words: words, [Tensor(Shape(values.count), values.map { $0 * 2 + 1 })])) == true)
         for name in CheckpointName.latents { removeFile(directory + "/" + name) }

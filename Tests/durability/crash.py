@@ -15,6 +15,7 @@ import random
 import re
 import shutil
 import signal
+import sys
 import tempfile
 import time
 
@@ -92,7 +93,7 @@ class Killer:
         if job and kind != "thawed_soon":
             # It may have come further than was seen: the daemon knows.
             steps = re.findall(job[0] + r" lost its worker at step (\d+) ", self.log()[told:]) if kind != "daemon" else []
-            self.place[job[0]] = max([job[1], *map(int, steps)])
+            self.place[job[0]] = max([self.place.get(job[0], -1), job[1], *map(int, steps)])
 
     def log(self):
         return (self.box.folder / "log").read_text(errors="replace")
@@ -188,4 +189,5 @@ def main():
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     main()
