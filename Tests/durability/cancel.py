@@ -89,8 +89,24 @@ def main():
         place.mkdir()
     # A worker that leaves after every job has to load the model for the next.
     box, fresh = boxes.Box(lasting, lasting / "state"), boxes.Box(leaving, leaving / "state", "--worker-idle-timeout", "0")
-    box.start()
-    fresh.start()
+    try:
+        box.start()
+        fresh.start()
+        slow = measure(box, fresh, args)
+        for one in (box, fresh):
+            one.stop()
+    finally:
+        for one in (box, fresh):
+            if one.process and one.process.poll() is None:
+                one.process.kill()
+                one.process.wait()
+    shutil.rmtree(folder)
+    print(f"longer than {LIMIT * 1e3:.0f} ms: {', '.join(slow) or 'none'}")
+    raise SystemExit(1 if slow else 0)
+
+
+def measure(box, fresh, args):
+    """Prints the times of every case; the names of those that took too long."""
     slow = []
     for name, (phase, fields) in CASES.items():
         if args.only not in name:
@@ -115,11 +131,7 @@ def main():
         print(f"{name}: {len(taken)} times; answered: {words[0]}; worker free: {words[1]}", flush=True)
         if max(max(t) for t in taken) > LIMIT:
             slow.append(name)
-    for one in (box, fresh):
-        one.stop()
-    shutil.rmtree(folder)
-    print(f"longer than {LIMIT * 1e3:.0f} ms: {', '.join(slow) or 'none'}")
-    raise SystemExit(1 if slow else 0)
+    return slow
 
 
 if __name__ == "__main__":
