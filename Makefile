@@ -88,6 +88,10 @@ test-load: build ## 1,000 clients, 500 slow senders, long bodies, an idle daemon
 test-soak: build ## JOBS jobs of the shipped model at its smallest, and whether anything grows
 	$(SDK_TESTS) python3 Tests/load/soak.py --jobs $(JOBS)
 
+bench-jobs: build $(VENV)/durability/.installed ## measure what checkpoints cost and how long a cancel takes in every phase
+	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/checkpoint_cost.py
+	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/cancel.py
+
 test-checks: build ## import table, what the programs link, formatting
 	./.ci/check-imports
 	./.ci/check-binaries $(BUILD)
@@ -150,4 +154,4 @@ $(VENV)/durability/.installed: Tests/durability/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-systemd test-load test-soak test-asan test-tsan fuzz bench format lint model install uninstall clean
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench format lint model install uninstall clean

@@ -157,7 +157,8 @@ public final class JobService: Sendable {
     private func tellOfWorker(_ event: JobMachine.Event, _ stored: [Job], _ before: [JobIdentifier: Job]) {
         switch event {
         case .workerEnded:
-            for job in stored where job.workerDeaths > before[job.id]?.workerDeaths ?? 0 {
+            // One that is begun again at once is recorded twice.
+            for job in stored.prefix(1) where job.workerDeaths > before[job.id]?.workerDeaths ?? 0 {
                 metrics.add("sorad_worker_deaths_total")
                 let step = before[job.id]?.progress.map { " at step \($0.step) of \($0.steps)" } ?? ""
                 log.notice("\(job.id) lost its worker\(step)")

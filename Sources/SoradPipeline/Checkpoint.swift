@@ -27,17 +27,20 @@ package final class Checkpoint {
     /// - Parameters:
     ///   - directory: the job's own; a checkpoint in it is an earlier one of this job.
     ///   - model: the model's checksum.
+    ///   - syncInterval: a power cut costs so much work at most; a process's death costs none of it.
     package init(
-        of request: GenerationRequest, model: String, in directory: String, interval: Duration, time: TimeSource
+        of request: GenerationRequest, model: String, in directory: String, interval: Duration, time: TimeSource,
+        syncInterval: Duration = .milliseconds(250)
     ) {
         self.time = time
         let digest = Checkpoint.digest(of: request, model: model)
-        latents = CheckpointName.latents.map { CheckpointFile(name: $0, magic: "SORADCP2", digest: digest, directory: directory) }
-        prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE1", digest: digest, directory: directory)
+        latents = CheckpointName.latents.map { CheckpointFile(name: $0, magic: "SORADCP3", digest: digest, directory: directory) }
+        prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
         steps = request.numInferenceSteps
         let start = time.monotonic()
         pacing = Pacing(interval: interval, share: 50, start: start)
-        sync = BackgroundSync(directory: directory, pacing: Pacing(interval: interval, share: 10, start: start), time: time)
+        sync = BackgroundSync(
+            directory: directory, pacing: Pacing(interval: max(interval, syncInterval), share: 50, start: start), time: time)
         held = latents.map { _ in 0 }
         isOpen = latents.map { _ in nil }
     }
@@ -97,9 +100,10 @@ package final class Checkpoint {
         makeDurable(slot: nil)
     }
 
-    /// Writes `latent` down after `done` steps, unless steps are so quick that this would cost more than a fiftieth of the time.
+    /// Writes `latent` down after `done` steps, unless steps are so quick that this would cost more than a fiftieth of the time. What counts
+    /// is the processor's time: on a machine whose disk or processors are busy with others the steps are longer too, and worth as much.
     package func store(_ latent: Tensor, done: Int) {
-        let began = time.monotonic()
+        let (began, used) = (time.monotonic(), time.processor())
         guard pacing.isDue(at: began) else { return }
         let newest = held.indices.max { held[$0] < held[$1] }.flatMap { held[$0] > 0 ? $0 : nil }
         let spared = sync.spared + (newest.map { [$0] } ?? [])
@@ -111,7 +115,7 @@ package final class Checkpoint {
         let content = latents[slot].content(words: [UInt32(done), UInt32(latent.count)], [latent])
         if let file = isOpen[slot], file.write(content) { held[slot] = done }
         let ended = time.monotonic()
-        pacing.done(from: began, to: ended)
+        pacing.done(from: began, to: ended, cost: time.processor() - used)
         spent = spent + (ended - began)
         if held[slot] == done { makeDurable(slot: slot) }
     }

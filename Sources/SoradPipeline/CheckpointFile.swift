@@ -2,7 +2,7 @@
 // Invariant: what is read was written whole, by this version of the program, for this very request and model; else nothing is read.
 //
 // Layout, little-endian: magic (8 bytes), digest of request, model and program (32), words (u32 each, as many as the kind of file has),
-// float32 elements, SHA-256 of all that (32).
+// float32 elements, `Checksum` of all that (32).
 import Glibc
 import SoradSystem
 package import SoradTensor
@@ -37,7 +37,7 @@ package struct CheckpointFile {
         for tensor in tensors {
             tensor.withElements { elements in unsafe elements.bytes.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) } }
         }
-        bytes += SHA256.hash(bytes)
+        bytes += Checksum.of(bytes)
         return bytes
     }
 
@@ -60,11 +60,37 @@ package struct CheckpointFile {
             (head + 32...CheckpointFile.sizeLimit).contains(size), (size - head - 32) % 4 == 0,
             let bytes = try? file.read(at: 0, count: size), bytes.count == size,
             Array(bytes[..<40]) == Array(magic.utf8) + digest,
-            Array(bytes[(size - 32)...]) == SHA256.hash(Array(bytes[..<(size - 32)]))
+            Array(bytes[(size - 32)...]) == Checksum.of(Array(bytes[..<(size - 32)]))
         else { return nil }
         func word(_ offset: Int) -> UInt32 { (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) } }
         let words = (0..<count).map { word(40 + 4 * $0) }
         return (words, (0..<(size - head - 32) / 4).map { Float(bitPattern: word(head + 4 * $0)) })
+    }
+}
+
+/// Tells a file that was written whole from one that was not; against accidents alone, and many times as quick as a digest against forgers,
+/// which would be most of what a checkpoint costs.
+enum Checksum {
+    /// 32 bytes. Four sums take the words of 8 bytes in turn; each step of one is a bijection of the sum and of the word, so that no change of
+    /// a single word goes unseen.
+    static func of(_ bytes: [UInt8]) -> [UInt8] {
+        var sums = SIMD4<UInt64>(1, 2, 3, 4)
+        let words = bytes.count / 8
+        unsafe bytes.withUnsafeBytes { raw in
+            var index = 0
+            while index + 4 <= words {
+                let next = unsafe raw.loadUnaligned(fromByteOffset: 8 * index, as: SIMD4<UInt64>.self)
+                sums = (sums ^ next) &* 0x9e37_79b9_7f4a_7c15
+                sums ^= sums &>> 29
+                index += 4
+            }
+        }
+        // The rest, fewer than 32 bytes, and the sums.
+        var end = Array(bytes[(words / 4 * 32)...])
+        for lane in 0..<4 {
+            for shift in stride(from: UInt64(0), to: 64, by: 8) { end.append(UInt8(truncatingIfNeeded: sums[lane] >> shift)) }
+        }
+        return SHA256.hash(end)
     }
 }
 

@@ -2,7 +2,7 @@
 package import SoradSystem
 
 /// Not before `interval` has passed since the last time, nor before `share` times as long as it takes, so that it costs less than one part
-/// in `share` of the time. What it takes is the least of the last three times: one during which the thread lost its processor says nothing.
+/// in `share` of the time. What it takes is the least of the last three times: one that was disturbed says nothing.
 package struct Pacing: Sendable {
     private let interval: Duration
     private let share: Int
@@ -17,8 +17,9 @@ package struct Pacing: Sendable {
 
     package func isDue(at now: MonotonicTime) -> Bool { now - last >= max(interval, (costs.min() ?? .zero) * share) }
 
-    package mutating func done(from began: MonotonicTime, to ended: MonotonicTime) {
-        costs = costs.suffix(2) + [ended - began]
+    /// - Parameter cost: what it took, where that is not the time that passed.
+    package mutating func done(from began: MonotonicTime, to ended: MonotonicTime, cost: Duration? = nil) {
+        costs = costs.suffix(2) + [cost ?? ended - began]
         last = ended
     }
 }

@@ -20,17 +20,26 @@ public struct MonotonicTime: Sendable, Equatable, Comparable, Hashable {
     }
 }
 
-/// Both clocks of one program, given to whatever needs the time.
+/// The clocks of one program, given to whatever needs the time.
 public struct TimeSource: Sendable {
     /// For deadlines and durations.
     public let monotonic: @Sendable () -> MonotonicTime
     /// For what people and files see: milliseconds since 1970, UTC.
     public let unixMilliseconds: @Sendable () -> Int64
+    /// What the calling thread has used of a processor so far, for what its own work costs.
+    public let processor: @Sendable () -> Duration
 
-    public init(monotonic: @escaping @Sendable () -> MonotonicTime, unixMilliseconds: @escaping @Sendable () -> Int64) {
+    public init(
+        monotonic: @escaping @Sendable () -> MonotonicTime, unixMilliseconds: @escaping @Sendable () -> Int64,
+        processor: @escaping @Sendable () -> Duration = { TimeSource.ownProcessorTime() }
+    ) {
         self.monotonic = monotonic
         self.unixMilliseconds = unixMilliseconds
+        self.processor = processor
     }
+
+    /// What the calling thread has used of a processor so far.
+    public static func ownProcessorTime() -> Duration { .nanoseconds(read(CLOCK_THREAD_CPUTIME_ID)) }
 
     public static let system = TimeSource(
         monotonic: { MonotonicTime.now() }, unixMilliseconds: { read(CLOCK_REALTIME) / 1_000_000 })

@@ -10,11 +10,11 @@ import Testing
 @Suite struct CheckpointTests {
     private let request = PipelineFixture.request(steps: 6)
     /// Writing a checkpoint takes no time on this clock, so every step is written.
-    private static let frozen = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1_000) }, unixMilliseconds: { 0 })
+    private static let frozen = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1_000) }, unixMilliseconds: { 0 }, processor: { .zero })
     private func latent() -> Tensor { Tensor(Shape(2, 1, 2, 3), (0..<12).map { Float($0) * 0.1 - 0.3 }) }
 
     private func checkpoint(_ directory: String, _ request: GenerationRequest, model: String = "m") -> Checkpoint {
-        Checkpoint(of: request, model: model, in: directory, interval: .zero, time: Self.frozen)
+        Checkpoint(of: request, model: model, in: directory, interval: .zero, time: Self.frozen, syncInterval: .zero)
     }
 
     @Test func whatWasStoredComesBackToTheBit() throws {
@@ -126,7 +126,7 @@ import Testing
         let whole = try pipeline.makeClip(request, into: directory)
         // Other embeddings under the same digest: were the prompts encoded again, these would not be seen.
         let digest = Checkpoint.digest(of: request, model: pipeline.info.sha256)
-        let file = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE1", digest: digest, directory: directory)
+        let file = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
         let (words, values) = try #require(file.read(words: 3))
         #expect(file.open()?.write(file.content(words: words, [Tensor(Shape(values.count), values.map { $0 * 2 + 1 })])) == true)
         for name in CheckpointName.latents { removeFile(directory + "/" + name) }
