@@ -73,6 +73,12 @@ test-durability: build $(VENV)/durability/.installed ## as root: KILLS deaths, P
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/faults.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/powercut.py --points $(POINTS)
 
+test-systemd: deps ## as root: the installed units on a small Debian that boots in a container (debootstrap, systemd-nspawn)
+	@$(call install_packages,debootstrap systemd-container)
+	rm -rf .build/boot/installed
+	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
+	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
+
 test-load: build ## 1,000 clients, 500 slow senders, long bodies, an idle daemon: four minutes, on a machine that does nothing else
 	$(SDK_TESTS) python3 Tests/load/crowd.py
 	$(SDK_TESTS) python3 Tests/load/slow.py
@@ -144,4 +150,4 @@ $(VENV)/durability/.installed: Tests/durability/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-load test-soak test-asan test-tsan fuzz bench format lint model install uninstall clean
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-systemd test-load test-soak test-asan test-tsan fuzz bench format lint model install uninstall clean

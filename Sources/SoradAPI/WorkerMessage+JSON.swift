@@ -33,6 +33,7 @@ extension WorkerEvent: JSONRepresentable {
     public var json: JSONValue {
         switch self {
         case .ready(let model): ["ready": ["model": model.json]]
+        case .alive: ["alive": [:]]
         case .progress(let job, let progress): ["progress": ["job": .string(job), "progress": progress.json]]
         case .finished(let job, let result): ["finished": ["job": .string(job), "result": result.json]]
         case .failed(let job, let error): ["failed": ["job": .string(job), "error": error.json]]
@@ -44,6 +45,7 @@ extension WorkerEvent: JSONRepresentable {
         let value = members.value
         switch name {
         case "ready": self = .ready(model: try ModelInfo(json: value["model"] ?? .null))
+        case "alive": self = .alive
         case "progress":
             self = .progress(job: try members.string("job"), progress: try JobProgress(json: value["progress"] ?? .null))
         case "finished": self = .finished(job: try members.string("job"), result: try ClipResult(json: value["result"] ?? .null))

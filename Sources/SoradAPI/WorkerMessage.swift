@@ -6,12 +6,12 @@ public let workerSocketDescriptor: Int32 = 3
 /// A longer frame is a protocol error on either side.
 public let workerFrameLimit = 1 << 20
 
-/// What a worker leaves in a job's directory for the worker that takes the job up again: the latents after some step, and the encoded
-/// prompts. The daemon removes them once the job's result is recorded.
+/// What a worker leaves in a job's directory for the worker that takes the job up again: the latents after the last steps, in files that are
+/// written in turn, and the encoded prompts. The daemon removes them once the job's result is recorded.
 public enum CheckpointName {
-    public static let latents = "checkpoint"
+    public static let latents = (0..<4).map { "checkpoint-\($0)" }
     public static let prompts = "checkpoint-prompts"
-    public static let all = [latents, prompts]
+    public static let all = latents + [prompts]
 }
 
 /// Daemon to worker. Closing the socket tells the worker to exit.
@@ -27,6 +27,8 @@ public enum WorkerCommand: Codable, Sendable, Equatable {
 public enum WorkerEvent: Codable, Sendable, Equatable {
     /// Sent once, when the model is loaded.
     case ready(model: ModelInfo)
+    /// Nothing new, but the thread that loads or computes has come by; at least once a second as long as it does.
+    case alive
     case progress(job: String, progress: JobProgress)
     case finished(job: String, result: ClipResult)
     case failed(job: String, error: JobError)
@@ -95,8 +97,10 @@ public struct ClipResult: Codable, Sendable, Equatable {
 public struct JobError: Codable, Sendable, Equatable, Error {
     /// The code of a job that found no room on the disk: it may be tried again when there is some.
     public static let insufficientStorage = "insufficient_storage"
+    /// The code of a job whose files could not be written or read, or whose encoder failed: it is tried once more, since a disk may fail once.
+    public static let mediaFailed = "media_failed"
 
-    /// Machine-readable: "cancelled", "out_of_memory", "model_invalid", "worker_died", "media_failed", `insufficientStorage`, "internal_error", …
+    /// Machine-readable: "cancelled", "out_of_memory", "model_invalid", "worker_died", `mediaFailed`, `insufficientStorage`, "internal_error", …
     public var code: String
     /// One plain sentence.
     public var message: String

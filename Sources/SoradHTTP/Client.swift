@@ -235,7 +235,7 @@ extension ClientResponse {
         case 429: kind = .busy
         case 507: kind = .storageFull
         case 400...499: kind = .badInput
-        case 503: kind = .unavailable
+        case 503: kind = hint == nil ? .unavailable : .busy  // it answers, and says when to come back
         default: kind = .internalFault
         }
         return SoradError(kind, message, hint: hint, param: envelope?.param)

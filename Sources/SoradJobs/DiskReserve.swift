@@ -31,8 +31,8 @@ struct DiskReserve: Sendable {
 
 /// What a job may need on the disk, as an upper bound that it never reaches in practice.
 enum DiskNeed {
-    /// Per pixel and frame: half a byte for the latents of two checkpoints, half for the clip as ffmpeg writes it, half for the marked copy.
-    private static let halfBytesPerPixel = 3
+    /// Per pixel and frame: a byte for the latents of four checkpoints, half a byte for the clip as ffmpeg writes it, half a byte for the marked copy.
+    private static let halfBytesPerPixel = 4
 
     static func bytes(width: Int, height: Int, frames: Int) -> Int {
         width * height * frames * halfBytesPerPixel / 2 + (1 << 20)

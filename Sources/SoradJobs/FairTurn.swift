@@ -20,6 +20,38 @@ package struct FairTurn: Sendable {
         return queue.enumerated().compactMap { index, id in jobs[id].map { (key(index, $0), id) } }.min { $0.0 < $1.0 }?.1
     }
 
+    /// All of `queue` in the order in which they are begun, if nothing else comes.
+    package func order(of queue: [JobIdentifier], _ jobs: [JobIdentifier: Job]) -> [JobIdentifier] {
+        var order: [JobIdentifier] = []
+        var turn = self
+        let levels = Dictionary(grouping: queue.compactMap { jobs[$0] }, by: \.priority)
+        for (_, level) in levels.sorted(by: { $0.key > $1.key }) {
+            order += level.filter { $0.startedAt != nil }.map(\.id)
+            // Whoever had a turn goes behind everybody else: round after round the users keep their order.
+            var users: [[Job]] = []
+            var places: [UInt32: Int] = [:]
+            for job in level where job.startedAt == nil {
+                if let place = places[job.owner] {
+                    users[place].append(job)
+                } else {
+                    places[job.owner] = users.count
+                    users.append([job])
+                }
+            }
+            users = users.enumerated().sorted { (turn.last[$0.1[0].owner] ?? 0, $0.0) < (turn.last[$1.1[0].owner] ?? 0, $1.0) }.map(\.1)
+            var round = 0
+            while !users.isEmpty {
+                for own in users {
+                    order.append(own[round].id)
+                    turn.took(own[round].owner)
+                }
+                round += 1
+                users.removeAll { $0.count == round }
+            }
+        }
+        return order
+    }
+
     /// A job of `owner` is begun for the first time.
     package mutating func took(_ owner: UInt32) {
         count += 1

@@ -15,9 +15,9 @@ public struct Job: Sendable, Equatable {
     public var status: Video.Status
     /// The whole job, 0…100, never falling, whatever is done again.
     public var percent: Int
-    /// How many workers have died on it since it last went beyond `diedAt`.
+    /// How many workers have died on it, or found that its files could not be written, since it last went beyond `diedAt`.
     public var workerDeaths: Int
-    /// `JobProgress.place` where the last one died.
+    /// `JobProgress.place` where that happened last.
     public var diedAt = 0
     /// Set when `status` is `.failed`.
     public var error: JobError?
@@ -33,6 +33,8 @@ public struct Job: Sendable, Equatable {
     public var digest: String?
     /// What the worker said last; only in memory.
     public var progress: JobProgress?
+    /// When it will be done, as far as is known, while it waits; only in what is told to clients.
+    public var etaSeconds: Double?
     /// Why it waits, when it waits for something else than its turn; only in memory.
     public var note: String?
 
@@ -61,7 +63,10 @@ public struct Job: Sendable, Equatable {
             details.steps = progress.steps
             details.etaSeconds = progress.etaSeconds
         }
-        if status == .queued { details.note = note }
+        if status == .queued {
+            details.note = note
+            details.etaSeconds = etaSeconds
+        }
         details.priority = priority == 0 ? nil : priority
         details.sha256 = result?.sha256
         details.timings = result?.timings

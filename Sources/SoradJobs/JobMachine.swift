@@ -8,17 +8,20 @@ public import SoradSystem
 public struct JobMachine: Sendable {
     /// Deadlines; all can be set, so that tests need not wait.
     public struct Limits: Sendable {
-        /// From a worker's start to its `ready`.
+        /// The longest silence of a worker that loads its model.
         public var workerStart: Duration = .seconds(120)
-        /// The longest silence of a worker that has a job.
-        public var workerSilence: Duration = .seconds(1800)
+        /// The silence of a worker with a job after which it hangs, at the least and at the most; see `Patience`.
+        public var workerSilence: ClosedRange<Duration> = .seconds(60)...(.seconds(600))
+        /// A look at the clock that comes so much too late says nothing about the worker: this process, or all of them, stood still.
+        public var lateness: Duration = .seconds(5)
         /// How long a worker without work is kept.
         public var workerIdle: Duration = .seconds(300)
         /// From being told to stop to being killed.
         public var grace: Duration = .seconds(2)
         /// Between two records of a running job's percentage.
         public var progressRecord: Duration = .seconds(1)
-        /// A job on which this many workers have died at one place is given up. One that goes further each time is not to blame.
+        /// A job on which this many workers have died, or found its files not to be written, at one place is given up. One that goes
+        /// further each time is not to blame.
         public var workerDeaths = 2
         /// A job that found no room on the disk this many times, although there was some again in between, is given up.
         public var storageFailures = 3
@@ -40,6 +43,8 @@ public struct JobMachine: Sendable {
         /// The owner wants no more of a job that is not over. With `erase`, nor to hear of it again.
         case cancelled(JobIdentifier, erase: Bool)
         case workerReady(model: String)
+        /// The worker has nothing new to tell, and goes on.
+        case workerAlive
         case progressed(JobIdentifier, JobProgress)
         case finished(JobIdentifier, ClipResult)
         case failed(JobIdentifier, JobError)
@@ -92,9 +97,11 @@ public struct JobMachine: Sendable {
     /// Nothing is started while there is any.
     public private(set) var holds: Set<Hold>
     private var isStopping = false
-    /// Why the worker is being killed; better than "was killed" in a job's error.
-    private var fault: String?
+    /// Why the worker is being killed; better than "was killed" in a job's error. Follows "the worker".
+    private(set) var fault: String?
     private var hasHungUp = false
+    /// With the worker that has a job.
+    private var patience = Patience()
     private var lastRecord: MonotonicTime?
     /// How often jobs that are not over have found no room.
     private var storageFailures: [JobIdentifier: Int] = [:]
@@ -113,6 +120,8 @@ public struct JobMachine: Sendable {
     }
 
     public var queuedCount: Int { queue.count }
+    /// The jobs that wait in the order in which they are begun, if nothing else comes.
+    var order: [JobIdentifier] { turn.order(of: queue, jobs) }
     public var hasWorker: Bool { worker != .absent }
     public var runningJob: JobIdentifier? {
         switch worker {
@@ -148,6 +157,7 @@ public struct JobMachine: Sendable {
             actions = [.store(job)]
         case .cancelled(let id, let erase): actions = cancel(id, erase: erase, now: now, unixSeconds: unixSeconds)
         case .workerReady(let model): actions = workerBecameReady(model, now: now)
+        case .workerAlive: workerLives(now)
         case .progressed(let id, let progress): actions = progressed(id, progress, now: now)
         case .finished(let id, let result): actions = finished(id, result, now: now, unixSeconds: unixSeconds)
         case .failed(let id, let error): actions = failed(id, error, now: now, unixSeconds: unixSeconds)
@@ -177,8 +187,8 @@ public struct JobMachine: Sendable {
             worker = .starting(model: model, job: id, killAt: killAt)
             return begin(id, unixSeconds: unixSeconds)
         case .idle(let model, _) where model == job.request.model:
-            worker = .working(model: model, job: id, killAt: now + limits.workerSilence)
-            return begin(id, unixSeconds: unixSeconds) + [.generate(id, job.request)]
+            let actions = begin(id, unixSeconds: unixSeconds)
+            return actions + generate(job, model, now)
         case .idle:
             // One worker has one model: it makes room first.
             worker = .leaving(job: nil, killAt: now + limits.grace)
@@ -197,6 +207,20 @@ public struct JobMachine: Sendable {
             job.note = nil
             job.progress = JobProgress(phase: .loading, step: 0, steps: job.request.stepsToRun, percent: job.percent)
         }
+    }
+
+    private mutating func generate(_ job: Job, _ model: String, _ now: MonotonicTime) -> [Action] {
+        patience = Patience(limits.workerSilence, job.request, since: now)
+        worker = .working(model: model, job: job.id, killAt: now + patience.limit)
+        return [.generate(job.id, job.request)]
+    }
+
+    /// Tells what clips like the running job took on this machine, in seconds by phase name: the measure of how long its worker may be
+    /// silent.
+    public mutating func expect(_ seconds: [String: Double]) {
+        guard case .working(let model, let id, _) = worker else { return }
+        patience.expected = seconds
+        worker = .working(model: model, job: id, killAt: patience.end)
     }
 
     /// Changes a job that is not over and records it.
@@ -220,13 +244,24 @@ public struct JobMachine: Sendable {
             worker = .idle(model: wanted, closeAt: now + limits.workerIdle)
             return []
         }
-        worker = .working(model: wanted, job: id, killAt: now + limits.workerSilence)
-        return [.generate(id, job.request)]
+        return generate(job, wanted, now)
+    }
+
+    private mutating func workerLives(_ now: MonotonicTime) {
+        guard fault == nil, !hasHungUp else { return }
+        switch worker {
+        case .starting(let model, let job, _): worker = .starting(model: model, job: job, killAt: now + limits.workerStart)
+        case .working(let model, let job, _):
+            patience.heard(at: now)
+            worker = .working(model: model, job: job, killAt: patience.end)
+        default: break
+        }
     }
 
     private mutating func progressed(_ id: JobIdentifier, _ progress: JobProgress, now: MonotonicTime) -> [Action] {
         guard case .working(let model, id, _) = worker, fault == nil else { return [] }
-        worker = .working(model: model, job: id, killAt: now + limits.workerSilence)
+        patience.heard(at: now, in: progress.phase)
+        worker = .working(model: model, job: id, killAt: patience.end)
         // 100 is for jobs that are over and durable.
         let percent = max(jobs[id]!.percent, min(progress.percent, 99))
         let hasGrown = percent > jobs[id]!.percent
@@ -260,6 +295,7 @@ public struct JobMachine: Sendable {
         if error.code == JobError.insufficientStorage, storageFailures[id, default: 0] + 1 < limits.storageFailures {
             return waitForRoom(id)
         }
+        if error.code == JobError.mediaFailed { return tryAgain(id, orFail: error, unixSeconds: unixSeconds) }
         return end(id, error, unixSeconds: unixSeconds) + [.removeFiles(id)]
     }
 
@@ -314,13 +350,15 @@ public struct JobMachine: Sendable {
         fault = nil
         hasHungUp = false
         switch before {
-        case .starting(_, let id?, _), .working(_, let id, _): return workerDied(on: id, reason, unixSeconds: unixSeconds)
+        case .starting(_, let id?, _), .working(_, let id, _):
+            return tryAgain(id, orFail: JobError(code: "worker_died", message: "The worker \(reason)."), unixSeconds: unixSeconds)
         case .abandoning(_, let id, _), .leaving(let id?, _): return jobs[id] == nil ? [.removeFiles(id)] : []
         case .absent, .idle, .starting(_, nil, _), .leaving(nil, _): return []
         }
     }
 
-    private mutating func workerDied(on id: JobIdentifier, _ reason: String, unixSeconds: Int) -> [Action] {
+    /// The job goes on from its last checkpoint, unless it has come to grief at this place before.
+    private mutating func tryAgain(_ id: JobIdentifier, orFail error: JobError, unixSeconds: Int) -> [Action] {
         let deaths = jobs[id]!.workerDeaths + 1
         let place = jobs[id]!.progress?.place ?? 0
         if deaths < limits.workerDeaths {
@@ -333,9 +371,8 @@ public struct JobMachine: Sendable {
             }
         }
         _ = change(id) { $0.workerDeaths = deaths }
-        let error = JobError(
-            code: "worker_died", message: "The worker \(reason). The job was tried \(deaths) times and is given up.")
-        return end(id, error, unixSeconds: unixSeconds) + [.removeFiles(id)]
+        let final = JobError(code: error.code, message: "\(error.message) The job was tried \(deaths) times and is given up.")
+        return end(id, final, unixSeconds: unixSeconds) + [.removeFiles(id)]
     }
 
     // MARK: cancelling, time, the end
@@ -364,16 +401,23 @@ public struct JobMachine: Sendable {
         guard let deadline = nextDeadline, now >= deadline else { return [] }
         // A killed worker ends at once; should the kernel hold it, it is killed again later.
         let again = now + limits.grace
+        let isLate = now - deadline >= limits.lateness && fault == nil && !hasHungUp
         switch worker {
         case .absent: return []
+        case .starting(let model, let job, _) where isLate:
+            worker = .starting(model: model, job: job, killAt: now + limits.workerStart)
+            return []
+        case .working(let model, let job, _) where isLate:
+            worker = .working(model: model, job: job, killAt: now + patience.limit)
+            return []
         case .idle:
             worker = .leaving(job: nil, killAt: again)
             return [.closeWorker]
         case .starting(let model, let job, _):
-            fault = fault ?? (hasHungUp ? "closed its connection" : "was not ready within \(Int(limits.workerStart.inSeconds)) s")
+            fault = fault ?? (hasHungUp ? "closed its connection" : "said nothing for \(Int(limits.workerStart.inSeconds)) s, loading")
             worker = .starting(model: model, job: job, killAt: again)
         case .working(let model, let job, _):
-            fault = fault ?? (hasHungUp ? "closed its connection" : "said nothing for \(Int(limits.workerSilence.inSeconds)) s")
+            fault = fault ?? (hasHungUp ? "closed its connection" : "said nothing for \(Int(patience.limit.inSeconds)) s")
             worker = .working(model: model, job: job, killAt: again)
         case .abandoning(let model, let job, _): worker = .abandoning(model: model, job: job, killAt: again)
         case .leaving(let job, _): worker = .leaving(job: job, killAt: again)

@@ -34,7 +34,7 @@ extension JobService {
         precondition(JobService.priorityRange.contains(priority), "priority \(priority)")
         return try locked { state throws(SoradError) in
             try handle(.prioritised(id, priority), &state)
-            return state.machine.jobs[id]
+            return state.machine.jobs[id].map { state.estimated($0) }
         }
     }
 

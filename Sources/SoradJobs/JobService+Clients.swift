@@ -7,7 +7,7 @@ extension JobService {
     /// The job that an earlier request like this one made; nil for a new request.
     /// - Throws: `.conflict` when the key belongs to another request.
     public func earlier(_ submission: Submission, owner: UInt32) throws(SoradError) -> Job? {
-        try locked { state throws(SoradError) in try earlier(submission, owner, state) }
+        try locked { state throws(SoradError) in try earlier(submission, owner, &state) }
     }
 
     /// A place for the files of a job to be. Refused like the job itself when no new one is taken.
@@ -38,7 +38,7 @@ extension JobService {
         // When the store has failed it is not known whether the job is recorded, so its files stay until it is.
         defer { if failure != nil { draft?.keep() } }
         let job = try locked { state throws(SoradError) in
-            if let submission, let job = try earlier(submission, owner.user, state) { return job }
+            if let submission, let job = try earlier(submission, owner.user, &state) { return job }
             return try counted(&state) { state throws(SoradError) in
                 try checkIntake(&state)
                 try check(wish, of: owner, &state)
@@ -48,7 +48,7 @@ extension JobService {
                 job.priority = wish.priority
                 job.digest = digest
                 try handle(.submitted(job), &state, submission)
-                return state.machine.jobs[id] ?? job
+                return state.estimated(state.machine.jobs[id] ?? job)
             }
         }
         if job.id == draft?.id { draft?.keep() }
@@ -59,7 +59,7 @@ extension JobService {
     public func finished(digest: String, owner: UInt32) throws(SoradError) -> Job? {
         try locked { state throws(SoradError) in
             let id = try reading { () throws(DatabaseError) in try state.store.completed(digest: digest, owner: owner) }
-            guard let id, let job = try find(id, Viewer(user: owner), state) else { return nil }
+            guard let id, let job = try find(id, Viewer(user: owner), &state) else { return nil }
             metrics.add("sorad_jobs_reused_total")
             return job
         }
@@ -67,7 +67,7 @@ extension JobService {
 
     /// The job, if `viewer` may see it: it is theirs, or they are an administrator.
     public func job(_ id: JobIdentifier, viewer: Viewer) throws(SoradError) -> Job? {
-        try locked { state throws(SoradError) in try find(id, viewer, state) }
+        try locked { state throws(SoradError) in try find(id, viewer, &state) }
     }
 
     /// Tells `listener`, which must not wait, what the job is and what becomes of it. nil when `viewer` has no such job.
@@ -75,7 +75,7 @@ extension JobService {
         -> JobFeed.Subscription?
     {
         try locked { state throws(SoradError) in
-            guard let job = try find(id, viewer, state) else { return nil }
+            guard let job = try find(id, viewer, &state) else { return nil }
             // The loop must know of the first heartbeat.
             defer { wake.add() }
             return feed.add(job, now: time.monotonic(), listener)
@@ -91,23 +91,23 @@ extension JobService {
                 () throws(DatabaseError) in
                 try state.store.jobs(owner: viewer.isAdmin ? nil : viewer.user, after: after, newestFirst: newestFirst, limit: limit + 1)
             }
-            return (stored.prefix(limit).map { state.machine.jobs[$0.id] ?? $0 }, stored.count > limit)
+            return (stored.prefix(limit).map { state.estimated(state.machine.jobs[$0.id] ?? $0) }, stored.count > limit)
         }
     }
 
     /// Ends a job that is not over; one that was cancelled before stays so. nil when `viewer` has no such job.
     public func cancel(_ id: JobIdentifier, viewer: Viewer) throws(SoradError) -> Job? {
         try locked { state throws(SoradError) in
-            guard let job = try find(id, viewer, state) else { return nil }
+            guard let job = try find(id, viewer, &state) else { return nil }
             if !job.isOver { try handle(.cancelled(id, erase: false), &state) }
-            return try find(id, viewer, state)
+            return try find(id, viewer, &state)
         }
     }
 
     /// Removes a job, its record and its files; a running one is cancelled. False when `viewer` has no such job.
     public func delete(_ id: JobIdentifier, viewer: Viewer) throws(SoradError) -> Bool {
         try locked { state throws(SoradError) in
-            guard let job = try find(id, viewer, state) else { return false }
+            guard let job = try find(id, viewer, &state) else { return false }
             if job.isOver {
                 try write(stored: [], erased: [id], &state)
                 // Its digest may have stayed on its account alone.
@@ -151,13 +151,13 @@ extension JobService {
 
     // MARK: inside
 
-    private func earlier(_ submission: Submission, _ owner: UInt32, _ state: State) throws(SoradError) -> Job? {
+    private func earlier(_ submission: Submission, _ owner: UInt32, _ state: inout State) throws(SoradError) -> Job? {
         let found = try reading { () throws(DatabaseError) in
             try state.store.earlier(submission, owner: owner, now: time.unixSeconds())
         }
         switch found {
         case .none: return nil
-        case .job(let id): return try find(id, Viewer(user: owner), state)
+        case .job(let id): return try find(id, Viewer(user: owner), &state)
         case .otherRequest:
             throw SoradError(
                 .conflict, "This Idempotency-Key was used for a request with other fields; use a new key for a new request.",
@@ -175,13 +175,13 @@ extension JobService {
         }
     }
 
-    private func find(_ id: JobIdentifier, _ viewer: Viewer, _ state: State) throws(SoradError) -> Job? {
+    private func find(_ id: JobIdentifier, _ viewer: Viewer, _ state: inout State) throws(SoradError) -> Job? {
         let job: Job?
         if let live = state.machine.jobs[id] {
             job = live
         } else {
             job = try reading { () throws(DatabaseError) in try state.store.job(id) }
         }
-        return job.flatMap { viewer.mayKnow($0) ? $0 : nil }
+        return job.flatMap { viewer.mayKnow($0) ? state.estimated($0) : nil }
     }
 }

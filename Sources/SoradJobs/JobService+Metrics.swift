@@ -10,7 +10,6 @@ extension JobService {
         if job.startedAt != nil, before?.startedAt == nil {
             metrics.observe("sorad_job_wait_seconds", [:], Double(max(0, (job.startedAt ?? 0) - job.createdAt)))
         }
-        if job.workerDeaths > before?.workerDeaths ?? 0 { metrics.add("sorad_worker_deaths_total") }
         guard job.isOver else { return }
         let status = job.error?.code == "cancelled" ? "cancelled" : job.status.rawValue
         metrics.add("sorad_jobs_finished_total", ["status": status])

@@ -33,7 +33,12 @@ extension JobService {
                 result.videoSHA256 = try spool.digest(id, result.video)
                 event = .finished(id, result)
             } catch {
-                let code = error.kind == .storageFull ? JobError.insufficientStorage : "internal_error"
+                let code =
+                    switch error.kind {
+                    case .storageFull: JobError.insufficientStorage
+                    case .cannotWrite: JobError.mediaFailed
+                    default: "internal_error"
+                    }
                 event = .failed(id, JobError(code: code, message: error.message))
             }
         case .ticked: tend()

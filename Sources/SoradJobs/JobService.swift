@@ -38,6 +38,7 @@ public final class JobService: Sendable {
         var controls: Controls
         /// Seconds that the last clip took.
         var lastDuration: Int?
+        var estimate = QueueEstimate()
     }
 
     let state: Mutex<State>
@@ -114,6 +115,7 @@ public final class JobService: Sendable {
     func handle(_ event: JobMachine.Event, _ state: inout State, _ submission: Submission? = nil) throws(SoradError) {
         var machine = state.machine
         let actions = machine.handle(event, now: time.monotonic(), unixSeconds: time.unixSeconds())
+        for case .generate(_, let request) in actions { machine.expect((try? state.store.expectedSeconds(for: request)) ?? [:]) }
         var stored: [Job] = []
         var erased: [JobIdentifier] = []
         for case .store(var job) in actions {
@@ -129,12 +131,15 @@ public final class JobService: Sendable {
             }
         try write(stored: stored, erased: erased, &state, submission, need)
         let before = state.machine.jobs
+        if let fault = machine.fault, state.machine.fault == nil { log.warning("the worker \(fault) and is killed") }
         state.machine = machine
+        if !stored.isEmpty || !erased.isEmpty { state.estimate.queueChanged() }
+        tellOfWorker(event, stored, before)
         for job in stored {
             count(job, before: before[job.id])
             note(job, &state)
         }
-        tellWatchers(of: event, stored: stored, erased: erased, state)
+        tellWatchers(of: event, stored: stored, erased: erased, &state)
         for action in actions {
             switch action {
             case .store, .erase: break
@@ -148,8 +153,26 @@ public final class JobService: Sendable {
         if !actions.isEmpty { wake.add() }
     }
 
-    private func tellWatchers(of event: JobMachine.Event, stored: [Job], erased: [JobIdentifier], _ state: State) {
-        for job in stored { feed.changed(job) }
+    /// What became of jobs whose worker died, for the log and the metrics.
+    private func tellOfWorker(_ event: JobMachine.Event, _ stored: [Job], _ before: [JobIdentifier: Job]) {
+        switch event {
+        case .workerEnded:
+            for job in stored where job.workerDeaths > before[job.id]?.workerDeaths ?? 0 {
+                metrics.add("sorad_worker_deaths_total")
+                let step = before[job.id]?.progress.map { " at step \($0.step) of \($0.steps)" } ?? ""
+                log.notice("\(job.id) lost its worker\(step)")
+            }
+        case .progressed(let id, let progress):
+            guard progress.phase == .denoising, progress.step > 0, let earlier = before[id]?.progress, earlier.phase != .denoising else {
+                return
+            }
+            log.notice("\(id) goes on at step \(progress.step) of \(progress.steps)")
+        default: break
+        }
+    }
+
+    private func tellWatchers(of event: JobMachine.Event, stored: [Job], erased: [JobIdentifier], _ state: inout State) {
+        for job in stored { feed.changed(state.estimated(job)) }
         // Most of what a worker says is not worth a record.
         if case .progressed(let id, _) = event, !stored.contains(where: { $0.id == id }), let job = state.machine.jobs[id] {
             feed.changed(job)
@@ -176,6 +199,7 @@ public final class JobService: Sendable {
             log.warning("the time of \(job.id) could not be recorded: \(error)")
             if error.isDiskFailure { beginOutage(error, &state) }
         }
+        state.estimate = QueueEstimate()
     }
 
     /// What a record that finds the disk full means.

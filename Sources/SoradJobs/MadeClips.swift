@@ -57,7 +57,7 @@ extension Spool {
                 if piece.isEmpty { return SHA256.hexadecimal(sum.finalize()) }
                 sum.update(piece)
             }
-        } catch { throw SoradError(.internalFault, "The worker's result \(name) cannot be read: \(error.reason).") }
+        } catch { throw SoradError(.cannotWrite, "The worker's result \(name) cannot be read: \(error.reason).") }
     }
 }
 

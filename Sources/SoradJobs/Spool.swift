@@ -22,8 +22,9 @@ public struct Spool: Sendable {
     /// The directory for the worker to write to.
     package func prepare(_ id: JobIdentifier) throws(Errno) { try makeDirectories(directory(of: id)) }
 
-    /// Makes a finished job's files durable. Throws when the worker named a file that is not a plain name in the job's directory, or
-    /// that is not there, or is empty.
+    /// Makes a finished job's files durable.
+    /// - Throws: `.internalFault` when the worker named a file that is not a plain name in the job's directory; `.cannotWrite` when one is
+    ///   not there, is empty, or the disk fails: made anew it may be whole; `.storageFull`.
     package func seal(_ id: JobIdentifier, _ result: ClipResult) throws(SoradError) {
         for name in [result.video, result.thumbnail, result.spritesheet] {
             guard !name.isEmpty, !name.contains("/"), name != ".", name != "..", !name.utf8.contains(0) else {
@@ -36,18 +37,20 @@ public struct Spool: Sendable {
             } catch {
                 if error.isOutOfSpace { throw Spool.full }
                 throw SoradError(
-                    .internalFault, "The worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)").")
+                    .cannotWrite, "The worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)").")
             }
         }
         do throws(Errno) { try syncDirectory(directory(of: id)) } catch {
             if error.isOutOfSpace { throw Spool.full }
-            throw SoradError(.internalFault, "The results of \(id) could not be made durable: \(error.reason).")
+            throw SoradError(.cannotWrite, "The results of \(id) could not be made durable: \(error.reason).")
         }
     }
 
-    /// After its result is recorded: nobody takes the job up again.
+    /// After its result is recorded: nobody takes the job up again, nor are the files of use that a killed worker had begun (their names
+    /// begin with a full stop).
     package func removeCheckpoint(_ id: JobIdentifier) {
-        for name in CheckpointName.all { removeFile("\(directory(of: id))/\(name)") }
+        let names = (try? fileNames(in: directory(of: id))) ?? []
+        for name in names where CheckpointName.all.contains(name) || name.hasPrefix(".") { removeFile("\(directory(of: id))/\(name)") }
     }
 
     package func remove(_ id: JobIdentifier) throws(Errno) { try removeDirectory(directory(of: id)) }

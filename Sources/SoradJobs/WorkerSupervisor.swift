@@ -81,7 +81,7 @@ public final class WorkerSupervisor {
                         job: id.text, request: request, directory: try service.prepareDirectory(of: id),
                         expectedSeconds: service.expectedSeconds(for: request)))
             } catch {
-                let code = error.kind == .storageFull ? JobError.insufficientStorage : "internal_error"
+                let code = error.kind == .storageFull ? JobError.insufficientStorage : JobError.mediaFailed
                 service.deliver(.failed(id, JobError(code: code, message: error.message)))
             }
         case .cancel(let id): send(.cancel(job: id.text))
@@ -181,6 +181,7 @@ public final class WorkerSupervisor {
     private func deliver(_ event: WorkerEvent) {
         switch event {
         case .ready(let model): service.deliver(.workerReady(model: model.id))
+        case .alive: service.deliver(.workerAlive)
         case .progress(let job, let progress): withIdentifier(job) { service.deliver(.progressed($0, progress)) }
         case .finished(let job, let result): withIdentifier(job) { service.deliver(.finished($0, result)) }
         case .failed(let job, let error): withIdentifier(job) { service.deliver(.failed($0, error)) }

@@ -33,7 +33,8 @@ final class FFmpegProcess {
             process = try ChildProcess(
                 ChildProcess.Command(
                     executable, arguments, environment: FFmpegProcess.environment(),
-                    descriptors: [0: sockets.second.rawValue, 1: null.rawValue, 2: pipe.writeEnd.rawValue], limits: limits.resources))
+                    descriptors: [0: sockets.second.rawValue, 1: null.rawValue, 2: pipe.writeEnd.rawValue], limits: limits.resources,
+                    diesWithParent: true))
             input = consume sockets.first
             errors = consume pipe.readEnd
         } catch {

@@ -10,13 +10,16 @@ enum FileIntegrity {
     static let pieceSize = 1 << 20
     static let placeholder = String(repeating: "0", count: digits)
 
-    /// The checksum of `file`, whose own checksum text begins at `position`.
-    static func checksum(of file: MappedFile, textAt position: Int) -> String {
+    /// The checksum of `file`, whose own checksum text begins at `position`. A large file takes long: `meanwhile` is called now and then.
+    static func checksum(of file: MappedFile, textAt position: Int, meanwhile: () -> Void) -> String {
         file.withBytes { bytes in
             var sum = PiecewiseSHA256()
             sum.update(bytes.extracting(0..<position))
             sum.update(Array(placeholder.utf8))
-            sum.update(bytes.extracting((position + digits)..<bytes.byteCount))
+            for start in stride(from: position + digits, to: bytes.byteCount, by: pieceSize) {
+                sum.update(bytes.extracting(start..<min(start + pieceSize, bytes.byteCount)))
+                meanwhile()
+            }
             return sum.finalize()
         }
     }

@@ -34,9 +34,11 @@ public final class ModelFile: Sendable {
     private let index: [String: Int]
 
     /// Opens and checks a model file.
-    /// - Parameter verify: also read the whole file and compare its checksum; leave it off only to inspect a damaged file.
+    /// - Parameters:
+    ///   - verify: also read the whole file and compare its checksum; leave it off only to inspect a damaged file.
+    ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, or `.badInput` with one sentence that names the file.
-    public init(opening path: String, verify: Bool = true) throws(SoradError) {
+    public init(opening path: String, verify: Bool = true, meanwhile: () -> Void = {}) throws(SoradError) {
         let file = try MappedFile(path)
         let directory = try file.withBytes { (bytes) throws(SoradError) in try GGUFDirectory(parsing: bytes, path: path) }
         let metadata = directory.metadata
@@ -55,7 +57,7 @@ public final class ModelFile: Sendable {
         guard directory.alignment % Self.alignment == 0 else {
             throw SoradError(.badInput, "\(path) aligns its tensors to \(directory.alignment) bytes, and \(Self.alignment) are needed")
         }
-        sha256 = try Self.checkIntegrity(file, directory, verify: verify)
+        sha256 = try Self.checkIntegrity(file, directory, verify: verify, meanwhile)
         self.path = path
         self.file = file
         self.metadata = metadata
@@ -89,7 +91,9 @@ public final class ModelFile: Sendable {
         return tensor
     }
 
-    private static func checkIntegrity(_ file: MappedFile, _ directory: GGUFDirectory, verify: Bool) throws(SoradError) -> String {
+    private static func checkIntegrity(
+        _ file: MappedFile, _ directory: GGUFDirectory, verify: Bool, _ meanwhile: () -> Void
+    ) throws(SoradError) -> String {
         guard let last = directory.metadata.entries.last, last.key == FileIntegrity.key, case .string(let text) = last.value,
             text.utf8.count == FileIntegrity.digits, text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }),
             let position = directory.lastStringPosition
@@ -99,7 +103,7 @@ public final class ModelFile: Sendable {
                 hint: "fetch or convert the file again")
         }
         guard verify else { return text }
-        guard FileIntegrity.checksum(of: file, textAt: position) == text else {
+        guard FileIntegrity.checksum(of: file, textAt: position, meanwhile: meanwhile) == text else {
             throw SoradError(
                 .badInput, "\(file.path) is damaged: its checksum does not match its contents", hint: "fetch or convert the file again")
         }

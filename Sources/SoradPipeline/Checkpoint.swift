@@ -1,18 +1,28 @@
-// Owns the state that a clip is taken up from when its worker died: the latents after some denoise step, and the encoded prompts.
+// Owns the state that a clip is taken up from when its worker died: the latents after the last denoise step, and the encoded prompts.
 // Invariant: latents, step and prompts are the whole state of denoising, so the clip then has the same frames as one that was never
 // interrupted. The files stay until the daemon has recorded the result; see CheckpointName.
+//
+// Latents are written after every step and nobody waits for the disk: what was written survives the death of the process. For the death
+// of the machine a thread of its own makes the newest durable. A step is never written over the newest, the one that is being made
+// durable, or the newest that is durable, so whatever dies, and whenever, a whole one is left: hence four files in turn.
 package import SoradAPI
 package import SoradSystem
 package import SoradTensor
 
-package struct Checkpoint {
-    private let latents: CheckpointFile
+package final class Checkpoint {
+    private let latents: [CheckpointFile]
     private let prompts: CheckpointFile
     private let steps: Int
-    private var pacing: Pacing
     private let time: TimeSource
-    /// Encoded in this life of the job and not written down yet.
-    private var pending: EncodedPrompts?
+    private let sync: BackgroundSync
+    private var pacing: Pacing
+    /// Steps done as each file of latents has it; 0 where it is of no use.
+    private var held: [Int]
+    private var isOpen: [OpenFile?]
+    /// Written and not yet handed on to be made durable.
+    private var openPrompts: OpenFile?
+    /// What writing took so far.
+    package private(set) var spent = Duration.zero
 
     /// - Parameters:
     ///   - directory: the job's own; a checkpoint in it is an earlier one of this job.
@@ -22,10 +32,14 @@ package struct Checkpoint {
     ) {
         self.time = time
         let digest = Checkpoint.digest(of: request, model: model)
-        latents = CheckpointFile(name: CheckpointName.latents, magic: "SORADCP1", digest: digest, directory: directory)
+        latents = CheckpointName.latents.map { CheckpointFile(name: $0, magic: "SORADCP2", digest: digest, directory: directory) }
         prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE1", digest: digest, directory: directory)
         steps = request.numInferenceSteps
-        pacing = Pacing(interval: interval, share: 50, start: time.monotonic())
+        let start = time.monotonic()
+        pacing = Pacing(interval: interval, share: 50, start: start)
+        sync = BackgroundSync(directory: directory, pacing: Pacing(interval: interval, share: 10, start: start), time: time)
+        held = latents.map { _ in 0 }
+        isOpen = latents.map { _ in nil }
     }
 
     /// The same only for the same work: request, model and program.
@@ -36,12 +50,22 @@ package struct Checkpoint {
     /// Fills `latent` with what an earlier worker left.
     /// - Returns: how many steps are done; 0 when there is nothing usable, and `latent` is then as it was.
     package func restore(into latent: Tensor) -> Int {
-        // Steps done, elements.
-        guard let (words, values) = latents.read(words: 2), values.count == latent.count, words[1] == UInt32(latent.count),
-            (1...steps).contains(Int(words[0]))
-        else { return 0 }
-        latent.withMutableElements { elements in for index in elements.indices { elements[index] = values[index] } }
-        return Int(words[0])
+        var newest: (slot: Int, done: Int, values: [Float])?
+        for (slot, file) in latents.enumerated() {
+            // Steps done, elements.
+            guard let (words, values) = file.read(words: 2), values.count == latent.count, words[1] == UInt32(latent.count) else {
+                continue
+            }
+            let done = Int(words[0])
+            if (1...steps).contains(done), done > newest?.done ?? 0 { newest = (slot, done, values) }
+        }
+        guard let newest else { return 0 }
+        latent.withMutableElements { elements in for index in elements.indices { elements[index] = newest.values[index] } }
+        // The dead worker may not have come to it, and the other files are about to be written over.
+        latents[newest.slot].makeDurable()
+        held[newest.slot] = newest.done
+        sync.hasDurable(newest.slot)
+        return newest.done
     }
 
     /// The prompts as an earlier worker encoded them; nil when there is nothing usable.
@@ -60,30 +84,44 @@ package struct Checkpoint {
         return EncodedPrompts(prompt: prompt, negative: Tensor(Shape(negativeRows, width), Array(values[(rows * width)...])))
     }
 
-    /// Keeps prompts that were just encoded: written at once when that took long, else with the next latents.
-    package mutating func keep(_ encoded: EncodedPrompts) {
-        pending = encoded
+    /// Keeps prompts that were just encoded.
+    package func keep(_ encoded: EncodedPrompts) {
         let began = time.monotonic()
-        guard pacing.isDue(at: began) else { return }
-        writePending()
-        pacing.done(from: began, to: time.monotonic())
-    }
-
-    /// Writes `latent` down after `done` steps, if it is time for that.
-    package mutating func store(_ latent: Tensor, done: Int) {
-        let began = time.monotonic()
-        guard pacing.isDue(at: began) else { return }
-        writePending()
-        latents.write(words: [UInt32(done), UInt32(latent.count)], [latent])
-        pacing.done(from: began, to: time.monotonic())
-    }
-
-    private mutating func writePending() {
-        guard let encoded = pending.take() else { return }
         let negativeRows = encoded.negative?.shape[0] ?? 0
-        prompts.write(
+        let content = prompts.content(
             words: [UInt32(encoded.prompt.shape[0]), UInt32(negativeRows), UInt32(encoded.prompt.shape[1])],
             [encoded.prompt] + (encoded.negative.map { [$0] } ?? []))
+        // A disk that takes no checkpoint is no reason to give up a clip: the next worker would only have more to do.
+        if let file = prompts.open(), file.write(content) { openPrompts = file }
+        spent = spent + (time.monotonic() - began)
+        makeDurable(slot: nil)
+    }
+
+    /// Writes `latent` down after `done` steps, unless steps are so quick that this would cost more than a fiftieth of the time.
+    package func store(_ latent: Tensor, done: Int) {
+        let began = time.monotonic()
+        guard pacing.isDue(at: began) else { return }
+        let newest = held.indices.max { held[$0] < held[$1] }.flatMap { held[$0] > 0 ? $0 : nil }
+        let spared = sync.spared + (newest.map { [$0] } ?? [])
+        guard let slot = held.indices.filter({ !spared.contains($0) }).min(by: { held[$0] < held[$1] }) else {
+            preconditionFailure("\(spared) of \(held.count) files spared")
+        }
+        held[slot] = 0
+        if isOpen[slot] == nil { isOpen[slot] = latents[slot].open() }
+        let content = latents[slot].content(words: [UInt32(done), UInt32(latent.count)], [latent])
+        if let file = isOpen[slot], file.write(content) { held[slot] = done }
+        let ended = time.monotonic()
+        pacing.done(from: began, to: ended)
+        spent = spent + (ended - began)
+        if held[slot] == done { makeDurable(slot: slot) }
+    }
+
+    /// The name of the file of latents that is known to be on the disk.
+    package var durable: String? { sync.durable.map { latents[$0].name } }
+
+    private func makeDurable(slot: Int?) {
+        let files = [openPrompts, slot.flatMap { isOpen[$0] }].compactMap { $0 }
+        if sync.begin(files, slot: slot) { openPrompts = nil }
     }
 }
 

@@ -32,12 +32,13 @@ public final class ClipPipeline {
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
     ///     on; nil means never. They stay there.
     ///   - previewInterval: how often at most the progress has a picture; nil means never.
+    ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public init(
         modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil,
-        previewInterval: Duration? = nil
+        previewInterval: Duration? = nil, meanwhile: () -> Void = {}
     ) throws(SoradError) {
-        file = try ModelFile(opening: modelPath)
+        file = try ModelFile(opening: modelPath, meanwhile: meanwhile)
         model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
         tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         info = try ModelInfo(file, model.configuration)
@@ -99,7 +100,7 @@ public final class ClipPipeline {
         var job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
-        var checkpoint = checkpointInterval.map { interval in
+        let checkpoint = checkpointInterval.map { interval in
             Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
         }
         let earlier = checkpoint?.restorePrompts(width: model.configuration.textWidth, length: model.configuration.textLength)
@@ -112,14 +113,15 @@ public final class ClipPipeline {
         let given = try givenFrames.encode(size)
         // Before the denoiser's workspace is there: the first time, an encoder runs for them.
         var previews = previewMaker()
-        let (latent, done) = try denoise(request, size, text, given, &checkpoint, &previews, &job)
+        let (latent, done) = try denoise(request, size, text, given, checkpoint, &previews, &job)
 
         let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
         var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
         if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
-        // A part of the other times, told so that it can be seen how little it is.
+        // Parts of the time of denoising, told so that it can be seen how little they are.
         if let previews { timings["previews"] = previews.spent.inSeconds }
+        if let checkpoint { timings["checkpoints"] = checkpoint.spent.inSeconds }
         return ClipResult(
             sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings,
             resumedStep: done)
@@ -137,7 +139,7 @@ public final class ClipPipeline {
     /// From noise to latents [C, T, h, w], and how many steps an earlier worker had done. The denoiser and its workspace are gone when this
     /// returns, so they never lie in memory beside the decoder's.
     private func denoise(
-        _ request: GenerationRequest, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: inout Checkpoint?,
+        _ request: GenerationRequest, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: Checkpoint?,
         _ previews: inout PreviewMaker?, _ job: inout RunningJob
     ) throws(SoradError) -> (latent: Tensor, done: Int) {
         let stop = job.stop
@@ -152,8 +154,9 @@ public final class ClipPipeline {
         for step in done..<request.stepsToRun {
             try denoiser.step(request.firstStep + step, latent, stop: stop)
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
-            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
+            // What is told has been written down.
             checkpoint?.store(latent, done: step + 1)
+            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
         }
         return (latent, done)
     }

@@ -1,13 +1,13 @@
 // Owns when something that is done beside a clip (a checkpoint, a preview) is due again.
 package import SoradSystem
 
-/// Not before `interval` has passed since the last time, nor before `share` times as long as that one took, so that it costs less than
-/// one part in `share` of the time.
+/// Not before `interval` has passed since the last time, nor before `share` times as long as it takes, so that it costs less than one part
+/// in `share` of the time. What it takes is the least of the last three times: one during which the thread lost its processor says nothing.
 package struct Pacing: Sendable {
     private let interval: Duration
     private let share: Int
     private var last: MonotonicTime
-    private var cost = Duration.zero
+    private var costs: [Duration] = []
 
     package init(interval: Duration, share: Int, start: MonotonicTime) {
         self.interval = interval
@@ -15,10 +15,10 @@ package struct Pacing: Sendable {
         last = start
     }
 
-    package func isDue(at now: MonotonicTime) -> Bool { now - last >= max(interval, cost * share) }
+    package func isDue(at now: MonotonicTime) -> Bool { now - last >= max(interval, (costs.min() ?? .zero) * share) }
 
     package mutating func done(from began: MonotonicTime, to ended: MonotonicTime) {
-        cost = ended - began
+        costs = costs.suffix(2) + [ended - began]
         last = ended
     }
 }

@@ -37,6 +37,12 @@ extension FileDescriptor {
         try systemCall("fsync") { fsync(raw) }
     }
 
+    /// fdatasync(2): the content, and what is needed to find it.
+    public borrowing func syncData() throws(Errno) {
+        let raw = rawValue
+        try systemCall("fdatasync") { fdatasync(raw) }
+    }
+
     /// Takes the exclusive flock(2) of this open file. False when another process holds it. Lasts until the descriptor is closed.
     public borrowing func tryLock() throws(Errno) -> Bool {
         let raw = rawValue

@@ -42,6 +42,18 @@ extension FileDescriptor {
         bytes.removeLast(count - done)
         return bytes
     }
+
+    /// Writes all of `bytes` from `offset` on.
+    public borrowing func write(_ bytes: [UInt8], at offset: Int) throws(Errno) {
+        let fd = rawValue
+        var done = 0
+        while done < bytes.count {
+            let start = done
+            done += try systemCall("pwrite") {
+                unsafe bytes.withUnsafeBytes { unsafe pwrite(fd, $0.baseAddress! + start, bytes.count - start, off_t(offset + start)) }
+            }
+        }
+    }
 }
 
 /// Removes the file at `path`; one that is not there is no error.

@@ -2,7 +2,7 @@
 import CSoradLinux
 import Glibc
 
-/// Runs a body on a thread of its own until it returns. Invariant: joined exactly once.
+/// Runs a body on a thread of its own until it returns. Invariant: joined or detached, exactly once.
 public final class SystemThread: Sendable {
     private let thread: pthread_t
 
@@ -38,5 +38,11 @@ public final class SystemThread: Sendable {
     public func join() {
         let code = pthread_join(thread, nil)
         precondition(code == 0, "pthread_join: \(code)")
+    }
+
+    /// Lets it end by itself: nobody waits for it. What it uses is held by its body.
+    public func detach() {
+        let code = pthread_detach(thread)
+        precondition(code == 0, "pthread_detach: \(code)")
     }
 }

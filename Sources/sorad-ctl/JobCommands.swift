@@ -127,10 +127,10 @@ func spaced(_ name: String) -> String { name.split(separator: "_").joined(separa
 
 /// E.g. "in progress, 42%, 3 s left".
 func statusWords(_ video: Video) -> String {
-    switch video.status {
-    case .queued: "queued"
-    case .inProgress:
-        "in progress, \(video.progress)%" + (video.details.etaSeconds.map { ", \(duration($0)) left" } ?? "")
+    let left = video.details.etaSeconds.map { ", \(duration($0)) left" } ?? ""
+    return switch video.status {
+    case .queued: "queued" + left
+    case .inProgress: "in progress, \(video.progress)%" + left
     case .completed: "completed"
     case .failed: video.error?.code == "cancelled" ? "cancelled" : "failed"
     }

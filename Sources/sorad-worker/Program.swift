@@ -24,9 +24,10 @@ struct Program {
         if arguments.describe { return try printJSON(try ClipPipeline.describe(modelPath: arguments.model).json) }
         let channel = try inheritedChannel()
         becomePolite()
+        let loading = Heartbeat { try? channel.send(WorkerEvent.alive.json.bytes(), timeout: .seconds(30)) }
         let pipeline = try ClipPipeline(
             modelPath: arguments.model, threads: arguments.threads, checkpointInterval: arguments.checkpointInterval,
-            previewInterval: .milliseconds(400))
+            previewInterval: .milliseconds(400), meanwhile: loading.beat)
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
     }
 

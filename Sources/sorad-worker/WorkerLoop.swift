@@ -67,7 +67,12 @@ final class WorkerLoop: Sendable {
     ) throws(SoradError) -> SystemThread {
         do throws(Errno) {
             return try SystemThread(name: "clip", stackSize: 8 << 20) { [self] in
-                let answer = maker.make(job, request, directory, expected, stop) { [self] in send(.progress(job: job, progress: $0)) }
+                let heartbeat = Heartbeat { [self] in send(.alive) }
+                let check: StopCheck = { () throws(SoradError) in
+                    try stop.check()
+                    heartbeat.beat()
+                }
+                let answer = maker.make(job, request, directory, expected, check) { [self] in send(.progress(job: job, progress: $0)) }
                 current.withLock { $0 = nil }
                 send(answer)
             }
@@ -109,14 +114,14 @@ private final class ClipMaker: @unchecked Sendable {
     }
 
     func make(
-        _ job: String, _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: StopFlag,
+        _ job: String, _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
         progress: @escaping (JobProgress) -> Void
     ) -> WorkerEvent {
         do throws(JobError) {
             return .finished(
                 job: job,
                 result: try pipeline.makeClip(
-                    request, into: directory, expectedSeconds: expected, stop: stop.check, progress: progress))
+                    request, into: directory, expectedSeconds: expected, stop: stop, progress: progress))
         } catch { return .failed(job: job, error: error) }
     }
 }

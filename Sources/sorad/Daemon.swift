@@ -93,7 +93,11 @@ final class Daemon {
                     stop(signal)
                 }
             }
-            if let deadline = service.nextDeadline, MonotonicTime.now() >= deadline { service.deliver(.ticked) }
+            if let deadline = service.nextDeadline, MonotonicTime.now() >= deadline {
+                // What the worker has said by now counts before its silence does.
+                supervisor.work()
+                service.deliver(.ticked)
+            }
             service.feed.beat(MonotonicTime.now())
             keepManagerInformed()
         }

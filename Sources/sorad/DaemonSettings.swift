@@ -50,9 +50,13 @@ struct DaemonSettings: Sendable {
             "keep-digests-days", "N", default: "365",
             "How long after its completion a removed clip is still known as made here (provenance checks); 0 is for ever."),
         SettingDefinition("worker-idle-timeout", "SECONDS", default: "300", "How long a worker without work keeps its memory."),
-        SettingDefinition("worker-start-timeout", "SECONDS", default: "120", "How long a worker may take to load its model."),
         SettingDefinition(
-            "worker-silence-timeout", "SECONDS", default: "1800", "A worker that says nothing for so long in a job is killed."),
+            "worker-start-timeout", "SECONDS", default: "120", "A worker that gives no sign of life for so long while it loads is killed."),
+        SettingDefinition(
+            "worker-silence-timeout", "SECONDS", default: "600", "A worker that gives no sign of life for so long in a job is killed."),
+        SettingDefinition(
+            "worker-silence-floor", "SECONDS", default: "60",
+            "The same where clips like this one are known: ten times a step's or a frame's time, but never less than this."),
         SettingDefinition("event-heartbeat", "SECONDS", default: "15", "How long a stream of events may be silent."),
         SettingDefinition("cancel-grace", "SECONDS", default: "2", "How long a worker may take to stop before it is killed."),
     ])
@@ -107,7 +111,9 @@ struct DaemonSettings: Sendable {
         jobs.retention.digestAge = digestDays == 0 ? nil : digestDays * 86_400
         jobs.limits.workerIdle = .seconds(try given.integer("worker-idle-timeout", in: 0...604_800, default: 300))
         jobs.limits.workerStart = .seconds(try given.integer("worker-start-timeout", in: 1...86_400, default: 120))
-        jobs.limits.workerSilence = .seconds(try given.integer("worker-silence-timeout", in: 1...86_400, default: 1800))
+        let longest = try given.integer("worker-silence-timeout", in: 1...86_400, default: 600)
+        let shortest = try given.integer("worker-silence-floor", in: 1...86_400, default: 60)
+        jobs.limits.workerSilence = .seconds(min(shortest, longest)) ... .seconds(longest)
         jobs.heartbeat = .seconds(try given.integer("event-heartbeat", in: 1...3_600, default: 15))
         jobs.limits.grace = .seconds(try given.integer("cancel-grace", in: 1...60, default: 2))
     }

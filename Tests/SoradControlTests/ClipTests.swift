@@ -140,7 +140,7 @@ private func isMP4(_ bytes: [UInt8]) -> Bool { bytes.count > 1000 && Array(bytes
         let second = try service.control(long)
         #expect(second.status() == 0)
         let id = try #require(second.lines.first)
-        let checkpoint = service.directory + "/state/spool/\(id)/checkpoint"
+        let checkpoint = service.directory + "/state/spool/\(id)/checkpoint-0"
         for _ in 0..<30_000 where !fileExists(checkpoint) { usleep(2_000) }
         #expect(fileExists(checkpoint))
         try service.killAndRestart()

@@ -115,13 +115,14 @@ import Testing
         let kinds: [(Int, SoradError.Kind)] = [
             (400, .badInput), (403, .permission), (404, .notFound), (408, .timedOut), (409, .busy), (413, .badInput), (415, .badInput),
             (429, .busy),
-            (500, .internalFault), (503, .unavailable),
+            (500, .internalFault), (503, .busy),
         ]
         for (status, kind) in kinds {
             let body = ErrorEnvelope(message: "It failed.", type: "t", param: "size", code: "c").json.bytes()
             let error = try #require(ClientResponse(status: status, headers: ["retry-after": "3"], body: body).failure)
             #expect(error == SoradError(kind, "It failed.", hint: "try again in 3 s", param: "size"))
         }
+        #expect(ClientResponse(status: 503, headers: [:], body: []).failure?.kind == .unavailable)
         #expect(ClientResponse(status: 200, headers: [:], body: []).failure == nil)
         #expect(
             ClientResponse(status: 502, headers: [:], body: Array("<html>".utf8)).failure?.message == "the daemon answered with status 502")

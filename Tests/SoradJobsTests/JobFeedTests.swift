@@ -58,7 +58,7 @@ private final class Ear: Sendable {
         service.deliver(.progressed(job.id, progress(10)))
         service.deliver(.progressed(job.id, progress(10, preview: "A")))
         service.deliver(.progressed(job.id, progress(60)))
-        service.deliver(.failed(job.id, JobError(code: "media_failed", message: "No.")))
+        service.deliver(.failed(job.id, JobError(code: "invalid_request", message: "No.")))
         #expect(
             ear.news == [
                 "in_progress 0 #2", "in_progress 10 #3", "in_progress 10 #4", "preview A", "in_progress 60 #5", "failed 60 #6",

@@ -89,10 +89,10 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         #expect(bench.machine.queue == [second, third])
         #expect(bench.send(.finished(first, result())) == [.generate(second, .sample())])
         #expect(
-            bench.send(.failed(second, JobError(code: "media_failed", message: "No."))) == [
+            bench.send(.failed(second, JobError(code: "invalid_request", message: "No."))) == [
                 .removeFiles(second), .generate(third, .sample()),
             ])
-        #expect(bench.stored[second]?.error?.code == "media_failed")
+        #expect(bench.stored[second]?.error == JobError(code: "invalid_request", message: "No."))
     }
 
     @Test func progressNeverFallsAndIsNever100BeforeTheEnd() {
@@ -228,7 +228,7 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
     func silenceIsFatalForAWorker(whileLoading: Bool) {
         var bench = Bench()
         let id = whileLoading ? bench.submit() : bench.running()
-        let limit = whileLoading ? bench.limits.workerStart : bench.limits.workerSilence
+        let limit = whileLoading ? bench.limits.workerStart : bench.limits.workerSilence.upperBound
         #expect(bench.pass(limit - .seconds(1)) == [])
         #expect(bench.pass(.seconds(1)) == [.killWorker])
         bench.send(.workerEnded(how: "was killed by signal 9"))
@@ -236,13 +236,69 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         #expect(bench.machine.runningJob == id)
     }
 
-    @Test func speakingPutsOffTheEndOfPatience() {
+    @Test(arguments: [true, false])
+    func aSignOfLifePutsOffTheEndOfPatience(whileLoading: Bool) {
+        var bench = Bench()
+        _ = whileLoading ? bench.submit() : bench.running()
+        let limit = whileLoading ? bench.limits.workerStart : bench.limits.workerSilence.upperBound
+        for _ in 0..<3 {
+            #expect(bench.pass(limit - .seconds(1)) == [])
+            bench.send(.workerAlive)
+        }
+        // Its silences were long, and it came back each time.
+        #expect(bench.pass(limit - .seconds(1)) == [])
+        #expect(bench.pass(.seconds(1)) == [.killWorker])
+        // Words that were on their way do not save it.
+        bench.send(.workerAlive)
+        #expect(bench.pass(bench.limits.grace) == [.killWorker])
+    }
+
+    @Test func patienceFollowsTheMeasuredTimeOfThePhase() {
         var bench = Bench()
         let id = bench.running()
-        #expect(bench.pass(.seconds(1000)) == [])
-        bench.send(.progressed(id, progress(1)))
-        #expect(bench.pass(.seconds(1000)) == [])
-        #expect(bench.pass(.seconds(800)) == [.killWorker])
+        // 20 steps of 9 s, 17 frames of half a second.
+        bench.machine.expect(["denoising": 180, "decoding": 8.5, "writing": 1e300])
+        for (phase, seconds) in [(JobPhase.denoising, 90), (.decoding, 60), (.writing, 600), (.encodingText, 600)] {
+            bench.send(.progressed(id, JobProgress(phase: phase, step: 1, steps: 20, percent: 1)))
+            let start = bench.now
+            #expect(bench.machine.nextDeadline == start + .seconds(seconds), "\(phase)")
+        }
+        // Where nothing is known, the silences so far are the measure.
+        #expect(bench.pass(.seconds(30)) == [])
+        bench.send(.workerAlive)
+        #expect(bench.machine.nextDeadline == bench.now + .seconds(300))
+        bench.send(.workerAlive)
+        #expect(bench.machine.nextDeadline == bench.now + .seconds(300))
+    }
+
+    @Test(arguments: [true, false])
+    func aMachineThatStoodStillSaysNothingAboutTheWorker(whileLoading: Bool) {
+        var bench = Bench()
+        _ = whileLoading ? bench.submit() : bench.running()
+        let limit = whileLoading ? bench.limits.workerStart : bench.limits.workerSilence.upperBound
+        #expect(bench.pass(limit + bench.limits.lateness) == [])
+        #expect(bench.pass(limit - .seconds(1)) == [])
+        #expect(bench.pass(.seconds(1)) == [.killWorker])
+    }
+
+    @Test func filesThatCannotBeWrittenAreTriedOnceMore() {
+        var bench = Bench()
+        let id = bench.running()
+        let waiting = bench.submit()
+        let failure = JobError(code: JobError.mediaFailed, message: "The disk says no.")
+        func reach(_ phase: JobPhase) { bench.send(.progressed(id, JobProgress(phase: phase, step: 0, steps: 20, percent: 9))) }
+        reach(.decoding)
+        #expect(bench.send(.failed(id, failure)) == [.generate(id, bench.stored[id]!.request)])
+        #expect(bench.stored[id]?.status == .inProgress && bench.stored[id]?.workerDeaths == 1)
+        // Further on it is another matter.
+        reach(.writing)
+        #expect(bench.send(.failed(id, failure)) == [.generate(id, bench.stored[id]!.request)])
+        reach(.writing)
+        #expect(bench.send(.failed(id, failure)).first == .removeFiles(id))
+        #expect(
+            bench.stored[id]?.error
+                == JobError(code: "media_failed", message: "The disk says no. The job was tried 2 times and is given up."))
+        #expect(bench.machine.runningJob == waiting)
     }
 
     @Test func aBrokenProtocolIsToldInTheJobsError() {

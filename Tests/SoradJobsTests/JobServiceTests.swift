@@ -113,9 +113,9 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         let reserve = bench.directory.path + "/reserve"
         #expect(fileExists(reserve))
         bench.service.failStore(1, code: full)
-        bench.service.deliver(.failed(id, JobError(code: "media_failed", message: "no")))
+        bench.service.deliver(.failed(id, JobError(code: "invalid_request", message: "no")))
         #expect(bench.service.failure == nil && !fileExists(reserve))
-        #expect(try bench.service.job(id, viewer: 1)?.error?.code == "media_failed")
+        #expect(try bench.service.job(id, viewer: 1)?.error?.code == "invalid_request")
         #expect(bench.service.summary.trouble == "The disk is full; jobs wait")
         // There is room again at the next look: the reserve is back and work is taken.
         bench.pass(.seconds(5))
@@ -152,7 +152,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
             log: Log(program: "test", level: .error, environment: [:]))
         let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, Wish(.sample(), seconds: "1")) }
         #expect(error?.kind == .storageFull)
-        #expect(error?.message.contains("1.5 MB for this clip, ") == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("1.6 MB for this clip, ") == true, "\(error?.message ?? "")")
         #expect(service.summary.queued == 0)
     }
 }

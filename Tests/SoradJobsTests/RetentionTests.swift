@@ -67,7 +67,7 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
             let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
             service.deliver(.workerReady(model: "mini"))
             let path = try service.prepareDirectory(of: job.id)
-            for (name, size) in [("v", bytes - 2), ("t", 1), ("s", 1), ("checkpoint", 1000), ("checkpoint-prompts", 1000)] {
+            for (name, size) in [("v", bytes - 2), ("t", 1), ("s", 1), ("checkpoint-2", 1000), ("checkpoint-prompts", 1000), (".half", 5)] {
                 try writeDurably([UInt8](repeating: 1, count: size), named: name, in: path)
             }
             service.deliver(

@@ -21,11 +21,13 @@ private final class Worker {
 
     func send(_ command: WorkerCommand) throws { try channel.send(command.json.bytes()) }
 
+    /// The next event that is news.
     func receive() throws -> WorkerEvent {
-        guard case .frame(let bytes) = try channel.receive(timeout: .seconds(60)) else {
-            throw SoradError(.internalFault, "no event from the worker")
+        while case .frame(let bytes) = try channel.receive(timeout: .seconds(60)) {
+            let event = try WorkerEvent(json: JSONValue(parsing: bytes))
+            if event != .alive { return event }
         }
-        return try WorkerEvent(json: JSONValue(parsing: bytes))
+        throw SoradError(.internalFault, "no event from the worker")
     }
 
     /// Everything up to the answer for `job`.
@@ -109,19 +111,19 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
         let expected = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1).makeClip(
             request, into: PipelineFixture.scratch("expected"))
         let directory = PipelineFixture.scratch("killed")
-        let file = directory + "/" + CheckpointName.latents
+        func checkpoints() -> [FileIdentity] { CheckpointName.latents.compactMap { try? FileIdentity(directory + "/" + $0) } }
         var resumedAt: [Int] = []
         for kill in ["first", "later", "decoding", "none"] {
             let worker = try Worker()
             _ = try worker.receive()
-            let before = try? FileIdentity(file)
+            let before = checkpoints()
             try worker.send(.generate(job: kill, request: request, directory: directory))
             var first: Int?
             receiving: while true {
                 switch try worker.receive() {
                 case .progress(_, let progress):
                     if progress.phase == .denoising, first == nil { first = progress.step }
-                    let hasNew = (try? FileIdentity(file)).map { $0 != before } ?? false
+                    let hasNew = checkpoints() != before
                     if kill == "decoding" ? progress.phase == .decoding : kill != "none" && hasNew { break receiving }
                 case .finished(_, let result):
                     #expect(kill == "none", "finished before it could be killed: \(kill)")

@@ -66,9 +66,59 @@ import Testing
         #expect(video.error?.message.hasPrefix("The worker said nothing for 1 s.") == true)
     }
 
+    @Test func aWorkerThatHangsOnceCostsNoJobAndItsHistorySaysWhenItHangs() throws {
+        let daemon = try DaemonUnderTest(["--worker-silence-timeout", "600", "--worker-silence-floor", "1"])
+        // A clip whose steps are known to take a tenth of a second.
+        #expect(try daemon.finished(daemon.create("first").id).status == .completed)
+        let start = MonotonicTime.now()
+        #expect(try daemon.finished(daemon.create("hang-once").id).status == .completed)
+        #expect(MonotonicTime.now() - start < .seconds(15))
+        #expect(daemon.log.contains("the worker said nothing for 1 s and is killed"))
+    }
+
+    @Test(arguments: [true, false]) func aStoppedWorkerIsKilledOnlyAfterItsTime(goesOn: Bool) throws {
+        let daemon = try DaemonUnderTest(["--worker-silence-timeout", "3"])
+        let id = try daemon.create("steps=20 pause=0.05").id
+        try eventually("the worker is at work") { try daemon.video(id).progress > 0 }
+        let worker = try #require(Int32(daemon.workerLog.split(separator: " ")[1]))
+        kill(worker, SIGSTOP)
+        if goesOn {
+            usleep(1_000_000)
+            kill(worker, SIGCONT)
+        }
+        #expect(try daemon.finished(id).status == .completed)
+        #expect(daemon.workerLog.split(separator: "\n").count == (goesOn ? 1 : 2))
+    }
+
+    @Test func aSlowWorkerThatGivesSignsOfLifeIsLeftAlone() throws {
+        let daemon = try DaemonUnderTest(["--worker-silence-timeout", "2"])
+        #expect(try daemon.finished(daemon.create("steps=1 pause=5 alive").id).status == .completed)
+        #expect(daemon.workerLog.split(separator: "\n").count == 1)
+    }
+
+    @Test(arguments: JobPhase.allCases) func aCancelIsOverAtOnceInEveryPhaseAndTheNextJobIsMade(phase: JobPhase) throws {
+        let slow = "{\"startDelay\": 3, " + DaemonUnderTest.modelText().dropFirst()
+        let daemon = try DaemonUnderTest(models: ["mini.gguf": phase == .loading ? slow : DaemonUnderTest.modelText()])
+        let id = try daemon.create("phase=\(phase.rawValue) steps=1000 pause=0.05").id
+        let next = try daemon.create("next").id
+        try eventually("\(phase)") { try daemon.video(id).details.phase == phase }
+        let answer = try daemon.send(.post, "/v1/videos/\(id)/cancel")
+        let video = try Video(json: JSONValue(parsing: answer.body))
+        #expect(answer.status == 200 && video.status == .failed && video.error?.code == "cancelled")
+        #expect(try daemon.finished(next).status == .completed)
+        #expect(daemon.spool == [next])
+        // Nobody had to be killed for it.
+        #expect(daemon.workerLog.split(separator: "\n").count == 1)
+    }
+
     @Test func aWorkersErrorAndAWorkersLiesFailTheJob() throws {
         let daemon = try DaemonUnderTest()
-        #expect(try daemon.finished(daemon.create("fail").id).error == JobError(code: "media_failed", message: "The encoder said no."))
+        let failed = try daemon.finished(daemon.create("fail").id)
+        #expect(
+            failed.error
+                == JobError(code: "media_failed", message: "The encoder said no. The job was tried 2 times and is given up."))
+        #expect(try daemon.finished(daemon.create("fail-once").id).status == .completed)
+        #expect(try daemon.finished(daemon.create("empty-once").id).status == .completed)
         #expect(try daemon.finished(daemon.create("escape").id).error?.code == "internal_error")
     }
 

@@ -22,10 +22,10 @@ class Gone(Exception):
 
 class Box:
     """A machine with sorad on it: `start`, `die` and `start` again. The socket lies outside the state folder, which may be
-    on a disk of its own."""
+    on a disk of its own. `options` are further arguments of the daemon."""
 
-    def __init__(self, folder, state):
-        self.folder, self.state = pathlib.Path(folder), pathlib.Path(state)
+    def __init__(self, folder, state, *options):
+        self.folder, self.state, self.options = pathlib.Path(folder), pathlib.Path(state), options
         self.socket = str(self.folder / "s")
         self.process = None
 
@@ -33,9 +33,9 @@ class Box:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SORAD_")}
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                [BUILD / "sorad", "--socket", self.socket, "--state-dir", self.state, "--model", MODEL],
+                [BUILD / "sorad", "--socket", self.socket, "--state-dir", self.state, "--model", MODEL, *self.options],
                 stderr=log, env=environment)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while True:
             try:
                 return self.request("GET", "/healthz")
@@ -65,13 +65,13 @@ class Box:
 
     def request(self, method, path, fields=None, key=None):
         """(status, JSON, or the bytes of another content). Throws Gone."""
-        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection = http.client.HTTPConnection("localhost", timeout=120)
         headers = {"content-type": "application/json"} if fields is not None else {}
         if key:
             headers["idempotency-key"] = key
         try:
             connection.sock = socket.socket(socket.AF_UNIX)
-            connection.sock.settimeout(30)
+            connection.sock.settimeout(120)
             connection.sock.connect(self.socket)
             connection.request(method, path, json.dumps(fields) if fields is not None else None, headers)
             answer = connection.getresponse()
@@ -130,7 +130,7 @@ def undisturbed(folder):
     return hashes
 
 
-def wait(box, identifier, seconds=120):
+def wait(box, identifier, seconds=600):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         video = box.video(identifier)

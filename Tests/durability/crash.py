@@ -1,23 +1,27 @@
-"""Kills the worker, the daemon or both at random moments of real jobs, and looks whether anything was lost.
+"""Kills, stops and freezes the worker, the daemon or both at random moments of real jobs, and looks whether anything was lost.
 
     python crash.py --kills 300 --seed 1
 
 Two clients keep jobs of every kind waiting, each sent with an Idempotency-Key and sent again until it is answered. It must
-hold: every accepted job is completed with the frames of an undisturbed run; the same key never makes a second job. A
-worker is killed again only after the job went on past the place where the last one died, since two deaths at one place
-are the job's own fault as far as sorad can tell. Tells how many denoise steps were done again after each death, as far
-as a client sees steps.
+hold: every accepted job is completed with the frames of an undisturbed run; the same key never makes a second job; after a
+death at most one finished denoise step is done again; a worker that is frozen (SIGSTOP) is killed in time and its job goes
+on, and one that is frozen for a moment only is left alone. A worker is killed again only after the job went on past the
+place where the last one died, since two deaths at one place are the job's own fault as far as sorad can tell.
 """
 import argparse
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import tempfile
 import time
 
 import box as boxes
+
+# Seconds: of silence until a worker is killed, at the least and at the most.
+PATIENCE = (5, 15)
 
 
 class Client:
@@ -53,9 +57,10 @@ class Client:
 class Killer:
     def __init__(self, box, chance):
         self.box, self.chance = box, chance
-        self.kills = dict(worker=0, daemon=0, both=0)
+        self.kills = dict(worker=0, daemon=0, both=0, frozen=0, thawed_late=0, thawed_soon=0)
         self.place = {}             # of each job, the step at which its worker was killed last
-        self.redone = []            # steps, one entry for each death whose job was seen again
+        self.wrong = []
+        self.slowest = 0            # seconds from a freeze to the worker's death
 
     def running(self, client):
         """(identifier, step) of the job that is being made, or None."""
@@ -73,28 +78,50 @@ class Killer:
             return                  # not its turn: nobody there, or the job has not gone on since the last death
         if kind == "worker":
             os.kill(worker, signal.SIGKILL)
-        else:
+        elif kind in ("daemon", "both"):
             if kind == "both":
                 os.kill(worker, signal.SIGKILL)
             self.box.process.kill()
             self.box.process.wait()
             self.box.start()
+        else:
+            self.freeze(kind, worker)
         self.kills[kind] += 1
-        if job:
+        if job and kind != "thawed_soon":
             self.place[job[0]] = job[1]
-            self.see_again(*job)
 
-    def see_again(self, identifier, step):
-        """Waits until the job is being made again, to see from where."""
-        deadline = time.monotonic() + 10
-        while time.monotonic() < deadline:
-            video = self.box.video(identifier)
-            if video["status"] in ("completed", "failed"):
+    def freeze(self, kind, worker):
+        os.kill(worker, signal.SIGSTOP)
+        began = time.monotonic()
+        if kind == "thawed_soon":
+            time.sleep(self.chance.random() * PATIENCE[0] / 2)
+            os.kill(worker, signal.SIGCONT)
+            return
+        # A worker without a job is not missed; one with a job is killed in time.
+        while self.box.worker() == worker:
+            if time.monotonic() - began > PATIENCE[1] + 10:
+                os.kill(worker, signal.SIGCONT)
+                self.wrong.append(f"the frozen worker {worker} was not killed")
                 return
-            if video["status"] == "in_progress" and video.get("step"):
-                self.redone.append(max(0, step - video["step"]))
-                return
-            time.sleep(0.002)
+            time.sleep(0.01)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        if kind == "thawed_late":
+            try:
+                os.kill(worker, signal.SIGCONT)
+            except ProcessLookupError:
+                pass
+
+
+def redone(log):
+    """Steps that were done again after each death of a worker that the daemon saw, from its log."""
+    lost, steps = {}, []
+    for line in log.splitlines():
+        if found := re.search(r"(video_\w+) lost its worker at step (\d+) ", line):
+            lost[found[1]] = int(found[2])
+        elif found := re.search(r"(video_\w+) goes on at step (\d+) ", line):
+            if found[1] in lost:
+                steps.append(max(0, lost.pop(found[1]) - int(found[2])))
+    return steps, len(lost)
 
 
 def main():
@@ -105,9 +132,12 @@ def main():
     chance = random.Random(args.seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sorad-crash-"))
     hashes = boxes.undisturbed(folder / "undisturbed")
-    box = boxes.Box(folder, folder / "state")
+    least, most = map(str, PATIENCE)
+    box = boxes.Box(folder, folder / "state", "--worker-silence-floor", least, "--worker-silence-timeout", most,
+                    "--worker-start-timeout", most)
     box.start()
     client, killer = Client(box, 3, chance), Killer(box, chance)
+    told = 0
     try:
         while sum(killer.kills.values()) < args.kills:
             pause = time.monotonic() + chance.random() * 0.6
@@ -115,6 +145,9 @@ def main():
                 client.work()
                 time.sleep(0.01)
             killer.strike(client)
+            if sum(killer.kills.values()) >= told + 25:
+                told = sum(killer.kills.values())
+                print(killer.kills, flush=True)
         client.waiting = 0
         while client.open:
             client.work()
@@ -124,11 +157,16 @@ def main():
         if box.process.poll() is None:
             box.process.kill()
             box.process.wait()
-    wrong = [f"{identifier}: {video}" for identifier, (which, video) in client.over.items() if video.get("sha256") != hashes[which]]
+    wrong = killer.wrong + [
+        f"{identifier}: {video}" for identifier, (which, video) in client.over.items() if video.get("sha256") != hashes[which]]
+    log = (folder / "log").read_text(errors="replace")
+    steps, unseen = redone(log)
+    silent = log.count(" and is killed") - killer.kills["frozen"] - killer.kills["thawed_late"]
+    wrong += [f"{step} steps were done again after a death" for step in steps if step > 1]
     print("\n".join(wrong))
-    steps = sorted(killer.redone)
-    print(f"{killer.kills} kills, {len(client.over)} jobs, {len(wrong)} of them not as in an undisturbed run; "
-          f"steps done again after a death: median {steps[len(steps) // 2]}, most {steps[-1]}, none in {steps.count(0)} of {len(steps)}")
+    print(f"{killer.kills} kills, {len(client.over)} jobs, {len(wrong)} things wrong; a frozen worker was dead after at most "
+          f"{killer.slowest:.1f} s; steps done again after the {len(steps)} deaths in the middle of denoising: most {max(steps, default=0)}, "
+          f"none in {steps.count(0)}; {unseen} deaths outside of it; {max(0, silent)} workers that were not frozen were killed for their silence")
     if not wrong:
         shutil.rmtree(folder)
     raise SystemExit(1 if wrong else 0)

@@ -2,20 +2,25 @@
 """A worker without an engine, for tests of the daemon: speaks the worker protocol on descriptor 3 and does what the prompt says.
 
 The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" beside the ModelInfo it can be
-described, but the worker writes the text on standard error and exits when it is started.
+described, but the worker writes the text on standard error and exits when it is started; with "startDelay": N it takes so many seconds.
 With --origin it says what the file's last line says as JSON, and that anything that does not begin like an MP4 is damaged.
 With --inspect it takes whatever begins like a PNG for a picture and like an MP4 for a clip of 20 frames.
 A prompt is words; each may be an instruction:
   steps=N      progress events (default 3)
+  phase=NAME   the phase that they name (default denoising)
   pause=S      seconds before each progress event (default 0.01)
   complain     says something on standard error
   die          SIGKILL itself in the first step
   die-once     the same, but only if it has not yet died in this job's directory
   hang         never answers again, not even to cancel
+  hang-once    the same, but only if it has not yet done so in this job's directory
+  alive        gives a sign of life five times a second
   garbage      sends a frame that is no JSON
   badlength    sends a frame length beyond the limit
   hangup       closes the socket and stays alive
   fail         answers with an error
+  fail-once    the same, but only if it has not yet done so in this job's directory
+  empty-once   leaves an empty file as its clip, but only once in this job's directory
   escape       names a result outside the job's directory
   backwards    reports 80 % and then 10 %
   preview=N    a picture whose base64 has N characters goes with each progress event
@@ -50,6 +55,7 @@ if "broken" in model:
 if "--describe" in sys.argv:
     time.sleep(model.pop("describeDelay", 0))
     model.pop("startFailure", None)
+    model.pop("startDelay", None)
     print(json.dumps(model))
     sys.exit(0)
 model.pop("describeDelay", None)
@@ -70,17 +76,22 @@ def send(event):
     channel.sendall(struct.pack("<I", len(data)) + data)
 
 
-def receive(timeout):
+def receive(timeout, beating=False):
     """The next command, None when none came, or exits at the end of the stream."""
     global pending
+    end = time.monotonic() + timeout if timeout is not None else None
     while True:
         if len(pending) >= 4:
             length = struct.unpack("<I", pending[:4])[0]
             if len(pending) >= 4 + length:
                 frame, pending = pending[4 : 4 + length], pending[4 + length :]
                 return json.loads(frame)
-        if not select.select([channel], [], [], timeout)[0]:
-            return None
+        left = None if end is None else max(0, end - time.monotonic())
+        if not select.select([channel], [], [], min(left, 0.2) if beating else left)[0]:
+            if not beating or left == 0:
+                return None
+            send({"alive": {}})
+            continue
         data = channel.recv(65536)
         if not data:
             sys.exit(0)
@@ -98,26 +109,31 @@ def generate(job, request, directory, expectedSeconds):
             file.write(f"given {' '.join(names)} {json.dumps(request['given'], sort_keys=True)}\n")
     options = dict(word.split("=", 1) for word in words if "=" in word)
     steps = int(options.get("steps", 3))
-    mark = os.path.join(directory, "died")
+    def once(what):
+        mark = os.path.join(directory, what)
+        if what not in words or os.path.exists(mark):
+            return False
+        open(mark, "w").close()
+        return True
+
     if "complain" in words:
         sys.stderr.write("sorad-worker: the disk smells of smoke.\n")
         sys.stderr.flush()
     for step in range(steps):
-        command = receive(float(options.get("pause", 0.01)))
+        command = receive(float(options.get("pause", 0.01)), beating="alive" in words)
         if command is not None and command.get("cancel", {}).get("job") == job:
             send({"failed": {"job": job, "error": {"code": "cancelled", "message": "Cancelled."}}})
             return
         percent = 100 * (step + 1) // steps
         if "backwards" in words:
             percent = 80 if step == 0 else 10
-        progress = {"phase": "denoising", "step": step + 1, "steps": steps, "percent": percent}
+        progress = {"phase": options.get("phase", "denoising"), "step": step + 1, "steps": steps, "percent": percent}
         if "preview" in options:
             progress["preview"] = {"width": 16, "height": 16, "png": "A" * int(options["preview"])}
         send({"progress": {"job": job, "progress": progress}})
-        if "die" in words or ("die-once" in words and not os.path.exists(mark)):
-            open(mark, "w").close()
+        if "die" in words or once("die-once"):
             os.kill(os.getpid(), signal.SIGKILL)
-        if "hang" in words:
+        if "hang" in words or once("hang-once"):
             time.sleep(3600)
         if "garbage" in words:
             channel.sendall(struct.pack("<I", 5) + b"\xff{}[]")
@@ -128,18 +144,21 @@ def generate(job, request, directory, expectedSeconds):
         if "hangup" in words:
             channel.close()
             time.sleep(3600)
-    if "fail" in words:
+    if "fail" in words or once("fail-once"):
         send({"failed": {"job": job, "error": {"code": "media_failed", "message": "The encoder said no."}}})
         return
+    if once("empty-once"):
+        words.append("empty")
     contents = {"video.mp4": b"\0\0\0\x18ftypmp42" + request["prompt"].encode() * 50, "thumbnail.webp": b"RIFF\4\0\0\0WEBP", "spritesheet.jpg": b"\xff\xd8\xff\xe0"}
     for name, data in contents.items():
         with open(os.path.join(directory, name), "wb") as file:
-            file.write(data)
+            file.write(b"" if "empty" in words and name == "video.mp4" else data)
     sha = f"{zlib.crc32(json.dumps(request, sort_keys=True).encode()):08x}" * 8
     video = "../../jobs.sqlite" if "escape" in words else "video.mp4"
     send({"finished": {"job": job, "result": {"sha256": sha, "video": video, "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg", "timings": {"denoising": 0.5}}}})
 
 
+time.sleep(model.pop("startDelay", 0))
 send({"ready": {"model": model}})
 while True:
     command = receive(None)

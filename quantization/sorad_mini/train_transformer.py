@@ -33,7 +33,7 @@ from .sampler import sample, token_timesteps
 from .tokenizer import Tokenizer
 from .train_text_encoder import CaptionReader, reading_loss
 from .transformer import Transformer, TransformerConfig
-from .world import sample_scene
+from .world import MOTIONS, sample_scene
 
 DROP_CAPTION, KNOWN_SHARE, LESSON_WEIGHT = 0.10, 0.15, 0.05
 PLAIN = ("scale_shift_table", "patch_embedding", "proj_out", "time_embedder", "time_proj", "shared", "embed_tokens",
@@ -58,10 +58,11 @@ def noise_levels(count: int, shift: float, random: torch.Generator) -> Tensor:
 
 
 class Curriculum:
-    """Draws clips: `simple` of them with one object and a still camera, the others from all."""
+    """Draws clips: `simple` of them with one object and a still camera, the others from all. Simple clips whose motion
+    is in `hard` come twice as often."""
 
-    def __init__(self, latents: Latents, simple: float) -> None:
-        self.latents, self.simple, self.easy, self.looked = latents, simple, [], 0
+    def __init__(self, latents: Latents, simple: float, hard: frozenset[str] = frozenset()) -> None:
+        self.latents, self.simple, self.hard, self.easy, self.looked = latents, simple, hard, [], 0
         self.masks: dict[int, Tensor] = {}
         self.refresh()
 
@@ -70,7 +71,7 @@ class Curriculum:
         for k in range(self.looked, len(self.latents)):
             scene = sample_scene("train", self.latents.number(k))
             if len(scene.things) == 1 and scene.camera == "still":
-                self.easy.append(k)
+                self.easy += [k] * (2 if scene.things[0].motion in self.hard else 1)
         self.looked = len(self.latents)
 
     def focus(self, number: int) -> Tensor:
@@ -166,7 +167,7 @@ def train(args: argparse.Namespace) -> None:
     if stored and stored.get("reader"):
         reader.load_state_dict(stored["reader"])
     reader_optimizer = Muon([dict(params=list(reader.parameters()), muon=False)], lr=args.lr)
-    curriculum, rng = Curriculum(latents, args.simple), np.random.default_rng([4, rank, state["step"]])
+    curriculum, rng = Curriculum(latents, args.simple, frozenset(args.hard)), np.random.default_rng([4, rank, state["step"]])
     common = np.random.default_rng([5, state["step"]])           # the same in every process, so that none waits
     random = torch.Generator().manual_seed(int(rng.integers(2 ** 62)))
     began, last_save, last_sheet = time.monotonic() - state["spent"], time.monotonic(), time.monotonic()
@@ -255,6 +256,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--simple", type=float, default=0.5, help="share of clips that must be simple")
+    parser.add_argument("--hard", nargs="*", default=[], choices=MOTIONS, metavar="MOTION",
+                        help="motions whose simple clips come twice as often")
     parser.add_argument("--focus", type=float, default=5.0,
                         help="weight of positions with objects; falls to 1 from 40 %% to 80 %% of the run")
     parser.add_argument("--lessons", type=int, default=48, help="captions a step that the text encoder is examined on")

@@ -1,0 +1,75 @@
+// Makes checkpoints durable on a thread of its own, since waiting for the disk would cost a quick clip more than it takes.
+// Invariant: at most one thread at a time; what it syncs is not written to meanwhile (`spared`), so a file that counts as durable holds on
+// the disk what was in it when its sync began. A sync that fails is not tried again: the file counts for nothing until it was written anew.
+import SoradSystem
+import Synchronization
+
+final class BackgroundSync: Sendable {
+    private struct State {
+        var pacing: Pacing
+        var isBusy = false
+        /// Of the files in turn, the one that is being synced and the last one that was.
+        var syncing: Int?
+        var durable: Int?
+        /// The files' names are durable too.
+        var knowsNames = Set<Int>()
+    }
+
+    private let state: Mutex<State>
+    private let directory: String
+    private let time: TimeSource
+
+    init(directory: String, pacing: Pacing, time: TimeSource) {
+        self.directory = directory
+        self.time = time
+        state = Mutex(State(pacing: pacing))
+    }
+
+    /// Files that must not be written to now.
+    var spared: [Int] { state.withLock { [$0.syncing, $0.durable].compactMap { $0 } } }
+
+    /// The last one that was made durable.
+    var durable: Int? { state.withLock { $0.durable } }
+
+    /// An earlier worker's file is on the disk.
+    func hasDurable(_ slot: Int) { state.withLock { $0.durable = slot } }
+
+    /// Begins to make `files` durable, unless that is still being done for others or was done only just now.
+    /// - Parameter slot: which of the files in turn the last one of them is; nil for none.
+    /// - Returns: whether it began.
+    func begin(_ files: [OpenFile], slot: Int?) -> Bool {
+        let isDue = state.withLock { state in
+            guard !state.isBusy, state.pacing.isDue(at: time.monotonic()) else { return false }
+            state.isBusy = true
+            state.syncing = slot
+            return true
+        }
+        guard isDue else { return false }
+        do throws(Errno) {
+            try SystemThread(name: "checkpoint") { [self] in
+                let began = time.monotonic()
+                let isDurable = sync(files, slot)
+                let ended = time.monotonic()
+                state.withLock { state in
+                    state.isBusy = false
+                    state.syncing = nil
+                    if isDurable, let slot {
+                        state.durable = slot
+                        state.knowsNames.insert(slot)
+                    }
+                    state.pacing.done(from: began, to: ended)
+                }
+            }.detach()
+        } catch { state.withLock { ($0.isBusy, $0.syncing) = (false, nil) } }
+        return true
+    }
+
+    private func sync(_ files: [OpenFile], _ slot: Int?) -> Bool {
+        do throws(Errno) {
+            for file in files { try file.descriptor.syncData() }
+            let isNameKnown = slot.map { slot in state.withLock { $0.knowsNames.contains(slot) } } ?? false
+            if !isNameKnown { try syncDirectory(directory) }
+            return true
+        } catch { return false }
+    }
+}

@@ -1,0 +1,21 @@
+// Tells the daemon that the thread which loads or computes goes on. It is called by that thread itself, in the middle of its work; a thread
+// of its own would go on beating when that one hangs.
+import SoradSystem
+import Synchronization
+
+final class Heartbeat: Sendable {
+    private static let interval: Int64 = 1_000_000_000
+    /// Nanoseconds of the monotonic clock.
+    private let last = Atomic<Int64>(MonotonicTime.now().nanoseconds)
+    private let send: @Sendable () -> Void
+
+    init(_ send: @escaping @Sendable () -> Void) { self.send = send }
+
+    /// Sends a sign of life, if the last one is a second ago.
+    func beat() {
+        let now = MonotonicTime.now().nanoseconds
+        guard now - last.load(ordering: .relaxed) >= Heartbeat.interval else { return }
+        last.store(now, ordering: .relaxed)
+        send()
+    }
+}
