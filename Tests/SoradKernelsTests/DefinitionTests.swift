@@ -27,7 +27,7 @@ import Testing
         let weights = normal(n * k, stream: 2)
         let bias = normal(n, stream: 3)
         if asymmetric { unsafe table.pointee.gelu_tanh(x.base, x.base, m * k) }
-        let rows = packRows(table, x, stride: k, m: m, k: k, asymmetric: asymmetric)
+        let rows = unsafe packRows(table, x, stride: k, m: m, k: k, asymmetric: asymmetric)
         #expect(asymmetric == rows.zero.values.allSatisfy { $0 != 0 })
 
         let wScale = Memory<Float>(n)
@@ -64,8 +64,8 @@ import Testing
             [127, -127, 63.5, 0.5, 1.5], [3, 4, 5, 6, 7],
         ]
         let x = Memory<Float>(rows.flatMap { $0 })
-        var quantised = packRows(table, x, stride: 5, m: 6, k: 5)
-        var codes = quantised.unpacked(table, m: 6, k: 5)
+        var quantised = unsafe packRows(table, x, stride: 5, m: 6, k: 5)
+        var codes = unsafe quantised.unpacked(table, m: 6, k: 5)
         let row = { (i: Int) in Array(codes[i * 5..<i * 5 + 5]) }
         #expect(row(0) == [0, 0, 0, 0, 0] && quantised.scale.values[0] == 0)
         #expect(row(1) == [0, 64, -127, 0, 32])
@@ -73,8 +73,8 @@ import Testing
         #expect(row(3) == [0, 0, 0, 0, 0] && quantised.scale.values[3] == 0)
         #expect(row(4) == [127, -127, 64, 0, 2], "ties go to even")
         #expect(quantised.zero.values == Array(repeating: 0, count: 6))
-        quantised = packRows(table, x, stride: 5, m: 6, k: 5, asymmetric: true)
-        codes = quantised.unpacked(table, m: 6, k: 5)
+        quantised = unsafe packRows(table, x, stride: 5, m: 6, k: 5, asymmetric: true)
+        codes = unsafe quantised.unpacked(table, m: 6, k: 5)
         #expect(quantised.zero.values[5] == -127 && row(5).last == 127, "0 lies at one end of the range, 7 at the other")
         #expect(row(0) == [0, 0, 0, 0, 0] && quantised.zero.values[0] == 0)
     }

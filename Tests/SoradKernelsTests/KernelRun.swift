@@ -183,8 +183,8 @@ private func runQuantizeRows(_ table: Table, _ random: inout Random) -> [UInt32]
     case 2: for i in 0..<x.count where i % 7 == 0 { unsafe x.base[i] = [Float.nan, .infinity, -.infinity][random.between(0, 2)] }
     default: break
     }
-    let rows = packRows(table, x, stride: stride, m: m, k: k, asymmetric: random.coin())
-    let codes = rows.unpacked(table, m: m, k: k)
+    let rows = unsafe packRows(table, x, stride: stride, m: m, k: k, asymmetric: random.coin())
+    let codes = unsafe rows.unpacked(table, m: m, k: k)
     return rows.scale.bits + (rows.zero.values + codes).map { UInt32(bitPattern: $0) }
 }
 
@@ -221,7 +221,7 @@ private func runGemmInt8(_ table: Table, _ random: inout Random, sums: Bool) -> 
     let wSum = Memory<Int32>(n, skip: 1)
     unsafe sorad_pack_int8(plain.base, n, k, w.base, wSum.base)
     let x = random.floats(m * stride)
-    let rows = packRows(table, x, stride: stride, m: m, k: k, asymmetric: random.coin())
+    let rows = unsafe packRows(table, x, stride: stride, m: m, k: k, asymmetric: random.coin())
     let wScale = random.floats(n)
     let bias = random.floats(n)
     let out = random.floats(m * outStride)

@@ -27,7 +27,7 @@ import Testing
         let wSum = Memory<Int32>(n)
         unsafe sorad_pack_int8(plain.base, n, k, w.base, wSum.base)
         let table = unsafe isa.table
-        let rows = packRows(table, random.floats(m * k), stride: k, m: m, k: k)
+        let rows = unsafe packRows(table, random.floats(m * k), stride: k, m: m, k: k)
         let wScale = random.floats(n)
         let whole = Memory<Float>(m * n)
         let pieces = Memory<Float>(m * n)
