@@ -38,7 +38,7 @@ package final class Checkpoint {
         prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
         steps = request.numInferenceSteps
         let start = time.monotonic()
-        pacing = Pacing(interval: interval, share: 50, start: start)
+        pacing = Pacing(interval: interval, share: 25, start: start)
         sync = BackgroundSync(
             directory: directory, pacing: Pacing(interval: max(interval, syncInterval), share: 50, start: start), time: time)
         held = latents.map { _ in 0 }
@@ -100,7 +100,7 @@ package final class Checkpoint {
         makeDurable(slot: nil)
     }
 
-    /// Writes `latent` down after `done` steps, unless steps are so quick that this would cost more than a fiftieth of the time. What counts
+    /// Writes `latent` down after `done` steps, unless steps are so quick that this would cost more than one part in 25. What counts
     /// is the processor's time: on a machine whose disk or processors are busy with others the steps are longer too, and worth as much.
     package func store(_ latent: Tensor, done: Int) {
         let (began, used) = (time.monotonic(), time.processor())
