@@ -33,10 +33,33 @@ package final class BodyMemory: Sendable {
     }
 }
 
+/// Bytes as they came, in pieces that are never moved: one long array would be copied as it grows, and lie in memory twice meanwhile.
+private struct Pieces: Sendable {
+    private var full: [[UInt8]] = []
+    private var last: [UInt8] = []
+    private static let size = 256 << 10
+
+    mutating func append(_ bytes: [UInt8]) {
+        last += bytes
+        guard last.count >= Pieces.size else { return }
+        full.append(last)
+        last = []
+    }
+
+    var joined: [UInt8] {
+        guard !full.isEmpty else { return last }
+        var all: [UInt8] = []
+        all.reserveCapacity(full.reduce(last.count) { $0 + $1.count })
+        for piece in full { all += piece }
+        all += last
+        return all
+    }
+}
+
 package struct BodyReceiver {
     private enum Sink {
         case ignored
-        case json([UInt8])
+        case json(Pieces)
         case form(MultipartParser, FormBuilder)
         /// No body and no type: no fields.
         case empty
@@ -84,7 +107,7 @@ package struct BodyReceiver {
             guard ["utf-8", "utf8"].contains(type.parameters["charset"]?.lowercased() ?? "utf-8") else {
                 throw unsupported("The JSON body's charset must be UTF-8.")
             }
-            return .json([])
+            return .json(Pieces())
         case "multipart/form-data":
             guard let boundary = MultipartParser.boundary(of: type) else {
                 throw MultipartParser.malformed("its Content-Type has no valid boundary")
@@ -113,7 +136,7 @@ package struct BodyReceiver {
         case .json(var buffer):
             guard share.grow(by: bytes.count) else { throw BodyReceiver.overloaded(settings) }
             sink = .ignored
-            buffer += bytes
+            buffer.append(bytes)
             sink = .json(buffer)
         case .form(var parser, var builder):
             sink = .ignored
@@ -131,7 +154,7 @@ package struct BodyReceiver {
     package consuming func whole() -> WholeBody {
         switch sink {
         case .ignored, .empty: WholeBody(content: .none, count: received, limit: limit, share: share)
-        case .json(let bytes): WholeBody(content: .json(bytes), count: received, limit: limit, share: share)
+        case .json(let pieces): WholeBody(content: .json(pieces), count: received, limit: limit, share: share)
         case .form(let parser, let builder):
             WholeBody(
                 content: .form(builder.members, isComplete: parser.isComplete), count: received, limit: limit, share: share)
@@ -152,7 +175,7 @@ package struct BodyReceiver {
 package struct WholeBody: Sendable {
     fileprivate enum Content {
         case none
-        case json([UInt8])
+        case json(Pieces)
         case form([String: Fields.Value], isComplete: Bool)
     }
 
@@ -172,12 +195,12 @@ package struct WholeBody: Sendable {
     package func fields() throws(APIError) -> Fields {
         switch content {
         case .none: return Fields()
-        case .json(let bytes):
+        case .json(let pieces):
             let value: JSONValue
             do throws(JSONError) {
                 var limits = JSONLimits()
                 limits.bytes = limit
-                value = try JSONValue(parsing: bytes, limits: limits)
+                value = try JSONValue(parsing: pieces.joined, limits: limits)
             } catch {
                 throw APIError(.badRequest, "The body is not valid JSON: \(error).", code: "malformed_json")
             }

@@ -51,12 +51,15 @@ public final class ClipPipeline {
     /// What a model file offers, and what its clips take of memory in a process like this one. The file is checked whole.
     /// - Throws: as `init`.
     public static func describe(modelPath: String) throws(SoradError) -> ModelInfo {
-        let pipeline = try ClipPipeline(modelPath: modelPath)
-        return try withExtendedLifetime(pipeline) { () throws(SoradError) in
-            var info = pipeline.info
-            info.memory = ModelMemory(pipeline.model, file: try identity(of: modelPath), info)
-            return info
-        }
+        let file = try ModelFile(opening: modelPath)
+        // Whatever SORAD_ISA says: the model is the same, and a wrong name there is told by the worker that is to compute.
+        let model = try VideoModel(file: file, backend: CPUBackend(threads: 1, instructionSet: .best))
+        let tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
+        var info = try ModelInfo(file, model.configuration)
+        let identity = try identity(of: modelPath)
+        // What a worker holds lies in memory while it is measured.
+        withExtendedLifetime(tokenizer) { info.memory = ModelMemory(model, file: identity, info) }
+        return info
     }
 
     private static func identity(of path: String) throws(SoradError) -> FileIdentity {

@@ -176,21 +176,25 @@ private struct JSONParser {
     private mutating func string() throws(JSONError) -> String {
         let start = position
         position += 1
+        // Stays empty without escapes: a long picture then needs no second copy on its way into the string.
         var text: [UInt8] = []
         while true {
-            guard let byte = peek() else { throw JSONError("a string is not closed", offset: start) }
-            switch byte {
+            let run = position
+            while let byte = peek(), byte >= 0x20, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") { position += 1 }
+            let end = position
+            switch peek() {
             case UInt8(ascii: "\""):
                 position += 1
-                guard let string = String(validating: text, as: UTF8.self) else {
-                    throw JSONError("a string is not valid UTF-8", offset: start)
-                }
+                if !text.isEmpty { text += bytes[run..<end] }
+                let string =
+                    text.isEmpty ? String(validating: bytes[run..<end], as: UTF8.self) : String(validating: text, as: UTF8.self)
+                guard let string else { throw JSONError("a string is not valid UTF-8", offset: start) }
                 return string
-            case UInt8(ascii: "\\"): try escape(into: &text)
-            case 0..<0x20: throw JSONError("a control character in a string must be escaped", offset: position)
-            default:
-                text.append(byte)
-                position += 1
+            case UInt8(ascii: "\\"):
+                text += bytes[run..<end]
+                try escape(into: &text)
+            case nil: throw JSONError("a string is not closed", offset: start)
+            default: throw JSONError("a control character in a string must be escaped", offset: position)
             }
         }
     }

@@ -32,8 +32,8 @@ public struct MemoryRoom: Sendable, Equatable {
         return room
     }
 
-    /// Has large blocks go back to the system when they are freed. The C library would keep ever larger ones, and what a worker takes
-    /// would depend on the clips that it made before.
+    /// Has large blocks go back to the system when they are freed. The C library would keep ever larger ones, and what a process holds
+    /// would depend on the largest clips and bodies that it has seen.
     public static func returnFreedBlocks() { sorad_linux_map_blocks_from(256 << 10) }
 
     /// Bytes of a process that no file backs; 0 when it is gone.

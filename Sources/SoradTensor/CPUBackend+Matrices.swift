@@ -29,7 +29,12 @@ extension CPUBackend {
             unsafe epilogue.residual = UnsafePointer(residual.pointer())
             unsafe epilogue.residual_stride = weights.outputs
         }
-        if case .int8 = weights.precision { quantize(input, for: weights) }
+        if case .int8 = weights.precision {
+            quantize(input, for: weights)
+        } else if let norm = input.norm {
+            normalize(norm, into: input.values)
+            input.settled()
+        }
         guard let gate else {
             unsafe multiply(input, weights, epilogue, 0..<rows, out)
             return
@@ -49,19 +54,19 @@ extension CPUBackend {
         switch weights.precision {
         case .int8(let codes, let scale, let sum):
             let arguments = unsafe sorad_gemm_int8_args(
-                a: input.codes.pointer().assumingMemoryBound(to: Int8.self), a_stride: input.codeStride,
-                a_scale: input.scale.pointer(),
+                a: input.codes.pointer(), rows: input.values.shape[0], a_scale: input.scale.pointer(),
                 a_zero: weights.asymmetricInput ? input.zero.pointer().assumingMemoryBound(to: Int32.self) : nil,
                 w: codes.pointer(Int8.self), w_scale: scale.pointer(Float.self), w_sum: sum.pointer(Int32.self), bias: bias,
                 k: weights.inputs,
                 out: out.pointer(), out_stride: weights.outputs, row_begin: rows.lowerBound, row_end: rows.upperBound,
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue, scratch: nil)
             let kernels = kernels
+            let plan = Tiling(rows, weights.outputs, unit: kernels.int8_tile_rows(), threads: threads(cost / 2))
             var largest = unsafe arguments
-            unsafe largest.row_end = rows.lowerBound + min(rows.count, Self.tileRows)
+            unsafe largest.row_end = rows.lowerBound + min(rows.count, plan.rowStep)
             unsafe reserveScratch(kernels.gemm_int8_scratch_bytes(&largest))
             let scratch = scratch
-            tiles(rows, weights.outputs, cost: cost / 2) { tile, thread in
+            tiles(plan) { tile, thread in
                 var piece = unsafe arguments
                 unsafe (piece.row_begin, piece.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
                 unsafe (piece.col_begin, piece.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
@@ -74,7 +79,7 @@ extension CPUBackend {
                 out: out.pointer(), out_stride: weights.outputs, row_begin: rows.lowerBound, row_end: rows.upperBound,
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue)
             let kernels = kernels
-            tiles(rows, weights.outputs, cost: cost) { tile, _ in
+            tiles(Tiling(rows, weights.outputs, unit: 12, threads: threads(cost))) { tile, _ in
                 var piece = unsafe arguments
                 unsafe (piece.row_begin, piece.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
                 unsafe (piece.col_begin, piece.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
@@ -83,51 +88,87 @@ extension CPUBackend {
         }
     }
 
-    /// Rows of one tile: enough to make the reading of weights worth while, few enough to stay in the second-level cache.
-    private static let tileRows = 192
+    private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.threadCount : 1 }
 
-    private func tiles(
-        _ rows: Range<Int>, _ columns: Int, cost: Int, _ body: @escaping ((rows: Range<Int>, columns: Range<Int>), Int) -> Void
-    ) {
-        // Every tile packs its rows anew, for which fewer than 64 columns would not pay.
-        let parallel = cost >= Self.parallelCost && pool.threadCount > 1
-        let columnStep = parallel ? min(256, max(64, share(columns, unit: 16, perThread: 2))) : min(columns, 1024)
-        let across = (columns + columnStep - 1) / columnStep
-        let down = (rows.count + Self.tileRows - 1) / Self.tileRows
-        let run: (Int, Int) -> Void = { index, thread in
-            let row = rows.lowerBound + index / across * Self.tileRows
-            let column = index % across * columnStep
-            body((row..<min(row + Self.tileRows, rows.upperBound), column..<min(column + columnStep, columns)), thread)
+    /// How a product is cut into pieces: wide enough to make the reading of rows worth while, tall enough for the weights', and for
+    /// several threads about a dozen for each, so that one that is held up does not keep the others waiting.
+    private struct Tiling {
+        let rows, columns: Range<Int>
+        /// A multiple of `unit` rows, counted from row 0 on; the first piece may be smaller.
+        let rowStep, columnStep: Int
+        let firstRow, across, count: Int
+        let isParallel: Bool
+
+        init(_ rows: Range<Int>, _ columns: Int, unit: Int, threads: Int) {
+            func pieces(_ count: Int, _ step: Int) -> Int { (count + step - 1) / step }
+            self.rows = rows
+            self.columns = 0..<columns
+            isParallel = threads > 1
+            firstRow = rows.lowerBound / unit * unit
+            let height = rows.upperBound - firstRow
+            columnStep = isParallel ? min(256, max(32, pieces(pieces(columns, 32), 2 * threads) * 32)) : columns
+            across = pieces(columns, columnStep)
+            let down = isParallel ? max(pieces(height, 768), min(pieces(12 * threads, across), pieces(height, 96))) : 1
+            rowStep = pieces(pieces(height, max(down, 1)), unit) * unit
+            count = across * pieces(height, max(rowStep, 1))
         }
-        if cost >= Self.parallelCost { pool.run(across * down, run) } else { for index in 0..<across * down { run(index, 0) } }
+
+        subscript(index: Int) -> (rows: Range<Int>, columns: Range<Int>) {
+            let row = firstRow + index / across * rowStep
+            let column = index % across * columnStep
+            return (
+                max(row, rows.lowerBound)..<min(row + rowStep, rows.upperBound), column..<min(column + columnStep, columns.upperBound)
+            )
+        }
     }
 
-    /// Makes the int8 form that `weights` expect, unless the input already has it.
+    private func tiles(_ tiling: Tiling, _ body: @escaping ((rows: Range<Int>, columns: Range<Int>), Int) -> Void) {
+        if tiling.isParallel {
+            pool.run(tiling.count) { index, thread in body(tiling[index], thread) }
+        } else {
+            for index in 0..<tiling.count { body(tiling[index], 0) }
+        }
+    }
+
+    /// Makes the int8 form that `weights` expect, unless the input already has it. Norm and rotation are taken on the way, as many rows
+    /// at a time as the kernels pack together.
     private func quantize(_ input: LinearInput, for weights: LinearWeights) {
         let form = LinearInput.Form(rotation: weights.rotation, asymmetric: weights.asymmetricInput)
         guard input.form != form else { return }
         input.form = form
         let rows = input.values.shape[0]
         let k = input.width
-        let source = weights.rotation == nil ? input.values : input.rotated
-        let rotation = unsafe sorad_hadamard_args(
-            x: input.values.pointer(), x_stride: k, out: input.rotated.pointer(), out_stride: k, k: k, group: weights.rotation ?? 0,
-            row_begin: 0, row_end: rows)
-        let arguments = unsafe sorad_quantize_rows_args(
-            x: source.pointer(), x_stride: k, k: k, q: input.codes.pointer().assumingMemoryBound(to: Int8.self), q_stride: input.codeStride,
-            scale: input.scale.pointer(), zero: input.zero.pointer().assumingMemoryBound(to: Int32.self), row_begin: 0, row_end: rows,
-            asymmetric: weights.asymmetricInput)
+        let template = unsafe sorad_quantize_rows_args(
+            x: nil, x_stride: k, k: k, q: input.codes.pointer(), rows: rows, scale: input.scale.pointer(),
+            zero: input.zero.pointer().assumingMemoryBound(to: Int32.self), row_begin: 0, row_end: 0, asymmetric: weights.asymmetricInput)
         let kernels = kernels
-        let rotates = weights.rotation != nil
-        split(rows, step: share(rows), cost: rows * k * 10) { range, _ in
-            if rotates {
-                var piece = unsafe rotation
-                unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-                unsafe kernels.hadamard(&piece)
+        let unit = kernels.int8_tile_rows()
+        let (norm, rotation) = (input.norm, weights.rotation)
+        if norm != nil || rotation != nil { reserveScratch(unit * k * 4) }
+        let scratch = scratch
+        split(rows, step: share(rows, unit: unit), cost: rows * k * 10) { range, thread in
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: unit) {
+                let part = first..<min(first + unit, range.upperBound)
+                var x = unsafe input.values.pointer() + first * k
+                if norm != nil || rotation != nil {
+                    let room = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
+                    if let norm {
+                        unsafe self.normalize(norm, part, room)
+                        unsafe x = room
+                    }
+                    if let rotation {
+                        var rotate = unsafe sorad_hadamard_args(
+                            x: UnsafePointer(x), x_stride: k, out: room, out_stride: k, k: k, group: rotation, row_begin: 0,
+                            row_end: part.count)
+                        unsafe kernels.hadamard(&rotate)
+                        unsafe x = room
+                    }
+                }
+                var piece = unsafe template
+                unsafe piece.x = UnsafePointer(x)
+                unsafe (piece.row_begin, piece.row_end) = (part.lowerBound, part.upperBound)
+                unsafe kernels.quantize_rows(&piece)
             }
-            var piece = unsafe arguments
-            unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.quantize_rows(&piece)
         }
     }
 }

@@ -5,66 +5,98 @@ extension CPUBackend {
     public func layerNorm(
         _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor
     ) {
+        precondition(out.shape == x.shape, "norm of \(x.shape) into \(out.shape)")
+        normalize(checked(x, epsilon, weight, bias, scale, shift), into: out)
+    }
+
+    public func layerNorm(
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into input: LinearInput
+    ) {
+        precondition(input.width == x.shape[1], "norm of \(x.shape) into rows of \(input.width)")
+        input.overwrite(with: checked(x, epsilon, weight, bias, scale, shift))
+    }
+
+    private func checked(
+        _ x: Tensor, _ epsilon: Float, _ weight: Parameter?, _ bias: Parameter?, _ scale: RowVectors?, _ shift: RowVectors?
+    ) -> LayerNorm {
+        let k = x.shape[1]
+        precondition(x.shape.rank == 2 && (weight == nil || weight!.count == k) && (bias == nil || bias!.count == k), "norm of \(x.shape)")
         precondition((scale == nil) == (shift == nil) && scale?.groups == shift?.groups, "scale and shift go together")
-        var arguments = unsafe normArguments(x, epsilon, weight, bias, out)
-        guard let scale, let shift else {
-            unsafe normalize(arguments, 0..<x.shape[0], layer: true)
-            return
-        }
         precondition(
-            scale.groups.rowCount == x.shape[0] && scale.table.shape[2] == x.shape[1] && shift.table.shape[2] == x.shape[1],
+            scale == nil || scale!.groups.rowCount == x.shape[0] && scale!.table.shape[2] == k && shift!.table.shape[2] == k,
             "modulation of \(x.shape)")
-        for run in scale.groups.runs {
-            unsafe arguments.scale = UnsafePointer(scale.vector(group: run.group).pointer())
-            unsafe arguments.shift = UnsafePointer(shift.vector(group: run.group).pointer())
-            unsafe normalize(arguments, run.rows, layer: true)
+        return LayerNorm(x: x, epsilon: epsilon, weight: weight, bias: bias, scale: scale, shift: shift)
+    }
+
+    func normalize(_ norm: LayerNorm, into out: Tensor) {
+        let rows = norm.x.shape[0]
+        split(rows, step: share(rows), cost: out.count * 10) { range, _ in
+            unsafe self.normalize(norm, range, out.pointer() + range.lowerBound * norm.x.shape[1])
+        }
+    }
+
+    /// Some rows of the norm, to [rows.count, K] at `out`.
+    @unsafe func normalize(_ norm: LayerNorm, _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>) {
+        let k = norm.x.shape[1]
+        var arguments = unsafe sorad_norm_args()
+        unsafe (arguments.x_stride, arguments.out_stride, arguments.k, arguments.eps) = (k, k, k, norm.epsilon)
+        unsafe (arguments.weight, arguments.bias) = (norm.weight?.pointer(Float.self), norm.bias?.pointer(Float.self))
+        for run in norm.scale?.groups.runs ?? [RowGroups.Run(rows: rows, group: 0)] {
+            let part = run.rows.clamped(to: rows)
+            guard !part.isEmpty else { continue }
+            unsafe arguments.scale = norm.scale.map { unsafe UnsafePointer($0.vector(group: run.group).pointer()) }
+            unsafe arguments.shift = norm.shift.map { unsafe UnsafePointer($0.vector(group: run.group).pointer()) }
+            unsafe arguments.x = UnsafePointer(norm.x.pointer() + part.lowerBound * k)
+            unsafe arguments.out = out + (part.lowerBound - rows.lowerBound) * k
+            unsafe arguments.row_end = part.count
+            unsafe kernels.layer_norm(&arguments)
         }
     }
 
     public func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor) {
-        unsafe normalize(normArguments(x, epsilon, weight, nil, out), 0..<x.shape[0], layer: false)
-    }
-
-    @unsafe private func normArguments(_ x: Tensor, _ epsilon: Float, _ weight: Parameter?, _ bias: Parameter?, _ out: Tensor)
-        -> sorad_norm_args
-    {
-        let k = x.shape[1]
-        precondition(x.shape.rank == 2 && out.shape == x.shape, "norm of \(x.shape) into \(out.shape)")
-        precondition((weight == nil || weight!.count == k) && (bias == nil || bias!.count == k), "norm weights of \(x.shape)")
-        var arguments = unsafe sorad_norm_args()
-        unsafe (arguments.x, arguments.x_stride) = (UnsafePointer(x.pointer()), k)
-        unsafe (arguments.out, arguments.out_stride) = (out.pointer(), k)
-        unsafe (arguments.k, arguments.eps) = (k, epsilon)
-        unsafe arguments.weight = weight?.pointer(Float.self)
-        unsafe arguments.bias = bias?.pointer(Float.self)
-        return unsafe arguments
-    }
-
-    @unsafe private func normalize(_ arguments: sorad_norm_args, _ rows: Range<Int>, layer: Bool) {
+        let arguments = unsafe normArguments(x, epsilon, weight, out)
         let kernels = kernels
-        let kernel = unsafe layer ? kernels.layer_norm : kernels.rms_norm
-        split(rows.count, step: share(rows.count), cost: unsafe rows.count * arguments.k * 10) { range, _ in
+        split(x.shape[0], step: share(x.shape[0]), cost: x.count * 10) { range, _ in
             var piece = unsafe arguments
-            unsafe (piece.row_begin, piece.row_end) = (rows.lowerBound + range.lowerBound, rows.lowerBound + range.upperBound)
-            unsafe kernel(&piece)
+            unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
+            unsafe kernels.rms_norm(&piece)
         }
     }
 
-    public func rotate(_ x: Tensor, heads: Int, by table: RotaryTable) {
+    public func normAndRotate(_ x: Tensor, epsilon: Float, weight: Parameter, heads: Int, by table: RotaryTable) {
         let rows = x.shape[0]
         let headWidth = x.shape[1] / heads
         precondition(
-            rows == table.tokens && headWidth * heads == x.shape[1] && table.cosines.shape[1] * 2 == headWidth,
+            rows % table.tokens == 0 && headWidth * heads == x.shape[1] && table.cosines.shape[1] * 2 == headWidth,
             "rotation of \(x.shape), \(heads) heads")
-        let arguments = unsafe sorad_rope_args(
-            x: x.pointer(), x_stride: x.shape[1], cos: table.cosines.pointer(), sin: table.sines.pointer(),
-            heads: heads, head_dim: headWidth, row_begin: 0, row_end: rows)
+        let arguments = unsafe normArguments(x, epsilon, weight, x)
+        let template = unsafe sorad_rope_args(
+            x: nil, x_stride: x.shape[1], cos: table.cosines.pointer(), sin: table.sines.pointer(),
+            heads: heads, head_dim: headWidth, row_begin: 0, row_end: 0)
         let kernels = kernels
-        split(rows, step: share(rows), cost: x.count * 5) { range, _ in
-            var piece = unsafe arguments
-            unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.rope(&piece)
+        split(rows, step: share(rows), cost: x.count * 15) { range, _ in
+            // Row by row, so that the second kernel finds it in the first-level cache.
+            var norm = unsafe arguments
+            var rope = unsafe template
+            for row in range {
+                let position = row % table.tokens
+                unsafe (norm.row_begin, norm.row_end) = (row, row + 1)
+                unsafe kernels.rms_norm(&norm)
+                unsafe rope.x = x.pointer() + (row - position) * x.shape[1]
+                unsafe (rope.row_begin, rope.row_end) = (position, position + 1)
+                unsafe kernels.rope(&rope)
+            }
         }
+    }
+
+    @unsafe private func normArguments(_ x: Tensor, _ epsilon: Float, _ weight: Parameter, _ out: Tensor) -> sorad_norm_args {
+        let k = x.shape[1]
+        precondition(x.shape.rank == 2 && out.shape == x.shape && weight.count == k, "norm of \(x.shape) into \(out.shape)")
+        var arguments = unsafe sorad_norm_args()
+        unsafe (arguments.x, arguments.x_stride) = (UnsafePointer(x.pointer()), k)
+        unsafe (arguments.out, arguments.out_stride) = (out.pointer(), k)
+        unsafe (arguments.k, arguments.eps, arguments.weight) = (k, epsilon, weight.pointer(Float.self))
+        return unsafe arguments
     }
 
     public func pack(keys: Tensor, values: Tensor, into packed: PackedKeysValues) {

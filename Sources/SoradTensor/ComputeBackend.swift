@@ -33,13 +33,18 @@ public protocol ComputeBackend: AnyObject {
     func layerNorm(
         _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor)
 
+    /// The same into the rows of linear layers; taken when they are first read, so `x` and the vectors stay as they are until then.
+    func layerNorm(
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into input: LinearInput)
+
     /// Rows of x [M, K] to mean square 1, then · weight [K]. `out` may be `x`.
     func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor)
 
     // MARK: Attention
 
-    /// Rotary position embedding of x [M, H·D] in place; row i of x is position i of the table.
-    func rotate(_ x: Tensor, heads: Int, by table: RotaryTable)
+    /// `rmsNorm` of x [M, H·D] in place, then its rotary position embedding: row i of x is position i of the table, which begins anew
+    /// for every further sequence that M holds.
+    func normAndRotate(_ x: Tensor, epsilon: Float, weight: Parameter, heads: Int, by table: RotaryTable)
 
     /// Arranges keys and values, both [L, H·D], for any number of `attend` calls.
     func pack(keys: Tensor, values: Tensor, into packed: PackedKeysValues)

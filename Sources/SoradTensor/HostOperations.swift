@@ -10,6 +10,9 @@ func packedFloats(heads: Int, keys: Int, headWidth: Int, _ precision: AttentionP
     }
 }
 
+/// Bytes that any backend's int8 form of `rows` rows of `width` values takes.
+func packedRowsMostBytes(rows: Int, width: Int) -> Int { sorad_packed_rows_most_bytes(rows, width) }
+
 /// cos and sin [positions, width / 2] of p·theta^(−2i/width).
 func angles(positions: Int, width: Int, theta: Double) -> (cosine: Tensor, sine: Tensor) {
     let cosine = Tensor(Shape(positions, width / 2))

@@ -73,11 +73,20 @@ final class ProfilingBackend: ComputeBackend {
         }
     }
 
+    func layerNorm(
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into input: LinearInput
+    ) {
+        // Taken by the first layer that reads it, in whose time it is.
+        inner.layerNorm(x, epsilon: epsilon, weight: weight, bias: bias, scale: scale, shift: shift, into: input)
+    }
+
     func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor) {
         timed("rms norm", size(x)) { inner.rmsNorm(x, epsilon: epsilon, weight: weight, into: out) }
     }
 
-    func rotate(_ x: Tensor, heads: Int, by table: RotaryTable) { timed("rotate", size(x)) { inner.rotate(x, heads: heads, by: table) } }
+    func normAndRotate(_ x: Tensor, epsilon: Float, weight: Parameter, heads: Int, by table: RotaryTable) {
+        timed("norm and rotate", size(x)) { inner.normAndRotate(x, epsilon: epsilon, weight: weight, heads: heads, by: table) }
+    }
 
     func pack(keys: Tensor, values: Tensor, into packed: PackedKeysValues) {
         timed("pack keys", size(keys)) { inner.pack(keys: keys, values: values, into: packed) }

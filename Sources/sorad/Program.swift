@@ -6,6 +6,7 @@ let soradVersion = "0.1.0"
 
 @main struct Program {
     static func main() {
+        MemoryRoom.returnFreedBlocks()
         do throws(SoradError) {
             exitProcess(try run())
         } catch {

@@ -129,9 +129,10 @@ struct VideoRoutes: Sendable {
         if let entry { return entry.info }
         let installed = models.entries.map(\.info.id)
         guard !installed.isEmpty else {
+            let what = models.brokenFiles.first ?? "put a model file into a model directory and reload sorad"
             throw APIError(
-                .serviceUnavailable, "No model is installed that sorad can use; put a model file into a model directory and reload sorad.",
-                code: "no_model", headers: ["x-should-retry": "false"])
+                .serviceUnavailable, "No model is installed that sorad can use: \(what)\(what.hasSuffix(".") ? "" : ".")", code: "no_model",
+                headers: ["x-should-retry": "false"])
         }
         throw fields.invalid(
             "model", "names the unknown model \"\((name ?? "").prefix(64))\"; installed: \(installed.joined(separator: ", "))",

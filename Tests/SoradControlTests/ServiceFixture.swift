@@ -119,11 +119,13 @@ final class Service {
                 environment: environment, descriptors: [1: log.rawValue, 2: log.rawValue]))
     }
 
-    /// Ready when its list of models has ours: the daemon looks at model files while it already serves.
+    /// Ready when its list of models has ours, or it says why not: the daemon looks at model files while it already serves.
     private func waitUntilReady() throws {
         for _ in 0..<600 {
             let models = try control(["models", "--json"])
             if models.status() == 0, models.text.contains("tiny") { return }
+            let status = try control(["status", "--json"])
+            if status.status() == 0, status.text.contains("tiny.gguf") { return }
             usleep(100_000)
         }
         throw SoradError(

@@ -27,14 +27,8 @@ import Testing
         let weights = normal(n * k, stream: 2)
         let bias = normal(n, stream: 3)
         if asymmetric { unsafe table.pointee.gelu_tanh(x.base, x.base, m * k) }
-        let q = Memory<Int8>(m * k)
-        let scale = Memory<Float>(m)
-        let zero = Memory<Int32>(m)
-        var quantise = unsafe sorad_quantize_rows_args()
-        unsafe (quantise.x, quantise.x_stride, quantise.k, quantise.q, quantise.q_stride) = (UnsafePointer(x.base), k, k, q.base, k)
-        unsafe (quantise.scale, quantise.zero, quantise.row_end, quantise.asymmetric) = (scale.base, zero.base, m, asymmetric)
-        unsafe table.pointee.quantize_rows(&quantise)
-        #expect(asymmetric == zero.values.allSatisfy { $0 != 0 })
+        let rows = unsafe packRows(table, x, stride: k, m: m, k: k, asymmetric: asymmetric)
+        #expect(asymmetric == rows.zero.values.allSatisfy { $0 != 0 })
 
         let wScale = Memory<Float>(n)
         let plain = Memory<Int8>(n * k)
@@ -49,8 +43,8 @@ import Testing
         unsafe sorad_pack_int8(plain.base, n, k, w.base, wSum.base)
         let out = Memory<Float>(m * n)
         var args = unsafe sorad_gemm_int8_args()
-        unsafe (args.a, args.a_stride, args.a_scale, args.a_zero, args.k) = (
-            UnsafePointer(q.base), k, UnsafePointer(scale.base), UnsafePointer(zero.base), k
+        unsafe (args.a, args.rows, args.a_scale, args.a_zero, args.k) = (
+            UnsafeRawPointer(rows.codes.base), m, UnsafePointer(rows.scale.base), UnsafePointer(rows.zero.base), k
         )
         unsafe (args.w, args.w_scale, args.w_sum, args.bias) = (
             UnsafePointer(w.base), UnsafePointer(wScale.base), UnsafePointer(wSum.base), UnsafePointer(bias.base)
@@ -70,25 +64,19 @@ import Testing
             [127, -127, 63.5, 0.5, 1.5], [3, 4, 5, 6, 7],
         ]
         let x = Memory<Float>(rows.flatMap { $0 })
-        let q = Memory<Int8>(Array(repeating: 55, count: 6 * 12))
-        let scale = Memory<Float>(6)
-        let zero = Memory<Int32>(6)
-        var args = unsafe sorad_quantize_rows_args()
-        unsafe (args.x, args.x_stride, args.k, args.q, args.q_stride) = (UnsafePointer(x.base), 5, 5, q.base, 12)
-        unsafe (args.scale, args.zero, args.row_end) = (scale.base, zero.base, 6)
-        unsafe table.pointee.quantize_rows(&args)
-        let row = { (i: Int) in Array(q.values[i * 12..<i * 12 + 5]) }
-        #expect(row(0) == [0, 0, 0, 0, 0] && scale.values[0] == 0)
+        var quantised = unsafe packRows(table, x, stride: 5, m: 6, k: 5)
+        var codes = unsafe quantised.unpacked(table, m: 6, k: 5)
+        let row = { (i: Int) in Array(codes[i * 5..<i * 5 + 5]) }
+        #expect(row(0) == [0, 0, 0, 0, 0] && quantised.scale.values[0] == 0)
         #expect(row(1) == [0, 64, -127, 0, 32])
-        #expect(row(2) == [127, 0, 0, 0, 0] && scale.values[2].isFinite)
-        #expect(row(3) == [0, 0, 0, 0, 0] && scale.values[3] == 0)
+        #expect(row(2) == [127, 0, 0, 0, 0] && quantised.scale.values[2].isFinite)
+        #expect(row(3) == [0, 0, 0, 0, 0] && quantised.scale.values[3] == 0)
         #expect(row(4) == [127, -127, 64, 0, 2], "ties go to even")
-        #expect(zero.values == Array(repeating: 0, count: 6))
-        #expect((0..<6).allSatisfy { i in q.values[i * 12 + 5..<i * 12 + 12].allSatisfy { $0 == 0 } }, "the tail is cleared")
-        unsafe args.asymmetric = true
-        unsafe table.pointee.quantize_rows(&args)
-        #expect(zero.values[5] == -127 && row(5).last == 127, "0 lies at one end of the range, 7 at the other")
-        #expect(row(0) == [0, 0, 0, 0, 0] && zero.values[0] == 0)
+        #expect(quantised.zero.values == Array(repeating: 0, count: 6))
+        quantised = unsafe packRows(table, x, stride: 5, m: 6, k: 5, asymmetric: true)
+        codes = unsafe quantised.unpacked(table, m: 6, k: 5)
+        #expect(quantised.zero.values[5] == -127 && row(5).last == 127, "0 lies at one end of the range, 7 at the other")
+        #expect(row(0) == [0, 0, 0, 0, 0] && quantised.zero.values[0] == 0)
     }
 
     // MARK: Convolution

@@ -131,28 +131,61 @@ private func elementwise(_ random: inout Random, _ body: ElementwiseBody) -> [UI
     return out.bits
 }
 
-private func runQuantizeRows(_ table: Table, _ random: inout Random) -> [UInt32] {
-    let m = random.between(1, 5)
-    let k = random.between(1, 90)
+/// Rows [M, K], row strides of x, packed for the table.
+func packRows(_ table: Table, _ x: Memory<Float>, stride: Int, m: Int, k: Int, asymmetric: Bool = false) -> PackedRows {
+    let packed = PackedRows(
+        codes: unsafe Memory<Int8>(table.pointee.packed_rows_bytes(m, k), skip: 3), scale: Memory<Float>(Array(repeating: 7, count: m)),
+        zero: Memory<Int32>(Array(repeating: 7, count: m)))
     var args = unsafe sorad_quantize_rows_args()
-    unsafe (args.k, args.x_stride, args.q_stride, args.asymmetric) = (
-        k, k + random.between(0, 3), (k + 3) / 4 * 4 + random.between(0, 9), random.coin()
-    )
-    let x = unsafe random.floats(m * args.x_stride)
-    let q = unsafe random.bytes(m * args.q_stride)
-    let scale = random.floats(m)
-    let zero = Memory<Int32>(Array(repeating: 7, count: m))
+    unsafe (args.x, args.x_stride, args.k, args.rows) = (UnsafePointer(x.base), stride, k, m)
+    unsafe (args.q, args.scale, args.zero) = (UnsafeMutableRawPointer(packed.codes.base), packed.scale.base, packed.zero.base)
+    unsafe args.asymmetric = asymmetric
+    // Piece by piece, as threads do.
+    let unit = unsafe table.pointee.int8_tile_rows()
+    for first in Swift.stride(from: 0, to: m, by: 2 * unit) {
+        unsafe args.x = UnsafePointer(x.base + first * stride)
+        unsafe (args.row_begin, args.row_end) = (first, min(first + 2 * unit, m))
+        unsafe table.pointee.quantize_rows(&args)
+    }
+    return packed
+}
+
+struct PackedRows {
+    let codes: Memory<Int8>
+    let scale: Memory<Float>
+    let zero: Memory<Int32>
+
+    /// The codes [M, K], read by a product with the unit matrix.
+    func unpacked(_ table: Table, m: Int, k: Int) -> [Int32] {
+        let unit = Memory<Int8>((0..<k * k).map { $0 % (k + 1) == 0 ? 1 : 0 })
+        let w = Memory<Int8>((k + 15) / 16 * 16 * ((k + 3) / 4 * 4))
+        let sums = Memory<Int32>(k)
+        unsafe sorad_pack_int8(unit.base, k, k, w.base, sums.base)
+        var args = unsafe sorad_gemm_int8_args()
+        unsafe (args.a, args.rows, args.k) = (UnsafeRawPointer(codes.base), m, k)
+        unsafe (args.w, args.w_sum, args.row_end, args.col_end) = (UnsafePointer(w.base), UnsafePointer(sums.base), m, k)
+        let scratch = unsafe Memory<Int8>(table.pointee.gemm_int8_scratch_bytes(&args))
+        unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
+        let out = Memory<Int32>(m * k)
+        unsafe table.pointee.gemm_int8_i32(&args, out.base, k)
+        return out.values
+    }
+}
+
+private func runQuantizeRows(_ table: Table, _ random: inout Random) -> [UInt32] {
+    let m = random.between(1, 30)
+    let k = random.between(1, 90)
+    let stride = k + random.between(0, 3)
+    let x = random.floats(m * stride)
     switch random.between(0, 5) {
     case 0: for i in 0..<x.count { unsafe x.base[i] = random.coin() ? 0 : -0.0 }
     case 1: for i in 0..<x.count { unsafe x.base[i] *= 0x1p-100 }
     case 2: for i in 0..<x.count where i % 7 == 0 { unsafe x.base[i] = [Float.nan, .infinity, -.infinity][random.between(0, 2)] }
     default: break
     }
-    let rows = random.range(m)
-    unsafe (args.x, args.q, args.scale, args.zero) = (UnsafePointer(x.base), q.base, scale.base, zero.base)
-    unsafe (args.row_begin, args.row_end) = (rows.lowerBound, rows.upperBound)
-    unsafe table.pointee.quantize_rows(&args)
-    return scale.bits + zero.values.map { UInt32(bitPattern: $0) } + q.values.map { UInt32(UInt8(bitPattern: $0)) }
+    let rows = unsafe packRows(table, x, stride: stride, m: m, k: k, asymmetric: random.coin())
+    let codes = unsafe rows.unpacked(table, m: m, k: k)
+    return rows.scale.bits + (rows.zero.values + codes).map { UInt32(bitPattern: $0) }
 }
 
 /// Random epilogue for an [m, n] result. The memory must outlive the call.
@@ -187,27 +220,26 @@ private func runGemmInt8(_ table: Table, _ random: inout Random, sums: Bool) -> 
     let w = Memory<Int8>((n + 15) / 16 * 16 * k4, skip: 3)
     let wSum = Memory<Int32>(n, skip: 1)
     unsafe sorad_pack_int8(plain.base, n, k, w.base, wSum.base)
-    let a = random.bytes(m * stride)
-    let aScale = random.floats(m)
-    let zero = Memory<Int32>((0..<m).map { _ in Int32(random.between(-127, 127)) })
+    let x = random.floats(m * stride)
+    let rows = unsafe packRows(table, x, stride: stride, m: m, k: k, asymmetric: random.coin())
     let wScale = random.floats(n)
     let bias = random.floats(n)
     let out = random.floats(m * outStride)
     var args = unsafe sorad_gemm_int8_args()
-    unsafe (args.a, args.a_stride, args.a_scale, args.k) = (UnsafePointer(a.base), stride, UnsafePointer(aScale.base), k)
-    unsafe args.a_zero = random.coin() ? UnsafePointer(zero.base) : nil
+    unsafe (args.a, args.rows, args.a_scale, args.k) = (UnsafeRawPointer(rows.codes.base), m, UnsafePointer(rows.scale.base), k)
+    unsafe args.a_zero = random.coin() ? UnsafePointer(rows.zero.base) : nil
     unsafe (args.w, args.w_scale, args.w_sum) = (UnsafePointer(w.base), UnsafePointer(wScale.base), UnsafePointer(wSum.base))
     unsafe args.bias = random.coin() ? UnsafePointer(bias.base) : nil
-    let rows = random.range(m)
+    let range = random.range(m)
     let columns = random.range(n, by: 16)
     unsafe (args.row_begin, args.row_end, args.col_begin, args.col_end) = (
-        rows.lowerBound, rows.upperBound, columns.lowerBound, columns.upperBound
+        range.lowerBound, range.upperBound, columns.lowerBound, columns.upperBound
     )
     let (tail, memory) = unsafe epilogue(&random, m, n)
     unsafe (args.epilogue, args.out, args.out_stride) = (tail, out.base, outStride)
     let scratch = unsafe Memory<Int8>(table.pointee.gemm_int8_scratch_bytes(&args), skip: 5)
     unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
-    return withExtendedLifetime(memory) {
+    return withExtendedLifetime((memory, rows)) {
         guard sums else {
             unsafe table.pointee.gemm_int8(&args)
             return out.bits

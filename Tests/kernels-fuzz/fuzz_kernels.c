@@ -175,16 +175,40 @@ static void free_epilogue(epilogue_buffers b) {
     release(b.residual.block);
 }
 
+// Rows of x, packed for one table, a few at a time as threads do.
+typedef struct packed_rows {
+    buffer codes, scale, zero;
+} packed_rows;
+static packed_rows pack_rows(const sorad_kernels *kernels, sorad_quantize_rows_args args) {
+    packed_rows p = {make(kernels->packed_rows_bytes(args.rows, args.k), 1), make(args.rows, 4), make(args.rows, 4)};
+    if (p.codes.bytes > sorad_packed_rows_most_bytes(args.rows, args.k)) failures++, printf("%s packs too much\n", isa_name);
+    args.q = p.codes.data, args.scale = p.scale.data, args.zero = p.zero.data;
+    const float *x = args.x;
+    for (size_t step = kernels->int8_tile_rows() * between(1, 3); args.row_begin < args.rows; args.row_begin += step) {
+        args.row_end = args.rows - args.row_begin < step ? args.rows : args.row_begin + step;
+        args.x = x + args.row_begin * args.x_stride;
+        kernels->quantize_rows(&args);
+    }
+    return p;
+}
+static void release_rows(packed_rows p) { release(p.codes.block), release(p.scale.block), release(p.zero.block); }
+
 static void try_gemm_int8(const sorad_kernels *kernels) {
     size_t m = between(1, coin() ? 14 : 210), n = between(1, 100), k = between(1, coin() ? 40 : 300);
     if (random_word() % 8 == 0) m = between(1, 30), n = between(1, coin() ? 40 : 600), k = between(400, 5000);   // K in depths
+    if (random_word() % 64 == 0) m = between(380, 420), n = between(1, 40), k = between(1500, 2500);             // and several chunks
     size_t k4 = (k + 3) / 4 * 4, n16 = (n + 15) / 16 * 16;
-    sorad_gemm_int8_args args = {.k = k, .a_stride = k4 + between(0, 5), .out_stride = n + between(0, 5)};
+    sorad_gemm_int8_args args = {.k = k, .rows = m, .out_stride = n + between(0, 5)};
+    sorad_quantize_rows_args rows = {.k = k, .rows = m, .x_stride = k + between(0, 5), .asymmetric = coin()};
     buffer plain = int8s(n * k), packed = make(n16 * k4, 1), sums = make(n, 4);
     sorad_pack_int8(plain.data, n, k, packed.data, sums.data);
-    buffer a = int8s((m - 1) * args.a_stride + k4), a_scale = floats(m), zero = int32s(m, 127);
+    buffer x = floats((m - 1) * rows.x_stride + k);
+    if (random_word() % 4 == 0)   // the greatest codes everywhere
+        for (size_t i = 0; i < x.bytes / 4; i++) ((float *)x.data)[i] = coin() ? 1.0f : -1.0f;
+    rows.x = x.data;
+    packed_rows here = pack_rows(kernels, rows), defined = pack_rows(&scalar, rows);
     buffer w_scale = floats(n), bias = floats(n), out = floats((m - 1) * args.out_stride + n);
-    args.a = a.data, args.a_scale = a_scale.data, args.a_zero = coin() ? zero.data : NULL;
+    bool zeros = coin();
     args.w = packed.data, args.w_scale = w_scale.data, args.w_sum = sums.data, args.bias = coin() ? bias.data : NULL;
     range(m, &args.row_begin, &args.row_end);
     columns(n, &args.col_begin, &args.col_end);
@@ -193,17 +217,21 @@ static void try_gemm_int8(const sorad_kernels *kernels) {
     buffer scratch = make(kernels->gemm_int8_scratch_bytes(&args), 1);
 
     kernel_name = "gemm_int8";
-    args.out = expected.data;
-    scalar.gemm_int8(&args);
+    sorad_gemm_int8_args definition = args;
+    definition.a = defined.codes.data, definition.a_scale = defined.scale.data;
+    definition.a_zero = zeros ? defined.zero.data : NULL, definition.out = expected.data;
+    scalar.gemm_int8(&definition);
+    args.a = here.codes.data, args.a_scale = here.scale.data, args.a_zero = zeros ? here.zero.data : NULL;
     args.out = out.data, args.scratch = scratch.data;
     kernels->gemm_int8(&args);
     expect_equal(expected, out);
     kernel_name = "gemm_int8_i32";
-    scalar.gemm_int8_i32(&args, expected_ints.data, args.out_stride);
+    scalar.gemm_int8_i32(&definition, expected_ints.data, args.out_stride);
     kernels->gemm_int8_i32(&args, ints.data, args.out_stride);
     expect_equal(expected_ints, ints);
-    buffer all[] = {plain, packed, sums, a, a_scale, zero, w_scale, bias, scratch};
+    buffer all[] = {plain, packed, sums, x, w_scale, bias, scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) release(all[i].block);
+    release_rows(here), release_rows(defined);
     free_epilogue(extra);
 }
 
@@ -327,11 +355,23 @@ static void try_conv2d_int8(const sorad_kernels *kernels) {
     free_epilogue(extra);
 }
 
+// The codes of packed rows, read by a product with the unit matrix.
+static buffer unpacked(const sorad_kernels *kernels, packed_rows rows, size_t m, size_t k) {
+    buffer unit = make(k * k, 1), packed = make((k + 15) / 16 * 16 * ((k + 3) / 4 * 4), 1), sums = make(k, 4);
+    for (size_t i = 0; i < k * k; i++) ((int8_t *)unit.data)[i] = i % (k + 1) == 0;
+    sorad_pack_int8(unit.data, k, k, packed.data, sums.data);
+    sorad_gemm_int8_args args = {.a = rows.codes.data, .rows = m, .k = k, .w = packed.data, .w_sum = sums.data, .row_end = m, .col_end = k};
+    buffer scratch = make(kernels->gemm_int8_scratch_bytes(&args), 1), out = make(m * k, 4);
+    args.scratch = scratch.data;
+    kernels->gemm_int8_i32(&args, out.data, k);
+    release(unit.block), release(packed.block), release(sums.block), release(scratch.block);
+    return out;
+}
+
 static void try_quantize(const sorad_kernels *kernels) {
-    size_t m = between(1, 5), k = between(1, 90);
-    sorad_quantize_rows_args args = {.k = k, .x_stride = k + between(0, 3), .asymmetric = coin()};
-    args.q_stride = (k + 3) / 4 * 4 + between(0, 9);
-    buffer x = floats((m - 1) * args.x_stride + k), q = int8s(m * args.q_stride), scale = floats(m), zero = int32s(m, 9);
+    size_t m = between(1, 30), k = between(1, 90);
+    sorad_quantize_rows_args args = {.k = k, .rows = m, .x_stride = k + between(0, 3), .asymmetric = coin()};
+    buffer x = floats((m - 1) * args.x_stride + k);
     float *values = x.data;
     uint32_t odd = random_word() % 8;
     for (size_t i = 0; i < x.bytes / 4; i++) {
@@ -340,18 +380,13 @@ static void try_quantize(const sorad_kernels *kernels) {
         if (odd == 2 && random_word() % 8 == 0) values[i] = coin() ? NAN : coin() ? INFINITY : -INFINITY;
         if (odd == 3) values[i] = fabsf(values[i]);
     }
-    buffer expected_q = copy(q, 1), expected_scale = copy(scale, 4), expected_zero = copy(zero, 4);
     args.x = x.data;
-    range(m, &args.row_begin, &args.row_end);
     kernel_name = "quantize_rows";
-    args.q = expected_q.data, args.scale = expected_scale.data, args.zero = expected_zero.data;
-    scalar.quantize_rows(&args);
-    args.q = q.data, args.scale = scale.data, args.zero = zero.data;
-    kernels->quantize_rows(&args);
-    expect_equal(expected_scale, scale);
-    expect_equal(expected_zero, zero);
-    expected_q.bytes = expected_q.bytes / 4 * 4;
-    expect_equal(expected_q, q);
+    packed_rows here = pack_rows(kernels, args), defined = pack_rows(&scalar, args);
+    expect_equal(copy(defined.scale, 4), copy(here.scale, 4));
+    expect_equal(copy(defined.zero, 4), copy(here.zero, 4));
+    expect_equal(unpacked(&scalar, defined, m, k), unpacked(kernels, here, m, k));
+    release_rows(here), release_rows(defined);
     release(x.block);
 }
 

@@ -3,7 +3,7 @@
     python soak.py --jobs 10000
 
 Jobs of the smallest kind go through one daemon and, as long as it lives, one worker; half of them are deleted, the others go when the
-budget for clips is reached. Every hundred jobs it looks at memory, descriptors, threads and the state folder, and in the end draws a line
+budget for clips is reached. Every so many jobs it looks at memory, descriptors, threads and the state folder, and in the end draws a line
 through each, from the point where the budget is full: growth for a thousand jobs, and its standard error. Memory must be flat: no line
 rises by more than three standard errors and 64 KiB for a thousand jobs.
 """
@@ -11,11 +11,11 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import time
 
 import box as boxes
 
-EVERY = 100
 ALLOWED = 64 << 10
 
 
@@ -45,6 +45,9 @@ def line(points):
 def report(samples, skip):
     """Prints the lines; the names of those that rise."""
     rising = []
+    if len(samples) < 3:
+        print("too few jobs for a line")
+        return []
     settled = [(jobs, values) for jobs, values in samples if jobs >= skip]
     for name in samples[0][1]:
         slope, error = line([(jobs / 1000, values[name]) for jobs, values in settled])
@@ -55,10 +58,11 @@ def report(samples, skip):
     return rising
 
 
-def run(jobs, skip, model):
+def run(jobs, skip, every, model):
     options = ["--keep-megabytes", "1", "--queue-limit", "1000"]
     with boxes.Box(*options, model=model) as box:
         samples, began = [], time.monotonic()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         open_jobs, done = [], 0
         try:
             while done < jobs:
@@ -75,7 +79,7 @@ def run(jobs, skip, model):
                 if done % 2:
                     assert box.request("DELETE", "/v1/videos/" + video["id"])[0] == 200
                 done += 1
-                if done % EVERY == 0:
+                if done % every == 0:
                     samples.append((done, look(box)))
                     print(json.dumps({"jobs": done, "seconds": round(time.monotonic() - began, 1)} | samples[-1][1]), flush=True)
         except KeyboardInterrupt:
@@ -89,6 +93,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--skip", type=int, default=None, help="jobs before the lines begin; a fifth by default")
+    parser.add_argument("--every", type=int, default=100)
     parser.add_argument("--model", type=pathlib.Path, default=boxes.MODEL)
     arguments = parser.parse_args()
-    run(arguments.jobs, arguments.jobs // 5 if arguments.skip is None else arguments.skip, arguments.model)
+    run(arguments.jobs, arguments.jobs // 5 if arguments.skip is None else arguments.skip, arguments.every, arguments.model)

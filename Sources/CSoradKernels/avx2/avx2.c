@@ -24,6 +24,7 @@ enum { SORAD_F32_ROWS = 6 };
 #include "../lanes/attention.h"
 #include "int8_tile.h"
 #include "../lanes/gemm_int8.h"
+#include "../lanes/quantize_rows.h"
 #include "../lanes/conv_int8.h"
 #include "../lanes/attention_int8.h"
 

@@ -14,6 +14,7 @@ SORAD_TARGET_BEGIN("avx2,fma,avx512f,avx512vl,avx512vnni")
 #include "../lanes/lanes.h"
 #include "int8_tile.h"
 #include "../lanes/gemm_int8.h"
+#include "../lanes/quantize_rows.h"
 #include "../lanes/conv_int8.h"
 #include "../lanes/attention_int8.h"
 

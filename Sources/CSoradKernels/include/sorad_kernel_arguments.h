@@ -15,14 +15,14 @@
 // (s = (max(x, 0) - min(x, 0)) / 254). The quotient is computed as x * (1 / s).
 // NaN counts as 0, ±infinity as ±FLT_MAX. A row whose s would be below 2^-100 counts as zero: s = 0, z = 0, q = 0.
 typedef struct sorad_quantize_rows_args {
-    const float *x;       // [M, K]
+    const float *x;       // [row_end - row_begin, K]: the rows of this call alone
     size_t x_stride;
     size_t k;
-    int8_t *q;            // [M, K padded to a multiple of 4]; bytes [K, q_stride) of a row become 0
-    size_t q_stride;      // >= K rounded up to 4; multiples of 64 are best
+    void *q;              // packed_rows_bytes(M, K); its contents are private to one table's kernels
+    size_t rows;          // M
     float *scale;         // [M]
     int32_t *zero;        // [M], in [-127, 127]
-    size_t row_begin, row_end;
+    size_t row_begin, row_end;   // multiples of int8_tile_rows; row_end may be M
     bool asymmetric;
 } sorad_quantize_rows_args;
 
@@ -54,8 +54,8 @@ typedef struct sorad_epilogue {
 // in this order: integer sum and correction exact in int32 (K <= 65536); convert to float; times
 // (a_scale * w_scale), plus bias, in one fused multiply-add.
 typedef struct sorad_gemm_int8_args {
-    const int8_t *a;         // [M, K padded to 4], as quantize_rows writes it
-    size_t a_stride;         // >= K rounded up to 4
+    const void *a;           // [M, K], as quantize_rows of the same table writes it
+    size_t rows;             // M
     const float *a_scale;    // [M]
     const int32_t *a_zero;   // optional: [M]; absent = 0
     const int8_t *w;         // packed [N/16][K/4][16][4], zero-filled to multiples of 16 and 4

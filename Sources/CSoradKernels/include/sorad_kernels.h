@@ -37,6 +37,10 @@ typedef struct sorad_kernels {
     sorad_isa isa;
 
     // Matrices
+    // Rows of activations as int8 numbers lie as this table's products read them: bytes for `rows` rows of `k` values, and
+    // how many neighbouring rows are written as one piece.
+    size_t (*packed_rows_bytes)(size_t rows, size_t k);
+    size_t (*int8_tile_rows)(void);
     void (*quantize_rows)(const sorad_quantize_rows_args *args);
     // Bytes of scratch that one gemm_int8 or gemm_int8_i32 call with these arguments needs (0 is possible).
     // It depends on k and the length of the row range only, and never grows when that shrinks: ask once for the largest.

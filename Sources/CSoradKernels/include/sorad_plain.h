@@ -11,6 +11,8 @@
 
 #pragma clang assume_nonnull begin
 
+// What packed_rows_bytes of any table is at most: 2 bytes a value, in lines of 64.
+size_t sorad_packed_rows_most_bytes(size_t rows, size_t k);
 // Floats in the packed form of H heads with Lk keys and values of D each.
 size_t sorad_attention_packed_floats(size_t heads, size_t lk, size_t head_dim);
 // The same for attention_int8_pack.

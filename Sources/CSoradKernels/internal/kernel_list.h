@@ -7,6 +7,9 @@
 
 // ROW(isa prefix, kernel). The instruction sets that differ in int8 products only share the other list's kernels.
 #define SORAD_INT8_KERNEL_LIST(ROW, isa)                                                                               \
+    ROW(isa, int8_tile_rows)                                                                                           \
+    ROW(isa, packed_rows_bytes)                                                                                        \
+    ROW(isa, quantize_rows)                                                                                            \
     ROW(isa, gemm_int8_scratch_bytes)                                                                                  \
     ROW(isa, gemm_int8)                                                                                                \
     ROW(isa, gemm_int8_i32)                                                                                       \
@@ -16,7 +19,6 @@
     ROW(isa, attention_int8)
 
 #define SORAD_FLOAT_KERNEL_LIST(ROW, isa)                                                                              \
-    ROW(isa, quantize_rows)                                                                                            \
     ROW(isa, gemm_f32)                                                                                                 \
     ROW(isa, conv2d)                                                                                                   \
     ROW(isa, widen_range)                                                                                              \

@@ -12,6 +12,7 @@
 
 enum {
     INT8_ATTENTION_BLOCK = SORAD_ATTENTION_INT8_KEY_BLOCK,
+    INT8_HEAD_VECTORS = SORAD_MAX_HEAD_DIM / SORAD_LANES,
     INT8_HEAD_LINES = SORAD_MAX_HEAD_DIM / INT8_LINE_VALUES,        // of a query
     INT8_WEIGHT_LINES = INT8_ATTENTION_BLOCK / INT8_LINE_VALUES,    // of a block's weights
     INT8_GROUP = 16 * INT8_STEP_VALUES * SORAD_INT8_WIDTH,          // bytes that one step of a tile reads of a block: 64
@@ -63,23 +64,24 @@ SORAD_INLINE float int8_quantize_head(const float *x, const float *mean, size_t 
         sums += q;
     }
     for (size_t i = (d + 15) / 16 * 16; i < padded; i++) codes[i] = 0;
-    int32_t parts[SORAD_LANES];
-    *(lanes_i32_at *)parts = sums;
-    *total = 0;
-    for (size_t i = 0; i < SORAD_LANES; i++) *total += parts[i];
+    *total = (int32_t)lanes_sum_u32((lanes_u32)sums);
     return scale;
 }
 
-SORAD_INLINE lanes int8_mean(const float *x, size_t stride, size_t keys, size_t count) {
-    lanes sum = splat(0.0f);
-    for (size_t j = 0; j < keys; j++) sum += load(x + j * stride, count);
-    return sum / splat((float)keys);
+// Means of the columns of x [keys, d], row by row: columns far apart in memory would push each other out of the caches.
+static void int8_means(const float *x, size_t stride, size_t keys, size_t d, lanes mean[INT8_HEAD_VECTORS]) {
+    for (size_t i = 0; i * SORAD_LANES < d; i++) mean[i] = splat(0.0f);
+    for (size_t j = 0; j < keys; j++, x += stride)
+        SORAD_EACH(d) mean[i / SORAD_LANES] += load(x + i, count);
+    for (size_t i = 0; i * SORAD_LANES < d; i++) mean[i] /= splat((float)keys);
 }
 
 static void int8_pack_keys(const sorad_attention_pack_args *args, const int8_head *head, const float *k) {
+    lanes means[INT8_HEAD_VECTORS];
     float mean[SORAD_MAX_HEAD_DIM];
     int8_t codes[SORAD_MAX_HEAD_DIM];
-    SORAD_EACH(args->head_dim) store(mean + i, int8_mean(k + i, args->k_stride, args->lk, count), count);
+    int8_means(k, args->k_stride, args->lk, args->head_dim, means);
+    SORAD_EACH(args->head_dim) store(mean + i, means[i / SORAD_LANES], count);
     for (size_t j = 0; j < head->lk16; j++) {
         if (j < args->lk) {
             head->key_scale[j] = int8_quantize_head(k + j * args->k_stride, mean, args->head_dim, head->d4, codes, head->key_sum + j);
@@ -88,45 +90,55 @@ static void int8_pack_keys(const sorad_attention_pack_args *args, const int8_hea
             head->key_scale[j] = 0.0f, head->key_sum[j] = 0;
         }
         char *out = head->keys + j / 16 * head->key_bytes + j % 16 * 4;
-        for (size_t i = 0; i < head->d4; i += INT8_STEP_VALUES, out += INT8_GROUP)
-            for (size_t n = 0; n < INT8_STEP_VALUES; n++) {
-                int16_t wide = codes[i + n];
-                memcpy(out + n * SORAD_INT8_WIDTH, &wide, SORAD_INT8_WIDTH);   // little endian, as every CPU with these tiles
-            }
+        for (size_t i = 0; i < head->d4; i += INT8_STEP_VALUES, out += INT8_GROUP) {
+#if SORAD_INT8_WIDTH == 1
+            memcpy(out, codes + i, 4);
+#else
+            int16_t wide[2] = {codes[i], codes[i + 1]};   // little endian, as every CPU with these tiles
+            memcpy(out, wide, 4);
+#endif
+        }
     }
 }
 
-// Channels i ..< i + count of the values.
-static void int8_pack_channels(const sorad_attention_pack_args *args, const int8_head *head, const float *v, size_t i, size_t count) {
-    lanes mean = int8_mean(v, args->v_stride, args->lk, count), lows = splat(0.0f), highs = splat(0.0f);
-    for (size_t j = 0; j < args->lk; j++) {
-        lanes x = load(v + j * args->v_stride, count) - mean;
-        lows = lesser(x, lows), highs = greater(x, highs);
-    }
-    float low[SORAD_LANES], high[SORAD_LANES], scale[SORAD_LANES], inverse[SORAD_LANES];
-    store16(low, lows), store16(high, highs);
-    int32_t zero;
-    for (size_t n = 0; n < SORAD_LANES; n++) sorad_quantize_parameters(low[n], high[n], false, scale + n, inverse + n, &zero);
-    store16(head->value_scale + i, load16(scale)), store16(head->value_mean + i, mean);
-    const lanes inverses = load16(inverse);
-    char *out = head->values + i / 16 * head->value_bytes;
-    for (size_t j = 0; j < head->lk16; j += INT8_STEP_VALUES, out += INT8_GROUP) {
-        lanes_u32 word = splat_u32(0);
-        for (size_t n = 0; n < INT8_STEP_VALUES && j + n < args->lk; n++) {
-            lanes x = load(v + (j + n) * args->v_stride, count) - mean;
-            lanes_u32 code = (lanes_u32)keep((lanes)int8_codes(x, inverses), count);
-            code += SORAD_INT8_VALUE_OFFSET;
-            word |= (code & (SORAD_INT8_WIDTH == 1 ? 0xFFu : 0xFFFFu)) << (8 * SORAD_INT8_WIDTH * n);
+static void int8_pack_values(const sorad_attention_pack_args *args, const int8_head *head, const float *v) {
+    const size_t d = args->head_dim;
+    lanes mean[INT8_HEAD_VECTORS], lows[INT8_HEAD_VECTORS], highs[INT8_HEAD_VECTORS], inverses[INT8_HEAD_VECTORS];
+    int8_means(v, args->v_stride, args->lk, d, mean);
+    for (size_t i = 0; i * SORAD_LANES < d; i++) lows[i] = highs[i] = splat(0.0f);
+    for (size_t j = 0; j < args->lk; j++)
+        SORAD_EACH(d) {
+            const size_t n = i / SORAD_LANES;
+            lanes x = load(v + j * args->v_stride + i, count) - mean[n];
+            lows[n] = lesser(x, lows[n]), highs[n] = greater(x, highs[n]);
         }
-        memcpy(out, &word, sizeof word);
+    SORAD_EACH(d) {
+        float low[SORAD_LANES], high[SORAD_LANES], scale[SORAD_LANES], inverse[SORAD_LANES];
+        int32_t zero;
+        store16(low, lows[i / SORAD_LANES]), store16(high, highs[i / SORAD_LANES]);
+        for (size_t n = 0; n < SORAD_LANES; n++) sorad_quantize_parameters(low[n], high[n], false, scale + n, inverse + n, &zero);
+        store16(head->value_scale + i, load16(scale)), store16(head->value_mean + i, mean[i / SORAD_LANES]);
+        inverses[i / SORAD_LANES] = load16(inverse);
+        (void)count;
     }
+    for (size_t j = 0; j < head->lk16; j += INT8_STEP_VALUES)
+        SORAD_EACH(d) {
+            lanes_u32 word = splat_u32(0);
+            for (size_t n = 0; n < INT8_STEP_VALUES && j + n < args->lk; n++) {
+                lanes x = load(v + (j + n) * args->v_stride + i, count) - mean[i / SORAD_LANES];
+                lanes_u32 code = (lanes_u32)keep((lanes)int8_codes(x, inverses[i / SORAD_LANES]), count);
+                code += SORAD_INT8_VALUE_OFFSET;
+                word |= (code & (SORAD_INT8_WIDTH == 1 ? 0xFFu : 0xFFFFu)) << (8 * SORAD_INT8_WIDTH * n);
+            }
+            memcpy(head->values + i / SORAD_LANES * head->value_bytes + j / INT8_STEP_VALUES * INT8_GROUP, &word, sizeof word);
+        }
 }
 
 void KERNEL(attention_int8_pack)(const sorad_attention_pack_args *args) {
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         int8_head head = int8_head_of(args->packed, h, args->lk, args->head_dim);
         int8_pack_keys(args, &head, args->k + h * args->head_dim);
-        SORAD_EACH(args->head_dim) int8_pack_channels(args, &head, args->v + h * args->head_dim + i, i, count);
+        int8_pack_values(args, &head, args->v + h * args->head_dim);
     }
 }
 
@@ -137,8 +149,8 @@ typedef struct int8_queries {
     size_t rows;
     char codes[SORAD_INT8_ROWS * INT8_HEAD_LINES * INT8_LINE];       // [line][row][64 bytes]
     char weights[SORAD_INT8_ROWS * INT8_WEIGHT_LINES * INT8_LINE];   // the same, of the present block
-    float scale[SORAD_INT8_ROWS], highest[SORAD_INT8_ROWS], sum[SORAD_INT8_ROWS];
-    float correction[SORAD_INT8_ROWS], factor[SORAD_INT8_ROWS];
+    float scale[SORAD_INT8_ROWS];
+    float highest[SORAD_LANES], sum[SORAD_LANES], correction[SORAD_LANES], factor[SORAD_LANES];   // by row
     uint32_t total[SORAD_INT8_ROWS];   // of the block's weights
     lanes acc[SORAD_MAX_HEAD_DIM / SORAD_LANES][SORAD_INT8_ROWS];
     lanes most[SORAD_INT8_ROWS];
@@ -214,11 +226,12 @@ static void int8_scores(const sorad_attention_args *args, const int8_head *head,
 
 // Scores to bytes of the block's greatest weight.
 static void int8_weigh(int8_queries *q, size_t count) {
+    float most[SORAD_LANES] = {0}, totals[SORAD_LANES] = {0};   // by row
     for (size_t r = 0; r < q->rows; r++) {
-        float most = lanes_greatest(q->most[r]), previous = q->highest[r];
+        most[r] = lanes_greatest(q->most[r]);
         lanes_u32 total = splat_u32(0);
         for (size_t j = 0; j < count; j += SORAD_LANES) {
-            lanes_u32 weight = exp_byte_lanes(load16(q->score[r] + j) - splat(most));
+            lanes_u32 weight = exp_byte_lanes(load16(q->score[r] + j) - splat(most[r]));
             total += weight;
             size_t at = j * SORAD_INT8_WIDTH;
             char *out = q->weights + (at / INT8_LINE * q->rows + r) * INT8_LINE + at % INT8_LINE;
@@ -230,15 +243,14 @@ static void int8_weigh(int8_queries *q, size_t count) {
             narrow bytes = __builtin_convertvector(weight, narrow);
             memcpy(out, &bytes, sizeof bytes);
         }
-        uint32_t parts[SORAD_LANES], sum = 0;
-        memcpy(parts, &total, sizeof parts);
-        for (size_t i = 0; i < SORAD_LANES; i++) sum += parts[i];
-        q->highest[r] = most > previous ? most : previous;
-        q->correction[r] = sorad_exp_f32(previous - q->highest[r]);
-        q->factor[r] = sorad_exp_f32(most - q->highest[r]);
-        q->sum[r] = fmaf((float)(int32_t)sum, q->factor[r], q->sum[r] * q->correction[r]);
-        q->total[r] = sum;
+        q->total[r] = lanes_sum_u32(total);
+        totals[r] = (float)(int32_t)q->total[r];
     }
+    // What follows of all rows at once.
+    lanes now = load16(most), previous = load16(q->highest), highest = greater(now, previous);
+    lanes correction = exp_lanes(previous - highest), factor = exp_lanes(now - highest);
+    store16(q->highest, highest), store16(q->correction, correction), store16(q->factor, factor);
+    store16(q->sum, fused(load16(totals), factor, load16(q->sum) * correction));
 #ifdef SORAD_INT8_PAIRS
     int8_pair(q->weights, q->rows, (count + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES);
 #endif
@@ -263,6 +275,7 @@ static void int8_gather(const int8_head *head, int8_queries *q, size_t j0, size_
 void KERNEL(attention_int8)(const sorad_attention_args *args) {
     size_t d = args->head_dim;
     int8_queries q;
+    memset(q.highest, 0, sizeof q.highest), memset(q.sum, 0, sizeof q.sum);   // of rows that a tile does not have
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         const int8_head head = int8_head_of(args->packed, h, args->lk, d);
         for (size_t m = args->query_begin; m < args->query_end; m += q.rows) {

@@ -1,8 +1,10 @@
 // Convolution of int8 numbers: the matrix product of gemm_int8.h, whose rows are the neighbourhoods of output pixels.
 //
-// At most INT8_CHUNK pixels' rows are gathered at a time, straight into the tiles' form, and stay in the second-level cache
+// At most CONV_INT8_CHUNK pixels' rows are gathered at a time, straight into the tiles' form, and stay in the second-level cache
 // while every output reads them; the image itself is never spread out. A row is `kernel` runs of the stored image, which has
 // a border, so no tap asks whether it is inside.
+
+enum { CONV_INT8_CHUNK = 96 };
 
 // Bytes of one gathered row before it is put into tiles; whole lines, and what lies beyond K is 0.
 static size_t conv_int8_row_bytes(const int8_plan *plan) { return (plan->padded + INT8_LINE - 1) / INT8_LINE * INT8_LINE; }
@@ -24,7 +26,8 @@ size_t KERNEL(conv2d_int8_scratch_bytes)(const sorad_conv2d_int8_args *args) {
     sorad_gemm_int8_args product = conv_int8_product(args);
     const int8_plan plan = int8_plan_of(product.k);
     product.row_end = (args->row_end - args->row_begin) * conv_int8_width(args);
-    return conv_int8_row_bytes(&plan) + KERNEL(gemm_int8_scratch_bytes)(&product);
+    if (product.row_end > CONV_INT8_CHUNK) product.row_end = CONV_INT8_CHUNK;
+    return conv_int8_row_bytes(&plan) + product.row_end * plan.lines * INT8_LINE + KERNEL(gemm_int8_scratch_bytes)(&product);
 }
 
 // The neighbourhood of output pixel (y, x), in the order (ky, kx, channel).
@@ -43,31 +46,21 @@ SORAD_INLINE void conv_int8_row(const sorad_conv2d_int8_args *args, size_t y, si
     }
 }
 
-// Output pixels m ..< m + rows as a chunk, in the form of int8_pack_rows.
+// Output pixels m ..< m + rows, packed as quantize_rows packs rows.
 static void conv_int8_gather(const sorad_conv2d_int8_args *args, const int8_plan *plan, size_t m, size_t rows, char *packed,
                              int8_t *row) {
     const size_t out_width = conv_int8_width(args);
     size_t y = m / out_width, x = m % out_width;
-    for (size_t at = 0, tile; at < rows; at += tile) {
+    for (size_t at = 0, tile; at < rows; at += tile, packed += tile * plan->lines * INT8_LINE) {
         tile = rows - at < SORAD_INT8_ROWS ? rows - at : SORAD_INT8_ROWS;
         for (size_t r = 0; r < tile; r++) {
             conv_int8_row(args, y, x, row);
             if (++x == out_width) x = 0, y++;
-            char *depth = packed;
-            for (size_t k0 = 0, lines; k0 < plan->padded; k0 += plan->depth, depth += rows * lines * INT8_LINE) {
-                size_t end = plan->padded - k0 < plan->depth ? plan->padded : k0 + plan->depth;
-                lines = (end - k0 + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES;
-                char *line = depth + (at * lines + r) * INT8_LINE;
-                for (size_t k = k0; k < end; k += INT8_LINE_VALUES, line += tile * INT8_LINE) int8_convert(row + k, line);
-            }
+            for (size_t l = 0; l < plan->lines; l++)
+                int8_convert(row + l * INT8_LINE_VALUES, packed + (l * tile + r) * INT8_LINE);
         }
 #ifdef SORAD_INT8_PAIRS
-        char *depth = packed;
-        for (size_t k0 = 0, lines; k0 < plan->padded; k0 += plan->depth, depth += rows * lines * INT8_LINE) {
-            size_t end = plan->padded - k0 < plan->depth ? plan->padded : k0 + plan->depth;
-            lines = (end - k0 + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES;
-            int8_pair(depth + at * lines * INT8_LINE, tile, lines);
-        }
+        int8_pair(packed, tile, plan->lines);
 #endif
     }
 }
@@ -76,24 +69,23 @@ void KERNEL(conv2d_int8)(const sorad_conv2d_int8_args *args) {
     sorad_gemm_int8_args product = conv_int8_product(args);
     const int8_plan plan = int8_plan_of(product.k);
     const size_t out_width = conv_int8_width(args), end = args->row_end * out_width;
-    float scale[INT8_CHUNK];
-    int32_t zero[INT8_CHUNK];
-    for (size_t r = 0; r < INT8_CHUNK; r++) scale[r] = args->x_scale, zero[r] = args->x_zero;
+    float scale[CONV_INT8_CHUNK];
+    int32_t zero[CONV_INT8_CHUNK];
+    for (size_t r = 0; r < CONV_INT8_CHUNK; r++) scale[r] = args->x_scale, zero[r] = args->x_zero;
     product.a_scale = scale, product.a_zero = zero;
-    // In front of the product's own scratch, one row as it is gathered.
+    // One row as it is gathered, the packed rows, the product's own scratch.
     int8_t *row = args->scratch;
     memset(row, 0, conv_int8_row_bytes(&plan));
-    product.scratch = row + conv_int8_row_bytes(&plan);
+    char *packed = (char *)row + conv_int8_row_bytes(&plan);
+    product.a = packed;
     for (size_t m = args->row_begin * out_width, rows; m < end; m += rows) {
-        rows = end - m < INT8_CHUNK ? end - m : INT8_CHUNK;
-        conv_int8_gather(args, &plan, m, rows, product.scratch, row);
+        rows = end - m < CONV_INT8_CHUNK ? end - m : CONV_INT8_CHUNK;
+        conv_int8_gather(args, &plan, m, rows, packed, row);
+        product.rows = product.row_end = rows;
+        product.scratch = packed + rows * plan.lines * INT8_LINE;
         product.out = args->out + m * args->out_stride;
         if (args->epilogue.residual) product.epilogue.residual = args->epilogue.residual + m * args->epilogue.residual_stride;
         if (args->epilogue.gate) product.epilogue.gate = args->epilogue.gate + m * args->epilogue.gate_stride;
-        const int8_sink sink = {&product, NULL, 0};
-        for (size_t n = 0, columns; n < args->c_out; n = columns) {
-            columns = plan.depths <= 1 || args->c_out - n < INT8_COLUMNS ? args->c_out : n + INT8_COLUMNS;
-            int8_columns(&sink, &plan, 0, rows, n, columns);
-        }
+        KERNEL(gemm_int8)(&product);
     }
 }

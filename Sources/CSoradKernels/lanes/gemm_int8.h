@@ -8,15 +8,15 @@
 //   int8_pair(tile, rows, lines)         weaves the rows of a packed tile; only with SORAD_INT8_PAIRS
 //   int8_tile(rows, blocks, a, w, w_stride, steps, sum)
 //
-// K is cut into equal depths, so that a tile's weights stay in the first-level cache and a chunk of rows in the second.
-// A chunk is packed to [depth][tile][line][row of the tile][64 bytes]: what a tile reads lies in one piece, and a line of
-// it holds the next values of every row. Within a depth, blocks of outputs run outside and tiles of rows inside, so that
-// one block of weights serves the whole chunk; between depths the sums wait in memory. Sums are exact, so no order
-// changes a bit.
+//   SORAD_INT8_COLUMNS                   outputs that a tile of rows meets while it is in the first-level cache
+//
+// Rows come packed (quantize_rows.h) to [tile][line][row of the tile][64 bytes]: a line holds the next values of every row of
+// a tile, so what a tile reads lies in one piece. K is cut into equal depths and the outputs into groups, so that a group's
+// weights of one depth stay in the second-level cache: they are read from far away once for a whole chunk of rows, which
+// pass by one tile after the other. Between depths the sums wait in memory. Sums are exact, so no order changes a bit.
 
 enum {
-    INT8_CHUNK = 96,            // rows; a multiple of every SORAD_INT8_ROWS
-    INT8_COLUMNS = 256,         // outputs whose sums wait between depths
+    INT8_CHUNK = 384,           // rows whose sums wait between depths; a multiple of every SORAD_INT8_ROWS
     INT8_LINE = 64,             // bytes
     INT8_LINE_VALUES = INT8_LINE / SORAD_INT8_WIDTH,
     INT8_STEP_VALUES = 4 / SORAD_INT8_WIDTH,   // values that one 4-byte broadcast brings
@@ -28,7 +28,7 @@ typedef int32_t int8_waiting __attribute__((vector_size(64), aligned(1), may_ali
 typedef struct int8_plan {
     size_t padded;   // K up to a multiple of 4
     size_t depth, depths;
-    size_t lines;    // of one row, all depths
+    size_t lines;    // of one row
 } int8_plan;
 
 static int8_plan int8_plan_of(size_t k) {
@@ -39,15 +39,19 @@ static int8_plan int8_plan_of(size_t k) {
     return plan;
 }
 
+size_t KERNEL(int8_tile_rows)(void) { return SORAD_INT8_ROWS; }
+
+size_t KERNEL(packed_rows_bytes)(size_t rows, size_t k) { return rows * int8_plan_of(k).lines * INT8_LINE; }
+
 static size_t int8_sum_bytes(const int8_plan *plan, size_t rows) {
-    return plan->depths > 1 ? rows * INT8_COLUMNS * sizeof(int32_t) : 0;
+    return plan->depths > 1 ? rows * SORAD_INT8_COLUMNS * sizeof(int32_t) : 0;
 }
 
 size_t KERNEL(gemm_int8_scratch_bytes)(const sorad_gemm_int8_args *args) {
     const int8_plan plan = int8_plan_of(args->k);
-    size_t rows = args->row_end - args->row_begin, expanded = SORAD_INT8_WIDTH == 1 ? 0 : plan.depth * 16 * SORAD_INT8_WIDTH;
+    size_t rows = args->row_end - args->row_begin + 2 * (SORAD_INT8_ROWS - 1);   // the tiles that hold them
     if (rows > INT8_CHUNK) rows = INT8_CHUNK;
-    return rows * plan.lines * INT8_LINE + int8_sum_bytes(&plan, rows) + expanded;
+    return int8_sum_bytes(&plan, rows) + (SORAD_INT8_WIDTH == 1 ? 0 : plan.depth * SORAD_INT8_COLUMNS * SORAD_INT8_WIDTH);
 }
 
 // Where the sums go: integers as they are, or the float result.
@@ -96,107 +100,150 @@ static __attribute__((noinline)) void int8_finish(const int8_sink *sink, size_t 
     else int8_finish_count(sink, rows, m, n, count, sum);
 }
 
-// Rows m ..< m + rows of a, as a chunk.
-static void int8_pack_rows(const sorad_gemm_int8_args *args, const int8_plan *plan, size_t m, size_t rows) {
-    char *packed = args->scratch;
-    for (size_t k0 = 0; k0 < plan->padded; k0 += plan->depth) {
-        size_t end = plan->padded - k0 < plan->depth ? plan->padded : k0 + plan->depth;
-        size_t lines = (end - k0 + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES;
-        for (size_t at = 0, tile; at < rows; at += tile, packed += tile * lines * INT8_LINE) {
-            tile = rows - at < SORAD_INT8_ROWS ? rows - at : SORAD_INT8_ROWS;
-            for (size_t r = 0; r < tile; r++) {
-                const int8_t *a = args->a + (m + at + r) * args->a_stride;
-                char *line = packed + r * INT8_LINE;
-                size_t k = k0;
-                for (; k + INT8_LINE_VALUES <= end; k += INT8_LINE_VALUES, line += tile * INT8_LINE) int8_convert(a + k, line);
-                if (k < end) {
-                    int8_t tail[INT8_LINE_VALUES] = {0};
-                    memcpy(tail, a + k, end - k);
-                    int8_convert(tail, line);
-                }
-            }
-#ifdef SORAD_INT8_PAIRS
-            int8_pair(packed, tile, lines);
-#endif
-        }
+// Memory that is needed later: `pieces` pieces of `lines` lines, `stride` bytes apart, of which each tile brings `share` lines
+// nearer.
+typedef struct int8_ahead {
+    const char *at;
+    size_t pieces, lines, stride, share;
+    size_t line;
+} int8_ahead;
+
+SORAD_INLINE void int8_bring(int8_ahead *ahead) {
+    for (size_t i = 0; i < ahead->share && ahead->pieces > 0; i++) {
+        __builtin_prefetch(ahead->at + ahead->line * INT8_LINE, 0, 2);
+        if (++ahead->line == ahead->lines) ahead->line = 0, ahead->at += ahead->stride, ahead->pieces--;
     }
 }
 
-// One depth of a chunk against some of its outputs.
+// One depth of a group of outputs against a chunk of rows.
 typedef struct int8_work {
     const int8_sink *sink;
-    const char *a;          // the chunk's rows, this depth
-    size_t values, lines;   // of this depth; lines per row
-    size_t m, rows;         // the chunk
-    bool first, last;       // depth
-    size_t w_stride;        // bytes from one block of weights to the next
+    const int8_plan *plan;
+    size_t first_line, values;   // of this depth
+    bool first, last;            // depth
+    const char *w;               // the group's first block of weights, this depth
+    size_t w_stride;             // bytes from one block of weights to the next
+    size_t begin, end;           // the group's outputs
+    int8_waiting *waiting;       // [row of the chunk][block of the group], tile by tile
+    int8_ahead weights, rows;    // what comes after these weights; after this tile of rows
 } int8_work;
 
+// The part of a tile that the call is about: rows low ..< high of those from m on.
+typedef struct int8_rows {
+    size_t m, low, high;
+} int8_rows;
+
 // Has memory that a tile is about to write or to read at its end on its way.
-SORAD_INLINE void int8_prefetch(const int8_work *work, size_t rows, size_t m, size_t n) {
+SORAD_INLINE void int8_prefetch(const int8_work *work, int8_rows rows, size_t n) {
     const sorad_gemm_int8_args *args = work->sink->args;
     if (!work->last || work->sink->out) return;
-    for (size_t r = 0; r < rows; r++)
+    for (size_t m = rows.m + rows.low; m < rows.m + rows.high; m++)
         for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
             size_t column = n + b * SORAD_LANES;
-            if (column >= args->col_end) break;
-            __builtin_prefetch(args->out + (m + r) * args->out_stride + column, 1);
-            if (args->epilogue.residual)
-                __builtin_prefetch(args->epilogue.residual + (m + r) * args->epilogue.residual_stride + column);
+            if (column >= work->end) break;
+            __builtin_prefetch(args->out + m * args->out_stride + column, 1);
+            if (args->epilogue.residual) __builtin_prefetch(args->epilogue.residual + m * args->epilogue.residual_stride + column);
         }
 }
 
-// One tile: rows at ..< at + rows of the chunk against outputs n ..< n + 16 * blocks. `waiting` holds the tile's sums
-// between depths, a block's every `work->rows` vectors.
-SORAD_INLINE void int8_tile_at(const int8_work *work, const size_t rows, const size_t blocks, size_t at, size_t n, const void *w,
-                               int8_waiting *waiting) {
+// One tile of `count` rows at `a` against outputs n ..< n + 16 * blocks. `waiting` holds its sums between depths.
+SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t blocks, const char *a, int8_rows rows,
+                               size_t n, int8_waiting *waiting) {
     lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
-    int8_prefetch(work, rows, work->m + at, n);
-    int8_tile(rows, blocks, work->a + at * work->lines * INT8_LINE, w, work->w_stride, work->values / INT8_STEP_VALUES, sum);
-    for (size_t b = 0; b < blocks; b++) {
-        int8_waiting *kept = waiting + b * work->rows + at;
-        if (!work->first)
-            for (size_t r = 0; r < rows; r++) sum[b * rows + r] = (lanes_i32)((lanes_u32)sum[b * rows + r] + (lanes_u32)kept[r]);
-        if (work->last) int8_finish(work->sink, rows, work->m + at, n + b * SORAD_LANES, sum + b * rows);
-        else
-            for (size_t r = 0; r < rows; r++) kept[r] = sum[b * rows + r];
+    int8_prefetch(work, rows, n);
+    int8_bring(&work->weights);
+    int8_bring(&work->rows);
+    const char *w = work->w + (n - work->begin) / SORAD_LANES * work->w_stride;
+    int8_tile(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum);
+    if (!work->first)
+        for (size_t i = 0; i < count * blocks; i++) sum[i] = (lanes_i32)((lanes_u32)sum[i] + (lanes_u32)waiting[i]);
+    if (work->last)
+        for (size_t b = 0; b < blocks; b++)
+            int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n + b * SORAD_LANES, sum + b * count + rows.low);
+    else
+        for (size_t i = 0; i < count * blocks; i++) waiting[i] = sum[i];
+}
+
+// A tile of rows against all outputs of the group.
+SORAD_INLINE void int8_tile_row(int8_work *work, const size_t count, int8_rows rows, int8_waiting *waiting) {
+    const sorad_gemm_int8_args *args = work->sink->args;
+    const char *a = (const char *)args->a + (rows.m * work->plan->lines + work->first_line * count) * INT8_LINE;
+    for (size_t n = work->begin, blocks; n < work->end; n += blocks * SORAD_LANES) {
+        blocks = work->end - n > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
+        int8_waiting *kept = waiting + (n - work->begin) / SORAD_LANES * count;
+        if (blocks == 1) int8_tile_at(work, count, 1, a, rows, n, kept);
+        else int8_tile_at(work, count, SORAD_INT8_BLOCKS, a, rows, n, kept);
     }
 }
 
-static void int8_chunk(const int8_work *work, const size_t blocks, size_t n, const void *w, int8_waiting *waiting) {
-    for (size_t at = 0; at < work->rows; at += SORAD_INT8_ROWS) {
-#define SORAD_TILE(r) blocks == 1 ? int8_tile_at(work, r, 1, at, n, w, waiting) \
-                                  : int8_tile_at(work, r, SORAD_INT8_BLOCKS, at, n, w, waiting)
-        switch (work->rows - at) {
+// The tile of rows from m on, spread over the outputs of the one before it.
+static int8_ahead int8_rows_ahead(const int8_work *work, size_t m, size_t end) {
+    const sorad_gemm_int8_args *args = work->sink->args;
+    int8_ahead ahead = {0};
+    if (m >= end) return ahead;
+    size_t count = end - m < SORAD_INT8_ROWS ? end - m : SORAD_INT8_ROWS;
+    size_t panels = (work->end - work->begin + SORAD_INT8_BLOCKS * SORAD_LANES - 1) / (SORAD_INT8_BLOCKS * SORAD_LANES);
+    ahead.at = (const char *)args->a + (m * work->plan->lines + work->first_line * count) * INT8_LINE;
+    ahead.pieces = 1, ahead.lines = (work->values + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES * count;
+    ahead.share = (ahead.lines + panels - 1) / panels;
+    return ahead;
+}
+
+// Tiles of rows m ..< end, m the first of a tile.
+static void int8_chunk(int8_work *work, size_t m, size_t end) {
+    const sorad_gemm_int8_args *args = work->sink->args;
+    int8_waiting *waiting = work->waiting;
+    for (size_t count; m < end; m += count) {
+        count = args->rows - m < SORAD_INT8_ROWS ? args->rows - m : SORAD_INT8_ROWS;
+        int8_rows rows = {m, args->row_begin > m ? args->row_begin - m : 0, args->row_end - m < count ? args->row_end - m : count};
+        work->rows = int8_rows_ahead(work, m + count, end);
+#define SORAD_TILE(r) int8_tile_row(work, r, rows, waiting)
+        switch (count) {
             SORAD_INT8_PARTIAL_ROWS(SORAD_TILE)
         default: SORAD_TILE(SORAD_INT8_ROWS);
         }
 #undef SORAD_TILE
+        waiting += count * (SORAD_INT8_COLUMNS / SORAD_LANES);
     }
 }
 
-// A packed chunk against outputs begin ..< end, at most INT8_COLUMNS where there are several depths.
-static void int8_columns(const int8_sink *sink, const int8_plan *plan, size_t m, size_t rows, size_t begin, size_t end) {
+// The weights that come next, spread over the tiles before them.
+SORAD_INLINE int8_ahead int8_weights_ahead(const char *w, size_t outputs, size_t values, size_t stride, size_t tiles) {
+    int8_ahead ahead = {w, (outputs + SORAD_LANES - 1) / SORAD_LANES, values * SORAD_LANES / INT8_LINE, stride, 0, 0};
+    ahead.share = (ahead.pieces * ahead.lines + tiles - 1) / tiles;
+    return ahead;
+}
+
+// Rows m ..< end against outputs begin ..< columns, SORAD_INT8_COLUMNS at most. After them come the outputs next ..< next_end.
+static void int8_group(const int8_sink *sink, const int8_plan *plan, size_t m, size_t end, size_t begin, size_t columns, size_t next,
+                       size_t next_end) {
     const sorad_gemm_int8_args *args = sink->args;
-    char *scratch = args->scratch;
-    int8_waiting *waiting = (int8_waiting *)(scratch + rows * plan->lines * INT8_LINE);
-    int8_work work = {.sink = sink, .a = scratch, .m = m, .rows = rows, .w_stride = plan->padded * SORAD_LANES};
+    int8_work work = {.sink = sink, .plan = plan, .begin = begin, .end = columns, .waiting = args->scratch};
     size_t k0 = 0;
     do {
         work.values = plan->padded - k0 < plan->depth ? plan->padded - k0 : plan->depth;
-        work.lines = (work.values + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES;
+        work.first_line = k0 / INT8_LINE_VALUES;
         work.first = k0 == 0, work.last = k0 + work.values >= plan->padded;
-        for (size_t n = begin, blocks; n < end; n += blocks * SORAD_LANES) {
-            blocks = end - n > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
-            const void *w = args->w + n * plan->padded + k0 * SORAD_LANES;
+        work.w = (const char *)args->w + begin * plan->padded + k0 * SORAD_LANES;
+        work.w_stride = plan->padded * SORAD_LANES;
 #if SORAD_INT8_WIDTH > 1
-            char *expanded = (char *)waiting + int8_sum_bytes(plan, rows);
-            int8_expand(w, work.values / 4, expanded);
-            w = expanded;
+        size_t rows = end - m < INT8_CHUNK ? end - m : INT8_CHUNK;
+        char *expanded = (char *)args->scratch + int8_sum_bytes(plan, rows);
+        for (size_t n = begin; n < columns; n += SORAD_LANES)
+            int8_expand((const int8_t *)work.w + (n - begin) / SORAD_LANES * work.w_stride, work.values / 4,
+                        expanded + (n - begin) * work.values * SORAD_INT8_WIDTH);
+        work.w = expanded, work.w_stride = work.values * SORAD_LANES * SORAD_INT8_WIDTH;
+        (void)next, (void)next_end;
+#else
+        size_t tiles = (end - m + SORAD_INT8_ROWS - 1) / SORAD_INT8_ROWS;
+        tiles *= ((columns - begin + SORAD_LANES - 1) / SORAD_LANES + SORAD_INT8_BLOCKS - 1) / SORAD_INT8_BLOCKS;
+        size_t after = k0 + work.values, rest = plan->padded - after;
+        work.weights = rest > 0 ? int8_weights_ahead(work.w + work.values * SORAD_LANES, columns - begin,
+                                                     rest < plan->depth ? rest : plan->depth, work.w_stride, tiles)
+                                : int8_weights_ahead((const char *)args->w + next * plan->padded, next_end - next,
+                                                     plan->padded < plan->depth ? plan->padded : plan->depth, work.w_stride, tiles);
 #endif
-            int8_chunk(&work, blocks, n, w, waiting + (n - begin) / SORAD_LANES * rows);
-        }
-        work.a += rows * work.lines * INT8_LINE;
+        int8_chunk(&work, m, end);
         k0 += work.values;
     } while (k0 < plan->padded);
 }
@@ -204,12 +251,17 @@ static void int8_columns(const int8_sink *sink, const int8_plan *plan, size_t m,
 static void int8_product(const int8_sink *sink) {
     const sorad_gemm_int8_args *args = sink->args;
     const int8_plan plan = int8_plan_of(args->k);
-    for (size_t m = args->row_begin, rows; m < args->row_end; m += rows) {
-        rows = args->row_end - m < INT8_CHUNK ? args->row_end - m : INT8_CHUNK;
-        int8_pack_rows(args, &plan, m, rows);
-        for (size_t n = args->col_begin, end; n < args->col_end; n = end) {
-            end = plan.depths <= 1 || args->col_end - n < INT8_COLUMNS ? args->col_end : n + INT8_COLUMNS;
-            int8_columns(sink, &plan, m, rows, n, end);
+    if (args->row_begin >= args->row_end) return;
+    const size_t begin = args->row_begin / SORAD_INT8_ROWS * SORAD_INT8_ROWS;
+    size_t end = (args->row_end + SORAD_INT8_ROWS - 1) / SORAD_INT8_ROWS * SORAD_INT8_ROWS;
+    if (end > args->rows) end = args->rows;
+    for (size_t n = args->col_begin; n < args->col_end; n += SORAD_INT8_COLUMNS) {
+        size_t columns = args->col_end - n < SORAD_INT8_COLUMNS ? args->col_end : n + SORAD_INT8_COLUMNS;
+        for (size_t m = begin, next; m < end; m = next) {
+            next = plan.depths <= 1 || end - m < INT8_CHUNK ? end : m + INT8_CHUNK;
+            bool same = next < end;
+            size_t more = args->col_end - columns < SORAD_INT8_COLUMNS ? args->col_end : columns + SORAD_INT8_COLUMNS;
+            int8_group(sink, &plan, m, next, n, columns, same ? n : columns, same ? columns : more);
         }
     }
 }

@@ -93,18 +93,38 @@ SORAD_INLINE size_t lane_count(size_t i, size_t n) { return n - i < SORAD_LANES 
 
 #define SORAD_EACH(n) for (size_t i = 0, count; i < (n) && (count = lane_count(i, n), true); i += SORAD_LANES)
 
+// Lanes `step` further on, for the halves of a tree; what comes round at the end is not looked at.
+#define SORAD_FURTHER_8(x) __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15)
+#define SORAD_FURTHER_4(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7)
+#define SORAD_FURTHER_2(x) __builtin_shufflevector(x, x, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3, 2, 3)
+#define SORAD_FURTHER_1(x) __builtin_shufflevector(x, x, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
+
+// The fixed tree of scalar_math.h: lanes 8 apart, then 4, 2, 1.
 SORAD_INLINE float lanes_sum(lanes x) {
-    float values[SORAD_LANES];
-    store16(values, x);
-    return sorad_lanes_sum(values);
+    x += SORAD_FURTHER_8(x);
+    x += SORAD_FURTHER_4(x);
+    x += SORAD_FURTHER_2(x);
+    return (x + SORAD_FURTHER_1(x))[0];
+}
+SORAD_INLINE uint32_t lanes_sum_u32(lanes_u32 x) {
+    x += SORAD_FURTHER_8(x);
+    x += SORAD_FURTHER_4(x);
+    x += SORAD_FURTHER_2(x);
+    return (x + SORAD_FURTHER_1(x))[0];
 }
 // Any order gives the same maximum (of numbers).
 SORAD_INLINE float lanes_greatest(lanes x) {
-    float values[SORAD_LANES];
-    store16(values, x);
-    for (int width = SORAD_LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) values[i] = values[i] > values[i + width] ? values[i] : values[i + width];
-    return values[0];
+    x = greater(x, SORAD_FURTHER_8(x));
+    x = greater(x, SORAD_FURTHER_4(x));
+    x = greater(x, SORAD_FURTHER_2(x));
+    return greater(x, SORAD_FURTHER_1(x))[0];
+}
+
+// What is quantised: NaN counts as 0, infinity as the largest number.
+SORAD_INLINE lanes quantize_load(const float *x, size_t count) {
+    lanes v = load(x, count);
+    v = (lanes)((lanes_i32)v & (v == v));
+    return lesser(greater(v, splat(-FLT_MAX)), splat(FLT_MAX));
 }
 
 SORAD_INLINE lanes_i32 clamp_int8(lanes_i32 q) {

@@ -1,38 +1,4 @@
-// Row kernels in 16 lanes: quantisation, norms, rotary position embedding, Hadamard rotation.
-
-// ---- Quantisation --------------------------------------------------------------------------------------------------
-
-SORAD_INLINE lanes quantize_load(const float *x, size_t count) {
-    lanes v = load(x, count);
-    v = (lanes)((lanes_i32)v & (v == v));
-    return lesser(greater(v, splat(-FLT_MAX)), splat(FLT_MAX));
-}
-
-void KERNEL(quantize_rows)(const sorad_quantize_rows_args *args) {
-    for (size_t m = args->row_begin; m < args->row_end; m++) {
-        const float *x = args->x + m * args->x_stride;
-        int8_t *q = args->q + m * args->q_stride;
-        lanes lows = splat(0.0f), highs = splat(0.0f);
-        SORAD_EACH(args->k) {
-            lanes v = quantize_load(x + i, count);
-            lows = lesser(v, lows);
-            highs = greater(v, highs);
-        }
-        float scale, inverse;
-        int32_t zero;
-        sorad_quantize_parameters(-lanes_greatest(-lows), lanes_greatest(highs), args->asymmetric, &scale, &inverse, &zero);
-        SORAD_EACH(args->k) {
-            lanes t = quantize_load(x + i, count) * splat(inverse) + SORAD_ROUND_MAGIC;
-            lanes_i32 value = (lanes_i32)((lanes_u32)t - SORAD_ROUND_MAGIC_BITS + splat_u32((uint32_t)zero));
-            lanes_i8 bytes = __builtin_convertvector(clamp_int8(value), lanes_i8);
-            if (count == SORAD_LANES) *(lanes_i8_at *)(q + i) = bytes;
-            else memcpy(q + i, &bytes, count);
-        }
-        memset(q + args->k, 0, args->q_stride - args->k);
-        args->scale[m] = scale;
-        args->zero[m] = zero;
-    }
-}
+// Row kernels in 16 lanes: norms, rotary position embedding, Hadamard rotation.
 
 // ---- Norms ---------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@
 enum { SORAD_INT8_ROWS = 12, SORAD_INT8_BLOCKS = 1, SORAD_INT8_OFFSET = 128 };
 #define SORAD_INT8_WIDTH 1
 #define SORAD_INT8_DEPTH 1024
+#define SORAD_INT8_COLUMNS 128
 #define SORAD_INT8_PARTIAL_ROWS(tile)                                                                               \
     SORAD_CASE(1, tile) SORAD_CASE(2, tile) SORAD_CASE(3, tile) SORAD_CASE(4, tile) SORAD_CASE(5, tile)             \
     SORAD_CASE(6, tile) SORAD_CASE(7, tile) SORAD_CASE(8, tile) SORAD_CASE(9, tile) SORAD_CASE(10, tile)            \

@@ -14,6 +14,8 @@ size_t sorad_attention_int8_packed_floats(size_t heads, size_t lk, size_t head_d
     return heads * (2 * lk16 + 2 * d16 + lk16 * (d4 + d16) / 2);
 }
 
+size_t sorad_packed_rows_most_bytes(size_t rows, size_t k) { return rows * ((k + 31) / 32 * 64); }
+
 void sorad_pack_f32(const float *w, size_t n, size_t k, float *packed) {
     for (size_t block = 0; block < n; block += 16)
         for (size_t j = 0; j < k; j++)

@@ -10,23 +10,26 @@ static float finite_value(float x) {
     return x < -FLT_MAX ? -FLT_MAX : x;
 }
 
+// Packed rows of this table are [M, K up to a multiple of 4] bytes, zeros behind K.
+size_t sorad_scalar_int8_tile_rows(void) { return 1; }
+
+size_t sorad_scalar_packed_rows_bytes(size_t rows, size_t k) { return rows * ((k + 3) / 4 * 4); }
+
 void sorad_scalar_quantize_rows(const sorad_quantize_rows_args *args) {
-    for (size_t m = args->row_begin; m < args->row_end; m++) {
-        const float *x = args->x + m * args->x_stride;
-        int8_t *q = args->q + m * args->q_stride;
+    size_t padded = (args->k + 3) / 4 * 4;
+    const float *x = args->x;
+    for (size_t m = args->row_begin; m < args->row_end; m++, x += args->x_stride) {
+        int8_t *q = (int8_t *)args->q + m * padded;
         float low = 0.0f, high = 0.0f;
         for (size_t i = 0; i < args->k; i++) {
             float v = finite_value(x[i]);
             low = v < low ? v : low;
             high = v > high ? v : high;
         }
-        float scale, inverse;
-        int32_t zero;
-        sorad_quantize_parameters(low, high, args->asymmetric, &scale, &inverse, &zero);
+        float inverse;
+        sorad_quantize_parameters(low, high, args->asymmetric, args->scale + m, &inverse, args->zero + m);
         for (size_t i = 0; i < args->k; i++)
-            q[i] = (int8_t)sorad_clamp_int8((int32_t)sorad_round(finite_value(x[i]) * inverse) + zero);
-        memset(q + args->k, 0, args->q_stride - args->k);
-        args->scale[m] = scale;
-        args->zero[m] = zero;
+            q[i] = (int8_t)sorad_clamp_int8((int32_t)sorad_round(finite_value(x[i]) * inverse) + args->zero[m]);
+        memset(q + args->k, 0, padded - args->k);
     }
 }

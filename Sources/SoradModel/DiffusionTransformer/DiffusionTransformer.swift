@@ -86,8 +86,7 @@ package final class DiffusionTransformer {
         }
         backend.layerNorm(
             w.hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.time.final, 1, all),
-            shift: RowVectors(w.time.final, 0, all),
-            into: w.input.overwrite(rows: rows))
+            shift: RowVectors(w.time.final, 0, all), into: w.input)
         backend.linear(w.input, projection, into: w.velocities)
         for (index, velocity) in velocities.enumerated() {
             layout.unpatchify(w.velocities.rows(index * length..<(index + 1) * length), into: velocity)

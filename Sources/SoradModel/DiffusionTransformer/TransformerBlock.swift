@@ -57,18 +57,15 @@ extension TransformerBlock {
         let value = w.value.rows(all)
         backend.layerNorm(
             hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 1, groups),
-            shift: RowVectors(w.modulation, 0, groups),
-            into: w.input.overwrite(rows: rows))
+            shift: RowVectors(w.modulation, 0, groups), into: w.input)
         backend.linear(w.input, selfAttention.query, into: query)
         backend.linear(w.input, selfAttention.key, into: key)
         backend.linear(w.input, selfAttention.value, into: value)
-        backend.rmsNorm(query, epsilon: c.epsilon, weight: selfAttention.queryNorm, into: query)
-        backend.rmsNorm(key, epsilon: c.epsilon, weight: selfAttention.keyNorm, into: key)
+        backend.normAndRotate(query, epsilon: c.epsilon, weight: selfAttention.queryNorm, heads: c.heads, by: w.rotary)
+        backend.normAndRotate(key, epsilon: c.epsilon, weight: selfAttention.keyNorm, heads: c.heads, by: w.rotary)
         let attended = w.input.overwrite(rows: rows)
         for sequence in 0..<sequences {
             let own = sequence * length..<(sequence + 1) * length
-            backend.rotate(w.query.rows(own), heads: c.heads, by: w.rotary)
-            backend.rotate(w.key.rows(own), heads: c.heads, by: w.rotary)
             backend.pack(keys: w.key.rows(own), values: w.value.rows(own), into: w.packed)
             backend.attend(
                 queries: w.query.rows(own), to: w.packed, scale: w.attentionScale, keyBias: nil, bias: nil, into: attended.rows(own))
@@ -85,12 +82,11 @@ extension TransformerBlock {
         let rows = length * prompts.count
         let hidden = w.hidden.rows(0..<rows)
         let query = w.query.rows(0..<rows)
-        let input = w.input.overwrite(rows: rows)
         if let crossNorm {
             backend.layerNorm(
-                hidden, epsilon: c.epsilon, weight: crossNorm.weight, bias: crossNorm.bias, scale: nil, shift: nil, into: input)
+                hidden, epsilon: c.epsilon, weight: crossNorm.weight, bias: crossNorm.bias, scale: nil, shift: nil, into: w.input)
         } else {
-            input.copy(from: hidden)
+            w.input.overwrite(rows: rows).copy(from: hidden)
         }
         backend.linear(w.input, crossAttention.query, into: query)
         backend.rmsNorm(query, epsilon: c.epsilon, weight: crossAttention.queryNorm, into: query)
@@ -115,8 +111,7 @@ extension TransformerBlock {
             let own = groups.within(part)
             backend.layerNorm(
                 hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 4, own),
-                shift: RowVectors(w.modulation, 3, own),
-                into: w.input.overwrite(rows: part.count))
+                shift: RowVectors(w.modulation, 3, own), into: w.input)
             backend.linear(w.input, up, activation: .geluTanh, into: w.middle.overwrite(rows: part.count))
             backend.linear(w.middle, down, activation: .none, gate: RowVectors(w.modulation, 5, own), residual: hidden, into: hidden)
             first = part.upperBound
