@@ -114,6 +114,9 @@ fuzz: deps ## every fuzz target for SECONDS each (default 60); stops at the firs
 bench: build ## measure kernels on this machine (JSON: sorad-bench kernels --json)
 	$(BUILD)/sorad-bench kernels
 
+bench-peers: build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape beside PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
+	$(VENV)/bench/bin/python Tests/peers/bench_peers.py --sorad $(BUILD)/sorad-bench --tokens $(or $(TOKENS),1280) --cache $(VENV)/bench/models --json $(VENV)/bench/peers.json
+
 format: ## rewrite the Swift sources in the project's format
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
 
@@ -155,7 +158,12 @@ $(VENV)/durability/.installed: Tests/durability/requirements.txt
 	$(VENV)/durability/bin/pip install -q -r Tests/durability/requirements.txt
 	touch $@
 
+$(VENV)/bench/.installed: Tests/peers/requirements.txt
+	python3 -m venv $(VENV)/bench
+	$(VENV)/bench/bin/pip install -q -r Tests/peers/requirements.txt
+	touch $@
+
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench format lint model install uninstall clean
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench format lint model install uninstall clean bench-peers

@@ -61,12 +61,12 @@ struct ForwardBenchmark {
                 stop: {})
             return (ContinuousClock.now - start).seconds
         }
-        // Peaks of one thread, just before. Threads on the same core, or a warm chip, make the true peak of several lower.
+        // Peaks of as many threads at once, just before.
         let kernels = try KernelBenchmark(isaName: set.description)
         var report = ForwardReport(
             title:
                 "\(backend.description), \(tokens) tokens, \(oneLayer ? 1 : c.layers) layers of \(c.heads)x\(c.headWidth), feed-forward \(c.feedForward)",
-            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger).map { $0 * Double(count) } })
+            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger, threads: count) })
         _ = forward()
         report.best = .infinity
         var total = 0.0
@@ -77,6 +77,7 @@ struct ForwardBenchmark {
             total += seconds
             report.runs += 1
         }
+        report.peakBytes = mostMemory()
         return json ? report.json(profile: profile || oneLayer) : report.table(profile: profile || oneLayer)
     }
 }
@@ -95,6 +96,12 @@ struct ForwardReport {
 
     private var operations: Double { entries.reduce(0) { $0 + $1.operations * Double($1.calls) } }
 
+    /// Of the int8 peak, if that is what most of the work is.
+    private var wholeRatio: Double? {
+        let integer = entries.reduce(0) { $0 + ($1.isInteger ? $1.operations * Double($1.calls) : 0) }
+        return integer * 2 > operations ? peaks[0].map { operations / best * 1e-9 / $0 } : nil
+    }
+
     private func rate(_ entry: ProfilingBackend.Entry) -> Double { entry.operations * Double(entry.calls) / entry.seconds * 1e-9 }
 
     private func ratio(_ entry: ProfilingBackend.Entry) -> Double? {
@@ -104,7 +111,8 @@ struct ForwardReport {
     func table(profile: Bool) -> String {
         var lines = [title]
         let memory = peakBytes.map { "; at most \($0 >> 20) MiB in memory" } ?? ""
-        lines.append("\(what) \(fixed(best * 1e3, 2)) ms, best of \(runs); \(fixed(operations / best * 1e-9, 1)) GOP/s\(memory)")
+        let share = wholeRatio.map { ", \(fixed($0 * 100, 1)) % of the int8 peak of \(fixed(peaks[0] ?? 0, 0))" } ?? ""
+        lines.append("\(what) \(fixed(best * 1e3, 2)) ms, best of \(runs); \(fixed(operations / best * 1e-9, 1)) GOP/s\(share)\(memory)")
         guard profile else { return lines[0] + "\n" + lines[1] }
         lines.append(columns("operation", "shape", "calls", "ms", "share", "GOP/s", "of peak"))
         for entry in entries.sorted(by: { $0.seconds > $1.seconds }) {
@@ -113,6 +121,8 @@ struct ForwardReport {
                     entry.name, entry.shape, "\(entry.calls)", fixed(entry.seconds * 1e3, 3), fixed(entry.seconds / best * 100, 1) + " %",
                     entry.operations == 0 ? "-" : fixed(rate(entry), 1), ratio(entry).map { fixed($0 * 100, 1) + " %" } ?? "-"))
         }
+        let known = entries.reduce(0) { $0 + $1.seconds }
+        lines.append("these operations are \(fixed(known / best * 100, 1)) % of the time")
         return lines.joined(separator: "\n")
     }
 

@@ -3,6 +3,7 @@
 
 import CSoradKernels
 import SoradSystem
+import SoradTensor
 
 @safe struct KernelBenchmark {
     private let isa: sorad_isa
@@ -46,6 +47,10 @@ import SoradSystem
         for (m, k, n) in mini + wan {
             cases.append(("gemm_int8", "M=\(m) K=\(k) N=\(n)", true, { self.int8Product(m: m, k: k, n: n) }))
         }
+        for (m, k, n) in [(80, 256, 1024), (320, 384, 1536), (1280, 1536, 8960)] {
+            let shape = "M=\(m) K=\(k) N=\(n)"
+            cases.append(("gemm_int8 gelu", shape, true, { self.int8Product(m: m, k: k, n: n, SORAD_ACTIVATION_GELU_TANH) }))
+        }
         for (m, k, n) in [(80, 256, 1024), (1, 256, 1536), (1280, 1536, 64)] {
             cases.append(("gemm_f32", "M=\(m) K=\(k) N=\(n)", false, { self.floatProduct(m: m, k: k, n: n) }))
         }
@@ -73,6 +78,22 @@ import SoradSystem
         return Rate.measure(operations: Double(operations)) {
             _ = isInteger ? sorad_peak_int8(Int32(isa.rawValue), iterations) : sorad_peak_f32(Int32(isa.rawValue), iterations)
         }.best
+    }
+
+    /// Of the loop in as many threads at once: two share a core, or what it takes from the others, so it may be less than so many times one's.
+    func peakRate(isInteger: Bool, threads: Int) -> Double? {
+        let iterations: UInt64 = 1_000_000
+        let isa = Int32(self.isa.rawValue)
+        guard (isInteger ? sorad_peak_int8(isa, 1) : sorad_peak_f32(isa, 1)) > 0 else { return nil }
+        let pool = ThreadPool(threads: threads)
+        let operations = isInteger ? sorad_peak_int8(isa, iterations) : sorad_peak_f32(isa, iterations)
+        var best = Double.infinity
+        for _ in 0..<8 {
+            let start = ContinuousClock.now
+            pool.run(threads) { _, _ in _ = isInteger ? sorad_peak_int8(isa, iterations) : sorad_peak_f32(isa, iterations) }
+            best = min(best, (ContinuousClock.now - start).seconds)
+        }
+        return Double(operations) * Double(threads) / best * 1e-9
     }
 
     /// The rows' quantisation is not in the figure: several products share it. The epilogue is.

@@ -32,6 +32,12 @@ struct Rate {
     }
 }
 
+/// The most that this process has held in memory, in bytes.
+func mostMemory() -> Int? {
+    var usage = rusage()
+    return unsafe getrusage(RUSAGE_SELF.rawValue, &usage) == 0 ? usage.ru_maxrss * 1024 : nil
+}
+
 /// `count` elements on a 64-byte boundary, freed with the object. Unsafe inside: kernels take raw pointers.
 @safe final class Memory<Element: BitwiseCopyable> {
     let base: UnsafeMutablePointer<Element>

@@ -2,6 +2,7 @@
 
 import Glibc
 import SoradSystem
+import SoradTensor
 
 @main struct Program {
     static let usage = """
@@ -61,6 +62,7 @@ import SoradSystem
             default: throw SoradError(.usage, "Unknown option \"\(option)\".", hint: usage)
             }
         }
+        if isa == nil { isa = try InstructionSet.fromEnvironment().description }
         let report = try KernelBenchmark(isaName: isa).run(filter: filter)
         print(json ? report.json : report.table)
     }

@@ -32,7 +32,7 @@ struct WanDecodeBenchmark {
             what: "decode-wan",
             title:
                 "\(backend.description), Wan autoencoder of base width \(baseWidth), \(width)x\(height), \(frames) frames, \(workspace >> 20) MiB of workspace",
-            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger).map { $0 * Double(count) } })
+            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger, threads: count) })
         report.best = .infinity
         for _ in 0..<runs {
             backend.forget()
@@ -44,8 +44,7 @@ struct WanDecodeBenchmark {
             if seconds < report.best { (report.best, report.entries) = (seconds, backend.entries) }
             report.runs += 1
         }
-        var usage = rusage()
-        if unsafe getrusage(RUSAGE_SELF.rawValue, &usage) == 0 { report.peakBytes = usage.ru_maxrss * 1024 }
+        report.peakBytes = mostMemory()
         return json ? report.json(profile: profile) : report.table(profile: profile)
     }
 }

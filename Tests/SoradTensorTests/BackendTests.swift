@@ -56,6 +56,53 @@ import Testing
         #expect(run(x, plain) != run(x, rotated))
     }
 
+    /// A norm that a layer takes when it reads its rows is the norm taken before: int8 of either form, and float, in any order, with row
+    /// groups that begin in the middle of what the kernels pack together.
+    @Test func aNormTakenByTheLayersThatReadItIsTheSameNorm() {
+        var random = Random(seed: 9)
+        let x = random.tensor(Shape(31, 64))
+        let table = random.tensor(Shape(2, 2, 64))
+        let w = random.tensor(Shape(40, 64)).elements
+        var groups = RowGroups()
+        for row in 0..<31 { groups.append(1, group: row / 5 % 2) }
+        let plain = int8Weights(w, outputs: 40, inputs: 64)
+        guard case .int8(let codes, let scale, let sum) = plain.precision else { return }
+        let rotated = LinearWeights(outputs: 40, inputs: 64, precision: .int8(codes: codes, scale: scale, sum: sum), rotation: 64)
+        let float = LinearWeights(outputs: 40, inputs: 64, precision: .float(packFloat(w, outputs: 40, inputs: 64)))
+        let (gain, shift) = (RowVectors(table, 1, groups), RowVectors(table, 0, groups))
+        let before = Tensor(x.shape)
+        backend.layerNorm(x, epsilon: 1e-6, weight: nil, bias: nil, scale: gain, shift: shift, into: before)
+        let input = makeInput(x)
+        backend.layerNorm(x, epsilon: 1e-6, weight: nil, bias: nil, scale: gain, shift: shift, into: input)
+        for weights in [plain, rotated, float, plain] {
+            let (here, expected) = (Tensor(Shape(31, 40)), Tensor(Shape(31, 40)))
+            backend.linear(input, weights, into: here)
+            backend.linear(makeInput(before), weights, into: expected)
+            #expect(bits(here) == bits(expected))
+        }
+    }
+
+    /// Position 0 is not turned, no pair changes its length, and a further sequence begins at position 0 again.
+    @Test func normAndRotateTurnsPairsAndBeginsAnew() {
+        var random = Random(seed: 10)
+        let table = Arena.make { RotaryTable(frames: 2, height: 3, width: 2, headWidth: 12, in: $0) }
+        table.fill()
+        let weight = Parameter(random.tensor(Shape(24)).elements)
+        let x = random.tensor(Shape(24, 24))
+        x.rows(12..<24).copy(from: x.rows(0..<12))
+        let normed = Tensor(x.shape)
+        backend.rmsNorm(x, epsilon: 1e-6, weight: weight, into: normed)
+        backend.normAndRotate(x, epsilon: 1e-6, weight: weight, heads: 2, by: table)
+        #expect(bits(x.rows(0..<1)) == bits(normed.rows(0..<1)))
+        #expect(bits(x.rows(0..<12)) == bits(x.rows(12..<24)))
+        #expect(bits(x.rows(1..<2)) != bits(normed.rows(1..<2)))
+        let (here, before) = (x.elements, normed.elements)
+        for pair in 0..<here.count / 2 {
+            let length = { (v: [Float]) in v[2 * pair] * v[2 * pair] + v[2 * pair + 1] * v[2 * pair + 1] }
+            #expect(abs(length(here) - length(before)) <= 1e-5 * max(length(before), 1e-3))
+        }
+    }
+
     @Test func gatesAndModulationFollowTheRowGroups() {
         var random = Random(seed: 4)
         let x = random.tensor(Shape(10, 20))
