@@ -59,7 +59,7 @@ class Box:
     def tail(self):
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
 
-    def request(self, method, path, fields=None, timeout=30):
+    def request(self, method, path, fields=None, timeout=300):
         """(status, JSON) over a connection of its own."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)
