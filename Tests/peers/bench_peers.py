@@ -85,7 +85,7 @@ def prepare_openvino(cache, engine, tokens):
     example = inputs(torch, tokens, torch.float32)
     with torch.inference_mode():
         model = openvino.convert_model(plain(torch, transformer(torch, torch.float32)), example_input=example)
-    model.reshape([list(x.shape) for x in example])
+    model.reshape({port: openvino.PartialShape(list(x.shape)) for port, x in zip(model.inputs, example)})
     if engine == "openvino-w8":
         model = nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_ASYM)
     else:
