@@ -9,10 +9,6 @@ back; 99 of 100 honest requests are answered within 100 ms.
 import argparse
 import asyncio
 import collections
-import json
-import pathlib
-import subprocess
-import sys
 import time
 
 import box as boxes
@@ -54,11 +50,9 @@ async def clients(box, count, seconds):
 def run(count, seconds, most=0.1):
     with boxes.Box() as box:
         box.finish(boxes.TINY)
-        honest = subprocess.Popen(
-            [sys.executable, pathlib.Path(__file__).parent / "honest.py", box.socket, str(seconds)], stdout=subprocess.PIPE, text=True)
+        honest = boxes.Honest(box, seconds)
         seen, rss = asyncio.run(clients(box, count, seconds))
-        times = json.loads(honest.communicate(timeout=60)[0])
-        assert honest.returncode == 0
+        times = honest.times()
         time.sleep(1)
         left = boxes.memory(box.process.pid)[0]
         late = boxes.percentile(times, 0.99)

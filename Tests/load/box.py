@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -154,3 +155,17 @@ def status(process, name):
 def percentile(values, share):
     values = sorted(values)
     return values[min(len(values) - 1, int(share * len(values)))]
+
+
+class Honest:
+    """An honest client beside the others (`honest.py`), for so many seconds."""
+
+    def __init__(self, box, seconds):
+        program = pathlib.Path(__file__).parent / "honest.py"
+        self.process = subprocess.Popen([sys.executable, program, box.socket, str(seconds)], stdout=subprocess.PIPE, text=True)
+
+    def times(self):
+        """Seconds until each of its answers, once it has ended."""
+        times = json.loads(self.process.communicate(timeout=60)[0])
+        assert self.process.returncode == 0
+        return times

@@ -9,9 +9,6 @@ at most two seconds later; an honest client's requests are all answered, 99 of 1
 import argparse
 import asyncio
 import json
-import pathlib
-import subprocess
-import sys
 import time
 
 import box as boxes
@@ -58,11 +55,9 @@ async def senders(path, count, seconds):
 def run(count, seconds, most=0.1):
     with boxes.Box() as box:
         box.finish(boxes.TINY)
-        honest = subprocess.Popen(
-            [sys.executable, pathlib.Path(__file__).parent / "honest.py", box.socket, str(seconds)], stdout=subprocess.PIPE, text=True)
+        honest = boxes.Honest(box, seconds)
         cuts = asyncio.run(senders(box.socket, count, seconds))
-        times = json.loads(honest.communicate(timeout=60)[0])
-        assert honest.returncode == 0
+        times = honest.times()
         late = boxes.percentile(times, 0.99)
         print(f"{count} slow senders for {seconds:.0f} s: {len(cuts)} cut after {min(cuts):.1f} to {max(cuts):.1f} s; an honest client's "
               f"{len(times)} requests: median {boxes.percentile(times, 0.5) * 1000:.1f} ms, p99 {late * 1000:.1f} ms, "

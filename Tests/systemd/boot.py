@@ -17,7 +17,6 @@ import sys
 import time
 
 PACKAGES = "systemd,systemd-sysv,dbus,ffmpeg,libsqlite3-0"
-MIRROR = "http://deb.debian.org/debian"
 USERS = {"anna": "sorad", "bert": "sorad", "carl": None}     # carl is in no group of sorad's
 EXPOSURE = 0.7
 CLIP = ["generate", "a red ball bounces on grass", "--seed", "7"]
@@ -28,7 +27,7 @@ def make_tree(tree):
     if not (tree / "usr/bin/ffmpeg").exists():
         shutil.rmtree(tree, ignore_errors=True)
         tree.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", tree, MIRROR],
+        subprocess.run(["debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", tree],
                        check=True, stdout=subprocess.DEVNULL)
     for name in ("var/lib/sorad", "etc/sorad", "etc/systemd/system/sorad.service.d"):
         shutil.rmtree(tree / name, ignore_errors=True)
@@ -223,11 +222,10 @@ def wrong_settings(system):
 
 
 def sandbox(system):
-    said = system.run("systemd-analyze", "security", "sorad.service", "--no-pager", "--json=short", check=False)
     total = system.run("systemd-analyze", "security", "--no-pager").stdout
     line = next(line for line in total.splitlines() if line.startswith("sorad.service"))
     exposure = float(line.split()[1])
-    assert said.stdout and exposure <= EXPOSURE, line
+    assert exposure <= EXPOSURE, line
     return f"exposure {exposure}"
 
 
