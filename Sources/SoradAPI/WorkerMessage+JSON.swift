@@ -135,7 +135,7 @@ extension ClipResult: JSONRepresentable {
     public var json: JSONValue {
         var object: JSONObject = [
             "sha256": .string(sha256), "video": .string(video), "thumbnail": .string(thumbnail), "spritesheet": .string(spritesheet),
-            "timings": secondsJSON(timings), "resumedStep": .integer(resumedStep),
+            "timings": secondsJSON(timings), "resumedStep": .integer(resumedStep), "resumedFrames": .integer(resumedFrames),
         ]
         object["videoSHA256"] = videoSHA256.map { .string($0) }
         return .object(object)
@@ -148,7 +148,8 @@ extension ClipResult: JSONRepresentable {
         self.init(
             sha256: try members.string("sha256"), video: try members.string("video"), thumbnail: try members.string("thumbnail"),
             spritesheet: try members.string("spritesheet"), timings: secondsByPhase(json["timings"]),
-            resumedStep: json["resumedStep"]?.integer ?? 0, videoSHA256: json["videoSHA256"]?.string)
+            resumedStep: json["resumedStep"]?.integer ?? 0, resumedFrames: json["resumedFrames"]?.integer ?? 0,
+            videoSHA256: json["videoSHA256"]?.string)
     }
 }
 

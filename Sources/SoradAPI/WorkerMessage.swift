@@ -6,12 +6,15 @@ public let workerSocketDescriptor: Int32 = 3
 /// A longer frame is a protocol error on either side.
 public let workerFrameLimit = 1 << 20
 
-/// What a worker leaves in a job's directory for the worker that takes the job up again: the latents after the last steps, in files that are
-/// written in turn, and the encoded prompts. The daemon removes them once the job's result is recorded.
+/// What a worker leaves in a job's directory for the worker that takes the job up again: the latents after the last steps and the decoder
+/// after the last frames, in files that are written in turn, the frames, and the encoded prompts. The daemon removes them once the job's
+/// result is recorded.
 public enum CheckpointName {
     public static let latents = (0..<4).map { "checkpoint-\($0)" }
     public static let prompts = "checkpoint-prompts"
-    public static let all = latents + [prompts]
+    public static let decoder = (0..<3).map { "checkpoint-decoder-\($0)" }
+    public static let frames = "checkpoint-frames"
+    public static let all = latents + [prompts] + decoder + [frames]
 }
 
 /// Daemon to worker. Closing the socket tells the worker to exit.
@@ -74,6 +77,8 @@ public struct ClipResult: Codable, Sendable, Equatable {
     public var timings: [String: Double]
     /// Denoise steps that an earlier worker had done; `timings` are without them.
     public var resumedStep: Int
+    /// Decoded frames that an earlier worker had left.
+    public var resumedFrames: Int
     /// SHA-256 of the file `video`, as the daemon found it; 64 lower-case hexadecimal digits.
     public var videoSHA256: String?
 
@@ -82,6 +87,7 @@ public struct ClipResult: Codable, Sendable, Equatable {
 
     public init(
         sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double], resumedStep: Int = 0,
+        resumedFrames: Int = 0,
         videoSHA256: String? = nil
     ) {
         self.sha256 = sha256
@@ -90,6 +96,7 @@ public struct ClipResult: Codable, Sendable, Equatable {
         self.spritesheet = spritesheet
         self.timings = timings
         self.resumedStep = resumedStep
+        self.resumedFrames = resumedFrames
         self.videoSHA256 = videoSHA256
     }
 }
