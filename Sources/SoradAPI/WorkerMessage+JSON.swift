@@ -115,6 +115,7 @@ extension JobProgress: JSONRepresentable {
         var object: JSONObject = [
             "phase": .string(phase.rawValue), "step": .integer(step), "steps": .integer(steps), "percent": .integer(percent),
         ]
+        if frame != 0 { object["frame"] = .integer(frame) }
         object["etaSeconds"] = etaSeconds.map { .double($0) }
         object["preview"] = preview?.json
         return .object(object)
@@ -126,7 +127,7 @@ extension JobProgress: JSONRepresentable {
         guard let phase = JobPhase(rawValue: name) else { throw JSONError("the phase \"\(name)\" is unknown") }
         self.init(
             phase: phase, step: try members.integer("step"), steps: try members.integer("steps"),
-            percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double,
+            frame: json["frame"]?.integer ?? 0, percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double,
             preview: try json["preview"].map { json throws(JSONError) in try JobPreview(json: json) })
     }
 }

@@ -46,6 +46,8 @@ public struct JobProgress: Codable, Sendable, Equatable {
     /// Denoise steps done and to do.
     public var step: Int
     public var steps: Int
+    /// Frames decoded, while they are; else 0.
+    public var frame: Int
     /// Whole job, 0…100, never falling.
     public var percent: Int
     /// nil while nothing is known that it could be told from.
@@ -54,12 +56,16 @@ public struct JobProgress: Codable, Sendable, Equatable {
     public var preview: JobPreview?
 
     /// Grows on the way of a job: it says how far it has come, whatever the time that took.
-    public var place: Int { (JobPhase.allCases.firstIndex(of: phase) ?? 0) << 20 + step }
+    public var place: Int {
+        (JobPhase.allCases.firstIndex(of: phase) ?? 0) << 40 + min(max(step, 0), 1 << 32) + min(max(frame, 0), 1 << 32)
+    }
 
-    public init(phase: JobPhase, step: Int, steps: Int, percent: Int, etaSeconds: Double? = nil, preview: JobPreview? = nil) {
+    public init(phase: JobPhase, step: Int, steps: Int, frame: Int = 0, percent: Int, etaSeconds: Double? = nil, preview: JobPreview? = nil)
+    {
         self.phase = phase
         self.step = step
         self.steps = steps
+        self.frame = frame
         self.percent = percent
         self.etaSeconds = etaSeconds
         self.preview = preview

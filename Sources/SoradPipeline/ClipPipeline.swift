@@ -180,7 +180,14 @@ public final class ClipPipeline {
         let total = request.clipFrames
         let format = try ClipFormat(width: request.width, height: request.height, numFrames: total, fps: request.fps)
         let stop = job.stop
-        try job.reached(.decoding, 0, of: total)
+        let decoder = model.decoder(latent)
+        let kept = checkpoint?.decoding(decoder, frameBytes: format.frameBytes, numFrames: request.newFrames.count)
+        // What is told at first says whether the job goes on here, and where.
+        if let kept, kept.restore(groups: latent.shape[1]) > 0 {
+            try job.resumed(.decoding, kept.resumed, of: total)
+        } else {
+            try job.reached(.decoding, 0, of: total)
+        }
         let encoder = try ClipEncoder(
             format, into: directory, provenance: provenance, program: ffmpeg,
             shouldStop: { (try? stop()) == nil })
@@ -193,12 +200,7 @@ public final class ClipPipeline {
             try job.reached(.decoding, count, of: total)
         }
         if let before = request.given?.before { try givenFrames.forEachFrame(.before, before.numFrames, take) }
-        let decoder = model.decoder(latent)
-        let kept = checkpoint?.decoding(decoder, frameBytes: format.frameBytes, numFrames: request.newFrames.count)
-        if let kept, kept.restore(groups: latent.shape[1]) > 0 {
-            try job.resumed(.decoding, kept.resumed, of: total)
-            for index in 0..<kept.resumed { try take(kept.frame(index)) }
-        }
+        if let kept { for index in 0..<kept.resumed { try take(kept.frame(index)) } }
         while decoder.isUnfinished {
             try decoder.next(stop: stop) { (index, frame) throws(SoradError) in
                 guard request.newFrames.contains(index) else { return }

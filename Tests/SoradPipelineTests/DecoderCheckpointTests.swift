@@ -45,7 +45,11 @@ import Testing
         #expect(whole.resumedFrames == 0 && whole.resumedStep == 0)
         for frames in 0..<17 {
             let directory = try stopped(pipeline, afterFrames: frames)
-            let again = try pipeline.makeClip(Self.request, into: directory)
+            let told = Mutex<Int?>(nil)
+            let again = try pipeline.makeClip(Self.request, into: directory) { progress in
+                if progress.phase == .decoding { told.withLock { $0 = $0 ?? progress.frame } }
+            }
+            #expect(told.withLock { $0 } == again.resumedFrames)
             #expect(again.sha256 == whole.sha256)
             // Groups end after frames 1, 5, 9, 13 and 17.
             #expect(again.resumedFrames == (frames < 1 ? 0 : (frames - 1) / 4 * 4 + 1), "stopped after \(frames)")
