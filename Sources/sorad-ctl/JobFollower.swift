@@ -41,6 +41,8 @@ final class JobFollower: Sendable {
         return state.withLock { state in
             if state.isNew {
                 state.isNew = false
+                // One signal may have stood for the state and the end that came right behind it.
+                if state.hasEnded { counter.add() }
                 return .video(state.video)
             }
             return state.hasEnded ? .ended : .nothing
