@@ -41,7 +41,6 @@ extension WanAutoencoder {
 enum MadeUpWeights {
     private static let quantised = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 
-    /// Neighbouring codes are each other's negatives, so the sum of every output's codes is 0.
     static func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool, asymmetricInput: Bool) -> LinearWeights {
         let rows = (outputs + 15) / 16 * 16
         let offsets = bias ? vector(outputs, 0) : nil
@@ -49,22 +48,44 @@ enum MadeUpWeights {
             return LinearWeights(
                 outputs: outputs, inputs: inputs, precision: .float(vector(rows * inputs, 1 / Float(inputs))), bias: offsets)
         }
+        return LinearWeights(
+            outputs: outputs, inputs: inputs,
+            precision: .int8(
+                codes: codes(rows * ((inputs + 3) / 4 * 4)), scale: vector(outputs, 1 / (64 * Float(inputs).squareRoot())),
+                sum: Parameter([Int32](repeating: 0, count: outputs))),
+            bias: offsets, asymmetricInput: asymmetricInput)
+    }
+
+    /// Neighbouring codes are each other's negatives, so the sum of every output's codes is 0.
+    private static func codes(_ count: Int) -> Parameter {
         var codes: [Int8] = []
-        codes.reserveCapacity(rows * ((inputs + 3) / 4 * 4))
+        codes.reserveCapacity(count)
         let pattern = (0..<8192).flatMap { index -> [Int8] in
             let code = Int8(truncatingIfNeeded: index &* 29 % 128)
             return [code, -code]
         }
-        let count = rows * ((inputs + 3) / 4 * 4)
         while codes.count + pattern.count <= count { codes += pattern }
         codes += pattern[..<(count - codes.count)]
-        return LinearWeights(
-            outputs: outputs, inputs: inputs,
-            precision: .int8(
-                codes: Parameter(codes), scale: vector(outputs, 1 / (64 * Float(inputs).squareRoot())),
-                sum: Parameter([Int32](repeating: 0, count: outputs))),
-            bias: offsets, asymmetricInput: asymmetricInput)
+        return Parameter(codes)
     }
+
+    /// Convolutions as `WeightReader.framePrecisions` gives them, int8 where a converted decoder is: between its first and its last, the
+    /// attention aside.
+    static func frames(_ name: String, outputs: Int, inputs: Int, area: Int, frames: Int, parts: Int) -> [[ConvolutionWeights.Precision]] {
+        let rows = (outputs + 15) / 16 * 16
+        return (0..<parts).map { _ in
+            (0..<frames).map { _ in
+                guard name.hasPrefix("vae.decoder."), quantisedConvolutions.contains(where: name.hasSuffix) else {
+                    return .float(vector(rows * area * inputs, 1 / Float(area * inputs)))
+                }
+                return .int8(
+                    codes: codes(rows * area * ((inputs + 3) / 4 * 4)), scale: vector(outputs, 1 / (64 * Float(area * inputs).squareRoot())),
+                    sum: Parameter([Int32](repeating: 0, count: outputs)))
+            }
+        }
+    }
+
+    private static let quantisedConvolutions = ["conv1", "conv2", "conv_shortcut", "time_conv", "upsamplers.0.resample.1"]
 
     static func vector(_ count: Int, _ value: Float) -> Parameter { Parameter([Float](repeating: value, count: count)) }
 }

@@ -73,12 +73,7 @@ struct WeightReader {
                 bias: offsets)
         }
         let groups = kernel * kernel * ((inputs + 3) / 4)
-        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else {
-            throw SoradError(
-                .badInput,
-                "\(file.path): \(full) multiplies \(groups * 4) inputs, more than the \(ConvolutionWeights.mostInt8Inputs) of an int8 sum",
-                hint: "convert it again with --keep-float '\(full)*'")
-        }
+        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else { throw tooLong(full, groups * 4) }
         let codes = try file.tensor(full + ".weight", .i8, dims: [4, 16, groups, blocks])
         let sum = try file.tensor(full + ".weight_sum", .i32, dims: [outputs])
         return ConvolutionWeights(
@@ -88,11 +83,41 @@ struct WeightReader {
             bias: offsets)
     }
 
-    /// The weights of several convolutions of the same sizes behind each other; `inputs` counts those of all taps.
-    func packedFrames(_ name: String, outputs: Int, inputs: Int, count: Int) throws(SoradError) -> Parameter {
+    /// The weights of several convolutions of the same sizes behind each other, `parts` times `frames`, int8 or float as the file has them;
+    /// [part][frame]. The frames of a part share their outputs and scales.
+    func framePrecisions(_ name: String, outputs: Int, inputs: Int, kernel: Int, frames: Int, parts: Int, onlyFloat: Bool)
+        throws(SoradError) -> [[ConvolutionWeights.Precision]]
+    {
         let blocks = (outputs + 15) / 16
-        guard source != nil else { return MadeUpWeights.vector(16 * inputs * blocks * count, 1 / Float(inputs)) }
-        return Parameter(try file.tensor(prefix + name + ".weight", .f32, dims: [16, inputs, blocks, count]).bytes, .f32)
+        let count = parts * frames
+        let area = kernel * kernel
+        let full = prefix + name
+        guard source != nil else {
+            return MadeUpWeights.frames(full, outputs: outputs, inputs: inputs, area: area, frames: frames, parts: parts)
+        }
+        let type = try file.tensor(full + ".weight").type
+        guard type == .i8, !onlyFloat else {
+            let all = Parameter(try file.tensor(full + ".weight", .f32, dims: [16, area * inputs, blocks, count]).bytes, .f32)
+            return (0..<parts).map { part in (0..<frames).map { .float(all.part(part * frames + $0, of: count)) } }
+        }
+        let groups = area * ((inputs + 3) / 4)
+        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else { throw tooLong(full, groups * 4) }
+        let codes = Parameter(try file.tensor(full + ".weight", .i8, dims: [4, 16, groups, blocks, count]).bytes, .i8)
+        let sums = Parameter(try file.tensor(full + ".weight_sum", .i32, dims: [outputs, count]).bytes, .i32)
+        let scales = try vector(name + ".weight_scale", outputs * parts)
+        return (0..<parts).map { part in
+            (0..<frames).map { frame in
+                let index = part * frames + frame
+                return .int8(codes: codes.part(index, of: count), scale: scales.part(part, of: parts), sum: sums.part(index, of: count))
+            }
+        }
+    }
+
+    private func tooLong(_ name: String, _ inputs: Int) -> SoradError {
+        SoradError(
+            .badInput,
+            "\(file.path): \(name) multiplies \(inputs) inputs, more than the \(ConvolutionWeights.mostInt8Inputs) of an int8 sum",
+            hint: "convert it again with --keep-float '\(name)*'")
     }
 
     /// Float32 [count].

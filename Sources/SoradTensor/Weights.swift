@@ -70,6 +70,8 @@ public struct ConvolutionWeights: Sendable {
     /// F32 [outputs]
     public let bias: Parameter?
 
+    public var isInt8: Bool { if case .int8 = precision { true } else { false } }
+
     /// Channels of an int8 image: filled up to a multiple of 4.
     public var int8Inputs: Int { (inputs + 3) / 4 * 4 }
 

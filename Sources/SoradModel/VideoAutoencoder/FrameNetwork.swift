@@ -67,8 +67,8 @@ final class FrameNetwork {
                 case .memory(let first, let second, let third): [first, second, third]
                 }
             for weights in weights {
-                guard case .int8 = weights.precision else { continue }
-                most = max(most, (shape[0] + 2) * (shape[1] + 2) * weights.int8Inputs)
+                guard weights.isInt8 else { continue }
+                most = max(most, QuantizedImage.floatCount(Shape(shape[0], shape[1], weights.inputs)) * 4)
             }
             shape = stage.outputs[0].shape
         }
