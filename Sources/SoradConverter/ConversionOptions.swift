@@ -4,7 +4,7 @@
 public struct ConversionOptions: Sendable {
     /// Keep everything float: the reference of a checkpoint.
     public var float = false
-    /// Make the convolutions of the video decoder int8, but for its first and its last.
+    /// Make the convolutions of the video decoder int8, but for its first and its last (and Wan's attention).
     public var int8Decoder = false
     /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
     public var keepFloat: [String] = []

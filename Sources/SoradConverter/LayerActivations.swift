@@ -20,19 +20,20 @@ package struct LayerActivations {
     static let block = 32
 
     /// Stand-ins for what `input` describes: one block of tokens.
-    /// - Parameter gain: [inputs] what the layer's own norm or modulation multiplies each input by, if there is one.
+    /// - Parameter gain: what the layer's own norm or modulation multiplies each input by, if there is one; for a convolution an entry for
+    ///   each channel, of which a row holds several rounds.
     package init(synthetic input: LayerInput, inputs: Int, gain: [Float]?, name: String) {
         var generator = SplitMix64(seed: name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
-        precondition(gain == nil || gain?.count == inputs, "\(name): a gain of another width than \(inputs)")
+        precondition(gain.map { inputs % $0.count == 0 } ?? true, "\(name): a gain of another width than \(inputs)")
         values = (0..<(Self.block * inputs)).map { i in
-            let value =
-                switch input {
-                case .normal: generator.normal()
-                case .afterGELU: gelu(generator.normal())
-                case .gatedGELU: gelu(generator.normal()) * generator.normal()
-                case .imageAfterReLU: max(generator.normal(), 0)
-                }
-            return if let gain { value * gain[i % inputs] } else { value }
+            let factor = gain.map { $0[i % inputs % $0.count] } ?? 1
+            return switch input {
+            case .normal, .image: generator.normal() * factor
+            case .afterGELU: gelu(generator.normal()) * factor
+            case .gatedGELU: gelu(generator.normal()) * generator.normal() * factor
+            case .imageAfterReLU: max(generator.normal(), 0) * factor
+            case .imageAfterSiLU: silu(generator.normal() * factor)
+            }
         }
         tokens = Self.block
         self.inputs = inputs
@@ -117,6 +118,8 @@ package struct LayerActivations {
 
 /// The tanh form of GELU.
 private func gelu(_ x: Float) -> Float { 0.5 * x * (1 + tanhf(0.797_884_56 * (x + 0.044715 * x * x * x))) }
+
+private func silu(_ x: Float) -> Float { x / (1 + expf(-x)) }
 
 /// A small fixed generator (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 private struct SplitMix64 {
