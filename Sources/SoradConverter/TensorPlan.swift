@@ -43,7 +43,7 @@ struct TensorPlan {
                 TensorDescription(name: rule.name + "_scale", type: .f32, dims: [outputs]),
                 TensorDescription(
                     name: rule.name + "_sum", type: .i32,
-                    dims: [outputs / parts, WeightPacking.int8FramesDims(shape: rule.shape, parts: parts)[4]]),
+                    dims: [outputs / parts, WeightPacking.int8FramesDims(shape: rule.shape, parts: parts)[3]]),
             ]
         case .rows(let type):
             [TensorDescription(name: rule.name, type: type, dims: rule.form == .vector ? [rule.shape[0]] : rule.shape.reversed())]

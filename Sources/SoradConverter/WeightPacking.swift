@@ -74,8 +74,10 @@ package enum WeightPacking {
         floatDims(outputs: shape[0] / parts, inputs: shape[1] * kernelArea(shape)) + [parts * frameCount(shape)]
     }
 
+    /// A file's tensors have four dimensions at most, so the two of a block are one.
     package static func int8FramesDims(shape: [Int], parts: Int) -> [Int] {
-        int8Dims(outputs: shape[0] / parts, inputs: int8Channels(shape[1]) * kernelArea(shape)) + [parts * frameCount(shape)]
+        let dims = int8Dims(outputs: shape[0] / parts, inputs: int8Channels(shape[1]) * kernelArea(shape))
+        return [dims[0] * dims[1], dims[2], dims[3], parts * frameCount(shape)]
     }
 
     /// [part][kt][N/16][K][16] of a convolution [parts·N, Cin, kt, kh, kw] or, without kt, of one frame; K = (y, x, c).

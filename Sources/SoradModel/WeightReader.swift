@@ -102,7 +102,7 @@ struct WeightReader {
         }
         let groups = area * ((inputs + 3) / 4)
         guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else { throw tooLong(full, groups * 4) }
-        let codes = Parameter(try file.tensor(full + ".weight", .i8, dims: [4, 16, groups, blocks, count]).bytes, .i8)
+        let codes = Parameter(try file.tensor(full + ".weight", .i8, dims: [64, groups, blocks, count]).bytes, .i8)
         let sums = Parameter(try file.tensor(full + ".weight_sum", .i32, dims: [outputs, count]).bytes, .i32)
         let scales = try vector(name + ".weight_scale", outputs * parts)
         return (0..<parts).map { part in
