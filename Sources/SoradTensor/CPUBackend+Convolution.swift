@@ -140,9 +140,8 @@ extension CPUBackend {
         }
         let kernels = kernels
         let (rows, width) = (out.shape[0], out.shape[1])
-        // About as many pixels as a kernel gathers at a time.
-        let together = unsafe taps.count == 1 ? rows : (Self.pixelsTogether + width - 1) / width
-        let step = share(rows, unit: min(rows, together))
+        let together = weights.count == 1 ? rows : max(1, Self.sumsTogether / (width * weights[0].outputs))
+        let step = share(rows, unit: weights.count == 1 ? 1 : min(rows, together))
         var largest = unsafe taps[0]
         unsafe largest.row_end = step
         unsafe reserveScratch(kernels.conv2d_int8_scratch_bytes(&largest))
@@ -160,7 +159,8 @@ extension CPUBackend {
         }
     }
 
-    private static let pixelsTogether = 192
+    /// Sums that wait in the second-level cache for the next convolution's.
+    private static let sumsTogether = 96 * 1024
 
     // MARK: From floats to codes
 
