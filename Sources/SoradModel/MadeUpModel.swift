@@ -1,4 +1,4 @@
-// Owns transformers and Wan's autoencoder without a file, of any size and with made-up weights, so that the speed and the memory of a model can be measured
+// Owns transformers and autoencoders without a file, of any size and with made-up weights, so that the speed and the memory of a model can be measured
 // that is not at hand. Layers are int8 or float as in a converted file; what such a model computes means nothing.
 package import SoradSystem
 package import SoradTensor
@@ -38,6 +38,14 @@ extension WanAutoencoder {
     }
 }
 
+extension VideoAutoencoder {
+    package static func madeUp(_ configuration: AutoencoderConfiguration, _ backend: any ComputeBackend) throws(SoradError)
+        -> VideoAutoencoder
+    {
+        try VideoAutoencoder(configuration, WeightReader(prefix: "vae."), backend)
+    }
+}
+
 enum MadeUpWeights {
     private static let quantised = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 
@@ -69,23 +77,19 @@ enum MadeUpWeights {
         return Parameter(codes)
     }
 
-    /// Convolutions as `WeightReader.framePrecisions` gives them, int8 where a converted decoder is: between its first and its last, the
-    /// attention aside.
-    static func frames(_ name: String, outputs: Int, inputs: Int, area: Int, frames: Int, parts: Int) -> [[ConvolutionWeights.Precision]] {
+    /// One convolution of an autoencoder, int8 where that of a converted one may be.
+    static func convolution(_ name: String, outputs: Int, inputs: Int, area: Int) -> ConvolutionWeights.Precision {
         let rows = (outputs + 15) / 16 * 16
-        return (0..<parts).map { _ in
-            (0..<frames).map { _ in
-                guard name.hasPrefix("vae.decoder."), quantisedConvolutions.contains(where: name.hasSuffix) else {
-                    return .float(vector(rows * area * inputs, 1 / Float(area * inputs)))
-                }
-                return .int8(
-                    codes: codes(rows * area * ((inputs + 3) / 4 * 4)), scale: vector(outputs, 1 / (64 * Float(area * inputs).squareRoot())),
-                    sum: Parameter([Int32](repeating: 0, count: outputs)))
-            }
+        guard name.hasPrefix("vae.decoder."), !floatConvolutions.contains(where: name.hasSuffix) else {
+            return .float(vector(rows * area * inputs, 1 / Float(area * inputs)))
         }
+        return .int8(
+            codes: codes(rows * area * ((inputs + 3) / 4 * 4)), scale: vector(outputs, 1 / (64 * Float(area * inputs).squareRoot())),
+            sum: Parameter([Int32](repeating: 0, count: outputs)))
     }
 
-    private static let quantisedConvolutions = ["conv1", "conv2", "conv_shortcut", "time_conv", "upsamplers.0.resample.1"]
+    /// The ends and the attention of Wan's decoder, the ends of TAEHV's.
+    private static let floatConvolutions = ["conv_in", "conv_out", "to_qkv", "proj", "decoder.1", "decoder.22"]
 
     static func vector(_ count: Int, _ value: Float) -> Parameter { Parameter([Float](repeating: value, count: count)) }
 }

@@ -66,6 +66,11 @@ struct WeightReader {
         let full = prefix + name
         let blocks = (outputs + 15) / 16
         let offsets: Parameter? = bias ? try vector(name + ".bias", outputs) : nil
+        guard source != nil else {
+            return ConvolutionWeights(
+                outputs: outputs, inputs: inputs, kernel: kernel, stride: stride,
+                precision: MadeUpWeights.convolution(full, outputs: outputs, inputs: inputs, area: kernel * kernel), bias: offsets)
+        }
         guard try file.tensor(full + ".weight").type == .i8 else {
             let values = try file.tensor(full + ".weight", .f32, dims: [16, kernel * kernel * inputs, blocks])
             return ConvolutionWeights(
@@ -93,7 +98,9 @@ struct WeightReader {
         let area = kernel * kernel
         let full = prefix + name
         guard source != nil else {
-            return MadeUpWeights.frames(full, outputs: outputs, inputs: inputs, area: area, frames: frames, parts: parts)
+            return (0..<parts).map { _ in
+                (0..<frames).map { _ in MadeUpWeights.convolution(full, outputs: outputs, inputs: inputs, area: area) }
+            }
         }
         let type = try file.tensor(full + ".weight").type
         guard type == .i8, !onlyFloat else {
