@@ -182,7 +182,7 @@ extension CPUBackend {
         }
     }
 
-    /// The same of normed pixels, some of which fit the first-level cache at a time.
+    /// The range of normed pixels before SiLU, some of which fit the first-level cache at a time; then what SiLU makes of it.
     private func findRange(of x: Tensor, _ norm: PixelNorm) {
         let (kernels, ranges) = (kernels, ranges)
         let channels = x.shape[2]
@@ -191,7 +191,7 @@ extension CPUBackend {
         ranges.fill(0)
         reserveScratch(together * channels * 4)
         let scratch = scratch
-        split(pixels, step: share(pixels, unit: together), cost: x.count * 20) { range, thread in
+        split(pixels, step: share(pixels, unit: together), cost: x.count * 10) { range, thread in
             let room = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
             for first in stride(from: range.lowerBound, to: range.upperBound, by: together) {
                 let count = min(together, range.upperBound - first)
@@ -199,7 +199,19 @@ extension CPUBackend {
                 unsafe kernels.widen_range(room, count * channels, ranges.pointer() + 2 * thread)
             }
         }
+        // SiLU falls to its only minimum and rises from there, so over a range its largest value is at an end, and 0 is always in the range.
+        // Where the range holds the place of the minimum, that is counted as the least value, whether a pixel has it or not.
+        let (least, greatest) = wholeRange()
+        var ends: [Float] = [least, greatest]
+        unsafe kernels.silu(ends, &ends, 2)
+        ranges.fill(0)
+        ranges.withMutableElements { span in
+            span[0] = least < Self.siluMinimum.x ? Self.siluMinimum.value : min(0, ends[0])
+            span[1] = max(0, ends[1])
+        }
     }
+
+    private static let siluMinimum: (x: Float, value: Float) = (-1.278_464_5, -0.278_464_54)
 
     @unsafe private func normalize(
         _ norm: PixelNorm, _ x: UnsafePointer<Float>, pixels: Int, _ channels: Int, into out: UnsafeMutablePointer<Float>
@@ -209,18 +221,24 @@ extension CPUBackend {
         unsafe (arguments.k, arguments.eps, arguments.weight) = (channels, norm.epsilon, norm.weight.pointer(Float.self))
         unsafe arguments.row_end = pixels
         unsafe kernels.rms_norm(&arguments)
-        unsafe kernels.silu(out, out, pixels * channels)
     }
+
+    /// What all threads have seen.
+    private func wholeRange() -> (least: Float, greatest: Float) {
+        ranges.withElements { span in
+            var (least, greatest): (Float, Float) = (0, 0)
+            for thread in 0..<span.count / 2 { (least, greatest) = (min(least, span[2 * thread]), max(greatest, span[2 * thread + 1])) }
+            return (least, greatest)
+        }
+    }
+
 
     /// Writes codes of the range that `ranges` hold; a norm is taken anew, a line at a time.
     @unsafe private func encode(_ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: QuantizedImage) {
-        var whole: [Float] = [0, 0]
-        ranges.withElements { span in
-            for thread in 0..<span.count / 2 { whole = [min(whole[0], span[2 * thread]), max(whole[1], span[2 * thread + 1])] }
-        }
+        let (least, greatest) = wholeRange()
         var template = unsafe source
         var scale: Float = 0
-        unsafe sorad_quantize_range(whole, true, &scale, &template.inverse, &template.zero)
+        unsafe sorad_quantize_range([least, greatest], true, &scale, &template.inverse, &template.zero)
         image.scale = scale
         image.zero = unsafe template.zero
         unsafe template.q = image.codes()
@@ -249,6 +267,7 @@ extension CPUBackend {
                 if row > 0 && row < rows - 1 {
                     unsafe self.normalize(
                         norm, arguments.x0 + (row - 1) * lineValues, pixels: arguments.width, arguments.c0, into: line)
+                    unsafe kernels.silu(line, line, lineValues)
                     unsafe piece.x0 = UnsafePointer(line)
                     unsafe (piece.row_begin, piece.row_end) = (1, 2)
                     unsafe piece.q = arguments.q + (row - 1) * lineBytes
