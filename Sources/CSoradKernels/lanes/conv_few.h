@@ -37,9 +37,10 @@ static bool conv_is_few(const sorad_conv2d_args *args) {
 #define CONV_FEW_SECOND_1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
 
 SORAD_INLINE void conv_few_transpose(lanes v[SORAD_LANES]) {
-#define CONV_FEW_STAGE(step)                                      \
-    for (size_t block = 0; block < SORAD_LANES; block += 2 * step) \
-        for (size_t i = block; i < block + step; i++)             \
+#define CONV_FEW_STAGE(step)                                                    \
+    _Pragma("clang loop unroll(full)")                                          \
+    for (size_t i = 0; i < SORAD_LANES; i++)                                    \
+        if ((i & step) == 0)                                                    \
             CONV_FEW_EXCHANGE(v[i], v[i + step], CONV_FEW_FIRST_##step, CONV_FEW_SECOND_##step);
     CONV_FEW_STAGE(8)
     CONV_FEW_STAGE(4)
@@ -56,9 +57,14 @@ static void conv_few_turn(const sorad_conv2d_args *args, const float *x, size_t 
         const size_t count = lane_count(c, channels);
         for (size_t p = 0; p < CONV_FEW_STRIDE; p += SORAD_LANES) {
             lanes v[SORAD_LANES];
-            for (size_t i = 0; i < SORAD_LANES; i++) {
-                const size_t place = x0 + p + i - args->padding;
-                v[i] = y < args->height && place < args->width ? load(x + (y * args->width + place) * channels + c, count) : splat(0.0f);
+            const size_t first = x0 + p - args->padding;
+            const float *from = x + (y * args->width + first) * channels + c;
+            if (count == SORAD_LANES && y < args->height && first < args->width && args->width - first >= SORAD_LANES) {
+#pragma clang loop unroll(full)
+                for (size_t i = 0; i < SORAD_LANES; i++) v[i] = load16(from + i * channels);
+            } else {
+                for (size_t i = 0; i < SORAD_LANES; i++)
+                    v[i] = y < args->height && first + i < args->width ? load(from + i * channels, count) : splat(0.0f);
             }
             conv_few_transpose(v);
             for (size_t i = 0; i < count; i++) store16(&line[c + i][p], v[i]);
@@ -96,15 +102,25 @@ SORAD_INLINE void conv_few_sums(const sorad_conv2d_args *args, const size_t outp
     for (size_t i = 0; i < outputs * CONV_FEW_VECTORS; i++) sum[i] = acc[i];
 }
 
-// Output pixels m ..< m + count from sums [output][pixel].
-static void conv_few_finish(const sorad_conv2d_args *args, const lanes *sum, size_t m, size_t count) {
-    const size_t outputs = args->c_out;
+// Output pixels m ..< m + count, 16 at most, from the sums of each output.
+SORAD_INLINE void conv_few_finish(const sorad_conv2d_args *args, const size_t outputs, const lanes *sum, size_t m, size_t count) {
     lanes bias = args->bias ? load(args->bias, outputs) : splat(0.0f);
-    for (size_t i = 0; i < count; i++) {
-        float values[CONV_FEW_OUTPUTS];
-        for (size_t n = 0; n < outputs; n++) memcpy(values + n, (const float *)(sum + n * CONV_FEW_VECTORS) + i, sizeof(float));
-        lanes y = epilogue_lanes(&args->epilogue, m + i, 0, outputs, load(values, outputs) + bias);
-        store(args->out + (m + i) * args->out_stride, y, outputs);
+    lanes v[SORAD_LANES];
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < SORAD_LANES; i++) v[i] = i < outputs ? sum[i * CONV_FEW_VECTORS] : splat(0.0f);
+    conv_few_transpose(v);
+    for (size_t i = 0; i < count; i++)
+        store(args->out + (m + i) * args->out_stride, epilogue_lanes(&args->epilogue, m + i, 0, outputs, v[i] + bias), outputs);
+}
+
+// A row of a strip.
+SORAD_INLINE void conv_few_row(const sorad_conv2d_args *args, const size_t outputs, const conv_few_strip *strip, size_t y, size_t x0,
+                               size_t end, size_t out_width) {
+    for (size_t x = x0; x < end; x += CONV_FEW_VECTORS * SORAD_LANES) {
+        lanes sum[CONV_FEW_OUTPUTS * CONV_FEW_VECTORS];
+        conv_few_sums(args, outputs, strip, y, x - x0, sum);
+        for (size_t v = 0; v < CONV_FEW_VECTORS && x + v * SORAD_LANES < end; v++)
+            conv_few_finish(args, outputs, sum + v, y * out_width + x + v * SORAD_LANES, lane_count(x + v * SORAD_LANES, end));
     }
 }
 
@@ -117,16 +133,11 @@ static void conv_few(const sorad_conv2d_args *args) {
             // Places are counted from output row 0 on, the lines that this row sees for the first time are turned.
             for (size_t ky = y == args->row_begin ? 0 : 2; ky < 3; ky++)
                 conv_few_line(args, &strip, y + ky - args->padding, x0, (y + ky) % 3);
-            for (size_t x = x0; x < end; x += CONV_FEW_VECTORS * SORAD_LANES) {
-                lanes sum[CONV_FEW_OUTPUTS * CONV_FEW_VECTORS];
-                switch (args->c_out) {
-                case 1: conv_few_sums(args, 1, &strip, y, x - x0, sum); break;
-                case 2: conv_few_sums(args, 2, &strip, y, x - x0, sum); break;
-                case 3: conv_few_sums(args, 3, &strip, y, x - x0, sum); break;
-                default: conv_few_sums(args, 4, &strip, y, x - x0, sum);
-                }
-                const size_t count = end - x < CONV_FEW_VECTORS * SORAD_LANES ? end - x : CONV_FEW_VECTORS * SORAD_LANES;
-                conv_few_finish(args, sum, y * out_width + x, count);
+            switch (args->c_out) {
+            case 1: conv_few_row(args, 1, &strip, y, x0, end, out_width); break;
+            case 2: conv_few_row(args, 2, &strip, y, x0, end, out_width); break;
+            case 3: conv_few_row(args, 3, &strip, y, x0, end, out_width); break;
+            default: conv_few_row(args, 4, &strip, y, x0, end, out_width);
             }
         }
     }
