@@ -143,7 +143,7 @@ extension CPUBackend {
         let together = weights.count == 1 ? rows : max(1, Self.sumsTogether / (width * weights[0].outputs))
         let step = share(rows, unit: weights.count == 1 ? 1 : min(rows, together))
         var largest = unsafe taps[0]
-        unsafe largest.row_end = step
+        unsafe largest.row_end = rows
         unsafe reserveScratch(kernels.conv2d_int8_scratch_bytes(&largest))
         let scratch = scratch
         let cost = unsafe out.count * taps[0].channels * taps[0].kernel * taps[0].kernel / 2 * taps.count

@@ -97,7 +97,6 @@ import Testing
         var squares = 0.0
         for (x, y) in zip(found, expected) { squares += Double(x - y) * Double(x - y) }
         let decibels = -10 * log10(squares / Double(found.count))
-        print("XXX \(name) \(frames) PSNR \(decibels)")
         #expect(decibels >= 40, "PSNR \(decibels) dB")
     }
 

@@ -58,13 +58,14 @@ static void conv_few_turn(const sorad_conv2d_args *args, const float *x, size_t 
         for (size_t p = 0; p < CONV_FEW_STRIDE; p += SORAD_LANES) {
             lanes v[SORAD_LANES];
             const size_t first = x0 + p - args->padding;
-            const float *from = x + (y * args->width + first) * channels + c;
             if (count == SORAD_LANES && y < args->height && first < args->width && args->width - first >= SORAD_LANES) {
 #pragma clang loop unroll(full)
-                for (size_t i = 0; i < SORAD_LANES; i++) v[i] = load16(from + i * channels);
+                for (size_t i = 0; i < SORAD_LANES; i++) v[i] = load16(x + (y * args->width + first + i) * channels + c);
             } else {
-                for (size_t i = 0; i < SORAD_LANES; i++)
-                    v[i] = y < args->height && first + i < args->width ? load(from + i * channels, count) : splat(0.0f);
+                for (size_t i = 0; i < SORAD_LANES; i++) {
+                    bool inside = y < args->height && first + i < args->width;
+                    v[i] = inside ? load(x + (y * args->width + first + i) * channels + c, count) : splat(0.0f);
+                }
             }
             conv_few_transpose(v);
             for (size_t i = 0; i < count; i++) store16(&line[c + i][p], v[i]);
