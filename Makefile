@@ -7,6 +7,7 @@ SWIFT ?= swift
 CONFIGURATION ?= release
 BUILD := .build/$(CONFIGURATION)
 CHECKPOINT ?= .train/export/sorad-mini
+CALIBRATION ?= .train/calibration.safetensors
 CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 MODEL ?= quantization/models/sorad-mini.gguf
 PROMPT ?= a red ball bounces on green grass on a sunny day
@@ -123,8 +124,8 @@ format: ## rewrite the Swift sources in the project's format
 lint: ## check the format without changing anything
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
-model: build ## quantise the trained checkpoint in CHECKPOINT (see quantization/README.md) into MODEL
-	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --created $(CREATED) --json $(MODEL:.gguf=.quality.json)
+model: build ## quantise the trained checkpoint in CHECKPOINT, with what CALIBRATION captured of it (see quantization/README.md), into MODEL
+	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --created $(CREATED) --json $(MODEL:.gguf=.quality.json)
 
 install: deps ## install programs, model and systemd units (PREFIX=/usr/local, DESTDIR=)
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static

@@ -97,6 +97,8 @@ public struct VideoDetails: Sendable, Equatable {
     /// Denoise steps done and to do.
     public var step: Int?
     public var steps: Int?
+    /// Frames decoded, of `numFrames`; only while they are.
+    public var frame: Int?
     public var etaSeconds: Double?
     /// Why a queued job waits, when it waits for something else than its turn.
     public var note: String?
@@ -139,6 +141,7 @@ public struct VideoDetails: Sendable, Equatable {
         phase = json["phase"]?.string.flatMap(JobPhase.init(rawValue:))
         step = json["step"]?.integer
         steps = json["steps"]?.integer
+        frame = json["frame"]?.integer
         etaSeconds = json["eta_seconds"]?.double
         note = json["note"]?.string
         priority = json["priority"]?.integer
@@ -164,6 +167,7 @@ public struct VideoDetails: Sendable, Equatable {
         object["phase"] = phase.map { .string($0.rawValue) }
         object["step"] = step.map { .integer($0) }
         object["steps"] = steps.map { .integer($0) }
+        object["frame"] = frame.map { .integer($0) }
         object["eta_seconds"] = etaSeconds.map { .double($0) }
         object["priority"] = priority.map { .integer($0) }
         object["note"] = note.map { .string($0) }

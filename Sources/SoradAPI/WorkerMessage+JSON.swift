@@ -115,6 +115,7 @@ extension JobProgress: JSONRepresentable {
         var object: JSONObject = [
             "phase": .string(phase.rawValue), "step": .integer(step), "steps": .integer(steps), "percent": .integer(percent),
         ]
+        if frame != 0 { object["frame"] = .integer(frame) }
         object["etaSeconds"] = etaSeconds.map { .double($0) }
         object["preview"] = preview?.json
         return .object(object)
@@ -126,7 +127,7 @@ extension JobProgress: JSONRepresentable {
         guard let phase = JobPhase(rawValue: name) else { throw JSONError("the phase \"\(name)\" is unknown") }
         self.init(
             phase: phase, step: try members.integer("step"), steps: try members.integer("steps"),
-            percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double,
+            frame: json["frame"]?.integer ?? 0, percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double,
             preview: try json["preview"].map { json throws(JSONError) in try JobPreview(json: json) })
     }
 }
@@ -135,7 +136,7 @@ extension ClipResult: JSONRepresentable {
     public var json: JSONValue {
         var object: JSONObject = [
             "sha256": .string(sha256), "video": .string(video), "thumbnail": .string(thumbnail), "spritesheet": .string(spritesheet),
-            "timings": secondsJSON(timings), "resumedStep": .integer(resumedStep),
+            "timings": secondsJSON(timings), "resumedStep": .integer(resumedStep), "resumedFrames": .integer(resumedFrames),
         ]
         object["videoSHA256"] = videoSHA256.map { .string($0) }
         return .object(object)
@@ -148,7 +149,8 @@ extension ClipResult: JSONRepresentable {
         self.init(
             sha256: try members.string("sha256"), video: try members.string("video"), thumbnail: try members.string("thumbnail"),
             spritesheet: try members.string("spritesheet"), timings: secondsByPhase(json["timings"]),
-            resumedStep: json["resumedStep"]?.integer ?? 0, videoSHA256: json["videoSHA256"]?.string)
+            resumedStep: json["resumedStep"]?.integer ?? 0, resumedFrames: json["resumedFrames"]?.integer ?? 0,
+            videoSHA256: json["videoSHA256"]?.string)
     }
 }
 

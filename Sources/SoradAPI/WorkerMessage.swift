@@ -6,12 +6,15 @@ public let workerSocketDescriptor: Int32 = 3
 /// A longer frame is a protocol error on either side.
 public let workerFrameLimit = 1 << 20
 
-/// What a worker leaves in a job's directory for the worker that takes the job up again: the latents after the last steps, in files that are
-/// written in turn, and the encoded prompts. The daemon removes them once the job's result is recorded.
+/// What a worker leaves in a job's directory for the worker that takes the job up again: the latents after the last steps and the decoder
+/// after the last frames, in files that are written in turn, the frames, and the encoded prompts. The daemon removes them once the job's
+/// result is recorded.
 public enum CheckpointName {
     public static let latents = (0..<4).map { "checkpoint-\($0)" }
     public static let prompts = "checkpoint-prompts"
-    public static let all = latents + [prompts]
+    public static let decoder = (0..<3).map { "checkpoint-decoder-\($0)" }
+    public static let frames = "checkpoint-frames"
+    public static let all = latents + [prompts] + decoder + [frames]
 }
 
 /// Daemon to worker. Closing the socket tells the worker to exit.
@@ -43,6 +46,8 @@ public struct JobProgress: Codable, Sendable, Equatable {
     /// Denoise steps done and to do.
     public var step: Int
     public var steps: Int
+    /// Frames decoded, while they are; else 0.
+    public var frame: Int
     /// Whole job, 0…100, never falling.
     public var percent: Int
     /// nil while nothing is known that it could be told from.
@@ -51,12 +56,16 @@ public struct JobProgress: Codable, Sendable, Equatable {
     public var preview: JobPreview?
 
     /// Grows on the way of a job: it says how far it has come, whatever the time that took.
-    public var place: Int { (JobPhase.allCases.firstIndex(of: phase) ?? 0) << 20 + step }
+    public var place: Int {
+        (JobPhase.allCases.firstIndex(of: phase) ?? 0) << 40 + min(max(step, 0), 1 << 32) + min(max(frame, 0), 1 << 32)
+    }
 
-    public init(phase: JobPhase, step: Int, steps: Int, percent: Int, etaSeconds: Double? = nil, preview: JobPreview? = nil) {
+    public init(phase: JobPhase, step: Int, steps: Int, frame: Int = 0, percent: Int, etaSeconds: Double? = nil, preview: JobPreview? = nil)
+    {
         self.phase = phase
         self.step = step
         self.steps = steps
+        self.frame = frame
         self.percent = percent
         self.etaSeconds = etaSeconds
         self.preview = preview
@@ -74,6 +83,8 @@ public struct ClipResult: Codable, Sendable, Equatable {
     public var timings: [String: Double]
     /// Denoise steps that an earlier worker had done; `timings` are without them.
     public var resumedStep: Int
+    /// Decoded frames that an earlier worker had left.
+    public var resumedFrames: Int
     /// SHA-256 of the file `video`, as the daemon found it; 64 lower-case hexadecimal digits.
     public var videoSHA256: String?
 
@@ -82,6 +93,7 @@ public struct ClipResult: Codable, Sendable, Equatable {
 
     public init(
         sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double], resumedStep: Int = 0,
+        resumedFrames: Int = 0,
         videoSHA256: String? = nil
     ) {
         self.sha256 = sha256
@@ -90,6 +102,7 @@ public struct ClipResult: Codable, Sendable, Equatable {
         self.spritesheet = spritesheet
         self.timings = timings
         self.resumedStep = resumedStep
+        self.resumedFrames = resumedFrames
         self.videoSHA256 = videoSHA256
     }
 }

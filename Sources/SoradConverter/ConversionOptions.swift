@@ -16,6 +16,8 @@ public struct ConversionOptions: Sendable {
     public var calibration: String?
     /// Largest relative L2 error of a layer's output that int8 may have.
     public var errorLimit = 0.015
+    /// Above this a rotation is tried, though int8 would be good enough without: errors of all layers add up.
+    public var rotationThreshold = 0.012
 
     public init() {}
 

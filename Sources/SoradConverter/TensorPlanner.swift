@@ -49,6 +49,17 @@ struct TensorPlanner {
             row: ConversionReport.Row(name: rule.name, shape: rule.shape, type: type, decision: decision))
     }
 
+    /// One way to make a layer int8, and what it loses.
+    private struct Attempt {
+        let rotation: Int?
+        let scales: [Float]
+        let weightError: Double
+        let error: Double
+    }
+
+    /// What a rotated layer may lose of what the layer as it is loses, to be worth its time.
+    private static let rotationGain = 0.8
+
     private func linear(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError)
         -> TensorPlan
     {
@@ -59,7 +70,7 @@ struct TensorPlanner {
         let reference = LayerError(WeightMatrix(outputs: n, inputs: k, values), on: activations)
         var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8")
         row.captured = activations.captured
-        for rotation in [nil] + Self.rotations.filter({ k % $0 == 0 }).map(Optional.some) {
+        func attempt(_ rotation: Int?) -> Attempt {
             var turned = values
             var inputs = activations
             if let rotation {
@@ -68,13 +79,22 @@ struct TensorPlanner {
             }
             let weights = WeightMatrix(outputs: n, inputs: k, turned)
             let scales = Int8Quantisation.scales(weights, importance: activations.captured ? inputs.meanSquares() : nil)
-            row.weightError = Int8Quantisation.error(weights, scales: scales)
-            let error = reference.relative(weights, scales: scales, on: inputs.quantised(asymmetric: input.asymmetric))
-            row.attempts.append((rotation, error))
-            if error <= options.errorLimit {
-                if let rotation { row.decision = "int8, rotated by \(rotation)" }
-                return TensorPlan(rule: rule, tensor: tensor, storage: .int8(scales: scales, rotation: rotation), row: row)
-            }
+            return Attempt(
+                rotation: rotation, scales: scales, weightError: Int8Quantisation.error(weights, scales: scales),
+                error: reference.relative(weights, scales: scales, on: inputs.quantised(asymmetric: input.asymmetric)))
+        }
+        var best = attempt(nil)
+        row.attempts.append((nil, best.error))
+        for rotation in Self.rotations
+        where k % rotation == 0 && best.error > (best.rotation == nil ? options.rotationThreshold : options.errorLimit) {
+            let turned = attempt(rotation)
+            row.attempts.append((rotation, turned.error))
+            if turned.error < (best.rotation == nil ? Self.rotationGain : 1) * best.error { best = turned }
+        }
+        row.weightError = best.weightError
+        if best.error <= options.errorLimit {
+            if let rotation = best.rotation { row.decision = "int8, rotated by \(rotation)" }
+            return TensorPlan(rule: rule, tensor: tensor, storage: .int8(scales: best.scales, rotation: best.rotation), row: row)
         }
         row.type = .f32
         row.decision = "float: int8 loses too much"

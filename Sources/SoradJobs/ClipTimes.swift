@@ -36,6 +36,7 @@ extension JobStore {
         var seconds: [String: Double] = [:]
         for phase in JobPhase.allCases {
             guard let spent = result.timings[phase.rawValue], (0...JobStore.longestPhase).contains(spent) else { continue }
+            if phase == .decoding, result.resumedFrames > 0 { continue }
             if phase != .denoising {
                 seconds[phase.rawValue] = spent
             } else if steps > 0 {

@@ -61,6 +61,7 @@ public struct Job: Sendable, Equatable {
             details.phase = progress.phase
             details.step = progress.step
             details.steps = progress.steps
+            if progress.phase == .decoding { details.frame = progress.frame }
             details.etaSeconds = progress.etaSeconds
         }
         if status == .queued {

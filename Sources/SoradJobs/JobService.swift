@@ -160,14 +160,13 @@ public final class JobService: Sendable {
             // One that is begun again at once is recorded twice.
             for job in stored.prefix(1) where job.workerDeaths > before[job.id]?.workerDeaths ?? 0 {
                 metrics.add("sorad_worker_deaths_total")
-                let step = before[job.id]?.progress.map { " at step \($0.step) of \($0.steps)" } ?? ""
-                log.notice("\(job.id) lost its worker\(step)")
+                let place = before[job.id]?.progress.map { $0.phase == .decoding ? " at \($0.frameWords)" : " at \($0.stepWords)" } ?? ""
+                log.notice("\(job.id) lost its worker\(place)")
             }
         case .progressed(let id, let progress):
-            guard progress.phase == .denoising, progress.step > 0, let earlier = before[id]?.progress, earlier.phase != .denoising else {
-                return
-            }
-            log.notice("\(id) goes on at step \(progress.step) of \(progress.steps)")
+            guard let earlier = before[id]?.progress, earlier.phase != progress.phase else { return }
+            if progress.phase == .denoising, progress.step > 0 { log.notice("\(id) goes on at \(progress.stepWords)") }
+            if progress.phase == .decoding, progress.frame > 0 { log.notice("\(id) goes on at \(progress.frameWords)") }
         default: break
         }
     }
@@ -250,4 +249,9 @@ public final class JobService: Sendable {
         // What stays behind is found by the next start, if its record has gone.
         do throws(Errno) { try spool.remove(id) } catch { log.error("cannot remove the files of \(id): \(error)") }
     }
+}
+
+extension JobProgress {
+    fileprivate var stepWords: String { "step \(step) of \(steps)" }
+    fileprivate var frameWords: String { "frame \(frame)" }
 }

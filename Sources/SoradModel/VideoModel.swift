@@ -88,7 +88,13 @@ public final class VideoModel {
     public func decode<Failure: Error>(
         _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, [UInt8]) throws(Failure) -> Void
     ) throws(Failure) {
-        try autoencoder.decode(latent, stop: stop, frame: frame)
+        let decoder = decoder(latent)
+        while decoder.isUnfinished { try decoder.next(stop: stop, frame: frame) }
+    }
+
+    /// A decoder of latents [C, T, h, w] that its caller drives, one group of frames (what one latent frame becomes) after the other.
+    public func decoder(_ latent: Tensor) -> ClipDecoder {
+        ClipDecoder(latent, autoencoder.decoder(latentHeight: latent.shape[2], latentWidth: latent.shape[3]))
     }
 
     /// Encodes frames to latents [C, T, h, w].

@@ -1,24 +1,22 @@
-// Owns the state that a clip is taken up from when its worker died: the latents after the last denoise step, and the encoded prompts.
+// Owns the state that a clip is taken up from when its worker died: the latents after the last denoise step, and the encoded prompts; for
+// what follows, see DecoderCheckpoint.
 // Invariant: latents, step and prompts are the whole state of denoising, so the clip then has the same frames as one that was never
 // interrupted. The files stay until the daemon has recorded the result; see CheckpointName.
-//
-// Latents are written after every step and nobody waits for the disk: what was written survives the death of the process. For the death
-// of the machine a thread of its own makes the newest durable. A step is never written over the newest, the one that is being made
-// durable, or the newest that is durable, so whatever dies, and whenever, a whole one is left: hence four files in turn.
 package import SoradAPI
+package import SoradModel
 package import SoradSystem
 package import SoradTensor
 
 package final class Checkpoint {
-    private let latents: [CheckpointFile]
+    private let directory: String
+    private let digest: [UInt8]
+    private let interval: Duration
+    private let syncInterval: Duration
+    private let latents: CheckpointSeries
     private let prompts: CheckpointFile
     private let steps: Int
     private let time: TimeSource
-    private let sync: BackgroundSync
     private var pacing: Pacing
-    /// Steps done as each file of latents has it; 0 where it is of no use.
-    private var held: [Int]
-    private var isOpen: [OpenFile?]
     /// Written and not yet handed on to be made durable.
     private var openPrompts: OpenFile?
     /// What writing took so far.
@@ -32,17 +30,18 @@ package final class Checkpoint {
         of request: GenerationRequest, model: String, in directory: String, interval: Duration, time: TimeSource,
         syncInterval: Duration = .milliseconds(250)
     ) {
+        self.directory = directory
+        self.interval = interval
+        self.syncInterval = syncInterval
         self.time = time
-        let digest = Checkpoint.digest(of: request, model: model)
-        latents = CheckpointName.latents.map { CheckpointFile(name: $0, magic: "SORADCP3", digest: digest, directory: directory) }
+        digest = Checkpoint.digest(of: request, model: model)
         prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
         steps = request.numInferenceSteps
         let start = time.monotonic()
         pacing = Pacing(interval: interval, share: 25, start: start)
-        sync = BackgroundSync(
-            directory: directory, pacing: Pacing(interval: max(interval, syncInterval), share: 50, start: start), time: time)
-        held = latents.map { _ in 0 }
-        isOpen = latents.map { _ in nil }
+        latents = CheckpointSeries(
+            CheckpointName.latents, magic: "SORADCP3", digest: digest, directory: directory,
+            pacing: Pacing(interval: max(interval, syncInterval), share: 50, start: start), time: time)
     }
 
     /// The same only for the same work: request, model and program.
@@ -53,22 +52,14 @@ package final class Checkpoint {
     /// Fills `latent` with what an earlier worker left.
     /// - Returns: how many steps are done; 0 when there is nothing usable, and `latent` is then as it was.
     package func restore(into latent: Tensor) -> Int {
-        var newest: (slot: Int, done: Int, values: [Float])?
-        for (slot, file) in latents.enumerated() {
-            // Steps done, elements.
-            guard let (words, values) = file.read(words: 2), values.count == latent.count, words[1] == UInt32(latent.count) else {
-                continue
-            }
-            let done = Int(words[0])
-            if (1...steps).contains(done), done > newest?.done ?? 0 { newest = (slot, done, values) }
+        let found = Tensor(latent.shape)
+        // Steps done, elements.
+        let words = latents.restore(words: 2, in: 1...steps) { words, bytes in
+            words[1] == UInt32(latent.count) && bytes == 4 * latent.count ? [found.bytes] : nil
         }
-        guard let newest else { return 0 }
-        latent.withMutableElements { elements in for index in elements.indices { elements[index] = newest.values[index] } }
-        // The dead worker may not have come to it, and the other files are about to be written over.
-        latents[newest.slot].makeDurable()
-        held[newest.slot] = newest.done
-        sync.hasDurable(newest.slot)
-        return newest.done
+        guard let words else { return 0 }
+        latent.copy(from: found)
+        return Int(words[0])
     }
 
     /// The prompts as an earlier worker encoded them; nil when there is nothing usable.
@@ -76,28 +67,32 @@ package final class Checkpoint {
     ///   - width: of an embedding.
     ///   - length: the most rows of one.
     package func restorePrompts(width: Int, length: Int) -> EncodedPrompts? {
+        var found: EncodedPrompts?
         // Rows of the prompt, rows of the negative one (0 when it is the same), width.
-        guard let (words, values) = prompts.read(words: 3), Int(words[2]) == width else { return nil }
-        let (rows, negativeRows) = (Int(words[0]), Int(words[1]))
-        guard (1...length).contains(rows), (0...length).contains(negativeRows), values.count == (rows + negativeRows) * width else {
-            return nil
+        let words = prompts.read(words: 3) { words, bytes in
+            let (rows, negativeRows) = (Int(words[0]), Int(words[1]))
+            guard Int(words[2]) == width, (1...length).contains(rows), (0...length).contains(negativeRows),
+                bytes == (rows + negativeRows) * width * 4
+            else { return nil }
+            let prompt = Tensor(Shape(rows, width))
+            let negative = negativeRows > 0 ? Tensor(Shape(negativeRows, width)) : nil
+            found = EncodedPrompts(prompt: prompt, negative: negative)
+            return [prompt.bytes] + (negative.map { [$0.bytes] } ?? [])
         }
-        let prompt = Tensor(Shape(rows, width), Array(values[..<(rows * width)]))
-        guard negativeRows > 0 else { return EncodedPrompts(prompt: prompt, negative: nil) }
-        return EncodedPrompts(prompt: prompt, negative: Tensor(Shape(negativeRows, width), Array(values[(rows * width)...])))
+        return words == nil ? nil : found
     }
 
     /// Keeps prompts that were just encoded.
     package func keep(_ encoded: EncodedPrompts) {
         let began = time.monotonic()
         let negativeRows = encoded.negative?.shape[0] ?? 0
-        let content = prompts.content(
-            words: [UInt32(encoded.prompt.shape[0]), UInt32(negativeRows), UInt32(encoded.prompt.shape[1])],
-            [encoded.prompt] + (encoded.negative.map { [$0] } ?? []))
-        // A disk that takes no checkpoint is no reason to give up a clip: the next worker would only have more to do.
-        if let file = prompts.open(), file.write(content) { openPrompts = file }
+        let words = [UInt32(encoded.prompt.shape[0]), UInt32(negativeRows), UInt32(encoded.prompt.shape[1])]
+        let content = [encoded.prompt.bytes] + (encoded.negative.map { [$0.bytes] } ?? [])
+        if let file = prompts.open(), prompts.write(words: words, content, to: file) {
+            openPrompts = file
+            if latents.makeDurable([file]) { openPrompts = nil }
+        }
         spent = spent + (time.monotonic() - began)
-        makeDurable(slot: nil)
     }
 
     /// Writes `latent` down after `done` steps, unless steps are so quick that this would cost more than one part in 25. What counts
@@ -105,27 +100,26 @@ package final class Checkpoint {
     package func store(_ latent: Tensor, done: Int) {
         let (began, used) = (time.monotonic(), time.processor())
         guard pacing.isDue(at: began) else { return }
-        let newest = held.indices.max { held[$0] < held[$1] }.flatMap { held[$0] > 0 ? $0 : nil }
-        let spared = sync.spared + (newest.map { [$0] } ?? [])
-        guard let slot = held.indices.filter({ !spared.contains($0) }).min(by: { held[$0] < held[$1] }) else {
-            preconditionFailure("\(spared) of \(held.count) files spared")
-        }
-        held[slot] = 0
-        if isOpen[slot] == nil { isOpen[slot] = latents[slot].open() }
-        let content = latents[slot].content(words: [UInt32(done), UInt32(latent.count)], [latent])
-        if let file = isOpen[slot], file.write(content) { held[slot] = done }
+        let others = openPrompts.map { [$0] } ?? []
+        let syncs = latents.store(words: [UInt32(done), UInt32(latent.count)], [latent.bytes], after: others)
+        if syncs { openPrompts = nil }
         let ended = time.monotonic()
         pacing.done(from: began, to: ended, cost: time.processor() - used)
         spent = spent + (ended - began)
-        if held[slot] == done { makeDurable(slot: slot) }
     }
 
     /// The name of the file of latents that is known to be on the disk.
-    package var durable: String? { sync.durable.map { latents[$0].name } }
+    package var durable: String? { latents.durable }
 
-    private func makeDurable(slot: Int?) {
-        let files = [openPrompts, slot.flatMap { isOpen[$0] }].compactMap { $0 }
-        if sync.begin(files, slot: slot) { openPrompts = nil }
+    /// Checkpoints of the same clip's decoding.
+    /// - Parameters:
+    ///   - decoder: not yet used.
+    ///   - frameBytes: of one frame.
+    ///   - numFrames: at most so many are kept.
+    package func decoding(_ decoder: ClipDecoder, frameBytes: Int, numFrames: Int) -> DecoderCheckpoint {
+        DecoderCheckpoint(
+            decoder, digest: digest, in: directory, frameBytes: frameBytes, numFrames: numFrames, interval: interval,
+            syncInterval: syncInterval, time: time)
     }
 }
 

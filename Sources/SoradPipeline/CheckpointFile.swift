@@ -2,7 +2,7 @@
 // Invariant: what is read was written whole, by this version of the program, for this very request and model; else nothing is read.
 //
 // Layout, little-endian: magic (8 bytes), digest of request, model and program (32), words (u32 each, as many as the kind of file has),
-// float32 elements, `Checksum` of all that (32).
+// the content of tensors and buffers as it lies in memory, `Checksum` of all that (32). Neither writing nor reading holds a copy of it.
 import Glibc
 import SoradSystem
 package import SoradTensor
@@ -24,27 +24,28 @@ package struct CheckpointFile {
     }
 
     /// Longer than any that is written; a longer one is not looked at.
-    private static let sizeLimit = 1 << 30
+    static let sizeLimit = 1 << 30
+    private static let checksumBytes = 32
 
     private var path: String { "\(directory)/\(name)" }
 
-    /// The whole content of a file.
-    package func content(words: [UInt32], _ tensors: [Tensor]) -> [UInt8] {
-        var bytes = Array(magic.utf8) + digest
-        bytes.reserveCapacity(bytes.count + 4 * words.count + tensors.reduce(0) { $0 + 4 * $1.count } + 32)
-        for word in words { for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) } }
-        // Element by element this would take longer than all the rest; sorad runs on little-endian machines alone, so memory is the layout.
-        for tensor in tensors {
-            tensor.withElements { elements in unsafe elements.bytes.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) } }
-        }
-        bytes += Checksum.of(bytes)
-        return bytes
-    }
-
     /// The file, empty, to be written from its beginning; nil when the disk does not let it.
-    package func open() -> OpenFile? {
-        guard let descriptor = try? FileDescriptor(opening: path, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW) else { return nil }
-        return OpenFile(descriptor)
+    package func open() -> OpenFile? { OpenFile(path, name: name) }
+
+    /// Writes the whole content. False when the disk does not take it; the file is then of no use.
+    package func write(words: [UInt32], _ content: [ByteBuffer], to file: OpenFile) -> Bool {
+        let head = Array(magic.utf8) + digest + UInt32.bytes(words)
+        var checksum = Checksum()
+        var offset = 0
+        func append(_ bytes: RawSpan) -> Bool {
+            checksum.update(bytes)
+            guard (try? file.descriptor.write(bytes, at: offset)) != nil else { return false }
+            offset += bytes.byteCount
+            return true
+        }
+        guard unsafe append(head.span.bytes) else { return false }
+        for buffer in content { guard buffer.withBytes(append) else { return false } }
+        return (try? file.descriptor.write(checksum.value(), at: offset)) != nil
     }
 
     /// Makes what is there durable, as far as the disk lets it.
@@ -53,40 +54,104 @@ package struct CheckpointFile {
         try? syncDirectory(directory)
     }
 
-    /// The words and the elements that a whole and fitting file holds; nil for every other.
-    package func read(words count: Int) -> (words: [UInt32], elements: [Float])? {
-        let head = 40 + 4 * count
-        guard let file = try? FileDescriptor(openingForReading: path), let size = try? file.regularFileSize(),
-            (head + 32...CheckpointFile.sizeLimit).contains(size), (size - head - 32) % 4 == 0,
-            let bytes = try? file.read(at: 0, count: size), bytes.count == size,
-            Array(bytes[..<40]) == Array(magic.utf8) + digest,
-            Array(bytes[(size - 32)...]) == Checksum.of(Array(bytes[..<(size - 32)]))
+    /// The words of a file that fits, which may still turn out not to be whole; nil for every other.
+    func words(_ count: Int) -> [UInt32]? { opened(words: count)?.words }
+
+    /// Reads a whole and fitting file.
+    /// - Parameters:
+    ///   - count: of its words.
+    ///   - room: where the content goes, given the words and its bytes; nil when it does not fit. What is there is only of use when words
+    ///     are returned.
+    /// - Returns: the words; nil for every other file.
+    package func read(words count: Int, room: (_ words: [UInt32], _ bytes: Int) -> [ByteBuffer]?) -> [UInt32]? {
+        guard let (file, head, words, size) = opened(words: count) else { return nil }
+        let contentBytes = size - head.count - CheckpointFile.checksumBytes
+        guard let buffers = room(words, contentBytes), buffers.reduce(0, { $0 + $1.count }) == contentBytes else { return nil }
+        var checksum = Checksum()
+        unsafe checksum.update(head.span.bytes)
+        var offset = head.count
+        for buffer in buffers {
+            let got = buffer.withMutableBytes { bytes in try? file.descriptor.read(at: offset, into: &bytes) }
+            guard got == buffer.count else { return nil }
+            buffer.withBytes { checksum.update($0) }
+            offset += buffer.count
+        }
+        guard let end = try? file.descriptor.read(at: offset, count: CheckpointFile.checksumBytes), end == checksum.value() else {
+            return nil
+        }
+        return words
+    }
+
+    private func opened(words count: Int) -> (file: OpenFile, head: [UInt8], words: [UInt32], size: Int)? {
+        let headBytes = 40 + 4 * count
+        guard let descriptor = try? FileDescriptor(openingForReading: path) else { return nil }
+        let file = OpenFile(descriptor, name: name)
+        guard let size = try? file.descriptor.regularFileSize(),
+            (headBytes + CheckpointFile.checksumBytes...CheckpointFile.sizeLimit).contains(size),
+            let head = try? file.descriptor.read(at: 0, count: headBytes), head.count == headBytes,
+            Array(head[..<40]) == Array(magic.utf8) + digest
         else { return nil }
-        func word(_ offset: Int) -> UInt32 { (0..<4).reduce(0) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) } }
-        let words = (0..<count).map { word(40 + 4 * $0) }
-        return (words, (0..<(size - head - 32) / 4).map { Float(bitPattern: word(head + 4 * $0)) })
+        let words = UInt32.words(head[40...])
+        return (file, head, words, size)
+    }
+}
+
+extension UInt32 {
+    /// Little-endian.
+    static func bytes(_ words: [UInt32]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for word in words { for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: word >> shift)) } }
+        return bytes
+    }
+
+    /// The other way, of whole words.
+    static func words(_ bytes: ArraySlice<UInt8>) -> [UInt32] {
+        stride(from: bytes.startIndex, to: bytes.endIndex, by: 4).map { start in
+            bytes[start..<start + 4].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        }
     }
 }
 
 /// Tells a file that was written whole from one that was not; against accidents alone, and many times as quick as a digest against forgers,
-/// which would be most of what a checkpoint costs.
-enum Checksum {
-    /// 32 bytes. Four sums take the words of 8 bytes in turn; each step of one is a bijection of the sum and of the word, so that no change of
-    /// a single word goes unseen.
-    static func of(_ bytes: [UInt8]) -> [UInt8] {
-        var sums = SIMD4<UInt64>(1, 2, 3, 4)
-        let words = bytes.count / 8
+/// which would be most of what a checkpoint costs. Fed in pieces; how the bytes are cut makes no difference.
+struct Checksum {
+    /// Four sums take the words of 8 bytes in turn; each step of one is a bijection of the sum and of the word, so that no change of a single
+    /// word goes unseen.
+    private var sums = SIMD4<UInt64>(1, 2, 3, 4)
+    /// The bytes after the last whole block of 32; fewer than 32 between calls.
+    private var pending: [UInt8] = []
+
+    mutating func update(_ bytes: RawSpan) {
         unsafe bytes.withUnsafeBytes { raw in
             var index = 0
-            while index + 4 <= words {
-                let next = unsafe raw.loadUnaligned(fromByteOffset: 8 * index, as: SIMD4<UInt64>.self)
-                sums = (sums ^ next) &* 0x9e37_79b9_7f4a_7c15
-                sums ^= sums &>> 29
-                index += 4
+            while !pending.isEmpty || raw.count - index < 32 {
+                guard index < raw.count else { return }
+                unsafe pending.append(raw[index])
+                index += 1
+                guard pending.count == 32 else { continue }
+                let block = pending
+                pending.removeAll(keepingCapacity: true)
+                unsafe block.withUnsafeBytes { unsafe mix($0.loadUnaligned(as: SIMD4<UInt64>.self)) }
+            }
+            while raw.count - index >= 32 {
+                unsafe mix(raw.loadUnaligned(fromByteOffset: index, as: SIMD4<UInt64>.self))
+                index += 32
+            }
+            while index < raw.count {
+                unsafe pending.append(raw[index])
+                index += 1
             }
         }
-        // The rest, fewer than 32 bytes, and the sums.
-        var end = Array(bytes[(words / 4 * 32)...])
+    }
+
+    private mutating func mix(_ next: SIMD4<UInt64>) {
+        sums = (sums ^ next) &* 0x9e37_79b9_7f4a_7c15
+        sums ^= sums &>> 29
+    }
+
+    /// 32 bytes, of all so far.
+    func value() -> [UInt8] {
+        var end = pending
         for lane in 0..<4 {
             for shift in stride(from: UInt64(0), to: 64, by: 8) { end.append(UInt8(truncatingIfNeeded: sums[lane] >> shift)) }
         }
@@ -96,10 +161,17 @@ enum Checksum {
 
 /// A file that the computing thread writes and another makes durable. A class, since a descriptor has one owner.
 package final class OpenFile: Sendable {
+    let name: String
     let descriptor: FileDescriptor
 
-    init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+    init(_ descriptor: consuming FileDescriptor, name: String) {
+        self.descriptor = descriptor
+        self.name = name
+    }
 
-    /// Writes all of `content` from the beginning on. False when the disk does not take it.
-    package func write(_ content: [UInt8]) -> Bool { (try? descriptor.write(content, at: 0)) != nil }
+    /// A file that is empty now; nil when the disk does not let it.
+    convenience init?(_ path: String, name: String) {
+        guard let descriptor = try? FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW) else { return nil }
+        self.init(descriptor, name: name)
+    }
 }

@@ -118,16 +118,16 @@ public final class ClipPipeline {
         var previews = previewMaker()
         let (latent, done) = try denoise(request, size, text, given, checkpoint, &previews, &job)
 
-        let (files, sha256) = try write(latent, request, givenFrames, directory, &job)
+        let (files, sha256, decoding) = try write(latent, request, givenFrames, directory, checkpoint, &job)
         var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
         if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
         // Parts of the time of denoising, told so that it can be seen how little they are.
         if let previews { timings["previews"] = previews.spent.inSeconds }
-        if let checkpoint { timings["checkpoints"] = checkpoint.spent.inSeconds }
+        if let checkpoint { timings["checkpoints"] = (checkpoint.spent + (decoding?.spent ?? .zero)).inSeconds }
         return ClipResult(
             sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings,
-            resumedStep: done)
+            resumedStep: done, resumedFrames: decoding?.resumed ?? 0)
     }
 
     private var provenance: Provenance { Provenance(program: "sorad \(soradVersion)", model: info.id) }
@@ -174,12 +174,20 @@ public final class ClipPipeline {
 
     /// Decodes latents [C, T, h, w] into the hash and the files, between the frames of the clips that were given.
     private func write(
-        _ latent: Tensor, _ request: GenerationRequest, _ givenFrames: GivenFramesEncoder, _ directory: String, _ job: inout RunningJob
-    ) throws(SoradError) -> (ClipFiles, sha256: String) {
+        _ latent: Tensor, _ request: GenerationRequest, _ givenFrames: GivenFramesEncoder, _ directory: String, _ checkpoint: Checkpoint?,
+        _ job: inout RunningJob
+    ) throws(SoradError) -> (ClipFiles, sha256: String, DecoderCheckpoint?) {
         let total = request.clipFrames
         let format = try ClipFormat(width: request.width, height: request.height, numFrames: total, fps: request.fps)
         let stop = job.stop
-        try job.reached(.decoding, 0, of: total)
+        let decoder = model.decoder(latent)
+        let kept = checkpoint?.decoding(decoder, frameBytes: format.frameBytes, numFrames: request.newFrames.count)
+        // What is told at first says whether the job goes on here, and where.
+        if let kept, kept.restore(groups: latent.shape[1]) > 0 {
+            try job.resumed(.decoding, kept.resumed, of: total)
+        } else {
+            try job.reached(.decoding, 0, of: total)
+        }
         let encoder = try ClipEncoder(
             format, into: directory, provenance: provenance, program: ffmpeg,
             shouldStop: { (try? stop()) == nil })
@@ -192,13 +200,19 @@ public final class ClipPipeline {
             try job.reached(.decoding, count, of: total)
         }
         if let before = request.given?.before { try givenFrames.forEachFrame(.before, before.numFrames, take) }
-        try model.decode(latent, stop: stop) { (index, frame) throws(SoradError) in
-            if request.newFrames.contains(index) { try take(frame) }
+        if let kept { for index in 0..<kept.resumed { try take(kept.frame(index)) } }
+        while decoder.isUnfinished {
+            try decoder.next(stop: stop) { (index, frame) throws(SoradError) in
+                guard request.newFrames.contains(index) else { return }
+                try take(frame)
+                kept?.keep(frame)
+            }
+            kept?.store()
         }
         if let after = request.given?.after, request.isAfterShown { try givenFrames.forEachFrame(.after, after.numFrames, take) }
         try job.reached(.writing, 0, of: 1)
         let files = try encoder.finish()
-        return (files, SHA256.hexadecimal(hash.finalize()))
+        return (files, SHA256.hexadecimal(hash.finalize()), kept)
     }
 
     /// The daemon has checked all this against the same `info`; a mistake there must not become a crash here.

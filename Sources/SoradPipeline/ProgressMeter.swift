@@ -115,7 +115,7 @@ package struct ProgressMeter {
         let finished = phase == .loading ? 0 : before + current * Double(done) / Double(total)
         percent = max(percent, min(99, Int(100 * finished / expected)))
         return JobProgress(
-            phase: phase, step: step, steps: steps, percent: percent,
+            phase: phase, step: step, steps: steps, frame: phase == .decoding ? done : 0, percent: percent,
             etaSeconds: remaining(finished: finished, expected: expected, elapsed: (now - start).inSeconds))
     }
 

@@ -28,8 +28,18 @@ extension FileDescriptor {
 
     /// Up to `count` bytes from `offset`; fewer only at the end of the file.
     public borrowing func read(at offset: Int, count: Int) throws(Errno) -> [UInt8] {
-        let fd = rawValue
         var bytes = [UInt8](repeating: 0, count: count)
+        var span = bytes.mutableSpan
+        var raw = unsafe span.mutableBytes
+        let got = try read(at: offset, into: &raw)
+        bytes.removeLast(count - got)
+        return bytes
+    }
+
+    /// Fills `bytes` from `offset` on.
+    /// - Returns: how many were there; fewer only at the end of the file.
+    public borrowing func read(at offset: Int, into bytes: inout MutableRawSpan) throws(Errno) -> Int {
+        let (fd, count) = (rawValue, bytes.byteCount)
         var done = 0
         while done < count {
             let start = done
@@ -39,18 +49,20 @@ extension FileDescriptor {
             if got == 0 { break }
             done += got
         }
-        bytes.removeLast(count - done)
-        return bytes
+        return done
     }
 
     /// Writes all of `bytes` from `offset` on.
-    public borrowing func write(_ bytes: [UInt8], at offset: Int) throws(Errno) {
+    public borrowing func write(_ bytes: [UInt8], at offset: Int) throws(Errno) { unsafe try write(bytes.span.bytes, at: offset) }
+
+    /// Writes all of `bytes` from `offset` on.
+    public borrowing func write(_ bytes: RawSpan, at offset: Int) throws(Errno) {
         let fd = rawValue
         var done = 0
-        while done < bytes.count {
+        while done < bytes.byteCount {
             let start = done
             done += try systemCall("pwrite") {
-                unsafe bytes.withUnsafeBytes { unsafe pwrite(fd, $0.baseAddress! + start, bytes.count - start, off_t(offset + start)) }
+                unsafe bytes.withUnsafeBytes { unsafe pwrite(fd, $0.baseAddress! + start, $0.count - start, off_t(offset + start)) }
             }
         }
     }

@@ -53,4 +53,15 @@ public struct ByteBuffer {
     }
 
     @unsafe func pointer() -> UnsafeMutableRawPointer { unsafe storage.address(offset, count: count) }
+
+    public func withBytes<Result, Failure: Error>(_ body: (RawSpan) throws(Failure) -> Result) throws(Failure) -> Result {
+        try body(unsafe RawSpan(_unsafeStart: pointer(), byteCount: count))
+    }
+
+    public func withMutableBytes<Result, Failure: Error>(
+        _ body: (inout MutableRawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        var span = unsafe MutableRawSpan(_unsafeStart: pointer(), byteCount: count)
+        return try body(&span)
+    }
 }

@@ -92,6 +92,9 @@ public struct Tensor: @unchecked Sendable {
         return new
     }
 
+    /// The memory of the elements as plain bytes, for files; sorad runs on little-endian machines alone.
+    public var bytes: ByteBuffer { ByteBuffer(storage: storage, offset: offset, count: count * 4) }
+
     /// Where the elements lie; for backends.
     @unsafe func pointer() -> UnsafeMutablePointer<Float> {
         unsafe storage.address(offset, count: count * 4).assumingMemoryBound(to: Float.self)

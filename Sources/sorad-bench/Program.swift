@@ -12,6 +12,7 @@ import SoradTensor
                            [--frames N] [--base N]
                sorad-bench clip MODEL [--isa NAME] [--threads N] [--steps N]
                sorad-bench decode MODEL [--against MODEL] [--clips N] [--profile] [--isa NAME] [--threads N]
+               sorad-bench steps MODEL --against MODEL [--clips N] [--steps N] [--isa NAME] [--threads N]
           kernels          single-threaded kernels against the peak loops of the same instruction set
           layers           each operation of one transformer block, with made-up weights, against the peak loops
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
@@ -19,7 +20,8 @@ import SoradTensor
           decode-taehv     the same by TAEHV of its published sizes
           clip             one clip of a model file, prompt to frames, stage by stage
           decode           the video decoder of a model file alone, on latents that the model makes
-          --against MODEL  also decode the same latents with this file's decoder, and tell the distance of the frames
+          steps            the direction of each denoise step of a model file beside that of another of the same checkpoint
+          --against MODEL  the reference, usually the float file of the checkpoint: decode then also tells the distance of the frames
           --json           print one JSON object instead of a table
           --isa NAME       scalar, avx2, avx512vlvnni, avxvnni, avx512vnni, neon-dotprod or neon-i8mm; the best
                            by default
@@ -50,6 +52,7 @@ import SoradTensor
         if command == "decode-taehv" { return print(try madeUpDecode(&rest, .taehv).run()) }
         if command == "clip" { return print(ClipBenchmark.table(try clip(&rest).run())) }
         if command == "decode" { return print(try decode(&rest).run()) }
+        if command == "steps" { return print(try steps(&rest).run()) }
         guard command == "kernels" else {
             throw SoradError(.usage, "There is no benchmark named \"\(command)\".", hint: usage)
         }
@@ -169,6 +172,26 @@ import SoradTensor
             case "--isa": benchmark.isa = value
             case "--threads" where number != nil: benchmark.threads = number
             case "--clips" where number != nil: benchmark.clips = number ?? 1
+            default: throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            }
+        }
+        return benchmark
+    }
+
+    /// Options of the steps benchmark.
+    static func steps(_ rest: inout ArraySlice<String>) throws(SoradError) -> StepsBenchmark {
+        guard let path = rest.popFirst(), rest.popFirst() == "--against", let against = rest.popFirst() else {
+            throw SoradError(.usage, "steps needs a model file and --against with another.", hint: usage)
+        }
+        var benchmark = StepsBenchmark(path: path, against: against)
+        while let option = rest.popFirst() {
+            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
+            let number = Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }
+            switch option {
+            case "--isa": benchmark.isa = value
+            case "--threads" where number != nil: benchmark.threads = number
+            case "--clips" where number != nil: benchmark.clips = number ?? 1
+            case "--steps" where number != nil: benchmark.steps = number
             default: throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
             }
         }

@@ -104,7 +104,8 @@ private func present(_ video: Video, _ invocation: Invocation) throws(SoradError
     if let guidance = details.guidanceScale { rows.append(("guidance", "\(guidance)")) }
     if let phase = details.phase {
         let steps = details.steps.map { ", step \(details.step ?? 0) of \($0)" } ?? ""
-        rows.append(("now", spaced(phase.rawValue) + (phase == .denoising ? steps : "")))
+        let frames = details.frame.map { ", frame \($0)" + (details.numFrames.map { " of \($0)" } ?? "") } ?? ""
+        rows.append(("now", spaced(phase.rawValue) + (phase == .denoising ? steps : frames)))
     }
     rows.append(("created", timeWords(video.createdAt)))
     if let completed = video.completedAt { rows.append(("completed", timeWords(completed))) }

@@ -83,6 +83,7 @@ extension Video {
         details.phase = json["phase"]?.string.flatMap(JobPhase.init(rawValue:))
         details.step = json["step"]?.integer
         details.steps = json["steps"]?.integer
+        details.frame = json["frame"]?.integer
         details.etaSeconds = json["eta_seconds"]?.double
     }
 }

@@ -102,6 +102,7 @@ private func progressJSON(_ video: Video) -> JSONValue {
     object["phase"] = video.details.phase.map { .string($0.rawValue) }
     object["step"] = video.details.step.map { .integer($0) }
     object["steps"] = video.details.steps.map { .integer($0) }
+    object["frame"] = video.details.frame.map { .integer($0) }
     object["eta_seconds"] = video.details.etaSeconds.map { .double($0) }
     return .object(object)
 }

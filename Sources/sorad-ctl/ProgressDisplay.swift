@@ -8,6 +8,8 @@ struct ProgressSnapshot: Sendable, Equatable {
     var phase: JobPhase?
     var step: Int?
     var steps: Int?
+    var frame: Int?
+    var frames: Int?
     var etaSeconds: Double?
 
     init(_ video: Video) {
@@ -16,6 +18,8 @@ struct ProgressSnapshot: Sendable, Equatable {
         phase = video.details.phase
         step = video.details.step
         steps = video.details.steps
+        frame = video.details.frame
+        frames = video.details.numFrames
         etaSeconds = video.details.etaSeconds
     }
 
@@ -39,7 +43,7 @@ struct ProgressSnapshot: Sendable, Equatable {
         case .encodingText?: "reading the prompt"
         case .encodingFrames?: "reading the pictures"
         case .denoising?: steps.map { "denoising \(step ?? 0)/\($0)" } ?? "denoising"
-        case .decoding?: "decoding frames"
+        case .decoding?: frame.flatMap { frame in frames.map { "decoding \(frame)/\($0)" } } ?? "decoding frames"
         case .writing?: "writing the file"
         }
     }

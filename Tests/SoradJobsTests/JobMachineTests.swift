@@ -341,6 +341,18 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         #expect(bench.stored[id]?.error?.code == "worker_died")
     }
 
+    @Test func aClipThatIsDecodedFurtherEachTimeIsNotGivenUp() {
+        var bench = Bench()
+        let id = bench.running()
+        for (frame, deaths) in [(5, 1), (9, 1), (9, 2)] {
+            bench.send(.progressed(id, JobProgress(phase: .decoding, step: 24, steps: 24, frame: frame, percent: 80)))
+            bench.send(.workerEnded(how: "was killed by signal 9"))
+            bench.send(.workerReady(model: "mini"))
+            #expect(bench.stored[id]?.workerDeaths == deaths)
+        }
+        #expect(bench.stored[id]?.error?.code == "worker_died")
+    }
+
     @Test func stoppingPutsTheRunningJobBackWithoutBlame() {
         var bench = Bench()
         let id = bench.running()

@@ -33,6 +33,16 @@ import Testing
         #expect(error < 0.08 && error > 1e-5, "\(error)")
     }
 
+    /// Everything that is remembered passes through bytes, at every place of the clip.
+    @Test(arguments: Fixture.names, [false, true]) func aDecoderGoesOnWithWhatAnotherRemembered(name: String, int8: Bool) throws {
+        let fixture = try Fixture(name)
+        let model =
+            int8 ? try VideoModel(file: fixture.modelFile(.int8, int8Decoder: true), backend: CPUBackend(threads: 2)) : try fixture.model()
+        let latent = Tensor(Shape(try fixture.tensor("vae.3.latent").shape[0], 6, 4, 5))
+        latent.fillNormal(seed: 3, stream: 0)
+        expectResumable(model, latent)
+    }
+
     @Test(arguments: Fixture.names) func bytesAreRoundedFrames(name: String) throws {
         let fixture = try Fixture(name)
         let model = try fixture.model()
@@ -105,5 +115,33 @@ import Testing
         let values = image.elements
         let pixels = image.shape[0] * image.shape[1]
         return (0..<3).flatMap { channel in (0..<pixels).map { values[$0 * 3 + channel] } }
+    }
+}
+
+/// A clip decoded by two decoders, the second of which gets the first one's counters and a copy of its memory after any group, has the
+/// frames of one that is decoded at once.
+func expectResumable(_ model: VideoModel, _ latent: Tensor) {
+    var whole: [[UInt8]] = []
+    model.decode(latent) { whole.append($1) }
+    #expect(Set(whole.suffix(4)).count > 1, "frames that are all the same would show nothing")
+    for groups in 0...latent.shape[1] {
+        var frames: [[UInt8]] = []
+        let first = model.decoder(latent)
+        while first.groups < groups { first.next(stop: {}) { frames.append($1) } }
+        let second = model.decoder(latent)
+        for (old, new) in zip(first.memory, second.memory) {
+            old.withBytes { source in
+                new.withMutableBytes { target in
+                    for index in 0..<source.byteCount {
+                        unsafe target.storeBytes(
+                            of: source.unsafeLoad(fromByteOffset: index, as: UInt8.self), toByteOffset: index, as: UInt8.self)
+                    }
+                }
+            }
+        }
+        second.resume(first.counters)
+        #expect(second.frames == frames.count && second.isUnfinished == (groups < latent.shape[1]))
+        while second.isUnfinished { second.next(stop: {}) { frames.append($1) } }
+        #expect(frames == whole, "after \(groups) groups")
     }
 }

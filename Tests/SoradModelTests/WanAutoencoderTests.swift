@@ -76,6 +76,13 @@ import Testing
         return frames
     }
 
+    /// Everything that is remembered passes through bytes, at every place of the clip.
+    @Test(arguments: names) func aDecoderGoesOnWithWhatAnotherRemembered(name: String) throws {
+        let model = try Self.model(name)
+        let latent = try Self.reference(name)("17.latent")
+        expectResumable(model, latent)
+    }
+
     @Test(arguments: names, [1, 5, 9, 17]) func decodingEqualsDiffusers(name: String, frames: Int) throws {
         let model = try Self.model(name)
         let reference = try Self.reference(name)

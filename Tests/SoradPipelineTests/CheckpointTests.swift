@@ -127,9 +127,16 @@ import Testing
         // Other embeddings under the same digest: were the prompts encoded again, these would not be seen.
         let digest = Checkpoint.digest(of: request, model: pipeline.info.sha256)
         let file = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
-        let (words, values) = try #require(file.read(words: 3))
-        #expect(file.open()?.write(file.content(words: words, [Tensor(Shape(values.count), values.map { $0 * 2 + 1 })])) == true)
-        for name in CheckpointName.latents { removeFile(directory + "/" + name) }
+        var found: Tensor?
+        let words = file.read(words: 3) { _, bytes in
+            let values = Tensor(Shape(bytes / 4))
+            found = values
+            return [values.bytes]
+        }
+        let values = try #require(found)
+        values.withMutableElements { for i in $0.indices { $0[i] = $0[i] * 2 + 1 } }
+        #expect(file.write(words: try #require(words), [values.bytes], to: try #require(file.open())))
+        for name in CheckpointName.all where name != CheckpointName.prompts { removeFile(directory + "/" + name) }
         #expect(try pipeline.makeClip(request, into: directory).sha256 != whole.sha256)
     }
 

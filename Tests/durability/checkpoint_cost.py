@@ -2,7 +2,7 @@
 
     python checkpoint_cost.py --clips 20
 
-Tells the ratio of the medians of the whole clips and of denoising alone, and what the worker says that writing took. The
+Tells the ratio of the medians of the whole clips, of denoising alone and of decoding alone, and what the worker says that writing took. The
 folder of the clips lies where TMPDIR says: it should be on the disk that is meant.
 """
 import argparse
@@ -22,6 +22,7 @@ import box as boxes
 REQUESTS = {
     "128x128, 17 frames, 24 steps": dict(width=128, height=128, numFrames=17, numInferenceSteps=24),
     "256x256, 17 frames, 12 steps": dict(width=256, height=256, numFrames=17, numInferenceSteps=12),
+    "128x128, 81 frames, 4 steps": dict(width=128, height=128, numFrames=81, numInferenceSteps=4),
 }
 
 
@@ -68,7 +69,7 @@ def main():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sorad-cost-"))
     workers = dict(without=Worker("--checkpoint-interval", "3600000"), every_step=Worker())
     for name, shape in REQUESTS.items():
-        whole, denoising = {k: [] for k in workers}, {k: [] for k in workers}
+        whole, denoising, decoding = ({k: [] for k in workers} for _ in range(3))
         written, hashes = [], set()
         for number in range(args.clips + 1):
             for kind, worker in workers.items():
@@ -78,12 +79,13 @@ def main():
                     continue        # warms up
                 whole[kind].append(seconds)
                 denoising[kind].append(result["timings"]["denoising"])
+                decoding[kind].append(result["timings"]["decoding"])
                 if kind == "every_step":
                     written.append(result["timings"]["checkpoints"])
         assert len(hashes) == 1, hashes
         ratio = lambda times: statistics.median(times["every_step"]) / statistics.median(times["without"])
         print(f"{name}: {args.clips} clips each, {statistics.median(whole['without']) * 1e3:.1f} ms without; whole clip x {ratio(whole):.4f}, "
-              f"denoising x {ratio(denoising):.4f}; writing itself {statistics.median(written) * 1e3:.2f} ms a clip", flush=True)
+              f"denoising x {ratio(denoising):.4f}, decoding x {ratio(decoding):.4f}; writing itself {statistics.median(written) * 1e3:.2f} ms a clip", flush=True)
     for worker in workers.values():
         worker.end()
     shutil.rmtree(folder)

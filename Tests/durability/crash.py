@@ -4,7 +4,7 @@
 
 Two clients keep jobs of every kind waiting, each sent with an Idempotency-Key and sent again until it is answered. It must
 hold: every accepted job is completed with the frames of an undisturbed run; the same key never makes a second job; after a
-death at most one finished denoise step is done again; a worker that is frozen (SIGSTOP) is killed in time and its job goes
+death at most one finished denoise step is done again, and decoding goes on after the last group of frames; a worker that is frozen (SIGSTOP) is killed in time and its job goes
 on, and one that is frozen for a moment only is left alone. A worker is killed again only after the job went on past the
 place where the last one died, since two deaths at one place are the job's own fault as far as sorad can tell.
 """
@@ -59,23 +59,23 @@ class Killer:
     def __init__(self, box, chance):
         self.box, self.chance = box, chance
         self.kills = dict(worker=0, daemon=0, both=0, frozen=0, thawed_late=0, thawed_soon=0)
-        self.place = {}             # of each job, the step at which its worker was killed last
+        self.place = {}             # of each job, the (step, frame) at which its worker was killed last
         self.wrong = []
         self.slowest = 0            # seconds from a freeze to the worker's death
 
     def running(self, client):
-        """(identifier, step) of the job that is being made, or None."""
+        """(identifier, (step, frame)) of the job that is being made, or None."""
         for identifier in client.open:
             video = self.box.video(identifier)
             if video and video["status"] == "in_progress":
-                return identifier, video.get("step") or 0
+                return identifier, (video.get("step") or 0, video.get("frame") or 0)
         return None
 
     def strike(self, client):
         kind = self.chance.choice(list(self.kills))
         job = self.running(client)
         worker = self.box.worker()
-        if kind != "daemon" and (worker is None or job is None or job[1] <= self.place.get(job[0], -1)):
+        if kind != "daemon" and (worker is None or job is None or job[1] <= self.place.get(job[0], (-1, 0))):
             return                  # not its turn: nobody there, or the job has not gone on since the last death
         told = len(self.log())
         if kind == "worker":
@@ -92,8 +92,9 @@ class Killer:
         self.kills[kind] += 1
         if job and kind != "thawed_soon":
             # It may have come further than was seen: the daemon knows.
-            steps = re.findall(job[0] + r" lost its worker at step (\d+) ", self.log()[told:]) if kind != "daemon" else []
-            self.place[job[0]] = max([self.place.get(job[0], -1), job[1], *map(int, steps)])
+            lost = re.findall(job[0] + r" lost its worker at (step|frame) (\d+)", self.log()[told:]) if kind != "daemon" else []
+            last = [(int(number), 0) if what == "step" else (job[1][0], int(number)) for what, number in lost]
+            self.place[job[0]] = max([self.place.get(job[0], (-1, 0)), job[1], *last])
 
     def log(self):
         return (self.box.folder / "log").read_text(errors="replace")
@@ -129,15 +130,15 @@ class Killer:
 
 
 def redone(log):
-    """Steps that were done again after each death of a worker that the daemon saw, from its log."""
-    lost, steps = {}, []
+    """Steps and frames that were done again after each death of a worker that the daemon saw, from its log."""
+    lost, again = {}, {"step": [], "frame": []}
     for line in log.splitlines():
-        if found := re.search(r"(video_\w+) lost its worker at step (\d+) ", line):
-            lost[found[1]] = int(found[2])
-        elif found := re.search(r"(video_\w+) goes on at step (\d+) ", line):
-            if found[1] in lost:
-                steps.append(max(0, lost.pop(found[1]) - int(found[2])))
-    return steps, len(lost)
+        if found := re.search(r"(video_\w+) lost its worker at (step|frame) (\d+)", line):
+            lost[found[1], found[2]] = int(found[3])
+        elif found := re.search(r"(video_\w+) goes on at (step|frame) (\d+)", line):
+            if (found[1], found[2]) in lost:
+                again[found[2]].append(max(0, lost.pop((found[1], found[2])) - int(found[3])))
+    return again["step"], again["frame"], len(lost)
 
 
 def main():
@@ -176,13 +177,14 @@ def main():
     wrong = killer.wrong + [
         f"{identifier}: {video}" for identifier, (which, video) in client.over.items() if video.get("sha256") != hashes[which]]
     log = (folder / "log").read_text(errors="replace")
-    steps, unseen = redone(log)
+    steps, frames, unseen = redone(log)
     silent = log.count(" and is killed") - killer.kills["frozen"] - killer.kills["thawed_late"]
     wrong += [f"{step} steps were done again after a death" for step in steps if step > 1]
     print("\n".join(wrong))
     print(f"{killer.kills} kills, {len(client.over)} jobs, {len(wrong)} things wrong; a frozen worker was dead after at most "
           f"{killer.slowest:.1f} s; steps done again after the {len(steps)} deaths in the middle of denoising: most {max(steps, default=0)}, "
-          f"none in {steps.count(0)}; {unseen} deaths outside of it; {max(0, silent)} workers that were not frozen were killed for their silence")
+          f"none in {steps.count(0)}; frames decoded again after {len(frames)} deaths in the middle of decoding: most {max(frames, default=0)}; "
+          f"{unseen} deaths outside of it; {max(0, silent)} workers that were not frozen were killed for their silence")
     if not wrong:
         shutil.rmtree(folder)
     raise SystemExit(1 if wrong else 0)

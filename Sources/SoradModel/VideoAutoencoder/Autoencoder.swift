@@ -5,11 +5,8 @@ package import SoradTensor
 
 /// Latents to frames and back, both streamed.
 package protocol Autoencoder: AnyObject {
-    /// Decodes normalised latents [C, T, h, w]; `frame` gets index and values [H, W, 3] of every frame in order, not yet limited to
-    /// [0, 1]. `stop` is called before every block.
-    func decodeValues<Failure: Error>(
-        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
-    ) throws(Failure)
+    /// A decoder for one clip of normalised latents [C, T, h, w].
+    func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder
 
     /// Encodes a clip frame by frame.
     /// - Throws: `.badInput` for no frames or sizes that do not fit.
@@ -20,15 +17,34 @@ package protocol Autoencoder: AnyObject {
     func encodeBytes(_ size: LatentSize) -> Int
 }
 
+/// Decodes one clip, one latent frame after the other. What it remembers between two of them can be written down and put back.
+package protocol LatentDecoder: AnyObject {
+    /// Takes frame `time` of normalised latents [C, T, h, w]; `frame` gets the values [H, W, 3] of every frame that this completes, not yet
+    /// limited to [0, 1], valid until the next. `stop` is called before every block; once it has thrown, the decoder is of no more use.
+    func push<Failure: Error>(
+        _ latent: Tensor, time: Int, stop: () throws(Failure) -> Void, frame: (Tensor) throws(Failure) -> Void
+    ) throws(Failure)
+
+    /// Together all that the frames to come depend on, the latents to come aside. Putting both back into a new decoder makes it this one;
+    /// memory of which the counters say that nothing was seen yet is never read.
+    var counters: [UInt32] { get set }
+    /// The decoder's own memory, not a copy of it.
+    var memory: [ByteBuffer] { get }
+}
+
 extension Autoencoder {
-    /// As `decodeValues`, with [H, W, 3] bytes.
-    func decode<Failure: Error>(
-        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, [UInt8]) throws(Failure) -> Void
+    /// Decodes normalised latents [C, T, h, w]; `frame` gets index and values [H, W, 3] of every frame in order, not yet limited to
+    /// [0, 1]. `stop` is called before every block.
+    package func decodeValues<Failure: Error>(
+        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
     ) throws(Failure) {
-        try decodeValues(latent, stop: stop) { (index, image) throws(Failure) in
-            var bytes: [UInt8] = []
-            image.appendBytes(to: &bytes)
-            try frame(index, bytes)
+        let decoder = decoder(latentHeight: latent.shape[2], latentWidth: latent.shape[3])
+        var count = 0
+        for time in 0..<latent.shape[1] {
+            try decoder.push(latent, time: time, stop: stop) { (image) throws(Failure) in
+                try frame(count, image)
+                count += 1
+            }
         }
     }
 

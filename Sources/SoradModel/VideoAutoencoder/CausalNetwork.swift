@@ -104,6 +104,20 @@ final class CausalNetwork {
         return (stages, arena.tensor(Shape(most)))
     }
 
+    /// Frames that every history has seen; with `memory` the whole state between two frames.
+    var counters: [UInt32] {
+        get { histories.map { UInt32($0.seen) } }
+        set {
+            precondition(newValue.count == histories.count, "\(newValue.count) counters for \(histories.count) histories")
+            for (history, seen) in zip(histories, newValue) { history.seen = Int(seen) }
+        }
+    }
+
+    /// The frames that histories keep, of which those are read that were seen.
+    var memory: [ByteBuffer] { histories.flatMap { $0.frames.map(\.bytes) } }
+
+    private var histories: [History] { stages.flatMap(\.histories) }
+
     /// Sends one frame through, which may change it; `emit` gets every frame that comes out, valid until the next. `stop` is called
     /// before every block; once it has thrown, the network is of no more use.
     func push<Failure: Error>(

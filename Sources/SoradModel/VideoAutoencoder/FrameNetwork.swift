@@ -118,6 +118,19 @@ final class FrameNetwork {
         return (stages, scratchFloats.map { arena.tensor(Shape($0)) })
     }
 
+    /// Frames that every stage has seen, and those still unwanted; with `memory` the whole state between two frames.
+    var counters: [UInt32] {
+        get { seen.map { UInt32($0) } + [UInt32(unwanted)] }
+        set {
+            precondition(newValue.count == seen.count + 1, "\(newValue.count) counters for \(seen.count) stages")
+            seen = newValue.dropLast().map { Int($0) }
+            unwanted = Int(newValue[seen.count])
+        }
+    }
+
+    /// What the stages keep of frames that they have seen.
+    var memory: [ByteBuffer] { stages.compactMap { $0.past?.bytes } }
+
     /// Sends one frame through; `emit` gets every frame that comes out, valid until the next. `stop` is called before every block; once
     /// it has thrown, the network is of no more use.
     func push<Failure: Error>(

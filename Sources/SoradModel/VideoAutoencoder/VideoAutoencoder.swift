@@ -1,7 +1,7 @@
 // Owns the TAEHV-family video autoencoder (madebyollin/taehv, published state-dict names, free widths): latents to frames and back, both
 // streamed. The first 2^k − 1 frames that the decoder makes, k being its doublings of time, are dropped.
 package import SoradSystem
-package import SoradTensor
+import SoradTensor
 
 package final class VideoAutoencoder: Autoencoder {
     private let configuration: AutoencoderConfiguration
@@ -72,25 +72,13 @@ package final class VideoAutoencoder: Autoencoder {
             try weights.convolution("conv.4", outputs: n, inputs: n))
     }
 
-    package func decodeValues<Failure: Error>(
-        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
-    ) throws(Failure) {
+    package func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder {
         let c = configuration
-        let height = latent.shape[2]
-        let width = latent.shape[3]
-        precondition(latent.shape.rank == 4 && latent.shape[0] == c.latentChannels, "latents \(latent.shape)")
-        let input = Tensor(Shape(height, width, c.latentChannels))
-        let network = FrameNetwork(decoder, input: input.shape, dropping: c.timeScale - 1, backend)
-        let image = Tensor(Shape(height * c.spatialScale, width * c.spatialScale, c.imageChannels))
-        var count = 0
-        for time in 0..<latent.shape[1] {
-            latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
-            try network.push(input, stop: stop) { (packed) throws(Failure) in
-                packed.shufflePixels(c.patchSize, into: image)
-                try frame(count, image)
-                count += 1
-            }
-        }
+        let input = Tensor(Shape(latentHeight, latentWidth, c.latentChannels))
+        return FrameDecoder(
+            mean: mean, std: std, input: input, patchSize: c.patchSize,
+            network: FrameNetwork(decoder, input: input.shape, dropping: c.timeScale - 1, backend),
+            image: Tensor(Shape(latentHeight * c.spatialScale, latentWidth * c.spatialScale, c.imageChannels)))
     }
 
     package func decodeBytes(_ size: LatentSize) -> Int {
@@ -124,4 +112,35 @@ package final class VideoAutoencoder: Autoencoder {
             c.imageChannels * c.patchSize * c.patchSize)
         return FrameNetwork.byteCount(encoder, input: packed) + pixels * c.imageChannels * 9
     }
+}
+
+/// One clip on its way through the decoder.
+private final class FrameDecoder: LatentDecoder {
+    private let mean, std, input, image: Tensor
+    private let patchSize: Int
+    private let network: FrameNetwork
+
+    init(mean: Tensor, std: Tensor, input: Tensor, patchSize: Int, network: FrameNetwork, image: Tensor) {
+        (self.mean, self.std, self.input, self.image) = (mean, std, input, image)
+        self.patchSize = patchSize
+        self.network = network
+    }
+
+    func push<Failure: Error>(
+        _ latent: Tensor, time: Int, stop: () throws(Failure) -> Void, frame: (Tensor) throws(Failure) -> Void
+    ) throws(Failure) {
+        precondition(latent.shape.rank == 4 && latent.shape[0] == mean.count, "latents \(latent.shape)")
+        latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
+        try network.push(input, stop: stop) { (packed) throws(Failure) in
+            packed.shufflePixels(patchSize, into: image)
+            try frame(image)
+        }
+    }
+
+    var counters: [UInt32] {
+        get { network.counters }
+        set { network.counters = newValue }
+    }
+
+    var memory: [ByteBuffer] { network.memory }
 }

@@ -1,7 +1,7 @@
 // Owns the causal video autoencoder of Wan 2.1 (diffusers' AutoencoderKLWan, its tensor names): latents to frames and back, both streamed.
 // The first latent frame stands for the first frame alone, each other one for a group. Encoding takes the middle of the distribution.
 package import SoradSystem
-package import SoradTensor
+import SoradTensor
 
 package final class WanAutoencoder: Autoencoder {
     private let configuration: WanAutoencoderConfiguration
@@ -88,23 +88,9 @@ package final class WanAutoencoder: Autoencoder {
         ]
     }
 
-    package func decodeValues<Failure: Error>(
-        _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
-    ) throws(Failure) {
-        let c = configuration
-        precondition(latent.shape.rank == 4 && latent.shape[0] == c.latentChannels, "latents \(latent.shape)")
-        let input = Tensor(Shape(latent.shape[2], latent.shape[3], c.latentChannels))
-        let network = CausalNetwork(decoder, input: input.shape, backend)
-        var count = 0
-        for time in 0..<latent.shape[1] {
-            latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
-            try network.push(input, stop: stop) { (image) throws(Failure) in
-                // From −1…1.
-                image.withMutableElements { span in for i in span.indices { span[i] = span[i] * 0.5 + 0.5 } }
-                try frame(count, image)
-                count += 1
-            }
-        }
+    package func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder {
+        let input = Tensor(Shape(latentHeight, latentWidth, configuration.latentChannels))
+        return CausalDecoder(mean: mean, std: std, input: input, network: CausalNetwork(decoder, input: input.shape, backend))
     }
 
     package func decodeBytes(_ size: LatentSize) -> Int {
@@ -136,6 +122,36 @@ package final class WanAutoencoder: Autoencoder {
         let image = Shape(size.height * scale, size.width * scale, 3)
         return CausalNetwork.byteCount(encoder, input: image) + image.count * 9
     }
+}
+
+/// One clip on its way through the decoder.
+private final class CausalDecoder: LatentDecoder {
+    private let mean, std, input: Tensor
+    private let network: CausalNetwork
+
+    init(mean: Tensor, std: Tensor, input: Tensor, network: CausalNetwork) {
+        (self.mean, self.std, self.input) = (mean, std, input)
+        self.network = network
+    }
+
+    func push<Failure: Error>(
+        _ latent: Tensor, time: Int, stop: () throws(Failure) -> Void, frame: (Tensor) throws(Failure) -> Void
+    ) throws(Failure) {
+        precondition(latent.shape.rank == 4 && latent.shape[0] == mean.count, "latents \(latent.shape)")
+        latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
+        try network.push(input, stop: stop) { (image) throws(Failure) in
+            // From −1…1.
+            image.withMutableElements { span in for i in span.indices { span[i] = span[i] * 0.5 + 0.5 } }
+            try frame(image)
+        }
+    }
+
+    var counters: [UInt32] {
+        get { network.counters }
+        set { network.counters = newValue }
+    }
+
+    var memory: [ByteBuffer] { network.memory }
 }
 
 extension WeightReader {

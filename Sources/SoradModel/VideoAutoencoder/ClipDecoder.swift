@@ -1,0 +1,47 @@
+// Owns the way from a clip's latents to its frames, group by group, and what is needed to go on after any of them.
+// Invariant: `counters` and `memory`, put back into a decoder of the same latents, give the same frames from there on, bit for bit.
+public import SoradTensor
+
+/// Decodes one clip.
+public final class ClipDecoder {
+    private let latent: Tensor
+    private let decoder: any LatentDecoder
+    /// Latent frames that were decoded.
+    public private(set) var groups = 0
+    /// Frames that were made of them.
+    public private(set) var frames = 0
+
+    init(_ latent: Tensor, _ decoder: any LatentDecoder) {
+        self.latent = latent
+        self.decoder = decoder
+    }
+
+    public var isUnfinished: Bool { groups < latent.shape[1] }
+
+    /// Decodes the next latent frame.
+    /// - Parameters:
+    ///   - stop: called between the layers; what it throws ends the decoding.
+    ///   - frame: gets the frame's index and its bytes, [H, W, 3] RGB; what it throws ends the decoding.
+    public func next<Failure: Error>(stop: () throws(Failure) -> Void, frame: (Int, [UInt8]) throws(Failure) -> Void) throws(Failure) {
+        try decoder.push(latent, time: groups, stop: stop) { (image) throws(Failure) in
+            var bytes: [UInt8] = []
+            image.appendBytes(to: &bytes)
+            try frame(frames, bytes)
+            frames += 1
+        }
+        groups += 1
+    }
+
+    /// How far it is; always as many for one model.
+    public var counters: [UInt32] { [UInt32(groups), UInt32(frames)] + decoder.counters }
+
+    /// The decoder's own memory, not a copy of it.
+    public var memory: [ByteBuffer] { decoder.memory }
+
+    /// Goes on where the decoder was that had these counters and of which `memory` was filled.
+    public func resume(_ counters: [UInt32]) {
+        precondition(counters.count > 2 && counters[0] <= latent.shape[1], "\(counters.prefix(2)) for latents \(latent.shape)")
+        (groups, frames) = (Int(counters[0]), Int(counters[1]))
+        decoder.counters = Array(counters[2...])
+    }
+}
