@@ -120,7 +120,8 @@ struct TensorPlanner {
         let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: gains, name: rule.name)
         let frames = rule.shape.count == 5 ? rule.shape[2] : 1
         return convolution(
-            rule, tensor, weights, activations, inputsOfASum: weights.inputs / frames / rule.shape[1] * WeightPacking.int8Channels(rule.shape[1]),
+            rule, tensor, weights, activations,
+            inputsOfASum: weights.inputs / frames / rule.shape[1] * WeightPacking.int8Channels(rule.shape[1]),
             else: .packedFrames(parts: parts)
         ) { scales in .int8Frames(scales: scales, parts: parts) }
     }

@@ -96,7 +96,9 @@ extension CPUBackend {
         precondition(!images.isEmpty && images.count == weights.count, "\(images.count) images for \(weights.count) convolutions")
         let (first, shape) = (weights[0], images[0].shape)
         precondition(
-            weights.allSatisfy { $0.kernel == first.kernel && $0.stride == first.stride && $0.outputs == first.outputs && $0.inputs == shape[2] }
+            weights.allSatisfy {
+                $0.kernel == first.kernel && $0.stride == first.stride && $0.outputs == first.outputs && $0.inputs == shape[2]
+            }
                 && images.allSatisfy { $0.shape == shape }, "convolutions of several sizes")
         let scale = upsample ? 2 : 1
         precondition(
@@ -149,8 +151,8 @@ extension CPUBackend {
         let cost = unsafe out.count * taps[0].channels * taps[0].kernel * taps[0].kernel / 2 * taps.count
         split(rows, step: step, cost: cost) { range, thread in
             for first in stride(from: range.lowerBound, to: range.upperBound, by: together) {
-                for unsafe tap in unsafe taps {
-                    var piece = unsafe tap
+                for tap in weights.indices {
+                    var piece = unsafe taps[tap]
                     unsafe (piece.row_begin, piece.row_end) = (first, min(first + together, range.upperBound))
                     unsafe piece.scratch = scratch[thread].pointer()
                     unsafe kernels.conv2d_int8(&piece)
@@ -231,7 +233,6 @@ extension CPUBackend {
             return (least, greatest)
         }
     }
-
 
     /// Writes codes of the range that `ranges` hold; a norm is taken anew, a line at a time.
     @unsafe private func encode(_ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: QuantizedImage) {

@@ -58,7 +58,8 @@ extension Tensor {
     public func copyChannels(from first: Int, to out: Tensor) {
         let (wide, narrow) = (shape.last, out.shape.last)
         precondition(
-            count / wide == out.count / narrow && first >= 0 && first + narrow <= wide, "channels from \(first) of \(shape) to \(out.shape)")
+            count / wide == out.count / narrow && first >= 0 && first + narrow <= wide, "channels from \(first) of \(shape) to \(out.shape)"
+        )
         let (source, target) = unsafe (pointer() + first, out.pointer())
         for pixel in 0..<count / wide { unsafe (target + pixel * narrow).update(from: source + pixel * wide, count: narrow) }
     }

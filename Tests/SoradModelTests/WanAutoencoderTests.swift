@@ -14,7 +14,9 @@ import Testing
     private static let folder = Fixture.folder + "/wan-vae"
 
     /// The fixture `tiny` with another autoencoder.
-    private static func modelFile(_ name: String, int8: Bool = false, changing change: (old: String, new: String)? = nil) throws -> ModelFile {
+    private static func modelFile(_ name: String, int8: Bool = false, changing change: (old: String, new: String)? = nil) throws
+        -> ModelFile
+    {
         let folder = try temporaryFolder()
         let parts = ["model_index.json", "sorad.json", "scheduler", "text_encoder", "tokenizer", "transformer"]
         let model = folder + "/model.gguf"
@@ -77,8 +79,8 @@ import Testing
     }
 
     /// Everything that is remembered passes through bytes, at every place of the clip.
-    @Test(arguments: names) func aDecoderGoesOnWithWhatAnotherRemembered(name: String) throws {
-        let model = try Self.model(name)
+    @Test(arguments: names, [false, true]) func aDecoderGoesOnWithWhatAnotherRemembered(name: String, int8: Bool) throws {
+        let model = try Self.model(name, int8: int8)
         let latent = try Self.reference(name)("17.latent")
         expectResumable(model, latent)
     }

@@ -131,7 +131,8 @@ import Testing
             let empty = Tensor(Shape(4, 4, 4))
             empty.fill(value)
             let codes = Arena.make { QuantizedImage(empty.shape, in: $0) }
-            try CPUBackend(threads: 1).quantize(empty, norm: PixelNorm(weight: Parameter([Float](repeating: 1, count: 4)), epsilon: 1e-24), into: codes)
+            try CPUBackend(threads: 1).quantize(
+                empty, norm: PixelNorm(weight: Parameter([Float](repeating: 1, count: 4)), epsilon: 1e-24), into: codes)
             let weights = int8Convolution([Float](repeating: 0.5, count: 3 * 9 * 4), outputs: 3, inputs: 4, kernel: 3, bias: [1, 2, 3])
             let out = Tensor(Shape(4, 4, 3))
             try CPUBackend(threads: 1).convolve([codes], [weights], upsample: false, residual: nil, into: out)

@@ -4,8 +4,10 @@
 //
 // A 3-D convolution is a sum of 2-D ones, the oldest frame's first; before the clip lies nothing, which adds nothing. So the sum of
 // every output has one order, whatever computes it. An int8 one keeps its frames as the codes that were made when they came, each with
-// its own scale: a frame is normed and rounded once for the three sums that read it. The first frame of a clip is doubled or halved in time by no one, and time doubling
-// does not look back at it: that is how the published models were trained (diffusers' `feat_cache`).
+// its own scale: a frame is normed and rounded once for the three sums that read it.
+//
+// The first frame of a clip is doubled or halved in time by no one, and time doubling does not look back at it: that is how the published
+// models were trained (diffusers' `feat_cache`).
 //
 // Invariant: a block may change the image that it is given, and is done with its own output when the push of it returns.
 // Images are channels-last: [height, width, channels].
@@ -114,7 +116,7 @@ final class CausalNetwork {
     }
 
     /// The frames that histories keep, of which those are read that were seen.
-    var memory: [ByteBuffer] { histories.flatMap { $0.frames.map(\.bytes) } }
+    var memory: [ByteBuffer] { histories.flatMap { $0.tensors.map(\.bytes) } }
 
     private var histories: [History] { stages.flatMap(\.histories) }
 
