@@ -93,6 +93,32 @@ package struct LayerActivations {
         return LayerActivations(values: values, like: self)
     }
 
+    /// What the weights of each channel of a convolution may be multiplied by and its activations divided by, so that both spread as little
+    /// as can be over the channels: √(rms of the activations / rms of the weights) (as SmoothQuant does, Xiao et al. 2023).
+    func balance(with weights: WeightMatrix, channels: Int) -> [Float] {
+        var read = [Double](repeating: 0, count: channels)
+        for (i, value) in values.enumerated() { read[i % inputs % channels] += Double(value) * Double(value) }
+        var weighed = [Double](repeating: 0, count: channels)
+        for n in 0..<weights.outputs {
+            var k = 0
+            for lane in weights.row(n) {
+                for i in 0..<min(8, inputs - k) { weighed[(k + i) % channels] += Double(lane[i]) * Double(lane[i]) }
+                k += 8
+            }
+        }
+        // Means over as many numbers in every channel.
+        let ratio = Double(weights.outputs) / Double(tokens)
+        return zip(read, weighed).map { read, weighed in
+            // A channel that is never read or never used stays as it is.
+            let gain = read > 0 && weighed > 0 ? Float((read / weighed * ratio).squareRoot().squareRoot()) : 1
+            return gain.isNormal && (1 / gain).isNormal ? gain : 1
+        }
+    }
+
+    func divided(by gains: [Float]) -> LayerActivations {
+        LayerActivations(values: values.indices.map { values[$0] / gains[$0 % inputs % gains.count] }, like: self)
+    }
+
     /// Mean square of each input over the tokens, as lanes; the importance of the weights that it meets.
     package func meanSquares() -> [SIMD8<Float>] {
         var sums = [SIMD8<Float>](repeating: SIMD8(), count: (inputs + 7) / 8)

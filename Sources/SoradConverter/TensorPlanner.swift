@@ -106,8 +106,11 @@ struct TensorPlanner {
         let values = WeightPacking.int8ChannelsLast(try tensor.floats(), shape: rule.shape)
         let weights = WeightMatrix(outputs: rule.shape[0], inputs: values.count / rule.shape[0], values)
         let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: nil, name: rule.name)
-        return convolution(rule, tensor, weights, activations, inputsOfASum: weights.inputs, else: .packedFloat) { scales in
-            .int8(scales: scales, rotation: nil)
+        return convolution(
+            rule, tensor, LayerError(weights, on: activations), weights, activations, weights.inputs, limit: options.errorLimit,
+            else: .packedFloat
+        ) {
+            .int8(scales: $0, rotation: nil)
         }
     }
 
@@ -115,26 +118,30 @@ struct TensorPlanner {
         throws(SoradError) -> TensorPlan
     {
         _ = try largest(tensor)
-        let weights = WeightPacking.wholeRows(try tensor.floats(), shape: rule.shape)
+        let values = try tensor.floats()
+        let weights = WeightPacking.wholeRows(values, shape: rule.shape)
         let gains: [Float]? = if let gain { try self.gains(rule, gain, rule.shape[1]) } else { nil }
         let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: gains, name: rule.name)
+        let balance = activations.balance(with: weights, channels: rule.shape[1])
+        let balanced = WeightPacking.wholeRows(WeightPacking.multiplied(values, shape: rule.shape, byInput: balance), shape: rule.shape)
         let frames = rule.shape.count == 5 ? rule.shape[2] : 1
+        let inputsOfASum = weights.inputs / frames / rule.shape[1] * WeightPacking.int8Channels(rule.shape[1])
         return convolution(
-            rule, tensor, weights, activations,
-            inputsOfASum: weights.inputs / frames / rule.shape[1] * WeightPacking.int8Channels(rule.shape[1]),
+            rule, tensor, LayerError(weights, on: activations), balanced, activations.divided(by: balance), inputsOfASum,
+            limit: options.causalErrorLimit,
             else: .packedFrames(parts: parts)
-        ) { scales in .int8Frames(scales: scales, parts: parts) }
+        ) { scales in .int8Frames(scales: scales, inputGains: balance, parts: parts) }
     }
 
     /// A convolution is a linear layer on the neighbourhoods of pixels; there is no rotation, and one scale serves all pixels.
     private func convolution(
-        _ rule: SourceTensor, _ tensor: SafetensorsTensor, _ weights: WeightMatrix, _ activations: LayerActivations, inputsOfASum: Int,
-        else float: TensorPlan.Storage, int8: ([Float]) -> TensorPlan.Storage
+        _ rule: SourceTensor, _ tensor: SafetensorsTensor, _ reference: LayerError, _ weights: WeightMatrix,
+        _ activations: LayerActivations,
+        _ inputsOfASum: Int, limit: Double, else float: TensorPlan.Storage, int8: ([Float]) -> TensorPlan.Storage
     ) -> TensorPlan {
         let scales = Int8Quantisation.scales(weights, importance: nil)
-        let error = LayerError(weights, on: activations)
-            .relative(weights, scales: scales, on: activations.quantised(asymmetric: true, together: true))
-        let fits = error <= options.errorLimit && inputsOfASum <= ConvolutionWeights.mostInt8Inputs
+        let error = reference.relative(weights, scales: scales, on: activations.quantised(asymmetric: true, together: true))
+        let fits = error <= limit && inputsOfASum <= ConvolutionWeights.mostInt8Inputs
         var row = ConversionReport.Row(
             name: rule.name, shape: rule.shape, type: fits ? .i8 : .f32, decision: fits ? "int8" : "float: int8 loses too much")
         row.weightError = Int8Quantisation.error(weights, scales: scales)

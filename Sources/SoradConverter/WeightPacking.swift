@@ -102,6 +102,12 @@ package enum WeightPacking {
         return all
     }
 
+    /// Weights [N, Cin, …] times a number for each input channel.
+    static func multiplied(_ values: [Float], shape: [Int], byInput gains: [Float]) -> [Float] {
+        let taps = shape.dropFirst(2).reduce(1, *)
+        return values.indices.map { values[$0] * gains[$0 / taps % shape[1]] }
+    }
+
     /// All that an output of such a convolution multiplies in one row, [parts·N, (kt, y, x, c)].
     static func wholeRows(_ values: [Float], shape: [Int]) -> WeightMatrix {
         let matrices = frameMatrices(values, shape: shape, parts: 1)

@@ -43,8 +43,13 @@ extension CPUBackend {
         case .float(let values): unsafe convolve(image, weights, values, upsample: upsample, epilogue, out)
         case .int8:
             let codes = sharedImage(Shape(x.shape[0], x.shape[1], weights.inputs))
-            findRange(of: [x, partner].compactMap(\.self))
-            unsafe encode(image, into: codes)
+            if let scale = weights.inputScale {
+                precondition(partner == nil, "scales of the channels of two images")
+                quantize(x, norm: nil, scale: scale, into: codes)
+            } else {
+                findRange(of: [x, partner].compactMap(\.self))
+                unsafe encode(image, into: codes)
+            }
             unsafe convolve([codes], [weights], upsample: upsample, epilogue, out)
         }
     }
@@ -75,18 +80,15 @@ extension CPUBackend {
 
     // MARK: Codes that are kept
 
-    public func quantize(_ x: Tensor, norm: PixelNorm?, into image: QuantizedImage) {
+    public func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: QuantizedImage) {
         precondition(x.shape == image.shape, "codes of \(x.shape) into \(image.shape)")
         var source = unsafe sorad_quantize_image_args()
         unsafe (source.x0, source.c0) = (UnsafePointer(x.pointer()), x.shape[2])
         unsafe (source.height, source.width) = (x.shape[0], x.shape[1])
-        guard let norm else {
-            findRange(of: [x])
-            unsafe encode(source, into: image)
-            return
-        }
-        precondition(norm.weight.count == x.shape[2], "norm of \(x.shape)")
-        findRange(of: x, norm)
+        precondition(norm == nil || norm!.weight.count == x.shape[2], "norm of \(x.shape)")
+        precondition(scale == nil || scale!.count == x.shape[2], "scales of \(x.shape)")
+        if norm == nil && scale == nil { findRange(of: [x]) } else { findRange(of: x, norm, scale) }
+        unsafe source.channel_scale = scale?.pointer(Float.self)
         unsafe encode(source, norm, into: image)
     }
 
@@ -184,32 +186,65 @@ extension CPUBackend {
         }
     }
 
-    /// The range of normed pixels before SiLU, some of which fit the first-level cache at a time; then what SiLU makes of it.
-    private func findRange(of x: Tensor, _ norm: PixelNorm) {
-        let (kernels, ranges) = (kernels, ranges)
+    /// The same of normed or scaled pixels. What is looked at, some pixels that fit the first-level cache at a time, are the ends of each
+    /// channel before SiLU and scale; then what these make of them.
+    private func findRange(of x: Tensor, _ norm: PixelNorm?, _ scale: Parameter?) {
+        let kernels = kernels
         let channels = x.shape[2]
         let pixels = x.shape[0] * x.shape[1]
         let together = max(1, 2048 / channels)
-        ranges.fill(0)
+        // Least values of the channels and greatest ones, by thread.
+        let ends = Tensor(Shape(pool.threadCount, 2, channels))
         reserveScratch(together * channels * 4)
         let scratch = scratch
         split(pixels, step: share(pixels, unit: together), cost: x.count * 10) { range, thread in
             let room = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
+            let least = unsafe ends.pointer() + 2 * thread * channels
             for first in stride(from: range.lowerBound, to: range.upperBound, by: together) {
                 let count = min(together, range.upperBound - first)
-                unsafe self.normalize(norm, x.pointer() + first * channels, pixels: count, channels, into: room)
-                unsafe kernels.widen_range(room, count * channels, ranges.pointer() + 2 * thread)
+                var values = unsafe UnsafePointer(x.pointer() + first * channels)
+                if let norm {
+                    unsafe self.normalize(norm, values, pixels: count, channels, into: room)
+                    unsafe values = UnsafePointer(room)
+                }
+                unsafe kernels.widen_channel_range(values, count, channels, least, least + channels)
             }
         }
-        // SiLU falls to its only minimum and rises from there, so over a range its largest value is at an end, and 0 is always in the range.
-        // Where the range holds the place of the minimum, that is counted as the least value, whether a pixel has it or not.
-        let (least, greatest) = wholeRange()
-        var ends: [Float] = [least, greatest]
-        unsafe kernels.silu(ends, &ends, 2)
+        var low = [Float](repeating: 0, count: channels)
+        var high = low
+        ends.withElements { span in
+            for thread in 0..<pool.threadCount {
+                for c in 0..<channels {
+                    low[c] = min(low[c], span[2 * thread * channels + c])
+                    high[c] = max(high[c], span[(2 * thread + 1) * channels + c])
+                }
+            }
+        }
+        if norm != nil { unsafe applySiLU(&low, &high) }
+        if let scale {
+            let factors = unsafe scale.pointer(Float.self)
+            for c in 0..<channels {
+                let (one, other) = unsafe (low[c] * factors[c], high[c] * factors[c])
+                (low[c], high[c]) = (min(one, other), max(one, other))
+            }
+        }
         ranges.fill(0)
         ranges.withMutableElements { span in
-            span[0] = least < Self.siluMinimum.x ? Self.siluMinimum.value : min(0, ends[0])
-            span[1] = max(0, ends[1])
+            span[0] = max(low.reduce(0, min), -.greatestFiniteMagnitude)
+            span[1] = min(high.reduce(0, max), .greatestFiniteMagnitude)
+        }
+    }
+
+    /// SiLU falls to its only minimum and rises from there, so over a range its largest value is at an end, and 0 is always in the range.
+    /// Where the range holds the place of the minimum, that is counted as the least value, whether a pixel has it or not.
+    @unsafe private func applySiLU(_ low: inout [Float], _ high: inout [Float]) {
+        let least = low
+        unsafe kernels.silu(least, &low, low.count)
+        let greatest = high
+        unsafe kernels.silu(greatest, &high, high.count)
+        for c in low.indices {
+            low[c] = least[c] < Self.siluMinimum.x ? Self.siluMinimum.value : min(0, low[c])
+            high[c] = max(0, high[c])
         }
     }
 

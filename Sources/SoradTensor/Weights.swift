@@ -69,6 +69,8 @@ public struct ConvolutionWeights: Sendable {
     public let precision: Precision
     /// F32 [outputs]
     public let bias: Parameter?
+    /// F32 [inputs], what the channels of an int8 convolution's image are multiplied by before they become codes, if not by 1.
+    public let inputScale: Parameter?
 
     public var isInt8: Bool { if case .int8 = precision { true } else { false } }
 
@@ -76,7 +78,8 @@ public struct ConvolutionWeights: Sendable {
     public var int8Inputs: Int { (inputs + 3) / 4 * 4 }
 
     public init(
-        outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, padsAtEnd: Bool = false, precision: Precision, bias: Parameter?
+        outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, padsAtEnd: Bool = false, precision: Precision, bias: Parameter?,
+        inputScale: Parameter? = nil
     ) {
         precondition((kernel == 1 || kernel == 3) && (stride == 1 || stride == 2), "kernel \(kernel), stride \(stride)")
         precondition(!padsAtEnd || kernel == 3 && stride == 2, "zeros at the end of kernel \(kernel), stride \(stride)")
@@ -101,6 +104,8 @@ public struct ConvolutionWeights: Sendable {
         self.kernel = kernel
         self.stride = stride
         self.padsAtEnd = padsAtEnd
+        if let inputScale { precondition(inputScale.elementType == .f32 && inputScale.count == inputs, "scales of \(inputs) inputs") }
+        self.inputScale = inputScale
         self.precision = precision
         self.bias = bias
     }

@@ -69,8 +69,8 @@ final class ProfilingBackend: ComputeBackend {
         }
     }
 
-    func quantize(_ x: Tensor, norm: PixelNorm?, into image: QuantizedImage) {
-        timed(norm == nil ? "codes" : "norm, codes", size(x)) { inner.quantize(x, norm: norm, into: image) }
+    func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: QuantizedImage) {
+        timed(norm == nil ? "codes" : "norm, codes", size(x)) { inner.quantize(x, norm: norm, scale: scale, into: image) }
     }
 
     func convolve(_ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor) {

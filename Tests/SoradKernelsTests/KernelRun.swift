@@ -344,6 +344,10 @@ private func runConv2dInt8(_ table: Table, _ random: inout Random) -> [UInt32] {
     unsafe sorad_quantize_range(&range, random.coin(), &args.x_scale, &image.inverse, &args.x_zero)
     unsafe (image.x0, image.c0, image.height, image.width, image.zero) = (UnsafePointer(x.base), c0, height, width, args.x_zero)
     unsafe (image.q, image.row_end) = (codes.base, height + 2)
+    let channelScale = random.floats(c0)
+    unsafe image.channel_scale = random.coin() ? UnsafePointer(channelScale.base) : nil
+    let (low, high) = (random.floats(c0), random.floats(c0))
+    unsafe table.pointee.widen_channel_range(x.base, height * width, c0, low.base, high.base)
     unsafe table.pointee.quantize_image(&image)
 
     let plain = random.bytes(cOut * k)
@@ -363,9 +367,9 @@ private func runConv2dInt8(_ table: Table, _ random: inout Random) -> [UInt32] {
     )
     let scratch = unsafe Memory<Int8>(table.pointee.conv2d_int8_scratch_bytes(&args))
     unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
-    return withExtendedLifetime((memory, bias)) {
+    return withExtendedLifetime((memory, bias, channelScale)) {
         unsafe table.pointee.conv2d_int8(&args)
-        return out.bits + codes.values.map { UInt32(bitPattern: Int32($0)) }
+        return out.bits + low.bits + high.bits + codes.values.map { UInt32(bitPattern: Int32($0)) }
     }
 }
 

@@ -128,6 +128,7 @@ import Testing
             #expect(codes.dims == [64, groups, exact.dims[2], count])
             let values = Self.floats(exact)
             let scales = Self.floats(try int8.tensor(name + "_scale"))
+            let inputScales = Self.floats(try int8.tensor(name + "_input"))
             let sums = try int8.tensor(name + "_sum")
             let outputs = sums.dims[0]
             let parts = scales.count / outputs
@@ -147,7 +148,7 @@ import Testing
                         let block = frame * n / 16 + output / 16
                         let group = block * groups + wide / 4
                         let code = Int8(bitPattern: bytes[(group * 16 + output % 16) * 4 + wide % 4])
-                        let value = values[(block * k + column) * 16 + output % 16]
+                        let value = values[(block * k + column) * 16 + output % 16] / inputScales[channel]
                         sum += Int32(code)
                         #expect(abs(Float(code) * scale - value) <= scale * 0.51 || abs(code) == 127)
                     }

@@ -90,7 +90,7 @@ import Testing
                     reluAtEnd: false, into: expected)
             }
             let kept = images.map { image in Arena.make { QuantizedImage(image.shape, in: $0) } }
-            for (image, codes) in zip(images, kept) { backend.quantize(image, norm: nil, into: codes) }
+            for (image, codes) in zip(images, kept) { backend.quantize(image, norm: nil, scale: nil, into: codes) }
             // Codes are the same wherever they lie: brought back from a copy of their memory.
             let copies = images.map { image in Arena.make { QuantizedImage(image.shape, in: $0) } }
             for (codes, copy) in zip(kept, copies) { copy.memory.copy(from: codes.memory) }
@@ -100,6 +100,27 @@ import Testing
             let memory = kept.flatMap { bits($0.memory) }
             if first == nil { first = memory }
             #expect(memory == first, "\(backend.description) has other codes")
+        }
+    }
+
+    /// Channels of very different sizes, each multiplied by a whole power of two to be of one: as exact as without them.
+    @Test func scaledChannelsAreReadAsWell() throws {
+        var random = Random(seed: 5)
+        let factors: [Float] = [1, 1 / 1024, 64, 1 / 16, 8, 1]
+        let w = (0..<20 * 9 * 6).map { _ in random.float() }
+        let even = random.tensor(Shape(11, 7, 6))
+        let uneven = even.clone()
+        uneven.withMutableElements { span in for i in span.indices { span[i] /= factors[i % 6] } }
+        let plain = int8Convolution(w, outputs: 20, inputs: 6, kernel: 3)
+        let scaled = ConvolutionWeights(
+            outputs: 20, inputs: 6, kernel: 3, precision: plain.precision, bias: nil, inputScale: Parameter(factors))
+        for backend in try everyBackend() {
+            let (expected, out) = (Tensor(Shape(11, 7, 20)), Tensor(Shape(11, 7, 20)))
+            for (x, weights, result) in [(even, plain, expected), (uneven, scaled, out)] {
+                backend.convolve(
+                    x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: result)
+            }
+            #expect(bits(out) == bits(expected), "\(backend.description)")
         }
     }
 
@@ -117,7 +138,7 @@ import Testing
                 x.reshaped(Shape(21 * 17, 10)), epsilon: 1e-24, weight: Parameter(gamma), into: normed.reshaped(Shape(21 * 17, 10)))
             backend.silu(normed, into: normed)
             let codes = Arena.make { QuantizedImage(x.shape, in: $0) }
-            backend.quantize(x, norm: PixelNorm(weight: Parameter(gamma), epsilon: 1e-24), into: codes)
+            backend.quantize(x, norm: PixelNorm(weight: Parameter(gamma), epsilon: 1e-24), scale: nil, into: codes)
             let out = Tensor(x.shape)
             backend.convolve([codes], [identity], upsample: false, residual: nil, into: out)
             let values = normed.elements
@@ -132,7 +153,7 @@ import Testing
             empty.fill(value)
             let codes = Arena.make { QuantizedImage(empty.shape, in: $0) }
             try CPUBackend(threads: 1).quantize(
-                empty, norm: PixelNorm(weight: Parameter([Float](repeating: 1, count: 4)), epsilon: 1e-24), into: codes)
+                empty, norm: PixelNorm(weight: Parameter([Float](repeating: 1, count: 4)), epsilon: 1e-24), scale: nil, into: codes)
             let weights = int8Convolution([Float](repeating: 0.5, count: 3 * 9 * 4), outputs: 3, inputs: 4, kernel: 3, bias: [1, 2, 3])
             let out = Tensor(Shape(4, 4, 3))
             try CPUBackend(threads: 1).convolve([codes], [weights], upsample: false, residual: nil, into: out)

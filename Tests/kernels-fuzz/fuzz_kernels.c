@@ -324,6 +324,18 @@ static void try_conv2d_int8(const sorad_kernels *kernels) {
     image.zero = args.x_zero;
     expect_equal(range_expected, range_here);
 
+    buffer lows = floats(c0), highs = floats(c0), lows_expected = copy(lows, 4), highs_expected = copy(highs, 4);
+    kernel_name = "widen_channel_range";
+    scalar.widen_channel_range(x0.data, pixels, c0, lows_expected.data, highs_expected.data);
+    kernels->widen_channel_range(x0.data, pixels, c0, lows.data, highs.data);
+    expect_equal(lows_expected, lows);
+    expect_equal(highs_expected, highs);
+
+    // At most 4, so that no value leaves what can be rounded.
+    buffer channel_scale = floats(c0 + c1);
+    for (size_t c = 0; c < c0 + c1; c++) ((float *)channel_scale.data)[c] = (float)between(1, 8) * 0.5f;
+    if (coin()) image.channel_scale = channel_scale.data;
+
     buffer codes = int8s((args.height + 2) * (args.width + 2) * channels), expected_codes = copy(codes, 1);
     kernel_name = "quantize_image";
     range(args.height + 2, &image.row_begin, &image.row_end);
@@ -353,7 +365,7 @@ static void try_conv2d_int8(const sorad_kernels *kernels) {
     args.out = out.data, args.scratch = scratch.data;
     kernels->conv2d_int8(&args);
     expect_equal(expected, out);
-    buffer all[] = {x0, x1, x, plain, packed, sums, w_scale, bias, scratch};
+    buffer all[] = {x0, x1, x, channel_scale, plain, packed, sums, w_scale, bias, scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) release(all[i].block);
     free_epilogue(extra);
 }

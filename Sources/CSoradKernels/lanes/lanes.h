@@ -128,11 +128,11 @@ SORAD_INLINE float lanes_greatest(lanes x) {
 }
 
 // What is quantised: NaN counts as 0, infinity as the largest number.
-SORAD_INLINE lanes quantize_load(const float *x, size_t count) {
-    lanes v = load(x, count);
+SORAD_INLINE lanes finite_lanes(lanes v) {
     v = (lanes)((lanes_i32)v & (v == v));
     return lesser(greater(v, splat(-FLT_MAX)), splat(FLT_MAX));
 }
+SORAD_INLINE lanes quantize_load(const float *x, size_t count) { return finite_lanes(load(x, count)); }
 
 SORAD_INLINE lanes_i32 clamp_int8(lanes_i32 q) {
     const lanes_i32 most = (lanes_i32)splat_u32(127);

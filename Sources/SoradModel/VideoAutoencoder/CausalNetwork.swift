@@ -189,7 +189,7 @@ final class CausalNetwork {
         let seen = history.seen - forgetting
         if let spare = history.spare {
             let norm = convolutions[0].gamma.map { PixelNorm(weight: $0, epsilon: Self.epsilon) }
-            backend.quantize(x, norm: norm, into: spare.image)
+            backend.quantize(x, norm: norm, scale: convolutions[0].frames[0].inputScale, into: spare.image)
             let past = (0..<2).filter { seen >= 2 - $0 }.map { history.codes[(history.seen + $0) % 2] }
             let images = past + [spare.image]
             for (convolution, out) in zip(convolutions, outs) {

@@ -196,14 +196,15 @@ extension WeightReader {
     private func convolutions(
         _ name: String, outputs: Int, inputs: Int, frames: Int, kernel: Int, stride: Int, parts: Int, onlyFloat: Bool
     ) throws(SoradError) -> [[ConvolutionWeights]] {
-        let precisions = try framePrecisions(
+        let (precisions, inputScale) = try framePrecisions(
             name, outputs: outputs, inputs: inputs, kernel: kernel, frames: frames, parts: parts, onlyFloat: onlyFloat)
         let bias = try vector(name + ".bias", outputs * parts)
         return (0..<parts).map { part in
             (0..<frames).map { frame in
                 ConvolutionWeights(
                     outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: stride == 2,
-                    precision: precisions[part][frame], bias: frame == frames - 1 ? bias.part(part, of: parts) : nil)
+                    precision: precisions[part][frame], bias: frame == frames - 1 ? bias.part(part, of: parts) : nil, inputScale: inputScale
+                )
             }
         }
     }
