@@ -50,7 +50,7 @@ package enum LayerInput: Equatable {
     case imageAfterReLU
     /// An image whose pixels were normed and went through SiLU: hardly anything is below 0.
     case imageAfterSiLU
-    /// An image as it comes, about normal.
+    /// An image as it comes, about normal, read in two planes of codes: its own rounding is not worth counting.
     case image
 
     /// Whether the activations are quantised with a zero point.

@@ -106,12 +106,11 @@ struct TensorPlanner {
         let values = WeightPacking.int8ChannelsLast(try tensor.floats(), shape: rule.shape)
         let weights = WeightMatrix(outputs: rule.shape[0], inputs: values.count / rule.shape[0], values)
         let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: nil, name: rule.name)
+        let codes = activations.quantised(asymmetric: true, together: true)
         return convolution(
-            rule, tensor, LayerError(weights, on: activations), weights, activations, weights.inputs, limit: options.errorLimit,
+            rule, tensor, LayerError(weights, on: activations), weights, codes, weights.inputs, limit: options.errorLimit,
             else: .packedFloat
-        ) {
-            .int8(scales: $0, rotation: nil)
-        }
+        ) { .int8(scales: $0, rotation: nil) }
     }
 
     private func frames(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ parts: Int, _ input: LayerInput, _ gain: InputGain?)
@@ -127,7 +126,10 @@ struct TensorPlanner {
         let frames = rule.shape.count == 5 ? rule.shape[2] : 1
         let inputsOfASum = weights.inputs / frames / rule.shape[1] * WeightPacking.int8Channels(rule.shape[1])
         return convolution(
-            rule, tensor, LayerError(weights, on: activations), balanced, activations.divided(by: balance), inputsOfASum,
+            rule, tensor, LayerError(weights, on: activations), balanced,
+            input == .image
+                ? activations.divided(by: balance) : activations.divided(by: balance).quantised(asymmetric: true, together: true),
+            inputsOfASum,
             limit: options.causalErrorLimit,
             else: .packedFrames(parts: parts)
         ) { scales in .int8Frames(scales: scales, inputGains: balance, parts: parts) }
@@ -140,7 +142,7 @@ struct TensorPlanner {
         _ inputsOfASum: Int, limit: Double, else float: TensorPlan.Storage, int8: ([Float]) -> TensorPlan.Storage
     ) -> TensorPlan {
         let scales = Int8Quantisation.scales(weights, importance: nil)
-        let error = reference.relative(weights, scales: scales, on: activations.quantised(asymmetric: true, together: true))
+        let error = reference.relative(weights, scales: scales, on: activations)
         let fits = error <= limit && inputsOfASum <= ConvolutionWeights.mostInt8Inputs
         var row = ConversionReport.Row(
             name: rule.name, shape: rule.shape, type: fits ? .i8 : .f32, decision: fits ? "int8" : "float: int8 loses too much")

@@ -129,8 +129,8 @@ private struct WanTensorList {
         tensors.append(SourceTensor(name + ".bias", as: "vae.\(name).bias", [outputs], .plain))
     }
 
-    /// Convolutions that may be int8 and read an image without a norm.
-    private static let unnormed = [".conv_shortcut", ".time_conv", ".resample.1"]
+    /// Convolutions that may be int8 and read an image without a norm, in two planes. That of time would have to keep both, for little work.
+    private static let unnormed = [".conv_shortcut", ".resample.1"]
 
     mutating func norm(_ name: String, _ width: Int, axes: Int = 3) {
         let shape = [width] + [Int](repeating: 1, count: axes)

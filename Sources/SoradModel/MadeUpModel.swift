@@ -89,7 +89,7 @@ enum MadeUpWeights {
     }
 
     /// The ends and the attention of Wan's decoder, the ends of TAEHV's.
-    private static let floatConvolutions = ["conv_in", "conv_out", "to_qkv", "proj", "decoder.1", "decoder.22"]
+    private static let floatConvolutions = ["conv_in", "conv_out", "to_qkv", "proj", "time_conv", "decoder.1", "decoder.22"]
 
     static func vector(_ count: Int, _ value: Float) -> Parameter { Parameter([Float](repeating: value, count: count)) }
 }

@@ -42,15 +42,18 @@ extension CPUBackend {
         switch weights.precision {
         case .float(let values): unsafe convolve(image, weights, values, upsample: upsample, epilogue, out)
         case .int8:
-            let codes = sharedImage(Shape(x.shape[0], x.shape[1], weights.inputs))
+            let shape = Shape(x.shape[0], x.shape[1], weights.inputs)
+            let planes = sharedImages(shape, count: weights.readsFinely ? 2 : 1)
             if let scale = weights.inputScale {
                 precondition(partner == nil, "scales of the channels of two images")
-                quantize(x, norm: nil, scale: scale, into: codes)
+                unsafe image.channel_scale = scale.pointer(Float.self)
+                findRange(of: x, nil, scale)
             } else {
                 findRange(of: [x, partner].compactMap(\.self))
-                unsafe encode(image, into: codes)
             }
-            unsafe convolve([codes], [weights], upsample: upsample, epilogue, out)
+            unsafe encode(image, into: planes[0], fine: planes.count > 1 ? planes[1] : nil)
+            precondition(planes.count == 1 || activation == .none && !reluAtEnd, "an activation of a sum of two planes")
+            unsafe convolve(planes, planes.count == 1 ? [weights] : [weights, weights.withoutBias], upsample: upsample, epilogue, out)
         }
     }
 
@@ -169,10 +172,11 @@ extension CPUBackend {
     // MARK: From floats to codes
 
     /// Codes that no one keeps: the next convolution may write over them.
-    private func sharedImage(_ shape: Shape) -> QuantizedImage {
-        let count = QuantizedImage.floatCount(shape)
-        if codes.count < count { codes = Tensor(Shape(count)) }
-        return QuantizedImage(shape, codes)
+    private func sharedImages(_ shape: Shape, count: Int) -> [QuantizedImage] {
+        let floats = QuantizedImage.floatCount(shape)
+        if codes.count < floats * count { codes = Tensor(Shape(floats * count)) }
+        let rooms = codes.prefix(Shape(count, floats))
+        return (0..<count).map { QuantizedImage(shape, rooms.rows($0..<$0 + 1).reshaped(Shape(floats))) }
     }
 
     /// The lowest and the highest value that each thread sees, of 0 and all of `tensors`, to `ranges`.
@@ -270,7 +274,9 @@ extension CPUBackend {
     }
 
     /// Writes codes of the range that `ranges` hold; a norm is taken anew, a line at a time.
-    @unsafe private func encode(_ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: QuantizedImage) {
+    @unsafe private func encode(
+        _ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: QuantizedImage, fine: QuantizedImage? = nil
+    ) {
         let (least, greatest) = wholeRange()
         var template = unsafe source
         var scale: Float = 0
@@ -278,6 +284,11 @@ extension CPUBackend {
         image.scale = scale
         image.zero = unsafe template.zero
         unsafe template.q = image.codes()
+        if let fine {
+            fine.scale = scale / 254
+            fine.zero = 0
+            unsafe template.fine = fine.codes()
+        }
         let (kernels, rows) = unsafe (kernels, template.height + 2)
         let values = image.shape.count
         guard let norm else {

@@ -344,6 +344,8 @@ private func runConv2dInt8(_ table: Table, _ random: inout Random) -> [UInt32] {
     unsafe sorad_quantize_range(&range, random.coin(), &args.x_scale, &image.inverse, &args.x_zero)
     unsafe (image.x0, image.c0, image.height, image.width, image.zero) = (UnsafePointer(x.base), c0, height, width, args.x_zero)
     unsafe (image.q, image.row_end) = (codes.base, height + 2)
+    let fine = random.bytes((height + 2) * (width + 2) * channels)
+    unsafe image.fine = random.coin() ? fine.base : nil
     let channelScale = random.floats(c0)
     unsafe image.channel_scale = random.coin() ? UnsafePointer(channelScale.base) : nil
     let (low, high) = (random.floats(c0), random.floats(c0))
@@ -367,9 +369,9 @@ private func runConv2dInt8(_ table: Table, _ random: inout Random) -> [UInt32] {
     )
     let scratch = unsafe Memory<Int8>(table.pointee.conv2d_int8_scratch_bytes(&args))
     unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
-    return withExtendedLifetime((memory, bias, channelScale)) {
+    return withExtendedLifetime((memory, bias, channelScale, fine)) {
         unsafe table.pointee.conv2d_int8(&args)
-        return out.bits + low.bits + high.bits + codes.values.map { UInt32(bitPattern: Int32($0)) }
+        return out.bits + low.bits + high.bits + (codes.values + fine.values).map { UInt32(bitPattern: Int32($0)) }
     }
 }
 

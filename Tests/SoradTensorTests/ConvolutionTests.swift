@@ -124,6 +124,37 @@ import Testing
         }
     }
 
+    /// Two planes of codes: the same as float to within the weights' own rounding, which is none here, however uneven the channels are.
+    @Test(arguments: [false, true]) func twoPlanesReadFinely(upsample: Bool) throws {
+        var random = Random(seed: 9)
+        let x = random.tensor(Shape(10, 8, 6))
+        x.withMutableElements { span in for i in span.indices where i % 6 > 1 { span[i] *= 0.01 } }
+        var w = (0..<20 * 9 * 6).map { _ in Float(Int(random.next() % 255) - 127) }
+        for n in 0..<20 { w[n * 54] = 127 }
+        // The large channels are left out, so that the small ones are all there is.
+        for i in w.indices where i % 6 < 2 && i % 54 > 0 { w[i] = 0 }
+        let bias = (0..<20).map { Float($0) }
+        let coarse = int8Convolution(w, outputs: 20, inputs: 6, kernel: 3, bias: bias)
+        let fine = ConvolutionWeights(
+            outputs: 20, inputs: 6, kernel: 3, precision: coarse.precision, bias: coarse.bias, readsFinely: true)
+        let float = ConvolutionWeights(
+            outputs: 20, inputs: 6, kernel: 3, precision: .float(packFloat(w, outputs: 20, inputs: 54)), bias: coarse.bias)
+        let shape = upsample ? Shape(20, 16, 20) : Shape(10, 8, 20)
+        var first: [UInt32]?
+        for backend in try everyBackend() {
+            let results = [float, coarse, fine].map { weights in
+                let out = Tensor(shape)
+                backend.convolve(
+                    x, .none, weights, upsample: upsample, activation: .none, residual: nil, reluAtEnd: false, into: out)
+                return out
+            }
+            let errors = results.dropFirst().map { relativeError($0.elements, results[0].elements) }
+            #expect(errors[1] < 1e-4 && errors[0] > 50 * errors[1], "\(errors)")
+            if first == nil { first = bits(results[2]) }
+            #expect(bits(results[2]) == first, "\(backend.description)")
+        }
+    }
+
     /// A norm on the way to the codes: as norm and SiLU of their own give, to within half a step of the codes.
     @Test func normedCodesAreThoseOfTheNormedImage() throws {
         var random = Random(seed: 11)

@@ -337,18 +337,21 @@ static void try_conv2d_int8(const sorad_kernels *kernels) {
     if (coin()) image.channel_scale = channel_scale.data;
 
     buffer codes = int8s((args.height + 2) * (args.width + 2) * channels), expected_codes = copy(codes, 1);
+    buffer fine = copy(codes, 1), expected_fine = copy(codes, 1);
+    bool has_fine = coin();
     kernel_name = "quantize_image";
     range(args.height + 2, &image.row_begin, &image.row_end);
     for (int turn = 0; turn < 2; turn++) {   // a sub-range, then all
-        image.q = expected_codes.data;
+        image.q = expected_codes.data, image.fine = has_fine ? expected_fine.data : NULL;
         scalar.quantize_image(&image);
-        image.q = codes.data;
+        image.q = codes.data, image.fine = has_fine ? fine.data : NULL;
         kernels->quantize_image(&image);
         if (turn == 0) expect_equal(copy(expected_codes, 1), copy(codes, 1));
         image.row_begin = 0, image.row_end = args.height + 2;
     }
     buffer x = copy(codes, 1);
     expect_equal(expected_codes, codes);
+    expect_equal(expected_fine, fine);
 
     buffer plain = int8s(args.c_out * k), packed = make((args.c_out + 15) / 16 * 16 * k, 1), sums = make(args.c_out, 4);
     sorad_pack_int8(plain.data, args.c_out, k, packed.data, sums.data);

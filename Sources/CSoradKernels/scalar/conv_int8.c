@@ -27,7 +27,8 @@ void sorad_scalar_widen_channel_range(const float *x, size_t pixels, size_t chan
 void sorad_scalar_quantize_image(const sorad_quantize_image_args *args) {
     size_t given = args->c0 + args->c1, channels = (given + 3) / 4 * 4;
     int8_t zero = (int8_t)args->zero;
-    int8_t *q = args->q + args->row_begin * (args->width + 2) * channels;
+    size_t first = args->row_begin * (args->width + 2) * channels;
+    int8_t *q = args->q + first, *fine = args->fine ? args->fine + first : NULL;
     for (size_t y = args->row_begin; y < args->row_end; y++)
         for (size_t x = 0; x < args->width + 2; x++)
             for (size_t c = 0; c < channels; c++) {
@@ -38,7 +39,9 @@ void sorad_scalar_quantize_image(const sorad_quantize_image_args *args) {
                 else if (inside && args->x1) value = args->x1[pixel * args->c1 + c - args->c0];
                 if (inside && args->channel_scale) value *= args->channel_scale[c];
                 value = finite_value(value);
-                *q++ = inside ? (int8_t)sorad_clamp_int8((int32_t)sorad_round(value * args->inverse) + args->zero) : zero;
+                float steps = value * args->inverse, whole = sorad_round(steps);
+                *q++ = inside ? (int8_t)sorad_clamp_int8((int32_t)whole + args->zero) : zero;
+                if (fine) *fine++ = (int8_t)sorad_clamp_int8((int32_t)sorad_round((steps - whole) * 254.0f));
             }
 }
 

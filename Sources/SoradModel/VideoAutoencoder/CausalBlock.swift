@@ -77,7 +77,7 @@ enum CausalBlock {
             case .resize(let weights, _): [weights]
             case .doubleTime, .halveTime: []
             }
-        return weights.contains(where: \.isInt8) ? QuantizedImage.floatCount(input) : 0
+        return weights.map { $0.isInt8 ? QuantizedImage.floatCount(input) * ($0.readsFinely ? 2 : 1) : 0 }.max() ?? 0
     }
 
     /// Floats for results on the way.

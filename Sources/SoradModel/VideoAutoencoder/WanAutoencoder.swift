@@ -192,7 +192,7 @@ extension WeightReader {
                 output: try causal("proj", outputs: width, inputs: width, frames: 1, kernel: 1).frames[0]))
     }
 
-    /// [part][frame], the oldest frame first; the bias is with the last.
+    /// [part][frame], the oldest frame first; the bias is with the last. A convolution of one frame reads an image that no norm has evened.
     private func convolutions(
         _ name: String, outputs: Int, inputs: Int, frames: Int, kernel: Int, stride: Int, parts: Int, onlyFloat: Bool
     ) throws(SoradError) -> [[ConvolutionWeights]] {
@@ -203,8 +203,9 @@ extension WeightReader {
             (0..<frames).map { frame in
                 ConvolutionWeights(
                     outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: stride == 2,
-                    precision: precisions[part][frame], bias: frame == frames - 1 ? bias.part(part, of: parts) : nil, inputScale: inputScale
-                )
+                    precision: precisions[part][frame], bias: frame == frames - 1 ? bias.part(part, of: parts) : nil,
+                    inputScale: inputScale,
+                    readsFinely: frames == 1)
             }
         }
     }
