@@ -160,13 +160,14 @@ public final class JobService: Sendable {
             // One that is begun again at once is recorded twice.
             for job in stored.prefix(1) where job.workerDeaths > before[job.id]?.workerDeaths ?? 0 {
                 metrics.add("sorad_worker_deaths_total")
-                let place = before[job.id]?.progress.map { $0.phase == .decoding ? " at \($0.frameWords)" : " at \($0.stepWords)" } ?? ""
+                let place = before[job.id]?.progress.map { " while \($0.phase.rawValue)" + ($0.done.map { ", after \($0)" } ?? "") } ?? ""
                 log.notice("\(job.id) lost its worker\(place)")
             }
         case .progressed(let id, let progress):
             guard let earlier = before[id]?.progress, earlier.phase != progress.phase else { return }
-            if progress.phase == .denoising, progress.step > 0 { log.notice("\(id) goes on at \(progress.stepWords)") }
-            if progress.phase == .decoding, progress.frame > 0 { log.notice("\(id) goes on at \(progress.frameWords)") }
+            if progress.step > 0 && progress.phase == .denoising || progress.frame > 0, let done = progress.done {
+                log.notice("\(id) goes on after \(done)")
+            }
         default: break
         }
     }
@@ -252,6 +253,12 @@ public final class JobService: Sendable {
 }
 
 extension JobProgress {
-    fileprivate var stepWords: String { "step \(step) of \(steps)" }
-    fileprivate var frameWords: String { "frame \(frame)" }
+    /// What of the phase is done, where that is counted.
+    fileprivate var done: String? {
+        switch phase {
+        case .denoising: "step \(step) of \(steps)"
+        case .decoding: "frame \(frame)"
+        default: nil
+        }
+    }
 }

@@ -193,14 +193,23 @@ public final class ClipPipeline {
             shouldStop: { (try? stop()) == nil })
         var hash = SHA256()
         var count = 0
-        func take(_ frame: [UInt8]) throws(SoradError) {
+        func put(_ frame: [UInt8]) throws(SoradError) {
             hash.update(frame)
             try encoder.append(frame)
             count += 1
+        }
+        func take(_ frame: [UInt8]) throws(SoradError) {
+            try put(frame)
             try job.reached(.decoding, count, of: total)
         }
         if let before = request.given?.before { try givenFrames.forEachFrame(.before, before.numFrames, take) }
-        if let kept { for index in 0..<kept.resumed { try take(kept.frame(index)) } }
+        // They count as taken from the beginning on.
+        if let kept {
+            for index in 0..<kept.resumed {
+                try put(kept.frame(index))
+                try stop()
+            }
+        }
         while decoder.isUnfinished {
             try decoder.next(stop: stop) { (index, frame) throws(SoradError) in
                 guard request.newFrames.contains(index) else { return }

@@ -14,7 +14,8 @@ public struct ServiceNotifier: Sendable {
         watchdogInterval = isForUs ? environment["WATCHDOG_USEC"].flatMap(Int64.init).flatMap { $0 > 0 ? .microseconds($0 / 2) : nil } : nil
     }
 
-    /// Sends assignments such as "READY=1". A manager that does not listen is its own problem: nothing here may fail for it.
+    /// Sends assignments such as "READY=1". A manager that does not listen is its own problem: nothing here
+    /// may fail for it, nor wait for more than a second.
     public func send(_ assignments: String...) {
         guard var path else { return }
         let bytes = Array(assignments.joined(separator: "\n").utf8)

@@ -25,6 +25,15 @@ import box as boxes
 PATIENCE = (5, 15)
 
 
+PHASES = ["loading", "encoding_text", "encoding_frames", "denoising", "decoding", "writing"]
+
+
+def place(phase, step, frame):
+    """How far a job has come: what can be compared."""
+    number = {"denoising": step, "decoding": frame}.get(phase)
+    return PHASES.index(phase) if phase in PHASES else -1, int(number or 0)
+
+
 class Client:
     """Keeps `waiting` jobs sent and not over, and remembers all."""
 
@@ -59,16 +68,16 @@ class Killer:
     def __init__(self, box, chance):
         self.box, self.chance = box, chance
         self.kills = dict(worker=0, daemon=0, both=0, frozen=0, thawed_late=0, thawed_soon=0)
-        self.place = {}             # of each job, the (step, frame) at which its worker was killed last
+        self.place = {}             # of each job, the (phase, step or frame) at which its worker was killed last
         self.wrong = []
         self.slowest = 0            # seconds from a freeze to the worker's death
 
     def running(self, client):
-        """(identifier, (step, frame)) of the job that is being made, or None."""
+        """(identifier, place) of the job that is being made, or None."""
         for identifier in client.open:
             video = self.box.video(identifier)
             if video and video["status"] == "in_progress":
-                return identifier, (video.get("step") or 0, video.get("frame") or 0)
+                return identifier, place(video.get("phase"), video.get("step"), video.get("frame"))
         return None
 
     def strike(self, client):
@@ -92,8 +101,8 @@ class Killer:
         self.kills[kind] += 1
         if job and kind != "thawed_soon":
             # It may have come further than was seen: the daemon knows.
-            lost = re.findall(job[0] + r" lost its worker at (step|frame) (\d+)", self.log()[told:]) if kind != "daemon" else []
-            last = [(int(number), 0) if what == "step" else (job[1][0], int(number)) for what, number in lost]
+            lost = re.findall(job[0] + r" lost its worker while ([a-z_]+)(?:, after (?:step|frame) (\d+))?", self.log()[told:])
+            last = [place(phase, number, number) for phase, number in lost] if kind != "daemon" else []
             self.place[job[0]] = max([self.place.get(job[0], (-1, 0)), job[1], *last])
 
     def log(self):
@@ -133,9 +142,9 @@ def redone(log):
     """Steps and frames that were done again after each death of a worker that the daemon saw, from its log."""
     lost, again = {}, {"step": [], "frame": []}
     for line in log.splitlines():
-        if found := re.search(r"(video_\w+) lost its worker at (step|frame) (\d+)", line):
+        if found := re.search(r"(video_\w+) lost its worker while [a-z_]+, after (step|frame) (\d+)", line):
             lost[found[1], found[2]] = int(found[3])
-        elif found := re.search(r"(video_\w+) goes on at (step|frame) (\d+)", line):
+        elif found := re.search(r"(video_\w+) goes on after (step|frame) (\d+)", line):
             if (found[1], found[2]) in lost:
                 again[found[2]].append(max(0, lost.pop((found[1], found[2])) - int(found[3])))
     return again["step"], again["frame"], len(lost)

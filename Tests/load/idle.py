@@ -14,6 +14,7 @@ import socket
 import sqlite3
 import statistics
 import tempfile
+import threading
 import time
 
 import box as boxes
@@ -46,6 +47,7 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(self.path)
         self.socket.setblocking(False)
+        self.messages = []
 
     def take(self):
         messages = []
@@ -54,6 +56,13 @@ class Manager:
                 messages.append(self.socket.recv(4096).decode())
             except BlockingIOError:
                 return messages
+
+    def collect(self, seconds):
+        """Takes what comes in so many seconds."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.messages += self.take()
+            time.sleep(0.5)
 
 
 def quiet(seconds, watchdog=None):
@@ -65,8 +74,12 @@ def quiet(seconds, watchdog=None):
         with boxes.Box(environment=environment) as box:
             time.sleep(2)
             manager.take()
+            # A socket that nobody reads holds ten messages.
+            reader = threading.Thread(target=manager.collect, args=(seconds + 1,))
+            reader.start()
             seen = watch(box.process.pid, seconds)
-            return seen, sum("WATCHDOG=1" in message for message in manager.take()), boxes.memory(box.process.pid)
+            reader.join()
+            return seen, sum("WATCHDOG=1" in message for message in manager.messages), boxes.memory(box.process.pid)
     finally:
         shutil.rmtree(folder)
 

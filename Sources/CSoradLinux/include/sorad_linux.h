@@ -36,7 +36,7 @@ int sorad_linux_socketpair(int descriptors[2]);
 int sorad_linux_pipe(int descriptors[2]);
 
 // sockaddr_un with a path of `length` bytes (a leading '@' names the abstract namespace) would need unsafe casts in Swift. Sends one
-// datagram. Returns 0, or -1 with errno set.
+// datagram; where the queue is full it waits for a second at most. Returns 0, or -1 with errno set.
 int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes, size_t count);
 // 1 when the descriptor is a listening AF_UNIX stream socket, 0 when not.
 int sorad_linux_is_unix_listener(int descriptor);
