@@ -228,15 +228,20 @@ extension CPUBackend {
         if let scale {
             let factors = unsafe scale.pointer(Float.self)
             for c in 0..<channels {
-                let (one, other) = unsafe (low[c] * factors[c], high[c] * factors[c])
+                let (one, other) = unsafe (finite(low[c] * factors[c]), finite(high[c] * factors[c]))
                 (low[c], high[c]) = (min(one, other), max(one, other))
             }
         }
         ranges.fill(0)
         ranges.withMutableElements { span in
-            span[0] = max(low.reduce(0, min), -.greatestFiniteMagnitude)
-            span[1] = min(high.reduce(0, max), .greatestFiniteMagnitude)
+            span[0] = low.reduce(0, min)
+            span[1] = high.reduce(0, max)
         }
+    }
+
+    /// What codes are made of where a product is no number or too large.
+    private func finite(_ x: Float) -> Float {
+        x.isNaN ? 0 : min(max(x, -.greatestFiniteMagnitude), .greatestFiniteMagnitude)
     }
 
     /// SiLU falls to its only minimum and rises from there, so over a range its largest value is at an end, and 0 is always in the range.

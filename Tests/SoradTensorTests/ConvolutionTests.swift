@@ -155,6 +155,23 @@ import Testing
         }
     }
 
+    /// Scales that are no numbers, as a damaged file may have them, make their channels zero or as large as can be, and nothing faults.
+    @Test(arguments: [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude, -1, 0]) func strangeScalesAreHarmless(_ scale: Float)
+        throws
+    {
+        var random = Random(seed: 3)
+        let x = random.tensor(Shape(5, 5, 4))
+        let plain = int8Convolution((0..<3 * 9 * 4).map { _ in random.float() }, outputs: 3, inputs: 4, kernel: 3)
+        let weights = ConvolutionWeights(
+            outputs: 3, inputs: 4, kernel: 3, precision: plain.precision, bias: nil, inputScale: Parameter([1, scale, 1, 1]))
+        let results = try everyBackend().map { backend in
+            let out = Tensor(Shape(5, 5, 3))
+            backend.convolve(x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: out)
+            return bits(out)
+        }
+        #expect(results.allSatisfy { $0 == results[0] })
+    }
+
     /// A norm on the way to the codes: as norm and SiLU of their own give, to within half a step of the codes.
     @Test func normedCodesAreThoseOfTheNormedImage() throws {
         var random = Random(seed: 11)
