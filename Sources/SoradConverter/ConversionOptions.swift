@@ -4,7 +4,7 @@
 public struct ConversionOptions: Sendable {
     /// Keep everything float: the reference of a checkpoint.
     public var float = false
-    /// Make the convolutions of the video decoder int8, but for its first and its last.
+    /// Make the convolutions of the video decoder int8, but for its first and its last (and Wan's attention).
     public var int8Decoder = false
     /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
     public var keepFloat: [String] = []
@@ -16,6 +16,9 @@ public struct ConversionOptions: Sendable {
     public var calibration: String?
     /// Largest relative L2 error of a layer's output that int8 may have.
     public var errorLimit = 0.015
+    /// The same of a convolution of Wan's decoder. One scale for a whole frame stands at 1.3 to 1.9 % where channels differ in size as trained
+    /// ones do, and none of them costs the frames more than another.
+    public var causalErrorLimit = 0.02
     /// Above this a rotation is tried, though int8 would be good enough without: errors of all layers add up.
     public var rotationThreshold = 0.012
 

@@ -20,19 +20,20 @@ package struct LayerActivations {
     static let block = 32
 
     /// Stand-ins for what `input` describes: one block of tokens.
-    /// - Parameter gain: [inputs] what the layer's own norm or modulation multiplies each input by, if there is one.
+    /// - Parameter gain: what the layer's own norm or modulation multiplies each input by, if there is one; for a convolution an entry for
+    ///   each channel, of which a row holds several rounds.
     package init(synthetic input: LayerInput, inputs: Int, gain: [Float]?, name: String) {
         var generator = SplitMix64(seed: name.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 })
-        precondition(gain == nil || gain?.count == inputs, "\(name): a gain of another width than \(inputs)")
+        precondition(gain.map { inputs % $0.count == 0 } ?? true, "\(name): a gain of another width than \(inputs)")
         values = (0..<(Self.block * inputs)).map { i in
-            let value =
-                switch input {
-                case .normal: generator.normal()
-                case .afterGELU: gelu(generator.normal())
-                case .gatedGELU: gelu(generator.normal()) * generator.normal()
-                case .imageAfterReLU: max(generator.normal(), 0)
-                }
-            return if let gain { value * gain[i % inputs] } else { value }
+            let factor = gain.map { $0[i % inputs % $0.count] } ?? 1
+            return switch input {
+            case .normal, .image: generator.normal() * factor
+            case .afterGELU: gelu(generator.normal()) * factor
+            case .gatedGELU: gelu(generator.normal()) * generator.normal() * factor
+            case .imageAfterReLU: max(generator.normal(), 0) * factor
+            case .imageAfterSiLU: silu(generator.normal() * factor)
+            }
         }
         tokens = Self.block
         self.inputs = inputs
@@ -92,6 +93,32 @@ package struct LayerActivations {
         return LayerActivations(values: values, like: self)
     }
 
+    /// What the weights of each channel of a convolution may be multiplied by and its activations divided by, so that both spread as little
+    /// as can be over the channels: √(rms of the activations / rms of the weights) (as SmoothQuant does, Xiao et al. 2023).
+    func balance(with weights: WeightMatrix, channels: Int) -> [Float] {
+        var read = [Double](repeating: 0, count: channels)
+        for (i, value) in values.enumerated() { read[i % inputs % channels] += Double(value) * Double(value) }
+        var weighed = [Double](repeating: 0, count: channels)
+        for n in 0..<weights.outputs {
+            var k = 0
+            for lane in weights.row(n) {
+                for i in 0..<min(8, inputs - k) { weighed[(k + i) % channels] += Double(lane[i]) * Double(lane[i]) }
+                k += 8
+            }
+        }
+        // Means over as many numbers in every channel.
+        let ratio = Double(weights.outputs) / Double(tokens)
+        return zip(read, weighed).map { read, weighed in
+            // A channel that is never read or never used stays as it is.
+            let gain = read > 0 && weighed > 0 ? Float((read / weighed * ratio).squareRoot().squareRoot()) : 1
+            return gain.isNormal && (1 / gain).isNormal ? gain : 1
+        }
+    }
+
+    func divided(by gains: [Float]) -> LayerActivations {
+        LayerActivations(values: values.indices.map { values[$0] / gains[$0 % inputs % gains.count] }, like: self)
+    }
+
     /// Mean square of each input over the tokens, as lanes; the importance of the weights that it meets.
     package func meanSquares() -> [SIMD8<Float>] {
         var sums = [SIMD8<Float>](repeating: SIMD8(), count: (inputs + 7) / 8)
@@ -117,6 +144,8 @@ package struct LayerActivations {
 
 /// The tanh form of GELU.
 private func gelu(_ x: Float) -> Float { 0.5 * x * (1 + tanhf(0.797_884_56 * (x + 0.044715 * x * x * x))) }
+
+private func silu(_ x: Float) -> Float { x / (1 + expf(-x)) }
 
 /// A small fixed generator (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 private struct SplitMix64 {

@@ -11,8 +11,9 @@ struct SourceTensor {
         case floatLinear
         /// [N, Cin, kh, kw] of a convolution; with `input` it may become int8 where that is asked for.
         case convolution(input: LayerInput? = nil)
-        /// [parts·N, Cin, kh, kw] or [parts·N, Cin, kt, kh, kw] of a convolution that is read as several of N outputs and one frame.
-        case frames(parts: Int)
+        /// [parts·N, Cin, kh, kw] or [parts·N, Cin, kt, kh, kw] of a convolution that is read as several of N outputs and one frame;
+        /// with `input` it may become int8 where that is asked for. `gain` has an entry per channel.
+        case frames(parts: Int, input: LayerInput? = nil, gain: InputGain? = nil)
         /// [N, 1, …] of a norm, as [N].
         case vector
         /// [rows, columns] of an embedding table: half precision.
@@ -47,9 +48,13 @@ package enum LayerInput: Equatable {
     case gatedGELU
     /// An image behind a ReLU: no value is below 0. Quantised with one scale for all of it.
     case imageAfterReLU
+    /// An image whose pixels were normed and went through SiLU: hardly anything is below 0.
+    case imageAfterSiLU
+    /// An image as it comes, about normal, read in two planes of codes: its own rounding is not worth counting.
+    case image
 
     /// Whether the activations are quantised with a zero point.
-    var asymmetric: Bool { self == .afterGELU || self == .imageAfterReLU }
+    var asymmetric: Bool { self != .normal && self != .gatedGELU }
 }
 
 /// Where the checkpoint says how large each input of a layer is: the tensor that multiplies it just before.

@@ -14,6 +14,8 @@ struct TensorPlan {
         case packedFloat
         /// Blocks of sixteen outputs for each part of the outputs and each frame of the kernel, F32.
         case packedFrames(parts: Int)
+        /// The same as int8, with a scale for each output, [parts·N], that its frames share, of weights multiplied by `inputGains` [Cin].
+        case int8Frames(scales: [Float], inputGains: [Float], parts: Int)
         /// Row by row in this type.
         case rows(ElementType)
     }
@@ -35,6 +37,15 @@ struct TensorPlan {
         case .packedFloat: [TensorDescription(name: rule.name, type: .f32, dims: WeightPacking.floatDims(outputs: outputs, inputs: inputs))]
         case .packedFrames(let parts):
             [TensorDescription(name: rule.name, type: .f32, dims: WeightPacking.framesDims(shape: rule.shape, parts: parts))]
+        case .int8Frames(_, let gains, let parts):
+            [
+                TensorDescription(name: rule.name, type: .i8, dims: WeightPacking.int8FramesDims(shape: rule.shape, parts: parts)),
+                TensorDescription(name: rule.name + "_scale", type: .f32, dims: [outputs]),
+                TensorDescription(
+                    name: rule.name + "_sum", type: .i32,
+                    dims: [outputs / parts, WeightPacking.int8FramesDims(shape: rule.shape, parts: parts)[3]]),
+                TensorDescription(name: rule.name + "_input", type: .f32, dims: [gains.count]),
+            ]
         case .rows(let type):
             [TensorDescription(name: rule.name, type: type, dims: rule.form == .vector ? [rule.shape[0]] : rule.shape.reversed())]
         }
@@ -69,6 +80,13 @@ struct TensorPlan {
             try writer.append(WeightPacking.float(values, outputs: outputs, inputs: inputs), to: rule.name)
         case .packedFrames(let parts):
             try writer.append(WeightPacking.frames(try tensor.floats(), shape: rule.shape, parts: parts), to: rule.name)
+        case .int8Frames(let scales, let gains, let parts):
+            let values = WeightPacking.multiplied(try tensor.floats(), shape: rule.shape, byInput: gains)
+            let (packed, sums) = WeightPacking.int8Frames(values, shape: rule.shape, parts: parts, scales: scales)
+            try writer.append(packed, to: rule.name)
+            try writer.append(scales, to: rule.name + "_scale")
+            try writer.append(sums, to: rule.name + "_sum")
+            try writer.append(gains.map { 1 / $0 }, to: rule.name + "_input")
         case .rows(let type):
             for range in tensor.pieces {
                 let values = try tensor.floats(range)

@@ -31,7 +31,10 @@ struct TensorPlanner {
             let fits = try largest(tensor) <= Float(Float16.greatestFiniteMagnitude)
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .rows(.f32), "float, as asked") }
             return try float(rule, tensor, .rows(fits ? .f16 : .f32), fits ? "half precision" : "float: too large for half precision")
-        case .frames(let parts): return try float(rule, tensor, .packedFrames(parts: parts), "float")
+        case .frames(let parts, let input?, let gain) where options.int8Decoder:
+            if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFrames(parts: parts), "float, as asked") }
+            return try frames(rule, tensor, parts, input, gain)
+        case .frames(let parts, _, _): return try float(rule, tensor, .packedFrames(parts: parts), "float")
         case .plain, .vector: return try float(rule, tensor, .rows(.f32), "float")
         }
     }
@@ -98,34 +101,67 @@ struct TensorPlanner {
         return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
     }
 
-    /// A convolution is a linear layer on the neighbourhoods of pixels; there is no rotation, and one scale serves all pixels.
     private func convolution(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput) throws(SoradError) -> TensorPlan {
         _ = try largest(tensor)
         let values = WeightPacking.int8ChannelsLast(try tensor.floats(), shape: rule.shape)
-        let (n, k) = (rule.shape[0], values.count / rule.shape[0])
-        let weights = WeightMatrix(outputs: n, inputs: k, values)
-        let activations = LayerActivations(synthetic: input, inputs: k, gain: nil, name: rule.name)
+        let weights = WeightMatrix(outputs: rule.shape[0], inputs: values.count / rule.shape[0], values)
+        let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: nil, name: rule.name)
+        let codes = activations.quantised(asymmetric: true, together: true)
+        return convolution(
+            rule, tensor, LayerError(weights, on: activations), weights, codes, weights.inputs, limit: options.errorLimit,
+            else: .packedFloat
+        ) { .int8(scales: $0, rotation: nil) }
+    }
+
+    private func frames(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ parts: Int, _ input: LayerInput, _ gain: InputGain?)
+        throws(SoradError) -> TensorPlan
+    {
+        _ = try largest(tensor)
+        let values = try tensor.floats()
+        let weights = WeightPacking.wholeRows(values, shape: rule.shape)
+        let gains: [Float]? = if let gain { try self.gains(rule, gain, rule.shape[1]) } else { nil }
+        let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: gains, name: rule.name)
+        let balance = activations.balance(with: weights, channels: rule.shape[1])
+        let balanced = WeightPacking.wholeRows(WeightPacking.multiplied(values, shape: rule.shape, byInput: balance), shape: rule.shape)
+        let frames = rule.shape.count == 5 ? rule.shape[2] : 1
+        let inputsOfASum = weights.inputs / frames / rule.shape[1] * WeightPacking.int8Channels(rule.shape[1])
+        return convolution(
+            rule, tensor, LayerError(weights, on: activations), balanced,
+            input == .image
+                ? activations.divided(by: balance) : activations.divided(by: balance).quantised(asymmetric: true, together: true),
+            inputsOfASum,
+            limit: options.causalErrorLimit,
+            else: .packedFrames(parts: parts)
+        ) { scales in .int8Frames(scales: scales, inputGains: balance, parts: parts) }
+    }
+
+    /// A convolution is a linear layer on the neighbourhoods of pixels; there is no rotation, and one scale serves all pixels.
+    private func convolution(
+        _ rule: SourceTensor, _ tensor: SafetensorsTensor, _ reference: LayerError, _ weights: WeightMatrix,
+        _ activations: LayerActivations,
+        _ inputsOfASum: Int, limit: Double, else float: TensorPlan.Storage, int8: ([Float]) -> TensorPlan.Storage
+    ) -> TensorPlan {
         let scales = Int8Quantisation.scales(weights, importance: nil)
-        let error = LayerError(weights, on: activations)
-            .relative(weights, scales: scales, on: activations.quantised(asymmetric: input.asymmetric, together: true))
-        let fits = error <= options.errorLimit && k <= ConvolutionWeights.mostInt8Inputs
+        let error = reference.relative(weights, scales: scales, on: activations)
+        let fits = error <= limit && inputsOfASum <= ConvolutionWeights.mostInt8Inputs
         var row = ConversionReport.Row(
             name: rule.name, shape: rule.shape, type: fits ? .i8 : .f32, decision: fits ? "int8" : "float: int8 loses too much")
         row.weightError = Int8Quantisation.error(weights, scales: scales)
         row.attempts.append((nil, error))
-        return TensorPlan(rule: rule, tensor: tensor, storage: fits ? .int8(scales: scales, rotation: nil) : .packedFloat, row: row)
+        return TensorPlan(rule: rule, tensor: tensor, storage: fits ? int8(scales) : float, row: row)
     }
 
     private func activations(_ rule: SourceTensor, _ input: LayerInput, _ gain: InputGain?, inputs: Int) throws(SoradError)
         -> LayerActivations
     {
         if let captured = calibration?[rule.layer] { return try LayerActivations(captured: captured, inputs: inputs) }
-        var gains: [Float]?
-        if let gain {
-            guard let tensor = tensors[gain.name] else { preconditionFailure("\(rule.name): no tensor \(gain.name)") }
-            gains = try tensor.floats((gain.row * inputs)..<((gain.row + 1) * inputs)).map { gain.addsOne ? 1 + $0 : $0 }
-        }
+        let gains: [Float]? = if let gain { try self.gains(rule, gain, inputs) } else { nil }
         return LayerActivations(synthetic: input, inputs: inputs, gain: gains, name: rule.name)
+    }
+
+    private func gains(_ rule: SourceTensor, _ gain: InputGain, _ width: Int) throws(SoradError) -> [Float] {
+        guard let tensor = tensors[gain.name] else { preconditionFailure("\(rule.name): no tensor \(gain.name)") }
+        return try tensor.floats((gain.row * width)..<((gain.row + 1) * width)).map { gain.addsOne ? 1 + $0 : $0 }
     }
 
     /// The largest magnitude; refuses numbers that are not finite, which training that went wrong leaves behind.

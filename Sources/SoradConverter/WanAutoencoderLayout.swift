@@ -1,4 +1,5 @@
-// The video autoencoder of a checkpoint: diffusers' AutoencoderKLWan as Wan 2.1 has it, its configuration and its tensors, all float.
+// The video autoencoder of a checkpoint: diffusers' AutoencoderKLWan as Wan 2.1 has it, its configuration and its tensors. All are float, or
+// the convolutions of the decoder's residual blocks and of its growing in space and time are int8 where that is asked for.
 import SoradModelFile
 import SoradSystem
 
@@ -114,11 +115,22 @@ struct WanAutoencoderLayout: AutoencoderTensors {
 private struct WanTensorList {
     private(set) var tensors: [SourceTensor] = []
 
-    /// - Parameter parts: pieces of the outputs that are read as convolutions of their own.
-    mutating func convolution(_ name: String, _ outputs: Int, _ inputs: Int, _ kernel: [Int], parts: Int = 1) {
-        tensors.append(SourceTensor(name + ".weight", as: "vae.\(name).weight", [outputs, inputs] + kernel, .frames(parts: parts)))
+    /// - Parameters:
+    ///   - parts: pieces of the outputs that are read as convolutions of their own.
+    ///   - norm: the norm before it, if there is one; SiLU follows that.
+    mutating func convolution(_ name: String, _ outputs: Int, _ inputs: Int, _ kernel: [Int], parts: Int = 1, norm: String? = nil) {
+        // The ends of the decoder, latents and pixels, are seen as they are, and attention is a small part of the work.
+        let inner = name.hasPrefix("decoder.") && (norm != nil || Self.unnormed.contains(where: name.hasSuffix))
+        let input: LayerInput? = inner ? (norm == nil ? .image : .imageAfterSiLU) : nil
+        tensors.append(
+            SourceTensor(
+                name + ".weight", as: "vae.\(name).weight", [outputs, inputs] + kernel,
+                .frames(parts: parts, input: input, gain: norm.map { .norm("vae.\($0).gamma") })))
         tensors.append(SourceTensor(name + ".bias", as: "vae.\(name).bias", [outputs], .plain))
     }
+
+    /// Convolutions that may be int8 and read an image without a norm, in two planes. That of time would have to keep both, for little work.
+    private static let unnormed = [".conv_shortcut", ".resample.1"]
 
     mutating func norm(_ name: String, _ width: Int, axes: Int = 3) {
         let shape = [width] + [Int](repeating: 1, count: axes)
@@ -127,9 +139,9 @@ private struct WanTensorList {
 
     mutating func residualBlock(_ name: String, _ outputs: Int, _ inputs: Int) {
         norm(name + ".norm1", inputs)
-        convolution(name + ".conv1", outputs, inputs, [3, 3, 3])
+        convolution(name + ".conv1", outputs, inputs, [3, 3, 3], norm: name + ".norm1")
         norm(name + ".norm2", outputs)
-        convolution(name + ".conv2", outputs, outputs, [3, 3, 3])
+        convolution(name + ".conv2", outputs, outputs, [3, 3, 3], norm: name + ".norm2")
         if inputs != outputs { convolution(name + ".conv_shortcut", outputs, inputs, [1, 1, 1]) }
     }
 

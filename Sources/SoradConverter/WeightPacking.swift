@@ -57,41 +57,86 @@ package enum WeightPacking {
 
     /// As `channelsLast`, with zeros for the channels up to a multiple of 4.
     package static func int8ChannelsLast(_ values: [Float], shape: [Int]) -> [Float] {
-        let channels = int8Channels(shape[1])
-        let plain = channelsLast(values, shape: shape)
-        var filled = [Float](repeating: 0, count: plain.count / shape[1] * channels)
-        for pixel in 0..<plain.count / shape[1] {
-            for c in 0..<shape[1] { filled[pixel * channels + c] = plain[pixel * shape[1] + c] }
+        filled(channelsLast(values, shape: shape), channels: shape[1])
+    }
+
+    /// Pixels of `channels` values, with zeros up to a multiple of 4.
+    private static func filled(_ values: [Float], channels: Int) -> [Float] {
+        let wide = int8Channels(channels)
+        var filled = [Float](repeating: 0, count: values.count / channels * wide)
+        for pixel in 0..<values.count / channels {
+            for c in 0..<channels { filled[pixel * wide + c] = values[pixel * channels + c] }
         }
         return filled
     }
 
     package static func framesDims(shape: [Int], parts: Int) -> [Int] {
-        let frames = shape.count == 5 ? shape[2] : 1
-        return floatDims(outputs: shape[0] / parts, inputs: shape[1] * shape[shape.count - 2] * shape[shape.count - 1]) + [parts * frames]
+        floatDims(outputs: shape[0] / parts, inputs: shape[1] * kernelArea(shape)) + [parts * frameCount(shape)]
+    }
+
+    /// A file's tensors have four dimensions at most, so the two of a block are one.
+    package static func int8FramesDims(shape: [Int], parts: Int) -> [Int] {
+        let dims = int8Dims(outputs: shape[0] / parts, inputs: int8Channels(shape[1]) * kernelArea(shape))
+        return [dims[0] * dims[1], dims[2], dims[3], parts * frameCount(shape)]
     }
 
     /// [part][kt][N/16][K][16] of a convolution [parts·N, Cin, kt, kh, kw] or, without kt, of one frame; K = (y, x, c).
     package static func frames(_ values: [Float], shape: [Int], parts: Int) -> [Float] {
-        let frames = shape.count == 5 ? shape[2] : 1
-        let n = shape[0] / parts
-        let channels = shape[1]
-        let area = shape[shape.count - 2] * shape[shape.count - 1]
-        var packed: [Float] = []
-        for part in 0..<parts {
-            for frame in 0..<frames {
-                var matrix = [Float](repeating: 0, count: n * area * channels)
-                for row in 0..<n {
-                    for c in 0..<channels {
-                        let from = (((part * n + row) * channels + c) * frames + frame) * area
-                        for p in 0..<area { matrix[(row * area + p) * channels + c] = values[from + p] }
-                    }
-                }
-                packed += float(matrix, outputs: n, inputs: area * channels)
-            }
+        frameMatrices(values, shape: shape, parts: parts).flatMap {
+            float($0, outputs: shape[0] / parts, inputs: kernelArea(shape) * shape[1])
         }
-        return packed
     }
+
+    /// The same as codes, with the sums of each part and frame; the scales are those of all outputs.
+    package static func int8Frames(_ values: [Float], shape: [Int], parts: Int, scales: [Float]) -> (packed: [Int8], sums: [Int32]) {
+        let n = shape[0] / parts
+        var all: (packed: [Int8], sums: [Int32]) = ([], [])
+        for (index, matrix) in frameMatrices(values, shape: shape, parts: parts).enumerated() {
+            let weights = WeightMatrix(
+                outputs: n, inputs: kernelArea(shape) * int8Channels(shape[1]), filled(matrix, channels: shape[1]))
+            let part = index / frameCount(shape)
+            let one = int8(weights, scales: Array(scales[part * n..<(part + 1) * n]))
+            all.packed += one.packed
+            all.sums += one.sums
+        }
+        return all
+    }
+
+    /// Weights [N, Cin, …] times a number for each input channel.
+    static func multiplied(_ values: [Float], shape: [Int], byInput gains: [Float]) -> [Float] {
+        let taps = shape.dropFirst(2).reduce(1, *)
+        return values.indices.map { values[$0] * gains[$0 / taps % shape[1]] }
+    }
+
+    /// All that an output of such a convolution multiplies in one row, [parts·N, (kt, y, x, c)].
+    static func wholeRows(_ values: [Float], shape: [Int]) -> WeightMatrix {
+        let matrices = frameMatrices(values, shape: shape, parts: 1)
+        let k = kernelArea(shape) * shape[1]
+        var rows: [Float] = []
+        rows.reserveCapacity(values.count)
+        for row in 0..<shape[0] { for matrix in matrices { rows += matrix[row * k..<(row + 1) * k] } }
+        return WeightMatrix(outputs: shape[0], inputs: k * matrices.count, rows)
+    }
+
+    /// [part][kt] matrices [N, K], row by row.
+    private static func frameMatrices(_ values: [Float], shape: [Int], parts: Int) -> [[Float]] {
+        let (n, channels, frames, area) = (shape[0] / parts, shape[1], frameCount(shape), kernelArea(shape))
+        return (0..<parts * frames).map { index in
+            let (part, frame) = (index / frames, index % frames)
+            var matrix = [Float](repeating: 0, count: n * area * channels)
+            for row in 0..<n {
+                for c in 0..<channels {
+                    let from = (((part * n + row) * channels + c) * frames + frame) * area
+                    for p in 0..<area { matrix[(row * area + p) * channels + c] = values[from + p] }
+                }
+            }
+            return matrix
+        }
+    }
+
+    /// Of a kernel with or without kt.
+    private static func frameCount(_ shape: [Int]) -> Int { shape.count == 5 ? shape[2] : 1 }
+    private static func kernelArea(_ shape: [Int]) -> Int { shape[shape.count - 2] * shape[shape.count - 1] }
 
     private static func blocks(_ count: Int, _ size: Int) -> Int { (count + size - 1) / size }
 }

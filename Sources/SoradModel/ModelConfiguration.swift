@@ -198,7 +198,7 @@ package struct TransformerConfiguration: Sendable {
 }
 
 /// The TAEHV-family video autoencoder.
-struct AutoencoderConfiguration: Sendable {
+package struct AutoencoderConfiguration: Sendable {
     let imageChannels, latentChannels, patchSize: Int
     let encoderChannels, decoderChannels: [Int]
     let encoderTimeDownscale, decoderTimeUpscale, decoderSpaceUpscale: [Bool]
@@ -238,5 +238,18 @@ struct AutoencoderConfiguration: Sendable {
             throw SoradError(
                 .badInput, "\(data.path): vae.latents_mean and vae.latents_std must have \(latentChannels) numbers, the latter positive")
         }
+    }
+
+    /// The published sizes of the one for Wan 2.1's latents, for measuring without a file.
+    package init() {
+        (imageChannels, latentChannels, patchSize) = (3, 16, 1)
+        encoderChannels = [64, 64, 64, 64]
+        decoderChannels = [256, 128, 64, 64]
+        encoderTimeDownscale = [true, true, false]
+        decoderTimeUpscale = [false, true, true]
+        decoderSpaceUpscale = [true, true, true]
+        padsInFront = false
+        mean = [Float](repeating: 0, count: 16)
+        std = [Float](repeating: 1, count: 16)
     }
 }

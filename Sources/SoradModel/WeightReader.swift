@@ -66,6 +66,11 @@ struct WeightReader {
         let full = prefix + name
         let blocks = (outputs + 15) / 16
         let offsets: Parameter? = bias ? try vector(name + ".bias", outputs) : nil
+        guard source != nil else {
+            return ConvolutionWeights(
+                outputs: outputs, inputs: inputs, kernel: kernel, stride: stride,
+                precision: MadeUpWeights.convolution(full, outputs: outputs, inputs: inputs, area: kernel * kernel), bias: offsets)
+        }
         guard try file.tensor(full + ".weight").type == .i8 else {
             let values = try file.tensor(full + ".weight", .f32, dims: [16, kernel * kernel * inputs, blocks])
             return ConvolutionWeights(
@@ -73,12 +78,7 @@ struct WeightReader {
                 bias: offsets)
         }
         let groups = kernel * kernel * ((inputs + 3) / 4)
-        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else {
-            throw SoradError(
-                .badInput,
-                "\(file.path): \(full) multiplies \(groups * 4) inputs, more than the \(ConvolutionWeights.mostInt8Inputs) of an int8 sum",
-                hint: "convert it again with --keep-float '\(full)*'")
-        }
+        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else { throw tooLong(full, groups * 4) }
         let codes = try file.tensor(full + ".weight", .i8, dims: [4, 16, groups, blocks])
         let sum = try file.tensor(full + ".weight_sum", .i32, dims: [outputs])
         return ConvolutionWeights(
@@ -88,11 +88,47 @@ struct WeightReader {
             bias: offsets)
     }
 
-    /// The weights of several convolutions of the same sizes behind each other; `inputs` counts those of all taps.
-    func packedFrames(_ name: String, outputs: Int, inputs: Int, count: Int) throws(SoradError) -> Parameter {
+    /// The weights of several convolutions of the same sizes behind each other, `parts` times `frames`, int8 or float as the file has them;
+    /// [part][frame]. The frames of a part share their outputs and scales, and all of them the scales of the inputs, which are there for
+    /// int8.
+    func framePrecisions(_ name: String, outputs: Int, inputs: Int, kernel: Int, frames: Int, parts: Int, onlyFloat: Bool)
+        throws(SoradError) -> (precisions: [[ConvolutionWeights.Precision]], inputScale: Parameter?)
+    {
         let blocks = (outputs + 15) / 16
-        guard source != nil else { return MadeUpWeights.vector(16 * inputs * blocks * count, 1 / Float(inputs)) }
-        return Parameter(try file.tensor(prefix + name + ".weight", .f32, dims: [16, inputs, blocks, count]).bytes, .f32)
+        let count = parts * frames
+        let area = kernel * kernel
+        let full = prefix + name
+        guard source != nil else {
+            let made = (0..<parts).map { _ in
+                (0..<frames).map { _ in MadeUpWeights.convolution(full, outputs: outputs, inputs: inputs, area: area) }
+            }
+            let isInt8 = if case .int8 = made[0][0] { true } else { false }
+            return (made, isInt8 ? MadeUpWeights.vector(inputs, 1) : nil)
+        }
+        let type = try file.tensor(full + ".weight").type
+        guard type == .i8, !onlyFloat else {
+            let all = Parameter(try file.tensor(full + ".weight", .f32, dims: [16, area * inputs, blocks, count]).bytes, .f32)
+            return ((0..<parts).map { part in (0..<frames).map { .float(all.part(part * frames + $0, of: count)) } }, nil)
+        }
+        let groups = area * ((inputs + 3) / 4)
+        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else { throw tooLong(full, groups * 4) }
+        let codes = Parameter(try file.tensor(full + ".weight", .i8, dims: [64, groups, blocks, count]).bytes, .i8)
+        let sums = Parameter(try file.tensor(full + ".weight_sum", .i32, dims: [outputs, count]).bytes, .i32)
+        let scales = try vector(name + ".weight_scale", outputs * parts)
+        let precisions: [[ConvolutionWeights.Precision]] = (0..<parts).map { part in
+            (0..<frames).map { frame in
+                let index = part * frames + frame
+                return .int8(codes: codes.part(index, of: count), scale: scales.part(part, of: parts), sum: sums.part(index, of: count))
+            }
+        }
+        return (precisions, try vector(name + ".weight_input", inputs))
+    }
+
+    private func tooLong(_ name: String, _ inputs: Int) -> SoradError {
+        SoradError(
+            .badInput,
+            "\(file.path): \(name) multiplies \(inputs) inputs, more than the \(ConvolutionWeights.mostInt8Inputs) of an int8 sum",
+            hint: "convert it again with --keep-float '\(name)*'")
     }
 
     /// Float32 [count].

@@ -1,5 +1,6 @@
-// Convolutions on the CPU. A float one is one kernel call per piece of the image; an int8 one first looks at the range of its input, which
-// gives one scale and zero point for the whole image, then writes the input as codes inside a border, then multiplies.
+// Convolutions on the CPU. A float one is one kernel call per piece of the image. An int8 one first looks at the range of its input, which
+// gives one scale and zero point for the whole image, then writes the input as codes inside a border, then multiplies; the codes may be kept
+// and read by several convolutions.
 //
 // Invariant: a range is a minimum and a maximum, which no order changes, so the codes depend on no thread count.
 // `unsafe` here: kernels take addresses in argument structures; shapes are checked at the head of the operation.
@@ -40,30 +41,19 @@ extension CPUBackend {
         }
         switch weights.precision {
         case .float(let values): unsafe convolve(image, weights, values, upsample: upsample, epilogue, out)
-        case .int8(let codes, let scale, let sum):
-            unsafe quantize(&image, x, partner)
-            var arguments = unsafe sorad_conv2d_int8_args()
-            unsafe (arguments.x, arguments.channels) = (UnsafePointer(image.q), weights.int8Inputs)
-            unsafe (arguments.x_scale, arguments.x_zero) = (imageScale, image.zero)
-            unsafe (arguments.height, arguments.width, arguments.upsample) = (image.height, image.width, upsample)
-            unsafe (arguments.kernel, arguments.stride, arguments.padding) = (weights.kernel, weights.stride, weights.kernel / 2)
-            unsafe (arguments.w, arguments.w_scale, arguments.w_sum) = (
-                codes.pointer(Int8.self), scale.pointer(Float.self), sum.pointer(Int32.self)
-            )
-            unsafe (arguments.bias, arguments.c_out) = (weights.bias?.pointer(Float.self), weights.outputs)
-            unsafe (arguments.out, arguments.out_stride, arguments.row_end) = (out.pointer(), weights.outputs, outHeight)
-            unsafe arguments.epilogue = epilogue
-            let kernels = kernels
-            unsafe reserveScratch(kernels.conv2d_int8_scratch_bytes(&arguments))
-            let scratch = scratch
-            let template = unsafe arguments
-            let cost = out.count * weights.inputs * weights.kernel * weights.kernel / 2
-            split(outHeight, step: share(outHeight), cost: cost) { range, thread in
-                var piece = unsafe template
-                unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-                unsafe piece.scratch = scratch[thread].pointer()
-                unsafe kernels.conv2d_int8(&piece)
+        case .int8:
+            let shape = Shape(x.shape[0], x.shape[1], weights.inputs)
+            let planes = sharedImages(shape, count: weights.readsFinely ? 2 : 1)
+            if let scale = weights.inputScale {
+                precondition(partner == nil, "scales of the channels of two images")
+                unsafe image.channel_scale = scale.pointer(Float.self)
+                findRange(of: x, nil, scale)
+            } else {
+                findRange(of: [x, partner].compactMap(\.self))
             }
+            unsafe encode(image, into: planes[0], fine: planes.count > 1 ? planes[1] : nil)
+            precondition(planes.count == 1 || activation == .none && !reluAtEnd, "an activation of a sum of two planes")
+            unsafe convolve(planes, planes.count == 1 ? [weights] : [weights, weights.withoutBias], upsample: upsample, epilogue, out)
         }
     }
 
@@ -91,31 +81,251 @@ extension CPUBackend {
         }
     }
 
-    /// Writes `x` and, behind it, `partner` as codes; sets `imageScale` and the image's zero point and address.
-    @unsafe private func quantize(_ image: inout sorad_quantize_image_args, _ x: Tensor, _ partner: Tensor?) {
+    // MARK: Codes that are kept
+
+    public func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: QuantizedImage) {
+        precondition(x.shape == image.shape, "codes of \(x.shape) into \(image.shape)")
+        var source = unsafe sorad_quantize_image_args()
+        unsafe (source.x0, source.c0) = (UnsafePointer(x.pointer()), x.shape[2])
+        unsafe (source.height, source.width) = (x.shape[0], x.shape[1])
+        precondition(norm == nil || norm!.weight.count == x.shape[2], "norm of \(x.shape)")
+        precondition(scale == nil || scale!.count == x.shape[2], "scales of \(x.shape)")
+        if norm == nil && scale == nil { findRange(of: [x]) } else { findRange(of: x, norm, scale) }
+        unsafe source.channel_scale = scale?.pointer(Float.self)
+        unsafe encode(source, norm, into: image)
+    }
+
+    public func convolve(
+        _ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor
+    ) {
+        precondition(!images.isEmpty && images.count == weights.count, "\(images.count) images for \(weights.count) convolutions")
+        let (first, shape) = (weights[0], images[0].shape)
+        precondition(
+            weights.allSatisfy {
+                $0.kernel == first.kernel && $0.stride == first.stride && $0.outputs == first.outputs && $0.inputs == shape[2]
+            }
+                && images.allSatisfy { $0.shape == shape }, "convolutions of several sizes")
+        let scale = upsample ? 2 : 1
+        precondition(
+            out.shape
+                == Shape(
+                    (shape[0] * scale + first.stride - 1) / first.stride, (shape[1] * scale + first.stride - 1) / first.stride,
+                    first.outputs), "convolution of \(shape) into \(out.shape)")
+        precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
+        var epilogue = unsafe sorad_epilogue()
+        if let residual {
+            unsafe epilogue.residual = UnsafePointer(residual.pointer())
+            unsafe epilogue.residual_stride = first.outputs
+        }
+        unsafe convolve(images, weights, upsample: upsample, epilogue, out)
+    }
+
+    /// The sum of int8 convolutions, of which the first adds what the epilogue says and each other to what is there already. One after the
+    /// other over a few rows at a time, so that the sums stay in the cache.
+    @unsafe private func convolve(
+        _ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, _ epilogue: sorad_epilogue, _ out: Tensor
+    ) {
+        let taps = unsafe zip(images, weights).enumerated().map { index, tap in
+            let (image, weights) = tap
+            guard case .int8(let codes, let scale, let sum) = weights.precision else { preconditionFailure("codes for float weights") }
+            var arguments = unsafe sorad_conv2d_int8_args()
+            unsafe (arguments.x, arguments.channels) = (UnsafePointer(image.codes()), weights.int8Inputs)
+            unsafe (arguments.x_scale, arguments.x_zero) = (image.scale, image.zero)
+            unsafe (arguments.height, arguments.width, arguments.upsample) = (image.shape[0], image.shape[1], upsample)
+            unsafe (arguments.kernel, arguments.stride, arguments.padding) = (weights.kernel, weights.stride, weights.kernel / 2)
+            unsafe (arguments.w, arguments.w_scale, arguments.w_sum) = (
+                codes.pointer(Int8.self), scale.pointer(Float.self), sum.pointer(Int32.self)
+            )
+            unsafe (arguments.bias, arguments.c_out) = (weights.bias?.pointer(Float.self), weights.outputs)
+            unsafe (arguments.out, arguments.out_stride) = (out.pointer(), weights.outputs)
+            unsafe arguments.epilogue = epilogue
+            if index > 0 {
+                unsafe arguments.epilogue.residual = UnsafePointer(out.pointer())
+                unsafe arguments.epilogue.residual_stride = weights.outputs
+            }
+            return unsafe arguments
+        }
         let kernels = kernels
-        let ranges = ranges
+        let (rows, width) = (out.shape[0], out.shape[1])
+        let together = weights.count == 1 ? rows : max(1, Self.sumsTogether / (width * weights[0].outputs))
+        let step = share(rows, unit: weights.count == 1 ? 1 : min(rows, together))
+        var largest = unsafe taps[0]
+        unsafe largest.row_end = rows
+        unsafe reserveScratch(kernels.conv2d_int8_scratch_bytes(&largest))
+        let scratch = scratch
+        let cost = unsafe out.count * taps[0].channels * taps[0].kernel * taps[0].kernel / 2 * taps.count
+        split(rows, step: step, cost: cost) { range, thread in
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: together) {
+                for tap in weights.indices {
+                    var piece = unsafe taps[tap]
+                    unsafe (piece.row_begin, piece.row_end) = (first, min(first + together, range.upperBound))
+                    unsafe piece.scratch = scratch[thread].pointer()
+                    unsafe kernels.conv2d_int8(&piece)
+                }
+            }
+        }
+    }
+
+    /// Sums that wait in the second-level cache for the next convolution's.
+    private static let sumsTogether = 96 * 1024
+
+    // MARK: From floats to codes
+
+    /// Codes that no one keeps: the next convolution may write over them.
+    private func sharedImages(_ shape: Shape, count: Int) -> [QuantizedImage] {
+        let floats = QuantizedImage.floatCount(shape)
+        if codes.count < floats * count { codes = Tensor(Shape(floats * count)) }
+        let rooms = codes.prefix(Shape(count, floats))
+        return (0..<count).map { QuantizedImage(shape, rooms.rows($0..<$0 + 1).reshaped(Shape(floats))) }
+    }
+
+    /// The lowest and the highest value that each thread sees, of 0 and all of `tensors`, to `ranges`.
+    private func findRange(of tensors: [Tensor]) {
+        let (kernels, ranges) = (kernels, ranges)
         ranges.fill(0)
-        for tensor in [x, partner].compactMap(\.self) {
+        for tensor in tensors {
             split(tensor.count, step: share(tensor.count, unit: 1024, perThread: 1), cost: tensor.count * 5) { range, thread in
                 unsafe kernels.widen_range(tensor.pointer() + range.lowerBound, range.count, ranges.pointer() + 2 * thread)
             }
         }
-        var whole: [Float] = [0, 0]
-        ranges.withElements { span in
-            for thread in 0..<span.count / 2 { whole = [min(whole[0], span[2 * thread]), max(whole[1], span[2 * thread + 1])] }
+    }
+
+    /// The same of normed or scaled pixels. What is looked at, some pixels that fit the first-level cache at a time, are the ends of each
+    /// channel before SiLU and scale; then what these make of them.
+    private func findRange(of x: Tensor, _ norm: PixelNorm?, _ scale: Parameter?) {
+        let kernels = kernels
+        let channels = x.shape[2]
+        let pixels = x.shape[0] * x.shape[1]
+        let together = max(1, 2048 / channels)
+        // Least values of the channels and greatest ones, by thread.
+        let ends = Tensor(Shape(pool.threadCount, 2, channels))
+        reserveScratch(together * channels * 4)
+        let scratch = scratch
+        split(pixels, step: share(pixels, unit: together), cost: x.count * 10) { range, thread in
+            let room = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
+            let least = unsafe ends.pointer() + 2 * thread * channels
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: together) {
+                let count = min(together, range.upperBound - first)
+                var values = unsafe UnsafePointer(x.pointer() + first * channels)
+                if let norm {
+                    unsafe self.normalize(norm, values, pixels: count, channels, into: room)
+                    unsafe values = UnsafePointer(room)
+                }
+                unsafe kernels.widen_channel_range(values, count, channels, least, least + channels)
+            }
         }
-        unsafe sorad_quantize_range(whole, true, &imageScale, &image.inverse, &image.zero)
-        let channels = unsafe (image.c0 + image.c1 + 3) / 4 * 4
-        let rows = unsafe image.height + 2
-        let bytes = unsafe rows * (image.width + 2) * channels
-        if codes.count < bytes { codes = ByteBuffer(count: bytes) }
-        unsafe image.q = codes.pointer().assumingMemoryBound(to: Int8.self)
-        let template = unsafe image
-        split(rows, step: share(rows), cost: bytes * 5) { range, _ in
-            var piece = unsafe template
-            unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.quantize_image(&piece)
+        var low = [Float](repeating: 0, count: channels)
+        var high = low
+        ends.withElements { span in
+            for thread in 0..<pool.threadCount {
+                for c in 0..<channels {
+                    low[c] = min(low[c], span[2 * thread * channels + c])
+                    high[c] = max(high[c], span[(2 * thread + 1) * channels + c])
+                }
+            }
+        }
+        if norm != nil { unsafe applySiLU(&low, &high) }
+        if let scale {
+            let factors = unsafe scale.pointer(Float.self)
+            for c in 0..<channels {
+                let (one, other) = unsafe (finite(low[c] * factors[c]), finite(high[c] * factors[c]))
+                (low[c], high[c]) = (min(one, other), max(one, other))
+            }
+        }
+        ranges.fill(0)
+        ranges.withMutableElements { span in
+            span[0] = low.reduce(0, min)
+            span[1] = high.reduce(0, max)
+        }
+    }
+
+    /// What codes are made of where a product is no number or too large.
+    private func finite(_ x: Float) -> Float {
+        x.isNaN ? 0 : min(max(x, -.greatestFiniteMagnitude), .greatestFiniteMagnitude)
+    }
+
+    /// SiLU falls to its only minimum and rises from there, so over a range its largest value is at an end, and 0 is always in the range.
+    /// Where the range holds the place of the minimum, that is counted as the least value, whether a pixel has it or not.
+    @unsafe private func applySiLU(_ low: inout [Float], _ high: inout [Float]) {
+        let least = low
+        unsafe kernels.silu(least, &low, low.count)
+        let greatest = high
+        unsafe kernels.silu(greatest, &high, high.count)
+        for c in low.indices {
+            low[c] = least[c] < Self.siluMinimum.x ? Self.siluMinimum.value : min(0, low[c])
+            high[c] = max(0, high[c])
+        }
+    }
+
+    private static let siluMinimum: (x: Float, value: Float) = (-1.278_464_5, -0.278_464_54)
+
+    @unsafe private func normalize(
+        _ norm: PixelNorm, _ x: UnsafePointer<Float>, pixels: Int, _ channels: Int, into out: UnsafeMutablePointer<Float>
+    ) {
+        var arguments = unsafe sorad_norm_args()
+        unsafe (arguments.x, arguments.x_stride, arguments.out, arguments.out_stride) = (x, channels, out, channels)
+        unsafe (arguments.k, arguments.eps, arguments.weight) = (channels, norm.epsilon, norm.weight.pointer(Float.self))
+        unsafe arguments.row_end = pixels
+        unsafe kernels.rms_norm(&arguments)
+    }
+
+    /// What all threads have seen.
+    private func wholeRange() -> (least: Float, greatest: Float) {
+        ranges.withElements { span in
+            var (least, greatest): (Float, Float) = (0, 0)
+            for thread in 0..<span.count / 2 { (least, greatest) = (min(least, span[2 * thread]), max(greatest, span[2 * thread + 1])) }
+            return (least, greatest)
+        }
+    }
+
+    /// Writes codes of the range that `ranges` hold; a norm is taken anew, a line at a time.
+    @unsafe private func encode(
+        _ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: QuantizedImage, fine: QuantizedImage? = nil
+    ) {
+        let (least, greatest) = wholeRange()
+        var template = unsafe source
+        var scale: Float = 0
+        unsafe sorad_quantize_range([least, greatest], true, &scale, &template.inverse, &template.zero)
+        image.scale = scale
+        image.zero = unsafe template.zero
+        unsafe template.q = image.codes()
+        if let fine {
+            fine.scale = scale / 254
+            fine.zero = 0
+            unsafe template.fine = fine.codes()
+        }
+        let (kernels, rows) = unsafe (kernels, template.height + 2)
+        let values = image.shape.count
+        guard let norm else {
+            let arguments = unsafe template
+            split(rows, step: share(rows), cost: values * 5) { range, _ in
+                var piece = unsafe arguments
+                unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
+                unsafe kernels.quantize_image(&piece)
+            }
+            return
+        }
+        let lineValues = unsafe template.width * template.c0
+        let lineBytes = unsafe (template.width + 2) * ((template.c0 + 3) / 4 * 4)
+        reserveScratch(lineValues * 4)
+        let (scratch, arguments) = unsafe (scratch, template)
+        split(rows, step: share(rows), cost: values * 20) { range, thread in
+            let line = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
+            for row in range {
+                // An image of one line, of which this is the first or, at the border, the one above.
+                var piece = unsafe arguments
+                unsafe (piece.height, piece.row_begin, piece.row_end) = (1, 0, 1)
+                unsafe piece.q = arguments.q + row * lineBytes
+                if row > 0 && row < rows - 1 {
+                    unsafe self.normalize(
+                        norm, arguments.x0 + (row - 1) * lineValues, pixels: arguments.width, arguments.c0, into: line)
+                    unsafe kernels.silu(line, line, lineValues)
+                    unsafe piece.x0 = UnsafePointer(line)
+                    unsafe (piece.row_begin, piece.row_end) = (1, 2)
+                    unsafe piece.q = arguments.q + (row - 1) * lineBytes
+                }
+                unsafe kernels.quantize_image(&piece)
+            }
         }
     }
 }

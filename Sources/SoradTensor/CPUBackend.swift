@@ -11,9 +11,8 @@ public final class CPUBackend: ComputeBackend {
     let kernels: sorad_kernels
     /// One scratch block per thread, grown when an operation first needs more.
     var scratch: [ByteBuffer]
-    /// The image that an int8 convolution reads, its scale, and lowest and highest value by thread, [threads, 2].
-    var codes = ByteBuffer(count: 0)
-    var imageScale: Float = 0
+    /// Room for the image that an int8 convolution reads, and lowest and highest value by thread, [threads, 2].
+    var codes = Tensor(Shape(0))
     let ranges: Tensor
 
     /// - Parameters:

@@ -27,6 +27,15 @@ public protocol ComputeBackend: AnyObject {
         _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
         reluAtEnd: Bool, into out: Tensor)
 
+    /// Makes x [height, width, C] the codes that int8 convolutions read; with a norm, that of its pixels. With a scale [C], that of the
+    /// convolutions, the channels are multiplied by it.
+    func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: QuantizedImage)
+
+    /// out = residual + the sum of int8 convolutions, each of its own image, all of the same sizes: added in their order, each with its
+    /// bias if it has one. `residual` may be `out`.
+    func convolve(
+        _ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor)
+
     // MARK: Norms
 
     /// Rows of x [M, K] to mean 0 and variance 1; then · weight + bias if given (both [K]); then · (1 + scale) + shift if given.

@@ -54,6 +54,16 @@ extension Tensor {
         }
     }
 
+    /// Channels `first` and on of every pixel [h, w, C] become the pixels of `out` [h, w, c].
+    public func copyChannels(from first: Int, to out: Tensor) {
+        let (wide, narrow) = (shape.last, out.shape.last)
+        precondition(
+            count / wide == out.count / narrow && first >= 0 && first + narrow <= wide, "channels from \(first) of \(shape) to \(out.shape)"
+        )
+        let (source, target) = unsafe (pointer() + first, out.pointer())
+        for pixel in 0..<count / wide { unsafe (target + pixel * narrow).update(from: source + pixel * wide, count: narrow) }
+    }
+
     /// [h, w, C·r²] to `out` [h·r, w·r, C], as torch's pixel_shuffle, channels last.
     public func shufflePixels(_ r: Int, into out: Tensor) {
         precondition(

@@ -69,12 +69,20 @@ public struct ConvolutionWeights: Sendable {
     public let precision: Precision
     /// F32 [outputs]
     public let bias: Parameter?
+    /// F32 [inputs], what the channels of an int8 convolution's image are multiplied by before they become codes, if not by 1.
+    public let inputScale: Parameter?
+    /// The image of an int8 convolution is read in two planes of codes, the second in steps of 1/254 of the first's: for images whose channels
+    /// differ too much in size for one.
+    public let readsFinely: Bool
+
+    public var isInt8: Bool { if case .int8 = precision { true } else { false } }
 
     /// Channels of an int8 image: filled up to a multiple of 4.
     public var int8Inputs: Int { (inputs + 3) / 4 * 4 }
 
     public init(
-        outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, padsAtEnd: Bool = false, precision: Precision, bias: Parameter?
+        outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, padsAtEnd: Bool = false, precision: Precision, bias: Parameter?,
+        inputScale: Parameter? = nil, readsFinely: Bool = false
     ) {
         precondition((kernel == 1 || kernel == 3) && (stride == 1 || stride == 2), "kernel \(kernel), stride \(stride)")
         precondition(!padsAtEnd || kernel == 3 && stride == 2, "zeros at the end of kernel \(kernel), stride \(stride)")
@@ -99,8 +107,16 @@ public struct ConvolutionWeights: Sendable {
         self.kernel = kernel
         self.stride = stride
         self.padsAtEnd = padsAtEnd
+        if let inputScale { precondition(inputScale.elementType == .f32 && inputScale.count == inputs, "scales of \(inputs) inputs") }
+        self.inputScale = inputScale
+        self.readsFinely = readsFinely
         self.precision = precision
         self.bias = bias
+    }
+
+    var withoutBias: ConvolutionWeights {
+        ConvolutionWeights(
+            outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: padsAtEnd, precision: precision, bias: nil)
     }
 
     /// More products than this could overflow a 32-bit sum.

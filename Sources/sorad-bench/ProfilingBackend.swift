@@ -60,8 +60,27 @@ final class ProfilingBackend: ComputeBackend {
     ) {
         let products = Double(out.count) * Double(weights.inputs * weights.kernel * weights.kernel)
         let isInteger = if case .int8 = weights.precision { true } else { false }
-        timed(isInteger ? "convolution int8" : "convolution", "\(size(x)) -> \(size(out))", 2 * products, isInteger: isInteger) {
+        timed(
+            isInteger ? "conv int8" : "conv float",
+            "\(x.shape[0])x\(x.shape[1])x\(weights.inputs) \(weights.kernel)x\(weights.kernel) -> \(size(out))", 2 * products,
+            isInteger: isInteger
+        ) {
             inner.convolve(x, x2, weights, upsample: upsample, activation: activation, residual: residual, reluAtEnd: reluAtEnd, into: out)
+        }
+    }
+
+    func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: QuantizedImage) {
+        timed(norm == nil ? "codes" : "norm, codes", size(x)) { inner.quantize(x, norm: norm, scale: scale, into: image) }
+    }
+
+    func convolve(_ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor) {
+        let products = Double(out.count) * Double(weights[0].inputs * weights[0].kernel * weights[0].kernel * images.count)
+        let shape = (0..<3).map { "\(images[0].shape[$0])" }.joined(separator: "x")
+        timed(
+            "conv int8 x\(images.count)", "\(shape) \(weights[0].kernel)x\(weights[0].kernel) -> \(size(out))", 2 * products,
+            isInteger: true
+        ) {
+            inner.convolve(images, weights, upsample: upsample, residual: residual, into: out)
         }
     }
 

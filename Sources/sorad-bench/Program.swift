@@ -8,7 +8,8 @@ import SoradTensor
     static let usage = """
         usage: sorad-bench kernels [--json] [--isa NAME] [--filter TEXT]
                sorad-bench layers|forward [--json] [--profile] [--isa NAME] [--threads N] [--model NAME] [--SIZE N]...
-               sorad-bench decode-wan [--json] [--profile] [--isa NAME] [--threads N] [--runs N] [--width N] [--height N] [--frames N] [--base N]
+               sorad-bench decode-wan|decode-taehv [--json] [--profile] [--isa NAME] [--threads N] [--runs N] [--width N] [--height N]
+                           [--frames N] [--base N]
                sorad-bench clip MODEL [--isa NAME] [--threads N] [--steps N]
                sorad-bench decode MODEL [--against MODEL] [--clips N] [--profile] [--isa NAME] [--threads N]
                sorad-bench steps MODEL --against MODEL [--clips N] [--steps N] [--isa NAME] [--threads N]
@@ -16,6 +17,7 @@ import SoradTensor
           layers           each operation of one transformer block, with made-up weights, against the peak loops
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
           decode-wan       a clip decoded by Wan's autoencoder with made-up weights: 256x256, 17 frames, base width 96 unless told
+          decode-taehv     the same by TAEHV of its published sizes
           clip             one clip of a model file, prompt to frames, stage by stage
           decode           the video decoder of a model file alone, on latents that the model makes
           steps            the direction of each denoise step of a model file beside that of another of the same checkpoint
@@ -46,7 +48,8 @@ import SoradTensor
             return
         }
         if command == "layers" || command == "forward" { return print(try forward(&rest, oneLayer: command == "layers").run()) }
-        if command == "decode-wan" { return print(try decodeWan(&rest).run()) }
+        if command == "decode-wan" { return print(try madeUpDecode(&rest, .wan).run()) }
+        if command == "decode-taehv" { return print(try madeUpDecode(&rest, .taehv).run()) }
         if command == "clip" { return print(ClipBenchmark.table(try clip(&rest).run())) }
         if command == "decode" { return print(try decode(&rest).run()) }
         if command == "steps" { return print(try steps(&rest).run()) }
@@ -105,13 +108,15 @@ import SoradTensor
         return benchmark
     }
 
-    /// Options of the decode-wan benchmark.
-    static func decodeWan(_ rest: inout ArraySlice<String>) throws(SoradError) -> WanDecodeBenchmark {
-        let sizes: [(name: String, place: WritableKeyPath<WanDecodeBenchmark, Int>, limit: Int)] = [
+    /// Options of the benchmarks that decode with made-up weights.
+    static func madeUpDecode(_ rest: inout ArraySlice<String>, _ family: MadeUpDecodeBenchmark.Family) throws(SoradError)
+        -> MadeUpDecodeBenchmark
+    {
+        let sizes: [(name: String, place: WritableKeyPath<MadeUpDecodeBenchmark, Int>, limit: Int)] = [
             ("--width", \.width, 2048), ("--height", \.height, 2048), ("--frames", \.frames, 1025), ("--base", \.baseWidth, 128),
             ("--runs", \.runs, 100),
         ]
-        var benchmark = WanDecodeBenchmark()
+        var benchmark = MadeUpDecodeBenchmark(family: family)
         while let option = rest.popFirst() {
             if option == "--json" || option == "--profile" {
                 if option == "--json" { benchmark.json = true } else { benchmark.profile = true }

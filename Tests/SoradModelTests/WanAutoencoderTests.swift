@@ -14,7 +14,9 @@ import Testing
     private static let folder = Fixture.folder + "/wan-vae"
 
     /// The fixture `tiny` with another autoencoder.
-    private static func modelFile(_ name: String, changing change: (old: String, new: String)? = nil) throws -> ModelFile {
+    private static func modelFile(_ name: String, int8: Bool = false, changing change: (old: String, new: String)? = nil) throws
+        -> ModelFile
+    {
         let folder = try temporaryFolder()
         let parts = ["model_index.json", "sorad.json", "scheduler", "text_encoder", "tokenizer", "transformer"]
         let model = folder + "/model.gguf"
@@ -43,7 +45,8 @@ import Testing
         made.append(folder + "/vae/config.json")
         var options = ConversionOptions()
         options.created = 0
-        options.float = true
+        options.float = !int8
+        options.int8Decoder = int8
         _ = try Converter.convert(folder, to: model, options: options)
         return try ModelFile(opening: model)
     }
@@ -56,8 +59,8 @@ import Testing
         }
     }
 
-    private static func model(_ name: String, _ backend: (any ComputeBackend)? = nil) throws -> VideoModel {
-        try VideoModel(file: modelFile(name), backend: backend ?? CPUBackend(threads: 2))
+    private static func model(_ name: String, int8: Bool = false, _ backend: (any ComputeBackend)? = nil) throws -> VideoModel {
+        try VideoModel(file: modelFile(name, int8: int8), backend: backend ?? CPUBackend(threads: 2))
     }
 
     /// [H, W, 3] to [3, H, W].
@@ -76,8 +79,8 @@ import Testing
     }
 
     /// Everything that is remembered passes through bytes, at every place of the clip.
-    @Test(arguments: names) func aDecoderGoesOnWithWhatAnotherRemembered(name: String) throws {
-        let model = try Self.model(name)
+    @Test(arguments: names, [false, true]) func aDecoderGoesOnWithWhatAnotherRemembered(name: String, int8: Bool) throws {
+        let model = try Self.model(name, int8: int8)
         let latent = try Self.reference(name)("17.latent")
         expectResumable(model, latent)
     }
@@ -91,6 +94,75 @@ import Testing
         // diffusers limits to −1…1.
         let error = relativeError(found.flatMap { $0.map { min(max($0, 0), 1) * 2 - 1 } }, expected.elements)
         #expect(error < 1e-5, "\(error)")
+    }
+
+    /// The int8 decoder, its frames limited as a clip's are.
+    @Test(arguments: names, [1, 5, 9, 17]) func int8DecodingIsCloseToDiffusers(name: String, frames: Int) throws {
+        let model = try Self.model(name, int8: true)
+        let reference = try Self.reference(name)
+        let expected = try reference("\(frames).frames").elements.map { $0 * 0.5 + 0.5 }
+        let found = Self.decoded(model, try reference("\(frames).latent")).flatMap { $0.map { min(max($0, 0), 1) } }
+        #expect(found.count == expected.count)
+        var squares = 0.0
+        for (x, y) in zip(found, expected) { squares += Double(x - y) * Double(x - y) }
+        let decibels = -10 * log10(squares / Double(found.count))
+        #expect(decibels >= 40, "PSNR \(decibels) dB")
+    }
+
+    /// What lies between the ends of the decoder is int8, with the codes of the checkpoint's weights; all else is as in the float file.
+    @Test(arguments: names) func theDecodersInnerConvolutionsBecomeInt8(name: String) throws {
+        let (float, int8) = try (Self.modelFile(name), Self.modelFile(name, int8: true))
+        let changed = int8.tensors.filter { $0.name.hasPrefix("vae.") && $0.type == .i8 }.map(\.name)
+        #expect(changed.count > 10 && changed.allSatisfy { $0.hasPrefix("vae.decoder.") }, "\(changed)")
+        for part in ["conv_in", "conv_out", "to_qkv", "proj", "time_conv"] { #expect(!changed.contains { $0.hasSuffix(part + ".weight") }) }
+        for part in ["conv1", "conv2", "conv_shortcut", "resample.1"] {
+            #expect(changed.contains { $0.hasSuffix(part + ".weight") }, "no \(part) is int8")
+        }
+        for tensor in float.tensors where tensor.name.hasPrefix("vae.") && !changed.contains(tensor.name) {
+            #expect(try int8.tensor(tensor.name).bytes.array == tensor.bytes.array, "\(tensor.name)")
+        }
+        for name in changed {
+            let (exact, codes) = try (float.tensor(name), int8.tensor(name))
+            let (n, k, count) = (exact.dims[2] * 16, exact.dims[1], exact.dims[3])
+            let groups = codes.dims[1]
+            #expect(codes.dims == [64, groups, exact.dims[2], count])
+            let values = Self.floats(exact)
+            let scales = Self.floats(try int8.tensor(name + "_scale"))
+            let inputScales = Self.floats(try int8.tensor(name + "_input"))
+            let sums = try int8.tensor(name + "_sum")
+            let outputs = sums.dims[0]
+            let parts = scales.count / outputs
+            #expect(sums.dims[1] == count && outputs <= n)
+            // Channels of a pixel, without and with what fills them up to a multiple of 4.
+            let area = k / inputScales.count
+            #expect(groups == area * ((k / area + 3) / 4))
+            let bytes = codes.bytes.array
+            let sumBytes = Self.floats(sums).map { Int32(bitPattern: $0.bitPattern) }
+            for frame in 0..<count {
+                for output in 0..<outputs {
+                    let scale = scales[frame / (count / parts) * outputs + output]
+                    var sum: Int32 = 0
+                    for column in 0..<k {
+                        let channel = column % (k / area)
+                        let wide = column / (k / area) * (groups * 4 / area) + channel
+                        let block = frame * n / 16 + output / 16
+                        let group = block * groups + wide / 4
+                        let code = Int8(bitPattern: bytes[(group * 16 + output % 16) * 4 + wide % 4])
+                        let value = values[(block * k + column) * 16 + output % 16] / inputScales[channel]
+                        sum += Int32(code)
+                        #expect(abs(Float(code) * scale - value) <= scale * 0.51 || abs(code) == 127)
+                    }
+                    #expect(sum == sumBytes[frame * outputs + output])
+                }
+            }
+        }
+    }
+
+    private static func floats(_ tensor: TensorView) -> [Float] {
+        let bytes = tensor.bytes.array
+        return stride(from: 0, to: bytes.count, by: 4).map { i in
+            Float(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[i + $1]) << UInt32(8 * $1) })
+        }
     }
 
     @Test(arguments: names, [1, 5, 9, 17]) func encodingEqualsDiffusers(name: String, frames: Int) throws {
@@ -108,8 +180,8 @@ import Testing
     }
 
     /// What follows cannot change what came before: the frames of a shorter clip are the first ones of the longer, bit for bit.
-    @Test(arguments: names) func aLongerClipBeginsWithTheShorter(name: String) throws {
-        let model = try Self.model(name)
+    @Test(arguments: names, [false, true]) func aLongerClipBeginsWithTheShorter(name: String, int8: Bool) throws {
+        let model = try Self.model(name, int8: int8)
         let latent = try Self.reference(name)("17.latent")
         let plane = latent.shape[2] * latent.shape[3]
         let values = latent.elements
@@ -138,8 +210,8 @@ import Testing
         #expect(throws: SoradError.self) { try model.encodeVideo(pictures, width: 12, height: 16) }
     }
 
-    @Test(arguments: names) func everyBackendGivesTheSameBits(name: String) throws {
-        let file = try Self.modelFile(name)
+    @Test(arguments: names, [false, true]) func everyBackendGivesTheSameBits(name: String, int8: Bool) throws {
+        let file = try Self.modelFile(name, int8: int8)
         let reference = try Self.reference(name)
         let clip = try reference("encode.9.clip")
         let bytes = clip.elements.map { UInt8($0) }

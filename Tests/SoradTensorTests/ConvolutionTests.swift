@@ -65,4 +65,147 @@ import Testing
             x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: out)
         #expect(out.elements == (0..<48).map { Float($0 % 3 + 1) })
     }
+
+    /// Codes that are kept give what a convolution of the floats gives, and several are added in their order, each with its own scale.
+    @Test(arguments: [false, true]) func keptCodesAreTheConvolutionsOwn(upsample: Bool) throws {
+        var random = Random(seed: 7)
+        let images = (1...3).map { scale in
+            let image = random.tensor(Shape(13, 9, 6))
+            image.withMutableElements { span in for i in span.indices { span[i] *= Float(scale) } }
+            return image
+        }
+        let weights = (0..<3).map { index in
+            int8Convolution(
+                (0..<20 * 9 * 6).map { _ in random.float() }, outputs: 20, inputs: 6, kernel: 3,
+                bias: index == 2 ? (0..<20).map { Float($0) } : nil)
+        }
+        let shape = upsample ? Shape(26, 18, 20) : Shape(13, 9, 20)
+        let residual = random.tensor(shape)
+        var first: [UInt32]?
+        for backend in try everyBackend() {
+            let expected = Tensor(shape)
+            for (index, (image, weights)) in zip(images, weights).enumerated() {
+                backend.convolve(
+                    image, .none, weights, upsample: upsample, activation: .none, residual: index == 0 ? residual : expected,
+                    reluAtEnd: false, into: expected)
+            }
+            let kept = images.map { image in Arena.make { QuantizedImage(image.shape, in: $0) } }
+            for (image, codes) in zip(images, kept) { backend.quantize(image, norm: nil, scale: nil, into: codes) }
+            // Codes are the same wherever they lie: brought back from a copy of their memory.
+            let copies = images.map { image in Arena.make { QuantizedImage(image.shape, in: $0) } }
+            for (codes, copy) in zip(kept, copies) { copy.memory.copy(from: codes.memory) }
+            let out = Tensor(shape)
+            backend.convolve(copies, weights, upsample: upsample, residual: residual, into: out)
+            #expect(bits(out) == bits(expected), "\(backend.description)")
+            let memory = kept.flatMap { bits($0.memory) }
+            if first == nil { first = memory }
+            #expect(memory == first, "\(backend.description) has other codes")
+        }
+    }
+
+    /// Channels of very different sizes, each multiplied by a whole power of two to be of one: as exact as without them.
+    @Test func scaledChannelsAreReadAsWell() throws {
+        var random = Random(seed: 5)
+        let factors: [Float] = [1, 1 / 1024, 64, 1 / 16, 8, 1]
+        let w = (0..<20 * 9 * 6).map { _ in random.float() }
+        let even = random.tensor(Shape(11, 7, 6))
+        let uneven = even.clone()
+        uneven.withMutableElements { span in for i in span.indices { span[i] /= factors[i % 6] } }
+        let plain = int8Convolution(w, outputs: 20, inputs: 6, kernel: 3)
+        let scaled = ConvolutionWeights(
+            outputs: 20, inputs: 6, kernel: 3, precision: plain.precision, bias: nil, inputScale: Parameter(factors))
+        for backend in try everyBackend() {
+            let (expected, out) = (Tensor(Shape(11, 7, 20)), Tensor(Shape(11, 7, 20)))
+            for (x, weights, result) in [(even, plain, expected), (uneven, scaled, out)] {
+                backend.convolve(
+                    x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: result)
+            }
+            #expect(bits(out) == bits(expected), "\(backend.description)")
+        }
+    }
+
+    /// Two planes of codes: the same as float to within the weights' own rounding, which is none here, however uneven the channels are.
+    @Test(arguments: [false, true]) func twoPlanesReadFinely(upsample: Bool) throws {
+        var random = Random(seed: 9)
+        let x = random.tensor(Shape(10, 8, 6))
+        x.withMutableElements { span in for i in span.indices where i % 6 > 1 { span[i] *= 0.01 } }
+        var w = (0..<20 * 9 * 6).map { _ in Float(Int(random.next() % 255) - 127) }
+        for n in 0..<20 { w[n * 54] = 127 }
+        // The large channels are left out, so that the small ones are all there is.
+        for i in w.indices where i % 6 < 2 && i % 54 > 0 { w[i] = 0 }
+        let bias = (0..<20).map { Float($0) }
+        let coarse = int8Convolution(w, outputs: 20, inputs: 6, kernel: 3, bias: bias)
+        let fine = ConvolutionWeights(
+            outputs: 20, inputs: 6, kernel: 3, precision: coarse.precision, bias: coarse.bias, readsFinely: true)
+        let float = ConvolutionWeights(
+            outputs: 20, inputs: 6, kernel: 3, precision: .float(packFloat(w, outputs: 20, inputs: 54)), bias: coarse.bias)
+        let shape = upsample ? Shape(20, 16, 20) : Shape(10, 8, 20)
+        var first: [UInt32]?
+        for backend in try everyBackend() {
+            let results = [float, coarse, fine].map { weights in
+                let out = Tensor(shape)
+                backend.convolve(
+                    x, .none, weights, upsample: upsample, activation: .none, residual: nil, reluAtEnd: false, into: out)
+                return out
+            }
+            let errors = results.dropFirst().map { relativeError($0.elements, results[0].elements) }
+            #expect(errors[1] < 1e-4 && errors[0] > 50 * errors[1], "\(errors)")
+            if first == nil { first = bits(results[2]) }
+            #expect(bits(results[2]) == first, "\(backend.description)")
+        }
+    }
+
+    /// Scales that are no numbers, as a damaged file may have them, make their channels zero or as large as can be, and nothing faults.
+    @Test(arguments: [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude, -1, 0]) func strangeScalesAreHarmless(_ scale: Float)
+        throws
+    {
+        var random = Random(seed: 3)
+        let x = random.tensor(Shape(5, 5, 4))
+        let plain = int8Convolution((0..<3 * 9 * 4).map { _ in random.float() }, outputs: 3, inputs: 4, kernel: 3)
+        let weights = ConvolutionWeights(
+            outputs: 3, inputs: 4, kernel: 3, precision: plain.precision, bias: nil, inputScale: Parameter([1, scale, 1, 1]))
+        let results = try everyBackend().map { backend in
+            let out = Tensor(Shape(5, 5, 3))
+            backend.convolve(x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: out)
+            return bits(out)
+        }
+        #expect(results.allSatisfy { $0 == results[0] })
+    }
+
+    /// A norm on the way to the codes: as norm and SiLU of their own give, to within half a step of the codes.
+    @Test func normedCodesAreThoseOfTheNormedImage() throws {
+        var random = Random(seed: 11)
+        let x = random.tensor(Shape(21, 17, 10))
+        let gamma = (0..<10).map { _ in 1 + random.float() }
+        let identity = int8Convolution(
+            (0..<100).map { $0 / 10 == $0 % 10 ? Float(1) : 0 }, outputs: 10, inputs: 10, kernel: 1)
+        var first: [UInt32]?
+        for backend in try everyBackend() {
+            let normed = Tensor(x.shape)
+            backend.rmsNorm(
+                x.reshaped(Shape(21 * 17, 10)), epsilon: 1e-24, weight: Parameter(gamma), into: normed.reshaped(Shape(21 * 17, 10)))
+            backend.silu(normed, into: normed)
+            let codes = Arena.make { QuantizedImage(x.shape, in: $0) }
+            backend.quantize(x, norm: PixelNorm(weight: Parameter(gamma), epsilon: 1e-24), scale: nil, into: codes)
+            let out = Tensor(x.shape)
+            backend.convolve([codes], [identity], upsample: false, residual: nil, into: out)
+            let values = normed.elements
+            let step = (values.max()! + 0.2785) / 254
+            #expect(values.min()! < -0.25 && zip(out.elements, values).allSatisfy { abs($0 - $1) <= 0.501 * step })
+            if first == nil { first = bits(codes.memory) }
+            #expect(bits(codes.memory) == first, "\(backend.description)")
+        }
+        // Nothing but zeros, and numbers that are none.
+        for value in [Float(0), .nan, .infinity] {
+            let empty = Tensor(Shape(4, 4, 4))
+            empty.fill(value)
+            let codes = Arena.make { QuantizedImage(empty.shape, in: $0) }
+            try CPUBackend(threads: 1).quantize(
+                empty, norm: PixelNorm(weight: Parameter([Float](repeating: 1, count: 4)), epsilon: 1e-24), scale: nil, into: codes)
+            let weights = int8Convolution([Float](repeating: 0.5, count: 3 * 9 * 4), outputs: 3, inputs: 4, kernel: 3, bias: [1, 2, 3])
+            let out = Tensor(Shape(4, 4, 3))
+            try CPUBackend(threads: 1).convolve([codes], [weights], upsample: false, residual: nil, into: out)
+            #expect(out.elements == (0..<48).map { Float($0 % 3 + 1) }, "\(value)")
+        }
+    }
 }

@@ -25,7 +25,7 @@ enum { SORAD_F32_ROWS = 6 };
 #include "int8_tile.h"
 #include "../lanes/gemm_int8.h"
 #include "../lanes/quantize_rows.h"
-#include "../lanes/conv_int8.h"
+#include "../lanes/conv_int8_gathered.h"
 #include "../lanes/attention_int8.h"
 
 SORAD_TARGET_END

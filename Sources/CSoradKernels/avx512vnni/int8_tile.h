@@ -44,3 +44,33 @@ SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < rows * blocks; i++) memcpy(sum + i, acc + i, sizeof(lanes_i32));
 }
+
+// The same for a window of an image: every third pixel's address is kept, the two behind it are so many bytes further on.
+SORAD_INLINE void int8_pixel_tile(const size_t rows, const size_t blocks, const int8_window *window, const char *w, size_t w_stride,
+                                  lanes_i32 *sum) {
+    __m512i acc[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < rows * blocks; i++) acc[i] = _mm512_setzero_si512();
+    const size_t pixel = window->pixel;
+    for (size_t line = 0; line < window->lines; line++) {
+        const char *a0 = window->line[line], *a3 = a0 + 3 * pixel, *a6 = a0 + 6 * pixel, *a9 = a0 + 9 * pixel;
+        for (size_t s = window->steps; s > 0; s--, w += 64, a0 += 4, a3 += 4, a6 += 4, a9 += 4) {
+            __asm__("" : "+r"(a0), "+r"(a3), "+r"(a6), "+r"(a9));   // or clang makes twelve addresses of them
+            const char *const from[4] = {a0, a3, a6, a9};
+            __m512i weights[SORAD_INT8_BLOCKS];
+#pragma clang loop unroll(full)
+            for (size_t b = 0; b < blocks; b++) weights[b] = _mm512_loadu_si512((const void *)(w + b * w_stride));
+#pragma clang loop unroll(full)
+            for (size_t r = 0; r < rows; r++) {
+                int32_t word;
+                memcpy(&word, from[r / 3] + r % 3 * pixel, sizeof word);
+                __m512i four = _mm512_set1_epi32(word);
+#pragma clang loop unroll(full)
+                for (size_t b = 0; b < blocks; b++)
+                    acc[b * rows + r] = _mm512_dpbusd_epi32(acc[b * rows + r], four, weights[b]);
+            }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < rows * blocks; i++) memcpy(sum + i, acc + i, sizeof(lanes_i32));
+}

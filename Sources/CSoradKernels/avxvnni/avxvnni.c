@@ -19,7 +19,7 @@ SORAD_TARGET_BEGIN("avx2,fma,avxvnni")
 #include "int8_tile.h"
 #include "../lanes/gemm_int8.h"
 #include "../lanes/quantize_rows.h"
-#include "../lanes/conv_int8.h"
+#include "../lanes/conv_int8_lines.h"
 #include "../lanes/attention_int8.h"
 
 SORAD_TARGET_END

@@ -44,3 +44,34 @@ SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *
         memcpy((char *)(sum + r) + 32, high + r, 32);
     }
 }
+
+// The same for a window of an image: every third pixel's address is kept, the two behind it are so many bytes further on.
+SORAD_INLINE void int8_pixel_tile(const size_t rows, const size_t blocks, const int8_window *window, const char *w, size_t w_stride,
+                                  lanes_i32 *sum) {
+    (void)blocks, (void)w_stride;
+    __m256i low[SORAD_INT8_ROWS], high[SORAD_INT8_ROWS];
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) low[r] = high[r] = _mm256_setzero_si256();
+    const size_t pixel = window->pixel;
+    for (size_t line = 0; line < window->lines; line++) {
+        const char *a0 = window->line[line], *a3 = a0 + 3 * pixel;
+        for (size_t s = window->steps; s > 0; s--, w += 64, a0 += 4, a3 += 4) {
+            __asm__("" : "+r"(a0), "+r"(a3));   // or clang makes six addresses of them
+            const char *const from[2] = {a0, a3};
+            __m256i w0 = _mm256_loadu_si256((const __m256i *)w), w1 = _mm256_loadu_si256((const __m256i *)(w + 32));
+#pragma clang loop unroll(full)
+            for (size_t r = 0; r < rows; r++) {
+                int32_t word;
+                memcpy(&word, from[r / 3] + r % 3 * pixel, sizeof word);
+                __m256i four = _mm256_set1_epi32(word);
+                low[r] = SORAD_DPBUSD(low[r], four, w0);
+                high[r] = SORAD_DPBUSD(high[r], four, w1);
+            }
+        }
+    }
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(sum + r, low + r, 32);
+        memcpy((char *)(sum + r) + 32, high + r, 32);
+    }
+}

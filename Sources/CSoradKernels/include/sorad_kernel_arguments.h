@@ -126,6 +126,8 @@ typedef struct sorad_quantize_image_args {
     int8_t *q;               // [height + 2, width + 2, C], C = c0 + c1 up to a multiple of 4; the border and what is
                              // beyond c0 + c1 becomes z
     size_t row_begin, row_end;   // of q's height + 2
+    const float *channel_scale;  // optional: [c0 + c1], what the channels are multiplied by first
+    int8_t *fine;                // optional: as q, what q leaves out in steps of s / 254, with 0 around and beyond
 } sorad_quantize_image_args;
 
 // out = epilogue(x_scale * w_scale[n] * (sum_k x[k] * w[n, k] - x_zero * w_sum[n]) + bias[n]), rounded as in gemm_int8.

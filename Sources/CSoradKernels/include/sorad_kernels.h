@@ -52,6 +52,8 @@ typedef struct sorad_kernels {
     void (*conv2d)(const sorad_conv2d_args *args);
     // range[0] = min(range[0], x...), range[1] = max(range[1], x...); NaN counts as 0, ±infinity as ±FLT_MAX.
     void (*widen_range)(const float *x, size_t n, float range[_Nonnull 2]);
+    // The same for each channel of `pixels` pixels: low[c] = min(low[c], x[p, c]...), high[c] = max(high[c], ...).
+    void (*widen_channel_range)(const float *x, size_t pixels, size_t channels, float *low, float *high);
     void (*quantize_image)(const sorad_quantize_image_args *args);
     // As gemm_int8_scratch_bytes; it depends on all but the addresses, and never grows when the row range shrinks.
     size_t (*conv2d_int8_scratch_bytes)(const sorad_conv2d_int8_args *args);

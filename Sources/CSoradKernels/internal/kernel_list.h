@@ -22,6 +22,7 @@
     ROW(isa, gemm_f32)                                                                                                 \
     ROW(isa, conv2d)                                                                                                   \
     ROW(isa, widen_range)                                                                                              \
+    ROW(isa, widen_channel_range)                                                                                      \
     ROW(isa, quantize_image)                                                                                           \
     ROW(isa, layer_norm)                                                                                               \
     ROW(isa, rms_norm)                                                                                                 \

@@ -49,6 +49,8 @@ void KERNEL(gemm_f32)(const sorad_gemm_f32_args *args) {
 
 // ---- Convolution ---------------------------------------------------------------------------------------------------
 
+#include "conv_few.h"
+
 // What a tap outside the image reads. Channels are taken in pieces no longer than this.
 enum { SORAD_ZERO_CHANNELS = 256 };
 static const float zero_channels[SORAD_ZERO_CHANNELS];
@@ -107,6 +109,10 @@ SORAD_INLINE void conv_tile(const sorad_conv2d_args *args, const size_t rows, si
 }
 
 void KERNEL(conv2d)(const sorad_conv2d_args *args) {
+    if (conv_is_few(args)) {
+        conv_few(args);
+        return;
+    }
     size_t width = args->upsample ? 2 * args->width : args->width;
     size_t out_width = (width + 2 * args->padding + args->end_padding - args->kernel) / args->stride + 1;
     size_t end = args->row_end * out_width, y = args->row_begin, x = 0;

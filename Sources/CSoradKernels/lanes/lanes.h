@@ -27,6 +27,13 @@ typedef float lanes_at __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t lanes_i32_at __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int8_t lanes_i8_at __attribute__((vector_size(16), aligned(1), may_alias));
 
+// What a tile of neighbouring pixels of a convolution reads of an image: `lines` runs of 4 * steps bytes, each pixel's `pixel` bytes
+// behind that of the one before.
+typedef struct int8_window {
+    const char *line[3];
+    size_t lines, steps, pixel;
+} int8_window;
+
 // One case per number of rows that a last, partial tile can have: the tile's code is made for each.
 #define SORAD_CASE(rows, tile) case rows: tile(rows); break;
 
@@ -121,11 +128,11 @@ SORAD_INLINE float lanes_greatest(lanes x) {
 }
 
 // What is quantised: NaN counts as 0, infinity as the largest number.
-SORAD_INLINE lanes quantize_load(const float *x, size_t count) {
-    lanes v = load(x, count);
+SORAD_INLINE lanes finite_lanes(lanes v) {
     v = (lanes)((lanes_i32)v & (v == v));
     return lesser(greater(v, splat(-FLT_MAX)), splat(FLT_MAX));
 }
+SORAD_INLINE lanes quantize_load(const float *x, size_t count) { return finite_lanes(load(x, count)); }
 
 SORAD_INLINE lanes_i32 clamp_int8(lanes_i32 q) {
     const lanes_i32 most = (lanes_i32)splat_u32(127);

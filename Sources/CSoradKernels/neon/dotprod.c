@@ -14,7 +14,7 @@ SORAD_TARGET_BEGIN("dotprod")
 #include "dotprod_tile.h"
 #include "../lanes/gemm_int8.h"
 #include "../lanes/quantize_rows.h"
-#include "../lanes/conv_int8.h"
+#include "../lanes/conv_int8_gathered.h"
 #include "../lanes/attention_int8.h"
 
 SORAD_TARGET_END

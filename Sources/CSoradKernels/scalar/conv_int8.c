@@ -16,19 +16,32 @@ void sorad_scalar_widen_range(const float *x, size_t n, float *range) {
     range[0] = low + 0.0f, range[1] = high + 0.0f;   // no negative zero, whichever came first
 }
 
+void sorad_scalar_widen_channel_range(const float *x, size_t pixels, size_t channels, float *low, float *high) {
+    for (size_t c = 0; c < channels; c++) {
+        float range[2] = {low[c], high[c]};
+        for (size_t p = 0; p < pixels; p++) sorad_widen(finite_value(x[p * channels + c]), range, range + 1);
+        low[c] = range[0] + 0.0f, high[c] = range[1] + 0.0f;
+    }
+}
+
 void sorad_scalar_quantize_image(const sorad_quantize_image_args *args) {
     size_t given = args->c0 + args->c1, channels = (given + 3) / 4 * 4;
     int8_t zero = (int8_t)args->zero;
-    int8_t *q = args->q + args->row_begin * (args->width + 2) * channels;
+    size_t first = args->row_begin * (args->width + 2) * channels;
+    int8_t *q = args->q + first, *fine = args->fine ? args->fine + first : NULL;
     for (size_t y = args->row_begin; y < args->row_end; y++)
         for (size_t x = 0; x < args->width + 2; x++)
             for (size_t c = 0; c < channels; c++) {
                 bool inside = y > 0 && y <= args->height && x > 0 && x <= args->width && c < given;
                 size_t pixel = inside ? (y - 1) * args->width + x - 1 : 0;
                 float value = 0.0f;
-                if (inside && c < args->c0) value = finite_value(args->x0[pixel * args->c0 + c]);
-                else if (inside && args->x1) value = finite_value(args->x1[pixel * args->c1 + c - args->c0]);
-                *q++ = inside ? (int8_t)sorad_clamp_int8((int32_t)sorad_round(value * args->inverse) + args->zero) : zero;
+                if (inside && c < args->c0) value = args->x0[pixel * args->c0 + c];
+                else if (inside && args->x1) value = args->x1[pixel * args->c1 + c - args->c0];
+                if (inside && args->channel_scale) value *= args->channel_scale[c];
+                value = finite_value(value);
+                float steps = value * args->inverse, whole = sorad_round(steps);
+                *q++ = inside ? (int8_t)sorad_clamp_int8((int32_t)whole + args->zero) : zero;
+                if (fine) *fine++ = (int8_t)sorad_clamp_int8((int32_t)sorad_round((steps - whole) * 254.0f));
             }
 }
 

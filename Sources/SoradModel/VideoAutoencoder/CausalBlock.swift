@@ -9,6 +9,7 @@ struct CausalConvolution {
     var gamma: Parameter?
 
     var outputs: Int { frames[0].outputs }
+    var isInt8: Bool { frames[0].isInt8 }
 }
 
 /// Attention within one frame: x + output(attention(norm(x))), a single head as wide as the image has channels.
@@ -55,14 +56,28 @@ enum CausalBlock {
         }
     }
 
-    /// Shapes of which the block keeps the last two frames.
-    func remembered(_ input: Shape) -> [Shape] {
+    /// Shapes of which the block keeps the last two frames, as floats or as codes.
+    func remembered(_ input: Shape) -> [(shape: Shape, isInt8: Bool)] {
         switch self {
-        case .convolution(let weights): weights.frames.count > 1 ? [input] : []
-        case .doubleTime, .halveTime: [input]
-        case .residual(let first, _, _): [input, Shape(input[0], input[1], first.outputs)]
+        case .convolution(let weights): weights.frames.count > 1 ? [(input, weights.isInt8)] : []
+        case .doubleTime(let weights, _), .halveTime(let weights): [(input, weights.isInt8)]
+        case .residual(let first, let second, _):
+            [(input, first.isInt8), (Shape(input[0], input[1], first.outputs), second.isInt8)]
         case .attention, .resize: []
         }
+    }
+
+    /// Floats of the largest image of codes that nothing keeps.
+    func codeFloats(_ input: Shape) -> Int {
+        let weights: [ConvolutionWeights] =
+            switch self {
+            case .convolution(let weights): weights.frames.count == 1 ? weights.frames : []
+            case .residual(_, _, let shortcut): shortcut.map { [$0] } ?? []
+            case .attention(let weights): weights.queryKeyValue + [weights.output]
+            case .resize(let weights, _): [weights]
+            case .doubleTime, .halveTime: []
+            }
+        return weights.map { $0.isInt8 ? QuantizedImage.floatCount(input) * ($0.readsFinely ? 2 : 1) : 0 }.max() ?? 0
     }
 
     /// Floats for results on the way.

@@ -3,8 +3,11 @@
 // one group of frames (what one latent frame becomes) is ever on its way.
 //
 // A 3-D convolution is a sum of 2-D ones, the oldest frame's first; before the clip lies nothing, which adds nothing. So the sum of
-// every output has one order, whatever computes it. The first frame of a clip is doubled or halved in time by no one, and time doubling
-// does not look back at it: that is how the published models were trained (diffusers' `feat_cache`).
+// every output has one order, whatever computes it. An int8 one keeps its frames as the codes that were made when they came, each with
+// its own scale: a frame is normed and rounded once for the three sums that read it.
+//
+// The first frame of a clip is doubled or halved in time by no one, and time doubling does not look back at it: that is how the published
+// models were trained (diffusers' `feat_cache`).
 //
 // Invariant: a block may change the image that it is given, and is done with its own output when the push of it returns.
 // Images are channels-last: [height, width, channels].
@@ -13,9 +16,40 @@ import SoradTensor
 final class CausalNetwork {
     /// The two frames that a convolution has read before; frame t lies at t mod 2.
     private final class History {
+        /// Floats, or none.
         let frames: [Tensor]
+        /// Codes, or none.
+        private(set) var codes: [QuantizedImage]
+        /// Where the codes of the next frame are made.
+        let spare: Spare?
         var seen = 0
-        init(_ shape: Shape, _ arena: Arena) { frames = [arena.tensor(shape), arena.tensor(shape)] }
+
+        init(_ shape: Shape, _ arena: Arena) {
+            frames = [arena.tensor(shape), arena.tensor(shape)]
+            codes = []
+            spare = nil
+        }
+
+        init(_ shape: Shape, _ spare: Spare, _ arena: Arena) {
+            frames = []
+            codes = [QuantizedImage(shape, in: arena), QuantizedImage(shape, in: arena)]
+            self.spare = spare
+        }
+
+        /// What it holds, in the order of the places.
+        var tensors: [Tensor] { frames + codes.map(\.memory) }
+
+        /// The spare codes become the newest frame, and the oldest frame's the spare ones.
+        func remember() {
+            if let spare { swap(&spare.image, &codes[seen % 2]) }
+            seen += 1
+        }
+    }
+
+    /// One image of codes, shared by all histories of its shape.
+    private final class Spare {
+        var image: QuantizedImage
+        init(_ image: QuantizedImage) { self.image = image }
     }
 
     private struct Stage {
@@ -39,18 +73,32 @@ final class CausalNetwork {
 
     /// Bytes that a network needs for images of this shape.
     static func byteCount(_ blocks: [CausalBlock], input: Shape) -> Int {
-        Arena.measure { workspace(blocks, input, $0) }
+        var codeFloats = 0
+        var shape = input
+        for block in blocks {
+            codeFloats = max(codeFloats, block.codeFloats(shape))
+            shape = block.output(shape)
+        }
+        return Arena.measure { workspace(blocks, input, $0) } + codeFloats * 4
     }
 
     private static func workspace(_ blocks: [CausalBlock], _ input: Shape, _ arena: Arena) -> ([Stage], Tensor) {
         var shape = input
         var most = 1
+        var spares: [(shape: Shape, spare: Spare)] = []
+        func history(_ shape: Shape, _ isInt8: Bool) -> History {
+            guard isInt8 else { return History(shape, arena) }
+            if let known = spares.first(where: { $0.shape == shape }) { return History(shape, known.spare, arena) }
+            let spare = Spare(QuantizedImage(shape, in: arena))
+            spares.append((shape, spare))
+            return History(shape, spare, arena)
+        }
         let stages = blocks.map { block in
             let entering = shape
             shape = block.output(entering)
             most = max(most, block.scratchFloats(entering))
             return Stage(
-                block: block, histories: block.remembered(entering).map { History($0, arena) },
+                block: block, histories: block.remembered(entering).map(history),
                 outputs: (0..<block.outputCount).map { _ in arena.tensor(shape) },
                 keys: block.isAttention
                     ? PackedKeysValues(capacity: entering[0] * entering[1], heads: 1, headWidth: entering[2], in: arena) : nil)
@@ -68,7 +116,7 @@ final class CausalNetwork {
     }
 
     /// The frames that histories keep, of which those are read that were seen.
-    var memory: [ByteBuffer] { histories.flatMap { $0.frames.map(\.bytes) } }
+    var memory: [ByteBuffer] { histories.flatMap { $0.tensors.map(\.bytes) } }
 
     private var histories: [History] { stages.flatMap(\.histories) }
 
@@ -112,7 +160,7 @@ final class CausalNetwork {
             let history = stage.histories[0]
             if history.seen == 0 || history.seen % 2 == 1 {
                 history.frames[history.seen % 2].copy(from: x)
-                history.seen += 1
+                history.remember()
                 if history.seen > 1 { return }
                 results = [x]
             } else {
@@ -139,13 +187,23 @@ final class CausalNetwork {
         }
         guard let history else { return add(x, tap: 0) }
         let seen = history.seen - forgetting
+        if let spare = history.spare {
+            let norm = convolutions[0].gamma.map { PixelNorm(weight: $0, epsilon: Self.epsilon) }
+            backend.quantize(x, norm: norm, scale: convolutions[0].frames[0].inputScale, into: spare.image)
+            let past = (0..<2).filter { seen >= 2 - $0 }.map { history.codes[(history.seen + $0) % 2] }
+            let images = past + [spare.image]
+            for (convolution, out) in zip(convolutions, outs) {
+                backend.convolve(images, convolution.frames.suffix(images.count), upsample: false, residual: residual, into: out)
+            }
+            return history.remember()
+        }
         // The oldest frame is read first, and then gives its place to the newest.
         let place = history.frames[history.seen % 2]
         if seen >= 2 { add(place, tap: 0) }
         if let gamma = convolutions[0].gamma { normalize(x, gamma, silu: true, into: place) } else { place.copy(from: x) }
         if seen >= 1 { add(history.frames[(history.seen + 1) % 2], tap: 1) }
         add(place, tap: 2)
-        history.seen += 1
+        history.remember()
     }
 
     private func convolve(_ x: Tensor, _ weights: ConvolutionWeights, upsample: Bool = false, into out: Tensor) {
@@ -153,9 +211,11 @@ final class CausalNetwork {
     }
 
     /// Torch divides by the larger of the length and 1e-12, which only matters for zeros.
+    private static let epsilon: Float = 1e-24
+
     private func normalize(_ x: Tensor, _ gamma: Parameter, silu: Bool, into out: Tensor) {
         let rows = Shape(x.shape[0] * x.shape[1], x.shape[2])
-        backend.rmsNorm(x.reshaped(rows), epsilon: 1e-24, weight: gamma, into: out.reshaped(rows))
+        backend.rmsNorm(x.reshaped(rows), epsilon: Self.epsilon, weight: gamma, into: out.reshaped(rows))
         if silu { backend.silu(out, into: out) }
     }
 

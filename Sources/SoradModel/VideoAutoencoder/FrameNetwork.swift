@@ -23,8 +23,6 @@ final class FrameNetwork {
         let block: FrameBlock
         /// Written by this block, one per frame that it makes; read by the next.
         let outputs: [Tensor]
-        /// Results on the way.
-        let scratch: [Tensor]
         /// The frame before (memory), or the frames collected so far (pool).
         let past: Tensor?
         /// Frames that leave the stack for one that enters here, and whether nothing from here on remembers a frame.
@@ -34,6 +32,8 @@ final class FrameNetwork {
 
     private let backend: any ComputeBackend
     private let stages: [Stage]
+    /// Two images on the way through a block, of which one runs at a time.
+    private let scratch: [Tensor]
     /// Frames that a stage has seen; decides what its `past` holds.
     private var seen: [Int]
     /// Frames at the start of the result that nobody wants.
@@ -44,7 +44,7 @@ final class FrameNetwork {
     ///   - dropping: leading frames of the result to leave out.
     init(_ blocks: [FrameBlock], input: Shape, dropping: Int, _ backend: any ComputeBackend) {
         self.backend = backend
-        stages = Arena.make { arena in Self.stages(blocks, input, arena) }
+        (stages, scratch) = Arena.make { arena in Self.workspace(blocks, input, arena) }
         seen = [Int](repeating: 0, count: blocks.count)
         unwanted = dropping
     }
@@ -52,7 +52,7 @@ final class FrameNetwork {
     /// Bytes that a stack needs for images of this shape.
     static func byteCount(_ blocks: [FrameBlock], input: Shape) -> Int {
         var codes = 0
-        return Arena.measure { arena in codes = codeBytes(stages(blocks, input, arena), input) } + codes
+        return Arena.measure { arena in codes = codeBytes(workspace(blocks, input, arena).stages, input) } + codes
     }
 
     /// Bytes of the largest image that an int8 convolution reads, border included; one at a time is held.
@@ -67,17 +67,18 @@ final class FrameNetwork {
                 case .memory(let first, let second, let third): [first, second, third]
                 }
             for weights in weights {
-                guard case .int8 = weights.precision else { continue }
-                most = max(most, (shape[0] + 2) * (shape[1] + 2) * weights.int8Inputs)
+                guard weights.isInt8 else { continue }
+                most = max(most, QuantizedImage.floatCount(Shape(shape[0], shape[1], weights.inputs)) * 4)
             }
             shape = stage.outputs[0].shape
         }
         return most
     }
 
-    private static func stages(_ blocks: [FrameBlock], _ input: Shape, _ arena: Arena) -> [Stage] {
+    private static func workspace(_ blocks: [FrameBlock], _ input: Shape, _ arena: Arena) -> (stages: [Stage], scratch: [Tensor]) {
         var stages: [Stage] = []
         var shape = input
+        var scratchFloats = [1, 1]
         for (index, block) in blocks.enumerated() {
             let later = blocks[index...]
             let yield = later.reduce(1) { if case .grow(_, let stride) = $1 { $0 * stride } else { $0 } }
@@ -91,7 +92,6 @@ final class FrameNetwork {
             let width = shape[1]
             let channels = shape[2]
             var outputs: [Tensor] = []
-            var scratch: [Tensor] = []
             var past: Tensor?
             switch block {
             case .softClamp: break
@@ -102,10 +102,10 @@ final class FrameNetwork {
                     weights.outputs)
             case .memory(let first, _, _):
                 shape = Shape(height, width, first.outputs)
-                scratch = [arena.tensor(shape), arena.tensor(shape)]
+                scratchFloats = scratchFloats.map { max($0, shape.count) }
                 past = arena.tensor(Shape(height, width, channels))
             case .grow(let weights, let stride):
-                scratch = [arena.tensor(Shape(height, width, weights.outputs))]
+                scratchFloats[0] = max(scratchFloats[0], height * width * weights.outputs)
                 outputs = (0..<stride).map { _ in arena.tensor(Shape(height, width, weights.outputs / stride)) }
                 shape = Shape(height, width, weights.outputs / stride)
             case .pool(let weights, let stride):
@@ -113,9 +113,9 @@ final class FrameNetwork {
                 shape = Shape(height, width, weights.outputs)
             }
             if outputs.isEmpty { outputs = [arena.tensor(shape)] }
-            stages.append(Stage(block: block, outputs: outputs, scratch: scratch, past: past, yield: yield, forgets: forgets))
+            stages.append(Stage(block: block, outputs: outputs, past: past, yield: yield, forgets: forgets))
         }
-        return stages
+        return (stages, scratchFloats.map { arena.tensor(Shape($0)) })
     }
 
     /// Frames that every stage has seen, and those still unwanted; with `memory` the whole state between two frames.
@@ -162,13 +162,12 @@ final class FrameNetwork {
                 x, .none, weights, upsample: upsample, activation: relu ? .relu : .none, residual: nil, reluAtEnd: false, into: out)
         case .memory(let first, let second, let third):
             remember(x, stage, seen: seen[index], first, second, third)
-        case .grow(let weights, let stride):
-            let wide = stage.scratch[0]
+        case .grow(let weights, _):
+            let wide = scratch[0].prefix(Shape(x.shape[0], x.shape[1], weights.outputs))
             backend.convolve(x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: wide)
-            for part in 0..<stride {
-                copyChannels(of: wide, from: part * stage.outputs[part].shape[2], to: stage.outputs[part])
-                try push(stage.outputs[part], index + 1, stop, emit)
-            }
+            // All at once: what follows writes over the wide image.
+            for (part, image) in stage.outputs.enumerated() { wide.copyChannels(from: part * image.shape[2], to: image) }
+            for image in stage.outputs { try push(image, index + 1, stop, emit) }
             return
         case .pool(let weights, let stride):
             if let past = stage.past, seen[index] % stride != 0 {
@@ -186,24 +185,10 @@ final class FrameNetwork {
     ) {
         guard let past = stage.past else { preconditionFailure("a memory block without memory") }
         let before: ConvolutionPartner = seen == 1 ? .zeros(x.shape[2]) : .tensor(past)
-        backend.convolve(x, before, first, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: stage.scratch[0])
-        backend.convolve(
-            stage.scratch[0], .none, second, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: stage.scratch[1])
-        backend.convolve(
-            stage.scratch[1], .none, third, upsample: false, activation: .none, residual: x, reluAtEnd: true, into: stage.outputs[0])
+        let (one, two) = (scratch[0].prefix(stage.outputs[0].shape), scratch[1].prefix(stage.outputs[0].shape))
+        backend.convolve(x, before, first, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: one)
+        backend.convolve(one, .none, second, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: two)
+        backend.convolve(two, .none, third, upsample: false, activation: .none, residual: x, reluAtEnd: true, into: stage.outputs[0])
         past.copy(from: x)
-    }
-
-    /// Channels `first...` of every pixel of `wide` become the pixels of `out`.
-    private func copyChannels(of wide: Tensor, from first: Int, to out: Tensor) {
-        let channels = out.shape[2]
-        let stride = wide.shape[2]
-        wide.withElements { source in
-            out.withMutableElements { target in
-                for pixel in 0..<out.shape[0] * out.shape[1] {
-                    for channel in 0..<channels { target[pixel * channels + channel] = source[pixel * stride + first + channel] }
-                }
-            }
-        }
     }
 }

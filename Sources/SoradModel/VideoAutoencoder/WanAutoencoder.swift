@@ -38,10 +38,10 @@ package final class WanAutoencoder: Autoencoder {
             }
             guard level < levels - 1 else { continue }
             let resample = next()
-            let halve = try resample.causal("resample.1", outputs: width, inputs: width, frames: 1, stride: 2).frames[0]
+            let halve = try resample.causal("resample.1", outputs: width, inputs: width, frames: 1, stride: 2, onlyFloat: true).frames[0]
             blocks.append(.resize(halve, upsample: false))
             guard c.halvesTime[level] else { continue }
-            blocks.append(.halveTime(try resample.causal("time_conv", outputs: width, inputs: width, kernel: 1)))
+            blocks.append(.halveTime(try resample.causal("time_conv", outputs: width, inputs: width, kernel: 1, onlyFloat: true)))
         }
         blocks += try middle(weights, width)
         blocks.append(.convolution(try weights.causal("conv_out", outputs: 2 * c.latentChannels, inputs: width, norm: "norm_out")))
@@ -155,12 +155,15 @@ private final class CausalDecoder: LatentDecoder {
 }
 
 extension WeightReader {
-    /// One convolution of Wan's autoencoder, 3×3 or 1×1, over one or three frames; `norm` is the norm before it.
+    /// One convolution of Wan's autoencoder, 3×3 or 1×1, over one or three frames; `norm` is the norm before it. Those that halve have no
+    /// int8 form.
     fileprivate func causal(
-        _ name: String, outputs: Int, inputs: Int, frames: Int = 3, kernel: Int = 3, stride: Int = 1, norm: String? = nil
+        _ name: String, outputs: Int, inputs: Int, frames: Int = 3, kernel: Int = 3, stride: Int = 1, norm: String? = nil,
+        onlyFloat: Bool = false
     ) throws(SoradError) -> CausalConvolution {
         var convolution = CausalConvolution(
-            frames: try convolutions(name, outputs: outputs, inputs: inputs, frames: frames, kernel: kernel, stride: stride, parts: 1)[0])
+            frames: try convolutions(
+                name, outputs: outputs, inputs: inputs, frames: frames, kernel: kernel, stride: stride, parts: 1, onlyFloat: onlyFloat)[0])
         if let norm { convolution.gamma = try vector(norm + ".gamma", inputs) }
         return convolution
     }
@@ -169,7 +172,7 @@ extension WeightReader {
     fileprivate func causal(_ name: String, outputs: Int, inputs: Int, frames: Int = 3, kernel: Int, parts: Int) throws(SoradError)
         -> [CausalConvolution]
     {
-        try convolutions(name, outputs: outputs, inputs: inputs, frames: frames, kernel: kernel, stride: 1, parts: parts)
+        try convolutions(name, outputs: outputs, inputs: inputs, frames: frames, kernel: kernel, stride: 1, parts: parts, onlyFloat: false)
             .map { CausalConvolution(frames: $0) }
     }
 
@@ -189,18 +192,20 @@ extension WeightReader {
                 output: try causal("proj", outputs: width, inputs: width, frames: 1, kernel: 1).frames[0]))
     }
 
-    /// [part][frame], the oldest frame first; the bias is with the last.
-    private func convolutions(_ name: String, outputs: Int, inputs: Int, frames: Int, kernel: Int, stride: Int, parts: Int)
-        throws(SoradError) -> [[ConvolutionWeights]]
-    {
-        let all = try packedFrames(name, outputs: outputs, inputs: inputs * kernel * kernel, count: parts * frames)
+    /// [part][frame], the oldest frame first; the bias is with the last. A convolution of one frame reads an image that no norm has evened.
+    private func convolutions(
+        _ name: String, outputs: Int, inputs: Int, frames: Int, kernel: Int, stride: Int, parts: Int, onlyFloat: Bool
+    ) throws(SoradError) -> [[ConvolutionWeights]] {
+        let (precisions, inputScale) = try framePrecisions(
+            name, outputs: outputs, inputs: inputs, kernel: kernel, frames: frames, parts: parts, onlyFloat: onlyFloat)
         let bias = try vector(name + ".bias", outputs * parts)
         return (0..<parts).map { part in
             (0..<frames).map { frame in
                 ConvolutionWeights(
                     outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: stride == 2,
-                    precision: .float(all.part(part * frames + frame, of: parts * frames)),
-                    bias: frame == frames - 1 ? bias.part(part, of: parts) : nil)
+                    precision: precisions[part][frame], bias: frame == frames - 1 ? bias.part(part, of: parts) : nil,
+                    inputScale: inputScale,
+                    readsFinely: frames == 1)
             }
         }
     }

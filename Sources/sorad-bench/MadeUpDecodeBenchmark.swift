@@ -1,16 +1,21 @@
-// Owns `sorad-bench decode-wan`: a whole clip decoded by Wan's causal autoencoder with made-up weights of the published sizes. Invariant: every
-// weight is memory of its own, as in a model file.
+// Owns `sorad-bench decode-wan` and `decode-taehv`: a whole clip decoded by Wan's causal autoencoder or by TAEHV with made-up weights of the
+// published sizes, int8 where a converted file's may be. Invariant: every weight is memory of its own, as in a model file.
 import Glibc
 import SoradModel
 import SoradSystem
 import SoradTensor
 
-struct WanDecodeBenchmark {
+struct MadeUpDecodeBenchmark {
+    enum Family: String {
+        case wan, taehv
+    }
+
+    let family: Family
     /// Pixels, multiples of 8; frames, 1 plus a multiple of 4.
     var width = 256
     var height = 256
     var frames = 17
-    /// Channels of the finest level: 96 in Wan 2.1.
+    /// Channels of the finest level of Wan's: 96 in Wan 2.1.
     var baseWidth = 96
     var runs = 1
     var threads: Int?
@@ -22,16 +27,20 @@ struct WanDecodeBenchmark {
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
         let backend = ProfilingBackend(try CPUBackend(threads: count, instructionSet: set))
-        let autoencoder = try WanAutoencoder.madeUp(WanAutoencoderConfiguration(baseWidth: baseWidth), backend)
+        let autoencoder: any Autoencoder =
+            switch family {
+            case .wan: try WanAutoencoder.madeUp(WanAutoencoderConfiguration(baseWidth: baseWidth), backend)
+            case .taehv: try VideoAutoencoder.madeUp(AutoencoderConfiguration(), backend)
+            }
         let latent = Tensor(Shape(16, (frames - 1) / 4 + 1, height / 8, width / 8))
         latent.fillNormal(seed: 1, stream: 0)
         let workspace = autoencoder.decodeBytes(
             LatentSize(channels: 16, frames: latent.shape[1], height: latent.shape[2], width: latent.shape[3]))
         let kernels = try KernelBenchmark(isaName: set.description)
         var report = ForwardReport(
-            what: "decode-wan",
+            what: "decode-\(family)",
             title:
-                "\(backend.description), Wan autoencoder of base width \(baseWidth), \(width)x\(height), \(frames) frames, \(workspace >> 20) MiB of workspace",
+                "\(backend.description), \(family == .wan ? "Wan autoencoder of base width \(baseWidth)" : "TAEHV"), \(width)x\(height), \(frames) frames, \(workspace >> 20) MiB of workspace",
             peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger, threads: count) })
         report.best = .infinity
         for _ in 0..<runs {
