@@ -62,12 +62,11 @@ typedef struct int8_sink {
 } int8_sink;
 
 // Sums [rows] of outputs n ..< n + 16 to their results, rows m and on.
-SORAD_INLINE void int8_finish_as(const sorad_gemm_int8_args *args, const sorad_activation activation, size_t rows, size_t m,
-                                 size_t n, size_t count, const lanes_i32 *sum) {
+SORAD_INLINE void int8_finish_as(const sorad_gemm_int8_args *args, const sorad_epilogue epilogue, const size_t rows, size_t m,
+                                 size_t n, const size_t count, const lanes_i32 *sum) {
     lanes_u32 w_sum = (lanes_u32)load_i32(args->w_sum + n, count), plain = w_sum * (uint32_t)SORAD_INT8_OFFSET;
     lanes w_scale = load(args->w_scale + n, count), bias = args->bias ? load(args->bias + n, count) : splat(0.0f);
-    sorad_epilogue epilogue = args->epilogue;
-    epilogue.activation = activation;
+#pragma clang loop unroll_count(4)
     for (size_t r = 0; r < rows; r++, m++) {
         lanes_u32 offset = args->a_zero ? w_sum * (uint32_t)(args->a_zero[m] + SORAD_INT8_OFFSET) : plain;
         lanes exact = __builtin_convertvector((lanes_i32)((lanes_u32)sum[r] - offset), lanes);
@@ -76,7 +75,20 @@ SORAD_INLINE void int8_finish_as(const sorad_gemm_int8_args *args, const sorad_a
     }
 }
 
-SORAD_INLINE void int8_finish_count(const int8_sink *sink, size_t rows, size_t m, size_t n, const size_t count,
+// The epilogue's case as a constant: what is absent is not asked for in every row.
+SORAD_INLINE void int8_finish_case(const sorad_gemm_int8_args *args, const sorad_activation activation, const size_t rows, size_t m,
+                                   size_t n, const size_t count, const lanes_i32 *sum) {
+    sorad_epilogue epilogue = args->epilogue;
+    epilogue.activation = activation;
+    if (!epilogue.gate && !epilogue.residual && !epilogue.relu_at_end) {
+        sorad_epilogue bare = {.activation = activation};
+        int8_finish_as(args, bare, rows, m, n, count, sum);
+    } else {
+        int8_finish_as(args, epilogue, rows, m, n, count, sum);
+    }
+}
+
+SORAD_INLINE void int8_finish_count(const int8_sink *sink, const size_t rows, size_t m, size_t n, const size_t count,
                                     const lanes_i32 *sum) {
     const sorad_gemm_int8_args *args = sink->args;
     if (sink->out) {
@@ -86,18 +98,22 @@ SORAD_INLINE void int8_finish_count(const int8_sink *sink, size_t rows, size_t m
         return;
     }
     switch (args->epilogue.activation) {
-    case SORAD_ACTIVATION_NONE: int8_finish_as(args, SORAD_ACTIVATION_NONE, rows, m, n, count, sum); break;
-    case SORAD_ACTIVATION_RELU: int8_finish_as(args, SORAD_ACTIVATION_RELU, rows, m, n, count, sum); break;
-    case SORAD_ACTIVATION_GELU_TANH: int8_finish_as(args, SORAD_ACTIVATION_GELU_TANH, rows, m, n, count, sum); break;
-    case SORAD_ACTIVATION_SILU: int8_finish_as(args, SORAD_ACTIVATION_SILU, rows, m, n, count, sum); break;
+    case SORAD_ACTIVATION_NONE: int8_finish_case(args, SORAD_ACTIVATION_NONE, rows, m, n, count, sum); break;
+    case SORAD_ACTIVATION_RELU: int8_finish_case(args, SORAD_ACTIVATION_RELU, rows, m, n, count, sum); break;
+    case SORAD_ACTIVATION_GELU_TANH: int8_finish_case(args, SORAD_ACTIVATION_GELU_TANH, rows, m, n, count, sum); break;
+    case SORAD_ACTIVATION_SILU: int8_finish_case(args, SORAD_ACTIVATION_SILU, rows, m, n, count, sum); break;
     }
 }
 
-static __attribute__((noinline)) void int8_finish(const int8_sink *sink, size_t rows, size_t m, size_t n,
-                                                  const lanes_i32 *sum) {
-    size_t count = lane_count(n, sink->args->col_end);
-    if (count == SORAD_LANES) int8_finish_count(sink, rows, m, n, SORAD_LANES, sum);
-    else int8_finish_count(sink, rows, m, n, count, sum);
+// Rows m ..< m + rows of `blocks` blocks of outputs from n on; the sums of a block begin `stride` behind those before it.
+static __attribute__((noinline)) void int8_finish(const int8_sink *sink, size_t rows, size_t m, size_t n, size_t blocks,
+                                                  const lanes_i32 *sum, size_t stride) {
+    for (size_t b = 0; b < blocks; b++, n += SORAD_LANES, sum += stride) {
+        size_t count = lane_count(n, sink->args->col_end);
+        if (count != SORAD_LANES) int8_finish_count(sink, rows, m, n, count, sum);
+        else if (rows != SORAD_INT8_ROWS) int8_finish_count(sink, rows, m, n, SORAD_LANES, sum);
+        else int8_finish_count(sink, SORAD_INT8_ROWS, m, n, SORAD_LANES, sum);
+    }
 }
 
 // Memory that is needed later: `pieces` pieces of `lines` lines, `stride` bytes apart, of which each tile brings `share` lines
@@ -109,9 +125,13 @@ typedef struct int8_ahead {
 } int8_ahead;
 
 SORAD_INLINE void int8_bring(int8_ahead *ahead) {
-    for (size_t i = 0; i < ahead->share && ahead->pieces > 0; i++) {
-        __builtin_prefetch(ahead->at + ahead->line * INT8_LINE, 0, 2);
-        if (++ahead->line == ahead->lines) ahead->line = 0, ahead->at += ahead->stride, ahead->pieces--;
+    size_t share = ahead->share;
+    while (share > 0 && ahead->pieces > 0) {
+        size_t run = ahead->lines - ahead->line < share ? ahead->lines - ahead->line : share;
+        const char *at = ahead->at + ahead->line * INT8_LINE;
+        for (size_t i = 0; i < run; i++) __builtin_prefetch(at + i * INT8_LINE, 0, 2);
+        share -= run, ahead->line += run;
+        if (ahead->line == ahead->lines) ahead->line = 0, ahead->at += ahead->stride, ahead->pieces--;
     }
 }
 
@@ -137,13 +157,16 @@ typedef struct int8_rows {
 SORAD_INLINE void int8_prefetch(const int8_work *work, int8_rows rows, size_t n) {
     const sorad_gemm_int8_args *args = work->sink->args;
     if (!work->last || work->sink->out) return;
-    for (size_t m = rows.m + rows.low; m < rows.m + rows.high; m++)
-        for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
-            size_t column = n + b * SORAD_LANES;
-            if (column >= work->end) break;
-            __builtin_prefetch(args->out + m * args->out_stride + column, 1);
-            if (args->epilogue.residual) __builtin_prefetch(args->epilogue.residual + m * args->epilogue.residual_stride + column);
-        }
+    const size_t m = rows.m + rows.low, count = rows.high - rows.low;
+    const size_t blocks = work->end - n > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
+    const float *out = args->out + m * args->out_stride + n;
+    for (size_t r = 0; r < count; r++, out += args->out_stride)
+        for (size_t b = 0; b < blocks; b++) __builtin_prefetch(out + b * SORAD_LANES, 1);
+    const float *residual = args->epilogue.residual;
+    if (!residual) return;
+    residual += m * args->epilogue.residual_stride + n;
+    for (size_t r = 0; r < count; r++, residual += args->epilogue.residual_stride)
+        for (size_t b = 0; b < blocks; b++) __builtin_prefetch(residual + b * SORAD_LANES);
 }
 
 // One tile of `count` rows at `a` against outputs n ..< n + 16 * blocks. `waiting` holds its sums between depths.
@@ -158,8 +181,7 @@ SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t
     if (!work->first)
         for (size_t i = 0; i < count * blocks; i++) sum[i] = (lanes_i32)((lanes_u32)sum[i] + (lanes_u32)waiting[i]);
     if (work->last)
-        for (size_t b = 0; b < blocks; b++)
-            int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n + b * SORAD_LANES, sum + b * count + rows.low);
+        int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n, blocks, sum + rows.low, count);
     else
         for (size_t i = 0; i < count * blocks; i++) waiting[i] = sum[i];
 }
