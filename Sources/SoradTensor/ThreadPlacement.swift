@@ -36,11 +36,15 @@ package struct ThreadPlacement: Equatable {
             threads: threads, allowed: ThreadCPUs.allowed(), quota: ProcessorCount.cgroupQuota(), siblings: ThreadCPUs.siblings)
     }
 
-    /// Brings the calling thread to its place if it runs on another's, and lets it go at once: what it may do, and what the threads and
-    /// processes that it starts inherit, stays as it was. Once there it has no reason to move away, since the other places are taken.
-    func bringCaller() {
+    /// The calling thread runs in another thread's place.
+    var isCallerAstray: Bool {
         let cpu = ThreadCPUs.current
-        guard places.dropFirst().contains(where: { $0.contains(cpu) }) else { return }
+        return places.dropFirst().contains { $0.contains(cpu) }
+    }
+
+    /// Brings the calling thread to its place and lets it go at once: what it may do, and what the threads and processes that it starts
+    /// inherit, stays as it was. It has no reason to move away then, since the other places are taken, unless another program wants this one.
+    func bringCaller() {
         let before = ThreadCPUs.allowed()
         guard ThreadCPUs.restrict(to: places[0]) else { return }
         ThreadCPUs.restrict(to: before)

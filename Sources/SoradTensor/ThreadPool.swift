@@ -13,6 +13,8 @@ public final class ThreadPool: Sendable {
     private let state: PoolState
     private let threads: [pthread_t]
     private let placement: ThreadPlacement?
+    /// When the caller was last brought to its place, nanoseconds of the monotonic clock.
+    private let lastPlaced = Atomic<Int64>(0)
 
     /// A pool in which `threads` threads compute, the caller among them. Its own threads stay where `ThreadPlacement` puts them.
     public init(threads count: Int) {
@@ -48,10 +50,22 @@ public final class ThreadPool: Sendable {
         if threadCount == 1 || count <= 1 {
             for piece in 0..<count { body(piece, 0) }
         } else {
-            placement?.bringCaller()
+            placeCaller()
             state.run(count, body)
         }
     }
+
+    /// Seldom: a caller that does not stay has been moved away from a busy CPU, where it would wait long for its turn.
+    private func placeCaller() {
+        guard let placement, placement.isCallerAstray else { return }
+        let now = MonotonicTime.now().nanoseconds
+        guard now - lastPlaced.load(ordering: .relaxed) > Self.placingInterval else { return }
+        lastPlaced.store(now, ordering: .relaxed)
+        placement.bringCaller()
+    }
+
+    /// Nanoseconds.
+    private static let placingInterval: Int64 = 1_000_000_000
 }
 
 private final class WorkerStart {

@@ -15,7 +15,7 @@ import SoradTensor
           layers           each operation of one transformer block, with made-up weights, against the peak loops
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
           decode-wan       a clip decoded by Wan's autoencoder with made-up weights: 256x256, 17 frames, base width 96 unless told
-          clip             one clip of a model file, prompt to frames, stage by stage
+          clip             one clip of a model file, prompt to frames, stage by stage; then by a worker process, start to MP4
           decode           the video decoder of a model file alone, on latents that the model makes
           --against MODEL  also decode the same latents with this file's decoder, and tell the distance of the frames
           --json           print one JSON object instead of a table
@@ -45,7 +45,11 @@ import SoradTensor
         }
         if command == "layers" || command == "forward" { return print(try forward(&rest, oneLayer: command == "layers").run()) }
         if command == "decode-wan" { return print(try decodeWan(&rest).run()) }
-        if command == "clip" { return print(ClipBenchmark.table(try clip(&rest).run())) }
+        if command == "clip" {
+            let benchmark = try clip(&rest)
+            print(ClipBenchmark.table(try benchmark.run()))
+            return print(try benchmark.throughWorker.run().table)
+        }
         if command == "decode" { return print(try decode(&rest).run()) }
         guard command == "kernels" else {
             throw SoradError(.usage, "There is no benchmark named \"\(command)\".", hint: usage)
