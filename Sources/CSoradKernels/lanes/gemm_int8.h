@@ -7,6 +7,7 @@
 //   int8_expand(w, groups, out)          a block of weights to the tile's form; only where the width is 2
 //   int8_pair(tile, rows, lines)         weaves the rows of a packed tile; only with SORAD_INT8_PAIRS
 //   int8_tile(rows, blocks, a, w, w_stride, steps, sum)
+//   int8_tile_with(the same, chore, context)   the same, chore(context) being done on the way; only with SORAD_INT8_CHORES
 //
 //   SORAD_INT8_COLUMNS                   outputs that a tile of rows meets while it is in the first-level cache
 //
@@ -135,6 +136,56 @@ SORAD_INLINE void int8_bring(int8_ahead *ahead) {
     }
 }
 
+#ifdef SORAD_INT8_CHORES
+// A whole tile whose products are done and whose results are still to be written, a row at a time while the next one's products run: of a
+// tile of 1536 inputs the multipliers would else wait one cycle in thirty.
+typedef struct int8_late {
+    lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+    lanes_u32 w_sum[SORAD_INT8_BLOCKS];
+    lanes w_scale[SORAD_INT8_BLOCKS], bias[SORAD_INT8_BLOCKS];
+    sorad_epilogue epilogue;
+    const float *a_scale;
+    const int32_t *a_zero;
+    float *out;
+    size_t out_stride, m, n;
+    size_t row;   // the next one; SORAD_INT8_ROWS: nothing is left
+} int8_late;
+
+// Writes the next row.
+SORAD_INLINE void int8_late_row(int8_late *late) {
+    const size_t r = late->row++, m = late->m + r;
+    const uint32_t zero = late->a_zero ? (uint32_t)late->a_zero[m] : 0;
+    const lanes scale = splat(late->a_scale[m]);
+    float *out = late->out + m * late->out_stride + late->n;
+#pragma clang loop unroll(full)
+    for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
+        lanes_u32 offset = late->w_sum[b] * (zero + SORAD_INT8_OFFSET);
+        lanes exact = __builtin_convertvector((lanes_i32)((lanes_u32)late->sum[b * SORAD_INT8_ROWS + r] - offset), lanes);
+        lanes y = fused(exact, scale * late->w_scale[b], late->bias[b]);
+        store16(out + b * SORAD_LANES, epilogue_lanes(&late->epilogue, m, late->n + b * SORAD_LANES, SORAD_LANES, y));
+    }
+}
+
+SORAD_INLINE void int8_late_chore(void *context) {
+    int8_late *late = context;
+    if (late->row < SORAD_INT8_ROWS) int8_late_row(late);
+}
+
+static __attribute__((noinline)) void int8_late_rest(int8_late *late) {
+    while (late->row < SORAD_INT8_ROWS) int8_late_row(late);
+}
+
+SORAD_INLINE void int8_late_begin(int8_late *late, const sorad_gemm_int8_args *args, size_t m, size_t n, const lanes_i32 *sum) {
+    for (size_t i = 0; i < SORAD_INT8_ROWS * SORAD_INT8_BLOCKS; i++) late->sum[i] = sum[i];
+    for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
+        late->w_sum[b] = (lanes_u32)load_i32(args->w_sum + n + b * SORAD_LANES, SORAD_LANES);
+        late->w_scale[b] = load16(args->w_scale + n + b * SORAD_LANES);
+        late->bias[b] = args->bias ? load16(args->bias + n + b * SORAD_LANES) : splat(0.0f);
+    }
+    late->m = m, late->n = n, late->row = 0;
+}
+#endif
+
 // One depth of a group of outputs against a chunk of rows.
 typedef struct int8_work {
     const int8_sink *sink;
@@ -146,6 +197,9 @@ typedef struct int8_work {
     size_t begin, end;           // the group's outputs
     int8_waiting *waiting;       // [row of the chunk][block of the group], tile by tile
     int8_ahead weights, rows;    // what comes after these weights; after this tile of rows
+#ifdef SORAD_INT8_CHORES
+    int8_late late;
+#endif
 } int8_work;
 
 // The part of a tile that the call is about: rows low ..< high of those from m on.
@@ -177,13 +231,28 @@ SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t
     int8_bring(&work->weights);
     int8_bring(&work->rows);
     const char *w = work->w + (n - work->begin) / SORAD_LANES * work->w_stride;
-    int8_tile(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum);
+#ifdef SORAD_INT8_CHORES
+    if (count == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
+        int8_tile_with(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum, int8_late_chore, &work->late);
+        if (work->late.row < SORAD_INT8_ROWS) int8_late_rest(&work->late);
+    } else
+#endif
+        int8_tile(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum);
     if (!work->first)
         for (size_t i = 0; i < count * blocks; i++) sum[i] = (lanes_i32)((lanes_u32)sum[i] + (lanes_u32)waiting[i]);
-    if (work->last)
-        int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n, blocks, sum + rows.low, count);
-    else
+    if (!work->last) {
         for (size_t i = 0; i < count * blocks; i++) waiting[i] = sum[i];
+        return;
+    }
+#ifdef SORAD_INT8_CHORES
+    const sorad_gemm_int8_args *args = work->sink->args;
+    if (count == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS && rows.high - rows.low == count && !work->sink->out &&
+        args->col_end - n >= SORAD_INT8_BLOCKS * SORAD_LANES) {
+        int8_late_begin(&work->late, args, rows.m, n, sum);
+        return;
+    }
+#endif
+    int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n, blocks, sum + rows.low, count);
 }
 
 // A tile of rows against all outputs of the group.
@@ -215,6 +284,12 @@ static int8_ahead int8_rows_ahead(const int8_work *work, size_t m, size_t end) {
 static void int8_chunk(int8_work *work, size_t m, size_t end) {
     const sorad_gemm_int8_args *args = work->sink->args;
     int8_waiting *waiting = work->waiting;
+#ifdef SORAD_INT8_CHORES
+    work->late.epilogue = args->epilogue;
+    work->late.a_scale = args->a_scale, work->late.a_zero = args->a_zero;
+    work->late.out = args->out, work->late.out_stride = args->out_stride;
+    work->late.row = SORAD_INT8_ROWS;
+#endif
     for (size_t count; m < end; m += count) {
         count = args->rows - m < SORAD_INT8_ROWS ? args->rows - m : SORAD_INT8_ROWS;
         int8_rows rows = {m, args->row_begin > m ? args->row_begin - m : 0, args->row_end - m < count ? args->row_end - m : count};
@@ -227,6 +302,9 @@ static void int8_chunk(int8_work *work, size_t m, size_t end) {
 #undef SORAD_TILE
         waiting += count * (SORAD_INT8_COLUMNS / SORAD_LANES);
     }
+#ifdef SORAD_INT8_CHORES
+    int8_late_rest(&work->late);
+#endif
 }
 
 // The weights that come next, spread over the tiles before them.
