@@ -115,6 +115,9 @@ fuzz: deps ## every fuzz target for SECONDS each (default 60); stops at the firs
 bench: build ## measure kernels on this machine (JSON: sorad-bench kernels --json)
 	$(BUILD)/sorad-bench kernels
 
+bench-cost: build ## measure a forward pass of Wan 2.1 1.3B's blocks over tokens and threads, and draw it (docs/forward_cost.svg)
+	python3 Tests/bench/forward_cost.py --sorad $(BUILD)/sorad-bench --json docs/forward_cost.json --svg docs/forward_cost.svg
+
 bench-peers: build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape beside PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
 	$(VENV)/bench/bin/python Tests/peers/bench_peers.py --sorad $(BUILD)/sorad-bench --tokens $(or $(TOKENS),1280) --cache $(VENV)/bench/models --json $(VENV)/bench/peers.json
 
@@ -167,4 +170,4 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench format lint model install uninstall clean bench-peers
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost format lint model install uninstall clean bench-peers

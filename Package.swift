@@ -59,7 +59,7 @@ let package = Package(
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradPipeline"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
         program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
-        program("sorad-bench", ["SoradSystem", "SoradTensor", "SoradModel", "SoradModelFile", "CSoradKernels"]),
+        program("sorad-bench", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradModel", "SoradModelFile", "CSoradKernels"]),
         // Tests
         tests("SoradKernelsTests", ["CSoradKernels"]),
         tests("SoradSystemTests", ["SoradSystem"]),

@@ -75,16 +75,19 @@ extension CPUBackend {
             heads: heads, head_dim: headWidth, row_begin: 0, row_end: 0)
         let kernels = kernels
         split(rows, step: share(rows), cost: x.count * 15) { range, _ in
-            // Row by row, so that the second kernel finds it in the first-level cache.
+            // Few rows at a time, so that the second kernel finds them in the first-level cache.
             var norm = unsafe arguments
             var rope = unsafe template
-            for row in range {
-                let position = row % table.tokens
-                unsafe (norm.row_begin, norm.row_end) = (row, row + 1)
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: 4) {
+                let part = first..<min(first + 4, range.upperBound)
+                unsafe (norm.row_begin, norm.row_end) = (part.lowerBound, part.upperBound)
                 unsafe kernels.rms_norm(&norm)
-                unsafe rope.x = x.pointer() + (row - position) * x.shape[1]
-                unsafe (rope.row_begin, rope.row_end) = (position, position + 1)
-                unsafe kernels.rope(&rope)
+                for row in part {
+                    let position = row % table.tokens
+                    unsafe rope.x = x.pointer() + (row - position) * x.shape[1]
+                    unsafe (rope.row_begin, rope.row_end) = (position, position + 1)
+                    unsafe kernels.rope(&rope)
+                }
             }
         }
     }

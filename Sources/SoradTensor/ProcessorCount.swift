@@ -10,13 +10,8 @@ public enum ProcessorCount {
         return max(1, min(allowed, Int(quota.rounded(.up))))
     }
 
-    /// CPUs in the mask of this thread, as /proc tells it (sched_getaffinity is hidden from Swift behind _GNU_SOURCE).
-    static func affinity() -> Int {
-        guard let status = contents("/proc/thread-self/status") else { return 1 }
-        let line = status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed:") }
-        let count = line?.dropFirst("Cpus_allowed:".count).reduce(0) { $0 + ($1.hexDigitValue?.nonzeroBitCount ?? 0) }
-        return max(1, count ?? 1)
-    }
+    /// CPUs in the mask of this thread.
+    static func affinity() -> Int { max(1, ThreadCPUs.allowed().count) }
 
     /// CPUs that the control group of this process, or one above it, may use; nil without a limit.
     static func cgroupQuota() -> Double? {

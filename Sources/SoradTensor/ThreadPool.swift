@@ -5,26 +5,33 @@
 // before the claimed piece is done; so a thread that wakes late finds nothing to claim and does no harm, and nobody waits for it.
 // `unsafe` here: pthread objects need fixed addresses, and the operation's closure is handed over through the ticket's ordering.
 import Glibc
+internal import SoradSystem
 import Synchronization
 
 public final class ThreadPool: Sendable {
     public let threadCount: Int
     private let state: PoolState
     private let threads: [pthread_t]
+    private let placement: ThreadPlacement?
+    /// When the caller was last brought to its place, nanoseconds of the monotonic clock.
+    private let lastPlaced = Atomic<Int64>(0)
 
-    /// A pool in which `threads` threads compute, the caller among them.
+    /// A pool in which `threads` threads compute, the caller among them. Its own threads stay where `ThreadPlacement` puts them.
     public init(threads count: Int) {
         precondition((1...1024).contains(count), "\(count) threads")
         threadCount = count
         let state = PoolState()
+        let placement = ThreadPlacement.here(threads: count)
         self.state = state
+        self.placement = placement
         threads = (1..<max(count, 1)).map { index in
             var thread = pthread_t()
-            let start = unsafe Unmanaged.passRetained(WorkerStart(state: state, index: index))
+            let start = unsafe Unmanaged.passRetained(WorkerStart(state: state, index: index, cpus: placement?.places[index]))
             let failure = unsafe pthread_create(
                 &thread, nil,
                 { argument in
                     let start = unsafe Unmanaged<WorkerStart>.fromOpaque(argument!).takeRetainedValue()
+                    if let cpus = start.cpus { ThreadCPUs.restrict(to: cpus) }
                     start.state.work(as: start.index)
                     return nil
                 }, start.toOpaque())
@@ -43,17 +50,32 @@ public final class ThreadPool: Sendable {
         if threadCount == 1 || count <= 1 {
             for piece in 0..<count { body(piece, 0) }
         } else {
+            placeCaller()
             state.run(count, body)
         }
     }
+
+    /// Seldom: a caller that does not stay has been moved away from a busy CPU, where it would wait long for its turn.
+    private func placeCaller() {
+        guard let placement, placement.isCallerAstray else { return }
+        let now = MonotonicTime.now().nanoseconds
+        guard now - lastPlaced.load(ordering: .relaxed) > Self.placingInterval else { return }
+        lastPlaced.store(now, ordering: .relaxed)
+        placement.bringCaller()
+    }
+
+    /// Nanoseconds.
+    private static let placingInterval: Int64 = 1_000_000_000
 }
 
 private final class WorkerStart {
     let state: PoolState
     let index: Int
-    init(state: PoolState, index: Int) {
+    let cpus: [Int]?
+    init(state: PoolState, index: Int, cpus: [Int]?) {
         self.state = state
         self.index = index
+        self.cpus = cpus
     }
 }
 

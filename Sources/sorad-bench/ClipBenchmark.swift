@@ -11,6 +11,9 @@ struct ClipBenchmark {
     var isa: String?
     var steps: Int?
 
+    /// The same clip made by a worker process.
+    var throughWorker: WorkerBenchmark { WorkerBenchmark(modelPath: path, threads: threads, isa: isa, steps: steps) }
+
     /// Seconds of one stage.
     struct Stage {
         let name: String

@@ -18,7 +18,7 @@ import SoradTensor
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
           decode-wan       a clip decoded by Wan's autoencoder with made-up weights: 256x256, 17 frames, base width 96 unless told
           decode-taehv     the same by TAEHV of its published sizes
-          clip             one clip of a model file, prompt to frames, stage by stage
+          clip             one clip of a model file, prompt to frames, stage by stage; then by a worker process, start to MP4
           decode           the video decoder of a model file alone, on latents that the model makes
           steps            the direction of each denoise step of a model file beside that of another of the same checkpoint
           --against MODEL  the reference, usually the float file of the checkpoint: decode then also tells the distance of the frames
@@ -50,7 +50,11 @@ import SoradTensor
         if command == "layers" || command == "forward" { return print(try forward(&rest, oneLayer: command == "layers").run()) }
         if command == "decode-wan" { return print(try madeUpDecode(&rest, .wan).run()) }
         if command == "decode-taehv" { return print(try madeUpDecode(&rest, .taehv).run()) }
-        if command == "clip" { return print(ClipBenchmark.table(try clip(&rest).run())) }
+        if command == "clip" {
+            let benchmark = try clip(&rest)
+            print(ClipBenchmark.table(try benchmark.run()))
+            return print(try benchmark.throughWorker.run().table)
+        }
         if command == "decode" { return print(try decode(&rest).run()) }
         if command == "steps" { return print(try steps(&rest).run()) }
         guard command == "kernels" else {

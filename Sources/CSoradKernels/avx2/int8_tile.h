@@ -4,7 +4,7 @@
 // once per chunk costs 1 in 100 and leaves two multiplier operations for 32 products, as many as the peak loop has.
 enum { SORAD_INT8_ROWS = 6, SORAD_INT8_BLOCKS = 1, SORAD_INT8_OFFSET = 0 };
 #define SORAD_INT8_WIDTH 2
-#define SORAD_INT8_DEPTH 512
+#define SORAD_INT8_DEPTH 768
 #define SORAD_INT8_COLUMNS 128
 #define SORAD_INT8_PARTIAL_ROWS(tile) \
     SORAD_CASE(1, tile) SORAD_CASE(2, tile) SORAD_CASE(3, tile) SORAD_CASE(4, tile) SORAD_CASE(5, tile)

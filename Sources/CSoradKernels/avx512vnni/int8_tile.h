@@ -15,14 +15,17 @@ SORAD_INLINE void int8_convert(const int8_t *a, void *out) {
     _mm512_storeu_si512(out, _mm512_xor_si512(bytes, _mm512_set1_epi32((int32_t)0x80808080)));
 }
 
-SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride,
-                            size_t steps, lanes_i32 *sum) {
+// `chore(context)` is done once for every line of rows, in the shadow of the products.
+#define SORAD_INT8_CHORES
+SORAD_INLINE void int8_tile_with(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride,
+                                 size_t steps, lanes_i32 *sum, void (*chore)(void *context), void *context) {
     __m512i acc[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < rows * blocks; i++) acc[i] = _mm512_setzero_si512();
     for (; steps > 0; a += rows * 64) {
         size_t line = steps < 16 ? steps : 16;
         steps -= line;
+        if (chore) chore(context);
         for (size_t s = 0; s < line; s++, w += 64) {
             __m512i weights[SORAD_INT8_BLOCKS];
 #pragma clang loop unroll(full)
@@ -43,6 +46,11 @@ SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *
     }
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < rows * blocks; i++) memcpy(sum + i, acc + i, sizeof(lanes_i32));
+}
+
+SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride,
+                            size_t steps, lanes_i32 *sum) {
+    int8_tile_with(rows, blocks, a, w, w_stride, steps, sum, NULL, NULL);
 }
 
 // The same for a window of an image: every third pixel's address is kept, the two behind it are so many bytes further on.

@@ -81,7 +81,7 @@ SORAD_INLINE void conv_int8_tile(const int8_sink *sink, const size_t count, cons
             if (args->epilogue.residual) __builtin_prefetch(args->epilogue.residual + r * args->epilogue.residual_stride + n + b * SORAD_LANES);
         }
     int8_pixel_tile(count, blocks, window, w, w_stride, sum);
-    for (size_t b = 0; b < blocks; b++) int8_finish(sink, count, 0, n + b * SORAD_LANES, sum + b * count);
+    int8_finish(sink, count, 0, n, blocks, sum, count);
 }
 
 // The same against all outputs of the group.

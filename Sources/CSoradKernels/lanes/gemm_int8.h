@@ -7,6 +7,7 @@
 //   int8_expand(w, groups, out)          a block of weights to the tile's form; only where the width is 2
 //   int8_pair(tile, rows, lines)         weaves the rows of a packed tile; only with SORAD_INT8_PAIRS
 //   int8_tile(rows, blocks, a, w, w_stride, steps, sum)
+//   int8_tile_with(the same, chore, context)   the same, chore(context) being done on the way; only with SORAD_INT8_CHORES
 //
 //   SORAD_INT8_COLUMNS                   outputs that a tile of rows meets while it is in the first-level cache
 //
@@ -62,12 +63,11 @@ typedef struct int8_sink {
 } int8_sink;
 
 // Sums [rows] of outputs n ..< n + 16 to their results, rows m and on.
-SORAD_INLINE void int8_finish_as(const sorad_gemm_int8_args *args, const sorad_activation activation, size_t rows, size_t m,
-                                 size_t n, size_t count, const lanes_i32 *sum) {
+SORAD_INLINE void int8_finish_as(const sorad_gemm_int8_args *args, const sorad_epilogue epilogue, const size_t rows, size_t m,
+                                 size_t n, const size_t count, const lanes_i32 *sum) {
     lanes_u32 w_sum = (lanes_u32)load_i32(args->w_sum + n, count), plain = w_sum * (uint32_t)SORAD_INT8_OFFSET;
     lanes w_scale = load(args->w_scale + n, count), bias = args->bias ? load(args->bias + n, count) : splat(0.0f);
-    sorad_epilogue epilogue = args->epilogue;
-    epilogue.activation = activation;
+#pragma clang loop unroll_count(4)
     for (size_t r = 0; r < rows; r++, m++) {
         lanes_u32 offset = args->a_zero ? w_sum * (uint32_t)(args->a_zero[m] + SORAD_INT8_OFFSET) : plain;
         lanes exact = __builtin_convertvector((lanes_i32)((lanes_u32)sum[r] - offset), lanes);
@@ -76,7 +76,20 @@ SORAD_INLINE void int8_finish_as(const sorad_gemm_int8_args *args, const sorad_a
     }
 }
 
-SORAD_INLINE void int8_finish_count(const int8_sink *sink, size_t rows, size_t m, size_t n, const size_t count,
+// The epilogue's case as a constant: what is absent is not asked for in every row.
+SORAD_INLINE void int8_finish_case(const sorad_gemm_int8_args *args, const sorad_activation activation, const size_t rows, size_t m,
+                                   size_t n, const size_t count, const lanes_i32 *sum) {
+    sorad_epilogue epilogue = args->epilogue;
+    epilogue.activation = activation;
+    if (!epilogue.gate && !epilogue.residual && !epilogue.relu_at_end) {
+        sorad_epilogue bare = {.activation = activation};
+        int8_finish_as(args, bare, rows, m, n, count, sum);
+    } else {
+        int8_finish_as(args, epilogue, rows, m, n, count, sum);
+    }
+}
+
+SORAD_INLINE void int8_finish_count(const int8_sink *sink, const size_t rows, size_t m, size_t n, const size_t count,
                                     const lanes_i32 *sum) {
     const sorad_gemm_int8_args *args = sink->args;
     if (sink->out) {
@@ -86,18 +99,22 @@ SORAD_INLINE void int8_finish_count(const int8_sink *sink, size_t rows, size_t m
         return;
     }
     switch (args->epilogue.activation) {
-    case SORAD_ACTIVATION_NONE: int8_finish_as(args, SORAD_ACTIVATION_NONE, rows, m, n, count, sum); break;
-    case SORAD_ACTIVATION_RELU: int8_finish_as(args, SORAD_ACTIVATION_RELU, rows, m, n, count, sum); break;
-    case SORAD_ACTIVATION_GELU_TANH: int8_finish_as(args, SORAD_ACTIVATION_GELU_TANH, rows, m, n, count, sum); break;
-    case SORAD_ACTIVATION_SILU: int8_finish_as(args, SORAD_ACTIVATION_SILU, rows, m, n, count, sum); break;
+    case SORAD_ACTIVATION_NONE: int8_finish_case(args, SORAD_ACTIVATION_NONE, rows, m, n, count, sum); break;
+    case SORAD_ACTIVATION_RELU: int8_finish_case(args, SORAD_ACTIVATION_RELU, rows, m, n, count, sum); break;
+    case SORAD_ACTIVATION_GELU_TANH: int8_finish_case(args, SORAD_ACTIVATION_GELU_TANH, rows, m, n, count, sum); break;
+    case SORAD_ACTIVATION_SILU: int8_finish_case(args, SORAD_ACTIVATION_SILU, rows, m, n, count, sum); break;
     }
 }
 
-static __attribute__((noinline)) void int8_finish(const int8_sink *sink, size_t rows, size_t m, size_t n,
-                                                  const lanes_i32 *sum) {
-    size_t count = lane_count(n, sink->args->col_end);
-    if (count == SORAD_LANES) int8_finish_count(sink, rows, m, n, SORAD_LANES, sum);
-    else int8_finish_count(sink, rows, m, n, count, sum);
+// Rows m ..< m + rows of `blocks` blocks of outputs from n on; the sums of a block begin `stride` behind those before it.
+static __attribute__((noinline)) void int8_finish(const int8_sink *sink, size_t rows, size_t m, size_t n, size_t blocks,
+                                                  const lanes_i32 *sum, size_t stride) {
+    for (size_t b = 0; b < blocks; b++, n += SORAD_LANES, sum += stride) {
+        size_t count = lane_count(n, sink->args->col_end);
+        if (count != SORAD_LANES) int8_finish_count(sink, rows, m, n, count, sum);
+        else if (rows != SORAD_INT8_ROWS) int8_finish_count(sink, rows, m, n, SORAD_LANES, sum);
+        else int8_finish_count(sink, SORAD_INT8_ROWS, m, n, SORAD_LANES, sum);
+    }
 }
 
 // Memory that is needed later: `pieces` pieces of `lines` lines, `stride` bytes apart, of which each tile brings `share` lines
@@ -109,11 +126,65 @@ typedef struct int8_ahead {
 } int8_ahead;
 
 SORAD_INLINE void int8_bring(int8_ahead *ahead) {
-    for (size_t i = 0; i < ahead->share && ahead->pieces > 0; i++) {
-        __builtin_prefetch(ahead->at + ahead->line * INT8_LINE, 0, 2);
-        if (++ahead->line == ahead->lines) ahead->line = 0, ahead->at += ahead->stride, ahead->pieces--;
+    size_t share = ahead->share;
+    while (share > 0 && ahead->pieces > 0) {
+        size_t run = ahead->lines - ahead->line < share ? ahead->lines - ahead->line : share;
+        const char *at = ahead->at + ahead->line * INT8_LINE;
+        for (size_t i = 0; i < run; i++) __builtin_prefetch(at + i * INT8_LINE, 0, 2);
+        share -= run, ahead->line += run;
+        if (ahead->line == ahead->lines) ahead->line = 0, ahead->at += ahead->stride, ahead->pieces--;
     }
 }
+
+#ifdef SORAD_INT8_CHORES
+// A whole tile whose products are done and whose results are still to be written, a row at a time while the next one's products run: of a
+// tile of 1536 inputs the multipliers would else wait one cycle in thirty.
+typedef struct int8_late {
+    lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+    lanes_u32 w_sum[SORAD_INT8_BLOCKS];
+    lanes w_scale[SORAD_INT8_BLOCKS], bias[SORAD_INT8_BLOCKS];
+    sorad_epilogue epilogue;
+    const float *a_scale;
+    const int32_t *a_zero;
+    float *out;
+    size_t out_stride, m, n;
+    size_t row;   // the next one; SORAD_INT8_ROWS: nothing is left
+} int8_late;
+
+// Writes the next row.
+SORAD_INLINE void int8_late_row(int8_late *late) {
+    const size_t r = late->row++, m = late->m + r;
+    const uint32_t zero = late->a_zero ? (uint32_t)late->a_zero[m] : 0;
+    const lanes scale = splat(late->a_scale[m]);
+    float *out = late->out + m * late->out_stride + late->n;
+#pragma clang loop unroll(full)
+    for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
+        lanes_u32 offset = late->w_sum[b] * (zero + SORAD_INT8_OFFSET);
+        lanes exact = __builtin_convertvector((lanes_i32)((lanes_u32)late->sum[b * SORAD_INT8_ROWS + r] - offset), lanes);
+        lanes y = fused(exact, scale * late->w_scale[b], late->bias[b]);
+        store16(out + b * SORAD_LANES, epilogue_lanes(&late->epilogue, m, late->n + b * SORAD_LANES, SORAD_LANES, y));
+    }
+}
+
+SORAD_INLINE void int8_late_chore(void *context) {
+    int8_late *late = context;
+    if (late->row < SORAD_INT8_ROWS) int8_late_row(late);
+}
+
+static __attribute__((noinline)) void int8_late_rest(int8_late *late) {
+    while (late->row < SORAD_INT8_ROWS) int8_late_row(late);
+}
+
+SORAD_INLINE void int8_late_begin(int8_late *late, const sorad_gemm_int8_args *args, size_t m, size_t n, const lanes_i32 *sum) {
+    for (size_t i = 0; i < SORAD_INT8_ROWS * SORAD_INT8_BLOCKS; i++) late->sum[i] = sum[i];
+    for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
+        late->w_sum[b] = (lanes_u32)load_i32(args->w_sum + n + b * SORAD_LANES, SORAD_LANES);
+        late->w_scale[b] = load16(args->w_scale + n + b * SORAD_LANES);
+        late->bias[b] = args->bias ? load16(args->bias + n + b * SORAD_LANES) : splat(0.0f);
+    }
+    late->m = m, late->n = n, late->row = 0;
+}
+#endif
 
 // One depth of a group of outputs against a chunk of rows.
 typedef struct int8_work {
@@ -126,6 +197,9 @@ typedef struct int8_work {
     size_t begin, end;           // the group's outputs
     int8_waiting *waiting;       // [row of the chunk][block of the group], tile by tile
     int8_ahead weights, rows;    // what comes after these weights; after this tile of rows
+#ifdef SORAD_INT8_CHORES
+    int8_late late;
+#endif
 } int8_work;
 
 // The part of a tile that the call is about: rows low ..< high of those from m on.
@@ -137,13 +211,16 @@ typedef struct int8_rows {
 SORAD_INLINE void int8_prefetch(const int8_work *work, int8_rows rows, size_t n) {
     const sorad_gemm_int8_args *args = work->sink->args;
     if (!work->last || work->sink->out) return;
-    for (size_t m = rows.m + rows.low; m < rows.m + rows.high; m++)
-        for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
-            size_t column = n + b * SORAD_LANES;
-            if (column >= work->end) break;
-            __builtin_prefetch(args->out + m * args->out_stride + column, 1);
-            if (args->epilogue.residual) __builtin_prefetch(args->epilogue.residual + m * args->epilogue.residual_stride + column);
-        }
+    const size_t m = rows.m + rows.low, count = rows.high - rows.low;
+    const size_t blocks = work->end - n > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
+    const float *out = args->out + m * args->out_stride + n;
+    for (size_t r = 0; r < count; r++, out += args->out_stride)
+        for (size_t b = 0; b < blocks; b++) __builtin_prefetch(out + b * SORAD_LANES, 1);
+    const float *residual = args->epilogue.residual;
+    if (!residual) return;
+    residual += m * args->epilogue.residual_stride + n;
+    for (size_t r = 0; r < count; r++, residual += args->epilogue.residual_stride)
+        for (size_t b = 0; b < blocks; b++) __builtin_prefetch(residual + b * SORAD_LANES);
 }
 
 // One tile of `count` rows at `a` against outputs n ..< n + 16 * blocks. `waiting` holds its sums between depths.
@@ -154,14 +231,28 @@ SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t
     int8_bring(&work->weights);
     int8_bring(&work->rows);
     const char *w = work->w + (n - work->begin) / SORAD_LANES * work->w_stride;
-    int8_tile(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum);
+#ifdef SORAD_INT8_CHORES
+    if (count == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
+        int8_tile_with(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum, int8_late_chore, &work->late);
+        if (work->late.row < SORAD_INT8_ROWS) int8_late_rest(&work->late);
+    } else
+#endif
+        int8_tile(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum);
     if (!work->first)
         for (size_t i = 0; i < count * blocks; i++) sum[i] = (lanes_i32)((lanes_u32)sum[i] + (lanes_u32)waiting[i]);
-    if (work->last)
-        for (size_t b = 0; b < blocks; b++)
-            int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n + b * SORAD_LANES, sum + b * count + rows.low);
-    else
+    if (!work->last) {
         for (size_t i = 0; i < count * blocks; i++) waiting[i] = sum[i];
+        return;
+    }
+#ifdef SORAD_INT8_CHORES
+    const sorad_gemm_int8_args *args = work->sink->args;
+    if (count == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS && rows.high - rows.low == count && !work->sink->out &&
+        args->col_end - n >= SORAD_INT8_BLOCKS * SORAD_LANES) {
+        int8_late_begin(&work->late, args, rows.m, n, sum);
+        return;
+    }
+#endif
+    int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n, blocks, sum + rows.low, count);
 }
 
 // A tile of rows against all outputs of the group.
@@ -193,6 +284,12 @@ static int8_ahead int8_rows_ahead(const int8_work *work, size_t m, size_t end) {
 static void int8_chunk(int8_work *work, size_t m, size_t end) {
     const sorad_gemm_int8_args *args = work->sink->args;
     int8_waiting *waiting = work->waiting;
+#ifdef SORAD_INT8_CHORES
+    work->late.epilogue = args->epilogue;
+    work->late.a_scale = args->a_scale, work->late.a_zero = args->a_zero;
+    work->late.out = args->out, work->late.out_stride = args->out_stride;
+    work->late.row = SORAD_INT8_ROWS;
+#endif
     for (size_t count; m < end; m += count) {
         count = args->rows - m < SORAD_INT8_ROWS ? args->rows - m : SORAD_INT8_ROWS;
         int8_rows rows = {m, args->row_begin > m ? args->row_begin - m : 0, args->row_end - m < count ? args->row_end - m : count};
@@ -205,6 +302,9 @@ static void int8_chunk(int8_work *work, size_t m, size_t end) {
 #undef SORAD_TILE
         waiting += count * (SORAD_INT8_COLUMNS / SORAD_LANES);
     }
+#ifdef SORAD_INT8_CHORES
+    int8_late_rest(&work->late);
+#endif
 }
 
 // The weights that come next, spread over the tiles before them.

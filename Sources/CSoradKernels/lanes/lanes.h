@@ -100,6 +100,20 @@ SORAD_INLINE size_t lane_count(size_t i, size_t n) { return n - i < SORAD_LANES 
 
 #define SORAD_EACH(n) for (size_t i = 0, count; i < (n) && (count = lane_count(i, n), true); i += SORAD_LANES)
 
+// The same with the statements made twice, so that those for whole lanes know their count.
+#define SORAD_EACH_TWICE(n, ...)                                                      \
+    do {                                                                              \
+        size_t i = 0;                                                                 \
+        for (; i + SORAD_LANES <= (n); i += SORAD_LANES) {                            \
+            const size_t count = SORAD_LANES;                                         \
+            __VA_ARGS__                                                               \
+        }                                                                             \
+        if (i < (n)) {                                                                \
+            const size_t count = (n) - i;                                             \
+            __VA_ARGS__                                                               \
+        }                                                                             \
+    } while (0)
+
 // Lanes `step` further on, for the halves of a tree; what comes round at the end is not looked at.
 #define SORAD_FURTHER_8(x) __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15)
 #define SORAD_FURTHER_4(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7)
@@ -136,8 +150,7 @@ SORAD_INLINE lanes quantize_load(const float *x, size_t count) { return finite_l
 
 SORAD_INLINE lanes_i32 clamp_int8(lanes_i32 q) {
     const lanes_i32 most = (lanes_i32)splat_u32(127);
-    lanes_i32 above = q > most, below = q < -most;
-    return (above & most) | (below & -most) | (~(above | below) & q);
+    return __builtin_elementwise_min(__builtin_elementwise_max(q, -most), most);
 }
 
 // ---- scalar_math.h, lane by lane -----------------------------------------------------------------------------------

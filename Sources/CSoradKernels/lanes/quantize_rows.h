@@ -1,13 +1,40 @@
 // Quantisation of rows straight into the form that the int8 product reads, see gemm_int8.h.
 
-// `count` values to codes, 0 behind them, in a tile's form.
+typedef int8_t int8_codes_32 __attribute__((vector_size(32)));
+typedef int8_t int8_codes_64 __attribute__((vector_size(64)));
+
+SORAD_INLINE lanes_i8 quantize_lanes(const float *x, size_t count, float inverse, int32_t zero) {
+    lanes t = quantize_load(x, count) * splat(inverse) + SORAD_ROUND_MAGIC;
+    lanes_i32 value = (lanes_i32)((lanes_u32)t - SORAD_ROUND_MAGIC_BITS + splat_u32((uint32_t)zero));
+    return __builtin_convertvector(clamp_int8(value), lanes_i8);
+}
+
+SORAD_INLINE int8_codes_32 quantize_two(const float *x, float inverse, int32_t zero) {
+    return __builtin_shufflevector(quantize_lanes(x, SORAD_LANES, inverse, zero), quantize_lanes(x + SORAD_LANES, SORAD_LANES, inverse, zero),
+                                   0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27,
+                                   28, 29, 30, 31);
+}
+
+// A whole line to codes in a tile's form; put together in registers, since what was written in parts is slow to read as one.
+SORAD_INLINE void quantize_whole_line(const float *x, float inverse, int32_t zero, char *out) {
+    int8_codes_32 codes[INT8_LINE_VALUES / 32];
+    for (size_t i = 0; i < INT8_LINE_VALUES / 32; i++) codes[i] = quantize_two(x + 32 * i, inverse, zero);
+#if SORAD_INT8_WIDTH == 1
+    int8_codes_64 line = __builtin_shufflevector(codes[0], codes[1], 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
+                                                 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+                                                 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63);
+    int8_convert((const int8_t *)&line, out);
+#else
+    int8_convert((const int8_t *)codes, out);
+#endif
+}
+
+// `count` values to codes, 0 behind them.
 SORAD_INLINE void quantize_line(const float *x, const size_t count, float inverse, int32_t zero, char *out) {
     int8_t codes[INT8_LINE_VALUES] = {0};
     for (size_t i = 0; i < count; i += SORAD_LANES) {
         size_t values = lane_count(i, count);
-        lanes t = quantize_load(x + i, values) * splat(inverse) + SORAD_ROUND_MAGIC;
-        lanes_i32 value = (lanes_i32)((lanes_u32)t - SORAD_ROUND_MAGIC_BITS + splat_u32((uint32_t)zero));
-        lanes_i8 bytes = __builtin_convertvector(clamp_int8(value), lanes_i8);
+        lanes_i8 bytes = quantize_lanes(x + i, values, inverse, zero);
         memcpy(codes + i, &bytes, values);
     }
     int8_convert(codes, out);
@@ -20,19 +47,27 @@ void KERNEL(quantize_rows)(const sorad_quantize_rows_args *args) {
         const size_t first = m / SORAD_INT8_ROWS * SORAD_INT8_ROWS;
         const size_t tile = args->rows - first < SORAD_INT8_ROWS ? args->rows - first : SORAD_INT8_ROWS;
         char *out = (char *)args->q + (first * plan.lines + m - first) * INT8_LINE;
-        lanes lows = splat(0.0f), highs = splat(0.0f);
-        SORAD_EACH(args->k) {
-            lanes v = quantize_load(x + i, count);
-            lows = lesser(v, lows);
-            highs = greater(v, highs);
+        // Two of each, since one would wait for itself.
+        lanes lows = splat(0.0f), highs = splat(0.0f), more_lows = splat(0.0f), more_highs = splat(0.0f);
+        const size_t pairs = args->k / (2 * SORAD_LANES) * 2 * SORAD_LANES;
+        for (size_t i = 0; i < pairs; i += 2 * SORAD_LANES) {
+            lanes v = quantize_load(x + i, SORAD_LANES), next = quantize_load(x + i + SORAD_LANES, SORAD_LANES);
+            lows = lesser(v, lows), more_lows = lesser(next, more_lows);
+            highs = greater(v, highs), more_highs = greater(next, more_highs);
         }
+        for (size_t i = pairs; i < args->k; i += SORAD_LANES) {
+            lanes v = quantize_load(x + i, lane_count(i, args->k));
+            lows = lesser(v, lows), highs = greater(v, highs);
+        }
+        lows = lesser(lows, more_lows), highs = greater(highs, more_highs);
         float inverse;
         sorad_quantize_parameters(-lanes_greatest(-lows), lanes_greatest(highs), args->asymmetric, args->scale + m, &inverse,
                                   args->zero + m);
+        const int32_t zero = args->zero[m];
         size_t k = 0;
         for (; k + INT8_LINE_VALUES <= args->k; k += INT8_LINE_VALUES, out += tile * INT8_LINE)
-            quantize_line(x + k, INT8_LINE_VALUES, inverse, args->zero[m], out);
-        if (k < args->k) quantize_line(x + k, args->k - k, inverse, args->zero[m], out);
+            quantize_whole_line(x + k, inverse, zero, out);
+        if (k < args->k) quantize_line(x + k, args->k - k, inverse, zero, out);
 #ifdef SORAD_INT8_PAIRS
         if (m == first + tile - 1) int8_pair((char *)args->q + first * plan.lines * INT8_LINE, tile, plan.lines);
 #endif

@@ -15,39 +15,52 @@ SORAD_INLINE lanes modulate_lanes(const sorad_norm_args *args, size_t m, size_t 
     return y;
 }
 
+// Rows are taken four at a time: the sums of one are a chain in which every addition waits for the one before.
+enum { NORM_ROWS = 4 };
+
+SORAD_INLINE void layer_norm_rows(const sorad_norm_args *args, size_t m, const size_t rows) {
+    const float width = (float)args->k;
+    const float *x = args->x + m * args->x_stride;
+    lanes sums[NORM_ROWS], squares[NORM_ROWS], mean[NORM_ROWS], inverse[NORM_ROWS];
+    for (size_t r = 0; r < rows; r++) sums[r] = squares[r] = splat(0.0f);
+    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) sums[r] += load(x + r * args->x_stride + i, count););
+    for (size_t r = 0; r < rows; r++) mean[r] = splat(lanes_sum(sums[r]) / width);
+    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) {
+        lanes d = keep(load(x + r * args->x_stride + i, count) - mean[r], count);
+        squares[r] = fused(d, d, squares[r]);
+    });
+    for (size_t r = 0; r < rows; r++) inverse[r] = splat(1.0f / sqrtf(lanes_sum(squares[r]) / width + args->eps));
+    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) {
+        lanes y = (load(x + r * args->x_stride + i, count) - mean[r]) * inverse[r];
+        store(args->out + (m + r) * args->out_stride + i, modulate_lanes(args, m + r, i, count, y), count);
+    });
+}
+
 void KERNEL(layer_norm)(const sorad_norm_args *args) {
-    float width = (float)args->k;
-    for (size_t m = args->row_begin; m < args->row_end; m++) {
-        const float *x = args->x + m * args->x_stride;
-        float *out = args->out + m * args->out_stride;
-        lanes sums = splat(0.0f), squares = splat(0.0f);
-        SORAD_EACH(args->k) sums += load(x + i, count);
-        lanes mean = splat(lanes_sum(sums) / width);
-        SORAD_EACH(args->k) {
-            lanes d = keep(load(x + i, count) - mean, count);
-            squares = fused(d, d, squares);
-        }
-        lanes inverse = splat(1.0f / sqrtf(lanes_sum(squares) / width + args->eps));
-        SORAD_EACH(args->k) {
-            lanes y = (load(x + i, count) - mean) * inverse;
-            store(out + i, modulate_lanes(args, m, i, count, y), count);
-        }
-    }
+    size_t m = args->row_begin;
+    for (; m + NORM_ROWS <= args->row_end; m += NORM_ROWS) layer_norm_rows(args, m, NORM_ROWS);
+    for (; m < args->row_end; m++) layer_norm_rows(args, m, 1);
+}
+
+SORAD_INLINE void rms_norm_rows(const sorad_norm_args *args, size_t m, const size_t rows) {
+    const float *x = args->x + m * args->x_stride;
+    lanes squares[NORM_ROWS], inverse[NORM_ROWS];
+    for (size_t r = 0; r < rows; r++) squares[r] = splat(0.0f);
+    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) {
+        lanes v = load(x + r * args->x_stride + i, count);
+        squares[r] = fused(v, v, squares[r]);
+    });
+    for (size_t r = 0; r < rows; r++) inverse[r] = splat(1.0f / sqrtf(lanes_sum(squares[r]) / (float)args->k + args->eps));
+    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) {
+        lanes y = load(x + r * args->x_stride + i, count) * inverse[r];
+        store(args->out + (m + r) * args->out_stride + i, modulate_lanes(args, m + r, i, count, y), count);
+    });
 }
 
 void KERNEL(rms_norm)(const sorad_norm_args *args) {
-    for (size_t m = args->row_begin; m < args->row_end; m++) {
-        const float *x = args->x + m * args->x_stride;
-        float *out = args->out + m * args->out_stride;
-        lanes squares = splat(0.0f);
-        SORAD_EACH(args->k) {
-            lanes v = load(x + i, count);
-            squares = fused(v, v, squares);
-        }
-        lanes inverse = splat(1.0f / sqrtf(lanes_sum(squares) / (float)args->k + args->eps));
-        SORAD_EACH(args->k)
-            store(out + i, modulate_lanes(args, m, i, count, load(x + i, count) * inverse), count);
-    }
+    size_t m = args->row_begin;
+    for (; m + NORM_ROWS <= args->row_end; m += NORM_ROWS) rms_norm_rows(args, m, NORM_ROWS);
+    for (; m < args->row_end; m++) rms_norm_rows(args, m, 1);
 }
 
 // ---- Rotary position embedding -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ package struct TransformerWorkspace {
     let rotary: RotaryTable
     /// 1 / sqrt(head width)
     let attentionScale: Float
-    /// Rows that go through the feed-forward together.
+    /// Rows that go through the feed-forward together: whole tiles of the kernels, and parts of about one size.
     let feedForwardRows: Int
     /// [R, D]
     let hidden, query, key, value: Tensor
@@ -24,6 +24,8 @@ package struct TransformerWorkspace {
     let modulation: Tensor
 
     var tokens: Int { grid.count }
+
+    private static let mostFeedForwardRows = 512
 
     package static func make(_ c: TransformerConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int) -> TransformerWorkspace {
         let workspace = Arena.make { TransformerWorkspace(c, grid: grid, sequences: sequences, timesteps: timesteps, in: $0) }
@@ -42,7 +44,8 @@ package struct TransformerWorkspace {
         self.sequences = sequences
         rotary = RotaryTable(frames: grid.frames, height: grid.height, width: grid.width, headWidth: c.headWidth, in: arena)
         attentionScale = 1 / Float(c.headWidth).squareRoot()
-        feedForwardRows = min(rows, 512)
+        let parts = (rows + Self.mostFeedForwardRows - 1) / Self.mostFeedForwardRows
+        feedForwardRows = min(rows, ((rows + parts - 1) / parts + 11) / 12 * 12)
         (hidden, query, key, value) = (arena.tensor(matrix), arena.tensor(matrix), arena.tensor(matrix), arena.tensor(matrix))
         input = LinearInput(capacity: rows, width: c.width, in: arena)
         middle = LinearInput(capacity: feedForwardRows, width: c.feedForward, in: arena)

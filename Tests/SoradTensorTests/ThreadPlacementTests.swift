@@ -1,0 +1,120 @@
+import Glibc
+import SoradSystem
+import SoradTensor
+import Synchronization
+import Testing
+
+/// Which CPUs the threads of a pool are for, and that nothing else is bound by it.
+@Suite struct ThreadPlacementTests {
+    /// Four cores of two CPUs, numbered as Linux does: 0 and 4 share one.
+    private func siblings(_ cpu: Int) -> [Int] { [cpu % 4, cpu % 4 + 4] }
+
+    private func places(_ threads: Int, _ allowed: [Int], quota: Double? = nil) -> [[Int]]? {
+        ThreadPlacement(threads: threads, allowed: allowed, quota: quota, siblings: siblings)?.places
+    }
+
+    @Test func everyCPUHasOneThread() {
+        #expect(places(8, Array(0..<8)) == (0..<8).map { [$0] })
+        #expect(places(3, [1, 2, 7]) == [[1], [2], [7]])
+    }
+
+    @Test func everyCoreHasOneThread() {
+        #expect(places(4, Array(0..<8)) == [[0, 4], [1, 5], [2, 6], [3, 7]])
+        // CPU 5 is not ours.
+        #expect(places(2, [0, 1, 4]) == [[0, 4], [1]])
+        let alone = ThreadPlacement(threads: 2, allowed: [0, 1], quota: nil) { _ in [] }
+        #expect(alone?.places == [[0], [1]])
+    }
+
+    @Test func whereThereIsAChoiceTheKernelHasIt() {
+        #expect(places(1, [0]) == nil)
+        #expect(places(3, Array(0..<8)) == nil)
+        #expect(places(9, Array(0..<8)) == nil)
+        #expect(places(8, Array(0..<8), quota: 4) == nil)
+        #expect(places(4, Array(0..<8), quota: 4) == nil)
+        #expect(places(8, Array(0..<8), quota: 8) != nil)
+        #expect(places(2, []) == nil)
+    }
+
+    @Test func listsOfCPUsAreRead() {
+        #expect(ThreadCPUs.cpuList("0\n") == [0])
+        #expect(ThreadCPUs.cpuList("0,64\n") == [0, 64])
+        #expect(ThreadCPUs.cpuList("0-2,8") == [0, 1, 2, 8])
+        for text in ["", "a", "3-1", "-1", "1-", "1-2-3", "0-99999999999"] { #expect(ThreadCPUs.cpuList(text) == [], "\(text)") }
+        #expect(ThreadCPUs.siblings(of: 8191) == [8191])
+    }
+
+    @Test(.enabled(if: ThreadCPUs.allowed().count > 1 && ProcessorCount.usable() == ThreadCPUs.allowed().count))
+    func aPoolForAllCPUsHasOneThreadOnEach() throws {
+        try onAThread {
+            let allowed = ThreadCPUs.allowed()
+            let seen = masks(ThreadPool(threads: allowed.count))
+            #expect(seen[0] == allowed, "the calling thread is not bound")
+            #expect(Array(seen.dropFirst()) == allowed.dropFirst().map { [$0] })
+            #expect(ThreadCPUs.allowed() == allowed)
+            #expect(ThreadCPUs.current == allowed[0])
+        }
+    }
+
+    @Test func childrenAndThreadsOfTheCallerMayRunEverywhere() throws {
+        try onAThread {
+            let allowed = ThreadCPUs.allowed()
+            let pool = ThreadPool(threads: max(2, allowed.count))
+            _ = masks(pool)
+            #expect(childMask() == allowed)
+            try onAThread { #expect(ThreadCPUs.allowed() == allowed) }
+            _ = masks(pool)
+        }
+    }
+
+    @Test func aRestrictedMaskIsKept() throws {
+        try onAThread {
+            let one = [ThreadCPUs.allowed().last ?? 0]
+            #expect(ThreadCPUs.restrict(to: one))
+            #expect(ProcessorCount.usable() == 1)
+            #expect(masks(ThreadPool(threads: 2)) == [one, one])
+            #expect(childMask() == one)
+        }
+    }
+
+    /// The masks of a pool's threads, each asked by itself.
+    private func masks(_ pool: ThreadPool) -> [[Int]] {
+        let seen = Mutex([[Int]](repeating: [], count: pool.threadCount))
+        let arrived = Atomic<Int>(0)
+        pool.run(pool.threadCount) { _, thread in
+            seen.withLock { $0[thread] = ThreadCPUs.allowed() }
+            arrived.add(1, ordering: .sequentiallyConsistent)
+            // So that no thread takes two pieces.
+            while arrived.load(ordering: .sequentiallyConsistent) < pool.threadCount { relax() }
+        }
+        return seen.withLock { $0 }
+    }
+
+    /// Lets another thread on this CPU.
+    private func relax() { usleep(100) }
+
+    private func childMask() -> [Int] {
+        do {
+            let pipe = try Pipe()
+            let child = try ChildProcess(
+                ChildProcess.Command(
+                    "/bin/sh", ["-c", "while read name value; do [ $name = Cpus_allowed_list: ] && echo $value; done </proc/self/status"],
+                    descriptors: [1: pipe.writeEnd.rawValue]))
+            _ = child.wait()
+            return ThreadCPUs.cpuList(String(decoding: try pipe.readEnd.read(upTo: 4096), as: UTF8.self))
+        } catch {
+            Issue.record("no child: \(error)")
+            return []
+        }
+    }
+
+    /// On a thread of its own, whose mask is nobody else's.
+    private func onAThread(_ body: @escaping @Sendable () throws -> Void) throws {
+        let failure = Mutex<(any Error)?>(nil)
+        let thread = try SystemThread(name: "placement") {
+            do { try body() } catch { failure.withLock { $0 = error } }
+        }
+        thread.join()
+        if let error = failure.withLock({ $0 }) { throw error }
+    }
+}
