@@ -37,14 +37,14 @@ package struct ThreadPlacement: Equatable {
     }
 
     /// The calling thread runs in another thread's place.
-    var isCallerAstray: Bool {
+    package var isCallerAstray: Bool {
         let cpu = ThreadCPUs.current
         return places.dropFirst().contains { $0.contains(cpu) }
     }
 
     /// Brings the calling thread to its place and lets it go at once: what it may do, and what the threads and processes that it starts
     /// inherit, stays as it was. It has no reason to move away then, since the other places are taken, unless another program wants this one.
-    func bringCaller() {
+    package func bringCaller() {
         let before = ThreadCPUs.allowed()
         guard ThreadCPUs.restrict(to: places[0]) else { return }
         ThreadCPUs.restrict(to: before)

@@ -52,7 +52,21 @@ import Testing
             #expect(seen[0] == allowed, "the calling thread is not bound")
             #expect(Array(seen.dropFirst()) == allowed.dropFirst().map { [$0] })
             #expect(ThreadCPUs.allowed() == allowed)
-            #expect(ThreadCPUs.current == allowed[0])
+        }
+    }
+
+    /// Where the caller runs afterwards is the kernel's choice again, so only its mask can be asked for.
+    @Test(.enabled(if: ThreadCPUs.allowed().count > 1)) func aCallerInAnotherThreadsPlaceIsAstray() throws {
+        try onAThread {
+            let allowed = ThreadCPUs.allowed()
+            let placement = try #require(ThreadPlacement(threads: allowed.count, allowed: allowed, quota: nil) { [$0] })
+            for (index, cpu) in allowed.enumerated() {
+                #expect(ThreadCPUs.restrict(to: [cpu]))
+                #expect(ThreadCPUs.current == cpu && placement.isCallerAstray == (index > 0))
+            }
+            #expect(ThreadCPUs.restrict(to: allowed))
+            placement.bringCaller()
+            #expect(ThreadCPUs.allowed() == allowed)
         }
     }
 
