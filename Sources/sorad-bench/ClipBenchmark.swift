@@ -10,29 +10,81 @@ struct ClipBenchmark {
     var threads: Int?
     var isa: String?
     var steps: Int?
+    var json = false
 
     /// The same clip made by a worker process.
     var throughWorker: WorkerBenchmark { WorkerBenchmark(modelPath: path, threads: threads, isa: isa, steps: steps) }
 
-    /// Seconds of one stage.
+    /// Seconds of one stage, and its arithmetic where that is what the time goes to.
     struct Stage {
         let name: String
         let seconds: Double
+        /// Multiplies and adds; 0 where nothing is computed.
+        var operations = 0.0
         var note = ""
     }
 
-    func run() throws(SoradError) -> [Stage] {
+    struct Report {
+        let title: String
+        /// Thousand millions of int8 operations per second of all threads, measured just before.
+        let peak: Double?
         var stages: [Stage] = []
-        var clock = Stopwatch()
+        /// The most that the process has held in memory, and the sum of the stages.
+        var peakBytes: Int?
+        var worker: WorkerBenchmark.Report?
+
+        var seconds: Double { stages.reduce(0) { $0 + $1.seconds } }
+
+        private func ratio(_ stage: Stage) -> Double? {
+            stage.operations == 0 ? nil : peak.map { stage.operations / stage.seconds * 1e-9 / $0 }
+        }
+
+        var table: String {
+            var lines = [title]
+            for stage in stages {
+                let share = ratio(stage).map { "\(fixed($0 * 100, 1)) % of the int8 peak; " } ?? ""
+                lines.append(row(stage.name, stage.seconds, share + stage.note))
+            }
+            lines.append(row("clip", seconds, peakBytes.map { "at most \($0 >> 20) MiB in memory" } ?? ""))
+            return lines.joined(separator: "\n") + (worker.map { "\n" + $0.table } ?? "")
+        }
+
+        private func row(_ name: String, _ seconds: Double, _ note: String) -> String {
+            name + String(repeating: " ", count: max(1, 18 - name.count)) + fixed(seconds * 1e3, 1) + " ms  " + note
+        }
+
+        var json: JSONValue {
+            var object: JSONObject = [
+                "title": .string(title), "seconds": .double(seconds),
+                "stages": .array(
+                    stages.map { stage in
+                        var object: JSONObject = ["name": .string(stage.name), "seconds": .double(stage.seconds)]
+                        if stage.operations > 0 { object["operations"] = .double(stage.operations) }
+                        object["ratio"] = ratio(stage).map { .double($0) }
+                        return .object(object)
+                    }),
+            ]
+            object["peak_int8_gops"] = peak.map { .double($0) }
+            object["peak_bytes"] = peakBytes.map { .integer($0) }
+            object["worker"] = worker?.json
+            return .object(object)
+        }
+    }
+
+    func run() throws(SoradError) -> Report {
+        var stages: [Stage] = []
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
-        let backend = try CPUBackend(threads: threads, instructionSet: set)
+        let count = threads ?? ProcessorCount.usable()
+        let peak = try KernelBenchmark(isaName: set.description).peakRate(isInteger: true, threads: count)
+        var clock = Stopwatch()
+        let backend = ProfilingBackend(try CPUBackend(threads: count, instructionSet: set))
         let file = try ModelFile(opening: path)
         let checked = clock.lap()
         let model = try VideoModel(file: file, backend: backend)
         let c = model.configuration
         let d = c.defaults
         stages.append(Stage(name: "verify the file", seconds: checked))
-        stages.append(Stage(name: "load", seconds: clock.lap(), note: backend.description))
+        stages.append(Stage(name: "load", seconds: clock.lap()))
         let size = try c.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
         let text = try model.encodeText((0..<20).map { 300 + $0 } + [1])
         let negative = try model.encodeText([1])
@@ -42,12 +94,14 @@ struct ClipBenchmark {
         let denoiser = try model.denoiser(
             size, prompt: text, negativePrompt: negative, guidanceScale: d.guidanceScale, steps: steps, shift: d.flowShift)
         stages.append(Stage(name: "prepare prompts", seconds: clock.lap()))
+        backend.forget()
         for step in 0..<steps { denoiser.step(step, latent) }
         let denoise = clock.lap()
         stages.append(
             Stage(
-                name: "denoise", seconds: denoise,
+                name: "denoise", seconds: denoise, operations: backend.operations,
                 note: "\(steps) steps, \(Int(denoise / Double(steps) * 1e6)) µs each, guidance \(d.guidanceScale)"))
+        backend.forget()
         var frames = 0
         var hash = SHA256()
         model.decode(latent) { _, rgb in
@@ -56,18 +110,9 @@ struct ClipBenchmark {
         }
         stages.append(
             Stage(
-                name: "decode", seconds: clock.lap(),
+                name: "decode", seconds: clock.lap(), operations: backend.operations,
                 note: "\(frames) frames of \(d.width)×\(d.height), sha256 \(SHA256.hexadecimal(hash.finalize()).prefix(16))…"))
-        stages.append(Stage(name: "clip", seconds: stages.reduce(0) { $0 + $1.seconds }))
-        return stages
-    }
-
-    static func table(_ stages: [Stage]) -> String {
-        stages.map { stage in
-            let name = stage.name + String(repeating: " ", count: max(0, 18 - stage.name.count))
-            let milliseconds = (stage.seconds * 1e4).rounded() / 10
-            return "\(name)\(milliseconds) ms  \(stage.note)"
-        }.joined(separator: "\n")
+        return Report(title: "\(path), \(backend.description)", peak: peak, stages: stages, peakBytes: mostMemory())
     }
 }
 

@@ -14,6 +14,7 @@ struct DecodeBenchmark {
     var isa: String?
     var clips = 4
     var profile = false
+    var json = false
 
     func run() throws(SoradError) -> String {
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
@@ -25,29 +26,27 @@ struct DecodeBenchmark {
         }
         let d = model.configuration.defaults
         let size = try model.configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
-        var lines = ["\(path): \(d.numFrames) frames of \(d.width)×\(d.height), \(backend.description)"]
-        var best = Double.infinity
+        let kernels = try KernelBenchmark(isaName: set.description)
+        var report = ForwardReport(
+            what: "decode", title: "\(path): \(d.numFrames) frames of \(d.width)×\(d.height), \(backend.description)",
+            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger, threads: threads ?? ProcessorCount.usable()) })
+        report.best = .infinity
         var decibels: [Double] = []
         for seed in 1...clips {
             let latent = try makeLatent(model, size, seed: UInt64(seed))
             backend.forget()
             let start = ContinuousClock.now
             let frames = decoded(latent, model)
-            best = min(best, (ContinuousClock.now - start).seconds)
+            let seconds = (ContinuousClock.now - start).seconds
+            if seconds < report.best { (report.best, report.entries) = (seconds, backend.entries) }
+            report.runs += 1
             if let reference { decibels.append(ratio(frames, decoded(latent, reference))) }
         }
-        lines.append("decode \(fixed(best * 1e3, 1)) ms, best of \(clips)")
-        if !decibels.isEmpty {
-            let mean = decibels.reduce(0, +) / Double(decibels.count)
-            lines.append(
-                "against \(against ?? ""): PSNR \(fixed(mean, 2)) dB in the mean of \(clips) clips, \(fixed(decibels.min() ?? 0, 2)) dB in the worst"
-            )
+        report.peakBytes = mostMemory()
+        if let against, let worst = decibels.min() {
+            report.psnr = (against, decibels.reduce(0, +) / Double(decibels.count), worst)
         }
-        guard profile else { return lines.joined(separator: "\n") }
-        for entry in backend.entries.sorted(by: { $0.seconds > $1.seconds }) {
-            lines.append("  \(entry.name) \(entry.shape): \(entry.calls) calls, \(fixed(entry.seconds * 1e3, 3)) ms of the last clip")
-        }
-        return lines.joined(separator: "\n")
+        return json ? report.json(profile: profile) : report.table(profile: profile)
     }
 
     /// A clip's latents, by the model's own defaults; the prompt is some tokens, another for every seed.

@@ -93,6 +93,8 @@ struct ForwardReport {
     var entries: [ProfilingBackend.Entry] = []
     /// The most that the process has held in memory.
     var peakBytes: Int?
+    /// Distance of decoded frames from those of another model file, in decibels.
+    var psnr: (against: String, mean: Double, worst: Double)?
 
     private var operations: Double { entries.reduce(0) { $0 + $1.operations * Double($1.calls) } }
 
@@ -113,7 +115,12 @@ struct ForwardReport {
         let memory = peakBytes.map { "; at most \($0 >> 20) MiB in memory" } ?? ""
         let share = wholeRatio.map { ", \(fixed($0 * 100, 1)) % of the int8 peak of \(fixed(peaks[0] ?? 0, 0))" } ?? ""
         lines.append("\(what) \(fixed(best * 1e3, 2)) ms, best of \(runs); \(fixed(operations / best * 1e-9, 1)) GOP/s\(share)\(memory)")
-        guard profile else { return lines[0] + "\n" + lines[1] }
+        if let psnr {
+            lines.append(
+                "against \(psnr.against): PSNR \(fixed(psnr.mean, 2)) dB in the mean of \(runs) clips, \(fixed(psnr.worst, 2)) dB in the worst"
+            )
+        }
+        guard profile else { return lines.joined(separator: "\n") }
         lines.append(columns("operation", "shape", "calls", "ms", "share", "GOP/s", "of peak"))
         for entry in entries.sorted(by: { $0.seconds > $1.seconds }) {
             lines.append(
@@ -137,7 +144,7 @@ struct ForwardReport {
         let head = """
             {"title": "\(title)", "seconds": \(fixed(best, 9)), "runs": \(runs), "operations": \(fixed(operations, 0)), \
             "peak_int8_gops": \(peaks[0].map { fixed($0, 3) } ?? "null"), "peak_f32_gops": \(peaks[1].map { fixed($0, 3) } ?? "null"), \
-            "peak_bytes": \(peakBytes.map(String.init) ?? "null")
+            "peak_bytes": \(peakBytes.map(String.init) ?? "null")\(psnr.map { ", \"psnr_mean\": \(fixed($0.mean, 3)), \"psnr_worst\": \(fixed($0.worst, 3))" } ?? "")
             """
         return profile ? head + ", \"rows\": [\n  " + rows.joined(separator: ",\n  ") + "\n]}" : head + "}"
     }

@@ -21,6 +21,9 @@ final class ProfilingBackend: ComputeBackend {
 
     var description: String { inner.description }
 
+    /// Multiplies and adds of all calls.
+    var operations: Double { entries.reduce(0) { $0 + $1.operations * Double($1.calls) } }
+
     func forget() {
         index = [:]
         entries = []

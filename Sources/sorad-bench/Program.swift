@@ -10,9 +10,9 @@ import SoradTensor
                sorad-bench layers|forward [--json] [--profile] [--isa NAME] [--threads N] [--model NAME] [--SIZE N]...
                sorad-bench decode-wan|decode-taehv [--json] [--profile] [--isa NAME] [--threads N] [--runs N] [--width N] [--height N]
                            [--frames N] [--base N]
-               sorad-bench clip MODEL [--isa NAME] [--threads N] [--steps N]
-               sorad-bench decode MODEL [--against MODEL] [--clips N] [--profile] [--isa NAME] [--threads N]
-               sorad-bench steps MODEL --against MODEL [--clips N] [--steps N] [--isa NAME] [--threads N]
+               sorad-bench clip MODEL [--json] [--isa NAME] [--threads N] [--steps N]
+               sorad-bench decode MODEL [--json] [--against MODEL] [--clips N] [--profile] [--isa NAME] [--threads N]
+               sorad-bench steps MODEL --against MODEL [--json] [--clips N] [--steps N] [--isa NAME] [--threads N]
           kernels          single-threaded kernels against the peak loops of the same instruction set
           layers           each operation of one transformer block, with made-up weights, against the peak loops
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
@@ -52,8 +52,9 @@ import SoradTensor
         if command == "decode-taehv" { return print(try madeUpDecode(&rest, .taehv).run()) }
         if command == "clip" {
             let benchmark = try clip(&rest)
-            print(ClipBenchmark.table(try benchmark.run()))
-            return print(try benchmark.throughWorker.run().table)
+            var report = try benchmark.run()
+            report.worker = try benchmark.throughWorker.run()
+            return print(benchmark.json ? report.json.text() : report.table)
         }
         if command == "decode" { return print(try decode(&rest).run()) }
         if command == "steps" { return print(try steps(&rest).run()) }
@@ -148,6 +149,10 @@ import SoradTensor
         guard let path = rest.popFirst() else { throw SoradError(.usage, "clip needs a model file.", hint: usage) }
         var benchmark = ClipBenchmark(path: path)
         while let option = rest.popFirst() {
+            if option == "--json" {
+                benchmark.json = true
+                continue
+            }
             guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
             let number = Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }
             switch option {
@@ -165,8 +170,8 @@ import SoradTensor
         guard let path = rest.popFirst() else { throw SoradError(.usage, "decode needs a model file.", hint: usage) }
         var benchmark = DecodeBenchmark(path: path)
         while let option = rest.popFirst() {
-            if option == "--profile" {
-                benchmark.profile = true
+            if option == "--profile" || option == "--json" {
+                if option == "--json" { benchmark.json = true } else { benchmark.profile = true }
                 continue
             }
             guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
@@ -189,6 +194,10 @@ import SoradTensor
         }
         var benchmark = StepsBenchmark(path: path, against: against)
         while let option = rest.popFirst() {
+            if option == "--json" {
+                benchmark.json = true
+                continue
+            }
             guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
             let number = Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }
             switch option {

@@ -14,6 +14,7 @@ struct StepsBenchmark {
     var isa: String?
     var clips = 4
     var steps: Int?
+    var json = false
 
     func run() throws(SoradError) -> String {
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
@@ -23,16 +24,23 @@ struct StepsBenchmark {
         let d = models[0].configuration.defaults
         let size = try models[0].configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
         let steps = steps ?? d.numInferenceSteps
-        var lines = ["\(path) against \(against): \(clips) clips of \(steps) steps, \(models[0].backend.description)"]
+        let title = "\(path) against \(against): \(clips) clips of \(steps) steps, \(models[0].backend.description)"
+        var lines = [title]
+        var rows: [JSONValue] = []
         for guidanceScale in d.guidanceScale == 1 ? [1] : [1, d.guidanceScale] {
             var found: [(cosine: Double, error: Double)] = []
             for seed in 1...clips { found += try compare(models, size, seed: seed, steps: steps, guidanceScale: guidanceScale) }
             let mean = found.reduce(0) { $0 + $1.cosine } / Double(found.count)
             let worst = found.min { $0.cosine < $1.cosine } ?? (1, 0)
+            rows.append([
+                "guidance_scale": .double(Double(guidanceScale)), "cosine_mean": .double(mean), "cosine_worst": .double(worst.cosine),
+                "error_worst": .double(worst.error),
+            ])
             lines.append(
                 "guidance \(fixed(Double(guidanceScale), 1)): step cosine \(fixed(mean, 5)) in the mean, \(fixed(worst.cosine, 5)) at the worst step "
                     + "(relative error \(fixed(worst.error * 100, 2)) %)")
         }
+        if json { return JSONValue.object(["title": .string(title), "rows": .array(rows)]).text() }
         return lines.joined(separator: "\n")
     }
 

@@ -29,6 +29,18 @@ struct WorkerBenchmark {
         /// Seconds that the clip plays.
         let playing: Double
 
+        var json: JSONValue {
+            func times(_ times: Times) -> JSONValue {
+                var object: JSONObject = [
+                    "first_step_seconds": .double(times.firstStep), "first_step_done_seconds": .double(times.firstStepDone),
+                    "raw_frames_seconds": .double(times.rawFrames), "mp4_seconds": .double(times.finished),
+                ]
+                object["ready_seconds"] = times.ready.map { .double($0) }
+                return .object(object)
+            }
+            return ["fresh": times(fresh), "warm": times(warm), "playing_seconds": .double(playing)]
+        }
+
         var table: String {
             func row(_ name: String, _ seconds: Double, ratio: Bool = false) -> String {
                 let share = ratio ? "  \(fixed(seconds / playing, 2)) of the playing time of \(fixed(playing, 2)) s" : ""
