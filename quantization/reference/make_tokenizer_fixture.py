@@ -213,6 +213,17 @@ def with_unused_pieces(model, rng, share):
     return bytes(out)
 
 
+def without_rule_file(model):
+    """The model without the path of the rules that it was trained with, which nothing reads and which tells of the machine."""
+    out = bytearray()
+    for number, value, raw in fields(model):
+        if number == 3:  # normalizer_spec; its field 6 is normalization_rule_tsv
+            spec = b"".join(r for n, _, r in fields(value) if n != 6)
+            raw = b"\x1a" + write_varint(len(spec)) + spec
+        out += raw
+    return bytes(out)
+
+
 def make_models(languages):
     rng = random.Random(SEED + 2)
     sentences = [sprinkled(rng, languages.sentence(rng, 2, 8), EMOJI + COMPATIBILITY + COMBINING, 1) if rng.random() < 0.2 else languages.sentence(rng, 2, 8) for _ in range(12_000)]
@@ -229,7 +240,7 @@ def make_models(languages):
     return {
         "nfkc_byte_fallback": train(sentences, vocab_size=3500, character_coverage=0.98, normalization_rule_name="nfkc", byte_fallback=True),
         "nmt_nfkc": train(sentences, vocab_size=2500, character_coverage=0.98, normalization_rule_name="nmt_nfkc"),
-        "custom_rules": with_unused_pieces(custom, rng, 0.1),
+        "custom_rules": with_unused_pieces(without_rule_file(custom), rng, 0.1),
     }
 
 
