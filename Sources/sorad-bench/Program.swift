@@ -148,19 +148,15 @@ import SoradTensor
     static func clip(_ rest: inout ArraySlice<String>) throws(SoradError) -> ClipBenchmark {
         guard let path = rest.popFirst() else { throw SoradError(.usage, "clip needs a model file.", hint: usage) }
         var benchmark = ClipBenchmark(path: path)
-        while let option = rest.popFirst() {
-            if option == "--json" {
-                benchmark.json = true
-                continue
-            }
-            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
-            let number = Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }
+        try readOptions(&rest, flags: ["--json"]) { option, value, number in
             switch option {
+            case "--json": benchmark.json = true
             case "--isa": benchmark.isa = value
             case "--threads" where number != nil: benchmark.threads = number
             case "--steps" where number != nil: benchmark.steps = number
-            default: throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            default: return false
             }
+            return true
         }
         return benchmark
     }
@@ -169,20 +165,17 @@ import SoradTensor
     static func decode(_ rest: inout ArraySlice<String>) throws(SoradError) -> DecodeBenchmark {
         guard let path = rest.popFirst() else { throw SoradError(.usage, "decode needs a model file.", hint: usage) }
         var benchmark = DecodeBenchmark(path: path)
-        while let option = rest.popFirst() {
-            if option == "--profile" || option == "--json" {
-                if option == "--json" { benchmark.json = true } else { benchmark.profile = true }
-                continue
-            }
-            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
-            let number = Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }
+        try readOptions(&rest, flags: ["--json", "--profile"]) { option, value, number in
             switch option {
+            case "--json": benchmark.json = true
+            case "--profile": benchmark.profile = true
             case "--against": benchmark.against = value
             case "--isa": benchmark.isa = value
             case "--threads" where number != nil: benchmark.threads = number
             case "--clips" where number != nil: benchmark.clips = number ?? 1
-            default: throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            default: return false
             }
+            return true
         }
         return benchmark
     }
@@ -193,21 +186,34 @@ import SoradTensor
             throw SoradError(.usage, "steps needs a model file and --against with another.", hint: usage)
         }
         var benchmark = StepsBenchmark(path: path, against: against)
-        while let option = rest.popFirst() {
-            if option == "--json" {
-                benchmark.json = true
-                continue
-            }
-            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
-            let number = Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }
+        try readOptions(&rest, flags: ["--json"]) { option, value, number in
             switch option {
+            case "--json": benchmark.json = true
             case "--isa": benchmark.isa = value
             case "--threads" where number != nil: benchmark.threads = number
             case "--clips" where number != nil: benchmark.clips = number ?? 1
             case "--steps" where number != nil: benchmark.steps = number
-            default: throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            default: return false
             }
+            return true
         }
         return benchmark
+    }
+
+    /// Reads all options: `flags` stand alone, every other one has a value.
+    /// - Parameter take: gets option, value and the value as a number from 1 to 1000, if it is one; false where it makes no sense.
+    private static func readOptions(
+        _ rest: inout ArraySlice<String>, flags: [String], take: (_ option: String, _ value: String, _ number: Int?) -> Bool
+    ) throws(SoradError) {
+        while let option = rest.popFirst() {
+            if flags.contains(option) {
+                _ = take(option, "", nil)
+                continue
+            }
+            guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
+            guard take(option, value, Int(value).flatMap { (1...1000).contains($0) ? $0 : nil }) else {
+                throw SoradError(.usage, "Unknown option or value: \(option) \(value).", hint: usage)
+            }
+        }
     }
 }

@@ -32,6 +32,51 @@ package protocol LatentDecoder: AnyObject {
     var memory: [ByteBuffer] { get }
 }
 
+/// What runs a stack of blocks frame by frame and remembers of the frames before what its blocks look back at.
+protocol StreamedNetwork: AnyObject {
+    /// Sends one frame through, which may change it; `emit` gets every frame that comes out, valid until the next. `stop` is called
+    /// before every block; once it has thrown, the network is of no more use.
+    func push<Failure: Error>(
+        _ frame: Tensor, stop: () throws(Failure) -> Void, emit: (Tensor) throws(Failure) -> Void
+    ) throws(Failure)
+
+    /// As in `LatentDecoder`.
+    var counters: [UInt32] { get set }
+    var memory: [ByteBuffer] { get }
+}
+
+/// One clip on its way through a network.
+final class NetworkDecoder<Network: StreamedNetwork>: LatentDecoder {
+    private let mean, std, input: Tensor
+    private let network: Network
+    /// What comes out of the network to values [H, W, 3] in [0, 1], about.
+    private let image: (Tensor) -> Tensor
+
+    /// - Parameters:
+    ///   - mean, std: of the latents' channels.
+    ///   - input: [h, w, C], what enters the network.
+    init(mean: Tensor, std: Tensor, input: Tensor, network: Network, image: @escaping (Tensor) -> Tensor) {
+        (self.mean, self.std, self.input) = (mean, std, input)
+        self.network = network
+        self.image = image
+    }
+
+    func push<Failure: Error>(
+        _ latent: Tensor, time: Int, stop: () throws(Failure) -> Void, frame: (Tensor) throws(Failure) -> Void
+    ) throws(Failure) {
+        precondition(latent.shape.rank == 4 && latent.shape[0] == mean.count, "latents \(latent.shape)")
+        latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
+        try network.push(input, stop: stop) { (made) throws(Failure) in try frame(image(made)) }
+    }
+
+    var counters: [UInt32] {
+        get { network.counters }
+        set { network.counters = newValue }
+    }
+
+    var memory: [ByteBuffer] { network.memory }
+}
+
 extension Autoencoder {
     /// Decodes normalised latents [C, T, h, w]; `frame` gets index and values [H, W, 3] of every frame in order, not yet limited to
     /// [0, 1]. `stop` is called before every block.

@@ -13,7 +13,7 @@
 // Images are channels-last: [height, width, channels].
 import SoradTensor
 
-final class CausalNetwork {
+final class CausalNetwork: StreamedNetwork {
     /// The two frames that a convolution has read before; frame t lies at t mod 2.
     private final class History {
         /// Floats, or none.

@@ -18,7 +18,7 @@ enum FrameBlock {
     case pool(ConvolutionWeights, stride: Int)
 }
 
-final class FrameNetwork {
+final class FrameNetwork: StreamedNetwork {
     private struct Stage {
         let block: FrameBlock
         /// Written by this block, one per frame that it makes; read by the next.

@@ -75,10 +75,12 @@ package final class VideoAutoencoder: Autoencoder {
     package func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder {
         let c = configuration
         let input = Tensor(Shape(latentHeight, latentWidth, c.latentChannels))
-        return FrameDecoder(
-            mean: mean, std: std, input: input, patchSize: c.patchSize,
-            network: FrameNetwork(decoder, input: input.shape, dropping: c.timeScale - 1, backend),
-            image: Tensor(Shape(latentHeight * c.spatialScale, latentWidth * c.spatialScale, c.imageChannels)))
+        let image = Tensor(Shape(latentHeight * c.spatialScale, latentWidth * c.spatialScale, c.imageChannels))
+        let network = FrameNetwork(decoder, input: input.shape, dropping: c.timeScale - 1, backend)
+        return NetworkDecoder(mean: mean, std: std, input: input, network: network) { packed in
+            packed.shufflePixels(c.patchSize, into: image)
+            return image
+        }
     }
 
     package func decodeBytes(_ size: LatentSize) -> Int {
@@ -112,35 +114,4 @@ package final class VideoAutoencoder: Autoencoder {
             c.imageChannels * c.patchSize * c.patchSize)
         return FrameNetwork.byteCount(encoder, input: packed) + pixels * c.imageChannels * 9
     }
-}
-
-/// One clip on its way through the decoder.
-private final class FrameDecoder: LatentDecoder {
-    private let mean, std, input, image: Tensor
-    private let patchSize: Int
-    private let network: FrameNetwork
-
-    init(mean: Tensor, std: Tensor, input: Tensor, patchSize: Int, network: FrameNetwork, image: Tensor) {
-        (self.mean, self.std, self.input, self.image) = (mean, std, input, image)
-        self.patchSize = patchSize
-        self.network = network
-    }
-
-    func push<Failure: Error>(
-        _ latent: Tensor, time: Int, stop: () throws(Failure) -> Void, frame: (Tensor) throws(Failure) -> Void
-    ) throws(Failure) {
-        precondition(latent.shape.rank == 4 && latent.shape[0] == mean.count, "latents \(latent.shape)")
-        latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
-        try network.push(input, stop: stop) { (packed) throws(Failure) in
-            packed.shufflePixels(patchSize, into: image)
-            try frame(image)
-        }
-    }
-
-    var counters: [UInt32] {
-        get { network.counters }
-        set { network.counters = newValue }
-    }
-
-    var memory: [ByteBuffer] { network.memory }
 }

@@ -90,7 +90,11 @@ package final class WanAutoencoder: Autoencoder {
 
     package func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder {
         let input = Tensor(Shape(latentHeight, latentWidth, configuration.latentChannels))
-        return CausalDecoder(mean: mean, std: std, input: input, network: CausalNetwork(decoder, input: input.shape, backend))
+        return NetworkDecoder(mean: mean, std: std, input: input, network: CausalNetwork(decoder, input: input.shape, backend)) { image in
+            // From −1…1.
+            image.withMutableElements { span in for i in span.indices { span[i] = span[i] * 0.5 + 0.5 } }
+            return image
+        }
     }
 
     package func decodeBytes(_ size: LatentSize) -> Int {
@@ -122,36 +126,6 @@ package final class WanAutoencoder: Autoencoder {
         let image = Shape(size.height * scale, size.width * scale, 3)
         return CausalNetwork.byteCount(encoder, input: image) + image.count * 9
     }
-}
-
-/// One clip on its way through the decoder.
-private final class CausalDecoder: LatentDecoder {
-    private let mean, std, input: Tensor
-    private let network: CausalNetwork
-
-    init(mean: Tensor, std: Tensor, input: Tensor, network: CausalNetwork) {
-        (self.mean, self.std, self.input) = (mean, std, input)
-        self.network = network
-    }
-
-    func push<Failure: Error>(
-        _ latent: Tensor, time: Int, stop: () throws(Failure) -> Void, frame: (Tensor) throws(Failure) -> Void
-    ) throws(Failure) {
-        precondition(latent.shape.rank == 4 && latent.shape[0] == mean.count, "latents \(latent.shape)")
-        latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
-        try network.push(input, stop: stop) { (image) throws(Failure) in
-            // From −1…1.
-            image.withMutableElements { span in for i in span.indices { span[i] = span[i] * 0.5 + 0.5 } }
-            try frame(image)
-        }
-    }
-
-    var counters: [UInt32] {
-        get { network.counters }
-        set { network.counters = newValue }
-    }
-
-    var memory: [ByteBuffer] { network.memory }
 }
 
 extension WeightReader {
