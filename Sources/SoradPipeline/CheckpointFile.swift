@@ -30,7 +30,7 @@ package struct CheckpointFile {
     private var path: String { "\(directory)/\(name)" }
 
     /// The file, empty, to be written from its beginning; nil when the disk does not let it.
-    package func open() -> OpenFile? { OpenFile(path, name: name) }
+    package func open() -> OpenFile? { OpenFile(path) }
 
     /// Writes the whole content. False when the disk does not take it; the file is then of no use.
     package func write(words: [UInt32], _ content: [ByteBuffer], to file: OpenFile) -> Bool {
@@ -85,7 +85,7 @@ package struct CheckpointFile {
     private func opened(words count: Int) -> (file: OpenFile, head: [UInt8], words: [UInt32], size: Int)? {
         let headBytes = 40 + 4 * count
         guard let descriptor = try? FileDescriptor(openingForReading: path) else { return nil }
-        let file = OpenFile(descriptor, name: name)
+        let file = OpenFile(descriptor)
         guard let size = try? file.descriptor.regularFileSize(),
             (headBytes + CheckpointFile.checksumBytes...CheckpointFile.sizeLimit).contains(size),
             let head = try? file.descriptor.read(at: 0, count: headBytes), head.count == headBytes,
@@ -161,17 +161,13 @@ struct Checksum {
 
 /// A file that the computing thread writes and another makes durable. A class, since a descriptor has one owner.
 package final class OpenFile: Sendable {
-    let name: String
     let descriptor: FileDescriptor
 
-    init(_ descriptor: consuming FileDescriptor, name: String) {
-        self.descriptor = descriptor
-        self.name = name
-    }
+    init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
 
     /// A file that is empty now; nil when the disk does not let it.
-    convenience init?(_ path: String, name: String) {
+    convenience init?(_ path: String) {
         guard let descriptor = try? FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW) else { return nil }
-        self.init(descriptor, name: name)
+        self.init(descriptor)
     }
 }

@@ -53,7 +53,7 @@ package final class DecoderCheckpoint {
             free / DecoderCheckpoint.roomFactor >= clipBytes + CheckpointName.decoder.count * stateBytes,
             let descriptor = try? FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
         else { return }
-        frames = OpenFile(descriptor, name: CheckpointName.frames)
+        frames = OpenFile(descriptor)
     }
 
     /// Brings the decoder to where an earlier worker left it.
