@@ -21,10 +21,10 @@ import Testing
     struct Golden: Sendable { let weights, frames: String }
     static let floatDecoder = Golden(
         weights: "d03d1877eaa000805afc081f7693b310072fc22deede7b542e5cb8c2a2f30bc7",
-        frames: "66f9f28808316aefddb67fce251c1f9f731beacf05560827856a5497126d7255")
+        frames: "428e44c4cea21408e48ad3a6eac58541d52e65a13ac86a9b0d14bcfe314151be")
     static let int8Decoder = Golden(
         weights: "758e6d50cc3c33dee41d40c49b2872f347b094a77cbd1da702c53a7a919723ce",
-        frames: "d15e17ab097b526a40e9026426a1c254e050246a8ef1603a8f80d3a102f15fee")
+        frames: "d80f91f657db945bac1d0c789a930912a888048d5539f918126c3e5fbbe0d3c7")
     private static func golden(_ int8Decoder: Bool) -> Golden { int8Decoder ? Self.int8Decoder : floatDecoder }
 
     private static let threadCounts = [1, 2, 3, 7]

@@ -81,7 +81,8 @@ import Testing
             #expect(response.status == 400 && refusal.param == param && refusal.message.contains(words), "\(refusal)")
         }
         #expect(daemon.spool == [])
-        #expect((try? directoryEntries(daemon.directory + "/state/uploads")) == [])
+        // An upload goes with its request, a moment after the answer.
+        try eventually("uploads are gone") { try directoryEntries(daemon.directory + "/state/uploads") == [] }
     }
 
     @Test func aModelWithoutKnownFramesSaysSo() throws {

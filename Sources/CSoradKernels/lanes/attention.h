@@ -28,21 +28,17 @@ void KERNEL(attention_pack)(const sorad_attention_pack_args *args) {
 
 // What is known of each query of a super-tile after some blocks.
 typedef struct attention_state {
-    float highest[ATTENTION_QUERIES];
+    float highest[ATTENTION_QUERIES + SORAD_LANES];   // those behind are read, not used
     lanes sums[ATTENTION_QUERIES];
     lanes acc[ATTENTION_VECTORS][ATTENTION_QUERIES];
 } attention_state;
 
-// Scores of `rows` queries against one block of keys -> weight [rows][64]; keys beyond Lk score -infinity.
+// Scores of `rows` queries against one block of keys -> weight [rows][64]; keys beyond Lk, up to a multiple of 16, score -infinity.
 SORAD_INLINE void attention_scores(const sorad_attention_args *args, const size_t rows, size_t h, size_t m, size_t j0,
                                    size_t count, const float *keys, float (*weight)[ATTENTION_BLOCK]) {
     const float *q[SORAD_F32_ROWS];
     for (size_t r = 0; r < rows; r++) q[r] = args->q + (m + r) * args->q_stride + h * args->head_dim;
-    for (size_t j = 0; j < ATTENTION_BLOCK; j += SORAD_LANES) {
-        if (j >= count) {
-            for (size_t r = 0; r < rows; r++) store16(weight[r] + j, splat(-INFINITY));
-            continue;
-        }
+    for (size_t j = 0; j < count; j += SORAD_LANES) {
         lanes sum[SORAD_F32_ROWS];
 #pragma clang loop unroll(full)
         for (size_t r = 0; r < rows; r++) sum[r] = splat(0.0f);
@@ -66,18 +62,20 @@ SORAD_INLINE void attention_scores(const sorad_attention_args *args, const size_
 SORAD_INLINE void attention_block(const sorad_attention_args *args, const size_t rows, size_t h, size_t m, size_t at,
                                   size_t j0, const float *keys, const float *values, attention_state *state) {
     size_t count = args->lk - j0 < ATTENTION_BLOCK ? args->lk - j0 : ATTENTION_BLOCK;
-    float weight[SORAD_F32_ROWS][ATTENTION_BLOCK], correction[SORAD_F32_ROWS];
+    float weight[SORAD_F32_ROWS][ATTENTION_BLOCK], correction[SORAD_LANES], highest[SORAD_LANES] = {0};
     const float *weight_rows[SORAD_F32_ROWS];
     attention_scores(args, rows, h, m, j0, count, keys, weight);
     for (size_t r = 0; r < rows; r++) {
         lanes most = splat(state->highest[at + r]);
-        for (size_t j = 0; j < ATTENTION_BLOCK; j += SORAD_LANES) most = greater(load16(weight[r] + j), most);
-        float highest = lanes_greatest(most);
-        correction[r] = sorad_exp_f32(state->highest[at + r] - highest);
-        state->highest[at + r] = highest;
+        for (size_t j = 0; j < count; j += SORAD_LANES) most = greater(load16(weight[r] + j), most);
+        highest[r] = lanes_greatest(most);
+    }
+    store16(correction, exp_lanes(load16(state->highest + at) - load16(highest)));   // of all rows at once
+    for (size_t r = 0; r < rows; r++) {
+        state->highest[at + r] = highest[r];
         lanes sums = state->sums[at + r] * splat(correction[r]);
-        for (size_t j = 0; j < ATTENTION_BLOCK; j += SORAD_LANES) {
-            lanes p = exp_lanes(load16(weight[r] + j) - splat(highest));
+        for (size_t j = 0; j < count; j += SORAD_LANES) {   // the weights of keys beyond are 0 exactly
+            lanes p = exp_lanes(load16(weight[r] + j) - splat(highest[r]));
             store16(weight[r] + j, p);
             sums += p;
         }
@@ -105,11 +103,17 @@ static void attention_super_tile(const sorad_attention_args *args, size_t h, siz
     size_t d = args->head_dim, padded = (args->lk + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
     const float *keys = args->packed + h * sorad_attention_packed_floats(1, args->lk, d), *values = keys + padded * d;
     attention_state state;
-    for (size_t r = 0; r < queries; r++) state.highest[r] = SORAD_ATTENTION_LOWEST, state.sums[r] = splat(0.0f);
+    for (size_t r = 0; r < ATTENTION_QUERIES + SORAD_LANES; r++) state.highest[r] = SORAD_ATTENTION_LOWEST;
+    for (size_t r = 0; r < queries; r++) state.sums[r] = splat(0.0f);
     for (size_t i = 0; i * SORAD_LANES < d; i++)
         for (size_t r = 0; r < queries; r++) state.acc[i][r] = splat(0.0f);
+    const float *next = args->q + (m + ATTENTION_QUERIES) * args->q_stride + h * d;
     for (size_t j0 = 0; j0 < args->lk; j0 += ATTENTION_BLOCK)
         for (size_t at = 0; at < queries; at += SORAD_F32_ROWS) {
+            for (size_t r = 0; r < SORAD_F32_ROWS && j0 + ATTENTION_BLOCK >= args->lk && at + r < queries; r++) {
+                bring_row(next + (at + r) * args->q_stride, d, false);
+                bring_row(args->out + (m + at + r) * args->out_stride + h * d, d, true);
+            }
 #define SORAD_TILE(r) attention_block(args, r, h, m + at, at, j0, keys, values, &state)
             switch (queries - at) {
                 SORAD_F32_PARTIAL_ROWS(SORAD_TILE)

@@ -7,7 +7,8 @@
 //   int8_expand(w, groups, out)          a block of weights to the tile's form; only where the width is 2
 //   int8_pair(tile, rows, lines)         weaves the rows of a packed tile; only with SORAD_INT8_PAIRS
 //   int8_tile(rows, blocks, a, w, w_stride, steps, sum)
-//   int8_tile_with(the same, chore, context)   the same, chore(context) being done on the way; only with SORAD_INT8_CHORES
+//   int8_tile_with(…, start, sum, every, chore, context)   the same, sums beginning at `start`, chore(context) being done on the way; only
+//                                                      with SORAD_INT8_CHORES
 //
 //   SORAD_INT8_COLUMNS                   outputs that a tile of rows meets while it is in the first-level cache
 //
@@ -23,7 +24,7 @@ enum {
     INT8_STEP_VALUES = 4 / SORAD_INT8_WIDTH,   // values that one 4-byte broadcast brings
 };
 
-typedef int32_t int8_waiting __attribute__((vector_size(64), aligned(1), may_alias));   // 16 sums between depths
+typedef lanes_i32_anywhere int8_waiting;   // 16 sums between depths
 
 // How K is cut: `depths` pieces of `depth` values (a multiple of 64), the last one shorter or equal.
 typedef struct int8_plan {
@@ -137,52 +138,50 @@ SORAD_INLINE void int8_bring(int8_ahead *ahead) {
 }
 
 #ifdef SORAD_INT8_CHORES
-// A whole tile whose products are done and whose results are still to be written, a row at a time while the next one's products run: of a
-// tile of 1536 inputs the multipliers would else wait one cycle in thirty.
+// A whole tile whose products are done and whose results are still to be written, some vectors at a time while the next one's products run: of
+// a tile of 1536 inputs the multipliers would else wait one cycle in thirty.
 typedef struct int8_late {
-    lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
-    lanes_u32 w_sum[SORAD_INT8_BLOCKS];
+    const lanes_i32 *sum;
+    lanes_u32 w_sum[SORAD_INT8_BLOCKS], offset[SORAD_INT8_BLOCKS];
     lanes w_scale[SORAD_INT8_BLOCKS], bias[SORAD_INT8_BLOCKS];
     sorad_epilogue epilogue;
     const float *a_scale;
     const int32_t *a_zero;
     float *out;
     size_t out_stride, m, n;
-    size_t row;   // the next one; SORAD_INT8_ROWS: nothing is left
+    size_t next;    // vector of results, row by row; INT8_LATE_VECTORS: nothing is left
+    size_t share;   // vectors at a time, so that a tile's products are time enough
 } int8_late;
 
-// Writes the next row.
-SORAD_INLINE void int8_late_row(int8_late *late) {
-    const size_t r = late->row++, m = late->m + r;
-    const uint32_t zero = late->a_zero ? (uint32_t)late->a_zero[m] : 0;
-    const lanes scale = splat(late->a_scale[m]);
-    float *out = late->out + m * late->out_stride + late->n;
-#pragma clang loop unroll(full)
-    for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
-        lanes_u32 offset = late->w_sum[b] * (zero + SORAD_INT8_OFFSET);
-        lanes exact = __builtin_convertvector((lanes_i32)((lanes_u32)late->sum[b * SORAD_INT8_ROWS + r] - offset), lanes);
-        lanes y = fused(exact, scale * late->w_scale[b], late->bias[b]);
-        store16(out + b * SORAD_LANES, epilogue_lanes(&late->epilogue, m, late->n + b * SORAD_LANES, SORAD_LANES, y));
-    }
+enum { INT8_LATE_VECTORS = SORAD_INT8_ROWS * SORAD_INT8_BLOCKS, INT8_LATE_STEPS = 4 };
+
+SORAD_INLINE void int8_late_vector(int8_late *late) {
+    const size_t r = late->next / SORAD_INT8_BLOCKS, b = late->next % SORAD_INT8_BLOCKS, m = late->m + r, n = late->n + b * SORAD_LANES;
+    late->next++;
+    lanes_u32 offset = late->a_zero ? late->w_sum[b] * (uint32_t)(late->a_zero[m] + SORAD_INT8_OFFSET) : late->offset[b];
+    lanes exact = __builtin_convertvector((lanes_i32)((lanes_u32)late->sum[b * SORAD_INT8_ROWS + r] - offset), lanes);
+    lanes y = fused(exact, splat(late->a_scale[m]) * late->w_scale[b], late->bias[b]);
+    store16(late->out + m * late->out_stride + n, epilogue_lanes(&late->epilogue, m, n, SORAD_LANES, y));
 }
 
 SORAD_INLINE void int8_late_chore(void *context) {
     int8_late *late = context;
-    if (late->row < SORAD_INT8_ROWS) int8_late_row(late);
+    for (size_t i = late->share; i > 0 && late->next < INT8_LATE_VECTORS; i--) int8_late_vector(late);
 }
 
 static __attribute__((noinline)) void int8_late_rest(int8_late *late) {
-    while (late->row < SORAD_INT8_ROWS) int8_late_row(late);
+    while (late->next < INT8_LATE_VECTORS) int8_late_vector(late);
 }
 
 SORAD_INLINE void int8_late_begin(int8_late *late, const sorad_gemm_int8_args *args, size_t m, size_t n, const lanes_i32 *sum) {
-    for (size_t i = 0; i < SORAD_INT8_ROWS * SORAD_INT8_BLOCKS; i++) late->sum[i] = sum[i];
+    late->sum = sum;
     for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
         late->w_sum[b] = (lanes_u32)load_i32(args->w_sum + n + b * SORAD_LANES, SORAD_LANES);
+        late->offset[b] = late->w_sum[b] * (uint32_t)SORAD_INT8_OFFSET;
         late->w_scale[b] = load16(args->w_scale + n + b * SORAD_LANES);
         late->bias[b] = args->bias ? load16(args->bias + n + b * SORAD_LANES) : splat(0.0f);
     }
-    late->m = m, late->n = n, late->row = 0;
+    late->m = m, late->n = n, late->next = 0;
 }
 #endif
 
@@ -198,6 +197,8 @@ typedef struct int8_work {
     int8_waiting *waiting;       // [row of the chunk][block of the group], tile by tile
     int8_ahead weights, rows;    // what comes after these weights; after this tile of rows
 #ifdef SORAD_INT8_CHORES
+    lanes_i32 sums[2][SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];   // of the late tile and of the present one
+    size_t present;
     int8_late late;
 #endif
 } int8_work;
@@ -210,7 +211,8 @@ typedef struct int8_rows {
 // Has memory that a tile is about to write or to read at its end on its way.
 SORAD_INLINE void int8_prefetch(const int8_work *work, int8_rows rows, size_t n) {
     const sorad_gemm_int8_args *args = work->sink->args;
-    if (!work->last || work->sink->out) return;
+    // Worth its time where a tile's products are many.
+    if (!work->last || work->sink->out || work->plan->padded < 1024) return;
     const size_t m = rows.m + rows.low, count = rows.high - rows.low;
     const size_t blocks = work->end - n > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
     const float *out = args->out + m * args->out_stride + n;
@@ -226,33 +228,39 @@ SORAD_INLINE void int8_prefetch(const int8_work *work, int8_rows rows, size_t n)
 // One tile of `count` rows at `a` against outputs n ..< n + 16 * blocks. `waiting` holds its sums between depths.
 SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t blocks, const char *a, int8_rows rows,
                                size_t n, int8_waiting *waiting) {
-    lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
     int8_prefetch(work, rows, n);
     int8_bring(&work->weights);
     int8_bring(&work->rows);
     const char *w = work->w + (n - work->begin) / SORAD_LANES * work->w_stride;
+    const size_t steps = work->values / INT8_STEP_VALUES;
 #ifdef SORAD_INT8_CHORES
     if (count == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
-        int8_tile_with(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum, int8_late_chore, &work->late);
-        if (work->late.row < SORAD_INT8_ROWS) int8_late_rest(&work->late);
-    } else
+        static const lanes_i32 zeros[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+        lanes_i32 *sum = work->sums[work->present];
+        const int8_waiting *start = work->first ? (const int8_waiting *)zeros : waiting;
+        int8_tile_with(count, blocks, a, w, work->w_stride, steps, start, work->last ? (int8_waiting *)sum : waiting, INT8_LATE_STEPS,
+                       int8_late_chore, &work->late);
+        if (work->late.next < INT8_LATE_VECTORS) int8_late_rest(&work->late);
+        if (!work->last) return;
+        const sorad_gemm_int8_args *args = work->sink->args;
+        if (rows.high - rows.low == count && !work->sink->out && args->col_end - n >= SORAD_INT8_BLOCKS * SORAD_LANES) {
+            int8_late_begin(&work->late, args, rows.m, n, sum);
+            work->present ^= 1;
+        } else {
+            int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n, blocks, sum + rows.low, count);
+        }
+        return;
+    }
 #endif
-        int8_tile(count, blocks, a, w, work->w_stride, work->values / INT8_STEP_VALUES, sum);
+    lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+    int8_tile(count, blocks, a, w, work->w_stride, steps, sum);
     if (!work->first)
         for (size_t i = 0; i < count * blocks; i++) sum[i] = (lanes_i32)((lanes_u32)sum[i] + (lanes_u32)waiting[i]);
-    if (!work->last) {
+    if (work->last) {
+        int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n, blocks, sum + rows.low, count);
+    } else {
         for (size_t i = 0; i < count * blocks; i++) waiting[i] = sum[i];
-        return;
     }
-#ifdef SORAD_INT8_CHORES
-    const sorad_gemm_int8_args *args = work->sink->args;
-    if (count == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS && rows.high - rows.low == count && !work->sink->out &&
-        args->col_end - n >= SORAD_INT8_BLOCKS * SORAD_LANES) {
-        int8_late_begin(&work->late, args, rows.m, n, sum);
-        return;
-    }
-#endif
-    int8_finish(work->sink, rows.high - rows.low, rows.m + rows.low, n, blocks, sum + rows.low, count);
 }
 
 // A tile of rows against all outputs of the group.
@@ -288,7 +296,9 @@ static void int8_chunk(int8_work *work, size_t m, size_t end) {
     work->late.epilogue = args->epilogue;
     work->late.a_scale = args->a_scale, work->late.a_zero = args->a_zero;
     work->late.out = args->out, work->late.out_stride = args->out_stride;
-    work->late.row = SORAD_INT8_ROWS;
+    work->late.next = INT8_LATE_VECTORS;
+    const size_t times = work->values / INT8_STEP_VALUES / INT8_LATE_STEPS;
+    work->late.share = times > 0 ? (INT8_LATE_VECTORS + times - 1) / times : INT8_LATE_VECTORS;
 #endif
     for (size_t count; m < end; m += count) {
         count = args->rows - m < SORAD_INT8_ROWS ? args->rows - m : SORAD_INT8_ROWS;

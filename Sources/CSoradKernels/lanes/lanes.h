@@ -25,6 +25,7 @@ typedef uint32_t lanes_u32 __attribute__((vector_size(64)));
 typedef int8_t lanes_i8 __attribute__((vector_size(16)));
 typedef float lanes_at __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t lanes_i32_at __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t lanes_i32_anywhere __attribute__((vector_size(64), aligned(1), may_alias));
 typedef int8_t lanes_i8_at __attribute__((vector_size(16), aligned(1), may_alias));
 
 // What a tile of neighbouring pixels of a convolution reads of an image: `lines` runs of 4 * steps bytes, each pixel's `pixel` bytes
@@ -114,6 +115,12 @@ SORAD_INLINE size_t lane_count(size_t i, size_t n) { return n - i < SORAD_LANES 
         }                                                                             \
     } while (0)
 
+// The rows of one head lie far apart, which no CPU expects: they are asked for before they are needed.
+enum { ROWS_AHEAD = 12 };
+SORAD_INLINE void bring_row(const float *x, size_t d, const bool to_write) {
+    for (size_t i = 0; i < d; i += SORAD_LANES) to_write ? __builtin_prefetch(x + i, 1) : __builtin_prefetch(x + i);
+}
+
 // Lanes `step` further on, for the halves of a tree; what comes round at the end is not looked at.
 #define SORAD_FURTHER_8(x) __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15)
 #define SORAD_FURTHER_4(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7, 4, 5, 6, 7)
@@ -151,6 +158,19 @@ SORAD_INLINE lanes quantize_load(const float *x, size_t count) { return finite_l
 SORAD_INLINE lanes_i32 clamp_int8(lanes_i32 q) {
     const lanes_i32 most = (lanes_i32)splat_u32(127);
     return __builtin_elementwise_min(__builtin_elementwise_max(q, -most), most);
+}
+
+// Codes put together in registers: what was written in parts is slow to read as one.
+typedef int8_t int8_codes_32 __attribute__((vector_size(32)));
+typedef int8_t int8_codes_64 __attribute__((vector_size(64)));
+SORAD_INLINE int8_codes_32 int8_join_16(lanes_i8 a, lanes_i8 b) {
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
+                                   29, 30, 31);
+}
+SORAD_INLINE int8_codes_64 int8_join_32(int8_codes_32 a, int8_codes_32 b) {
+    return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
+                                   29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54,
+                                   55, 56, 57, 58, 59, 60, 61, 62, 63);
 }
 
 // ---- scalar_math.h, lane by lane -----------------------------------------------------------------------------------
@@ -197,20 +217,32 @@ SORAD_INLINE lanes tanh_lanes(lanes x) {
     return m / (m + 2.0f);
 }
 
-SORAD_INLINE lanes_u32 exp_byte_lanes(lanes x) {
-    x = choose(x < SORAD_EXP_BYTE_LOWEST, splat(SORAD_EXP_BYTE_LOWEST), x);
-    lanes t = fused(x, splat(SORAD_LOG2_E), splat(SORAD_ROUND_MAGIC));
-    lanes f = fused(x, splat(SORAD_LOG2_E), SORAD_ROUND_MAGIC - t);
-    lanes p = fused(splat(0.00961812910762848f), f, splat(0.0555041086648216f));
-    p = fused(fused(fused(p, f, splat(0.240226506959101f)), f, splat(0.693147180559945f)), f, splat(1.0f));
+// From memory, for where registers hold something else.
+typedef struct exp2_byte_constants {
+    float lowest, magic, c3, c2, c1, most;
+} exp2_byte_constants;
+#define SORAD_EXP2_BYTE \
+    {SORAD_EXP2_BYTE_LOWEST, SORAD_ROUND_MAGIC, SORAD_EXP2_BYTE_C3, SORAD_EXP2_BYTE_C2, SORAD_EXP2_BYTE_C1, 255.0f}
+
+SORAD_INLINE lanes_u32 exp2_byte_lanes(lanes x, const exp2_byte_constants *c) {
+    x = greater(x, splat(c->lowest));
+    lanes t = x + splat(c->magic), f = x - (t - splat(c->magic));
+    lanes p = fused(fused(fused(splat(c->c3), f, splat(c->c2)), f, splat(c->c1)), f, splat(c->most));
     p = (lanes)((lanes_u32)p + ((lanes_u32)t << 23));
-    return (lanes_u32)fused(p, splat(255.0f), splat(SORAD_ROUND_MAGIC)) & 0xFFu;
+    return (lanes_u32)(p + splat(c->magic)) & 0xFFu;
+}
+
+SORAD_INLINE lanes exp2_limited_lanes(lanes z) {
+    z = greater(lesser(z, splat(SORAD_EXP2_LIMIT)), splat(-SORAD_EXP2_LIMIT));
+    lanes t = z + SORAD_ROUND_MAGIC, f = z - (t - SORAD_ROUND_MAGIC);
+    lanes p = fused(fused(splat(SORAD_EXP2_C5), f, splat(SORAD_EXP2_C4)), f, splat(SORAD_EXP2_C3));
+    p = fused(fused(fused(p, f, splat(SORAD_EXP2_C2)), f, splat(SORAD_EXP2_C1)), f, splat(1.0f));
+    return (lanes)((lanes_u32)p + ((lanes_u32)t << 23));
 }
 
 SORAD_INLINE lanes silu_lanes(lanes x) { return x / (1.0f + exp_lanes(-x)); }
 SORAD_INLINE lanes gelu_tanh_lanes(lanes x) {
-    lanes twice_u = x * fused(x * x, splat(SORAD_GELU_CUBIC), splat(SORAD_GELU_LINEAR));
-    return x / (1.0f + exp_lanes(-twice_u));
+    return x / (1.0f + exp2_limited_lanes(x * fused(x * x, splat(SORAD_GELU_CUBIC), splat(SORAD_GELU_LINEAR))));
 }
 SORAD_INLINE lanes relu_lanes(lanes x) { return greater(x, splat(0.0f)); }
 SORAD_INLINE lanes clamp_tanh_lanes(lanes x) { return tanh_lanes(x / 3.0f) * 3.0f; }

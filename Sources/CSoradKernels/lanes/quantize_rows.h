@@ -1,8 +1,5 @@
 // Quantisation of rows straight into the form that the int8 product reads, see gemm_int8.h.
 
-typedef int8_t int8_codes_32 __attribute__((vector_size(32)));
-typedef int8_t int8_codes_64 __attribute__((vector_size(64)));
-
 SORAD_INLINE lanes_i8 quantize_lanes(const float *x, size_t count, float inverse, int32_t zero) {
     lanes t = quantize_load(x, count) * splat(inverse) + SORAD_ROUND_MAGIC;
     lanes_i32 value = (lanes_i32)((lanes_u32)t - SORAD_ROUND_MAGIC_BITS + splat_u32((uint32_t)zero));
@@ -10,19 +7,15 @@ SORAD_INLINE lanes_i8 quantize_lanes(const float *x, size_t count, float inverse
 }
 
 SORAD_INLINE int8_codes_32 quantize_two(const float *x, float inverse, int32_t zero) {
-    return __builtin_shufflevector(quantize_lanes(x, SORAD_LANES, inverse, zero), quantize_lanes(x + SORAD_LANES, SORAD_LANES, inverse, zero),
-                                   0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27,
-                                   28, 29, 30, 31);
+    return int8_join_16(quantize_lanes(x, SORAD_LANES, inverse, zero), quantize_lanes(x + SORAD_LANES, SORAD_LANES, inverse, zero));
 }
 
-// A whole line to codes in a tile's form; put together in registers, since what was written in parts is slow to read as one.
+// A whole line to codes in a tile's form.
 SORAD_INLINE void quantize_whole_line(const float *x, float inverse, int32_t zero, char *out) {
     int8_codes_32 codes[INT8_LINE_VALUES / 32];
     for (size_t i = 0; i < INT8_LINE_VALUES / 32; i++) codes[i] = quantize_two(x + 32 * i, inverse, zero);
 #if SORAD_INT8_WIDTH == 1
-    int8_codes_64 line = __builtin_shufflevector(codes[0], codes[1], 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20,
-                                                 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
-                                                 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63);
+    int8_codes_64 line = int8_join_32(codes[0], codes[1]);
     int8_convert((const int8_t *)&line, out);
 #else
     int8_convert((const int8_t *)codes, out);

@@ -3,7 +3,8 @@
 // Softmax does not change when one vector is taken from every key, nor does a weighted mean when one is taken from every
 // value and added in the end; so keys and values go without their means, which leaves more of the 8 bits to what differs.
 // Keys have a scale per token, values one per channel, queries one per token and head. A block's weights are bytes of its
-// own greatest weight; their sums, and what they weigh, are exact integers until the block ends.
+// own greatest weight; their sums, and what they weigh, are exact integers until the block ends. Scores are in octaves, log2 of weights, so
+// that a weight needs no multiplication on its way to a power of two.
 #include "../internal/kernel_list.h"
 #include "scalar_math.h"
 
@@ -61,7 +62,7 @@ static void attend(const sorad_attention_args *args, const scalar_head *head, co
     for (size_t i = 0; i < d; i++) sorad_widen(q[i], &low, &high);
     sorad_quantize_parameters(low, high, false, &q_scale, &inverse, &zero);
     for (size_t i = 0; i < d; i++) codes[i] = sorad_code(q[i], inverse);
-    q_scale *= args->scale;
+    q_scale *= args->scale * SORAD_LOG2_E;
     for (size_t j0 = 0; j0 < args->lk; j0 += BLOCK) {
         size_t count = args->lk - j0 < BLOCK ? args->lk - j0 : BLOCK;
         float score[BLOCK], most = SORAD_ATTENTION_LOWEST;
@@ -69,13 +70,13 @@ static void attend(const sorad_attention_args *args, const scalar_head *head, co
         for (size_t j = 0; j < count; j++) {
             int32_t dot = 0;
             for (size_t i = 0; i < d; i++) dot += codes[i] * head->keys[(j0 + j) * d + i];
-            score[j] = fmaf((float)dot, q_scale * head->key_scale[j0 + j], args->key_bias ? args->key_bias[j0 + j] : 0.0f);
+            score[j] = fmaf((float)dot, q_scale * head->key_scale[j0 + j], args->key_bias ? args->key_bias[j0 + j] * SORAD_LOG2_E : 0.0f);
             most = score[j] > most ? score[j] : most;
         }
-        for (size_t j = 0; j < count; j++) total += weight[j] = sorad_exp_byte(score[j] - most);
+        for (size_t j = 0; j < count; j++) total += weight[j] = sorad_exp2_byte(score[j] - most);
         float previous = highest;
         highest = most > highest ? most : highest;
-        float correction = sorad_exp_f32(previous - highest), factor = sorad_exp_f32(most - highest);
+        float correction = sorad_exp_f32((previous - highest) * SORAD_LN2), factor = sorad_exp_f32((most - highest) * SORAD_LN2);
         sum = fmaf((float)total, factor, sum * correction);
         for (size_t i = 0; i < d; i++) {
             int32_t dot = 0;
