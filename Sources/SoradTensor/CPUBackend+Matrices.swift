@@ -101,7 +101,7 @@ extension CPUBackend {
         let rows, columns: Range<Int>
         /// A multiple of `unit` rows, counted from row 0 on; the first piece may be smaller.
         let rowStep, columnStep: Int
-        let firstRow, across, count: Int
+        let firstRow, down, count: Int
         let isParallel: Bool
 
         init(_ rows: Range<Int>, _ columns: Int, unit: Int, threads: Int, isLong: Bool) {
@@ -112,17 +112,19 @@ extension CPUBackend {
             firstRow = rows.lowerBound / unit * unit
             let height = rows.upperBound - firstRow
             columnStep = isParallel ? min(256, max(32, pieces(pieces(columns, 32), 2 * threads) * 32)) : columns
-            across = pieces(columns, columnStep)
+            let across = pieces(columns, columnStep)
             let most = pieces(height, isLong ? 256 : 96)
-            var down = isParallel ? max(pieces(height, 768), min(pieces(12 * threads, across), most)) : 1
-            while isParallel, across * down % threads != 0, down < min(most, 2 * threads) { down += 1 }
-            rowStep = pieces(pieces(height, max(down, 1)), unit) * unit
-            count = across * pieces(height, max(rowStep, 1))
+            var wanted = isParallel ? max(pieces(height, 768), min(pieces(12 * threads, across), most)) : 1
+            while isParallel, across * wanted % threads != 0, wanted < min(most, 2 * threads) { wanted += 1 }
+            rowStep = pieces(pieces(height, max(wanted, 1)), unit) * unit
+            down = pieces(height, max(rowStep, 1))
+            count = across * down
         }
 
+        /// Down a column first: its weights are then still near.
         subscript(index: Int) -> (rows: Range<Int>, columns: Range<Int>) {
-            let row = firstRow + index / across * rowStep
-            let column = index % across * columnStep
+            let row = firstRow + index % down * rowStep
+            let column = index / down * columnStep
             return (
                 max(row, rows.lowerBound)..<min(row + rowStep, rows.upperBound), column..<min(column + columnStep, columns.upperBound)
             )
