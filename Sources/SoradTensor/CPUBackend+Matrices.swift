@@ -62,7 +62,7 @@ extension CPUBackend {
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue, scratch: nil)
             let kernels = kernels
             let plan = Tiling(
-                rows, weights.outputs, unit: kernels.int8_tile_rows(), threads: threads(cost / 2), isLong: weights.inputs > Self.longInputs)
+                rows, weights.outputs, unit: kernels.int8_tile_rows(), threads: threads(cost / 2))
             var largest = unsafe arguments
             unsafe largest.row_end = rows.lowerBound + min(rows.count, plan.rowStep)
             unsafe reserveScratch(kernels.gemm_int8_scratch_bytes(&largest))
@@ -80,7 +80,7 @@ extension CPUBackend {
                 out: out.pointer(), out_stride: weights.outputs, row_begin: rows.lowerBound, row_end: rows.upperBound,
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue)
             let kernels = kernels
-            tiles(Tiling(rows, weights.outputs, unit: 12, threads: threads(cost), isLong: false)) { tile, _ in
+            tiles(Tiling(rows, weights.outputs, unit: 12, threads: threads(cost))) { tile, _ in
                 var piece = unsafe arguments
                 unsafe (piece.row_begin, piece.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
                 unsafe (piece.col_begin, piece.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
@@ -91,12 +91,9 @@ extension CPUBackend {
 
     private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.threadCount : 1 }
 
-    /// Of more inputs than this the kernels cannot keep a piece's weights near from one row to the next.
-    private static let longInputs = 2048
-
-    /// How a product is cut into pieces: wide enough to make the reading of rows worth while, tall enough for the weights' (all the more
-    /// for long rows), and for several threads about a dozen for each, so that one that is held up does not keep the others waiting; as
-    /// many for one as for another.
+    /// How a product is cut into pieces: wide enough to make the reading of rows worth while, tall enough for the weights',
+    /// and for several threads about two dozen for each, so that one that is held up does not keep the others waiting; as many for one as
+    /// for another.
     private struct Tiling {
         let rows, columns: Range<Int>
         /// A multiple of `unit` rows, counted from row 0 on; the first piece may be smaller.
@@ -104,7 +101,7 @@ extension CPUBackend {
         let firstRow, down, count: Int
         let isParallel: Bool
 
-        init(_ rows: Range<Int>, _ columns: Int, unit: Int, threads: Int, isLong: Bool) {
+        init(_ rows: Range<Int>, _ columns: Int, unit: Int, threads: Int) {
             func pieces(_ count: Int, _ step: Int) -> Int { (count + step - 1) / step }
             self.rows = rows
             self.columns = 0..<columns
@@ -113,8 +110,8 @@ extension CPUBackend {
             let height = rows.upperBound - firstRow
             columnStep = isParallel ? min(256, max(32, pieces(pieces(columns, 32), 2 * threads) * 32)) : columns
             let across = pieces(columns, columnStep)
-            let most = pieces(height, isLong ? 256 : 96)
-            var wanted = isParallel ? max(pieces(height, 768), min(pieces(12 * threads, across), most)) : 1
+            let most = pieces(height, 96)
+            var wanted = isParallel ? max(pieces(height, 768), min(pieces(24 * threads, across), most)) : 1
             while isParallel, across * wanted % threads != 0, wanted < min(most, 2 * threads) { wanted += 1 }
             rowStep = pieces(pieces(height, max(wanted, 1)), unit) * unit
             down = pieces(height, max(rowStep, 1))

@@ -102,20 +102,34 @@ extension CPUBackend {
         return unsafe arguments
     }
 
-    public func pack(keys: Tensor, values: Tensor, into packed: PackedKeysValues) {
-        let count = keys.shape[0]
+    public func pack(keys: Tensor, into packed: PackedKeysValues) {
+        precondition((1...packed.capacity).contains(keys.shape[0]), "keys \(keys.shape)")
+        packed.keys = keys.shape[0]
+        var arguments = unsafe packArguments(keys, packed)
+        unsafe arguments.k = UnsafePointer(keys.pointer())
+        unsafe pack(arguments, packed)
+    }
+
+    public func pack(values: Tensor, into packed: PackedKeysValues) {
+        var arguments = unsafe packArguments(values, packed)
+        unsafe arguments.v = UnsafePointer(values.pointer())
+        unsafe pack(arguments, packed)
+    }
+
+    @unsafe private func packArguments(_ x: Tensor, _ packed: PackedKeysValues) -> sorad_attention_pack_args {
         let width = packed.heads * packed.headWidth
-        precondition(
-            keys.shape == Shape(count, width) && values.shape == keys.shape && (1...packed.capacity).contains(count),
-            "keys \(keys.shape), values \(values.shape)")
-        packed.keys = count
-        let arguments = unsafe sorad_attention_pack_args(
-            k: keys.pointer(), k_stride: width, v: values.pointer(), v_stride: width, lk: count, head_dim: packed.headWidth,
-            packed: packed.room.pointer(), head_begin: 0, head_end: packed.heads, key_begin: 0, key_end: count)
+        precondition(x.shape == Shape(packed.keys, width), "\(x.shape), \(packed.keys) keys")
+        return unsafe sorad_attention_pack_args(
+            k: nil, k_stride: width, v: nil, v_stride: width, lk: packed.keys, head_dim: packed.headWidth,
+            packed: packed.room.pointer(), head_begin: 0, head_end: packed.heads, key_begin: 0, key_end: packed.keys)
+    }
+
+    @unsafe private func pack(_ arguments: sorad_attention_pack_args, _ packed: PackedKeysValues) {
+        let template = unsafe arguments
         let kernels = kernels
         let kernel = unsafe packed.precision == .int8 ? kernels.attention_int8_pack : kernels.attention_pack
-        split(packed.heads, step: 1, cost: count * width * 4) { range, _ in
-            var piece = unsafe arguments
+        split(packed.heads, step: 1, cost: packed.keys * packed.heads * packed.headWidth * 2) { range, _ in
+            var piece = unsafe template
             unsafe (piece.head_begin, piece.head_end) = (range.lowerBound, range.upperBound)
             unsafe kernel(&piece)
         }

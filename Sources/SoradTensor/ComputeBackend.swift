@@ -55,8 +55,10 @@ public protocol ComputeBackend: AnyObject {
     /// for every further sequence that M holds.
     func normAndRotate(_ x: Tensor, epsilon: Float, weight: Parameter, heads: Int, by table: RotaryTable)
 
-    /// Arranges keys and values, both [L, H·D], for any number of `attend` calls.
-    func pack(keys: Tensor, values: Tensor, into packed: PackedKeysValues)
+    /// Arranges keys [L, H·D], and then values of the same shape, for any number of `attend` calls: one after the other, so that one
+    /// tensor can hold both in turn.
+    func pack(keys: Tensor, into packed: PackedKeysValues)
+    func pack(values: Tensor, into packed: PackedKeysValues)
 
     /// out [M, H·D] = softmax(scale · q·kᵀ + keyBias [L] + bias [H, M, L]) · v. `out` may be `queries`. `bias` goes with float only.
     func attend(queries: Tensor, to packed: PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor)

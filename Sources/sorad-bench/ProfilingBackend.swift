@@ -110,8 +110,12 @@ final class ProfilingBackend: ComputeBackend {
         timed("norm and rotate", size(x)) { inner.normAndRotate(x, epsilon: epsilon, weight: weight, heads: heads, by: table) }
     }
 
-    func pack(keys: Tensor, values: Tensor, into packed: PackedKeysValues) {
-        timed("pack keys", size(keys)) { inner.pack(keys: keys, values: values, into: packed) }
+    func pack(keys: Tensor, into packed: PackedKeysValues) {
+        timed("pack keys", size(keys)) { inner.pack(keys: keys, into: packed) }
+    }
+
+    func pack(values: Tensor, into packed: PackedKeysValues) {
+        timed("pack values", size(values)) { inner.pack(values: values, into: packed) }
     }
 
     func attend(queries: Tensor, to packed: PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {

@@ -150,7 +150,8 @@ import Testing
         func attend(_ keys: Int, _ bias: Tensor?) -> [Float] {
             let packed = Arena.make { PackedKeysValues(capacity: 40, heads: 2, headWidth: 12, in: $0) }
             let out = Tensor(q.shape)
-            backend.pack(keys: k.rows(0..<keys), values: v.rows(0..<keys), into: packed)
+            backend.pack(keys: k.rows(0..<keys), into: packed)
+            backend.pack(values: v.rows(0..<keys), into: packed)
             backend.attend(queries: q, to: packed, scale: 0.3, keyBias: bias, bias: nil, into: out)
             return out.elements
         }
@@ -183,7 +184,8 @@ import Testing
             backend.convolve(
                 image, .tensor(image), int8Convolution, upsample: true, activation: .relu, residual: nil, reluAtEnd: false, into: e)
             let packed = Arena.make { PackedKeysValues(capacity: 150, heads: 5, headWidth: 40, in: $0) }
-            backend.pack(keys: x, values: x, into: packed)
+            backend.pack(keys: x, into: packed)
+            backend.pack(values: x, into: packed)
             backend.attend(queries: x, to: packed, scale: 0.2, keyBias: nil, bias: nil, into: d)
             #expect(relativeError(e.elements, c.elements) < 0.02)
             results.append([a, b, c, d, e].map(bits))

@@ -461,6 +461,13 @@ static void try_hadamard(const sorad_kernels *kernels) {
     release(x.block);
 }
 
+// Keys and values at once, or keys first and then values.
+static void pack(void (*kernel)(const sorad_attention_pack_args *), sorad_attention_pack_args args, bool at_once) {
+    const float *v = args.v;
+    if (!at_once) args.v = NULL, kernel(&args), args.k = NULL, args.v = v;
+    kernel(&args);
+}
+
 static void pack_keys(const sorad_kernels *kernels, sorad_attention_pack_args args, size_t heads, float *packed) {
     args.packed = packed;
     size_t split = between(0, args.lk / SORAD_ATTENTION_KEY_BLOCK) * SORAD_ATTENTION_KEY_BLOCK;
@@ -468,7 +475,7 @@ static void pack_keys(const sorad_kernels *kernels, sorad_attention_pack_args ar
     for (int piece = 0; piece < 4; piece++) {
         args.key_begin = piece & 1 ? split : 0, args.key_end = piece & 1 ? args.lk : split;
         args.head_begin = piece & 2 ? head_split : 0, args.head_end = piece & 2 ? heads : head_split;
-        if (args.key_begin < args.key_end) kernels->attention_pack(&args);
+        if (args.key_begin < args.key_end) pack(kernels->attention_pack, args, coin());
     }
 }
 
@@ -476,13 +483,13 @@ static void try_attention(const sorad_kernels *kernels) {
     size_t heads = between(1, 3), d = between(1, coin() ? 20 : 140), lq = between(1, 70), lk = between(1, 200);
     if (random_word() % 16 == 0) heads = 1, d = between(SORAD_MAX_HEAD_DIM, SORAD_MAX_FLOAT_HEAD_DIM);
     size_t columns = heads * d;
-    sorad_attention_pack_args pack = {.lk = lk, .head_dim = d, .k_stride = columns + 1, .v_stride = columns + 2};
-    buffer k = floats((lk - 1) * pack.k_stride + columns), v = floats((lk - 1) * pack.v_stride + columns);
-    pack.k = k.data, pack.v = v.data;
+    sorad_attention_pack_args packing = {.lk = lk, .head_dim = d, .k_stride = columns + 1, .v_stride = columns + 2};
+    buffer k = floats((lk - 1) * packing.k_stride + columns), v = floats((lk - 1) * packing.v_stride + columns);
+    packing.k = k.data, packing.v = v.data;
     size_t packed_floats = sorad_attention_packed_floats(heads, lk, d);
     buffer packed_scalar = make(packed_floats, 4), packed = make(packed_floats, 4);
-    pack_keys(&scalar, pack, heads, packed_scalar.data);
-    pack_keys(kernels, pack, heads, packed.data);
+    pack_keys(&scalar, packing, heads, packed_scalar.data);
+    pack_keys(kernels, packing, heads, packed.data);
 
     sorad_attention_args args = {.lk = lk, .head_dim = d, .q_stride = columns + 3, .out_stride = columns + between(0, 2)};
     args.scale = coin() ? 1.0f : 1.0f / sqrtf((float)d);
@@ -509,17 +516,17 @@ static void try_attention(const sorad_kernels *kernels) {
 static void try_attention_int8(const sorad_kernels *kernels) {
     size_t heads = between(1, 3), d = between(1, coin() ? 20 : 140), lq = between(1, 30), lk = between(1, coin() ? 70 : 600);
     size_t columns = heads * d;
-    sorad_attention_pack_args pack = {.lk = lk, .head_dim = d, .k_stride = columns + 1, .v_stride = columns + 2, .key_end = lk};
-    buffer k = floats((lk - 1) * pack.k_stride + columns), v = floats((lk - 1) * pack.v_stride + columns);
-    pack.k = k.data, pack.v = v.data;
+    sorad_attention_pack_args packing = {.lk = lk, .head_dim = d, .k_stride = columns + 1, .v_stride = columns + 2, .key_end = lk};
+    buffer k = floats((lk - 1) * packing.k_stride + columns), v = floats((lk - 1) * packing.v_stride + columns);
+    packing.k = k.data, packing.v = v.data;
     size_t packed_floats = sorad_attention_int8_packed_floats(heads, lk, d), head_split = between(0, heads);
     buffer packed_scalar = make(packed_floats, 4), packed = make(packed_floats, 4);
     for (int piece = 0; piece < 2; piece++) {
-        pack.head_begin = piece ? head_split : 0, pack.head_end = piece ? heads : head_split;
-        pack.packed = packed_scalar.data;
-        scalar.attention_int8_pack(&pack);
-        pack.packed = packed.data;
-        kernels->attention_int8_pack(&pack);
+        packing.head_begin = piece ? head_split : 0, packing.head_end = piece ? heads : head_split;
+        packing.packed = packed_scalar.data;
+        pack(scalar.attention_int8_pack, packing, true);
+        packing.packed = packed.data;
+        pack(kernels->attention_int8_pack, packing, coin());
     }
     sorad_attention_args args = {.lk = lk, .head_dim = d, .q_stride = columns + 3, .out_stride = columns + between(0, 2)};
     args.scale = coin() ? 1.0f : 1.0f / sqrtf((float)d);

@@ -205,11 +205,11 @@ enum { SORAD_ATTENTION_KEY_BLOCK = 64, SORAD_MAX_HEAD_DIM = 256, SORAD_MAX_FLOAT
 // Rearranges keys and values once for any number of attention calls (cross attention: once per prompt). `packed` holds
 // sorad_attention_packed_floats(heads, lk, head_dim) floats; its contents are private to one table's kernels.
 // Heads and key blocks can be packed in any pieces; key_begin is a multiple of SORAD_ATTENTION_KEY_BLOCK, key_end is too,
-// or is lk.
+// or is lk. Where k or v is null, the other is packed alone: both need not be in memory at once.
 typedef struct sorad_attention_pack_args {
-    const float *k;          // [Lk, H*D], head h in columns h*D ..< (h+1)*D
+    const float *k;          // [Lk, H*D], head h in columns h*D ..< (h+1)*D; or null
     size_t k_stride;
-    const float *v;          // [Lk, H*D]
+    const float *v;          // [Lk, H*D]; or null
     size_t v_stride;
     size_t lk, head_dim;     // lk >= 1, head_dim <= SORAD_MAX_FLOAT_HEAD_DIM, for int8 <= SORAD_MAX_HEAD_DIM
     float *packed;

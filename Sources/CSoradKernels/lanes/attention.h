@@ -18,10 +18,14 @@ void KERNEL(attention_pack)(const sorad_attention_pack_args *args) {
         for (size_t j = args->key_begin; j < key_end; j++) {
             float *key = keys + j / SORAD_LANES * SORAD_LANES * d + j % SORAD_LANES, *value = values + j * d16;
             bool real = j < args->lk;
-            const float *k = args->k + (real ? j : 0) * args->k_stride + h * d;
-            const float *v = args->v + (real ? j : 0) * args->v_stride + h * d;
-            for (size_t i = 0; i < d; i++) key[i * SORAD_LANES] = real ? k[i] : 0.0f;
-            for (size_t i = 0; i < d16; i++) value[i] = real && i < d ? v[i] : 0.0f;
+            if (args->k) {
+                const float *k = args->k + (real ? j : 0) * args->k_stride + h * d;
+                for (size_t i = 0; i < d; i++) key[i * SORAD_LANES] = real ? k[i] : 0.0f;
+            }
+            if (args->v) {
+                const float *v = args->v + (real ? j : 0) * args->v_stride + h * d;
+                for (size_t i = 0; i < d16; i++) value[i] = real && i < d ? v[i] : 0.0f;
+            }
         }
     }
 }

@@ -189,8 +189,8 @@ static void int8_pack_values(const sorad_attention_pack_args *args, const int8_h
 void KERNEL(attention_int8_pack)(const sorad_attention_pack_args *args) {
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         int8_head head = int8_head_of(args->packed, h, args->lk, args->head_dim);
-        int8_pack_keys(args, &head, args->k + h * args->head_dim);
-        int8_pack_values(args, &head, args->v + h * args->head_dim);
+        if (args->k) int8_pack_keys(args, &head, args->k + h * args->head_dim);
+        if (args->v) int8_pack_values(args, &head, args->v + h * args->head_dim);
     }
 }
 

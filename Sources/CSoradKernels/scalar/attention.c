@@ -14,8 +14,8 @@ void sorad_scalar_attention_pack(const sorad_attention_pack_args *args) {
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         float *keys = head_of(args->packed, h, args->lk, d), *values = keys + args->lk * d;
         for (size_t j = args->key_begin; j < args->key_end; j++) {
-            memcpy(keys + j * d, args->k + j * args->k_stride + h * d, bytes);
-            memcpy(values + j * d, args->v + j * args->v_stride + h * d, bytes);
+            if (args->k) memcpy(keys + j * d, args->k + j * args->k_stride + h * d, bytes);
+            if (args->v) memcpy(values + j * d, args->v + j * args->v_stride + h * d, bytes);
         }
     }
 }

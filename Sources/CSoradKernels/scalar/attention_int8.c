@@ -28,27 +28,36 @@ static float mean_of(const float *x, size_t stride, size_t count) {
     return sum / (float)count;
 }
 
+static void pack_keys(const scalar_head *head, const float *k, size_t stride, size_t lk, size_t d) {
+    float mean[SORAD_MAX_HEAD_DIM], inverse;
+    int32_t zero;
+    for (size_t i = 0; i < d; i++) mean[i] = mean_of(k + i, stride, lk);
+    for (size_t j = 0; j < lk; j++) {
+        float low = 0.0f, high = 0.0f;
+        for (size_t i = 0; i < d; i++) sorad_widen(k[j * stride + i] - mean[i], &low, &high);
+        sorad_quantize_parameters(low, high, false, head->key_scale + j, &inverse, &zero);
+        for (size_t i = 0; i < d; i++) head->keys[j * d + i] = sorad_code(k[j * stride + i] - mean[i], inverse);
+    }
+}
+
+static void pack_values(const scalar_head *head, const float *v, size_t stride, size_t lk, size_t d) {
+    float inverse;
+    int32_t zero;
+    for (size_t i = 0; i < d; i++) {
+        float low = 0.0f, high = 0.0f, middle = mean_of(v + i, stride, lk);
+        for (size_t j = 0; j < lk; j++) sorad_widen(v[j * stride + i] - middle, &low, &high);
+        sorad_quantize_parameters(low, high, false, head->value_scale + i, &inverse, &zero);
+        for (size_t j = 0; j < lk; j++) head->values[j * d + i] = sorad_code(v[j * stride + i] - middle, inverse);
+        head->value_mean[i] = middle;
+    }
+}
+
 void sorad_scalar_attention_int8_pack(const sorad_attention_pack_args *args) {
-    size_t d = args->head_dim, lk = args->lk;
+    const size_t d = args->head_dim, lk = args->lk;
     for (size_t h = args->head_begin; h < args->head_end; h++) {
-        scalar_head head = head_of(args->packed, h, lk, d);
-        const float *k = args->k + h * d, *v = args->v + h * d;
-        float mean[SORAD_MAX_HEAD_DIM], inverse;
-        int32_t zero;
-        for (size_t i = 0; i < d; i++) mean[i] = mean_of(k + i, args->k_stride, lk);
-        for (size_t j = 0; j < lk; j++) {
-            float low = 0.0f, high = 0.0f;
-            for (size_t i = 0; i < d; i++) sorad_widen(k[j * args->k_stride + i] - mean[i], &low, &high);
-            sorad_quantize_parameters(low, high, false, head.key_scale + j, &inverse, &zero);
-            for (size_t i = 0; i < d; i++) head.keys[j * d + i] = sorad_code(k[j * args->k_stride + i] - mean[i], inverse);
-        }
-        for (size_t i = 0; i < d; i++) {
-            float low = 0.0f, high = 0.0f, middle = mean_of(v + i, args->v_stride, lk);
-            for (size_t j = 0; j < lk; j++) sorad_widen(v[j * args->v_stride + i] - middle, &low, &high);
-            sorad_quantize_parameters(low, high, false, head.value_scale + i, &inverse, &zero);
-            for (size_t j = 0; j < lk; j++) head.values[j * d + i] = sorad_code(v[j * args->v_stride + i] - middle, inverse);
-            head.value_mean[i] = middle;
-        }
+        const scalar_head head = head_of(args->packed, h, lk, d);
+        if (args->k) pack_keys(&head, args->k + h * d, args->k_stride, lk, d);
+        if (args->v) pack_values(&head, args->v + h * d, args->v_stride, lk, d);
     }
 }
 

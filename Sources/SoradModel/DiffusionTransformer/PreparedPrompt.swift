@@ -32,11 +32,12 @@ extension DiffusionTransformer {
         TensorDump.write("dit.context", w.context.values)
         let layers = try blocks.map { block throws(SoradError) in
             try stop()
-            backend.linear(w.context, block.crossAttention.key, into: w.key)
-            backend.rmsNorm(w.key, epsilon: c.epsilon, weight: block.crossAttention.keyNorm, into: w.key)
-            backend.linear(w.context, block.crossAttention.value, into: w.value)
+            backend.linear(w.context, block.crossAttention.key, into: w.projected)
+            backend.rmsNorm(w.projected, epsilon: c.epsilon, weight: block.crossAttention.keyNorm, into: w.projected)
             let packed = Arena.make { PackedKeysValues(capacity: keys, heads: c.heads, headWidth: c.headWidth, in: $0) }
-            backend.pack(keys: w.key, values: w.value, into: packed)
+            backend.pack(keys: w.projected, into: packed)
+            backend.linear(w.context, block.crossAttention.value, into: w.projected)
+            backend.pack(values: w.projected, into: packed)
             return packed
         }
         guard padding > 0 else { return PreparedPrompt(layers: layers, keyBias: nil) }
@@ -55,12 +56,13 @@ extension DiffusionTransformer {
 
 private struct PromptWorkspace {
     let text, middle, context: LinearInput
-    let key, value: Tensor
+    /// Keys, then values.
+    let projected: Tensor
 
     init(_ c: TransformerConfiguration, keys: Int, in arena: Arena) {
         text = LinearInput(capacity: keys, width: c.textWidth, in: arena)
         middle = LinearInput(capacity: keys, width: c.width, in: arena)
         context = LinearInput(capacity: keys, width: c.width, in: arena)
-        (key, value) = (arena.tensor(Shape(keys, c.width)), arena.tensor(Shape(keys, c.width)))
+        projected = arena.tensor(Shape(keys, c.width))
     }
 }

@@ -52,23 +52,22 @@ extension TransformerBlock {
         let rows = length * sequences
         let all = 0..<rows
         let hidden = w.hidden.rows(all)
-        let query = w.query.rows(all)
-        let key = w.key.rows(all)
-        let value = w.value.rows(all)
+        let projected = w.projected.rows(all)
+        let own = (0..<sequences).map { $0 * length..<($0 + 1) * length }
         backend.layerNorm(
             hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 1, groups),
             shift: RowVectors(w.modulation, 0, groups), into: w.input)
-        backend.linear(w.input, selfAttention.query, into: query)
-        backend.linear(w.input, selfAttention.key, into: key)
-        backend.linear(w.input, selfAttention.value, into: value)
-        backend.normAndRotate(query, epsilon: c.epsilon, weight: selfAttention.queryNorm, heads: c.heads, by: w.rotary)
-        backend.normAndRotate(key, epsilon: c.epsilon, weight: selfAttention.keyNorm, heads: c.heads, by: w.rotary)
+        backend.linear(w.input, selfAttention.key, into: projected)
+        backend.normAndRotate(projected, epsilon: c.epsilon, weight: selfAttention.keyNorm, heads: c.heads, by: w.rotary)
+        for (rows, packed) in zip(own, w.packed) { backend.pack(keys: projected.rows(rows), into: packed) }
+        backend.linear(w.input, selfAttention.value, into: projected)
+        for (rows, packed) in zip(own, w.packed) { backend.pack(values: projected.rows(rows), into: packed) }
+        backend.linear(w.input, selfAttention.query, into: projected)
+        backend.normAndRotate(projected, epsilon: c.epsilon, weight: selfAttention.queryNorm, heads: c.heads, by: w.rotary)
         let attended = w.input.overwrite(rows: rows)
-        for sequence in 0..<sequences {
-            let own = sequence * length..<(sequence + 1) * length
-            backend.pack(keys: w.key.rows(own), values: w.value.rows(own), into: w.packed)
+        for (rows, packed) in zip(own, w.packed) {
             backend.attend(
-                queries: w.query.rows(own), to: w.packed, scale: w.attentionScale, keyBias: nil, bias: nil, into: attended.rows(own))
+                queries: projected.rows(rows), to: packed, scale: w.attentionScale, keyBias: nil, bias: nil, into: attended.rows(rows))
         }
         backend.linear(
             w.input, selfAttention.output, activation: .none, gate: RowVectors(w.modulation, 2, groups), residual: hidden, into: hidden)
@@ -81,7 +80,7 @@ extension TransformerBlock {
         let length = w.tokens
         let rows = length * prompts.count
         let hidden = w.hidden.rows(0..<rows)
-        let query = w.query.rows(0..<rows)
+        let query = w.projected.rows(0..<rows)
         if let crossNorm {
             backend.layerNorm(
                 hidden, epsilon: c.epsilon, weight: crossNorm.weight, bias: crossNorm.bias, scale: nil, shift: nil, into: w.input)
@@ -94,7 +93,7 @@ extension TransformerBlock {
         for (sequence, prompt) in prompts.enumerated() {
             let own = sequence * length..<(sequence + 1) * length
             backend.attend(
-                queries: w.query.rows(own), to: prompt.layers[layer], scale: w.attentionScale, keyBias: prompt.keyBias, bias: nil,
+                queries: query.rows(own), to: prompt.layers[layer], scale: w.attentionScale, keyBias: prompt.keyBias, bias: nil,
                 into: attended.rows(own))
         }
         backend.linear(w.input, crossAttention.output, activation: .none, gate: nil, residual: hidden, into: hidden)

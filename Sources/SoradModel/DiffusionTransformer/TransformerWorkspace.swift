@@ -12,10 +12,13 @@ package struct TransformerWorkspace {
     /// Rows that go through the feed-forward together: whole tiles of the kernels, and parts of about one size.
     let feedForwardRows: Int
     /// [R, D]
-    let hidden, query, key, value: Tensor
+    let hidden: Tensor
+    /// [R, D]: keys, values and queries, one after the other: they need not be in the cache at once.
+    let projected: Tensor
     /// [R, D], and of the feed-forward [feedForwardRows, F]
     let input, middle: LinearInput
-    let packed: PackedKeysValues
+    /// One per sequence.
+    let packed: [PackedKeysValues]
     /// Rows [tokens, patch] as they come in; [R, patch] as they go out.
     let patches: LinearInput
     let velocities: Tensor
@@ -46,11 +49,12 @@ package struct TransformerWorkspace {
         attentionScale = 1 / Float(c.headWidth).squareRoot()
         let parts = (rows + Self.mostFeedForwardRows - 1) / Self.mostFeedForwardRows
         feedForwardRows = min(rows, ((rows + parts - 1) / parts + 11) / 12 * 12)
-        (hidden, query, key, value) = (arena.tensor(matrix), arena.tensor(matrix), arena.tensor(matrix), arena.tensor(matrix))
+        (hidden, projected) = (arena.tensor(matrix), arena.tensor(matrix))
         input = LinearInput(capacity: rows, width: c.width, in: arena)
         middle = LinearInput(capacity: feedForwardRows, width: c.feedForward, in: arena)
-        packed = PackedKeysValues(
-            capacity: grid.count, heads: c.heads, headWidth: c.headWidth, precision: c.attentionPrecision, in: arena)
+        packed = (0..<sequences).map { _ in
+            PackedKeysValues(capacity: grid.count, heads: c.heads, headWidth: c.headWidth, precision: c.attentionPrecision, in: arena)
+        }
         patches = LinearInput(capacity: grid.count, width: c.inChannels * c.patchVolume, in: arena)
         velocities = arena.tensor(Shape(rows, c.outChannels * c.patchVolume))
         time = TimeEmbedding.Workspace(c, timesteps: timesteps, in: arena)

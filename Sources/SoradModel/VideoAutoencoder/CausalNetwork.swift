@@ -230,7 +230,8 @@ final class CausalNetwork: StreamedNetwork {
             convolve(normed, weights.queryKeyValue[part], into: image)
             return image.reshaped(Shape(x.shape[0] * x.shape[1], channels))
         }
-        backend.pack(keys: parts[1], values: parts[2], into: keys)
+        backend.pack(keys: parts[1], into: keys)
+        backend.pack(values: parts[2], into: keys)
         backend.attend(queries: parts[0], to: keys, scale: 1 / Float(channels).squareRoot(), keyBias: nil, bias: nil, into: parts[0])
         backend.convolve(
             room.item(1), .none, weights.output, upsample: false, activation: .none, residual: x, reluAtEnd: false, into: x)
