@@ -13,10 +13,11 @@ struct BenchmarkRow {
 
 struct BenchmarkReport {
     let isa: String
+    var threads = 1
     var rows: [BenchmarkRow] = []
 
     var table: String {
-        var lines = ["instruction set: \(isa), one thread, GOP/s (a multiply-add is 2)"]
+        var lines = ["instruction set: \(isa), \(threads == 1 ? "one thread" : "\(threads) threads"), GOP/s (a multiply-add is 2)"]
         lines.append(line("kernel", "shape", "figure", "peak", "ratio"))
         for row in rows {
             let ratio = row.ratio.map { fixed($0 * 100, 1) + " %" } ?? "-"
@@ -34,7 +35,7 @@ struct BenchmarkReport {
                 {"kernel": "\(row.name)", "shape": "\(row.shape)", "gops": \(fixed(row.rate, 3)), "peak_gops": \(peak), "ratio": \(ratio)}
                 """
         }
-        return "{\"isa\": \"\(isa)\", \"threads\": 1, \"rows\": [\n  " + items.joined(separator: ",\n  ") + "\n]}"
+        return "{\"isa\": \"\(isa)\", \"threads\": \(threads), \"rows\": [\n  " + items.joined(separator: ",\n  ") + "\n]}"
     }
 
     private func line(_ name: String, _ shape: String, _ figure: String, _ peak: String, _ ratio: String) -> String {

@@ -6,14 +6,15 @@ import SoradTensor
 
 @main struct Program {
     static let usage = """
-        usage: sorad-bench kernels [--json] [--isa NAME] [--filter TEXT]
+        usage: sorad-bench kernels [--json] [--isa NAME] [--threads N] [--filter TEXT]
                sorad-bench layers|forward [--json] [--profile] [--isa NAME] [--threads N] [--model NAME] [--SIZE N]...
                sorad-bench decode-wan|decode-taehv [--json] [--profile] [--isa NAME] [--threads N] [--runs N] [--width N] [--height N]
                            [--frames N] [--base N]
                sorad-bench clip MODEL [--json] [--isa NAME] [--threads N] [--steps N]
                sorad-bench decode MODEL [--json] [--against MODEL] [--clips N] [--profile] [--isa NAME] [--threads N]
                sorad-bench steps MODEL --against MODEL [--json] [--clips N] [--steps N] [--isa NAME] [--threads N]
-          kernels          single-threaded kernels against the peak loops of the same instruction set
+          kernels          single-threaded kernels against the peak loops of the same instruction set; with --threads the large
+                           int8 products in so many, cut as a forward pass cuts them
           layers           each operation of one transformer block, with made-up weights, against the peak loops
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
           decode-wan       a clip decoded by Wan's autoencoder with made-up weights: 256x256, 17 frames, base width 96 unless told
@@ -64,17 +65,31 @@ import SoradTensor
         var json = false
         var isa: String?
         var filter: String?
+        var threads = 1
         while let option = rest.popFirst() {
             switch option {
             case "--json": json = true
-            case "--isa", "--filter":
+            case "--isa", "--filter", "--threads":
                 guard let value = rest.popFirst() else { throw SoradError(.usage, "\(option) needs a value.", hint: usage) }
-                if option == "--isa" { isa = value } else { filter = value }
+                if option == "--isa" {
+                    isa = value
+                } else if option == "--filter" {
+                    filter = value
+                } else if let number = Int(value), (1...1000).contains(number) {
+                    threads = number
+                } else {
+                    throw SoradError(.usage, "--threads takes a number from 1 to 1000, not \"\(value)\".", hint: usage)
+                }
             default: throw SoradError(.usage, "Unknown option \"\(option)\".", hint: usage)
             }
         }
-        if isa == nil { isa = try InstructionSet.fromEnvironment().description }
-        let report = try KernelBenchmark(isaName: isa).run(filter: filter)
+        let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
+        let report =
+            if threads == 1 {
+                try KernelBenchmark(isaName: set.description).run(filter: filter)
+            } else {
+                try ProductBenchmark(set: set, threads: threads).run(filter: filter)
+            }
         print(json ? report.json : report.table)
     }
 
