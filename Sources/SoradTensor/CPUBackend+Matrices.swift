@@ -136,8 +136,7 @@ extension CPUBackend {
         }
     }
 
-    /// Makes the int8 form that `weights` expect, unless the input already has it. Norm and rotation are taken on the way, as many rows
-    /// at a time as the kernels pack together.
+    /// Makes the int8 form that `weights` expect, unless the input already has it. Norm and rotation are taken on the way.
     private func quantize(_ input: LinearInput, for weights: LinearWeights) {
         let form = LinearInput.Form(rotation: weights.rotation, asymmetric: weights.asymmetricInput)
         guard input.form != form else { return }
@@ -150,11 +149,13 @@ extension CPUBackend {
         let kernels = kernels
         let unit = kernels.int8_tile_rows()
         let (norm, rotation) = (input.norm, weights.rotation)
-        if norm != nil || rotation != nil { reserveScratch(unit * k * 4) }
+        // Few rows at a time, so that they are still in the first-level cache when they are rotated and when they are packed.
+        let step = norm != nil || rotation != nil ? min(unit, 4) : unit
+        if norm != nil || rotation != nil { reserveScratch(step * k * 4) }
         let scratch = scratch
         split(rows, step: share(rows, unit: unit), cost: rows * k * 10) { range, thread in
-            for first in stride(from: range.lowerBound, to: range.upperBound, by: unit) {
-                let part = first..<min(first + unit, range.upperBound)
+            for first in stride(from: range.lowerBound, to: range.upperBound, by: step) {
+                let part = first..<min(first + step, range.upperBound)
                 var x = unsafe input.values.pointer() + first * k
                 if norm != nil || rotation != nil {
                     let room = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
