@@ -149,6 +149,8 @@ typedef struct int8_late {
     const int32_t *a_zero;
     float *out;
     size_t out_stride, m, n;
+    bool long_rows;                          // long enough to ask for what comes next on the way
+    const float *next_out, *next_residual;   // where the results after these go and what is added to them
     size_t next;    // vector of results, row by row; INT8_LATE_VECTORS: nothing is left
     size_t share;   // vectors at a time, so that a tile's products are time enough
 } int8_late;
@@ -162,11 +164,9 @@ SORAD_INLINE void int8_late_vector(int8_late *late) {
     lanes exact = __builtin_convertvector((lanes_i32)((lanes_u32)late->sum[b * SORAD_INT8_ROWS + r] - offset), lanes);
     lanes y = fused(exact, splat(late->a_scale[m]) * late->w_scale[b], late->bias[b]);
     store16(late->out + m * late->out_stride + n, epilogue_lanes(&late->epilogue, m, n, SORAD_LANES, y));
-}
-
-SORAD_INLINE void int8_late_chore(void *context) {
-    int8_late *late = context;
-    for (size_t i = late->share; i > 0 && late->next < INT8_LATE_VECTORS; i--) int8_late_vector(late);
+    if (!late->long_rows) return;
+    __builtin_prefetch(late->next_out + r * late->out_stride + b * SORAD_LANES, 1);
+    if (late->epilogue.residual) __builtin_prefetch(late->next_residual + r * late->epilogue.residual_stride + b * SORAD_LANES);
 }
 
 static __attribute__((noinline)) void int8_late_rest(int8_late *late) {
@@ -203,6 +203,28 @@ typedef struct int8_work {
 #endif
 } int8_work;
 
+#ifdef SORAD_INT8_CHORES
+// The next line, and none without anything left; without a branch that nobody can foresee.
+SORAD_INLINE void int8_bring_line(int8_ahead *ahead) {
+    __builtin_prefetch(ahead->at + ahead->line * INT8_LINE, 0, 2);
+    const size_t line = ahead->line + (ahead->pieces > 0), ends = line == ahead->lines;
+    ahead->line = ends ? 0 : line;
+    ahead->at += ends ? ahead->stride : 0;
+    ahead->pieces -= ends;
+}
+
+// Results first, then what comes next: not both at once, or products would wait for them.
+SORAD_INLINE void int8_tile_chore(void *context) {
+    int8_work *work = context;
+    if (work->late.next < INT8_LATE_VECTORS) {
+        for (size_t i = work->late.share; i > 0 && work->late.next < INT8_LATE_VECTORS; i--) int8_late_vector(&work->late);
+    } else if (work->late.long_rows) {
+        int8_bring_line(&work->weights);
+        int8_bring_line(&work->rows);
+    }
+}
+#endif
+
 // The part of a tile that the call is about: rows low ..< high of those from m on.
 typedef struct int8_rows {
     size_t m, low, high;
@@ -228,21 +250,23 @@ SORAD_INLINE void int8_prefetch(const int8_work *work, int8_rows rows, size_t n)
 // One tile of `count` rows at `a` against outputs n ..< n + 16 * blocks. `waiting` holds its sums between depths.
 SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t blocks, const char *a, int8_rows rows,
                                size_t n, int8_waiting *waiting) {
-    int8_prefetch(work, rows, n);
-    int8_bring(&work->weights);
-    int8_bring(&work->rows);
     const char *w = work->w + (n - work->begin) / SORAD_LANES * work->w_stride;
     const size_t steps = work->values / INT8_STEP_VALUES;
 #ifdef SORAD_INT8_CHORES
     if (count == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
+        if (!work->late.long_rows) int8_bring(&work->weights), int8_bring(&work->rows);
         static const lanes_i32 zeros[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
         lanes_i32 *sum = work->sums[work->present];
+        const sorad_gemm_int8_args *args = work->sink->args;
+        if (work->last) {
+            work->late.next_out = args->out + rows.m * args->out_stride + n;
+            work->late.next_residual = args->epilogue.residual + rows.m * args->epilogue.residual_stride + n;
+        }
         const int8_waiting *start = work->first ? (const int8_waiting *)zeros : waiting;
         int8_tile_with(count, blocks, a, w, work->w_stride, steps, start, work->last ? (int8_waiting *)sum : waiting, INT8_LATE_STEPS,
-                       int8_late_chore, &work->late);
+                       int8_tile_chore, work);
         if (work->late.next < INT8_LATE_VECTORS) int8_late_rest(&work->late);
         if (!work->last) return;
-        const sorad_gemm_int8_args *args = work->sink->args;
         if (rows.high - rows.low == count && !work->sink->out && args->col_end - n >= SORAD_INT8_BLOCKS * SORAD_LANES) {
             int8_late_begin(&work->late, args, rows.m, n, sum);
             work->present ^= 1;
@@ -252,6 +276,9 @@ SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t
         return;
     }
 #endif
+    int8_prefetch(work, rows, n);
+    int8_bring(&work->weights);
+    int8_bring(&work->rows);
     lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
     int8_tile(count, blocks, a, w, work->w_stride, steps, sum);
     if (!work->first)
@@ -297,6 +324,7 @@ static void int8_chunk(int8_work *work, size_t m, size_t end) {
     work->late.a_scale = args->a_scale, work->late.a_zero = args->a_zero;
     work->late.out = args->out, work->late.out_stride = args->out_stride;
     work->late.next = INT8_LATE_VECTORS;
+    work->late.long_rows = work->values >= 1024;
     const size_t times = work->values / INT8_STEP_VALUES / INT8_LATE_STEPS;
     work->late.share = times > 0 ? (INT8_LATE_VECTORS + times - 1) / times : INT8_LATE_VECTORS;
 #endif
