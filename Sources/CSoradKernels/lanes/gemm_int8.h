@@ -207,7 +207,7 @@ typedef struct int8_work {
 // The next line, and none without anything left; without a branch that nobody can foresee.
 SORAD_INLINE void int8_bring_line(int8_ahead *ahead) {
     __builtin_prefetch(ahead->at + ahead->line * INT8_LINE, 0, 2);
-    const size_t line = ahead->line + (ahead->pieces > 0), ends = line == ahead->lines;
+    const size_t more = ahead->pieces > 0, line = ahead->line + more, ends = more & (line == ahead->lines);
     ahead->line = ends ? 0 : line;
     ahead->at += ends ? ahead->stride : 0;
     ahead->pieces -= ends;
@@ -258,9 +258,10 @@ SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t
         static const lanes_i32 zeros[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
         lanes_i32 *sum = work->sums[work->present];
         const sorad_gemm_int8_args *args = work->sink->args;
-        if (work->last) {
+        if (work->last && !work->sink->out) {
             work->late.next_out = args->out + rows.m * args->out_stride + n;
-            work->late.next_residual = args->epilogue.residual + rows.m * args->epilogue.residual_stride + n;
+            const float *residual = args->epilogue.residual;
+            work->late.next_residual = residual ? residual + rows.m * args->epilogue.residual_stride + n : NULL;
         }
         const int8_waiting *start = work->first ? (const int8_waiting *)zeros : waiting;
         int8_tile_with(count, blocks, a, w, work->w_stride, steps, start, work->last ? (int8_waiting *)sum : waiting, INT8_LATE_STEPS,
