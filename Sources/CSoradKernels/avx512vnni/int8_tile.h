@@ -1,4 +1,4 @@
-// 512-bit vpdpbusd: 12 rows by 32 outputs, 24 of the 32 registers holding sums. Weights are asked for 16 steps ahead: the
+// 512-bit vpdpbusd: 12 rows by 32 outputs, 24 of the 32 registers holding sums. Weights are asked for 64 steps ahead: the
 // first tile of a chunk reads them from far away.
 enum { SORAD_INT8_ROWS = 12, SORAD_INT8_BLOCKS = 2, SORAD_INT8_OFFSET = 128 };
 #define SORAD_INT8_WIDTH 1
@@ -35,7 +35,7 @@ SORAD_INLINE void int8_tile_with(const size_t rows, const size_t blocks, const c
 #pragma clang loop unroll(full)
                 for (size_t b = 0; b < blocks; b++) {
                     weights[b] = _mm512_loadu_si512((const void *)(w + b * w_stride));
-                    __builtin_prefetch(w + b * w_stride + 1024);
+                    __builtin_prefetch(w + b * w_stride + 4096);
                 }
 #pragma clang loop unroll(full)
                 for (size_t r = 0; r < rows; r++) {
