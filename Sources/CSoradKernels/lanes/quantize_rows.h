@@ -1,7 +1,9 @@
 // Quantisation of rows straight into the form that the int8 product reads, see gemm_int8.h.
 
+// NaN counts as 0, infinity as the largest number, whose code is 127: so is that of anything larger.
 SORAD_INLINE lanes_i8 quantize_lanes(const float *x, size_t count, float inverse, int32_t zero) {
-    lanes t = quantize_load(x, count) * splat(inverse) + SORAD_ROUND_MAGIC;
+    lanes v = load(x, count);
+    lanes t = (lanes)((lanes_i32)v & (v == v)) * splat(inverse) + SORAD_ROUND_MAGIC;
     lanes_i32 value = (lanes_i32)((lanes_u32)t - SORAD_ROUND_MAGIC_BITS + splat_u32((uint32_t)zero));
     return __builtin_convertvector(clamp_int8(value), lanes_i8);
 }
@@ -44,15 +46,15 @@ void KERNEL(quantize_rows)(const sorad_quantize_rows_args *args) {
         lanes lows = splat(0.0f), highs = splat(0.0f), more_lows = splat(0.0f), more_highs = splat(0.0f);
         const size_t pairs = args->k / (2 * SORAD_LANES) * 2 * SORAD_LANES;
         for (size_t i = 0; i < pairs; i += 2 * SORAD_LANES) {
-            lanes v = quantize_load(x + i, SORAD_LANES), next = quantize_load(x + i + SORAD_LANES, SORAD_LANES);
+            lanes v = load16(x + i), next = load16(x + i + SORAD_LANES);   // NaN is neither lesser nor greater
             lows = lesser(v, lows), more_lows = lesser(next, more_lows);
             highs = greater(v, highs), more_highs = greater(next, more_highs);
         }
         for (size_t i = pairs; i < args->k; i += SORAD_LANES) {
-            lanes v = quantize_load(x + i, lane_count(i, args->k));
+            lanes v = load(x + i, lane_count(i, args->k));
             lows = lesser(v, lows), highs = greater(v, highs);
         }
-        lows = lesser(lows, more_lows), highs = greater(highs, more_highs);
+        lows = greater(lesser(lows, more_lows), splat(-FLT_MAX)), highs = lesser(greater(highs, more_highs), splat(FLT_MAX));
         float inverse;
         sorad_quantize_parameters(-lanes_greatest(-lows), lanes_greatest(highs), args->asymmetric, args->scale + m, &inverse,
                                   args->zero + m);
