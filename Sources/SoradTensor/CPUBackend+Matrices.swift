@@ -110,10 +110,15 @@ extension CPUBackend {
             let height = rows.upperBound - firstRow
             columnStep = isParallel ? min(256, max(32, pieces(pieces(columns, 32), 2 * threads) * 32)) : columns
             let across = pieces(columns, columnStep)
+            func step(_ down: Int) -> Int { pieces(pieces(height, max(down, 1)), unit) * unit }
             let most = pieces(height, 96)
-            var wanted = isParallel ? max(pieces(height, 768), min(pieces(24 * threads, across), most)) : 1
-            while isParallel, across * wanted % threads != 0, wanted < min(most, 2 * threads) { wanted += 1 }
-            rowStep = pieces(pieces(height, max(wanted, 1)), unit) * unit
+            let wanted = isParallel ? max(pieces(height, 768), min(pieces(24 * threads, across), most)) : 1
+            // Of about so many the ones that are most alike.
+            let options = isParallel ? max(1, wanted - 1)...max(wanted, min(wanted + 2, most)) : 1...1
+            func unevenness(_ down: Int) -> Int {
+                (down * step(down) - height) * across + (down * across % threads == 0 ? 0 : step(down))
+            }
+            rowStep = step(options.min { unevenness($0) < unevenness($1) }!)
             down = pieces(height, max(rowStep, 1))
             count = across * down
         }
