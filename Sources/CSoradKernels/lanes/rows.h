@@ -2,15 +2,16 @@
 
 // ---- Norms ---------------------------------------------------------------------------------------------------------
 
-SORAD_INLINE lanes modulate_lanes(const sorad_norm_args *args, size_t m, size_t i, size_t count, lanes y) {
-    if (args->weight) {
-        lanes weight = load(args->weight + i, count);
-        y = args->bias ? fused(y, weight, load(args->bias + i, count)) : y * weight;
+// Arguments come by value: behind an address they would be read again after every store.
+SORAD_INLINE lanes modulate_lanes(const sorad_norm_args args, size_t m, size_t i, size_t count, lanes y) {
+    if (args.weight) {
+        lanes weight = load(args.weight + i, count);
+        y = args.bias ? fused(y, weight, load(args.bias + i, count)) : y * weight;
     }
-    if (args->scale) {
-        size_t at = m * args->modulation_stride + i;
-        lanes gain = 1.0f + load(args->scale + at, count);
-        y = args->shift ? fused(y, gain, load(args->shift + at, count)) : y * gain;
+    if (args.scale) {
+        size_t at = m * args.modulation_stride + i;
+        lanes gain = 1.0f + load(args.scale + at, count);
+        y = args.shift ? fused(y, gain, load(args.shift + at, count)) : y * gain;
     }
     return y;
 }
@@ -18,49 +19,49 @@ SORAD_INLINE lanes modulate_lanes(const sorad_norm_args *args, size_t m, size_t 
 // Rows are taken four at a time: the sums of one are a chain in which every addition waits for the one before.
 enum { NORM_ROWS = 4 };
 
-SORAD_INLINE void layer_norm_rows(const sorad_norm_args *args, size_t m, const size_t rows) {
-    const float width = (float)args->k;
-    const float *x = args->x + m * args->x_stride;
+SORAD_INLINE void layer_norm_rows(const sorad_norm_args args, size_t m, const size_t rows) {
+    const float width = (float)args.k;
+    const float *x = args.x + m * args.x_stride;
     lanes sums[NORM_ROWS], squares[NORM_ROWS], mean[NORM_ROWS], inverse[NORM_ROWS];
     for (size_t r = 0; r < rows; r++) sums[r] = squares[r] = splat(0.0f);
-    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) sums[r] += load(x + r * args->x_stride + i, count););
+    SORAD_EACH_TWICE(args.k, for (size_t r = 0; r < rows; r++) sums[r] += load(x + r * args.x_stride + i, count););
     for (size_t r = 0; r < rows; r++) mean[r] = splat(lanes_sum(sums[r]) / width);
-    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) {
-        lanes d = keep(load(x + r * args->x_stride + i, count) - mean[r], count);
+    SORAD_EACH_TWICE(args.k, for (size_t r = 0; r < rows; r++) {
+        lanes d = keep(load(x + r * args.x_stride + i, count) - mean[r], count);
         squares[r] = fused(d, d, squares[r]);
     });
-    for (size_t r = 0; r < rows; r++) inverse[r] = splat(1.0f / sqrtf(lanes_sum(squares[r]) / width + args->eps));
-    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) {
-        lanes y = (load(x + r * args->x_stride + i, count) - mean[r]) * inverse[r];
-        store(args->out + (m + r) * args->out_stride + i, modulate_lanes(args, m + r, i, count, y), count);
+    for (size_t r = 0; r < rows; r++) inverse[r] = splat(1.0f / sqrtf(lanes_sum(squares[r]) / width + args.eps));
+    SORAD_EACH_TWICE(args.k, for (size_t r = 0; r < rows; r++) {
+        lanes y = (load(x + r * args.x_stride + i, count) - mean[r]) * inverse[r];
+        store(args.out + (m + r) * args.out_stride + i, modulate_lanes(args, m + r, i, count, y), count);
     });
 }
 
 void KERNEL(layer_norm)(const sorad_norm_args *args) {
     size_t m = args->row_begin;
-    for (; m + NORM_ROWS <= args->row_end; m += NORM_ROWS) layer_norm_rows(args, m, NORM_ROWS);
-    for (; m < args->row_end; m++) layer_norm_rows(args, m, 1);
+    for (; m + NORM_ROWS <= args->row_end; m += NORM_ROWS) layer_norm_rows(*args, m, NORM_ROWS);
+    for (; m < args->row_end; m++) layer_norm_rows(*args, m, 1);
 }
 
-SORAD_INLINE void rms_norm_rows(const sorad_norm_args *args, size_t m, const size_t rows) {
-    const float *x = args->x + m * args->x_stride;
+SORAD_INLINE void rms_norm_rows(const sorad_norm_args args, size_t m, const size_t rows) {
+    const float *x = args.x + m * args.x_stride;
     lanes squares[NORM_ROWS], inverse[NORM_ROWS];
     for (size_t r = 0; r < rows; r++) squares[r] = splat(0.0f);
-    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) {
-        lanes v = load(x + r * args->x_stride + i, count);
+    SORAD_EACH_TWICE(args.k, for (size_t r = 0; r < rows; r++) {
+        lanes v = load(x + r * args.x_stride + i, count);
         squares[r] = fused(v, v, squares[r]);
     });
-    for (size_t r = 0; r < rows; r++) inverse[r] = splat(1.0f / sqrtf(lanes_sum(squares[r]) / (float)args->k + args->eps));
-    SORAD_EACH_TWICE(args->k, for (size_t r = 0; r < rows; r++) {
-        lanes y = load(x + r * args->x_stride + i, count) * inverse[r];
-        store(args->out + (m + r) * args->out_stride + i, modulate_lanes(args, m + r, i, count, y), count);
+    for (size_t r = 0; r < rows; r++) inverse[r] = splat(1.0f / sqrtf(lanes_sum(squares[r]) / (float)args.k + args.eps));
+    SORAD_EACH_TWICE(args.k, for (size_t r = 0; r < rows; r++) {
+        lanes y = load(x + r * args.x_stride + i, count) * inverse[r];
+        store(args.out + (m + r) * args.out_stride + i, modulate_lanes(args, m + r, i, count, y), count);
     });
 }
 
 void KERNEL(rms_norm)(const sorad_norm_args *args) {
     size_t m = args->row_begin;
-    for (; m + NORM_ROWS <= args->row_end; m += NORM_ROWS) rms_norm_rows(args, m, NORM_ROWS);
-    for (; m < args->row_end; m++) rms_norm_rows(args, m, 1);
+    for (; m + NORM_ROWS <= args->row_end; m += NORM_ROWS) rms_norm_rows(*args, m, NORM_ROWS);
+    for (; m < args->row_end; m++) rms_norm_rows(*args, m, 1);
 }
 
 // ---- Rotary position embedding -------------------------------------------------------------------------------------
@@ -76,23 +77,25 @@ SORAD_INLINE lanes load_twice(const float *p) {
                                       1u << 31, 0, 1u << 31, 0, 1u << 31, 0, 1u << 31, 0})
 
 void KERNEL(rope)(const sorad_rope_args *args) {
-    size_t pairs = args->head_dim / 2, whole = pairs / 8 * 8;
+    const size_t d = args->head_dim, pairs = d / 2, whole = pairs / 8 * 8, width = args->heads * d;
     for (size_t m = args->row_begin; m < args->row_end; m++) {
         const float *cosines = args->cos + m * pairs, *sines = args->sin + m * pairs;
-        for (size_t h = 0; h < args->heads; h++) {
-            float *x = args->x + m * args->x_stride + h * args->head_dim;
-            for (size_t i = 0; i < whole; i += 8) {
-                lanes v = load16(x + 2 * i);
+        float *x = args->x + m * args->x_stride;
+        // All heads turn by the same angles.
+        for (size_t i = 0; i < whole; i += 8) {
+            const lanes cosine = load_twice(cosines + i), sine = (lanes)((lanes_u32)load_twice(sines + i) ^ SORAD_EVEN_SIGNS);
+            for (size_t h = 2 * i; h < width; h += d) {
+                lanes v = load16(x + h);
                 lanes other = __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
-                lanes sine = (lanes)((lanes_u32)load_twice(sines + i) ^ SORAD_EVEN_SIGNS);
-                store16(x + 2 * i, fused(v, load_twice(cosines + i), other * sine));
-            }
-            for (size_t i = whole; i < pairs; i++) {
-                float even = x[2 * i], odd = x[2 * i + 1];
-                x[2 * i] = fmaf(even, cosines[i], -(odd * sines[i]));
-                x[2 * i + 1] = fmaf(odd, cosines[i], even * sines[i]);
+                store16(x + h, fused(v, cosine, other * sine));
             }
         }
+        for (size_t i = whole; i < pairs; i++)
+            for (size_t h = 2 * i; h < width; h += d) {
+                float even = x[h], odd = x[h + 1];
+                x[h] = fmaf(even, cosines[i], -(odd * sines[i]));
+                x[h + 1] = fmaf(odd, cosines[i], even * sines[i]);
+            }
     }
 }
 
