@@ -6,6 +6,8 @@ public struct ConversionOptions: Sendable {
     public var float = false
     /// Make the convolutions of the video decoder int8, but for its first and its last (and Wan's attention).
     public var int8Decoder = false
+    /// Weights of int8 attention in two planes of bytes instead of one.
+    public var fineAttention = false
     /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
     public var keepFloat: [String] = []
     /// The model's public name, if not the one in the checkpoint.
@@ -29,6 +31,7 @@ public struct ConversionOptions: Sendable {
         var parts: [String] = []
         if float { parts.append("--float") }
         if int8Decoder { parts.append("--int8-decoder") }
+        if fineAttention { parts.append("--fine-attention") }
         for pattern in keepFloat { parts.append("--keep-float \(pattern)") }
         if calibration != nil { parts.append("--calibration") }
         return parts.joined(separator: " ")

@@ -31,7 +31,9 @@ public enum Converter {
         let (sources, newest) = try hashes(checkpoint.sources)
         let recipe = ["sorad-quantize", "\(version)", options.description].filter { !$0.isEmpty }.joined(separator: " ")
         let metadata = checkpoint.metadata(created: options.created ?? newest, sources: sources, recipe: recipe)
-        var writer = try GGUFWriter(output, metadata: metadata + plans.flatMap(\.metadata), tensors: plans.flatMap(\.descriptions))
+        let attention: [(key: String, value: MetadataValue)] = options.fineAttention ? [("dit.attention_planes", .uint32(2))] : []
+        var writer = try GGUFWriter(
+            output, metadata: metadata + attention + plans.flatMap(\.metadata), tensors: plans.flatMap(\.descriptions))
         for plan in plans { try plan.write(to: &writer) }
         report.sha256 = try writer.finish()
         report.path = output

@@ -161,6 +161,8 @@ package struct TransformerConfiguration: Sendable {
     let epsilon: Float
     /// Of the attention between the clip's own tokens: int8 where its linear layers are. The text's few keys stay float.
     package var attentionPrecision = AttentionPrecision.float
+    /// Bytes of a weight of int8 attention.
+    var attentionPlanes = 1
 
     /// Channels of the hidden state.
     var width: Int { heads * headWidth }
@@ -181,6 +183,7 @@ package struct TransformerConfiguration: Sendable {
         crossAttentionNorm = try data.bool("dit.cross_attn_norm")
         expandTimesteps = try data.bool("dit.expand_timesteps")
         epsilon = try data.float("dit.eps")
+        if data.contains("dit.attention_planes") { attentionPlanes = try data.integer("dit.attention_planes", in: 1...2) }
         let norm = try data.string("dit.qk_norm")
         guard sizes.count == 3 else { throw SoradError(.badInput, "\(data.path): dit.patch_size has \(sizes.count) numbers, not 3") }
         patch = (sizes[0], sizes[1], sizes[2])

@@ -127,7 +127,7 @@ extension CPUBackend {
     @unsafe private func pack(_ arguments: sorad_attention_pack_args, _ packed: PackedKeysValues) {
         let template = unsafe arguments
         let kernels = kernels
-        let kernel = unsafe packed.precision == .int8 ? kernels.attention_int8_pack : kernels.attention_pack
+        let kernel = unsafe packed.precision == .float ? kernels.attention_pack : kernels.attention_int8_pack
         split(packed.heads, step: 1, cost: packed.keys * packed.heads * packed.headWidth * 2) { range, _ in
             var piece = unsafe template
             unsafe (piece.head_begin, piece.head_end) = (range.lowerBound, range.upperBound)
@@ -153,8 +153,9 @@ extension CPUBackend {
         unsafe arguments.bias = bias.map { unsafe UnsafePointer($0.pointer()) }
         unsafe (arguments.bias_head_stride, arguments.bias_query_stride) = (rows * keys, keys)
         unsafe (arguments.out, arguments.out_stride) = (out.pointer(), width)
+        unsafe arguments.two_planes = packed.precision == .int8TwoPlanes
         let kernels = kernels
-        let kernel = unsafe packed.precision == .int8 ? kernels.attention_int8 : kernels.attention
+        let kernel = unsafe packed.precision == .float ? kernels.attention : kernels.attention_int8
         let template = unsafe arguments
         let step = min(rows, Self.queryBlock)
         let blocks = (rows + step - 1) / step

@@ -101,6 +101,8 @@ public enum AttentionPrecision: Sendable {
     case float
     /// Keys, values and weights of 8 bits. Not for keys with a large bias, beside which the others' weights would vanish.
     case int8
+    /// The same with weights of 16 bits, for where few keys take most of the weight and a byte is too coarse for the others.
+    case int8TwoPlanes
 }
 
 /// Keys and values of H heads in a backend's own arrangement.

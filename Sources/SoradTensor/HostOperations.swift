@@ -6,7 +6,7 @@ internal import CSoradKernels
 func packedFloats(heads: Int, keys: Int, headWidth: Int, _ precision: AttentionPrecision) -> Int {
     switch precision {
     case .float: sorad_attention_packed_floats(heads, keys, headWidth)
-    case .int8: sorad_attention_int8_packed_floats(heads, keys, headWidth)
+    case .int8, .int8TwoPlanes: sorad_attention_int8_packed_floats(heads, keys, headWidth)
     }
 }
 

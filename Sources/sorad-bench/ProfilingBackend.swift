@@ -119,7 +119,7 @@ final class ProfilingBackend: ComputeBackend {
     }
 
     func attend(queries: Tensor, to packed: PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {
-        let isInteger = packed.precision == .int8
+        let isInteger = packed.precision != .float
         let operations = 4 * Double(queries.count) * Double(packed.keys)
         let shape = "L=\(queries.shape[0]) keys=\(packed.keys) H=\(packed.heads) D=\(packed.headWidth)"
         timed(isInteger ? "attend int8" : "attend float", shape, operations, isInteger: isInteger) {

@@ -22,6 +22,7 @@ struct Arguments {
         Flag(name: "-o", value: "FILE.gguf", help: "the model file to write; replaced only when the new one is complete"),
         Flag(name: "--float", value: nil, help: "keep everything float: the reference of a checkpoint"),
         Flag(name: "--int8-decoder", value: nil, help: "make the video decoder's inner convolutions int8; without it they stay float"),
+        Flag(name: "--fine-attention", value: nil, help: "attention weights of 16 bits instead of 8: slower, for sharp attention"),
         Flag(
             name: "--keep-float", value: "PATTERN",
             help: "keep the tensors of these names float (* and ? as in file names); may be given again"),
@@ -38,7 +39,7 @@ struct Arguments {
         var text = """
             Turns a checkpoint in diffusers' layout into one int8 model file for sorad.
 
-            usage: sorad-quantize FOLDER -o FILE.gguf [--float] [--int8-decoder] [--keep-float PATTERN]
+            usage: sorad-quantize FOLDER -o FILE.gguf [--float] [--int8-decoder] [--fine-attention] [--keep-float PATTERN]
                                   [--calibration FILE] [--name ID] [--created UNIX] [--json REPORT]
                    sorad-quantize --inspect FILE.gguf [--json]
                    sorad-quantize --verify FILE.gguf
@@ -102,7 +103,9 @@ struct Arguments {
         var options = ConversionOptions()
         options.float = values["--float"] != nil
         options.int8Decoder = values["--int8-decoder"] != nil
+        options.fineAttention = values["--fine-attention"] != nil
         guard !options.float || !options.int8Decoder else { throw Self.usage("--float and --int8-decoder contradict each other") }
+        guard !options.float || !options.fineAttention else { throw Self.usage("--float and --fine-attention contradict each other") }
         options.keepFloat = values["--keep-float"] ?? []
         options.calibration = values["--calibration"]?.first
         options.name = values["--name"]?.first

@@ -49,12 +49,13 @@ struct Fixture {
     }
 
     /// The converted checkpoint. The int8 one is made with the captured layer inputs, so that the converter knows the outliers.
-    func modelFile(_ precision: Precision, int8Decoder: Bool = false) throws -> ModelFile {
+    func modelFile(_ precision: Precision, int8Decoder: Bool = false, fineAttention: Bool = false) throws -> ModelFile {
         let folder = try temporaryFolder()
         var options = ConversionOptions()
         options.created = 0
         options.float = precision == .float
         options.int8Decoder = int8Decoder
+        options.fineAttention = fineAttention
         if precision == .int8 {
             var writer = SafetensorsWriter()
             for name in reference.keys.sorted() where name.hasPrefix("linear.") && name.hasSuffix(".output") {

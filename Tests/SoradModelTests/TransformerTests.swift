@@ -50,6 +50,18 @@ import Testing
         }
     }
 
+    /// What the converter was told is in the file, and the model does it.
+    @Test func fineAttentionIsWhatTheFileSays() throws {
+        let fixture = try Fixture("tiny")
+        let plain = try fixture.model(.int8)
+        let fine = try VideoModel(file: fixture.modelFile(.int8, fineAttention: true), backend: CPUBackend(threads: 2))
+        #expect(plain.transformer.configuration.attentionPrecision == .int8)
+        #expect(fine.transformer.configuration.attentionPrecision == .int8TwoPlanes)
+        let (one, two) = (try Self.velocity(plain, fixture)[0].elements, try Self.velocity(fine, fixture)[0].elements)
+        #expect(one != two)
+        #expect(relativeError(two, one) < 0.02)
+    }
+
     /// A prompt given with its padding as explicit rows of zeros is the same prompt.
     @Test func foldedPaddingEqualsExplicitPadding() throws {
         let fixture = try Fixture("tiny")

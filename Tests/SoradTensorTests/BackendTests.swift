@@ -159,6 +159,28 @@ import Testing
         #expect(relativeError(attend(11, bias), attend(40, nil)) < 1e-6)
     }
 
+    /// Sharp attention: a few keys take most of the weight, and the many others together the rest, each less than half a 255th of theirs.
+    @Test func twoPlanesOfWeightsAreFinerThanOne() {
+        var random = Random(seed: 9)
+        let (keys, width) = (512, 64)
+        let q = random.tensor(Shape(40, width))
+        let k = random.tensor(Shape(keys, width))
+        let v = random.tensor(Shape(keys, width))
+        func attend(_ precision: AttentionPrecision) -> [Float] {
+            let packed = Arena.make { PackedKeysValues(capacity: keys, heads: 1, headWidth: width, precision: precision, in: $0) }
+            let out = Tensor(q.shape)
+            backend.pack(keys: k, into: packed)
+            backend.pack(values: v, into: packed)
+            // Scores about four times as large as usual.
+            backend.attend(queries: q, to: packed, scale: 0.5, keyBias: nil, bias: nil, into: out)
+            return out.elements
+        }
+        let exact = attend(.float)
+        let (one, two) = (relativeError(attend(.int8), exact), relativeError(attend(.int8TwoPlanes), exact))
+        print("int8 attention, sharp: relative error \(one) with one plane of weights, \(two) with two")
+        #expect(two < one && one < 0.05)
+    }
+
     @Test func everyThreadCountAndInstructionSetGivesTheSameBits() throws {
         var random = Random(seed: 6)
         let x = random.tensor(Shape(150, 200))

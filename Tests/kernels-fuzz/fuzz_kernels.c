@@ -534,7 +534,7 @@ static void try_attention_int8(const sorad_kernels *kernels) {
     if (coin())   // masked keys, but never all
         for (size_t j = 0; j + 1 < lk; j++)
             if (coin() || j < lk / 2) ((float *)key_bias.data)[j] = -INFINITY;
-    args.q = q.data, args.key_bias = coin() ? key_bias.data : NULL;
+    args.q = q.data, args.key_bias = coin() ? key_bias.data : NULL, args.two_planes = coin();
     range(heads, &args.head_begin, &args.head_end);
     range(lq, &args.query_begin, &args.query_end);
     buffer out = floats((lq - 1) * args.out_stride + columns), expected = copy(out, 4);

@@ -233,6 +233,7 @@ typedef struct sorad_attention_args {
     size_t out_stride;
     size_t head_begin, head_end;
     size_t query_begin, query_end;
+    bool two_planes;         // int8 only: weights of 16 bits, as two planes of bytes
 } sorad_attention_args;
 
 // attention_int8_pack and attention_int8 take the same structures. They differ in this: `packed` holds

@@ -37,6 +37,7 @@ typedef struct int8_weights {
     int8_queries *queries;
     size_t j0, count;
     char codes[SORAD_INT8_ROWS * INT8_WEIGHT_LINES * INT8_LINE];     // [line][row][64 bytes]
+    char low[SORAD_INT8_ROWS * INT8_WEIGHT_LINES * INT8_LINE];       // of weights in two planes: `codes` are their upper bytes
     uint32_t total[SORAD_INT8_ROWS];
     float most[SORAD_LANES], totals[SORAD_LANES], correction[SORAD_LANES], factor[SORAD_LANES];   // by row
 } int8_weights;
@@ -51,7 +52,7 @@ typedef struct int8_chores {
 } int8_chores;
 
 // What follows of all rows' weights of a block.
-static __attribute__((noinline)) void int8_weighed(int8_weights *weights) {
+static __attribute__((noinline)) void int8_weighed(int8_weights *weights, bool two_planes) {
     int8_queries *q = weights->queries;
     lanes now = load16(weights->most), previous = load16(q->highest), highest = greater(now, previous);
     lanes correction = exp_lanes((previous - highest) * SORAD_LN2), factor = exp_lanes((now - highest) * SORAD_LN2);
@@ -59,7 +60,21 @@ static __attribute__((noinline)) void int8_weighed(int8_weights *weights) {
     store16(q->sum, fused(load16(weights->totals), factor, load16(q->sum) * correction));
 #ifdef SORAD_INT8_PAIRS
     int8_pair(weights->codes, q->rows, (weights->count + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES);
+    if (two_planes) int8_pair(weights->low, q->rows, (weights->count + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES);
+#else
+    (void)two_planes;
 #endif
+}
+
+#if SORAD_INT8_WIDTH == 1
+typedef uint8_t int8_weight_codes __attribute__((vector_size(16)));
+#else
+typedef uint16_t int8_weight_codes __attribute__((vector_size(32)));
+#endif
+
+SORAD_INLINE void int8_store_weights(char *out, lanes_u32 weight) {
+    const int8_weight_codes codes = __builtin_convertvector(weight, int8_weight_codes);
+    memcpy(out, &codes, sizeof codes);
 }
 
 // The next lines of scores to weights.
@@ -79,13 +94,7 @@ SORAD_INLINE void int8_weigh(int8_chores *chores, size_t share) {
         for (size_t j = begin; j < end; j += SORAD_LANES, out += SORAD_LANES * SORAD_INT8_WIDTH) {
             lanes_u32 weight = exp2_byte_lanes(load16(from->score[r] + j) - most, &chores->exp2);
             total += weight;
-#if SORAD_INT8_WIDTH == 1
-            typedef uint8_t narrow __attribute__((vector_size(16)));
-#else
-            typedef uint16_t narrow __attribute__((vector_size(32)));
-#endif
-            narrow bytes = __builtin_convertvector(weight, narrow);
-            memcpy(out, &bytes, sizeof bytes);
+            int8_store_weights(out, weight);
         }
         chores->total = total;
         if (end < from->count) {
@@ -99,6 +108,25 @@ SORAD_INLINE void int8_weigh(int8_chores *chores, size_t share) {
 
 static __attribute__((noinline)) void int8_rest_of_weights(int8_chores *chores) {
     int8_weigh(chores, (size_t)SORAD_INT8_ROWS * INT8_WEIGHT_LINES);
+}
+
+// All of them in two planes, of which nothing is done as a chore.
+static __attribute__((noinline)) void int8_weigh_in_two_planes(const int8_scores *from, int8_weights *to) {
+    const size_t rows = to->queries->rows;
+    for (size_t r = 0; r < rows; r++) {
+        lanes_u32 total = splat_u32(0);
+        to->most[r] = lanes_greatest(from->most[r]);
+        for (size_t begin = 0, line = 0; begin < from->count; begin += INT8_LINE_VALUES, line++) {
+            const size_t at = (line * rows + r) * INT8_LINE, left = from->count - begin;
+            for (size_t j = 0; j < INT8_LINE_VALUES && j < left; j += SORAD_LANES) {
+                const lanes_u32 weight = exp2_word_lanes(load16(from->score[r] + begin + j) - splat(to->most[r]));
+                total += weight;
+                int8_store_weights(to->codes + at + j * SORAD_INT8_WIDTH, weight >> 8);
+                int8_store_weights(to->low + at + j * SORAD_INT8_WIDTH, weight & 0xFFu);
+            }
+        }
+        to->total[r] = lanes_sum_u32(total), to->totals[r] = (float)(int32_t)to->total[r];
+    }
 }
 
 SORAD_INLINE void int8_chore(void *context) {
@@ -227,17 +255,22 @@ static __attribute__((noinline)) void int8_value_tile_of(const int8_weights *wei
     int8_value_results(weights, i, 0, SORAD_INT8_ROWS, SORAD_INT8_BLOCKS, sum, SORAD_INT8_ROWS);
 }
 
-static void int8_value_products(const int8_head *head, const int8_weights *weights, int8_chores *chores) {
+static void int8_value_products(const int8_head *head, const int8_weights *weights, bool two_planes, int8_chores *chores) {
     const size_t steps = (weights->count + 15) / 16 * 16 / INT8_STEP_VALUES, vectors = head->d16 / SORAD_LANES, rows = weights->queries->rows;
     for (size_t i = 0, blocks; i < vectors; i += blocks) {
         blocks = vectors - i >= SORAD_INT8_BLOCKS ? SORAD_INT8_BLOCKS : 1;
         const char *w = head->values + i * head->value_bytes + weights->j0 * 16 * SORAD_INT8_WIDTH;
-        if (rows == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
+        if (!two_planes && rows == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
             int8_value_tile_of(weights, i, w, head->value_bytes, steps, chores);
             continue;
         }
         lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
         int8_any_value_tile(rows, blocks, weights->codes, w, head->value_bytes, steps, sum);
+        if (two_planes) {
+            lanes_i32 low[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+            int8_any_value_tile(rows, blocks, weights->low, w, head->value_bytes, steps, low);
+            for (size_t n = 0; n < rows * blocks; n++) sum[n] = (lanes_i32)(((lanes_u32)sum[n] << 8) + (lanes_u32)low[n]);
+        }
         for (size_t b = 0; b < blocks; b++)
             for (size_t r = 0; r < rows; r++) int8_value_results(weights, i + b, r, 1, 1, sum + b * rows + r, 1);
     }
@@ -296,7 +329,8 @@ static void int8_attend(const sorad_attention_args *args, size_t h, const int8_h
             int8_weights *to = chores.to = weights + (p - 1) % 2;
             to->queries = from->queries, to->j0 = from->j0, to->count = from->count;
             memset(to->most, 0, sizeof to->most), memset(to->totals, 0, sizeof to->totals);   // of rows that a tile does not have
-            chores.row = chores.line = 0;
+            chores.row = args->two_planes ? SORAD_INT8_ROWS : 0, chores.line = 0;
+            if (args->two_planes) int8_weigh_in_two_planes(from, to);
         }
         if (p < pairs) {
             int8_scores *next = scores + p % 2;
@@ -308,8 +342,8 @@ static void int8_attend(const sorad_attention_args *args, size_t h, const int8_h
                 for (size_t r = 0; r < next->queries->rows; r++, out += args->out_stride) bring_row(out, args->head_dim, true);
             }
         }
-        if (p >= 2) int8_value_products(head, weights + p % 2, &chores);
-        if (weigh) int8_rest_of_weights(&chores), int8_weighed(chores.to);
+        if (p >= 2) int8_value_products(head, weights + p % 2, args->two_planes, &chores);
+        if (weigh) int8_rest_of_weights(&chores), int8_weighed(chores.to, args->two_planes);
     }
 }
 

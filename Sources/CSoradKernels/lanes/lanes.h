@@ -240,6 +240,11 @@ SORAD_INLINE lanes exp2_limited_lanes(lanes z) {
     return (lanes)((lanes_u32)p + ((lanes_u32)t << 23));
 }
 
+SORAD_INLINE lanes_u32 exp2_word_lanes(lanes x) {
+    x = greater(x, splat(SORAD_EXP2_BYTE_LOWEST));
+    return (lanes_u32)fused(exp2_limited_lanes(x), splat(65535.0f), splat(SORAD_ROUND_MAGIC)) & 0xFFFFu;
+}
+
 SORAD_INLINE lanes silu_lanes(lanes x) { return x / (1.0f + exp_lanes(-x)); }
 SORAD_INLINE lanes gelu_tanh_lanes(lanes x) {
     return x / (1.0f + exp2_limited_lanes(x * fused(x * x, splat(SORAD_GELU_CUBIC), splat(SORAD_GELU_LINEAR))));

@@ -5,6 +5,9 @@
 // Keys have a scale per token, values one per channel, queries one per token and head. A block's weights are bytes of its
 // own greatest weight; their sums, and what they weigh, are exact integers until the block ends. Scores are in octaves, log2 of weights, so
 // that a weight needs no multiplication on its way to a power of two.
+//
+// Where few keys take all the weight, a byte is too coarse for the others: `two_planes` gives a weight 16 bits, the values being multiplied
+// with its upper and its lower byte. Their sums stay exact: 256 keys of 65535 * 127 fit 31 bits.
 #include "../internal/kernel_list.h"
 #include "scalar_math.h"
 
@@ -82,7 +85,7 @@ static void attend(const sorad_attention_args *args, const scalar_head *head, co
             score[j] = fmaf((float)dot, q_scale * head->key_scale[j0 + j], args->key_bias ? args->key_bias[j0 + j] * SORAD_LOG2_E : 0.0f);
             most = score[j] > most ? score[j] : most;
         }
-        for (size_t j = 0; j < count; j++) total += weight[j] = sorad_exp2_byte(score[j] - most);
+        for (size_t j = 0; j < count; j++) total += weight[j] = args->two_planes ? sorad_exp2_word(score[j] - most) : sorad_exp2_byte(score[j] - most);
         float previous = highest;
         highest = most > highest ? most : highest;
         float correction = sorad_exp_f32((previous - highest) * SORAD_LN2), factor = sorad_exp_f32((most - highest) * SORAD_LN2);

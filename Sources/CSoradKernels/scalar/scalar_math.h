@@ -154,6 +154,15 @@ static inline int32_t sorad_exp2_byte(float x) {
     return (int32_t)(bits & 0xFF);
 }
 
+// round(65535 * 2^x) for x <= 0, for weights in two planes of bytes.
+static inline int32_t sorad_exp2_word(float x) {
+    x = x > SORAD_EXP2_BYTE_LOWEST ? x : SORAD_EXP2_BYTE_LOWEST;
+    float t = fmaf(sorad_exp2_limited_f32(x), 65535.0f, SORAD_ROUND_MAGIC);
+    uint32_t bits;
+    memcpy(&bits, &t, sizeof bits);
+    return (int32_t)(bits & 0xFFFF);
+}
+
 // Where the greatest score of a query starts, rather than at -infinity, so that -infinity minus it is not NaN.
 #define SORAD_ATTENTION_LOWEST -1e30f
 

@@ -27,7 +27,7 @@ package final class DiffusionTransformer {
         var blocks: [TransformerBlock] = []
         for index in 0..<c.layers { blocks.append(try TransformerBlock(c, weights.at("blocks.\(index)"))) }
         self.blocks = blocks
-        if blocks.allSatisfy(\.selfAttention.isInt8) { c.attentionPrecision = .int8 }
+        if blocks.allSatisfy(\.selfAttention.isInt8) { c.attentionPrecision = c.attentionPlanes == 2 ? .int8TwoPlanes : .int8 }
         self.configuration = c
         projection = try weights.linear("proj_out", outputs: c.outChannels * c.patchVolume, inputs: c.width)
     }
