@@ -60,30 +60,11 @@ SORAD_INLINE float int8_quantize_head(const float *x, const float *mean, size_t 
 
 // Whole lines of a query to a tile's form, `stride` bytes apart; returns the scale.
 SORAD_INLINE float int8_quantize_query(const float *x, size_t d, char *out, size_t stride) {
-    lanes lows = splat(0.0f), highs = splat(0.0f), more_lows = splat(0.0f), more_highs = splat(0.0f);
-    for (size_t i = 0; i < d; i += 2 * SORAD_LANES) {
-        lanes v = load16(x + i), next = load16(x + i + SORAD_LANES);
-        lows = lesser(v, lows), more_lows = lesser(next, more_lows);
-        highs = greater(v, highs), more_highs = greater(next, more_highs);
-    }
-    float scale, inverse;
+    float low, high, scale, inverse;
     int32_t zero;
-    sorad_quantize_parameters(-lanes_greatest(-lesser(lows, more_lows)), lanes_greatest(greater(highs, more_highs)), false, &scale, &inverse,
-                              &zero);
-    for (size_t i = 0; i < d; i += INT8_LINE_VALUES, out += stride) {
-        int8_codes_32 codes[INT8_LINE_VALUES / 32];
-        for (size_t n = 0; n < INT8_LINE_VALUES / 32; n++) {
-            lanes_i8 first = __builtin_convertvector(int8_codes(load16(x + i + 32 * n), splat(inverse)), lanes_i8);
-            lanes_i8 second = __builtin_convertvector(int8_codes(load16(x + i + 32 * n + SORAD_LANES), splat(inverse)), lanes_i8);
-            codes[n] = int8_join_16(first, second);
-        }
-#if SORAD_INT8_WIDTH == 1
-        const int8_codes_64 line = int8_join_32(codes[0], codes[1]);
-        int8_convert((const int8_t *)&line, out);
-#else
-        int8_convert((const int8_t *)codes, out);
-#endif
-    }
+    quantize_range(x, d, &low, &high);
+    sorad_quantize_parameters(low, high, false, &scale, &inverse, &zero);
+    for (size_t i = 0; i < d; i += INT8_LINE_VALUES, out += stride) quantize_whole_line(x + i, inverse, 0, out);
     return scale;
 }
 

@@ -19,6 +19,7 @@
 
 enum {
     INT8_CHUNK = 384,           // rows whose sums wait between depths; a multiple of every SORAD_INT8_ROWS
+    INT8_LONG = 1024,           // values of a row from which a tile's products are time enough to ask for what comes next
     INT8_LINE = 64,             // bytes
     INT8_LINE_VALUES = INT8_LINE / SORAD_INT8_WIDTH,
     INT8_STEP_VALUES = 4 / SORAD_INT8_WIDTH,   // values that one 4-byte broadcast brings
@@ -233,8 +234,7 @@ typedef struct int8_rows {
 // Has memory that a tile is about to write or to read at its end on its way.
 SORAD_INLINE void int8_prefetch(const int8_work *work, int8_rows rows, size_t n) {
     const sorad_gemm_int8_args *args = work->sink->args;
-    // Worth its time where a tile's products are many.
-    if (!work->last || work->sink->out || work->plan->padded < 1024) return;
+    if (!work->last || work->sink->out || work->plan->padded < INT8_LONG) return;
     const size_t m = rows.m + rows.low, count = rows.high - rows.low;
     const size_t blocks = work->end - n > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
     const float *out = args->out + m * args->out_stride + n;
@@ -325,7 +325,7 @@ static void int8_chunk(int8_work *work, size_t m, size_t end) {
     work->late.a_scale = args->a_scale, work->late.a_zero = args->a_zero;
     work->late.out = args->out, work->late.out_stride = args->out_stride;
     work->late.next = INT8_LATE_VECTORS;
-    work->late.long_rows = work->values >= 1024;
+    work->late.long_rows = work->values >= INT8_LONG;
     const size_t times = work->values / INT8_STEP_VALUES / INT8_LATE_STEPS;
     work->late.share = times > 0 ? (INT8_LATE_VECTORS + times - 1) / times : INT8_LATE_VECTORS;
 #endif

@@ -35,6 +35,24 @@ SORAD_INLINE void quantize_line(const float *x, const size_t count, float invers
     int8_convert(codes, out);
 }
 
+// Lowest and highest of x [k] and 0, no further than the largest number. NaN is neither.
+SORAD_INLINE void quantize_range(const float *x, size_t k, float *low, float *high) {
+    // Two of each, since one would wait for itself.
+    lanes lows = splat(0.0f), highs = splat(0.0f), more_lows = splat(0.0f), more_highs = splat(0.0f);
+    const size_t pairs = k / (2 * SORAD_LANES) * 2 * SORAD_LANES;
+    for (size_t i = 0; i < pairs; i += 2 * SORAD_LANES) {
+        lanes v = load16(x + i), next = load16(x + i + SORAD_LANES);
+        lows = lesser(v, lows), more_lows = lesser(next, more_lows);
+        highs = greater(v, highs), more_highs = greater(next, more_highs);
+    }
+    for (size_t i = pairs; i < k; i += SORAD_LANES) {
+        lanes v = load(x + i, lane_count(i, k));
+        lows = lesser(v, lows), highs = greater(v, highs);
+    }
+    lows = greater(lesser(lows, more_lows), splat(-FLT_MAX)), highs = lesser(greater(highs, more_highs), splat(FLT_MAX));
+    *low = -lanes_greatest(-lows), *high = lanes_greatest(highs);
+}
+
 void KERNEL(quantize_rows)(const sorad_quantize_rows_args *args) {
     const int8_plan plan = int8_plan_of(args->k);
     const float *x = args->x;
@@ -42,22 +60,10 @@ void KERNEL(quantize_rows)(const sorad_quantize_rows_args *args) {
         const size_t first = m / SORAD_INT8_ROWS * SORAD_INT8_ROWS;
         const size_t tile = args->rows - first < SORAD_INT8_ROWS ? args->rows - first : SORAD_INT8_ROWS;
         char *out = (char *)args->q + (first * plan.lines + m - first) * INT8_LINE;
-        // Two of each, since one would wait for itself.
-        lanes lows = splat(0.0f), highs = splat(0.0f), more_lows = splat(0.0f), more_highs = splat(0.0f);
-        const size_t pairs = args->k / (2 * SORAD_LANES) * 2 * SORAD_LANES;
-        for (size_t i = 0; i < pairs; i += 2 * SORAD_LANES) {
-            lanes v = load16(x + i), next = load16(x + i + SORAD_LANES);   // NaN is neither lesser nor greater
-            lows = lesser(v, lows), more_lows = lesser(next, more_lows);
-            highs = greater(v, highs), more_highs = greater(next, more_highs);
-        }
-        for (size_t i = pairs; i < args->k; i += SORAD_LANES) {
-            lanes v = load(x + i, lane_count(i, args->k));
-            lows = lesser(v, lows), highs = greater(v, highs);
-        }
-        lows = greater(lesser(lows, more_lows), splat(-FLT_MAX)), highs = lesser(greater(highs, more_highs), splat(FLT_MAX));
+        float low, high;
+        quantize_range(x, args->k, &low, &high);
         float inverse;
-        sorad_quantize_parameters(-lanes_greatest(-lows), lanes_greatest(highs), args->asymmetric, args->scale + m, &inverse,
-                                  args->zero + m);
+        sorad_quantize_parameters(low, high, args->asymmetric, args->scale + m, &inverse, args->zero + m);
         const int32_t zero = args->zero[m];
         size_t k = 0;
         for (; k + INT8_LINE_VALUES <= args->k; k += INT8_LINE_VALUES, out += tile * INT8_LINE)
