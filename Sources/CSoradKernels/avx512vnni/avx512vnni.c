@@ -13,6 +13,8 @@ SORAD_TARGET_BEGIN("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 #ifndef SORAD_SIMDE
 // p * 2^k rounded once, as two multiplications by halves of the power do. SIMDe's version rounds otherwise.
 #define SORAD_SCALE_BY_POWER(p, k) (lanes)_mm512_scalef_ps((__m512)(p), _mm512_cvtepi32_ps((__m512i)(k)))
+// Both limits at once: the smaller of |x| and the limit, with the sign of x.
+#define SORAD_WITHIN(x, limit) (lanes)_mm512_range_ps((__m512)(x), _mm512_set1_ps(limit), 2)
 #endif
 #include "../lanes/lanes.h"
 

@@ -15,8 +15,26 @@ SORAD_INLINE void int8_convert(const int8_t *a, void *out) {
     _mm512_storeu_si512(out, _mm512_xor_si512(bytes, _mm512_set1_epi32((int32_t)0x80808080)));
 }
 
-// `chore(context)` is done before every `every` steps, a divisor of 16, in the shadow of products: a little at a time, since what waits for its
-// own results takes the places in which products would wait. Sums begin at `start`, or at 0 where it is null.
+// A step of K: four values of every row against every block. Weights are asked for 64 steps ahead.
+SORAD_INLINE void int8_step(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride, __m512i *acc) {
+    __m512i weights[SORAD_INT8_BLOCKS];
+#pragma clang loop unroll(full)
+    for (size_t b = 0; b < blocks; b++) {
+        weights[b] = _mm512_loadu_si512((const void *)(w + b * w_stride));
+        __builtin_prefetch(w + b * w_stride + 4096);
+    }
+#pragma clang loop unroll(full)
+    for (size_t r = 0; r < rows; r++) {
+        int32_t word;
+        memcpy(&word, a + r * 64, sizeof word);
+        __m512i four = _mm512_set1_epi32(word);
+#pragma clang loop unroll(full)
+        for (size_t b = 0; b < blocks; b++) acc[b * rows + r] = _mm512_dpbusd_epi32(acc[b * rows + r], four, weights[b]);
+    }
+}
+
+// `chore(context)` is done before every `every` steps of a whole line, a divisor of 16, in the shadow of products: a little at a time, since
+// what waits for its own results takes the places in which products would wait. Sums begin at `start`, or at 0 where it is null.
 #define SORAD_INT8_CHORES
 SORAD_INLINE void int8_tile_with(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride, size_t steps,
                                  const lanes_i32_anywhere *start, lanes_i32_anywhere *sum, const size_t every, void (*chore)(void *context),
@@ -24,38 +42,30 @@ SORAD_INLINE void int8_tile_with(const size_t rows, const size_t blocks, const c
     __m512i acc[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < rows * blocks; i++) acc[i] = start ? (__m512i)start[i] : _mm512_setzero_si512();
-    for (; steps > 0; a += rows * 64) {
-        const size_t line = steps < 16 ? steps : 16;
-        steps -= line;
-        for (size_t s = 0; s < line;) {
-            if (chore) chore(context);
-            const size_t end = line - s > every ? s + every : line;
-            for (; s < end; s++, w += 64) {
-                __m512i weights[SORAD_INT8_BLOCKS];
+    for (; steps >= 16; steps -= 16, a += (rows - 1) * 64) {
+        for (size_t part = 0; part < 16; part += every, a += every * 4, w += every * 64) {
+            chore(context);
 #pragma clang loop unroll(full)
-                for (size_t b = 0; b < blocks; b++) {
-                    weights[b] = _mm512_loadu_si512((const void *)(w + b * w_stride));
-                    __builtin_prefetch(w + b * w_stride + 4096);
-                }
-#pragma clang loop unroll(full)
-                for (size_t r = 0; r < rows; r++) {
-                    int32_t word;
-                    memcpy(&word, a + r * 64 + s * 4, sizeof word);
-                    __m512i four = _mm512_set1_epi32(word);
-#pragma clang loop unroll(full)
-                    for (size_t b = 0; b < blocks; b++)
-                        acc[b * rows + r] = _mm512_dpbusd_epi32(acc[b * rows + r], four, weights[b]);
-                }
-            }
+            for (size_t s = 0; s < every; s++) int8_step(rows, blocks, a + s * 4, w + s * 64, w_stride, acc);
         }
     }
+    for (; steps > 0; steps--, a += 4, w += 64) int8_step(rows, blocks, a, w, w_stride, acc);
 #pragma clang loop unroll(full)
     for (size_t i = 0; i < rows * blocks; i++) sum[i] = (lanes_i32_anywhere)acc[i];
 }
 
 SORAD_INLINE void int8_tile(const size_t rows, const size_t blocks, const char *a, const char *w, size_t w_stride,
                             size_t steps, lanes_i32 *sum) {
-    int8_tile_with(rows, blocks, a, w, w_stride, steps, NULL, (lanes_i32_anywhere *)sum, 16, NULL, NULL);
+    __m512i acc[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < rows * blocks; i++) acc[i] = _mm512_setzero_si512();
+    for (; steps > 0; a += (rows - 1) * 64) {
+        const size_t line = steps < 16 ? steps : 16;
+        steps -= line;
+        for (size_t s = 0; s < line; s++, a += 4, w += 64) int8_step(rows, blocks, a, w, w_stride, acc);
+    }
+#pragma clang loop unroll(full)
+    for (size_t i = 0; i < rows * blocks; i++) sum[i] = (lanes_i32)acc[i];
 }
 
 // The same for a window of an image: every third pixel's address is kept, the two behind it are so many bytes further on.

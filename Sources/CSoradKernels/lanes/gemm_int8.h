@@ -119,72 +119,7 @@ static __attribute__((noinline)) void int8_finish(const int8_sink *sink, size_t 
     }
 }
 
-// Memory that is needed later: `pieces` pieces of `lines` lines, `stride` bytes apart, of which each tile brings `share` lines
-// nearer.
-typedef struct int8_ahead {
-    const char *at;
-    size_t pieces, lines, stride, share;
-    size_t line;
-} int8_ahead;
-
-SORAD_INLINE void int8_bring(int8_ahead *ahead) {
-    size_t share = ahead->share;
-    while (share > 0 && ahead->pieces > 0) {
-        size_t run = ahead->lines - ahead->line < share ? ahead->lines - ahead->line : share;
-        const char *at = ahead->at + ahead->line * INT8_LINE;
-        for (size_t i = 0; i < run; i++) __builtin_prefetch(at + i * INT8_LINE, 0, 2);
-        share -= run, ahead->line += run;
-        if (ahead->line == ahead->lines) ahead->line = 0, ahead->at += ahead->stride, ahead->pieces--;
-    }
-}
-
-#ifdef SORAD_INT8_CHORES
-// A whole tile whose products are done and whose results are still to be written, some vectors at a time while the next one's products run: of
-// a tile of 1536 inputs the multipliers would else wait one cycle in thirty.
-typedef struct int8_late {
-    const lanes_i32 *sum;
-    lanes_u32 w_sum[SORAD_INT8_BLOCKS], offset[SORAD_INT8_BLOCKS];
-    lanes w_scale[SORAD_INT8_BLOCKS], bias[SORAD_INT8_BLOCKS];
-    sorad_epilogue epilogue;
-    const float *a_scale;
-    const int32_t *a_zero;
-    float *out;
-    size_t out_stride, m, n;
-    bool long_rows;                          // long enough to ask for what comes next on the way
-    const float *next_out, *next_residual;   // where the results after these go and what is added to them
-    size_t next;    // vector of results, row by row; INT8_LATE_VECTORS: nothing is left
-    size_t share;   // vectors at a time, so that a tile's products are time enough
-} int8_late;
-
-enum { INT8_LATE_VECTORS = SORAD_INT8_ROWS * SORAD_INT8_BLOCKS, INT8_LATE_STEPS = 4 };
-
-SORAD_INLINE void int8_late_vector(int8_late *late) {
-    const size_t r = late->next / SORAD_INT8_BLOCKS, b = late->next % SORAD_INT8_BLOCKS, m = late->m + r, n = late->n + b * SORAD_LANES;
-    late->next++;
-    lanes_u32 offset = late->a_zero ? late->w_sum[b] * (uint32_t)(late->a_zero[m] + SORAD_INT8_OFFSET) : late->offset[b];
-    lanes exact = __builtin_convertvector((lanes_i32)((lanes_u32)late->sum[b * SORAD_INT8_ROWS + r] - offset), lanes);
-    lanes y = fused(exact, splat(late->a_scale[m]) * late->w_scale[b], late->bias[b]);
-    store16(late->out + m * late->out_stride + n, epilogue_lanes(&late->epilogue, m, n, SORAD_LANES, y));
-    if (!late->long_rows) return;
-    __builtin_prefetch(late->next_out + r * late->out_stride + b * SORAD_LANES, 1);
-    if (late->epilogue.residual) __builtin_prefetch(late->next_residual + r * late->epilogue.residual_stride + b * SORAD_LANES);
-}
-
-static __attribute__((noinline)) void int8_late_rest(int8_late *late) {
-    while (late->next < INT8_LATE_VECTORS) int8_late_vector(late);
-}
-
-SORAD_INLINE void int8_late_begin(int8_late *late, const sorad_gemm_int8_args *args, size_t m, size_t n, const lanes_i32 *sum) {
-    late->sum = sum;
-    for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
-        late->w_sum[b] = (lanes_u32)load_i32(args->w_sum + n + b * SORAD_LANES, SORAD_LANES);
-        late->offset[b] = late->w_sum[b] * (uint32_t)SORAD_INT8_OFFSET;
-        late->w_scale[b] = load16(args->w_scale + n + b * SORAD_LANES);
-        late->bias[b] = args->bias ? load16(args->bias + n + b * SORAD_LANES) : splat(0.0f);
-    }
-    late->m = m, late->n = n, late->next = 0;
-}
-#endif
+#include "gemm_int8_late.h"
 
 // One depth of a group of outputs against a chunk of rows.
 typedef struct int8_work {
@@ -200,30 +135,26 @@ typedef struct int8_work {
 #ifdef SORAD_INT8_CHORES
     lanes_i32 sums[2][SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];   // of the late tile and of the present one
     size_t present;
+    size_t weights_each, rows_each;   // lines of what comes next that a chore brings
     int8_late late;
 #endif
 } int8_work;
 
 #ifdef SORAD_INT8_CHORES
-// The next line, and none without anything left; without a branch that nobody can foresee.
-SORAD_INLINE void int8_bring_line(int8_ahead *ahead) {
-    __builtin_prefetch(ahead->at + ahead->line * INT8_LINE, 0, 2);
-    const size_t more = ahead->pieces > 0, line = ahead->line + more, ends = more & (line == ahead->lines);
-    ahead->line = ends ? 0 : line;
-    ahead->at += ends ? ahead->stride : 0;
-    ahead->pieces -= ends;
+// Results first and then what comes next, or products would wait for both.
+SORAD_INLINE void int8_tile_chore(int8_work *work, const int kind) {
+    if (work->late.next < INT8_LATE_VECTORS) {
+        for (size_t i = work->late.share; i > 0 && work->late.next < INT8_LATE_VECTORS; i--) int8_late_vector(&work->late, kind);
+        return;
+    }
+    for (size_t i = 0; i < work->weights_each; i++) int8_bring_line(&work->weights);
+    for (size_t i = 0; i < work->rows_each; i++) int8_bring_line(&work->rows);
 }
 
-// Results first, then what comes next: not both at once, or products would wait for them.
-SORAD_INLINE void int8_tile_chore(void *context) {
-    int8_work *work = context;
-    if (work->late.next < INT8_LATE_VECTORS) {
-        for (size_t i = work->late.share; i > 0 && work->late.next < INT8_LATE_VECTORS; i--) int8_late_vector(&work->late);
-    } else if (work->late.long_rows) {
-        int8_bring_line(&work->weights);
-        int8_bring_line(&work->rows);
-    }
-}
+static inline void int8_chore_bare(void *work) { int8_tile_chore(work, INT8_LATE_BARE); }
+static inline void int8_chore_gelu(void *work) { int8_tile_chore(work, INT8_LATE_GELU); }
+static inline void int8_chore_added(void *work) { int8_tile_chore(work, INT8_LATE_ADDED); }
+static inline void int8_chore_any(void *work) { int8_tile_chore(work, INT8_LATE_ANY); }
 #endif
 
 // The part of a tile that the call is about: rows low ..< high of those from m on.
@@ -254,18 +185,21 @@ SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t
     const size_t steps = work->values / INT8_STEP_VALUES;
 #ifdef SORAD_INT8_CHORES
     if (count == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
-        if (!work->late.long_rows) int8_bring(&work->weights), int8_bring(&work->rows);
+        int8_ahead_begin(&work->weights, work->weights.share), int8_ahead_begin(&work->rows, work->rows.share);
         static const lanes_i32 zeros[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
         lanes_i32 *sum = work->sums[work->present];
         const sorad_gemm_int8_args *args = work->sink->args;
-        if (work->last && !work->sink->out) {
-            work->late.next_out = args->out + rows.m * args->out_stride + n;
-            const float *residual = args->epilogue.residual;
-            work->late.next_residual = residual ? residual + rows.m * args->epilogue.residual_stride + n : NULL;
-        }
+        int8_late_before(&work->late, rows.m, n);
         const int8_waiting *start = work->first ? (const int8_waiting *)zeros : waiting;
-        int8_tile_with(count, blocks, a, w, work->w_stride, steps, start, work->last ? (int8_waiting *)sum : waiting, INT8_LATE_STEPS,
-                       int8_tile_chore, work);
+        int8_waiting *const to = work->last ? (int8_waiting *)sum : waiting;
+#define SORAD_TILE(chore) int8_tile_with(count, blocks, a, w, work->w_stride, steps, start, to, INT8_LATE_STEPS, chore, work)
+        switch (work->late.kind) {
+        case INT8_LATE_BARE: SORAD_TILE(int8_chore_bare); break;
+        case INT8_LATE_GELU: SORAD_TILE(int8_chore_gelu); break;
+        case INT8_LATE_ADDED: SORAD_TILE(int8_chore_added); break;
+        default: SORAD_TILE(int8_chore_any);
+        }
+#undef SORAD_TILE
         if (work->late.next < INT8_LATE_VECTORS) int8_late_rest(&work->late);
         if (!work->last) return;
         if (rows.high - rows.low == count && !work->sink->out && args->col_end - n >= SORAD_INT8_BLOCKS * SORAD_LANES) {
@@ -306,14 +240,11 @@ SORAD_INLINE void int8_tile_row(int8_work *work, const size_t count, int8_rows r
 // The tile of rows from m on, spread over the outputs of the one before it.
 static int8_ahead int8_rows_ahead(const int8_work *work, size_t m, size_t end) {
     const sorad_gemm_int8_args *args = work->sink->args;
-    int8_ahead ahead = {0};
-    if (m >= end) return ahead;
+    if (m >= end) return int8_ahead_of(NULL, 0, 0, 0, 1);
     size_t count = end - m < SORAD_INT8_ROWS ? end - m : SORAD_INT8_ROWS;
     size_t panels = (work->end - work->begin + SORAD_INT8_BLOCKS * SORAD_LANES - 1) / (SORAD_INT8_BLOCKS * SORAD_LANES);
-    ahead.at = (const char *)args->a + (m * work->plan->lines + work->first_line * count) * INT8_LINE;
-    ahead.pieces = 1, ahead.lines = (work->values + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES * count;
-    ahead.share = (ahead.lines + panels - 1) / panels;
-    return ahead;
+    return int8_ahead_of((const char *)args->a + (m * work->plan->lines + work->first_line * count) * INT8_LINE, 1,
+                         (work->values + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES * count, 0, panels);
 }
 
 // Tiles of rows m ..< end, m the first of a tile.
@@ -321,18 +252,23 @@ static void int8_chunk(int8_work *work, size_t m, size_t end) {
     const sorad_gemm_int8_args *args = work->sink->args;
     int8_waiting *waiting = work->waiting;
 #ifdef SORAD_INT8_CHORES
-    work->late.epilogue = args->epilogue;
+    work->late.epilogue = args->epilogue, work->late.kind = int8_late_kind(&args->epilogue);
     work->late.a_scale = args->a_scale, work->late.a_zero = args->a_zero;
-    work->late.out = args->out, work->late.out_stride = args->out_stride;
+    work->late.out_stride = args->out_stride;
     work->late.next = INT8_LATE_VECTORS;
     work->late.long_rows = work->values >= INT8_LONG;
-    const size_t times = work->values / INT8_STEP_VALUES / INT8_LATE_STEPS;
-    work->late.share = times > 0 ? (INT8_LATE_VECTORS + times - 1) / times : INT8_LATE_VECTORS;
+    const size_t times = work->values / INT8_STEP_VALUES / INT8_LATE_STEPS, most = times * 3 / 4;
+    work->late.share = most > 0 ? (INT8_LATE_VECTORS + most - 1) / most : INT8_LATE_VECTORS;
+    const size_t busy = (INT8_LATE_VECTORS + work->late.share - 1) / work->late.share, slots = times > busy ? times - busy : 0;
+    work->weights_each = int8_lines_each(&work->weights, slots);
 #endif
     for (size_t count; m < end; m += count) {
         count = args->rows - m < SORAD_INT8_ROWS ? args->rows - m : SORAD_INT8_ROWS;
         int8_rows rows = {m, args->row_begin > m ? args->row_begin - m : 0, args->row_end - m < count ? args->row_end - m : count};
         work->rows = int8_rows_ahead(work, m + count, end);
+#ifdef SORAD_INT8_CHORES
+        work->rows_each = int8_lines_each(&work->rows, slots);
+#endif
 #define SORAD_TILE(r) int8_tile_row(work, r, rows, waiting)
         switch (count) {
             SORAD_INT8_PARTIAL_ROWS(SORAD_TILE)
@@ -348,9 +284,7 @@ static void int8_chunk(int8_work *work, size_t m, size_t end) {
 
 // The weights that come next, spread over the tiles before them.
 SORAD_INLINE int8_ahead int8_weights_ahead(const char *w, size_t outputs, size_t values, size_t stride, size_t tiles) {
-    int8_ahead ahead = {w, (outputs + SORAD_LANES - 1) / SORAD_LANES, values * SORAD_LANES / INT8_LINE, stride, 0, 0};
-    ahead.share = (ahead.pieces * ahead.lines + tiles - 1) / tiles;
-    return ahead;
+    return int8_ahead_of(w, (outputs + SORAD_LANES - 1) / SORAD_LANES, values * SORAD_LANES / INT8_LINE, stride, tiles);
 }
 
 // Rows m ..< end against outputs begin ..< columns, SORAD_INT8_COLUMNS at most. After them come the outputs next ..< next_end.

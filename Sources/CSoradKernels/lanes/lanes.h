@@ -233,7 +233,11 @@ SORAD_INLINE lanes_u32 exp2_byte_lanes(lanes x, const exp2_byte_constants *c) {
 }
 
 SORAD_INLINE lanes exp2_limited_lanes(lanes z) {
+#ifdef SORAD_WITHIN
+    z = SORAD_WITHIN(z, SORAD_EXP2_LIMIT);
+#else
     z = greater(lesser(z, splat(SORAD_EXP2_LIMIT)), splat(-SORAD_EXP2_LIMIT));
+#endif
     lanes t = z + SORAD_ROUND_MAGIC, f = z - (t - SORAD_ROUND_MAGIC);
     lanes p = fused(fused(splat(SORAD_EXP2_C5), f, splat(SORAD_EXP2_C4)), f, splat(SORAD_EXP2_C3));
     p = fused(fused(fused(p, f, splat(SORAD_EXP2_C2)), f, splat(SORAD_EXP2_C1)), f, splat(1.0f));
