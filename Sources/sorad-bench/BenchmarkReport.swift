@@ -7,8 +7,10 @@ struct BenchmarkRow {
     let rate: Double
     /// The peak loop's rate measured just before; nil where there is none.
     let peak: Double?
+    /// Where both were measured in pairs, the median of their ratios.
+    var pairs: Double?
 
-    var ratio: Double? { peak.map { rate / $0 } }
+    var ratio: Double? { pairs ?? peak.map { rate / $0 } }
 }
 
 struct BenchmarkReport {

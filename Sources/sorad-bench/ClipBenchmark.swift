@@ -75,7 +75,7 @@ struct ClipBenchmark {
         var stages: [Stage] = []
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
-        let peak = try KernelBenchmark(isaName: set.description).peakRate(isInteger: true, threads: count)
+        let peak = PeakLoop(set, isInteger: true, threads: count)?.rate().typical
         var clock = Stopwatch()
         let backend = ProfilingBackend(try CPUBackend(threads: count, instructionSet: set))
         let file = try ModelFile(opening: path)

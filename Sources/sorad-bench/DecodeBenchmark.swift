@@ -26,10 +26,9 @@ struct DecodeBenchmark {
         }
         let d = model.configuration.defaults
         let size = try model.configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
-        let kernels = try KernelBenchmark(isaName: set.description)
         var report = ForwardReport(
             what: "decode", title: "\(path): \(d.numFrames) frames of \(d.width)×\(d.height), \(backend.description)",
-            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger, threads: threads ?? ProcessorCount.usable()) })
+            peaks: PeakLoop.rates(set, threads: threads ?? ProcessorCount.usable()))
         report.best = .infinity
         var decibels: [Double] = []
         for seed in 1...clips {

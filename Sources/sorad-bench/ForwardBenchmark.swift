@@ -61,12 +61,11 @@ struct ForwardBenchmark {
                 stop: {})
             return (ContinuousClock.now - start).seconds
         }
-        // Peaks of as many threads at once, just before.
-        let kernels = try KernelBenchmark(isaName: set.description)
+        // Peaks of as many threads at once, just before and just after.
         var report = ForwardReport(
             title:
                 "\(backend.description), \(tokens) tokens, \(oneLayer ? 1 : c.layers) layers of \(c.heads)x\(c.headWidth), feed-forward \(c.feedForward)",
-            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger, threads: count) })
+            peaks: PeakLoop.rates(set, threads: count))
         _ = forward()
         report.best = .infinity
         var total = 0.0
@@ -77,6 +76,7 @@ struct ForwardBenchmark {
             total += seconds
             report.runs += 1
         }
+        report.peaks = PeakLoop.rates(set, threads: count, before: report.peaks)
         report.peakBytes = mostMemory()
         return json ? report.json(profile: profile || oneLayer) : report.table(profile: profile || oneLayer)
     }
@@ -86,8 +86,8 @@ struct ForwardBenchmark {
 struct ForwardReport {
     var what = "forward"
     let title: String
-    /// Thousand millions of operations per second of all threads: int8, float.
-    let peaks: [Double?]
+    /// Of all threads: int8, float.
+    var peaks: [PeakLoop.Rate?]
     var runs = 0
     var best = 0.0
     var entries: [ProfilingBackend.Entry] = []
@@ -101,19 +101,19 @@ struct ForwardReport {
     /// Of the int8 peak, if that is what most of the work is.
     private var wholeRatio: Double? {
         let integer = entries.reduce(0) { $0 + ($1.isInteger ? $1.operations * Double($1.calls) : 0) }
-        return integer * 2 > operations ? peaks[0].map { operations / best * 1e-9 / $0 } : nil
+        return integer * 2 > operations ? peaks[0].map { operations / best * 1e-9 / $0.typical } : nil
     }
 
     private func rate(_ entry: ProfilingBackend.Entry) -> Double { entry.operations * Double(entry.calls) / entry.seconds * 1e-9 }
 
     private func ratio(_ entry: ProfilingBackend.Entry) -> Double? {
-        entry.operations == 0 ? nil : peaks[entry.isInteger ? 0 : 1].map { rate(entry) / $0 }
+        entry.operations == 0 ? nil : peaks[entry.isInteger ? 0 : 1].map { rate(entry) / $0.typical }
     }
 
     func table(profile: Bool) -> String {
         var lines = [title]
         let memory = peakBytes.map { "; at most \($0 >> 20) MiB in memory" } ?? ""
-        let share = wholeRatio.map { ", \(fixed($0 * 100, 1)) % of the int8 peak of \(fixed(peaks[0] ?? 0, 0))" } ?? ""
+        let share = wholeRatio.map { ", \(fixed($0 * 100, 1)) % of the int8 peak of \(fixed(peaks[0]?.typical ?? 0, 0)) (at best \(fixed(peaks[0]?.best ?? 0, 0)))" } ?? ""
         lines.append("\(what) \(fixed(best * 1e3, 2)) ms, best of \(runs); \(fixed(operations / best * 1e-9, 1)) GOP/s\(share)\(memory)")
         if let psnr {
             lines.append(
@@ -143,7 +143,9 @@ struct ForwardReport {
         }
         let head = """
             {"title": "\(title)", "seconds": \(fixed(best, 9)), "runs": \(runs), "operations": \(fixed(operations, 0)), \
-            "peak_int8_gops": \(peaks[0].map { fixed($0, 3) } ?? "null"), "peak_f32_gops": \(peaks[1].map { fixed($0, 3) } ?? "null"), \
+            "peak_int8_gops": \(peaks[0].map { fixed($0.typical, 3) } ?? "null"), \
+            "best_peak_int8_gops": \(peaks[0].map { fixed($0.best, 3) } ?? "null"), \
+            "peak_f32_gops": \(peaks[1].map { fixed($0.typical, 3) } ?? "null"), \
             "peak_bytes": \(peakBytes.map(String.init) ?? "null")\(psnr.map { ", \"psnr_mean\": \(fixed($0.mean, 3)), \"psnr_worst\": \(fixed($0.worst, 3))" } ?? "")
             """
         return profile ? head + ", \"rows\": [\n  " + rows.joined(separator: ",\n  ") + "\n]}" : head + "}"

@@ -80,26 +80,6 @@ import SoradTensor
         }.best
     }
 
-    /// Of the loop in as many threads at once: two share a core, or what it takes from the others, so it may be less than so many times one's.
-    func peakRate(isInteger: Bool, threads: Int) -> Double? {
-        let iterations: UInt64 = 1_000_000
-        let isa = Int32(self.isa.rawValue)
-        guard (isInteger ? sorad_peak_int8(isa, 1) : sorad_peak_f32(isa, 1)) > 0 else { return nil }
-        let pool = ThreadPool(threads: threads)
-        let operations = isInteger ? sorad_peak_int8(isa, iterations) : sorad_peak_f32(isa, iterations)
-        var best = Double.infinity
-        var total = 0.0
-        // Long enough for the system to give each thread a core of its own.
-        while total < 0.5 {
-            let start = ContinuousClock.now
-            pool.run(threads) { _, _ in _ = isInteger ? sorad_peak_int8(isa, iterations) : sorad_peak_f32(isa, iterations) }
-            let seconds = (ContinuousClock.now - start).seconds
-            best = min(best, seconds)
-            total += seconds
-        }
-        return Double(operations) * Double(threads) / best * 1e-9
-    }
-
     /// The rows' quantisation is not in the figure: several products share it. The epilogue is.
     private func int8Product(m: Int, k: Int, n: Int, _ activation: sorad_activation = SORAD_ACTIVATION_NONE) -> Rate {
         let x = Memory<Float>(m * k) { Float($0 &* 37 % 255 - 127) }

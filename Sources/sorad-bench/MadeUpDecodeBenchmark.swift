@@ -36,12 +36,11 @@ struct MadeUpDecodeBenchmark {
         latent.fillNormal(seed: 1, stream: 0)
         let workspace = autoencoder.decodeBytes(
             LatentSize(channels: 16, frames: latent.shape[1], height: latent.shape[2], width: latent.shape[3]))
-        let kernels = try KernelBenchmark(isaName: set.description)
         var report = ForwardReport(
             what: "decode-\(family)",
             title:
                 "\(backend.description), \(family == .wan ? "Wan autoencoder of base width \(baseWidth)" : "TAEHV"), \(width)x\(height), \(frames) frames, \(workspace >> 20) MiB of workspace",
-            peaks: [true, false].map { isInteger in kernels.peakRate(isInteger: isInteger, threads: count) })
+            peaks: PeakLoop.rates(set, threads: count))
         report.best = .infinity
         for _ in 0..<runs {
             backend.forget()

@@ -1,5 +1,6 @@
-// Speed of the int8 product in several threads, cut into pieces as a forward pass cuts it; beside the peak loop in as many threads, measured
-// just before. Invariant: weights of one product are those of many matrices in turn, as layers come, more than the caches hold.
+// Speed of the int8 product in several threads, cut into pieces as a forward pass cuts it. Before each product the peak loop does as many
+// operations in as many threads; figures are medians, the ratio that of the pairs.
+// Invariant: weights of one product are those of many matrices in turn, as layers come, more than the caches hold.
 
 import SoradSystem
 import SoradTensor
@@ -14,18 +15,18 @@ struct ProductBenchmark {
     func run(filter: String?) throws(SoradError) -> BenchmarkReport {
         var report = BenchmarkReport(isa: set.description, threads: threads)
         let backend = try CPUBackend(threads: threads, instructionSet: set)
-        let loops = try KernelBenchmark(isaName: set.description)
+        let loop = PeakLoop(set, isInteger: true, threads: threads)
         for (m, k, n) in Self.sizes {
             let (name, shape) = ("gemm_int8", "M=\(m) K=\(k) N=\(n)")
             guard filter.map({ name.contains($0) || shape.contains($0) }) ?? true else { continue }
-            let peak = loops.peakRate(isInteger: true, threads: threads)
-            report.rows.append(BenchmarkRow(name: name, shape: shape, rate: rate(backend, m, k, n), peak: peak))
+            let found = measure(backend, loop, m, k, n)
+            report.rows.append(BenchmarkRow(name: name, shape: shape, rate: found.rate, peak: found.peak, pairs: found.ratio))
         }
         return report
     }
 
-    /// The best of some runs through all matrices. Rows are quantised once, before.
-    private func rate(_ backend: CPUBackend, _ m: Int, _ k: Int, _ n: Int) -> Double {
+    /// Products for two seconds. Rows are quantised once, before.
+    private func measure(_ backend: CPUBackend, _ loop: PeakLoop?, _ m: Int, _ k: Int, _ n: Int) -> (rate: Double, peak: Double?, ratio: Double?) {
         let matrices = (0..<max(2, Self.leastWeightBytes / (k * n))).map { _ in
             LinearWeights(
                 outputs: n, inputs: k,
@@ -37,15 +38,29 @@ struct ProductBenchmark {
         let input = Arena.make { LinearInput(capacity: m, width: k, in: $0) }
         input.overwrite(rows: m).fillNormal(seed: 1, stream: 0)
         let out = Tensor(Shape(m, n))
-        var best = Double.infinity
+        let operations = 2 * Double(m) * Double(k) * Double(n)
+        var rates: [Double] = []
+        var peaks: [Double] = []
+        var ratios: [Double] = []
         var total = 0.0
-        while total < 1 {
-            let start = ContinuousClock.now
-            for weights in matrices { backend.linear(input, weights, into: out) }
-            let seconds = (ContinuousClock.now - start).seconds
-            best = min(best, seconds)
-            total += seconds
+        for weights in matrices { backend.linear(input, weights, into: out) }
+        while total < 2 {
+            for weights in matrices {
+                let peak = loop.map { loop in
+                    let (seconds, operations) = loop.run(operations: operations)
+                    return operations / seconds * 1e-9
+                }
+                let start = ContinuousClock.now
+                backend.linear(input, weights, into: out)
+                let seconds = (ContinuousClock.now - start).seconds
+                total += seconds
+                rates.append(operations / seconds * 1e-9)
+                if let peak {
+                    peaks.append(peak)
+                    ratios.append(operations / seconds * 1e-9 / peak)
+                }
+            }
         }
-        return 2 * Double(m) * Double(k) * Double(n) * Double(matrices.count) / best * 1e-9
+        return (median(rates), peaks.isEmpty ? nil : median(peaks), ratios.isEmpty ? nil : median(ratios))
     }
 }

@@ -27,7 +27,7 @@ SORAD_INLINE void int8_ahead_begin(int8_ahead *ahead, size_t share) {
 }
 
 // All of a tile's share at once.
-SORAD_INLINE void int8_bring(int8_ahead *ahead) {
+static __attribute__((noinline)) void int8_bring(int8_ahead *ahead) {
     for (size_t share = ahead->share; share > 0;) {
         int8_ahead_begin(ahead, share);
         if (ahead->at == ahead->until) return;
