@@ -113,8 +113,11 @@ struct ForwardReport {
     func table(profile: Bool) -> String {
         var lines = [title]
         let memory = peakBytes.map { "; at most \($0 >> 20) MiB in memory" } ?? ""
-        let share = wholeRatio.map { ", \(fixed($0 * 100, 1)) % of the int8 peak of \(fixed(peaks[0]?.typical ?? 0, 0)) (at best \(fixed(peaks[0]?.best ?? 0, 0)))" } ?? ""
-        lines.append("\(what) \(fixed(best * 1e3, 2)) ms, best of \(runs); \(fixed(operations / best * 1e-9, 1)) GOP/s\(share)\(memory)")
+        let share = wholeRatio.map { ratio in
+            ", \(fixed(ratio * 100, 1)) % of the int8 peak of \(fixed(peaks[0]?.typical ?? 0, 0)) (at best \(fixed(peaks[0]?.best ?? 0, 0)))"
+        }
+        let speed = fixed(operations / best * 1e-9, 1)
+        lines.append("\(what) \(fixed(best * 1e3, 2)) ms, best of \(runs); \(speed) GOP/s\(share ?? "")\(memory)")
         if let psnr {
             lines.append(
                 "against \(psnr.against): PSNR \(fixed(psnr.mean, 2)) dB in the mean of \(runs) clips, \(fixed(psnr.worst, 2)) dB in the worst"

@@ -26,7 +26,9 @@ struct ProductBenchmark {
     }
 
     /// Products for two seconds. Rows are quantised once, before.
-    private func measure(_ backend: CPUBackend, _ loop: PeakLoop?, _ m: Int, _ k: Int, _ n: Int) -> (rate: Double, peak: Double?, ratio: Double?) {
+    private func measure(
+        _ backend: CPUBackend, _ loop: PeakLoop?, _ m: Int, _ k: Int, _ n: Int
+    ) -> (rate: Double, peak: Double?, ratio: Double?) {
         let matrices = (0..<max(2, Self.leastWeightBytes / (k * n))).map { _ in
             LinearWeights(
                 outputs: n, inputs: k,

@@ -141,7 +141,7 @@ def correlation(a, b):
 def test_previews_look_like_the_clip(make_daemon, tmp_path):
     daemon = make_daemon()
     created = daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", json.dumps(
-        {"prompt": "a red ball bounces on green grass", "seed": 3, "num_inference_steps": 200, "num_frames": 9}))
+        {"prompt": "a red ball bounces on green grass", "seed": 3, "num_inference_steps": 200, "num_frames": 49}))
     video_id = json.loads(created.stdout)["id"]
     told = events(daemon, video_id)
     assert told[-1][0] == "done" and told[-1][1]["status"] == "completed"
@@ -149,8 +149,8 @@ def test_previews_look_like_the_clip(make_daemon, tmp_path):
     assert previews and all(data["width"] == data["height"] == 32 for data in previews)
     (tmp_path / "clip.mp4").write_bytes(subprocess.run(
         ["curl", "-sS", "--unix-socket", daemon.socket, f"http://localhost/v1/videos/{video_id}/content"], capture_output=True, check=True).stdout)
-    # The middle one of three latent frames stands for frames 1 to 4 of the clip.
-    clip = pixels(["-i", tmp_path / "clip.mp4", "-vf", "select=eq(n\\,3)"], 32)
+    # The middle one of 13 latent frames stands for frames 21 to 24 of the clip.
+    clip = pixels(["-i", tmp_path / "clip.mp4", "-vf", "select=eq(n\\,23)"], 32)
     last = pixels(["-f", "png_pipe", "-i", "-"], 32, base64.b64decode(previews[-1]["image_url"].split(",", 1)[1]))
     assert previews[-1]["step"] >= 6 and correlation(clip, last) > 0.7, correlation(clip, last)
     # What they took is a small part of what the steps took.
