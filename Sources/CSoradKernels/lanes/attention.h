@@ -62,43 +62,52 @@ SORAD_INLINE void attention_scores(const sorad_attention_args *args, const size_
     }
 }
 
-// One block of keys for `rows` queries, the first of which is number `at` of the super-tile.
-SORAD_INLINE void attention_block(const sorad_attention_args *args, const size_t rows, size_t h, size_t m, size_t at,
+// Values of a block, weighted, for 16 numbers of `rows` queries.
+SORAD_INLINE void attention_values(const size_t rows, float (*weight)[ATTENTION_BLOCK], size_t count, const float *v, size_t v_stride,
+                                   lanes *acc) {
+    for (size_t j = 0; j < count; j++) {
+        lanes value = load16(v + j * v_stride);
+#pragma clang loop unroll(full)
+        for (size_t r = 0; r < rows; r++) acc[r] = fused(splat(weight[r][j]), value, acc[r]);
+    }
+}
+
+// One block of keys for `rows` queries, the first of which is number `at` of the super-tile. Where it is the only one, results are
+// written at once: what is known before is nothing, so sums begin at 0.
+SORAD_INLINE void attention_block(const sorad_attention_args *args, const size_t rows, const bool only, size_t h, size_t m, size_t at,
                                   size_t j0, const float *keys, const float *values, attention_state *state) {
     size_t count = args->lk - j0 < ATTENTION_BLOCK ? args->lk - j0 : ATTENTION_BLOCK;
-    float weight[SORAD_F32_ROWS][ATTENTION_BLOCK], correction[SORAD_LANES], highest[SORAD_LANES] = {0};
-    const float *weight_rows[SORAD_F32_ROWS];
+    float weight[SORAD_F32_ROWS][ATTENTION_BLOCK], correction[SORAD_LANES] = {0}, highest[SORAD_LANES] = {0};
+    lanes inverse[SORAD_F32_ROWS];
     attention_scores(args, rows, h, m, j0, count, keys, weight);
     for (size_t r = 0; r < rows; r++) {
-        lanes most = splat(state->highest[at + r]);
+        lanes most = splat(only ? SORAD_ATTENTION_LOWEST : state->highest[at + r]);
         for (size_t j = 0; j < count; j += SORAD_LANES) most = greater(load16(weight[r] + j), most);
         highest[r] = lanes_greatest(most);
     }
-    store16(correction, exp_lanes(load16(state->highest + at) - load16(highest)));   // of all rows at once
+    if (!only) store16(correction, exp_lanes(load16(state->highest + at) - load16(highest)));   // of all rows at once
     for (size_t r = 0; r < rows; r++) {
-        state->highest[at + r] = highest[r];
-        lanes sums = state->sums[at + r] * splat(correction[r]);
+        lanes sums = only ? splat(0.0f) : state->sums[at + r] * splat(correction[r]);
         for (size_t j = 0; j < count; j += SORAD_LANES) {   // the weights of keys beyond are 0 exactly
             lanes p = exp_lanes(load16(weight[r] + j) - splat(highest[r]));
             store16(weight[r] + j, p);
             sums += p;
         }
-        state->sums[at + r] = sums;
-        weight_rows[r] = weight[r];
+        if (only) inverse[r] = splat(1.0f / lanes_sum(sums));
+        else state->sums[at + r] = sums, state->highest[at + r] = highest[r];
     }
-    size_t vectors = (args->head_dim + SORAD_LANES - 1) / SORAD_LANES;
+    const size_t d = args->head_dim, vectors = (d + SORAD_LANES - 1) / SORAD_LANES;
     for (size_t i = 0; i < vectors; i++) {
         lanes acc[SORAD_F32_ROWS];
 #pragma clang loop unroll(full)
-        for (size_t r = 0; r < rows; r++) acc[r] = state->acc[i][at + r] * splat(correction[r]);
-        const float *v = values + j0 * vectors * SORAD_LANES + i * SORAD_LANES;
-        for (size_t j = 0; j < count; j++) {
-            lanes value = load16(v + j * vectors * SORAD_LANES);
+        for (size_t r = 0; r < rows; r++) acc[r] = only ? splat(0.0f) : state->acc[i][at + r] * splat(correction[r]);
+        attention_values(rows, weight, count, values + (j0 * vectors + i) * SORAD_LANES, vectors * SORAD_LANES, acc);
+        const size_t lane = i * SORAD_LANES;
 #pragma clang loop unroll(full)
-            for (size_t r = 0; r < rows; r++) acc[r] = fused(splat(weight_rows[r][j]), value, acc[r]);
+        for (size_t r = 0; r < rows; r++) {
+            if (only) store(args->out + (m + r) * args->out_stride + h * d + lane, acc[r] * inverse[r], lane_count(lane, d));
+            else state->acc[i][at + r] = acc[r];
         }
-#pragma clang loop unroll(full)
-        for (size_t r = 0; r < rows; r++) state->acc[i][at + r] = acc[r];
     }
 }
 
@@ -106,6 +115,22 @@ SORAD_INLINE void attention_block(const sorad_attention_args *args, const size_t
 static void attention_super_tile(const sorad_attention_args *args, size_t h, size_t m, size_t queries) {
     size_t d = args->head_dim, padded = (args->lk + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
     const float *keys = args->packed + h * sorad_attention_packed_floats(1, args->lk, d), *values = keys + padded * d;
+    if (args->lk <= ATTENTION_BLOCK) {
+        const float *next = args->q + (m + SORAD_F32_ROWS) * args->q_stride + h * d;
+        for (size_t at = 0; at < queries; at += SORAD_F32_ROWS) {
+            for (size_t r = 0; r < SORAD_F32_ROWS && at + r < queries; r++) {
+                bring_row(next + (at + r) * args->q_stride, d, false);
+                bring_row(args->out + (m + at + r) * args->out_stride + h * d, d, true);
+            }
+#define SORAD_TILE(r) attention_block(args, r, true, h, m + at, at, 0, keys, values, NULL)
+            switch (queries - at) {
+                SORAD_F32_PARTIAL_ROWS(SORAD_TILE)
+            default: SORAD_TILE(SORAD_F32_ROWS);
+            }
+#undef SORAD_TILE
+        }
+        return;
+    }
     attention_state state;
     for (size_t r = 0; r < ATTENTION_QUERIES + SORAD_LANES; r++) state.highest[r] = SORAD_ATTENTION_LOWEST;
     for (size_t r = 0; r < queries; r++) state.sums[r] = splat(0.0f);
@@ -118,7 +143,7 @@ static void attention_super_tile(const sorad_attention_args *args, size_t h, siz
                 bring_row(next + (at + r) * args->q_stride, d, false);
                 bring_row(args->out + (m + at + r) * args->out_stride + h * d, d, true);
             }
-#define SORAD_TILE(r) attention_block(args, r, h, m + at, at, j0, keys, values, &state)
+#define SORAD_TILE(r) attention_block(args, r, false, h, m + at, at, j0, keys, values, &state)
             switch (queries - at) {
                 SORAD_F32_PARTIAL_ROWS(SORAD_TILE)
             default: SORAD_TILE(SORAD_F32_ROWS);

@@ -27,6 +27,7 @@ SORAD_INLINE void layer_norm_rows(const sorad_norm_args args, size_t m, const si
     SORAD_EACH_TWICE(args.k, for (size_t r = 0; r < rows; r++) sums[r] += load(x + r * args.x_stride + i, count););
     for (size_t r = 0; r < rows; r++) mean[r] = splat(lanes_sum(sums[r]) / width);
     SORAD_EACH_TWICE(args.k, for (size_t r = 0; r < rows; r++) {
+        __builtin_prefetch(x + (r + NORM_ROWS) * args.x_stride + i, 0, 2);   // the rows after these
         lanes d = keep(load(x + r * args.x_stride + i, count) - mean[r], count);
         squares[r] = fused(d, d, squares[r]);
     });
