@@ -158,7 +158,7 @@ extension CPUBackend {
         let step = norm != nil || rotation != nil ? min(unit, 4) : unit
         if norm != nil || rotation != nil { reserveScratch(step * k * 4) }
         let scratch = scratch
-        split(rows, step: share(rows, unit: unit), cost: rows * k * 10) { range, thread in
+        split(rows, step: share(rows, unit: unit, perThread: 12), cost: rows * k * 10) { range, thread in
             for first in stride(from: range.lowerBound, to: range.upperBound, by: step) {
                 let part = first..<min(first + step, range.upperBound)
                 var x = unsafe input.values.pointer() + first * k

@@ -56,7 +56,7 @@ extension CPUBackend {
     public func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor) {
         let arguments = unsafe normArguments(x, epsilon, weight, out)
         let kernels = kernels
-        split(x.shape[0], step: share(x.shape[0]), cost: x.count * 10) { range, _ in
+        split(x.shape[0], step: share(x.shape[0], perThread: 12), cost: x.count * 10) { range, _ in
             var piece = unsafe arguments
             unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
             unsafe kernels.rms_norm(&piece)
@@ -74,7 +74,7 @@ extension CPUBackend {
             x: nil, x_stride: x.shape[1], cos: table.cosines.pointer(), sin: table.sines.pointer(),
             heads: heads, head_dim: headWidth, row_begin: 0, row_end: 0)
         let kernels = kernels
-        split(rows, step: share(rows), cost: x.count * 15) { range, _ in
+        split(rows, step: share(rows, perThread: 12), cost: x.count * 15) { range, _ in
             // Few rows at a time, so that the second kernel finds them in the first-level cache.
             var norm = unsafe arguments
             var rope = unsafe template
