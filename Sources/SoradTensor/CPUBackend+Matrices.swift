@@ -92,52 +92,63 @@ extension CPUBackend {
     private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.threadCount : 1 }
 
     /// How a product is cut into pieces: wide enough to make the reading of rows worth while, tall enough for the weights',
-    /// and for several threads about two dozen for each, so that one that is held up does not keep the others waiting; as many for one as
-    /// for another.
+    /// and about two dozen for each thread, so that one that is held up does not keep the others waiting; as alike as possible. Each thread
+    /// begins with a band of rows of its own, which it has quantised and whose results it will read.
     private struct Tiling {
         let rows, columns: Range<Int>
-        /// A multiple of `unit` rows, counted from row 0 on; the first piece may be smaller.
-        let rowStep, columnStep: Int
-        let firstRow, down, count: Int
+        let columnStep, rowStep: Int
+        /// Pieces of a band from top to bottom.
+        let down, bands: Int
         let isParallel: Bool
+        /// The rows from row 0 on are counted in units; these are in the bands.
+        private let unit: Int
+        private let units: Range<Int>
 
         init(_ rows: Range<Int>, _ columns: Int, unit: Int, threads: Int) {
             func pieces(_ count: Int, _ step: Int) -> Int { (count + step - 1) / step }
             self.rows = rows
             self.columns = 0..<columns
+            self.unit = unit
             isParallel = threads > 1
-            firstRow = rows.lowerBound / unit * unit
-            let height = rows.upperBound - firstRow
-            columnStep = isParallel ? min(256, max(32, pieces(pieces(columns, 32), 2 * threads) * 32)) : columns
+            units = rows.lowerBound / unit..<pieces(rows.upperBound, unit)
+            bands = isParallel && units.count >= 2 * threads ? threads : 1
+            let alike = bands > 1 ? 2 : 2 * threads
+            columnStep = isParallel ? min(256, max(32, pieces(pieces(columns, 32), alike) * 32)) : columns
             let across = pieces(columns, columnStep)
-            func step(_ down: Int) -> Int { pieces(pieces(height, max(down, 1)), unit) * unit }
-            let most = pieces(height, 96)
-            let wanted = isParallel ? max(pieces(height, 768), min(pieces(24 * threads, across), most)) : 1
-            // Of about so many the ones that are most alike.
+            let height = pieces(units.count, bands)
+            let most = pieces(height * unit, 96)
+            let wanted = isParallel ? max(pieces(height * unit, 768), min(pieces(24 * threads / bands, across), most)) : 1
+            // Of about so many the most even ones, of those the smallest.
             let options = isParallel ? max(1, wanted - 1)...max(wanted, min(wanted + 2, most)) : 1...1
-            func unevenness(_ down: Int) -> Int {
-                (down * step(down) - height) * across + (down * across % threads == 0 ? 0 : step(down))
-            }
-            rowStep = step(options.min { unevenness($0) < unevenness($1) }!)
-            down = pieces(height, max(rowStep, 1))
-            count = across * down
+            func unevenness(_ down: Int) -> Int { down * pieces(height, down) - height }
+            let chosen = options.reversed().min { unevenness($0) < unevenness($1) }!
+            rowStep = max(1, pieces(height, chosen)) * unit
+            down = pieces(height * unit, rowStep)
         }
 
-        /// Down a column first: its weights are then still near.
+        var count: Int { bands * down * ((columns.count + columnStep - 1) / max(columnStep, 1)) }
+
+        /// Down a band's column first: its weights are then still near. The last piece of a lower band may have no rows.
         subscript(index: Int) -> (rows: Range<Int>, columns: Range<Int>) {
-            let row = firstRow + index % down * rowStep
-            let column = index / down * columnStep
-            return (
-                max(row, rows.lowerBound)..<min(row + rowStep, rows.upperBound), column..<min(column + columnStep, columns.upperBound)
-            )
+            let ofBand = count / bands
+            let (band, piece) = (index / ofBand, index % ofBand)
+            func edge(_ band: Int) -> Int { (units.lowerBound + units.count * band / bands) * unit }
+            let row = edge(band) + piece % down * rowStep
+            let column = piece / down * columnStep
+            let inBand = row..<max(row, min(row + rowStep, edge(band + 1)))
+            return (inBand.clamped(to: rows), column..<min(column + columnStep, columns.upperBound))
         }
     }
 
     private func tiles(_ tiling: Tiling, _ body: @escaping ((rows: Range<Int>, columns: Range<Int>), Int) -> Void) {
+        func piece(_ index: Int, _ thread: Int) {
+            let tile = tiling[index]
+            if !tile.rows.isEmpty { body(tile, thread) }
+        }
         if tiling.isParallel {
-            pool.run(tiling.count) { index, thread in body(tiling[index], thread) }
+            pool.run(tiling.count, piece)
         } else {
-            for index in 0..<tiling.count { body(tiling[index], 0) }
+            for index in 0..<tiling.count { piece(index, 0) }
         }
     }
 

@@ -157,13 +157,18 @@ extension CPUBackend {
         let kernels = kernels
         let kernel = unsafe packed.precision == .float ? kernels.attention : kernels.attention_int8
         let template = unsafe arguments
-        let step = min(rows, Self.queryBlock)
+        let block = rows > Self.queryBlock * pool.threadCount ? Self.queryBlock : Self.queryBlock / 2
+        let step = min(rows, block)
         let blocks = (rows + step - 1) / step
+        // Each thread begins with queries that it has made, one head after the other: its keys and values are then still near.
+        let bands = min(blocks, pool.threadCount)
         split(heads * blocks, step: 1, cost: rows * keys * width * 2) { range, _ in
             for index in range {
                 var piece = unsafe template
-                let head = index / blocks
-                let first = index % blocks * step
+                let band = ((index / heads + 1) * bands - 1) / blocks
+                let inBand = band * blocks / bands..<(band + 1) * blocks / bands
+                let head = (index - heads * inBand.lowerBound) / inBand.count
+                let first = (inBand.lowerBound + (index - heads * inBand.lowerBound) % inBand.count) * step
                 unsafe (piece.head_begin, piece.head_end) = (head, head + 1)
                 unsafe (piece.query_begin, piece.query_end) = (first, min(first + step, rows))
                 unsafe kernel(&piece)

@@ -1,7 +1,11 @@
 // Owns the threads that share one operation. The calling thread takes part, so a pool of one has no threads of its own.
 //
-// Invariant: a piece of work is claimed by exactly one thread, by a compare-and-swap on `ticket`, which packs the operation's number,
-// its next piece and its count of pieces. A claim can only succeed for the operation that is now running, and that one cannot end
+// Every thread has a share of an operation's pieces, those that follow each other, and takes from the others' when its own is done. So
+// the same thread meets the same rows in one operation after the other, and finds what it has written in caches of its own: two cores
+// need not have any cache in common.
+//
+// Invariant: a piece of work is claimed by exactly one thread, by a compare-and-swap on the share's ticket, which packs the operation's
+// number, the share's next piece and its end. A claim can only succeed for the operation that is now running, and that one cannot end
 // before the claimed piece is done; so a thread that wakes late finds nothing to claim and does no harm, and nobody waits for it.
 // `unsafe` here: pthread objects need fixed addresses, and the operation's closure is handed over through the ticket's ordering.
 import Glibc
@@ -20,7 +24,7 @@ public final class ThreadPool: Sendable {
     public init(threads count: Int) {
         precondition((1...1024).contains(count), "\(count) threads")
         threadCount = count
-        let state = PoolState()
+        let state = PoolState(threads: count)
         let placement = ThreadPlacement.here(threads: count)
         self.state = state
         self.placement = placement
@@ -45,7 +49,8 @@ public final class ThreadPool: Sendable {
         for thread in threads { pthread_join(thread, nil) }
     }
 
-    /// Runs `body(piece, thread)` for every piece in 0..<count, on any thread in 0..<threadCount, and returns when all are done.
+    /// Runs `body(piece, thread)` for every piece in 0..<count, on any thread in 0..<threadCount, and returns when all are done. Thread t
+    /// begins with the pieces from count * t / threadCount on.
     public func run(_ count: Int, _ body: @escaping (_ piece: Int, _ thread: Int) -> Void) {
         if threadCount == 1 || count <= 1 {
             for piece in 0..<count { body(piece, 0) }
@@ -79,11 +84,22 @@ private final class WorkerStart {
     }
 }
 
+/// On cache lines of its own, so that nobody waits for a neighbour's.
+private struct Share: ~Copyable {
+    /// operation (24 bits) | next piece (20 bits) | end of the share (20 bits)
+    let ticket = Atomic<UInt64>(0)
+    private let room: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
+    private let more: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
+}
+
 @safe private final class PoolState: @unchecked Sendable {
     typealias Body = (Int, Int) -> Void
 
-    /// operation (24 bits) | next piece (20 bits) | count of pieces (20 bits)
-    private let ticket = Atomic<UInt64>(0)
+    private let threads: Int
+    private let shares: UnsafeMutablePointer<Share>
+    /// Of the operation that runs: its number and its pieces. Written before its tickets, read after a claim.
+    private var operation: UInt64 = 0
+    private var count = 0
     private let finished = Atomic<Int>(0)
     private let stopping = Atomic<Bool>(false)
     private let sleepers = Atomic<Int>(0)
@@ -98,7 +114,10 @@ private final class WorkerStart {
     private static let pieceBits: UInt64 = 20
     private static let pieceMask: UInt64 = (1 << pieceBits) - 1
 
-    init() {
+    init(threads: Int) {
+        self.threads = threads
+        unsafe shares = .allocate(capacity: threads)
+        for thread in 0..<threads { unsafe (shares + thread).initialize(to: Share()) }
         unsafe pthread_mutex_init(mutex, nil)
         unsafe pthread_cond_init(workArrived, nil)
         unsafe pthread_cond_init(workDone, nil)
@@ -108,22 +127,32 @@ private final class WorkerStart {
         unsafe pthread_cond_destroy(workDone)
         unsafe pthread_cond_destroy(workArrived)
         unsafe pthread_mutex_destroy(mutex)
+        unsafe shares.deinitialize(count: threads)
+        unsafe shares.deallocate()
         unsafe workDone.deallocate()
         unsafe workArrived.deallocate()
         unsafe mutex.deallocate()
     }
 
     private var hasWork: Bool {
-        let now = ticket.load(ordering: .sequentiallyConsistent)
-        return (now >> Self.pieceBits) & Self.pieceMask < now & Self.pieceMask
+        for thread in 0..<threads {
+            let now = unsafe shares[thread].ticket.load(ordering: .sequentiallyConsistent)
+            if (now >> Self.pieceBits) & Self.pieceMask < now & Self.pieceMask { return true }
+        }
+        return false
     }
 
     func run(_ count: Int, _ body: @escaping Body) {
         precondition(count <= Int(Self.pieceMask), "\(count) pieces")
         self.body = body
+        self.count = count
+        operation &+= 1
         finished.store(0, ordering: .relaxed)
-        let operation = (ticket.load(ordering: .relaxed) >> (2 * Self.pieceBits)) &+ 1
-        ticket.store(operation << (2 * Self.pieceBits) | UInt64(count), ordering: .sequentiallyConsistent)
+        for thread in 0..<threads {
+            let (begin, end) = (UInt64(count * thread / threads), UInt64(count * (thread + 1) / threads))
+            unsafe shares[thread].ticket.store(
+                operation << (2 * Self.pieceBits) | begin << Self.pieceBits | end, ordering: .sequentiallyConsistent)
+        }
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
             locked { unsafe _ = pthread_cond_broadcast(workArrived) }
         }
@@ -143,25 +172,31 @@ private final class WorkerStart {
         locked { unsafe _ = pthread_cond_broadcast(workArrived) }
     }
 
+    /// Of its own share, then of the others' in the same operation: in the next one it begins with its own again.
     private func claimPieces(thread: Int) {
-        var seen = ticket.load(ordering: .acquiring)
+        let operation = claimPieces(ofShare: thread, thread: thread, of: nil)
+        for step in 1..<threads { _ = claimPieces(ofShare: (thread + step) % threads, thread: thread, of: operation) }
+    }
+
+    /// The operation whose pieces are all claimed, or the one that has come instead of `operation`.
+    private func claimPieces(ofShare share: Int, thread: Int, of operation: UInt64?) -> UInt64 {
+        var seen = unsafe shares[share].ticket.load(ordering: .acquiring)
         while true {
             let piece = (seen >> Self.pieceBits) & Self.pieceMask
-            let count = seen & Self.pieceMask
-            if piece >= count { return }
-            let (claimed, now) = ticket.weakCompareExchange(
+            let current = seen >> (2 * Self.pieceBits)
+            if piece >= seen & Self.pieceMask || current != operation ?? current { return current }
+            let (claimed, now) = unsafe shares[share].ticket.weakCompareExchange(
                 expected: seen, desired: seen + (1 << Self.pieceBits), ordering: .acquiringAndReleasing)
             guard claimed else {
                 seen = now
                 continue
             }
+            let count = count
             call(Int(piece), thread)
-            if finished.add(1, ordering: .sequentiallyConsistent).newValue == Int(count),
-                callerSleeps.load(ordering: .sequentiallyConsistent)
-            {
+            if finished.add(1, ordering: .sequentiallyConsistent).newValue == count, callerSleeps.load(ordering: .sequentiallyConsistent) {
                 locked { unsafe _ = pthread_cond_signal(workDone) }
             }
-            seen = ticket.load(ordering: .acquiring)
+            seen = unsafe shares[share].ticket.load(ordering: .acquiring)
         }
     }
 

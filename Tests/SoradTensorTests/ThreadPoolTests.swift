@@ -22,6 +22,27 @@ import Testing
         }
     }
 
+    /// While one thread is held up in its share, the others do theirs, and what is left of its too.
+    @Test(arguments: [2, 3, 7]) func eachThreadBeginsWithAShareOfItsOwn(threads: Int) {
+        let pool = ThreadPool(threads: threads)
+        for _ in 0..<50 {
+            let (begun, done, astray) = (Counter(), Counter(), Counter())
+            pool.run(4 * threads) { piece, thread in
+                // The first of a share.
+                if piece % 4 == 0 {
+                    if piece != 4 * thread { astray.value.add(1, ordering: .relaxed) }
+                    begun.value.add(1, ordering: .sequentiallyConsistent)
+                    while begun.value.load(ordering: .sequentiallyConsistent) < threads {}
+                }
+                // The caller waits in its first piece for all pieces but those that others are in.
+                if piece == 0 { while done.value.load(ordering: .sequentiallyConsistent) < 4 * threads - 1 {} }
+                done.value.add(1, ordering: .sequentiallyConsistent)
+            }
+            #expect(astray.value.load(ordering: .relaxed) == 0)
+            #expect(done.value.load(ordering: .relaxed) == 4 * threads)
+        }
+    }
+
     @Test func resultsOfPiecesAreSeenByTheCaller() {
         let pool = ThreadPool(threads: 2)
         let sums = Tensor(Shape(8))
