@@ -14,7 +14,7 @@ import SoradTensor
                sorad-bench decode MODEL [--json] [--against MODEL] [--clips N] [--profile] [--isa NAME] [--threads N]
                sorad-bench steps MODEL --against MODEL [--json] [--clips N] [--steps N] [--isa NAME] [--threads N]
           kernels          single-threaded kernels against the peak loops of the same instruction set; with --threads the large
-                           int8 products in so many, cut as a forward pass cuts them
+                           int8 products in so many, cut as a forward pass cuts them, each right after the loop
           layers           each operation of one transformer block, with made-up weights, against the peak loops
           forward          forward passes of a whole transformer with made-up weights; --profile adds the operations
           decode-wan       a clip decoded by Wan's autoencoder with made-up weights: 256x256, 17 frames, base width 96 unless told
