@@ -111,31 +111,17 @@ SORAD_INLINE void attention_block(const sorad_attention_args *args, const size_t
     }
 }
 
-// Queries m ..< m + queries of head h.
-static void attention_super_tile(const sorad_attention_args *args, size_t h, size_t m, size_t queries) {
+// Queries m ..< m + queries of head h; `only`: of one block of keys, which needs no state.
+SORAD_INLINE void attention_super_tile(const sorad_attention_args *args, const bool only, size_t h, size_t m, size_t queries) {
     size_t d = args->head_dim, padded = (args->lk + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
     const float *keys = args->packed + h * sorad_attention_packed_floats(1, args->lk, d), *values = keys + padded * d;
-    if (args->lk <= ATTENTION_BLOCK) {
-        const float *next = args->q + (m + SORAD_F32_ROWS) * args->q_stride + h * d;
-        for (size_t at = 0; at < queries; at += SORAD_F32_ROWS) {
-            for (size_t r = 0; r < SORAD_F32_ROWS && at + r < queries; r++) {
-                bring_row(next + (at + r) * args->q_stride, d, false);
-                bring_row(args->out + (m + at + r) * args->out_stride + h * d, d, true);
-            }
-#define SORAD_TILE(r) attention_block(args, r, true, h, m + at, at, 0, keys, values, NULL)
-            switch (queries - at) {
-                SORAD_F32_PARTIAL_ROWS(SORAD_TILE)
-            default: SORAD_TILE(SORAD_F32_ROWS);
-            }
-#undef SORAD_TILE
-        }
-        return;
-    }
     attention_state state;
-    for (size_t r = 0; r < ATTENTION_QUERIES + SORAD_LANES; r++) state.highest[r] = SORAD_ATTENTION_LOWEST;
-    for (size_t r = 0; r < queries; r++) state.sums[r] = splat(0.0f);
-    for (size_t i = 0; i * SORAD_LANES < d; i++)
-        for (size_t r = 0; r < queries; r++) state.acc[i][r] = splat(0.0f);
+    if (!only) {
+        for (size_t r = 0; r < ATTENTION_QUERIES + SORAD_LANES; r++) state.highest[r] = SORAD_ATTENTION_LOWEST;
+        for (size_t r = 0; r < queries; r++) state.sums[r] = splat(0.0f);
+        for (size_t i = 0; i * SORAD_LANES < d; i++)
+            for (size_t r = 0; r < queries; r++) state.acc[i][r] = splat(0.0f);
+    }
     const float *next = args->q + (m + ATTENTION_QUERIES) * args->q_stride + h * d;
     for (size_t j0 = 0; j0 < args->lk; j0 += ATTENTION_BLOCK)
         for (size_t at = 0; at < queries; at += SORAD_F32_ROWS) {
@@ -143,13 +129,14 @@ static void attention_super_tile(const sorad_attention_args *args, size_t h, siz
                 bring_row(next + (at + r) * args->q_stride, d, false);
                 bring_row(args->out + (m + at + r) * args->out_stride + h * d, d, true);
             }
-#define SORAD_TILE(r) attention_block(args, r, false, h, m + at, at, j0, keys, values, &state)
+#define SORAD_TILE(r) attention_block(args, r, only, h, m + at, at, j0, keys, values, &state)
             switch (queries - at) {
                 SORAD_F32_PARTIAL_ROWS(SORAD_TILE)
             default: SORAD_TILE(SORAD_F32_ROWS);
             }
 #undef SORAD_TILE
         }
+    if (only) return;
     for (size_t r = 0; r < queries; r++) {
         lanes inverse = splat(1.0f / lanes_sum(state.sums[r]));
         float *out = args->out + (m + r) * args->out_stride + h * d;
@@ -158,10 +145,19 @@ static void attention_super_tile(const sorad_attention_args *args, size_t h, siz
     }
 }
 
+static __attribute__((noinline)) void attention_few_keys(const sorad_attention_args *args, size_t h, size_t m, size_t queries) {
+    attention_super_tile(args, true, h, m, queries);
+}
+
+static __attribute__((noinline)) void attention_many_keys(const sorad_attention_args *args, size_t h, size_t m, size_t queries) {
+    attention_super_tile(args, false, h, m, queries);
+}
+
 void KERNEL(attention)(const sorad_attention_args *args) {
     for (size_t h = args->head_begin; h < args->head_end; h++)
         for (size_t m = args->query_begin; m < args->query_end; m += ATTENTION_QUERIES) {
-            size_t left = args->query_end - m;
-            attention_super_tile(args, h, m, left < ATTENTION_QUERIES ? left : ATTENTION_QUERIES);
+            size_t left = args->query_end - m, queries = left < ATTENTION_QUERIES ? left : ATTENTION_QUERIES;
+            if (args->lk <= ATTENTION_BLOCK) attention_few_keys(args, h, m, queries);
+            else attention_many_keys(args, h, m, queries);
         }
 }
