@@ -44,6 +44,7 @@ let package = Package(
         library("SoradTensor", ["SoradSystem", "CSoradKernels"]),
         library("SoradTokenizer", []),
         // Layer 3
+        library("SoradCPU", ["SoradSystem", "SoradTensor", "CSoradKernels"]),
         library("SoradJobs", ["SoradSystem", "SoradAPI", "CSQLite"]),
         library("SoradHTTP", ["SoradSystem", "SoradAPI"]),
         library("SoradMedia", ["SoradSystem", "SoradAPI"]),
@@ -53,21 +54,25 @@ let package = Package(
         library("SoradConverter", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
         // Layer 5
         library(
-            "SoradPipeline", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
+            "SoradPipeline",
+            ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
         // Layer 6: wiring only
         program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradPipeline"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
         program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
-        program("sorad-bench", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradModel", "SoradModelFile", "CSoradKernels"]),
+        program("sorad-bench", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradModel", "SoradModelFile", "CSoradKernels"]),
         // Tests
         tests("SoradKernelsTests", ["CSoradKernels"]),
         tests("SoradSystemTests", ["SoradSystem"]),
-        tests("SoradTensorTests", ["SoradTensor", "SoradSystem", "CSoradKernels"]),
+        tests("SoradTensorTests", ["SoradTensor"]),
+        tests("SoradCPUTests", ["SoradCPU", "SoradTensor", "SoradSystem", "CSoradKernels"]),
         tests("SoradTokenizerTests", ["SoradTokenizer"], exclude: ["Fixtures"]),
         tests(
             "SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradConverter", "SoradTokenizer", "CSoradKernels"]),
-        tests("SoradModelTests", ["SoradModel", "SoradModelFile", "SoradTensor", "SoradConverter", "SoradSystem", "SoradTokenizer"]),
+        tests(
+            "SoradModelTests",
+            ["SoradModel", "SoradModelFile", "SoradTensor", "SoradCPU", "SoradConverter", "SoradSystem", "SoradTokenizer"]),
         tests("SoradHTTPTests", ["SoradHTTP", "SoradAPI", "SoradSystem"]),
         tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),
         tests("SoradMediaTests", ["SoradMedia", "SoradAPI", "SoradSystem"]),

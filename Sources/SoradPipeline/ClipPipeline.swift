@@ -2,6 +2,7 @@
 // Invariant: frames never pile up. The decoder hands over one at a time, and each goes into the hash and the encoder at once, so the
 // memory of a clip is that of its latents and a few frames, however long it is.
 public import SoradAPI
+import SoradCPU
 import SoradMedia
 import SoradModel
 import SoradModelFile

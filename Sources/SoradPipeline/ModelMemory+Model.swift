@@ -2,6 +2,7 @@
 // A plan grows with the size of a clip nearly along a line: tensors are linear in the number of tokens or pixels, some have a largest
 // size, some a border. The line takes its slope from the largest sizes and its start from the size that needs most above it.
 import SoradAPI
+import SoradCPU
 import SoradMedia
 import SoradModel
 import SoradSystem

@@ -112,7 +112,7 @@ public struct PackedKeysValues {
     public let headWidth: Int
     /// Keys that it can hold.
     public let capacity: Int
-    let room: Tensor
+    package let room: Tensor
     private let held: Held
 
     private final class Held { var keys = 0 }
@@ -130,7 +130,7 @@ public struct PackedKeysValues {
     }
 
     /// Keys now held.
-    public internal(set) var keys: Int {
+    public package(set) var keys: Int {
         get { held.keys }
         nonmutating set { held.keys = newValue }
     }

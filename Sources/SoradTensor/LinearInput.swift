@@ -5,32 +5,46 @@
 // floats never travel through memory.
 
 /// A layer norm with its operands, as `ComputeBackend.layerNorm` takes them.
-struct LayerNorm {
+package struct LayerNorm {
     /// [M, K]
-    let x: Tensor
-    let epsilon: Float
-    let weight, bias: Parameter?
-    let scale, shift: RowVectors?
+    package let x: Tensor
+    package let epsilon: Float
+    package let weight, bias: Parameter?
+    package let scale, shift: RowVectors?
+
+    package init(x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?) {
+        self.x = x
+        self.epsilon = epsilon
+        self.weight = weight
+        self.bias = bias
+        self.scale = scale
+        self.shift = shift
+    }
 }
 
 /// Up to `capacity` rows of `width` floats, with room for their int8 form.
 public final class LinearInput {
     /// How the codes were made.
-    struct Form: Equatable {
-        var rotation: Int?
-        var asymmetric: Bool
+    package struct Form: Equatable {
+        package var rotation: Int?
+        package var asymmetric: Bool
+
+        package init(rotation: Int?, asymmetric: Bool) {
+            self.rotation = rotation
+            self.asymmetric = asymmetric
+        }
     }
 
     public let width: Int
     /// The rows now held, [M, K]; not yet written while `norm` is there.
     public private(set) var values: Tensor
     /// What the rows are, if they are still to be computed.
-    private(set) var norm: LayerNorm?
-    var form: Form?
+    package private(set) var norm: LayerNorm?
+    package var form: Form?
     /// The kernels' packed rows, scale f32 [M], zero point i32 [M]
-    let codes: ByteBuffer
-    let scale: Tensor
-    let zero: ByteBuffer
+    package let codes: ByteBuffer
+    package let scale: Tensor
+    package let zero: ByteBuffer
     private let room: Tensor
 
     public init(capacity: Int, width: Int, in arena: Arena) {
@@ -51,11 +65,11 @@ public final class LinearInput {
     }
 
     /// Makes the rows those of a norm, to be taken when they are first read. Its operands stay as they are until then.
-    func overwrite(with norm: LayerNorm) {
+    package func overwrite(with norm: LayerNorm) {
         _ = overwrite(rows: norm.x.shape[0])
         self.norm = norm
     }
 
     /// The values have been written.
-    func settled() { norm = nil }
+    package func settled() { norm = nil }
 }

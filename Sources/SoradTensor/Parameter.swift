@@ -65,7 +65,7 @@ public struct Parameter: @unchecked Sendable {
     }
 
     /// Where the elements lie; valid while the parameter lives. For backends.
-    @unsafe func pointer<Element>(_ type: Element.Type) -> UnsafePointer<Element> {
+    @unsafe package func pointer<Element>(_ type: Element.Type) -> UnsafePointer<Element> {
         precondition(MemoryLayout<Element>.size == elementType.byteSize, "\(elementType) read as \(type)")
         let address: UnsafeRawPointer
         switch source {

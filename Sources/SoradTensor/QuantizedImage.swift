@@ -15,7 +15,7 @@ public struct QuantizedImage {
     }
 
     /// In the first floats of `room`.
-    init(_ shape: Shape, _ room: Tensor) {
+    package init(_ shape: Shape, _ room: Tensor) {
         precondition(shape.rank == 3, "an image of \(shape)")
         self.shape = shape
         memory = room.prefix(Shape(Self.floatCount(shape)))
@@ -25,17 +25,17 @@ public struct QuantizedImage {
         headFloats + (shape[0] + 2) * (shape[1] + 2) * ((shape[2] + 3) / 4)
     }
 
-    var scale: Float {
+    package var scale: Float {
         get { unsafe memory.pointer()[0] }
         nonmutating set { unsafe memory.pointer()[0] = newValue }
     }
 
-    var zero: Int32 {
+    package var zero: Int32 {
         get { unsafe Int32(bitPattern: memory.pointer()[1].bitPattern) }
         nonmutating set { unsafe memory.pointer()[1] = Float(bitPattern: UInt32(bitPattern: newValue)) }
     }
 
-    @unsafe func codes() -> UnsafeMutablePointer<Int8> {
+    @unsafe package func codes() -> UnsafeMutablePointer<Int8> {
         let start = unsafe UnsafeMutableRawPointer(memory.pointer() + Self.headFloats)
         return unsafe start.assumingMemoryBound(to: Int8.self)
     }

@@ -5,8 +5,8 @@
 public struct RotaryTable {
     public let tokens: Int
     /// [tokens, headWidth / 2] each
-    let cosines: Tensor
-    let sines: Tensor
+    package let cosines: Tensor
+    package let sines: Tensor
 
     /// `headWidth` is even. Height and width take 2·(headWidth / 6) each, time the rest.
     public init(frames: Int, height: Int, width: Int, headWidth: Int, theta: Double = 10000, in arena: Arena) {

@@ -5,6 +5,11 @@ public struct RowGroups: Sendable, Equatable {
     public struct Run: Sendable, Equatable {
         public let rows: Range<Int>
         public let group: Int
+
+        public init(rows: Range<Int>, group: Int) {
+            self.rows = rows
+            self.group = group
+        }
     }
     public private(set) var runs: [Run] = []
 
@@ -60,7 +65,7 @@ public struct RowVectors {
     }
 
     /// The vectors of one group.
-    func vector(group: Int) -> Tensor {
+    package func vector(group: Int) -> Tensor {
         let width = table.shape[2]
         return Tensor(Shape(width), storage: table.storage, offset: table.offset + (group * table.shape[1] + index) * width * 4)
     }

@@ -52,7 +52,7 @@ public struct ByteBuffer {
         self.count = count
     }
 
-    @unsafe func pointer() -> UnsafeMutableRawPointer { unsafe storage.address(offset, count: count) }
+    @unsafe package func pointer() -> UnsafeMutableRawPointer { unsafe storage.address(offset, count: count) }
 
     public func withBytes<Result, Failure: Error>(_ body: (RawSpan) throws(Failure) -> Result) throws(Failure) -> Result {
         try body(unsafe RawSpan(_unsafeStart: pointer(), byteCount: count))

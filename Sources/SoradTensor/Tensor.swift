@@ -96,7 +96,7 @@ public struct Tensor: @unchecked Sendable {
     public var bytes: ByteBuffer { ByteBuffer(storage: storage, offset: offset, count: count * 4) }
 
     /// Where the elements lie; for backends.
-    @unsafe func pointer() -> UnsafeMutablePointer<Float> {
+    @unsafe package func pointer() -> UnsafeMutablePointer<Float> {
         unsafe storage.address(offset, count: count * 4).assumingMemoryBound(to: Float.self)
     }
 }

@@ -114,7 +114,7 @@ public struct ConvolutionWeights: Sendable {
         self.bias = bias
     }
 
-    var withoutBias: ConvolutionWeights {
+    package var withoutBias: ConvolutionWeights {
         ConvolutionWeights(
             outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: padsAtEnd, precision: precision, bias: nil)
     }

@@ -1,5 +1,6 @@
 // Owns `sorad-bench clip`: one whole clip of a model file, without the daemon, with the time of every stage.
 import Glibc
+import SoradCPU
 import SoradModel
 import SoradModelFile
 import SoradSystem

@@ -1,6 +1,7 @@
 // Owns `sorad-bench decode`: the video decoder alone, on latents that the model itself made; and, against another model file, how far apart
 // the two decoders' frames are. Both files must hold the same transformer, or the comparison is of clips and not of decoders.
 import Glibc
+import SoradCPU
 import SoradModel
 import SoradModelFile
 import SoradSystem

@@ -1,6 +1,7 @@
 // Owns `sorad-bench layers` and `sorad-bench forward`: forward passes of a transformer of any size with made-up weights, whole or
 // operation by operation. Invariant: every weight is memory of its own, so that layers do not find each other's in the cache.
 import CSoradKernels
+import SoradCPU
 import SoradModel
 import SoradSystem
 import SoradTensor

@@ -1,6 +1,7 @@
 // Owns `sorad-bench decode-wan` and `decode-taehv`: a whole clip decoded by Wan's causal autoencoder or by TAEHV with made-up weights of the
 // published sizes, int8 where a converted file's may be. Invariant: every weight is memory of its own, as in a model file.
 import Glibc
+import SoradCPU
 import SoradModel
 import SoradSystem
 import SoradTensor

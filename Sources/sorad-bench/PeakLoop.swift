@@ -5,6 +5,7 @@
 // 3 to 6 %, so what takes long is held against what the loop does typically, not against its best moment; that is reported beside it.
 
 import CSoradKernels
+import SoradCPU
 import SoradTensor
 
 struct PeakLoop {

@@ -2,6 +2,7 @@
 // operations in as many threads; figures are medians, the ratio that of the pairs.
 // Invariant: weights of one product are those of many matrices in turn, as layers come, more than the caches hold.
 
+import SoradCPU
 import SoradSystem
 import SoradTensor
 

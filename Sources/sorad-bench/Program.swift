@@ -1,6 +1,7 @@
 // sorad-bench: measures parts of the engine on this machine and prints each figure next to what the machine could do.
 
 import Glibc
+import SoradCPU
 import SoradSystem
 import SoradTensor
 

@@ -1,6 +1,7 @@
 // Owns `sorad-bench steps`: how far the direction of each denoise step is from that of a reference model, usually the float one of the same
 // checkpoint. Both take every step from the latents of the reference's own run, so no step inherits the error of the one before.
 import Glibc
+import SoradCPU
 import SoradModel
 import SoradModelFile
 import SoradSystem

@@ -1,3 +1,4 @@
+import SoradCPU
 import SoradModel
 // The streamed autoencoder against a PyTorch module that computes the whole clip at once.
 import SoradSystem

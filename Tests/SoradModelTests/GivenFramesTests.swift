@@ -1,4 +1,5 @@
 // Starting from something given, against diffusers; made by quantization/reference/write_given_fixture.py.
+import SoradCPU
 import SoradModel
 import SoradModelFile
 import SoradTensor

@@ -10,6 +10,7 @@
 // or with the order of operations in the model. Neither may change for a new instruction set, thread count, compiler or machine: there a
 // difference is a bug. The new values are in the failure's own text; take them over only after `make test-kernels` has passed, when the
 // scalar table alone gives them on one thread, and when the tests against diffusers' tensors still hold.
+import SoradCPU
 import SoradModel
 import SoradModelFile
 import SoradSystem

@@ -1,5 +1,6 @@
 // Model files whose metadata and tensors do not belong together: each is refused when the model is made, with a sentence.
 import Glibc
+import SoradCPU
 import SoradModel
 import SoradModelFile
 import SoradSystem

@@ -1,3 +1,4 @@
+import SoradCPU
 import SoradModel
 // The int8 model against the float reference, outliers included, and its reproducibility.
 import SoradSystem

@@ -1,6 +1,7 @@
 // Int8 against float on random transformers of Wan's architecture: larger than the fixtures, with planted outliers, without captured inputs.
 // The float engine is what TransformerTests compares with diffusers.
 import Glibc
+import SoradCPU
 import SoradConverter
 import SoradModel
 import SoradModelFile

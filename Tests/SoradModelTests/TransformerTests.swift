@@ -1,3 +1,4 @@
+import SoradCPU
 import SoradModel
 // The transformer and the sampler against diffusers.
 import SoradModelFile

@@ -1,4 +1,3 @@
-import SoradSystem
 import SoradTensor
 import Testing
 
@@ -51,19 +50,6 @@ import Testing
         let variance = whole.elements.reduce(0) { $0 + $1 * $1 } / 1000
         #expect(abs(mean) < 0.1 && abs(variance - 1) < 0.15, "mean \(mean), variance \(variance)")
     }
-
-    @Test func instructionSetsCanOnlyBeLowered() throws {
-        #expect(try InstructionSet(atMost: "scalar").description == "scalar")
-        #expect(InstructionSet.available.contains(try InstructionSet(atMost: "avx512vnni")))
-        #expect(InstructionSet.available.contains(InstructionSet.best))
-        #expect(throws: SoradError.self) { try InstructionSet(atMost: "mmx") }
-    }
-
-    @Test func processorsAreCounted() {
-        #expect((1...4096).contains(ProcessorCount.usable()))
-        #expect(ProcessorCount.quota("150000 100000\n") == 1.5)
-        #expect(ProcessorCount.quota("max 100000\n") == nil)
-        #expect(ProcessorCount.quota("0 100000") == nil)
-        #expect(ProcessorCount.quota("") == nil)
-    }
 }
+
+private func bits(_ tensor: Tensor) -> [UInt32] { tensor.elements.map(\.bitPattern) }

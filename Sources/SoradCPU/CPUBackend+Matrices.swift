@@ -1,6 +1,7 @@
 // Linear layers on the CPU: quantise what needs it, cut the work into tiles, call the kernels.
 // `unsafe` here: kernels take addresses in argument structures; shapes are checked at the head of each operation.
 internal import CSoradKernels
+public import SoradTensor
 
 extension Activation {
     var kernelValue: sorad_activation {

@@ -1,5 +1,6 @@
 // Norms, rotary embedding and attention on the CPU. `unsafe` here: kernels take addresses; shapes are checked first.
 internal import CSoradKernels
+public import SoradTensor
 
 extension CPUBackend {
     public func layerNorm(

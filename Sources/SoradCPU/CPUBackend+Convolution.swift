@@ -5,6 +5,7 @@
 // Invariant: a range is a minimum and a maximum, which no order changes, so the codes depend on no thread count.
 // `unsafe` here: kernels take addresses in argument structures; shapes are checked at the head of the operation.
 internal import CSoradKernels
+public import SoradTensor
 
 extension CPUBackend {
     public func convolve(

@@ -1,4 +1,5 @@
 // What the tests of this module share: random numbers from a seed, and plain double-precision definitions to compare with.
+import SoradCPU
 import SoradTensor
 
 /// A small random generator (SplitMix64), the same on every machine.

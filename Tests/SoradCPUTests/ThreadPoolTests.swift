@@ -1,3 +1,4 @@
+import SoradCPU
 import SoradTensor
 import Synchronization
 import Testing

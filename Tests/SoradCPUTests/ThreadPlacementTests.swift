@@ -1,4 +1,5 @@
 import Glibc
+import SoradCPU
 import SoradSystem
 import SoradTensor
 import Synchronization

@@ -1,5 +1,6 @@
 // Int8 convolutions where they lose nothing: on whole numbers from 0 to 254 and weights that are whole numbers too, the codes are exact,
 // so they must equal the float convolution to the last bit, borders, partners and strides included.
+import SoradCPU
 import SoradTensor
 import Testing
 
