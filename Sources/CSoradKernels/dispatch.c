@@ -1,5 +1,5 @@
-// Which instruction sets this machine can run, and the table of each. On x86, CPUID says what the CPU has, and XCR0 whether
-// the operating system saves the registers, without which the instructions fault; on ARM the kernel's HWCAP says both.
+// Detects the instruction sets that this machine can run and holds the table of each. On x86, CPUID reports what the CPU has and
+// XCR0 whether the operating system saves the registers (otherwise the instructions fault); on ARM, HWCAP reports both.
 #include <string.h>
 
 #include "internal/kernel_list.h"
@@ -10,40 +10,36 @@
 #include <sys/auxv.h>
 #endif
 
-static const sorad_kernels scalar_kernels = SORAD_TABLE(SORAD_ISA_SCALAR, scalar, scalar);
+// One table for each instruction set of this build's architecture; the others' are absent.
+#define DEFINE_TABLE(id, value, name, int8_isa, float_isa) \
+    static const sorad_kernels int8_isa##_kernels = SORAD_TABLE(id, int8_isa, float_isa);
+#define PRESENT(id, value, name, int8_isa, float_isa) {id, name, &int8_isa##_kernels},
+#define ABSENT(id, value, name, int8_isa, float_isa) {id, name, NULL},
 #if defined(__x86_64__)
-static const sorad_kernels avx2_kernels = SORAD_TABLE(SORAD_ISA_AVX2, avx2, avx2);
-static const sorad_kernels avx512vl_vnni_kernels = SORAD_TABLE(SORAD_ISA_AVX512VL_VNNI, avx512vlvnni, avx2);
-static const sorad_kernels avx_vnni_kernels = SORAD_TABLE(SORAD_ISA_AVX_VNNI, avxvnni, avx2);
-static const sorad_kernels avx512_vnni_kernels = SORAD_TABLE(SORAD_ISA_AVX512_VNNI, avx512vnni, avx512vnni);
-#define X86(table) &table
+#define X86 PRESENT
+SORAD_X86_ISA_LIST(DEFINE_TABLE)
 #else
-#define X86(table) NULL
+#define X86 ABSENT
 #endif
 #if defined(__aarch64__)
-static const sorad_kernels neon_dotprod_kernels = SORAD_TABLE(SORAD_ISA_NEON_DOTPROD, neondotprod, neon);
-static const sorad_kernels neon_i8mm_kernels = SORAD_TABLE(SORAD_ISA_NEON_I8MM, neoni8mm, neon);
-#define ARM(table) &table
+#define ARM PRESENT
+SORAD_ARM_ISA_LIST(DEFINE_TABLE)
 #else
-#define ARM(table) NULL
+#define ARM ABSENT
 #endif
+DEFINE_TABLE(SORAD_ISA_SCALAR, 0, "scalar", scalar, scalar)
 
 static const struct {
     sorad_isa isa;
     const char *name;
-    const sorad_kernels *kernels;   // null: not in this build
-} isas[] = {
-    {SORAD_ISA_SCALAR, "scalar", &scalar_kernels},
-    {SORAD_ISA_AVX2, "avx2", X86(avx2_kernels)},
-    {SORAD_ISA_AVX512VL_VNNI, "avx512vlvnni", X86(avx512vl_vnni_kernels)},
-    {SORAD_ISA_AVX_VNNI, "avxvnni", X86(avx_vnni_kernels)},
-    {SORAD_ISA_AVX512_VNNI, "avx512vnni", X86(avx512_vnni_kernels)},
-    {SORAD_ISA_NEON_DOTPROD, "neon-dotprod", ARM(neon_dotprod_kernels)},
-    {SORAD_ISA_NEON_I8MM, "neon-i8mm", ARM(neon_i8mm_kernels)},
-};
+    const sorad_kernels *kernels;
+} isas[] = {PRESENT(SORAD_ISA_SCALAR, 0, "scalar", scalar, scalar) SORAD_X86_ISA_LIST(X86) SORAD_ARM_ISA_LIST(ARM)};
 enum { isa_count = sizeof isas / sizeof isas[0] };
 
-// ---- What a CPU can do -----------------------------------------------------------------------------------------------
+#define KERNEL_ROW(isa, kernel, type) {#kernel, #type, offsetof(sorad_kernels, kernel)},
+static const sorad_kernel_row kernel_rows[] = {SORAD_INT8_KERNEL_LIST(KERNEL_ROW, ) SORAD_FLOAT_KERNEL_LIST(KERNEL_ROW, )};
+
+// ---- Detection --------------------------------------------------------------------------------------------------------
 
 static uint32_t bit(int n) { return (uint32_t)1 << n; }
 static bool all(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
@@ -90,6 +86,12 @@ static sorad_cpu_registers this_cpu(void) {
 }
 
 // ---- The tables --------------------------------------------------------------------------------------------------------
+
+size_t sorad_isa_count(void) { return isa_count; }
+sorad_isa sorad_isa_at(size_t index) { return isas[index].isa; }
+
+size_t sorad_kernel_count(void) { return sizeof kernel_rows / sizeof kernel_rows[0]; }
+sorad_kernel_row sorad_kernel_at(size_t index) { return kernel_rows[index]; }
 
 bool sorad_isa_available(sorad_isa isa) { return sorad_kernels_for(isa) != NULL; }
 

@@ -78,7 +78,7 @@ extension CPUBackend {
         split(out.shape[0], step: share(out.shape[0]), cost: cost) { range, _ in
             var piece = unsafe template
             unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.conv2d(&piece)
+            unsafe kernels.conv2d_f32(&piece)
         }
     }
 
@@ -129,7 +129,7 @@ extension CPUBackend {
         let taps = unsafe zip(images, weights).enumerated().map { index, tap in
             let (image, weights) = tap
             guard case .int8(let codes, let scale, let sum) = weights.precision else { preconditionFailure("codes for float weights") }
-            var arguments = unsafe sorad_conv2d_int8_args()
+            var arguments = unsafe sorad_conv2d_qt8_args()
             unsafe (arguments.x, arguments.channels) = (UnsafePointer(image.codes()), weights.int8Inputs)
             unsafe (arguments.x_scale, arguments.x_zero) = (image.scale, image.zero)
             unsafe (arguments.height, arguments.width, arguments.upsample) = (image.shape[0], image.shape[1], upsample)
@@ -152,7 +152,7 @@ extension CPUBackend {
         let step = share(rows, unit: weights.count == 1 ? 1 : min(rows, together))
         var largest = unsafe taps[0]
         unsafe largest.row_end = rows
-        unsafe reserveScratch(kernels.conv2d_int8_scratch_bytes(&largest))
+        unsafe reserveScratch(kernels.conv2d_qt8_scratch_bytes(&largest))
         let scratch = scratch
         let cost = unsafe out.count * taps[0].channels * taps[0].kernel * taps[0].kernel / 2 * taps.count
         split(rows, step: step, cost: cost) { range, thread in
@@ -161,7 +161,7 @@ extension CPUBackend {
                     var piece = unsafe taps[tap]
                     unsafe (piece.row_begin, piece.row_end) = (first, min(first + together, range.upperBound))
                     unsafe piece.scratch = scratch[thread].pointer()
-                    unsafe kernels.conv2d_int8(&piece)
+                    unsafe kernels.conv2d_qt8_f32_qc8w(&piece)
                 }
             }
         }
@@ -186,7 +186,7 @@ extension CPUBackend {
         ranges.fill(0)
         for tensor in tensors {
             split(tensor.count, step: share(tensor.count, unit: 1024, perThread: 1), cost: tensor.count * 5) { range, thread in
-                unsafe kernels.widen_range(tensor.pointer() + range.lowerBound, range.count, ranges.pointer() + 2 * thread)
+                unsafe kernels.minmax_f32(tensor.pointer() + range.lowerBound, range.count, ranges.pointer() + 2 * thread)
             }
         }
     }
@@ -212,7 +212,7 @@ extension CPUBackend {
                     unsafe self.normalize(norm, values, pixels: count, channels, into: room)
                     unsafe values = UnsafePointer(room)
                 }
-                unsafe kernels.widen_channel_range(values, count, channels, least, least + channels)
+                unsafe kernels.minmax_channels_f32(values, count, channels, least, least + channels)
             }
         }
         var low = [Float](repeating: 0, count: channels)
@@ -249,9 +249,9 @@ extension CPUBackend {
     /// Where the range holds the place of the minimum, that is counted as the least value, whether a pixel has it or not.
     @unsafe private func applySiLU(_ low: inout [Float], _ high: inout [Float]) {
         let least = low
-        unsafe kernels.silu(least, &low, low.count)
+        unsafe kernels.silu_f32(least, &low, low.count)
         let greatest = high
-        unsafe kernels.silu(greatest, &high, high.count)
+        unsafe kernels.silu_f32(greatest, &high, high.count)
         for c in low.indices {
             low[c] = least[c] < Self.siluMinimum.x ? Self.siluMinimum.value : min(0, low[c])
             high[c] = max(0, high[c])
@@ -267,7 +267,7 @@ extension CPUBackend {
         unsafe (arguments.x, arguments.x_stride, arguments.out, arguments.out_stride) = (x, channels, out, channels)
         unsafe (arguments.k, arguments.eps, arguments.weight) = (channels, norm.epsilon, norm.weight.pointer(Float.self))
         unsafe arguments.row_end = pixels
-        unsafe kernels.rms_norm(&arguments)
+        unsafe kernels.rms_norm_f32(&arguments)
     }
 
     /// What all threads have seen.
@@ -286,14 +286,14 @@ extension CPUBackend {
         let (least, greatest) = wholeRange()
         var template = unsafe source
         var scale: Float = 0
-        unsafe sorad_quantize_range([least, greatest], true, &scale, &template.inverse, &template.zero)
+        unsafe sorad_quantize_params([least, greatest], true, &scale, &template.inverse, &template.zero)
         image.scale = scale
         image.zero = unsafe template.zero
         unsafe template.q = image.codes()
         if let fine {
             fine.scale = scale / 254
             fine.zero = 0
-            unsafe template.fine = fine.codes()
+            unsafe template.q_low = fine.codes()
         }
         let (kernels, rows) = unsafe (kernels, template.height + 2)
         let values = image.shape.count
@@ -302,7 +302,7 @@ extension CPUBackend {
             split(rows, step: share(rows), cost: values * 5) { range, _ in
                 var piece = unsafe arguments
                 unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-                unsafe kernels.quantize_image(&piece)
+                unsafe kernels.quantize_f32_qt8(&piece)
             }
             return
         }
@@ -320,12 +320,12 @@ extension CPUBackend {
                 if row > 0 && row < rows - 1 {
                     unsafe self.normalize(
                         norm, arguments.x0 + (row - 1) * lineValues, pixels: arguments.width, arguments.c0, into: line)
-                    unsafe kernels.silu(line, line, lineValues)
+                    unsafe kernels.silu_f32(line, line, lineValues)
                     unsafe piece.x0 = UnsafePointer(line)
                     unsafe (piece.row_begin, piece.row_end) = (1, 2)
                     unsafe piece.q = arguments.q + (row - 1) * lineBytes
                 }
-                unsafe kernels.quantize_image(&piece)
+                unsafe kernels.quantize_f32_qt8(&piece)
             }
         }
     }

@@ -6,17 +6,19 @@ extension CPUBackend {
     private typealias Unary = @convention(c) (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void
     private typealias Binary = @convention(c) (UnsafePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void
 
-    public func add(_ a: Tensor, _ b: Tensor, into out: Tensor) { unsafe apply(kernels.add, a, b, out, weight: 1) }
-    public func geluTanhMultiply(_ a: Tensor, _ b: Tensor, into out: Tensor) { unsafe apply(kernels.gelu_tanh_mul, a, b, out, weight: 20) }
-    public func silu(_ x: Tensor, into out: Tensor) { unsafe apply(kernels.silu, x, out) }
-    public func softClamp(_ x: Tensor, into out: Tensor) { unsafe apply(kernels.clamp_tanh, x, out) }
+    public func add(_ a: Tensor, _ b: Tensor, into out: Tensor) { unsafe apply(kernels.add_f32, a, b, out, weight: 1) }
+    public func geluTanhMultiply(_ a: Tensor, _ b: Tensor, into out: Tensor) {
+        unsafe apply(kernels.gelu_tanh_mul_f32, a, b, out, weight: 20)
+    }
+    public func silu(_ x: Tensor, into out: Tensor) { unsafe apply(kernels.silu_f32, x, out) }
+    public func softClamp(_ x: Tensor, into out: Tensor) { unsafe apply(kernels.clamp_tanh_f32, x, out) }
 
     public func guide(unconditional: Tensor, conditional: Tensor, scale: Float, into out: Tensor) {
         precondition(unconditional.count == out.count && conditional.count == out.count, "guidance into \(out.shape)")
         let kernels = kernels
         split(out.count, step: Self.chunk, cost: out.count * 2) { range, _ in
             let first = range.lowerBound
-            unsafe kernels.cfg_combine(
+            unsafe kernels.cfg_combine_f32(
                 unconditional.pointer() + first, conditional.pointer() + first, scale, out.pointer() + first, range.count)
         }
     }
@@ -26,7 +28,7 @@ extension CPUBackend {
         let kernels = kernels
         split(out.count, step: Self.chunk, cost: out.count * 2) { range, _ in
             let first = range.lowerBound
-            unsafe kernels.euler_step(sample.pointer() + first, velocity.pointer() + first, dt, out.pointer() + first, range.count)
+            unsafe kernels.euler_step_f32(sample.pointer() + first, velocity.pointer() + first, dt, out.pointer() + first, range.count)
         }
     }
 

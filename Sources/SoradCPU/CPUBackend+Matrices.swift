@@ -54,7 +54,7 @@ extension CPUBackend {
         let cost = rows.count * weights.outputs * weights.inputs
         switch weights.precision {
         case .int8(let codes, let scale, let sum):
-            let arguments = unsafe sorad_gemm_int8_args(
+            let arguments = unsafe sorad_gemm_qd8_args(
                 a: input.codes.pointer(), rows: input.values.shape[0], a_scale: input.scale.pointer(),
                 a_zero: weights.asymmetricInput ? input.zero.pointer().assumingMemoryBound(to: Int32.self) : nil,
                 w: codes.pointer(Int8.self), w_scale: scale.pointer(Float.self), w_sum: sum.pointer(Int32.self), bias: bias,
@@ -63,17 +63,17 @@ extension CPUBackend {
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue, scratch: nil)
             let kernels = kernels
             let plan = Tiling(
-                rows, weights.outputs, unit: kernels.int8_tile_rows(), threads: threads(cost / 2))
+                rows, weights.outputs, unit: kernels.gemm_qd8_mr(), threads: threads(cost / 2))
             var largest = unsafe arguments
             unsafe largest.row_end = rows.lowerBound + min(rows.count, plan.rowStep)
-            unsafe reserveScratch(kernels.gemm_int8_scratch_bytes(&largest))
+            unsafe reserveScratch(kernels.gemm_qd8_scratch_bytes(&largest))
             let scratch = scratch
             tiles(plan) { tile, thread in
                 var piece = unsafe arguments
                 unsafe (piece.row_begin, piece.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
                 unsafe (piece.col_begin, piece.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
                 unsafe piece.scratch = scratch[thread].pointer()
-                unsafe kernels.gemm_int8(&piece)
+                unsafe kernels.gemm_qd8_f32_qc8w(&piece)
             }
         case .float(let values):
             let arguments = unsafe sorad_gemm_f32_args(
@@ -164,7 +164,7 @@ extension CPUBackend {
             x: nil, x_stride: k, k: k, q: input.codes.pointer(), rows: rows, scale: input.scale.pointer(),
             zero: input.zero.pointer().assumingMemoryBound(to: Int32.self), row_begin: 0, row_end: 0, asymmetric: weights.asymmetricInput)
         let kernels = kernels
-        let unit = kernels.int8_tile_rows()
+        let unit = kernels.gemm_qd8_mr()
         let (norm, rotation) = (input.norm, weights.rotation)
         // Few rows at a time, so that they are still in the first-level cache when they are rotated and when they are packed.
         let step = norm != nil || rotation != nil ? min(unit, 4) : unit
@@ -184,14 +184,14 @@ extension CPUBackend {
                         var rotate = unsafe sorad_hadamard_args(
                             x: UnsafePointer(x), x_stride: k, out: room, out_stride: k, k: k, group: rotation, row_begin: 0,
                             row_end: part.count)
-                        unsafe kernels.hadamard(&rotate)
+                        unsafe kernels.hadamard_f32(&rotate)
                         unsafe x = room
                     }
                 }
                 var piece = unsafe template
                 unsafe piece.x = UnsafePointer(x)
                 unsafe (piece.row_begin, piece.row_end) = (part.lowerBound, part.upperBound)
-                unsafe kernels.quantize_rows(&piece)
+                unsafe kernels.quantize_f32_qd8(&piece)
             }
         }
     }

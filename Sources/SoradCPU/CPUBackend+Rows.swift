@@ -50,7 +50,7 @@ extension CPUBackend {
             unsafe arguments.x = UnsafePointer(norm.x.pointer() + part.lowerBound * k)
             unsafe arguments.out = out + (part.lowerBound - rows.lowerBound) * k
             unsafe arguments.row_end = part.count
-            unsafe kernels.layer_norm(&arguments)
+            unsafe kernels.layer_norm_f32(&arguments)
         }
     }
 
@@ -60,7 +60,7 @@ extension CPUBackend {
         split(x.shape[0], step: share(x.shape[0], perThread: 12), cost: x.count * 10) { range, _ in
             var piece = unsafe arguments
             unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.rms_norm(&piece)
+            unsafe kernels.rms_norm_f32(&piece)
         }
     }
 
@@ -82,12 +82,12 @@ extension CPUBackend {
             for first in stride(from: range.lowerBound, to: range.upperBound, by: 4) {
                 let part = first..<min(first + 4, range.upperBound)
                 unsafe (norm.row_begin, norm.row_end) = (part.lowerBound, part.upperBound)
-                unsafe kernels.rms_norm(&norm)
+                unsafe kernels.rms_norm_f32(&norm)
                 for row in part {
                     let position = row % table.tokens
                     unsafe rope.x = x.pointer() + (row - position) * x.shape[1]
                     unsafe (rope.row_begin, rope.row_end) = (position, position + 1)
-                    unsafe kernels.rope(&rope)
+                    unsafe kernels.rope_f32(&rope)
                 }
             }
         }
@@ -128,7 +128,7 @@ extension CPUBackend {
     @unsafe private func pack(_ arguments: sorad_attention_pack_args, _ packed: PackedKeysValues) {
         let template = unsafe arguments
         let kernels = kernels
-        let kernel = unsafe packed.precision == .float ? kernels.attention_pack : kernels.attention_int8_pack
+        let kernel = unsafe packed.precision == .float ? kernels.attention_pack_f32 : kernels.attention_pack_qd8kv
         split(packed.heads, step: 1, cost: packed.keys * packed.heads * packed.headWidth * 2) { range, _ in
             var piece = unsafe template
             unsafe (piece.head_begin, piece.head_end) = (range.lowerBound, range.upperBound)
@@ -154,9 +154,9 @@ extension CPUBackend {
         unsafe arguments.bias = bias.map { unsafe UnsafePointer($0.pointer()) }
         unsafe (arguments.bias_head_stride, arguments.bias_query_stride) = (rows * keys, keys)
         unsafe (arguments.out, arguments.out_stride) = (out.pointer(), width)
-        unsafe arguments.two_planes = packed.precision == .int8TwoPlanes
+        unsafe arguments.probs_16bit = packed.precision == .int8TwoPlanes
         let kernels = kernels
-        let kernel = unsafe packed.precision == .float ? kernels.attention : kernels.attention_int8
+        let kernel = unsafe packed.precision == .float ? kernels.attention_f32 : kernels.attention_f32_qd8kv
         let template = unsafe arguments
         let block = rows > Self.queryBlock * pool.threadCount ? Self.queryBlock : Self.queryBlock / 2
         let step = min(rows, block)

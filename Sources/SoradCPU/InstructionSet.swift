@@ -16,11 +16,8 @@ public struct InstructionSet: Sendable, Equatable, CustomStringConvertible {
 
     /// Every one that this machine can run.
     public static var available: [InstructionSet] {
-        [
-            SORAD_ISA_SCALAR, SORAD_ISA_AVX2, SORAD_ISA_AVX512VL_VNNI, SORAD_ISA_AVX_VNNI, SORAD_ISA_AVX512_VNNI, SORAD_ISA_NEON_DOTPROD,
-            SORAD_ISA_NEON_I8MM,
-        ]
-        .filter { unsafe sorad_isa_available($0) && sorad_kernels_for($0) != nil }.map(InstructionSet.init)
+        (0..<sorad_isa_count()).map(sorad_isa_at)
+            .filter { unsafe sorad_isa_available($0) && sorad_kernels_for($0) != nil }.map(InstructionSet.init)
     }
 
     /// The best one not above the one called `name`: a name may only lower the choice.

@@ -5,13 +5,13 @@ internal import CSoradKernels
 /// Floats that a backend needs for the keys and values of `heads` heads.
 func packedFloats(heads: Int, keys: Int, headWidth: Int, _ precision: AttentionPrecision) -> Int {
     switch precision {
-    case .float: sorad_attention_packed_floats(heads, keys, headWidth)
-    case .int8, .int8TwoPlanes: sorad_attention_int8_packed_floats(heads, keys, headWidth)
+    case .float: sorad_attention_packed_floats_f32(heads, keys, headWidth)
+    case .int8, .int8TwoPlanes: sorad_attention_packed_floats_qd8kv(heads, keys, headWidth)
     }
 }
 
 /// Bytes that any backend's int8 form of `rows` rows of `width` values takes.
-func packedRowsMostBytes(rows: Int, width: Int) -> Int { sorad_packed_rows_most_bytes(rows, width) }
+func packedRowsMostBytes(rows: Int, width: Int) -> Int { sorad_qd8_packed_max_bytes(rows, width) }
 
 /// cos and sin [positions, width / 2] of p·theta^(−2i/width).
 func angles(positions: Int, width: Int, theta: Double) -> (cosine: Tensor, sine: Tensor) {

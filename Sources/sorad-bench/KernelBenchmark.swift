@@ -11,7 +11,7 @@ import SoradTensor
     private let kernels: UnsafePointer<sorad_kernels>
 
     init(isaName: String?) throws(SoradError) {
-        var isa = sorad_isa_best(SORAD_ISA_NEON_I8MM)
+        var isa = sorad_isa_best(sorad_isa_at(sorad_isa_count() - 1))
         if let isaName {
             guard unsafe sorad_isa_from_name(isaName, &isa) else {
                 throw SoradError(.usage, "There is no instruction set named \"\(isaName)\".")
@@ -90,21 +90,21 @@ import SoradTensor
         let out = Memory<Float>(m * n) { _ in 0 }
         let rowScale = Memory<Float>(m) { _ in 0 }
         let zero = Memory<Int32>(m) { _ in 0 }
-        let a = unsafe Memory<Int8>(kernels.pointee.packed_rows_bytes(m, k)) { _ in 0 }
+        let a = unsafe Memory<Int8>(kernels.pointee.qd8_packed_bytes(m, k)) { _ in 0 }
         var quantize = unsafe sorad_quantize_rows_args()
         unsafe (quantize.x, quantize.x_stride, quantize.k, quantize.q) = (UnsafePointer(x.base), k, k, UnsafeMutableRawPointer(a.base))
         unsafe (quantize.rows, quantize.scale, quantize.zero, quantize.row_end) = (m, rowScale.base, zero.base, m)
-        unsafe kernels.pointee.quantize_rows(&quantize)
-        var args = unsafe sorad_gemm_int8_args()
+        unsafe kernels.pointee.quantize_f32_qd8(&quantize)
+        var args = unsafe sorad_gemm_qd8_args()
         unsafe (args.a, args.rows, args.a_scale, args.k) = (UnsafeRawPointer(a.base), m, UnsafePointer(rowScale.base), k)
         unsafe (args.w, args.w_scale, args.w_sum, args.bias) = (
             UnsafePointer(w.base), UnsafePointer(columnScale.base), UnsafePointer(sums.base), UnsafePointer(bias.base)
         )
         unsafe (args.out, args.out_stride, args.row_end, args.col_end) = (out.base, n, m, n)
         unsafe args.epilogue.activation = activation
-        let scratch = unsafe Memory<Int8>(kernels.pointee.gemm_int8_scratch_bytes(&args)) { _ in 0 }
+        let scratch = unsafe Memory<Int8>(kernels.pointee.gemm_qd8_scratch_bytes(&args)) { _ in 0 }
         unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
-        return Rate.measure(operations: 2 * Double(m) * Double(n) * Double(k)) { unsafe kernels.pointee.gemm_int8(&args) }
+        return Rate.measure(operations: 2 * Double(m) * Double(n) * Double(k)) { unsafe kernels.pointee.gemm_qd8_f32_qc8w(&args) }
     }
 
     private func floatProduct(m: Int, k: Int, n: Int) -> Rate {
@@ -133,7 +133,7 @@ import SoradTensor
             UnsafePointer(w.base), UnsafePointer(bias.base), outputs, out.base, outputs, side
         )
         unsafe args.epilogue.activation = SORAD_ACTIVATION_RELU
-        return Rate.measure(operations: 2 * Double(side * side * k * outputs)) { unsafe kernels.pointee.conv2d(&args) }
+        return Rate.measure(operations: 2 * Double(side * side * k * outputs)) { unsafe kernels.pointee.conv2d_f32(&args) }
     }
 
     /// The same with int8 products, the way from float image to codes included.
@@ -151,7 +151,7 @@ import SoradTensor
         var image = unsafe sorad_quantize_image_args()
         unsafe (image.x0, image.c0, image.x1, image.c1) = (UnsafePointer(x.base), channels, UnsafePointer(x.base + count), channels)
         unsafe (image.height, image.width, image.q, image.row_end) = (size, size, codes.base, size + 2)
-        var args = unsafe sorad_conv2d_int8_args()
+        var args = unsafe sorad_conv2d_qt8_args()
         unsafe (args.x, args.channels, args.height, args.width, args.upsample) = (
             UnsafePointer(codes.base), 2 * channels, size, size, upsample
         )
@@ -161,14 +161,14 @@ import SoradTensor
         )
         unsafe (args.c_out, args.out, args.out_stride) = (outputs, out.base, outputs)
         unsafe args.epilogue.activation = SORAD_ACTIVATION_RELU
-        let scratch = unsafe Memory<Int8>(kernels.pointee.conv2d_int8_scratch_bytes(&args)) { _ in 0 }
+        let scratch = unsafe Memory<Int8>(kernels.pointee.conv2d_qt8_scratch_bytes(&args)) { _ in 0 }
         unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
         return Rate.measure(operations: 2 * Double(side * side * k * outputs)) {
-            unsafe kernels.pointee.widen_range(x.base, 2 * count, range.base)
-            unsafe sorad_quantize_range(range.base, true, &args.x_scale, &image.inverse, &image.zero)
+            unsafe kernels.pointee.minmax_f32(x.base, 2 * count, range.base)
+            unsafe sorad_quantize_params(range.base, true, &args.x_scale, &image.inverse, &image.zero)
             unsafe args.x_zero = image.zero
-            unsafe kernels.pointee.quantize_image(&image)
-            unsafe kernels.pointee.conv2d_int8(&args)
+            unsafe kernels.pointee.quantize_f32_qt8(&image)
+            unsafe kernels.pointee.conv2d_qt8_f32_qc8w(&args)
         }
     }
 
@@ -176,7 +176,7 @@ import SoradTensor
         let width = heads * d
         let q = Memory<Float>(l * width) { Float($0 % 17) / 16 }
         let out = Memory<Float>(l * width) { _ in 0 }
-        let floats = int8 ? sorad_attention_int8_packed_floats(heads, l, d) : sorad_attention_packed_floats(heads, l, d)
+        let floats = int8 ? sorad_attention_packed_floats_qd8kv(heads, l, d) : sorad_attention_packed_floats_f32(heads, l, d)
         let packed = Memory<Float>(floats) { _ in 0 }
         var pack = unsafe sorad_attention_pack_args()
         unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride) = (UnsafePointer(q.base), width, UnsafePointer(q.base), width)
@@ -187,8 +187,8 @@ import SoradTensor
         )
         unsafe (args.scale, args.out, args.out_stride, args.head_end, args.query_end) = (0.125, out.base, width, heads, l)
         return Rate.measure(operations: 4 * Double(l * l * width)) {
-            unsafe (int8 ? kernels.pointee.attention_int8_pack : kernels.pointee.attention_pack)(&pack)
-            unsafe (int8 ? kernels.pointee.attention_int8 : kernels.pointee.attention)(&args)
+            unsafe (int8 ? kernels.pointee.attention_pack_qd8kv : kernels.pointee.attention_pack_f32)(&pack)
+            unsafe (int8 ? kernels.pointee.attention_f32_qd8kv : kernels.pointee.attention_f32)(&args)
         }
     }
 }

@@ -18,15 +18,18 @@ import Testing
         return memory
     }
 
-    // MARK: Quantisation and int8 products
+    // MARK: Quantization and int8 products
 
-    /// Quantised rows times quantised weights give back the float product, symmetric and asymmetric.
-    @Test(arguments: [false, true]) func quantisedProductApproximatesTheFloatOne(_ asymmetric: Bool) {
+    /// Quantized rows times quantized weights give back the float product, symmetric and asymmetric.
+    @Test(arguments: [false, true]) func quantizedProductApproximatesTheFloatOne(_ asymmetric: Bool) {
         let (m, n, k) = (9, 20, 256)
         let x = normal(m * k, stream: 1)
         let weights = normal(n * k, stream: 2)
         let bias = normal(n, stream: 3)
-        if asymmetric { unsafe table.pointee.gelu_tanh(x.base, x.base, m * k) }
+        if asymmetric {
+            let ones = Memory<Float>(Array(repeating: 1, count: m * k))
+            unsafe table.pointee.gelu_tanh_mul_f32(x.base, ones.base, x.base, m * k)
+        }
         let rows = unsafe packRows(table, x, stride: k, m: m, k: k, asymmetric: asymmetric)
         #expect(asymmetric == rows.zero.values.allSatisfy { $0 != 0 })
 
@@ -42,15 +45,15 @@ import Testing
         }
         unsafe sorad_pack_int8(plain.base, n, k, w.base, wSum.base)
         let out = Memory<Float>(m * n)
-        var args = unsafe sorad_gemm_int8_args()
+        var args = unsafe sorad_gemm_qd8_args()
         unsafe (args.a, args.rows, args.a_scale, args.a_zero, args.k) = (
-            UnsafeRawPointer(rows.codes.base), m, UnsafePointer(rows.scale.base), UnsafePointer(rows.zero.base), k
+            UnsafeRawPointer(rows.quantized.base), m, UnsafePointer(rows.scale.base), UnsafePointer(rows.zero.base), k
         )
         unsafe (args.w, args.w_scale, args.w_sum, args.bias) = (
             UnsafePointer(w.base), UnsafePointer(wScale.base), UnsafePointer(wSum.base), UnsafePointer(bias.base)
         )
         unsafe (args.out, args.out_stride, args.row_end, args.col_end) = (out.base, n, m, n)
-        unsafe table.pointee.gemm_int8(&args)
+        unsafe table.pointee.gemm_qd8_f32_qc8w(&args)
         let (a, b, c) = (x.values, weights.values, bias.values)
         let expected = (0..<m * n).map { i in
             (0..<k).reduce(Double(c[i % n])) { $0 + Double(a[i / n * k + $1]) * Double(b[i % n * k + $1]) }
@@ -58,25 +61,25 @@ import Testing
         #expect(close(out.values, expected, within: 0.015))
     }
 
-    @Test func quantisationOfOddRows() {
+    @Test func quantizationOfOddRows() {
         let rows: [[Float]] = [
             [0, -0.0, 0, 0, 0], [.nan, 1, -2, .nan, 0.5], [.infinity, 1, 0, 0, 0], [1e-38, -1e-38, 0, 0, 0],
             [127, -127, 63.5, 0.5, 1.5], [3, 4, 5, 6, 7],
         ]
         let x = Memory<Float>(rows.flatMap { $0 })
-        var quantised = unsafe packRows(table, x, stride: 5, m: 6, k: 5)
-        var codes = unsafe quantised.unpacked(table, m: 6, k: 5)
-        let row = { (i: Int) in Array(codes[i * 5..<i * 5 + 5]) }
-        #expect(row(0) == [0, 0, 0, 0, 0] && quantised.scale.values[0] == 0)
+        var quantized = unsafe packRows(table, x, stride: 5, m: 6, k: 5)
+        var values = unsafe quantized.unpacked(table, m: 6, k: 5)
+        let row = { (i: Int) in Array(values[i * 5..<i * 5 + 5]) }
+        #expect(row(0) == [0, 0, 0, 0, 0] && quantized.scale.values[0] == 0)
         #expect(row(1) == [0, 64, -127, 0, 32])
-        #expect(row(2) == [127, 0, 0, 0, 0] && quantised.scale.values[2].isFinite)
-        #expect(row(3) == [0, 0, 0, 0, 0] && quantised.scale.values[3] == 0)
+        #expect(row(2) == [127, 0, 0, 0, 0] && quantized.scale.values[2].isFinite)
+        #expect(row(3) == [0, 0, 0, 0, 0] && quantized.scale.values[3] == 0)
         #expect(row(4) == [127, -127, 64, 0, 2], "ties go to even")
-        #expect(quantised.zero.values == Array(repeating: 0, count: 6))
-        quantised = unsafe packRows(table, x, stride: 5, m: 6, k: 5, asymmetric: true)
-        codes = unsafe quantised.unpacked(table, m: 6, k: 5)
-        #expect(quantised.zero.values[5] == -127 && row(5).last == 127, "0 lies at one end of the range, 7 at the other")
-        #expect(row(0) == [0, 0, 0, 0, 0] && quantised.zero.values[0] == 0)
+        #expect(quantized.zero.values == Array(repeating: 0, count: 6))
+        quantized = unsafe packRows(table, x, stride: 5, m: 6, k: 5, asymmetric: true)
+        values = unsafe quantized.unpacked(table, m: 6, k: 5)
+        #expect(quantized.zero.values[5] == -127 && row(5).last == 127, "0 lies at one end of the range, 7 at the other")
+        #expect(row(0) == [0, 0, 0, 0, 0] && quantized.zero.values[0] == 0)
     }
 
     // MARK: Convolution
@@ -106,7 +109,7 @@ import Testing
         unsafe args.epilogue.activation = SORAD_ACTIVATION_RELU
         for second in [true, false] {
             unsafe args.x1 = second ? UnsafePointer(x1.base) : nil
-            unsafe table.pointee.conv2d(&args)
+            unsafe table.pointee.conv2d_f32(&args)
             let (a, b, f, g) = (x0.values, x1.values, weights.values, bias.values)
             let expected = (0..<oh * ow * n).map { i -> Double in
                 let (y, x, o) = (i / n / ow, i / n % ow, i % n)
@@ -144,7 +147,7 @@ import Testing
             UnsafePointer(weight.base), UnsafePointer(bias.base), UnsafePointer(scale.base), UnsafePointer(shift.base)
         )
         unsafe (args.modulation_stride, args.row_end) = (k, m)
-        unsafe (rms ? table.pointee.rms_norm : table.pointee.layer_norm)(&args)
+        unsafe (rms ? table.pointee.rms_norm_f32 : table.pointee.layer_norm_f32)(&args)
         let (w, b, s, t) = (weight.values, bias.values, scale.values, shift.values)
         let expected = (0..<m).flatMap { row -> [Double] in
             let v = x.values[row * k..<(row + 1) * k].map(Double.init)
@@ -167,7 +170,7 @@ import Testing
         unsafe (args.x, args.x_stride, args.cos, args.sin, args.heads, args.head_dim, args.row_end) = (
             x.base, 4, UnsafePointer(cosines.base), UnsafePointer(sines.base), 1, 4, 1
         )
-        unsafe table.pointee.rope(&args)
+        unsafe table.pointee.rope_f32(&args)
         #expect(x.values == [cosf(0.5), sinf(0.5), -sinf(2), cosf(2)])
     }
 
@@ -179,18 +182,18 @@ import Testing
         var args = unsafe sorad_hadamard_args()
         unsafe (args.x, args.x_stride, args.out, args.out_stride) = (UnsafePointer(x.base), 2 * group, turned.base, 2 * group)
         unsafe (args.k, args.group, args.row_end) = (2 * group, group, 1)
-        unsafe table.pointee.hadamard(&args)
+        unsafe table.pointee.hadamard_f32(&args)
         unsafe (args.x, args.out) = (UnsafePointer(turned.base), back.base)
-        unsafe table.pointee.hadamard(&args)
+        unsafe table.pointee.hadamard_f32(&args)
         #expect(close(back.values, x.values.map(Double.init), within: 1e-6))
         #expect(!close(turned.values, x.values.map(Double.init), within: 0.1))
         let spike = Memory<Float>((0..<2 * group).map { $0 == 1 ? 1 : 0 })
         let level = Memory<Float>(Array(repeating: 1, count: 2 * group))
         unsafe (args.x, args.out) = (UnsafePointer(spike.base), turned.base)
-        unsafe table.pointee.hadamard(&args)
+        unsafe table.pointee.hadamard_f32(&args)
         #expect(turned.values[..<group].allSatisfy { abs($0) == 1 / Float(group).squareRoot() })
         unsafe args.x = UnsafePointer(level.base)
-        unsafe table.pointee.hadamard(&args)
+        unsafe table.pointee.hadamard_f32(&args)
         #expect(turned.values.allSatisfy { abs($0) == 1 })
     }
 
@@ -205,11 +208,11 @@ import Testing
         let keyBias = normal(lk, stream: 4)
         let bias = normal(heads * lq * lk, stream: 5)
         let out = Memory<Float>(lq * width)
-        let packed = Memory<Float>(sorad_attention_packed_floats(heads, lk, d))
+        let packed = Memory<Float>(sorad_attention_packed_floats_f32(heads, lk, d))
         var pack = unsafe sorad_attention_pack_args()
         unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride) = (UnsafePointer(k.base), width, UnsafePointer(v.base), width)
         unsafe (pack.lk, pack.head_dim, pack.packed, pack.head_end, pack.key_end) = (lk, d, packed.base, heads, lk)
-        unsafe table.pointee.attention_pack(&pack)
+        unsafe table.pointee.attention_pack_f32(&pack)
         var args = unsafe sorad_attention_args()
         unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim, args.scale) = (
             UnsafePointer(q.base), width, UnsafePointer(packed.base), lk, d, 0.3
@@ -218,7 +221,7 @@ import Testing
             UnsafePointer(keyBias.base), UnsafePointer(bias.base), lq * lk, lk
         )
         unsafe (args.out, args.out_stride, args.head_end, args.query_end) = (out.base, width, heads, lq)
-        unsafe table.pointee.attention(&args)
+        unsafe table.pointee.attention_f32(&args)
         let (a, b, c, e, f) = (q.values, k.values, v.values, keyBias.values, bias.values)
         let expected = (0..<lq * width).map { at -> Double in
             let (i, h, column) = (at / width, at % width / d, at % width)
@@ -242,17 +245,17 @@ import Testing
             let k = Memory<Float>(rows)
             let bias = Memory<Float>(keyBias)
             let out = Memory<Float>(d)
-            let packed = Memory<Float>(sorad_attention_packed_floats(1, lk, d))
+            let packed = Memory<Float>(sorad_attention_packed_floats_f32(1, lk, d))
             var pack = unsafe sorad_attention_pack_args()
             unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride) = (UnsafePointer(k.base), d, UnsafePointer(k.base), d)
             unsafe (pack.lk, pack.head_dim, pack.packed, pack.head_end, pack.key_end) = (lk, d, packed.base, 1, lk)
-            unsafe table.pointee.attention_pack(&pack)
+            unsafe table.pointee.attention_pack_f32(&pack)
             var args = unsafe sorad_attention_args()
             unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim, args.scale) = (
                 UnsafePointer(q.base), d, UnsafePointer(packed.base), lk, d, 0.5
             )
             unsafe (args.key_bias, args.out, args.out_stride, args.head_end, args.query_end) = (UnsafePointer(bias.base), out.base, d, 1, 1)
-            unsafe table.pointee.attention(&args)
+            unsafe table.pointee.attention_f32(&args)
             return out.values
         }
         let first = Array(one.values[..<d])
@@ -277,17 +280,17 @@ import Testing
         for int8 in [false, true] {
             let out = Memory<Float>(lq * width)
             let packed = Memory<Float>(
-                int8 ? sorad_attention_int8_packed_floats(heads, lk, d) : sorad_attention_packed_floats(heads, lk, d))
+                int8 ? sorad_attention_packed_floats_qd8kv(heads, lk, d) : sorad_attention_packed_floats_f32(heads, lk, d))
             var pack = unsafe sorad_attention_pack_args()
             unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride) = (UnsafePointer(k.base), width, UnsafePointer(v.base), width)
             unsafe (pack.lk, pack.head_dim, pack.packed, pack.head_end, pack.key_end) = (lk, d, packed.base, heads, lk)
-            unsafe (int8 ? table.pointee.attention_int8_pack : table.pointee.attention_pack)(&pack)
+            unsafe (int8 ? table.pointee.attention_pack_qd8kv : table.pointee.attention_pack_f32)(&pack)
             var args = unsafe sorad_attention_args()
             unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim, args.scale) = (
                 UnsafePointer(q.base), width, UnsafePointer(packed.base), lk, d, 0.25
             )
             unsafe (args.out, args.out_stride, args.head_end, args.query_end) = (out.base, width, heads, lq)
-            unsafe (int8 ? table.pointee.attention_int8 : table.pointee.attention)(&args)
+            unsafe (int8 ? table.pointee.attention_f32_qd8kv : table.pointee.attention_f32)(&args)
             results.append(out.values)
         }
         let error = zip(results[0], results[1]).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
@@ -324,11 +327,11 @@ import Testing
 
     @Test func elementwiseFormulas() {
         var out: [Float] = [0, 0]
-        unsafe table.pointee.scale_add([2, 3], 10, [1, 1], &out, 2)
-        #expect(out == [21, 31])
-        unsafe table.pointee.cfg_combine([1, 2], [3, 2], 5, &out, 2)
+        unsafe table.pointee.add_f32([2, 3], [1, 1], &out, 2)
+        #expect(out == [3, 4])
+        unsafe table.pointee.cfg_combine_f32([1, 2], [3, 2], 5, &out, 2)
         #expect(out == [11, 2])
-        unsafe table.pointee.euler_step([1, 2], [4, 8], -0.25, &out, 2)
+        unsafe table.pointee.euler_step_f32([1, 2], [4, 8], -0.25, &out, 2)
         #expect(out == [0, 0])
     }
 }

@@ -144,7 +144,7 @@ import Testing
             unsafe arguments.k = 512
             unsafe arguments.group = group
             unsafe arguments.row_end = 3
-            unsafe kernels.pointee.hadamard(&arguments)
+            unsafe kernels.pointee.hadamard_f32(&arguments)
         }
         #expect(relativeError(ours, theirs) < 1e-6)
     }

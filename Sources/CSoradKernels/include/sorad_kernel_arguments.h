@@ -1,7 +1,6 @@
-// The arguments of the kernels that have many: one structure each. Zero-initialise it, then set what is needed: a null
-// pointer or a zero in an optional field means "absent". New optional fields may be added at the end.
-// Row ranges are [begin, end) and index the whole arrays that the pointers name, so that a caller copies one structure
-// and changes only the range for each piece of work.
+// The argument structures of the kernels. Zero-initialize one, then set its fields: a null pointer or a zero in an optional field means
+// "absent". New optional fields go at the end. Row ranges are [begin, end) and index the whole arrays, so a caller copies one structure
+// and changes only the range for each task. sorad_kernels.h has the dimension letters.
 #ifndef SORAD_KERNEL_ARGUMENTS_H
 #define SORAD_KERNEL_ARGUMENTS_H
 
@@ -9,24 +8,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// ---- Quantisation of activations ----------------------------------------------------------------------------------
+// ---- Quantization of activations ----------------------------------------------------------------------------------
 
 // Per row: q = clamp(round_half_even(x / s) + z, -127, 127), symmetric (z = 0, s = max|x| / 127) or asymmetric
 // (s = (max(x, 0) - min(x, 0)) / 254). The quotient is computed as x * (1 / s).
 // NaN counts as 0, ±infinity as ±FLT_MAX. A row whose s would be below 2^-100 counts as zero: s = 0, z = 0, q = 0.
 typedef struct sorad_quantize_rows_args {
-    const float *x;       // [row_end - row_begin, K]: the rows of this call alone
+    const float *x;       // [row_end - row_begin, K]: only the rows of this call
     size_t x_stride;
     size_t k;
-    void *q;              // packed_rows_bytes(M, K); its contents are private to one table's kernels
+    void *q;              // qd8_packed_bytes(M, K); only kernels of the same table can read it
     size_t rows;          // M
     float *scale;         // [M]
     int32_t *zero;        // [M], in [-127, 127]
-    size_t row_begin, row_end;   // multiples of int8_tile_rows; row_end may be M
+    size_t row_begin, row_end;   // multiples of gemm_qd8_mr; row_end may be M
     bool asymmetric;
 } sorad_quantize_rows_args;
 
-// ---- What a matrix product or convolution does with its sums ------------------------------------------------------
+// ---- Epilogue of GEMM and convolution ------------------------------------------------------
 
 typedef enum sorad_activation {
     SORAD_ACTIVATION_NONE = 0,
@@ -48,13 +47,13 @@ typedef struct sorad_epilogue {
     size_t residual_stride;
 } sorad_epilogue;
 
-// ---- Matrix products -----------------------------------------------------------------------------------------------
+// ---- GEMM -----------------------------------------------------------------------------------------------
 
 // out[m, n] = epilogue(a_scale[m] * w_scale[n] * (sum_k a[m, k] * w[n, k] - a_zero[m] * w_sum[n]) + bias[n])
-// in this order: integer sum and correction exact in int32 (K <= 65536); convert to float; times
-// (a_scale * w_scale), plus bias, in one fused multiply-add.
-typedef struct sorad_gemm_int8_args {
-    const void *a;           // [M, K], as quantize_rows of the same table writes it
+// in this order: the integer sum and its correction, exact in int32 (K <= 65536); conversion to float; one fused multiply-add of
+// (a_scale * w_scale) and bias.
+typedef struct sorad_gemm_qd8_args {
+    const void *a;           // [M, K], as quantize_f32_qd8 of the same table writes it
     size_t rows;             // M
     const float *a_scale;    // [M]
     const int32_t *a_zero;   // optional: [M]; absent = 0
@@ -68,9 +67,9 @@ typedef struct sorad_gemm_int8_args {
     size_t row_begin, row_end;
     size_t col_begin, col_end;   // col_begin is a multiple of 16; col_end is too, or is N
     sorad_epilogue epilogue;
-    void *scratch;           // gemm_int8_scratch_bytes of these arguments, for this call alone; best on a
+    void *scratch;           // gemm_qd8_scratch_bytes of these arguments, used by this call only, preferably on a
                              // 64-byte boundary; may be null if 0
-} sorad_gemm_int8_args;
+} sorad_gemm_qd8_args;
 
 // out[m, n] = epilogue(sum_k a[m, k] * w[n, k] + bias[n]); sums start at 0 and run over k in order, fused.
 typedef struct sorad_gemm_f32_args {
@@ -88,7 +87,7 @@ typedef struct sorad_gemm_f32_args {
 
 // ---- Convolution ----------------------------------------------------------------------------------------------------
 
-// 2-D convolution of one image, channels last. The input is x0 and x1 concatenated along the channels, without doing it.
+// 2-D convolution of one image, channels last. The input is the concatenation of x0 and x1 along the channels, which is never made.
 // Sums start at 0 and run over (ky, kx, channel of x0 then x1) in order, fused; a tap outside the image multiplies 0; an
 // absent x1 adds nothing. Then + bias and the epilogue, whose rows M are the output pixels (y * out_width + x).
 // Output size: height' = upsample ? 2 * height : height, and
@@ -113,26 +112,26 @@ typedef struct sorad_conv2d_args {
     size_t end_padding;      // 0 or 1: further zeros below and to the right
 } sorad_conv2d_args;
 
-// The same of int8 numbers. An image becomes int8 numbers as a whole: one scale and zero point (sorad_quantize_range of what
-// widen_range saw) for all its pixels, inside a border of one pixel of zero points, which stands for the zeros outside.
+// Quantizes an image (qt8): one scale and zero point for all its pixels (sorad_quantize_params of minmax_f32's range), inside a border of one
+// pixel of zero points, which stands for the zeros outside the image.
 typedef struct sorad_quantize_image_args {
     const float *x0;         // [height, width, c0]
     size_t c0;
-    const float *x1;         // optional: [height, width, c1], joined behind x0; null with c1 > 0 = zeros
+    const float *x1;         // optional: [height, width, c1], concatenated after x0; null with c1 > 0 = zeros
     size_t c1;
     size_t height, width;
-    float inverse;           // 1 / s and z; every x / s is within 2^21
-    int32_t zero;
-    int8_t *q;               // [height + 2, width + 2, C], C = c0 + c1 up to a multiple of 4; the border and what is
-                             // beyond c0 + c1 becomes z
+    float inverse;           // 1 / s; every x / s is within 2^21
+    int32_t zero;            // z
+    int8_t *q;               // [height + 2, width + 2, C], C = c0 + c1 up to a multiple of 4; the border and the
+                             // channels beyond c0 + c1 become z
     size_t row_begin, row_end;   // of q's height + 2
-    const float *channel_scale;  // optional: [c0 + c1], what the channels are multiplied by first
-    int8_t *fine;                // optional: as q, what q leaves out in steps of s / 254, with 0 around and beyond
+    const float *channel_scale;  // optional: [c0 + c1], multiplies the channels first
+    int8_t *q_low;               // optional: as q, the rounding error of q in steps of s / 254, with 0 around and beyond
 } sorad_quantize_image_args;
 
-// out = epilogue(x_scale * w_scale[n] * (sum_k x[k] * w[n, k] - x_zero * w_sum[n]) + bias[n]), rounded as in gemm_int8.
-typedef struct sorad_conv2d_int8_args {
-    const int8_t *x;         // [height + 2, width + 2, channels], as quantize_image writes it
+// out = epilogue(x_scale * w_scale[n] * (sum_k x[k] * w[n, k] - x_zero * w_sum[n]) + bias[n]), rounded as in gemm_qd8_f32_qc8w.
+typedef struct sorad_conv2d_qt8_args {
+    const int8_t *x;         // [height + 2, width + 2, channels], as quantize_f32_qt8 writes it
     size_t channels;         // a multiple of 4
     float x_scale;
     int32_t x_zero;
@@ -148,9 +147,9 @@ typedef struct sorad_conv2d_int8_args {
     size_t out_stride;       // distance between output pixels, >= c_out
     size_t row_begin, row_end;   // output rows (y)
     sorad_epilogue epilogue;
-    void *scratch;           // conv2d_int8_scratch_bytes of these arguments, for this call alone; best on a 64-byte
-                             // boundary; may be null if 0
-} sorad_conv2d_int8_args;
+    void *scratch;           // conv2d_qt8_scratch_bytes of these arguments, used by this call only, preferably on a
+                             // 64-byte boundary; may be null if 0
+} sorad_conv2d_qt8_args;
 
 // ---- Norms -----------------------------------------------------------------------------------------------------------
 
@@ -171,7 +170,7 @@ typedef struct sorad_norm_args {
     size_t row_begin, row_end;
 } sorad_norm_args;
 
-// ---- Rotations -------------------------------------------------------------------------------------------------------
+// ---- RoPE and Hadamard transform -------------------------------------------------------------------------------------------------------
 
 // Rotary position embedding, in place, on interleaved pairs (diffusers' WanAttnProcessor): for every head and pair i,
 // (x[2i], x[2i+1]) becomes (x[2i] cos - x[2i+1] sin, x[2i+1] cos + x[2i] sin) with the row's cos[i], sin[i].
@@ -184,7 +183,7 @@ typedef struct sorad_rope_args {
     size_t row_begin, row_end;
 } sorad_rope_args;
 
-// Every group of `group` neighbouring values of a row is multiplied by the normalised regular Hadamard matrix of that
+// Every group of `group` neighbouring values of a row is multiplied by the normalized regular Hadamard matrix of that
 // order: the Kronecker power of [1 1 1 -1; 1 1 -1 1; 1 -1 1 1; -1 1 1 1] / 2. It is symmetric and its own inverse, and
 // all its rows have the same sum, so a common offset is not gathered in one channel.
 typedef struct sorad_hadamard_args {
@@ -199,13 +198,13 @@ typedef struct sorad_hadamard_args {
 
 // ---- Attention --------------------------------------------------------------------------------------------------------
 
-// Float heads may be wider: the one head of an autoencoder has all its channels.
+// Float heads may be wider: an autoencoder has one head with all its channels.
 enum { SORAD_ATTENTION_KEY_BLOCK = 64, SORAD_MAX_HEAD_DIM = 256, SORAD_MAX_FLOAT_HEAD_DIM = 512 };
 
-// Rearranges keys and values once for any number of attention calls (cross attention: once per prompt). `packed` holds
-// sorad_attention_packed_floats(heads, lk, head_dim) floats; its contents are private to one table's kernels.
-// Heads and key blocks can be packed in any pieces; key_begin is a multiple of SORAD_ATTENTION_KEY_BLOCK, key_end is too,
-// or is lk. Where k or v is null, the other is packed alone: both need not be in memory at once.
+// Packs keys and values for any number of attention calls (cross-attention: once per prompt). `packed` holds
+// sorad_attention_packed_floats_f32(heads, lk, head_dim) floats; only kernels of the same table can read it. Heads and key blocks can be
+// packed in any order and number of calls: key_begin is a multiple of SORAD_ATTENTION_KEY_BLOCK, key_end is too, or is lk. Where k or v
+// is null, the other is packed alone, so both need not be in memory at once.
 typedef struct sorad_attention_pack_args {
     const float *k;          // [Lk, H*D], head h in columns h*D ..< (h+1)*D; or null
     size_t k_stride;
@@ -217,15 +216,15 @@ typedef struct sorad_attention_pack_args {
     size_t key_begin, key_end;
 } sorad_attention_pack_args;
 
-// out = softmax(scale * q·kᵀ + key_bias + bias) · v, streaming over fixed blocks of SORAD_ATTENTION_KEY_BLOCK keys.
+// out = softmax(scale * q·kᵀ + key_bias + bias) · v, a streaming softmax over fixed blocks of SORAD_ATTENTION_KEY_BLOCK keys.
 // Biases are finite or -infinity, and at least one key of every query is not -infinity.
 typedef struct sorad_attention_args {
     const float *q;          // [Lq, H*D]
     size_t q_stride;
-    const float *packed;     // from attention_pack of the same table, same lk and head_dim
+    const float *packed;     // from attention_pack_f32 of the same table, same lk and head_dim
     size_t lk, head_dim;
     float scale;             // usually 1 / sqrt(D); 1 for T5
-    const float *key_bias;   // optional: [Lk] (ln(count) of a key that stands for many; -infinity masks)
+    const float *key_bias;   // optional: [Lk] (ln(count) for a key that stands for several; -infinity masks)
     const float *bias;       // optional: [H, Lq, Lk] (T5 relative position)
     size_t bias_head_stride;   // distance between heads of `bias`, usually Lq * Lk
     size_t bias_query_stride;  // distance between queries of `bias`, usually Lk
@@ -233,18 +232,17 @@ typedef struct sorad_attention_args {
     size_t out_stride;
     size_t head_begin, head_end;
     size_t query_begin, query_end;
-    bool two_planes;         // int8 only: weights of 16 bits, as two planes of bytes
+    bool probs_16bit;        // qd8kv only: attention probabilities of 16 bits (high and low byte) instead of 8
 } sorad_attention_args;
 
-// attention_int8_pack and attention_int8 take the same structures. They differ in this: `packed` holds
-// sorad_attention_int8_packed_floats, a head is packed with all its keys at once (key_begin 0, key_end lk), blocks are of
-// SORAD_ATTENTION_INT8_KEY_BLOCK keys, `bias` is null; and products are of int8 numbers, see scalar/attention_int8.c.
-enum { SORAD_ATTENTION_INT8_KEY_BLOCK = 256 };
+// attention_pack_qd8kv and attention_f32_qd8kv take the same structures, with these differences: `packed` holds
+// sorad_attention_packed_floats_qd8kv floats, a head is packed with all its keys at once (key_begin 0, key_end lk), blocks have
+// SORAD_ATTENTION_QD8KV_KEY_BLOCK keys, `bias` is null, and products are of int8 values, see scalar/attention_qd8kv.c.
+enum { SORAD_ATTENTION_QD8KV_KEY_BLOCK = 256 };
 
 // ---- Latents ----------------------------------------------------------------------------------------------------------
 
-// Element (p, c) is at p * pixel_stride + c *
-// channel_stride, so planar and channels-last arrays both work, and one call can go from one to the other.
+// Element (p, c) is at p * pixel_stride + c * channel_stride: arrays are planar or channels last, and one call can convert between them.
 typedef struct sorad_latent_args {
     const float *x;          // P pixels, C channels
     size_t x_pixel_stride, x_channel_stride;

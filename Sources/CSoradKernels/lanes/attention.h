@@ -9,12 +9,12 @@ enum {
     ATTENTION_VECTORS = SORAD_MAX_FLOAT_HEAD_DIM / SORAD_LANES,
 };
 
-void KERNEL(attention_pack)(const sorad_attention_pack_args *args) {
+void KERNEL(attention_pack_f32)(const sorad_attention_pack_args *args) {
     size_t d = args->head_dim, d16 = (d + SORAD_LANES - 1) / SORAD_LANES * SORAD_LANES;
     size_t padded = (args->lk + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
     size_t key_end = args->key_end == args->lk ? padded : args->key_end;
     for (size_t h = args->head_begin; h < args->head_end; h++) {
-        float *keys = args->packed + h * sorad_attention_packed_floats(1, args->lk, d), *values = keys + padded * d;
+        float *keys = args->packed + h * sorad_attention_packed_floats_f32(1, args->lk, d), *values = keys + padded * d;
         for (size_t j = args->key_begin; j < key_end; j++) {
             float *key = keys + j / SORAD_LANES * SORAD_LANES * d + j % SORAD_LANES, *value = values + j * d16;
             bool real = j < args->lk;
@@ -114,7 +114,7 @@ SORAD_INLINE void attention_block(const sorad_attention_args *args, const size_t
 // Queries m ..< m + queries of head h; `only`: of one block of keys, which needs no state.
 SORAD_INLINE void attention_super_tile(const sorad_attention_args *args, const bool only, size_t h, size_t m, size_t queries) {
     size_t d = args->head_dim, padded = (args->lk + ATTENTION_BLOCK - 1) / ATTENTION_BLOCK * ATTENTION_BLOCK;
-    const float *keys = args->packed + h * sorad_attention_packed_floats(1, args->lk, d), *values = keys + padded * d;
+    const float *keys = args->packed + h * sorad_attention_packed_floats_f32(1, args->lk, d), *values = keys + padded * d;
     attention_state state;
     if (!only) {
         for (size_t r = 0; r < ATTENTION_QUERIES + SORAD_LANES; r++) state.highest[r] = SORAD_ATTENTION_LOWEST;
@@ -153,7 +153,7 @@ static __attribute__((noinline)) void attention_many_keys(const sorad_attention_
     attention_super_tile(args, false, h, m, queries);
 }
 
-void KERNEL(attention)(const sorad_attention_args *args) {
+void KERNEL(attention_f32)(const sorad_attention_args *args) {
     for (size_t h = args->head_begin; h < args->head_end; h++)
         for (size_t m = args->query_begin; m < args->query_end; m += ATTENTION_QUERIES) {
             size_t left = args->query_end - m, queries = left < ATTENTION_QUERIES ? left : ATTENTION_QUERIES;

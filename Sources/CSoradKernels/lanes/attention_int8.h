@@ -10,7 +10,7 @@
 
 enum {
     INT8_QUERY_TILES = 4,
-    INT8_ATTENTION_BLOCK = SORAD_ATTENTION_INT8_KEY_BLOCK,
+    INT8_ATTENTION_BLOCK = SORAD_ATTENTION_QD8KV_KEY_BLOCK,
     INT8_HEAD_LINES = SORAD_MAX_HEAD_DIM / INT8_LINE_VALUES,        // of a query
     INT8_WEIGHT_LINES = INT8_ATTENTION_BLOCK / INT8_LINE_VALUES,    // of a block's weights
 };
@@ -52,7 +52,7 @@ typedef struct int8_chores {
 } int8_chores;
 
 // What follows of all rows' weights of a block.
-static __attribute__((noinline)) void int8_weighed(int8_weights *weights, bool two_planes) {
+static __attribute__((noinline)) void int8_weighed(int8_weights *weights, bool probs_16bit) {
     int8_queries *q = weights->queries;
     lanes now = load16(weights->most), previous = load16(q->highest), highest = greater(now, previous);
     lanes correction = exp_lanes((previous - highest) * SORAD_LN2), factor = exp_lanes((now - highest) * SORAD_LN2);
@@ -60,9 +60,9 @@ static __attribute__((noinline)) void int8_weighed(int8_weights *weights, bool t
     store16(q->sum, fused(load16(weights->totals), factor, load16(q->sum) * correction));
 #ifdef SORAD_INT8_PAIRS
     int8_pair(weights->codes, q->rows, (weights->count + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES);
-    if (two_planes) int8_pair(weights->low, q->rows, (weights->count + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES);
+    if (probs_16bit) int8_pair(weights->low, q->rows, (weights->count + INT8_LINE_VALUES - 1) / INT8_LINE_VALUES);
 #else
-    (void)two_planes;
+    (void)probs_16bit;
 #endif
 }
 
@@ -255,18 +255,18 @@ static __attribute__((noinline)) void int8_value_tile_of(const int8_weights *wei
     int8_value_results(weights, i, 0, SORAD_INT8_ROWS, SORAD_INT8_BLOCKS, sum, SORAD_INT8_ROWS);
 }
 
-static void int8_value_products(const int8_head *head, const int8_weights *weights, bool two_planes, int8_chores *chores) {
+static void int8_value_products(const int8_head *head, const int8_weights *weights, bool probs_16bit, int8_chores *chores) {
     const size_t steps = (weights->count + 15) / 16 * 16 / INT8_STEP_VALUES, vectors = head->d16 / SORAD_LANES, rows = weights->queries->rows;
     for (size_t i = 0, blocks; i < vectors; i += blocks) {
         blocks = vectors - i >= SORAD_INT8_BLOCKS ? SORAD_INT8_BLOCKS : 1;
         const char *w = head->values + i * head->value_bytes + weights->j0 * 16 * SORAD_INT8_WIDTH;
-        if (!two_planes && rows == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
+        if (!probs_16bit && rows == SORAD_INT8_ROWS && blocks == SORAD_INT8_BLOCKS) {
             int8_value_tile_of(weights, i, w, head->value_bytes, steps, chores);
             continue;
         }
         lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
         int8_any_value_tile(rows, blocks, weights->codes, w, head->value_bytes, steps, sum);
-        if (two_planes) {
+        if (probs_16bit) {
             lanes_i32 low[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
             int8_any_value_tile(rows, blocks, weights->low, w, head->value_bytes, steps, low);
             for (size_t n = 0; n < rows * blocks; n++) sum[n] = (lanes_i32)(((lanes_u32)sum[n] << 8) + (lanes_u32)low[n]);
@@ -329,8 +329,8 @@ static void int8_attend(const sorad_attention_args *args, size_t h, const int8_h
             int8_weights *to = chores.to = weights + (p - 1) % 2;
             to->queries = from->queries, to->j0 = from->j0, to->count = from->count;
             memset(to->most, 0, sizeof to->most), memset(to->totals, 0, sizeof to->totals);   // of rows that a tile does not have
-            chores.row = args->two_planes ? SORAD_INT8_ROWS : 0, chores.line = 0;
-            if (args->two_planes) int8_weigh_in_two_planes(from, to);
+            chores.row = args->probs_16bit ? SORAD_INT8_ROWS : 0, chores.line = 0;
+            if (args->probs_16bit) int8_weigh_in_two_planes(from, to);
         }
         if (p < pairs) {
             int8_scores *next = scores + p % 2;
@@ -342,12 +342,12 @@ static void int8_attend(const sorad_attention_args *args, size_t h, const int8_h
                 for (size_t r = 0; r < next->queries->rows; r++, out += args->out_stride) bring_row(out, args->head_dim, true);
             }
         }
-        if (p >= 2) int8_value_products(head, weights + p % 2, args->two_planes, &chores);
-        if (weigh) int8_rest_of_weights(&chores), int8_weighed(chores.to, args->two_planes);
+        if (p >= 2) int8_value_products(head, weights + p % 2, args->probs_16bit, &chores);
+        if (weigh) int8_rest_of_weights(&chores), int8_weighed(chores.to, args->probs_16bit);
     }
 }
 
-void KERNEL(attention_int8)(const sorad_attention_args *args) {
+void KERNEL(attention_f32_qd8kv)(const sorad_attention_args *args) {
     int8_queries queries[INT8_QUERY_TILES];
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         const int8_head head = int8_head_of(args->packed, h, args->lk, args->head_dim);

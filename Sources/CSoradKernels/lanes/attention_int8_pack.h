@@ -22,7 +22,7 @@ typedef struct int8_head {
 
 static int8_head int8_head_of(const float *packed, size_t head, size_t lk, size_t d) {
     int8_head h = {.d4 = (d + 3) / 4 * 4, .d16 = (d + 15) / 16 * 16, .lk16 = (lk + 15) / 16 * 16};
-    h.key_scale = (float *)(uintptr_t)packed + head * sorad_attention_int8_packed_floats(1, lk, d);
+    h.key_scale = (float *)(uintptr_t)packed + head * sorad_attention_packed_floats_qd8kv(1, lk, d);
     h.key_sum = (int32_t *)(h.key_scale + h.lk16);
     h.value_scale = h.key_scale + 2 * h.lk16, h.value_mean = h.value_scale + h.d16;
     h.key_bytes = h.d4 * 16 * SORAD_INT8_WIDTH, h.value_bytes = h.lk16 * 16 * SORAD_INT8_WIDTH;
@@ -188,7 +188,7 @@ static void int8_pack_values(const sorad_attention_pack_args *args, const int8_h
         });
 }
 
-void KERNEL(attention_int8_pack)(const sorad_attention_pack_args *args) {
+void KERNEL(attention_pack_qd8kv)(const sorad_attention_pack_args *args) {
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         int8_head head = int8_head_of(args->packed, h, args->lk, args->head_dim);
         if (args->k) int8_pack_keys(args, &head, args->k + h * args->head_dim);

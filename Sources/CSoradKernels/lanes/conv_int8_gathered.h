@@ -9,29 +9,29 @@ enum { CONV_INT8_CHUNK = 96 };
 // Bytes of one gathered row before it is put into tiles; whole lines, and what lies beyond K is 0.
 static size_t conv_int8_row_bytes(const int8_plan *plan) { return (plan->padded + INT8_LINE - 1) / INT8_LINE * INT8_LINE; }
 
-static sorad_gemm_int8_args conv_int8_product(const sorad_conv2d_int8_args *args) {
-    sorad_gemm_int8_args product = {.w = args->w, .w_scale = args->w_scale, .w_sum = args->w_sum, .bias = args->bias};
+static sorad_gemm_qd8_args conv_int8_product(const sorad_conv2d_qt8_args *args) {
+    sorad_gemm_qd8_args product = {.w = args->w, .w_scale = args->w_scale, .w_sum = args->w_sum, .bias = args->bias};
     product.k = args->kernel * args->kernel * args->channels;
     product.out_stride = args->out_stride, product.col_end = args->c_out;
     product.epilogue = args->epilogue;
     return product;
 }
 
-static size_t conv_int8_width(const sorad_conv2d_int8_args *args) {
+static size_t conv_int8_width(const sorad_conv2d_qt8_args *args) {
     size_t width = args->upsample ? 2 * args->width : args->width;
     return (width + 2 * args->padding - args->kernel) / args->stride + 1;
 }
 
-size_t KERNEL(conv2d_int8_scratch_bytes)(const sorad_conv2d_int8_args *args) {
-    sorad_gemm_int8_args product = conv_int8_product(args);
+size_t KERNEL(conv2d_qt8_scratch_bytes)(const sorad_conv2d_qt8_args *args) {
+    sorad_gemm_qd8_args product = conv_int8_product(args);
     const int8_plan plan = int8_plan_of(product.k);
     product.row_end = (args->row_end - args->row_begin) * conv_int8_width(args);
     if (product.row_end > CONV_INT8_CHUNK) product.row_end = CONV_INT8_CHUNK;
-    return conv_int8_row_bytes(&plan) + product.row_end * plan.lines * INT8_LINE + KERNEL(gemm_int8_scratch_bytes)(&product);
+    return conv_int8_row_bytes(&plan) + product.row_end * plan.lines * INT8_LINE + KERNEL(gemm_qd8_scratch_bytes)(&product);
 }
 
 // The neighbourhood of output pixel (y, x), in the order (ky, kx, channel).
-SORAD_INLINE void conv_int8_row(const sorad_conv2d_int8_args *args, size_t y, size_t x, int8_t *row) {
+SORAD_INLINE void conv_int8_row(const sorad_conv2d_qt8_args *args, size_t y, size_t x, int8_t *row) {
     const size_t zoom = args->upsample ? 1 : 0, line = (args->width + 2) * args->channels;
     const size_t top = y * args->stride + 1 + zoom - args->padding, left = x * args->stride + 1 + zoom - args->padding;
     for (size_t ky = 0; ky < args->kernel; ky++) {
@@ -47,7 +47,7 @@ SORAD_INLINE void conv_int8_row(const sorad_conv2d_int8_args *args, size_t y, si
 }
 
 // Output pixels m ..< m + rows, packed as quantize_rows packs rows.
-static void conv_int8_gather(const sorad_conv2d_int8_args *args, const int8_plan *plan, size_t m, size_t rows, char *packed,
+static void conv_int8_gather(const sorad_conv2d_qt8_args *args, const int8_plan *plan, size_t m, size_t rows, char *packed,
                              int8_t *row) {
     const size_t out_width = conv_int8_width(args);
     size_t y = m / out_width, x = m % out_width;
@@ -65,8 +65,8 @@ static void conv_int8_gather(const sorad_conv2d_int8_args *args, const int8_plan
     }
 }
 
-void KERNEL(conv2d_int8)(const sorad_conv2d_int8_args *args) {
-    sorad_gemm_int8_args product = conv_int8_product(args);
+void KERNEL(conv2d_qt8_f32_qc8w)(const sorad_conv2d_qt8_args *args) {
+    sorad_gemm_qd8_args product = conv_int8_product(args);
     const int8_plan plan = int8_plan_of(product.k);
     const size_t out_width = conv_int8_width(args), end = args->row_end * out_width;
     float scale[CONV_INT8_CHUNK];
@@ -86,6 +86,6 @@ void KERNEL(conv2d_int8)(const sorad_conv2d_int8_args *args) {
         product.out = args->out + m * args->out_stride;
         if (args->epilogue.residual) product.epilogue.residual = args->epilogue.residual + m * args->epilogue.residual_stride;
         if (args->epilogue.gate) product.epilogue.gate = args->epilogue.gate + m * args->epilogue.gate_stride;
-        KERNEL(gemm_int8)(&product);
+        KERNEL(gemm_qd8_f32_qc8w)(&product);
     }
 }

@@ -21,7 +21,7 @@ typedef struct conv_int8_plan {
     size_t k;
 } conv_int8_plan;
 
-static conv_int8_plan conv_int8_plan_of(const sorad_conv2d_int8_args *args) {
+static conv_int8_plan conv_int8_plan_of(const sorad_conv2d_qt8_args *args) {
     conv_int8_plan plan = {.zoom = args->upsample ? 1 : 0, .line = (args->width + 2) * args->channels};
     const size_t width = args->width << plan.zoom;
     plan.wide = (width + 2) * args->channels;
@@ -37,11 +37,11 @@ static conv_int8_plan conv_int8_plan_of(const sorad_conv2d_int8_args *args) {
 // The stored line of row `i` of the zoomed image and its border.
 static size_t conv_int8_line(const conv_int8_plan *plan, size_t i) { return (i + plan->zoom) >> plan->zoom; }
 // The first such row that output row y sees.
-static size_t conv_int8_top(const sorad_conv2d_int8_args *args, size_t y) { return y * args->stride + 1 - args->padding; }
+static size_t conv_int8_top(const sorad_conv2d_qt8_args *args, size_t y) { return y * args->stride + 1 - args->padding; }
 
 static size_t conv_int8_round(size_t bytes) { return (bytes + INT8_LINE - 1) / INT8_LINE * INT8_LINE; }
 
-size_t KERNEL(conv2d_int8_scratch_bytes)(const sorad_conv2d_int8_args *args) {
+size_t KERNEL(conv2d_qt8_scratch_bytes)(const sorad_conv2d_qt8_args *args) {
     const conv_int8_plan plan = conv_int8_plan_of(args);
     size_t rows = args->row_end - args->row_begin;
     if (rows > plan.rows) rows = plan.rows;
@@ -51,7 +51,7 @@ size_t KERNEL(conv2d_int8_scratch_bytes)(const sorad_conv2d_int8_args *args) {
 }
 
 // Stored lines first ..< end as products read them; what this returns is where the first of them lies, `wide` bytes each.
-static const char *conv_int8_band(const sorad_conv2d_int8_args *args, const conv_int8_plan *plan, size_t first, size_t end) {
+static const char *conv_int8_band(const sorad_conv2d_qt8_args *args, const conv_int8_plan *plan, size_t first, size_t end) {
     const int8_t *from = args->x + first * plan->line;
     const size_t bytes = (end - first) * plan->line, whole = bytes / INT8_LINE * INT8_LINE;
     char *lines = args->scratch;
@@ -74,7 +74,7 @@ static const char *conv_int8_band(const sorad_conv2d_int8_args *args, const conv
 SORAD_INLINE void conv_int8_tile(const int8_sink *sink, const size_t count, const size_t blocks, const int8_window *window,
                                  const char *w, size_t w_stride, size_t n) {
     lanes_i32 sum[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
-    const sorad_gemm_int8_args *args = sink->args;
+    const sorad_gemm_qd8_args *args = sink->args;
     for (size_t r = 0; r < count; r++)
         for (size_t b = 0; b < blocks; b++) {
             __builtin_prefetch(args->out + r * args->out_stride + n + b * SORAD_LANES, 1);
@@ -96,7 +96,7 @@ SORAD_INLINE void conv_int8_tile_row(const int8_sink *sink, const size_t count, 
 }
 
 // One row of outputs, cut into tiles as equal as can be.
-static void conv_int8_row(const sorad_conv2d_int8_args *args, const conv_int8_plan *plan, sorad_gemm_int8_args *product, size_t y,
+static void conv_int8_row(const sorad_conv2d_qt8_args *args, const conv_int8_plan *plan, sorad_gemm_qd8_args *product, size_t y,
                           const char *const *lines, size_t begin, size_t end) {
     const int8_sink sink = {product, NULL, 0};
     const size_t tiles = (plan->out_width + SORAD_INT8_ROWS - 1) / SORAD_INT8_ROWS;
@@ -117,12 +117,12 @@ static void conv_int8_row(const sorad_conv2d_int8_args *args, const conv_int8_pl
     }
 }
 
-void KERNEL(conv2d_int8)(const sorad_conv2d_int8_args *args) {
+void KERNEL(conv2d_qt8_f32_qc8w)(const sorad_conv2d_qt8_args *args) {
     const conv_int8_plan plan = conv_int8_plan_of(args);
     float scale[SORAD_INT8_ROWS];
     int32_t zero[SORAD_INT8_ROWS];
     for (size_t r = 0; r < SORAD_INT8_ROWS; r++) scale[r] = args->x_scale, zero[r] = args->x_zero;
-    sorad_gemm_int8_args product = {.w = args->w, .w_scale = args->w_scale, .w_sum = args->w_sum, .bias = args->bias};
+    sorad_gemm_qd8_args product = {.w = args->w, .w_scale = args->w_scale, .w_sum = args->w_sum, .bias = args->bias};
     product.a_scale = scale, product.a_zero = zero;
     product.out_stride = args->out_stride, product.col_end = args->c_out;
     product.epilogue = args->epilogue;

@@ -108,7 +108,7 @@ SORAD_INLINE void conv_tile(const sorad_conv2d_args *args, const size_t rows, si
     }
 }
 
-void KERNEL(conv2d)(const sorad_conv2d_args *args) {
+void KERNEL(conv2d_f32)(const sorad_conv2d_args *args) {
     if (conv_is_few(args)) {
         conv_few(args);
         return;

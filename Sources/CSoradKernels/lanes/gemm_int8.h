@@ -42,15 +42,15 @@ static int8_plan int8_plan_of(size_t k) {
     return plan;
 }
 
-size_t KERNEL(int8_tile_rows)(void) { return SORAD_INT8_ROWS; }
+size_t KERNEL(gemm_qd8_mr)(void) { return SORAD_INT8_ROWS; }
 
-size_t KERNEL(packed_rows_bytes)(size_t rows, size_t k) { return rows * int8_plan_of(k).lines * INT8_LINE; }
+size_t KERNEL(qd8_packed_bytes)(size_t rows, size_t k) { return rows * int8_plan_of(k).lines * INT8_LINE; }
 
 static size_t int8_sum_bytes(const int8_plan *plan, size_t rows) {
     return plan->depths > 1 ? rows * SORAD_INT8_COLUMNS * sizeof(int32_t) : 0;
 }
 
-size_t KERNEL(gemm_int8_scratch_bytes)(const sorad_gemm_int8_args *args) {
+size_t KERNEL(gemm_qd8_scratch_bytes)(const sorad_gemm_qd8_args *args) {
     const int8_plan plan = int8_plan_of(args->k);
     size_t rows = args->row_end - args->row_begin + 2 * (SORAD_INT8_ROWS - 1);   // the tiles that hold them
     if (rows > INT8_CHUNK) rows = INT8_CHUNK;
@@ -59,13 +59,13 @@ size_t KERNEL(gemm_int8_scratch_bytes)(const sorad_gemm_int8_args *args) {
 
 // Where the sums go: integers as they are, or the float result.
 typedef struct int8_sink {
-    const sorad_gemm_int8_args *args;
+    const sorad_gemm_qd8_args *args;
     int32_t *out;   // null: float result to args->out
     size_t out_stride;
 } int8_sink;
 
 // Sums [rows] of outputs n ..< n + 16 to their results, rows m and on.
-SORAD_INLINE void int8_finish_as(const sorad_gemm_int8_args *args, const sorad_epilogue epilogue, const size_t rows, size_t m,
+SORAD_INLINE void int8_finish_as(const sorad_gemm_qd8_args *args, const sorad_epilogue epilogue, const size_t rows, size_t m,
                                  size_t n, const size_t count, const lanes_i32 *sum) {
     lanes_u32 w_sum = (lanes_u32)load_i32(args->w_sum + n, count), plain = w_sum * (uint32_t)SORAD_INT8_OFFSET;
     lanes w_scale = load(args->w_scale + n, count), bias = args->bias ? load(args->bias + n, count) : splat(0.0f);
@@ -79,7 +79,7 @@ SORAD_INLINE void int8_finish_as(const sorad_gemm_int8_args *args, const sorad_e
 }
 
 // The epilogue's case as a constant: what is absent is not asked for in every row.
-SORAD_INLINE void int8_finish_case(const sorad_gemm_int8_args *args, const sorad_activation activation, const size_t rows, size_t m,
+SORAD_INLINE void int8_finish_case(const sorad_gemm_qd8_args *args, const sorad_activation activation, const size_t rows, size_t m,
                                    size_t n, const size_t count, const lanes_i32 *sum) {
     sorad_epilogue epilogue = args->epilogue;
     epilogue.activation = activation;
@@ -93,7 +93,7 @@ SORAD_INLINE void int8_finish_case(const sorad_gemm_int8_args *args, const sorad
 
 SORAD_INLINE void int8_finish_count(const int8_sink *sink, const size_t rows, size_t m, size_t n, const size_t count,
                                     const lanes_i32 *sum) {
-    const sorad_gemm_int8_args *args = sink->args;
+    const sorad_gemm_qd8_args *args = sink->args;
     if (sink->out) {
         lanes_u32 offset = (lanes_u32)load_i32(args->w_sum + n, count) * (uint32_t)SORAD_INT8_OFFSET;
         for (size_t r = 0; r < rows; r++)
@@ -164,7 +164,7 @@ typedef struct int8_rows {
 
 // Has memory that a tile is about to write or to read at its end on its way.
 SORAD_INLINE void int8_prefetch(const int8_work *work, int8_rows rows, size_t n) {
-    const sorad_gemm_int8_args *args = work->sink->args;
+    const sorad_gemm_qd8_args *args = work->sink->args;
     if (!work->last || work->sink->out || work->plan->padded < INT8_LONG) return;
     const size_t m = rows.m + rows.low, count = rows.high - rows.low;
     const size_t blocks = work->end - n > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
@@ -188,7 +188,7 @@ SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t
         int8_ahead_begin(&work->weights, work->weights.share), int8_ahead_begin(&work->rows, work->rows.share);
         static const lanes_i32 zeros[SORAD_INT8_ROWS * SORAD_INT8_BLOCKS];
         lanes_i32 *sum = work->sums[work->present];
-        const sorad_gemm_int8_args *args = work->sink->args;
+        const sorad_gemm_qd8_args *args = work->sink->args;
         int8_late_before(&work->late, rows.m, n);
         const int8_waiting *start = work->first ? (const int8_waiting *)zeros : waiting;
         int8_waiting *const to = work->last ? (int8_waiting *)sum : waiting;
@@ -227,7 +227,7 @@ SORAD_INLINE void int8_tile_at(int8_work *work, const size_t count, const size_t
 
 // A tile of rows against all outputs of the group.
 SORAD_INLINE void int8_tile_row(int8_work *work, const size_t count, int8_rows rows, int8_waiting *waiting) {
-    const sorad_gemm_int8_args *args = work->sink->args;
+    const sorad_gemm_qd8_args *args = work->sink->args;
     const char *a = (const char *)args->a + (rows.m * work->plan->lines + work->first_line * count) * INT8_LINE;
     for (size_t n = work->begin, blocks; n < work->end; n += blocks * SORAD_LANES) {
         blocks = work->end - n > (SORAD_INT8_BLOCKS - 1) * SORAD_LANES ? SORAD_INT8_BLOCKS : 1;
@@ -239,7 +239,7 @@ SORAD_INLINE void int8_tile_row(int8_work *work, const size_t count, int8_rows r
 
 // The tile of rows from m on, spread over the outputs of the one before it.
 static int8_ahead int8_rows_ahead(const int8_work *work, size_t m, size_t end) {
-    const sorad_gemm_int8_args *args = work->sink->args;
+    const sorad_gemm_qd8_args *args = work->sink->args;
     if (m >= end) return int8_ahead_of(NULL, 0, 0, 0, 1);
     size_t count = end - m < SORAD_INT8_ROWS ? end - m : SORAD_INT8_ROWS;
     size_t panels = (work->end - work->begin + SORAD_INT8_BLOCKS * SORAD_LANES - 1) / (SORAD_INT8_BLOCKS * SORAD_LANES);
@@ -249,7 +249,7 @@ static int8_ahead int8_rows_ahead(const int8_work *work, size_t m, size_t end) {
 
 // Tiles of rows m ..< end, m the first of a tile.
 static void int8_chunk(int8_work *work, size_t m, size_t end) {
-    const sorad_gemm_int8_args *args = work->sink->args;
+    const sorad_gemm_qd8_args *args = work->sink->args;
     int8_waiting *waiting = work->waiting;
 #ifdef SORAD_INT8_CHORES
     work->late.epilogue = args->epilogue, work->late.kind = int8_late_kind(&args->epilogue);
@@ -290,7 +290,7 @@ SORAD_INLINE int8_ahead int8_weights_ahead(const char *w, size_t outputs, size_t
 // Rows m ..< end against outputs begin ..< columns, SORAD_INT8_COLUMNS at most. After them come the outputs next ..< next_end.
 static void int8_group(const int8_sink *sink, const int8_plan *plan, size_t m, size_t end, size_t begin, size_t columns, size_t next,
                        size_t next_end) {
-    const sorad_gemm_int8_args *args = sink->args;
+    const sorad_gemm_qd8_args *args = sink->args;
     int8_work work = {.sink = sink, .plan = plan, .begin = begin, .end = columns, .waiting = args->scratch};
     size_t k0 = 0;
     do {
@@ -322,7 +322,7 @@ static void int8_group(const int8_sink *sink, const int8_plan *plan, size_t m, s
 }
 
 static void int8_product(const int8_sink *sink) {
-    const sorad_gemm_int8_args *args = sink->args;
+    const sorad_gemm_qd8_args *args = sink->args;
     const int8_plan plan = int8_plan_of(args->k);
     if (args->row_begin >= args->row_end) return;
     const size_t begin = args->row_begin / SORAD_INT8_ROWS * SORAD_INT8_ROWS;
@@ -339,12 +339,12 @@ static void int8_product(const int8_sink *sink) {
     }
 }
 
-void KERNEL(gemm_int8)(const sorad_gemm_int8_args *args) {
+void KERNEL(gemm_qd8_f32_qc8w)(const sorad_gemm_qd8_args *args) {
     const int8_sink sink = {args, NULL, 0};
     int8_product(&sink);
 }
 
-void KERNEL(gemm_int8_i32)(const sorad_gemm_int8_args *args, int32_t *out, size_t out_stride) {
+void KERNEL(gemm_qd8_i32_qc8w)(const sorad_gemm_qd8_args *args, int32_t *out, size_t out_stride) {
     const int8_sink sink = {args, out, out_stride};
     int8_product(&sink);
 }

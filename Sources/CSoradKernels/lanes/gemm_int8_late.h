@@ -108,7 +108,7 @@ static __attribute__((noinline)) void int8_late_rest(int8_late *late) {
     while (late->next < INT8_LATE_VECTORS) int8_late_vector(late, INT8_LATE_ANY);
 }
 
-SORAD_INLINE void int8_late_begin(int8_late *late, const sorad_gemm_int8_args *args, size_t m, size_t n, const lanes_i32 *sum) {
+SORAD_INLINE void int8_late_begin(int8_late *late, const sorad_gemm_qd8_args *args, size_t m, size_t n, const lanes_i32 *sum) {
     late->sum = sum;
     for (size_t b = 0; b < SORAD_INT8_BLOCKS; b++) {
         late->w_sum[b] = (lanes_u32)load_i32(args->w_sum + n + b * SORAD_LANES, SORAD_LANES);

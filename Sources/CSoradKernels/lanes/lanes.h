@@ -5,7 +5,7 @@
 //
 // A kernel file of an instruction set opens its target with `#pragma clang attribute push`, names itself with
 //   #define SORAD_PREFIX avx2
-// and includes the kernels of this folder; KERNEL(add) is then sorad_avx2_add.
+// and includes the kernels of this folder; KERNEL(add_f32) is then sorad_avx2_add.
 #ifndef SORAD_LANES_H
 #define SORAD_LANES_H
 

@@ -1,6 +1,6 @@
 // How an image becomes int8 numbers in one scale: its range, then its codes inside a border.
 
-void KERNEL(widen_range)(const float *x, size_t n, float *range) {
+void KERNEL(minmax_f32)(const float *x, size_t n, float *range) {
     lanes lows = splat(range[0]), highs = splat(range[1]);
     SORAD_EACH(n) {
         lanes v = quantize_load(x + i, count);
@@ -12,7 +12,7 @@ void KERNEL(widen_range)(const float *x, size_t n, float *range) {
     range[1] = lanes_greatest(highs) + 0.0f;
 }
 
-void KERNEL(widen_channel_range)(const float *x, size_t pixels, size_t channels, float *low, float *high) {
+void KERNEL(minmax_channels_f32)(const float *x, size_t pixels, size_t channels, float *low, float *high) {
     SORAD_EACH(channels) {
         lanes lows = load(low + i, count), highs = load(high + i, count);
         for (size_t p = 0; p < pixels; p++) {
@@ -44,12 +44,12 @@ SORAD_INLINE void image_codes(const float *x, const float *scale, size_t n, lane
     }
 }
 
-void KERNEL(quantize_image)(const sorad_quantize_image_args *args) {
+void KERNEL(quantize_f32_qt8)(const sorad_quantize_image_args *args) {
     size_t given = args->c0 + args->c1, channels = (given + 3) / 4 * 4, line = (args->width + 2) * channels;
     const lanes inverse = splat(args->inverse);
     const lanes_u32 zeros = splat_u32((uint32_t)args->zero);
     for (size_t y = args->row_begin; y < args->row_end; y++) {
-        int8_t *q = args->q + y * line, *fine = args->fine ? args->fine + y * line : NULL;
+        int8_t *q = args->q + y * line, *fine = args->q_low ? args->q_low + y * line : NULL;
         if (fine) memset(fine, 0, line);
         if (y == 0 || y > args->height) {
             memset(q, args->zero, line);

@@ -53,7 +53,7 @@ SORAD_INLINE void quantize_range(const float *x, size_t k, float *low, float *hi
     *low = -lanes_greatest(-lows), *high = lanes_greatest(highs);
 }
 
-void KERNEL(quantize_rows)(const sorad_quantize_rows_args *args) {
+void KERNEL(quantize_f32_qd8)(const sorad_quantize_rows_args *args) {
     const int8_plan plan = int8_plan_of(args->k);
     const float *x = args->x;
     for (size_t m = args->row_begin; m < args->row_end; m++, x += args->x_stride) {

@@ -38,7 +38,7 @@ SORAD_INLINE void layer_norm_rows(const sorad_norm_args args, size_t m, const si
     });
 }
 
-void KERNEL(layer_norm)(const sorad_norm_args *args) {
+void KERNEL(layer_norm_f32)(const sorad_norm_args *args) {
     size_t m = args->row_begin;
     for (; m + NORM_ROWS <= args->row_end; m += NORM_ROWS) layer_norm_rows(*args, m, NORM_ROWS);
     for (; m < args->row_end; m++) layer_norm_rows(*args, m, 1);
@@ -59,7 +59,7 @@ SORAD_INLINE void rms_norm_rows(const sorad_norm_args args, size_t m, const size
     });
 }
 
-void KERNEL(rms_norm)(const sorad_norm_args *args) {
+void KERNEL(rms_norm_f32)(const sorad_norm_args *args) {
     size_t m = args->row_begin;
     for (; m + NORM_ROWS <= args->row_end; m += NORM_ROWS) rms_norm_rows(*args, m, NORM_ROWS);
     for (; m < args->row_end; m++) rms_norm_rows(*args, m, 1);
@@ -77,7 +77,7 @@ SORAD_INLINE lanes load_twice(const float *p) {
 #define SORAD_EVEN_SIGNS ((lanes_u32){1u << 31, 0, 1u << 31, 0, 1u << 31, 0, 1u << 31, 0, \
                                       1u << 31, 0, 1u << 31, 0, 1u << 31, 0, 1u << 31, 0})
 
-void KERNEL(rope)(const sorad_rope_args *args) {
+void KERNEL(rope_f32)(const sorad_rope_args *args) {
     const size_t d = args->head_dim, pairs = d / 2, whole = pairs / 8 * 8, width = args->heads * d;
     for (size_t m = args->row_begin; m < args->row_end; m++) {
         const float *cosines = args->cos + m * pairs, *sines = args->sin + m * pairs;
@@ -135,12 +135,12 @@ SORAD_INLINE void hadamard_vectors(lanes *x, size_t vectors, size_t step) {
         }
 }
 
-void KERNEL(hadamard)(const sorad_hadamard_args *args) {
+void KERNEL(hadamard_f32)(const sorad_hadamard_args *args) {
     size_t vectors = args->group / SORAD_LANES;
     float normalise = 1.0f;
     for (size_t step = 1; step < args->group; step *= 4) normalise *= 0.5f;
     if (vectors == 0) {
-        sorad_scalar_hadamard(args);
+        sorad_scalar_hadamard_f32(args);
         return;
     }
     for (size_t m = args->row_begin; m < args->row_end; m++)

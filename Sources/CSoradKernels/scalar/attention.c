@@ -6,10 +6,10 @@ enum { BLOCK = SORAD_ATTENTION_KEY_BLOCK };
 
 // Packed form of this table: per head, keys [Lk][D], then values [Lk][D].
 static float *head_of(float *packed, size_t head, size_t lk, size_t head_dim) {
-    return packed + head * sorad_attention_packed_floats(1, lk, head_dim);
+    return packed + head * sorad_attention_packed_floats_f32(1, lk, head_dim);
 }
 
-void sorad_scalar_attention_pack(const sorad_attention_pack_args *args) {
+void sorad_scalar_attention_pack_f32(const sorad_attention_pack_args *args) {
     size_t d = args->head_dim, bytes = d * sizeof(float);
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         float *keys = head_of(args->packed, h, args->lk, d), *values = keys + args->lk * d;
@@ -50,7 +50,7 @@ static void attend(const sorad_attention_args *args, const float *q, const float
     for (size_t i = 0; i < d; i++) out[i] = acc[i] * inverse;
 }
 
-void sorad_scalar_attention(const sorad_attention_args *args) {
+void sorad_scalar_attention_f32(const sorad_attention_args *args) {
     size_t d = args->head_dim;
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         const float *keys = head_of((float *)(uintptr_t)args->packed, h, args->lk, d), *values = keys + args->lk * d;

@@ -6,12 +6,12 @@
 // own greatest weight; their sums, and what they weigh, are exact integers until the block ends. Scores are in octaves, log2 of weights, so
 // that a weight needs no multiplication on its way to a power of two.
 //
-// Where few keys take all the weight, a byte is too coarse for the others: `two_planes` gives a weight 16 bits, the values being multiplied
+// Where few keys take all the weight, a byte is too coarse for the others: `probs_16bit` gives a weight 16 bits, the values being multiplied
 // with its upper and its lower byte. Their sums stay exact: 256 keys of 65535 * 127 fit 31 bits.
 #include "../internal/kernel_list.h"
 #include "scalar_math.h"
 
-enum { BLOCK = SORAD_ATTENTION_INT8_KEY_BLOCK };
+enum { BLOCK = SORAD_ATTENTION_QD8KV_KEY_BLOCK };
 
 // Packed form of this table, one head: key_scale [Lk], value_scale [D], value_mean [D], then bytes keys [Lk][D] and
 // values [Lk][D].
@@ -21,7 +21,7 @@ typedef struct scalar_head {
 } scalar_head;
 
 static scalar_head head_of(const float *packed, size_t head, size_t lk, size_t d) {
-    float *at = (float *)(uintptr_t)packed + head * sorad_attention_int8_packed_floats(1, lk, d);
+    float *at = (float *)(uintptr_t)packed + head * sorad_attention_packed_floats_qd8kv(1, lk, d);
     return (scalar_head){at, at + lk, at + lk + d, (int8_t *)(at + lk + 2 * d), (int8_t *)(at + lk + 2 * d) + lk * d};
 }
 
@@ -55,7 +55,7 @@ static void pack_values(const scalar_head *head, const float *v, size_t stride, 
     }
 }
 
-void sorad_scalar_attention_int8_pack(const sorad_attention_pack_args *args) {
+void sorad_scalar_attention_pack_qd8kv(const sorad_attention_pack_args *args) {
     const size_t d = args->head_dim, lk = args->lk;
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         const scalar_head head = head_of(args->packed, h, lk, d);
@@ -85,7 +85,7 @@ static void attend(const sorad_attention_args *args, const scalar_head *head, co
             score[j] = fmaf((float)dot, q_scale * head->key_scale[j0 + j], args->key_bias ? args->key_bias[j0 + j] * SORAD_LOG2_E : 0.0f);
             most = score[j] > most ? score[j] : most;
         }
-        for (size_t j = 0; j < count; j++) total += weight[j] = args->two_planes ? sorad_exp2_word(score[j] - most) : sorad_exp2_byte(score[j] - most);
+        for (size_t j = 0; j < count; j++) total += weight[j] = args->probs_16bit ? sorad_exp2_word(score[j] - most) : sorad_exp2_byte(score[j] - most);
         float previous = highest;
         highest = most > highest ? most : highest;
         float correction = sorad_exp_f32((previous - highest) * SORAD_LN2), factor = sorad_exp_f32((most - highest) * SORAD_LN2);
@@ -100,7 +100,7 @@ static void attend(const sorad_attention_args *args, const scalar_head *head, co
     for (size_t i = 0; i < d; i++) out[i] = fmaf(acc[i] * inverse, head->value_scale[i], head->value_mean[i]);
 }
 
-void sorad_scalar_attention_int8(const sorad_attention_args *args) {
+void sorad_scalar_attention_f32_qd8kv(const sorad_attention_args *args) {
     size_t d = args->head_dim;
     for (size_t h = args->head_begin; h < args->head_end; h++) {
         scalar_head head = head_of(args->packed, h, args->lk, d);

@@ -28,7 +28,7 @@ static void pixel_sums(const sorad_conv2d_args *args, size_t y, size_t x, const 
         }
 }
 
-void sorad_scalar_conv2d(const sorad_conv2d_args *args) {
+void sorad_scalar_conv2d_f32(const sorad_conv2d_args *args) {
     size_t width = args->upsample ? 2 * args->width : args->width;
     size_t out_width = (width + 2 * args->padding + args->end_padding - args->kernel) / args->stride + 1;
     size_t k = args->kernel * args->kernel * (args->c0 + args->c1);

@@ -10,13 +10,13 @@ static float finite_value(float x) {
     return x < -FLT_MAX ? -FLT_MAX : x;
 }
 
-void sorad_scalar_widen_range(const float *x, size_t n, float *range) {
+void sorad_scalar_minmax_f32(const float *x, size_t n, float *range) {
     float low = range[0], high = range[1];
     for (size_t i = 0; i < n; i++) sorad_widen(finite_value(x[i]), &low, &high);
     range[0] = low + 0.0f, range[1] = high + 0.0f;   // no negative zero, whichever came first
 }
 
-void sorad_scalar_widen_channel_range(const float *x, size_t pixels, size_t channels, float *low, float *high) {
+void sorad_scalar_minmax_channels_f32(const float *x, size_t pixels, size_t channels, float *low, float *high) {
     for (size_t c = 0; c < channels; c++) {
         float range[2] = {low[c], high[c]};
         for (size_t p = 0; p < pixels; p++) sorad_widen(finite_value(x[p * channels + c]), range, range + 1);
@@ -24,11 +24,11 @@ void sorad_scalar_widen_channel_range(const float *x, size_t pixels, size_t chan
     }
 }
 
-void sorad_scalar_quantize_image(const sorad_quantize_image_args *args) {
+void sorad_scalar_quantize_f32_qt8(const sorad_quantize_image_args *args) {
     size_t given = args->c0 + args->c1, channels = (given + 3) / 4 * 4;
     int8_t zero = (int8_t)args->zero;
     size_t first = args->row_begin * (args->width + 2) * channels;
-    int8_t *q = args->q + first, *fine = args->fine ? args->fine + first : NULL;
+    int8_t *q = args->q + first, *fine = args->q_low ? args->q_low + first : NULL;
     for (size_t y = args->row_begin; y < args->row_end; y++)
         for (size_t x = 0; x < args->width + 2; x++)
             for (size_t c = 0; c < channels; c++) {
@@ -45,13 +45,13 @@ void sorad_scalar_quantize_image(const sorad_quantize_image_args *args) {
             }
 }
 
-size_t sorad_scalar_conv2d_int8_scratch_bytes(const sorad_conv2d_int8_args *args) {
+size_t sorad_scalar_conv2d_qt8_scratch_bytes(const sorad_conv2d_qt8_args *args) {
     (void)args;
     return 0;
 }
 
 // The 16 sums of output pixel (y, x) for the block of weights `w` [K/4][16][4].
-static void pixel_sums(const sorad_conv2d_int8_args *args, size_t y, size_t x, const int8_t *w, int32_t sum[SORAD_LANES]) {
+static void pixel_sums(const sorad_conv2d_qt8_args *args, size_t y, size_t x, const int8_t *w, int32_t sum[SORAD_LANES]) {
     size_t zoom = args->upsample ? 1 : 0;
     for (size_t i = 0; i < SORAD_LANES; i++) sum[i] = 0;
     for (size_t ky = 0; ky < args->kernel; ky++)
@@ -66,7 +66,7 @@ static void pixel_sums(const sorad_conv2d_int8_args *args, size_t y, size_t x, c
         }
 }
 
-void sorad_scalar_conv2d_int8(const sorad_conv2d_int8_args *args) {
+void sorad_scalar_conv2d_qt8_f32_qc8w(const sorad_conv2d_qt8_args *args) {
     size_t width = args->upsample ? 2 * args->width : args->width;
     size_t out_width = (width + 2 * args->padding - args->kernel) / args->stride + 1;
     size_t k = args->kernel * args->kernel * args->channels;

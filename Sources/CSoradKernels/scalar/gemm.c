@@ -2,13 +2,13 @@
 #include "../internal/kernel_list.h"
 #include "scalar_math.h"
 
-size_t sorad_scalar_gemm_int8_scratch_bytes(const sorad_gemm_int8_args *args) {
+size_t sorad_scalar_gemm_qd8_scratch_bytes(const sorad_gemm_qd8_args *args) {
     (void)args;
     return 0;
 }
 
 // Sums of row m against the 16 outputs of one block: sum[i] = sum over k of a[m, k] * w[16 * block + i, k].
-static void int8_sums(const sorad_gemm_int8_args *args, size_t m, size_t block, int32_t sum[SORAD_LANES]) {
+static void int8_sums(const sorad_gemm_qd8_args *args, size_t m, size_t block, int32_t sum[SORAD_LANES]) {
     size_t groups = (args->k + 3) / 4;
     const int8_t *a = (const int8_t *)args->a + m * groups * 4;
     const int8_t *w = args->w + block * groups * 64;
@@ -18,7 +18,7 @@ static void int8_sums(const sorad_gemm_int8_args *args, size_t m, size_t block, 
             sum[i] += a[0] * w[4 * i] + a[1] * w[4 * i + 1] + a[2] * w[4 * i + 2] + a[3] * w[4 * i + 3];
 }
 
-void sorad_scalar_gemm_int8_i32(const sorad_gemm_int8_args *args, int32_t *out, size_t out_stride) {
+void sorad_scalar_gemm_qd8_i32_qc8w(const sorad_gemm_qd8_args *args, int32_t *out, size_t out_stride) {
     int32_t sum[SORAD_LANES];
     for (size_t m = args->row_begin; m < args->row_end; m++)
         for (size_t n = args->col_begin; n < args->col_end; n += SORAD_LANES) {
@@ -27,7 +27,7 @@ void sorad_scalar_gemm_int8_i32(const sorad_gemm_int8_args *args, int32_t *out, 
         }
 }
 
-void sorad_scalar_gemm_int8(const sorad_gemm_int8_args *args) {
+void sorad_scalar_gemm_qd8_f32_qc8w(const sorad_gemm_qd8_args *args) {
     int32_t sum[SORAD_LANES];
     for (size_t m = args->row_begin; m < args->row_end; m++) {
         int32_t zero = args->a_zero ? args->a_zero[m] : 0;

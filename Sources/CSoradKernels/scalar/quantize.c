@@ -11,11 +11,11 @@ static float finite_value(float x) {
 }
 
 // Packed rows of this table are [M, K up to a multiple of 4] bytes, zeros behind K.
-size_t sorad_scalar_int8_tile_rows(void) { return 1; }
+size_t sorad_scalar_gemm_qd8_mr(void) { return 1; }
 
-size_t sorad_scalar_packed_rows_bytes(size_t rows, size_t k) { return rows * ((k + 3) / 4 * 4); }
+size_t sorad_scalar_qd8_packed_bytes(size_t rows, size_t k) { return rows * ((k + 3) / 4 * 4); }
 
-void sorad_scalar_quantize_rows(const sorad_quantize_rows_args *args) {
+void sorad_scalar_quantize_f32_qd8(const sorad_quantize_rows_args *args) {
     size_t padded = (args->k + 3) / 4 * 4;
     const float *x = args->x;
     for (size_t m = args->row_begin; m < args->row_end; m++, x += args->x_stride) {

@@ -13,7 +13,7 @@ static float modulate(const sorad_norm_args *args, size_t m, size_t i, float y) 
     return y;
 }
 
-void sorad_scalar_layer_norm(const sorad_norm_args *args) {
+void sorad_scalar_layer_norm_f32(const sorad_norm_args *args) {
     float count = (float)args->k;
     for (size_t m = args->row_begin; m < args->row_end; m++) {
         const float *x = args->x + m * args->x_stride;
@@ -30,7 +30,7 @@ void sorad_scalar_layer_norm(const sorad_norm_args *args) {
     }
 }
 
-void sorad_scalar_rms_norm(const sorad_norm_args *args) {
+void sorad_scalar_rms_norm_f32(const sorad_norm_args *args) {
     for (size_t m = args->row_begin; m < args->row_end; m++) {
         const float *x = args->x + m * args->x_stride;
         float *out = args->out + m * args->out_stride;
@@ -41,7 +41,7 @@ void sorad_scalar_rms_norm(const sorad_norm_args *args) {
     }
 }
 
-void sorad_scalar_rope(const sorad_rope_args *args) {
+void sorad_scalar_rope_f32(const sorad_rope_args *args) {
     size_t pairs = args->head_dim / 2;
     for (size_t m = args->row_begin; m < args->row_end; m++) {
         const float *cosines = args->cos + m * pairs, *sines = args->sin + m * pairs;
@@ -69,7 +69,7 @@ static void hadamard_stage(float *x, size_t group, size_t step) {
         }
 }
 
-void sorad_scalar_hadamard(const sorad_hadamard_args *args) {
+void sorad_scalar_hadamard_f32(const sorad_hadamard_args *args) {
     float normalise = 1.0f;
     for (size_t step = 1; step < args->group; step *= 4) normalise *= 0.5f;
     for (size_t m = args->row_begin; m < args->row_end; m++)

@@ -1,20 +1,20 @@
 // Row-major weights to the packed layouts that the matrix kernels read.
 #include <string.h>
 
-#include "sorad_plain.h"
+#include "sorad_portable.h"
 
-size_t sorad_attention_packed_floats(size_t heads, size_t lk, size_t head_dim) {
+size_t sorad_attention_packed_floats_f32(size_t heads, size_t lk, size_t head_dim) {
     size_t keys = (lk + SORAD_ATTENTION_KEY_BLOCK - 1) / SORAD_ATTENTION_KEY_BLOCK * SORAD_ATTENTION_KEY_BLOCK;
     return heads * keys * (head_dim + (head_dim + 15) / 16 * 16);
 }
 
 // Numbers per key and channel, then keys and values of at most 2 bytes each.
-size_t sorad_attention_int8_packed_floats(size_t heads, size_t lk, size_t head_dim) {
+size_t sorad_attention_packed_floats_qd8kv(size_t heads, size_t lk, size_t head_dim) {
     size_t lk16 = (lk + 15) / 16 * 16, d4 = (head_dim + 3) / 4 * 4, d16 = (head_dim + 15) / 16 * 16;
     return heads * (2 * lk16 + 2 * d16 + lk16 * (d4 + d16) / 2);
 }
 
-size_t sorad_packed_rows_most_bytes(size_t rows, size_t k) { return rows * ((k + 31) / 32 * 64); }
+size_t sorad_qd8_packed_max_bytes(size_t rows, size_t k) { return rows * ((k + 31) / 32 * 64); }
 
 void sorad_pack_f32(const float *w, size_t n, size_t k, float *packed) {
     for (size_t block = 0; block < n; block += 16)

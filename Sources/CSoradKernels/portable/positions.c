@@ -1,5 +1,5 @@
 // Rotary tables and the sinusoidal timestep embedding.
-#include "sorad_plain.h"
+#include "sorad_portable.h"
 
 #pragma STDC FP_CONTRACT OFF
 

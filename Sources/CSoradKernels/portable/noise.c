@@ -2,7 +2,7 @@
 // SC 2011) and the Box-Muller transform.
 #include <math.h>
 
-#include "sorad_plain.h"
+#include "sorad_portable.h"
 
 #pragma STDC FP_CONTRACT OFF
 

@@ -3,7 +3,7 @@
 import CSoradKernels
 import Testing
 
-@Suite struct PlainTests {
+@Suite struct PortableTests {
     /// Vectors from the Random123 distribution (kat_vectors, philox4x32 10).
     @Test func philoxVectors() {
         let rows: [(counter: [UInt32], key: [UInt32], words: [UInt32])] = [

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "sorad_plain.h"
+#include "sorad_portable.h"
 
 #pragma STDC FP_CONTRACT OFF
 

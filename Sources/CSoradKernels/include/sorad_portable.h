@@ -1,7 +1,7 @@
-// Kernels with one implementation for every machine: moves, tables and conversions that are not worth a SIMD version
-// or are exact by nature. They use integer and IEEE operations only, so they have the same bits everywhere.
-#ifndef SORAD_PLAIN_H
-#define SORAD_PLAIN_H
+// Portable functions, with one implementation for every machine: moves, tables and conversions that do not need SIMD. They use integer and
+// IEEE operations only, so their results have the same bits everywhere.
+#ifndef SORAD_PORTABLE_H
+#define SORAD_PORTABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,12 +11,12 @@
 
 #pragma clang assume_nonnull begin
 
-// What packed_rows_bytes of any table is at most: 2 bytes a value, in lines of 64.
-size_t sorad_packed_rows_most_bytes(size_t rows, size_t k);
-// Floats in the packed form of H heads with Lk keys and values of D each.
-size_t sorad_attention_packed_floats(size_t heads, size_t lk, size_t head_dim);
-// The same for attention_int8_pack.
-size_t sorad_attention_int8_packed_floats(size_t heads, size_t lk, size_t head_dim);
+// The most that qd8_packed_bytes of any table returns: 2 bytes a value, in K-blocks of 64 bytes.
+size_t sorad_qd8_packed_max_bytes(size_t rows, size_t k);
+// Floats in the packed form of H heads with Lk keys and values of D each, of attention_pack_f32.
+size_t sorad_attention_packed_floats_f32(size_t heads, size_t lk, size_t head_dim);
+// The same, of attention_pack_qd8kv.
+size_t sorad_attention_packed_floats_qd8kv(size_t heads, size_t lk, size_t head_dim);
 
 // Row-major weights to the layouts that the matrix kernels read.
 // w [N, K] float -> packed [ceil(N/16)][K][16], zero-filled.
@@ -24,8 +24,8 @@ void sorad_pack_f32(const float *w, size_t n, size_t k, float *packed);
 // w [N, K] int8 -> packed [ceil(N/16)][ceil(K/4)][16][4], zero-filled, and sum [N] over K of the weights.
 void sorad_pack_int8(const int8_t *w, size_t n, size_t k, int8_t *packed, int32_t *sum);
 
-// Scale s, 1 / s and zero point of numbers within range[0] <= 0 <= range[1], as quantize_rows finds them for a row.
-void sorad_quantize_range(const float range[_Nonnull 2], bool asymmetric, float *scale, float *inverse, int32_t *zero);
+// Scale s, 1 / s and zero point of values within range[0] <= 0 <= range[1], as quantize_f32_qd8 computes them for a row.
+void sorad_quantize_params(const float range[_Nonnull 2], bool asymmetric, float *scale, float *inverse, int32_t *zero);
 
 // ---- Positions and time ----------------------------------------------------------------------------------------------
 
@@ -74,11 +74,11 @@ double sorad_exp(double x);                                  // |x| <= 700
 double sorad_log(double x);                                  // normal x > 0
 void sorad_sincos(double x, double *sin_out, double *cos_out);   // |x| <= 1e6, absolute error below 1e-15
 
-// ---- For sorad-bench ------------------------------------------------------------------------------------------------------
+// ---- Peak throughput ----------------------------------------------------------------------------------------------------
 
-// Operations (multiplies and adds) done by `iterations` rounds of a register-only loop of the instruction set's best
-// int8 product (vpdpbusd, or vpmaddubsw + vpmaddwd + vpaddd) or float multiply-add; the caller times it.
-// `isa` is a sorad_isa and must be available. 0 where there is no such loop (scalar).
+// Runs `iterations` rounds of the peak-throughput microbenchmark: nothing but the instruction set's best int8 product (vpdpbusd, or
+// vpmaddubsw + vpmaddwd + vpaddd; SDOT or USMMLA) or float multiply-add, on registers. Returns the operations done (multiplies and adds);
+// the caller times it. `isa` is a sorad_isa and must be available. 0 where there is none (scalar).
 uint64_t sorad_peak_int8(int isa, uint64_t iterations);
 uint64_t sorad_peak_f32(int isa, uint64_t iterations);
 
