@@ -4,7 +4,7 @@
 
 `given.safetensors` holds clean latents of a source clip, two known latent frames, and what diffusers' transformer and scheduler make of
 them in float32: known first and last frame from pure noise, a source noised half-way, and both at once. Token timesteps are those of
-quantization/sorad_mini/sampler.py. Inputs that reference.safetensors already holds (noise, texts) are read from there.
+quantization/training/sorad_mini/sampler.py. Inputs that reference.safetensors already holds (noise, texts) are read from there.
 """
 from __future__ import annotations
 

@@ -1,0 +1,286 @@
+"""Trains the diffusion transformer on cached latents and captions, with the text encoder before it.
+
+    python -m sorad_mini.train_transformer --work DIR --sizes 64x64 --minutes 600 --bf16
+    python -m sorad_mini.train_transformer --work DIR --sizes 64x64:0.2 128x128:0.6 96x96:0.2 --restart-schedule ...
+
+Rectified flow with logit-normal noise levels, 10 % empty captions, known frames in a sixth of the batches, Muon, EMA.
+Beside the velocity it learns
+- from the renderer: what each token shows (`truth`), at a middle block;
+- from captions alone: what a sentence states (`reading`), so that the text encoder keeps reading;
+- to differ from other clips: the velocity of another clip of the batch counts negatively (contrastive flow matching,
+  Stoica et al. 2025, arXiv 2506.05350).
+Sizes are progressive: words, motion and place are learned at 64 x 64, where a clip is 80 tokens, detail at the sizes
+that are offered. Reads WORK/latents-*, WORK/tokenizer, WORK/text_encoder.pt; writes WORK/transformer.pt and, at
+intervals, WORK/samples-NNNNNN.png from held-out prompts. Stopped at any moment it continues from there.
+"""
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from . import checkpoint, text_encoder
+from .cache import Latents, load_trained
+from .captions import caption
+from .optimizer import Muon, schedule, split_parameters
+from .parallel import average_gradients, join
+from .pool import parse_share
+from .position import initialise_position
+from .reading import CaptionReader, lessons, reading_loss
+from .render import contact_sheet
+from .sampler import sample, token_timesteps
+from .tokenizer import Tokenizer
+from .transformer import Transformer, TransformerConfig
+from .truth import TruthHead, classes, truth_loss
+from .world import sample_scene
+
+DROP_CAPTION, KNOWN_SHARE = 0.10, 0.16
+LESSON_WEIGHT, TRUTH_WEIGHT, CONTRAST_WEIGHT = 0.05, 0.10, 0.05
+PLAIN = ("scale_shift_table", "patch_embedding", "proj_out", "time_embedder", "time_proj", "shared", "embed_tokens",
+         "relative_attention", "heads.")
+STEPS, FLOW_SHIFT, GUIDANCE_SCALE = 16, 3.0, 3.0
+SMALLEST_TOKENS = 80
+
+
+class Model(nn.Module):
+    """What is trained together and kept: the text encoder and the transformer."""
+
+    def __init__(self, vocabulary: int, config: TransformerConfig) -> None:
+        super().__init__()
+        self.text = text_encoder.build(vocabulary)
+        self.transformer = Transformer(config)
+
+
+class Teachers(nn.Module):
+    """What is trained beside it and dropped."""
+
+    def __init__(self, text_width: int, width: int) -> None:
+        super().__init__()
+        self.reader = CaptionReader(text_width)
+        self.truth = TruthHead(width)
+
+
+def noise_levels(count: int, shift: float, random: torch.Generator) -> Tensor:
+    """[count] sigmas: logit-normal, then shifted towards noise. Stratified: one from each of `count` equal shares of
+    the distribution, in random order, which makes the loss and its gradient much less noisy."""
+    share = (torch.randperm(count, generator=random) + torch.rand(count, generator=random)) / count
+    u = torch.sigmoid(torch.special.ndtri(share.clamp(1e-4, 1 - 1e-4)))
+    return shift * u / (1 + (shift - 1) * u)
+
+
+def known_frames(batch: int, frames: int, rng: np.random.Generator) -> Tensor | None:
+    """[B, T] bool: first, first and last, a prefix or a suffix in each row, or None. KNOWN_SHARE of the batches have
+    known frames, all their rows, since one timestep per clip is much cheaper than one per token."""
+    if rng.random() >= KNOWN_SHARE:
+        return None
+    known = torch.zeros(batch, frames, dtype=torch.bool)
+    for row in known:
+        kind = rng.integers(5)
+        if kind <= 1:
+            row[0] = True
+        elif kind == 2:
+            row[0] = row[-1] = True
+        elif kind == 3:
+            row[:rng.integers(2, frames)] = True
+        else:
+            row[-int(rng.integers(1, frames)):] = True
+    return known
+
+
+class Pool:
+    """Clips of several sizes, each batch of one size, drawn by weight; batches of larger clips are smaller."""
+
+    def __init__(self, work: Path, sizes: list[tuple[tuple[int, int], float]], batch: int) -> None:
+        self.sets = [Latents(work, *size) for size, _ in sizes]
+        self.weights = np.array([weight for _, weight in sizes])
+        self.weights = self.weights / self.weights.sum()
+        self.batch = batch
+
+    def refresh(self) -> int:
+        return sum(latents.refresh() for latents in self.sets)
+
+    def draw(self, rng: np.random.Generator) -> list:
+        latents = self.sets[rng.choice(len(self.sets), p=self.weights)]
+        tokens = latents[0][2].numel()
+        count = max(2, round(self.batch * SMALLEST_TOKENS / tokens))
+        return [latents[int(k)] for k in rng.integers(len(latents), size=count)]
+
+
+def load_text_encoder(work: Path, model: Model, teachers: Teachers) -> None:
+    stored = checkpoint.load(work / "text_encoder.pt")
+    if stored is None:
+        raise SystemExit(f"{work}/text_encoder.pt is missing: run sorad_mini.train_text_encoder first")
+    for prefix, module in (("encoder.", model.text), ("reader.", teachers.reader)):
+        module.load_state_dict({k[len(prefix):]: v for k, v in stored["model"].items() if k.startswith(prefix)})
+
+
+@torch.no_grad()
+def write_samples(path: Path, ema: Model, tokenizer: Tokenizer, latents: Latents, work: Path, count: int = 16,
+                  steps: int = STEPS, shift: float = FLOW_SHIFT, guidance: float = GUIDANCE_SCALE) -> None:
+    """A contact sheet of held-out prompts, which are written beside it in the sheet's order."""
+    prompts = [caption(sample_scene("judge", i), np.random.default_rng(i), form=None, split="judge") for i in range(count)]
+    device = next(ema.parameters()).device
+    context = text_encoder.encode_texts(ema.text, tokenizer, prompts)
+    empty = text_encoder.encode_texts(ema.text, tokenizer, [""])
+    shape = latents[0][1].shape
+    noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(1)).to(device)
+    made = sample(ema.transformer, context, empty, noise, steps, shift, guidance).cpu()
+    autoencoder = load_trained(work)
+    pictures = [autoencoder.decode((z * latents.std + latents.mean).transpose(0, 1)[None])[0].clamp(0, 1)
+                for z in made]
+    contact_sheet([p.permute(0, 2, 3, 1).mul(255).byte().numpy() for p in pictures], str(path))
+    path.with_suffix(".txt").write_text("\n".join(prompts), encoding="utf-8")
+
+
+def build(args: argparse.Namespace, tokenizer: Tokenizer) -> tuple[Model, Model, Teachers, dict, dict | None]:
+    stored = checkpoint.load(args.work / "transformer.pt")
+    source = stored or (checkpoint.load(args.warm_start) if args.warm_start else None)
+    config = TransformerConfig(**source["config"]) if source else TransformerConfig()
+    torch.manual_seed(3)
+    model, ema = Model(len(tokenizer), config), Model(len(tokenizer), config)
+    teachers = Teachers(model.text.config.d_model, config.width)
+    state = dict(step=0, clips=0, spent=0.0)
+    if source:
+        model.load_state_dict(source["model"])
+        ema.load_state_dict(source["ema"])
+        if source["teachers"]:          # a model file has none
+            teachers.load_state_dict(source["teachers"])
+    else:
+        model.transformer.initialise()
+        initialise_position(model.transformer)
+        load_text_encoder(args.work, model, teachers)
+        ema.load_state_dict(model.state_dict())
+    if stored:
+        state.update(stored["state"])
+    return (model.to(args.device), ema.to(args.device).requires_grad_(False), teachers.to(args.device), state, stored)
+
+
+def train(args: argparse.Namespace) -> None:
+    torch.set_num_threads(args.threads)
+    rank, processes = join()
+    tokenizer, pool = Tokenizer(args.work / "tokenizer"), Pool(args.work, args.sizes, args.batch)
+    model, ema, teachers, state, stored = build(args, tokenizer)
+    groups = split_parameters(model.transformer, PLAIN) + split_parameters(model.text, PLAIN) \
+        + split_parameters(teachers, PLAIN)
+    scales = [1.0, 1.0, args.text_lr, args.text_lr, 1.0, 1.0]
+    optimizer = Muon(groups, lr=args.lr, period=4)
+    if stored and stored["optimizer"] and not args.restart_schedule:
+        optimizer.load_state_dict(stored["optimizer"])
+    if args.restart_schedule:
+        state["spent"] = 0.0
+    parameters = [*model.parameters(), *teachers.parameters()]
+    rng = np.random.default_rng([4, rank, state["step"]])
+    random = torch.Generator().manual_seed(1000 * state["step"] + rank)
+    tap = model.transformer.config.num_layers // 2 - 1
+    began, last_save, last_sheet = time.monotonic() - state["spent"], time.monotonic(), time.monotonic()
+    running = torch.zeros(3)
+    while state["spent"] < args.minutes * 60:
+        progress = state["spent"] / (args.minutes * 60)
+        picked = pool.draw(rng)
+        scenes = [scene for scene, _, _ in picked]
+        clean = torch.stack([latent for _, latent, _ in picked]).to(args.device)
+        shown = torch.stack([tokens for _, _, tokens in picked])
+        wanted = torch.stack([classes(scene, tokens) for scene, tokens in zip(scenes, shown)], 1).flatten(2)
+        texts = ["" if rng.random() < DROP_CAPTION else caption(scene, rng) for scene in scenes]
+        b, _, t, h, w = clean.shape
+        shift = args.train_shift * (shown[0].numel() / SMALLEST_TOKENS) ** 0.5
+        sigma = noise_levels(b, shift, random).to(args.device)
+        known = known_frames(b, t, rng)
+        noise = torch.randn(clean.shape, generator=random).to(args.device)
+        level = sigma[:, None, None, None, None]
+        noised = clean + level * (noise - clean)
+        timestep = 1000 * sigma
+        weight = 1 + (args.focus - 1) * (shown >= 0).float().to(args.device)
+        if known is not None:
+            known = known.to(args.device)
+            noised = torch.where(known[:, None, :, None, None], clean, noised)
+            timestep = token_timesteps(timestep, known, (h // 2, w // 2))
+            weight = weight * ~known[:, :, None, None]
+        weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, None]
+        ids = torch.from_numpy(tokenizer.batch(texts, sample=True)).to(args.device)
+        with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
+            context, bias = text_encoder.encode_folded(model.text, ids)
+            velocity, middle = model.transformer(noised, timestep, context, bias, tap=tap)
+            truth = truth_loss(teachers.truth, middle, wanted.to(args.device))
+            reading = velocity.new_zeros(())
+            if args.lessons:
+                reading, _, _ = reading_loss(model.text, teachers.reader, tokenizer, *lessons(args.lessons, rng))
+        target = noise - clean
+        velocity = velocity.float()
+        scale = weight.sum() * clean.shape[1]
+        denoising = ((velocity - target).square() * weight).sum() / scale
+        # the same noise with another clip: what this clip and its caption do not share with others is pushed apart
+        other = noise - clean.roll(1, 0)
+        contrast = ((velocity - other).square() * weight).sum() / scale
+        loss = denoising - CONTRAST_WEIGHT * contrast + TRUTH_WEIGHT * truth + LESSON_WEIGHT * reading
+        factor = schedule(progress, state["step"], decay=args.decay)
+        for group, part in zip(optimizer.param_groups, scales):
+            group["lr"] = args.lr * factor * part
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        state["spent"] = average_gradients(parameters, time.monotonic() - began)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        state["step"] += 1
+        state["clips"] += b * processes
+        keep = min(args.ema, (1 + state["step"]) / (10 + state["step"]))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(ema.parameters()), list(model.parameters()), 1 - keep)
+        now_lost = torch.tensor([denoising.item(), truth.item(), reading.item()])
+        running = now_lost if state["step"] == 1 or not running.any() else 0.98 * running + 0.02 * now_lost
+        if state["step"] % 50 == 0:
+            pool.refresh()
+        if rank:
+            continue
+        now = time.monotonic()
+        if state["step"] % 50 == 0:
+            print(f"step {state['step']} spent {state['spent']:.0f}s clips {state['clips']} of {pool.refresh()} loss "
+                  f"{running[0]:.4f} truth {running[1]:.3f} reading {running[2]:.3f} lr {factor:.3f}", flush=True)
+        if now - last_save > 200:
+            last_save = time.monotonic()
+            save(args.work, model, ema, teachers, optimizer, state)
+        if now - last_sheet > args.sheet_every:
+            last_sheet = time.monotonic()
+            write_samples(args.work / f"samples-{state['step']:06d}.png", ema, tokenizer, pool.sets[-1], args.work)
+            print("samples", time.monotonic() - last_sheet, flush=True)
+    if rank:
+        return
+    save(args.work, model, ema, teachers, optimizer, state)
+    write_samples(args.work / f"samples-{state['step']:06d}.png", ema, tokenizer, pool.sets[-1], args.work)
+
+
+def save(work: Path, model: Model, ema: Model, teachers: Teachers, optimizer: Muon, state: dict) -> None:
+    checkpoint.save(work / "transformer.pt", dict(
+        model=model.state_dict(), ema=ema.state_dict(), teachers=teachers.state_dict(),
+        config=asdict(model.transformer.config), optimizer=optimizer.state_dict(), state=state))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(".train"))
+    parser.add_argument("--sizes", type=parse_share, nargs="+", default=[((64, 64), 1.0)], metavar="WxH[:SHARE]")
+    parser.add_argument("--minutes", type=float, default=120, help="of this schedule, earlier runs counted in")
+    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--text-lr", type=float, default=0.3, help="of the text encoder, as a share of --lr")
+    parser.add_argument("--batch", type=int, default=32, help="clips of 64x64 in a step; fewer of larger ones")
+    parser.add_argument("--focus", type=float, default=2.5, help="weight of tokens that show things")
+    parser.add_argument("--lessons", type=int, default=16, help="captions a step that the text encoder is examined on")
+    parser.add_argument("--train-shift", type=float, default=2.0, help="at 64x64; grows with the root of the tokens")
+    parser.add_argument("--decay", type=float, default=0.4, help="last share of the run in which the rate falls")
+    parser.add_argument("--ema", type=float, default=0.999)
+    parser.add_argument("--warm-start", type=Path)
+    parser.add_argument("--restart-schedule", action="store_true")
+    parser.add_argument("--sheet-every", type=float, default=1800, help="seconds")
+    parser.add_argument("--bf16", action="store_true", help="bf16 products: twice as fast where the CPU or GPU has them")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
