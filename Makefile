@@ -121,6 +121,10 @@ bench-cost: build ## measure a forward pass of Wan 2.1 1.3B's blocks over tokens
 bench-peers: build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape beside PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
 	$(VENV)/bench/bin/python Tests/peers/bench_peers.py --sorad $(BUILD)/sorad-bench --tokens $(or $(TOKENS),1280) --cache $(VENV)/bench/models --json $(VENV)/bench/peers.json
 
+settings: build ## write the daemon's settings into docs/ADMIN.md
+	{ sed '/^<!-- settings:/q' docs/ADMIN.md; $(BUILD)/sorad --print-settings; sed -n '/^<!-- end of settings/,$$p' docs/ADMIN.md; } > .build/ADMIN.md
+	cp .build/ADMIN.md docs/ADMIN.md
+
 format: ## rewrite the Swift sources in the project's format
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
 
@@ -170,4 +174,4 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost format lint model install uninstall clean bench-peers
+.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers

@@ -10,8 +10,13 @@ public struct JobMachine: Sendable {
     public struct Limits: Sendable {
         /// The longest silence of a worker that loads its model.
         public var workerStart: Duration = .seconds(120)
-        /// The silence of a worker with a job after which it hangs, at the least and at the most; see `Patience`.
-        public var workerSilence: ClosedRange<Duration> = .seconds(60)...(.seconds(600))
+        /// Bounds of the silence of a worker with a job after which it counts as hanging; see `Patience`.
+        public var shortestSilence: Duration = .seconds(60)
+        public var longestSilence: Duration = .seconds(600)
+        public var workerSilence: ClosedRange<Duration> {
+            get { min(shortestSilence, longestSilence)...longestSilence }
+            set { (shortestSilence, longestSilence) = (newValue.lowerBound, newValue.upperBound) }
+        }
         /// A look at the clock that comes so much too late says nothing about the worker: this process, or all of them, stood still.
         public var lateness: Duration = .seconds(5)
         /// How long a worker without work is kept.

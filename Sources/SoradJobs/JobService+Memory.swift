@@ -9,6 +9,11 @@ public struct MemoryBudget: Sendable {
     public var room: @Sendable () -> MemoryRoom? = { MemoryRoom.ofThisProcess() }
     /// Bytes; nil is as many as there are.
     public var limit: Int?
+    /// 0 is as many as there are.
+    public var limitMegabytes: Int {
+        get { (limit ?? 0) / 1_000_000 }
+        set { limit = newValue == 0 ? nil : newValue * 1_000_000 }
+    }
 
     public init() {}
 

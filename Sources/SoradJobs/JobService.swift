@@ -12,6 +12,10 @@ public final class JobService: Sendable {
         public var queueLimit = 100
         /// Bytes of the disk that new jobs must leave free.
         public var minimumFree = 32_000_000
+        public var minimumFreeMegabytes: Int {
+            get { minimumFree / 1_000_000 }
+            set { minimumFree = newValue * 1_000_000 }
+        }
         public var memory = MemoryBudget()
         public var retention = Retention()
         /// How long those who watch a job may hear nothing.

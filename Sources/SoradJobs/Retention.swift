@@ -10,6 +10,20 @@ public struct Retention: Sendable, Equatable {
     /// Seconds after its completion for which a removed clip's digest is kept; nil for ever.
     public var digestAge: Int? = 365 * 86_400
 
+    /// The same in days and megabytes, where 0 is for ever and no limit.
+    public var days: Int {
+        get { (maximumAge ?? 0) / 86_400 }
+        set { maximumAge = newValue == 0 ? nil : newValue * 86_400 }
+    }
+    public var megabytes: Int {
+        get { (maximumBytes ?? 0) / 1_000_000 }
+        set { maximumBytes = newValue == 0 ? nil : newValue * 1_000_000 }
+    }
+    public var digestDays: Int {
+        get { (digestAge ?? 0) / 86_400 }
+        set { digestAge = newValue == 0 ? nil : newValue * 86_400 }
+    }
+
     public init(maximumAge: Int? = 30 * 86_400, maximumBytes: Int? = 20_000_000_000) {
         self.maximumAge = maximumAge
         self.maximumBytes = maximumBytes

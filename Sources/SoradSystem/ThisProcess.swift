@@ -29,8 +29,17 @@ public func executableDirectory() -> String {
     return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
 }
 
-/// Ends the process with `status`.
-public func exitProcess(_ status: Int32) -> Never { exit(status) }
+/// Runs a program to its end. The one place where an error becomes lines on standard error ("NAME: what and why", "hint: what to do") and
+/// an exit status.
+public func runProgram(_ name: String, _ body: () throws(SoradError) -> Void) -> Never {
+    do throws(SoradError) { try body() } catch {
+        // What was printed before belongs above it.
+        _ = fflush(nil)
+        printError("\(name): \(error)\n")
+        exit(error.exitCode)
+    }
+    exit(0)
+}
 
 /// Writes text to standard output.
 public func printOut(_ text: String) { writeAll(1, text) }

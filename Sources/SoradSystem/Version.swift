@@ -1,2 +1,2 @@
-/// The version of all programs of the project, as `--version` and the marking of clips say it.
+// The one version of all programs, as `--version`, `/healthz` and the mark in clips give it.
 public let soradVersion = "0.1.0"

@@ -8,11 +8,11 @@ struct DaemonConnection {
     private let client: HTTPClient
 
     /// - Throws: `.unavailable` when no socket is named and none of the usual ones is there.
-    init(_ invocation: Invocation) throws(SoradError) {
+    init(_ arguments: Arguments) throws(SoradError) {
         var settings = ClientSettings()
         settings.timeout = .seconds(10)
         client = HTTPClient(
-            socketPath: try chosenSocket(invocation["--socket"], environment: ChildProcess.currentEnvironment()), settings: settings)
+            socketPath: try chosenSocket(arguments["socket"], environment: ChildProcess.currentEnvironment()), settings: settings)
     }
 
     var socketPath: String { client.socketPath }

@@ -6,11 +6,11 @@ import SoradSystem
 /// Pages of the list are never asked for longer than this.
 private let pageLimit = 100
 
-func listJobs(_ invocation: Invocation) throws(SoradError) {
-    guard let limit = Int(invocation["--limit"] ?? "20"), limit > 0 else {
+func listJobs(_ arguments: Arguments) throws(SoradError) {
+    guard let limit = Int(arguments["limit"] ?? "20"), limit > 0 else {
         throw SoradError(.usage, "--limit must be 1 or more", hint: "sorad-ctl help jobs")
     }
-    let daemon = try DaemonConnection(invocation)
+    let daemon = try DaemonConnection(arguments)
     var videos: [Video] = []
     var hasMore = true
     while hasMore, videos.count < limit {
@@ -18,7 +18,7 @@ func listJobs(_ invocation: Invocation) throws(SoradError) {
         videos += page.data
         hasMore = page.hasMore && !page.data.isEmpty
     }
-    if invocation.has("--json") {
+    if arguments.has("json") {
         try Console.print(
             JSONValue.object(["schema": "sorad.jobs/1", "data": .array(videos.map(\.json)), "has_more": .bool(hasMore)]).text())
         return
@@ -28,45 +28,45 @@ func listJobs(_ invocation: Invocation) throws(SoradError) {
     try Console.print(table(["ID", "STATUS", "CREATED", "SIZE", "PROMPT"], rows))
 }
 
-func showJob(_ invocation: Invocation) throws(SoradError) {
-    try present(try DaemonConnection(invocation).video(invocation.arguments[0]), invocation)
+func showJob(_ arguments: Arguments) throws(SoradError) {
+    try present(try DaemonConnection(arguments).video(arguments.words[0]), arguments)
 }
 
-func watchJob(_ invocation: Invocation) throws(SoradError) {
-    let daemon = try DaemonConnection(invocation)
+func watchJob(_ arguments: Arguments) throws(SoradError) {
+    let daemon = try DaemonConnection(arguments)
     let interrupt = try Interrupt()
-    let video = try JobWatch(daemon, invocation, interrupt, .anyJob).wait(for: try daemon.video(invocation.arguments[0]))
-    try Console.print(invocation.has("--json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
+    let video = try JobWatch(daemon, arguments, interrupt, .anyJob).wait(for: try daemon.video(arguments.words[0]))
+    try Console.print(arguments.has("json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
 }
 
-func cancelJob(_ invocation: Invocation) throws(SoradError) {
-    let video = try DaemonConnection(invocation).cancel(invocation.arguments[0])
-    try Console.print(invocation.has("--json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
+func cancelJob(_ arguments: Arguments) throws(SoradError) {
+    let video = try DaemonConnection(arguments).cancel(arguments.words[0])
+    try Console.print(arguments.has("json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
 }
 
-func deleteJob(_ invocation: Invocation) throws(SoradError) {
-    let deleted = try DaemonConnection(invocation).delete(invocation.arguments[0])
+func deleteJob(_ arguments: Arguments) throws(SoradError) {
+    let deleted = try DaemonConnection(arguments).delete(arguments.words[0])
     let json: JSONObject = ["schema": "sorad.deleted/1", "id": .string(deleted.id), "deleted": true]
-    try Console.print(invocation.has("--json") ? JSONValue.object(json).text() : "\(deleted.id) deleted")
+    try Console.print(arguments.has("json") ? JSONValue.object(json).text() : "\(deleted.id) deleted")
 }
 
-func getContent(_ invocation: Invocation) throws(SoradError) {
-    let variant = invocation["--variant"] ?? "video"
-    let id = invocation.arguments[0]
-    if invocation["--output"] == "-", invocation.has("--json") {
-        throw SoradError(.usage, "the file and --json cannot both go to standard output", hint: "Name a file with -o FILE.")
+func getContent(_ arguments: Arguments) throws(SoradError) {
+    let variant = arguments["variant"] ?? "video"
+    let id = arguments.words[0]
+    if arguments["output"] == "-", arguments.has("json") {
+        throw SoradError(.usage, "the file and --json cannot both go to standard output", hint: "name a file with -o FILE")
     }
-    let daemon = try DaemonConnection(invocation)
+    let daemon = try DaemonConnection(arguments)
     let video = try daemon.video(id)
     switch video.status {
     case .completed: break
     case .failed: throw failure(of: video)
     case .queued, .inProgress:
-        throw SoradError(.busy, "\(id) is not finished yet: \(statusWords(video))", hint: "Try again later; sorad-ctl show \(id)")
+        throw SoradError(.busy, "\(id) is not finished yet: \(statusWords(video))", hint: "try again later; sorad-ctl show \(id)")
     }
-    let path = invocation["--output"] ?? video.id + fileEnding(variant)
+    let path = arguments["output"] ?? video.id + fileEnding(variant)
     let size = try daemon.save(video.id, variant: variant, to: path)
-    if invocation.has("--json") {
+    if arguments.has("json") {
         let json: JSONObject = [
             "schema": "sorad.file/1", "id": .string(video.id), "variant": .string(variant), "file": .string(path), "bytes": .integer(size),
         ]
@@ -91,8 +91,8 @@ func jobJSON(_ video: Video) -> JSONValue {
     return .object(object)
 }
 
-private func present(_ video: Video, _ invocation: Invocation) throws(SoradError) {
-    if invocation.has("--json") { return try Console.print(jobJSON(video).text()) }
+private func present(_ video: Video, _ arguments: Arguments) throws(SoradError) {
+    if arguments.has("json") { return try Console.print(jobJSON(video).text()) }
     let details = video.details
     var rows = [("id", video.id), ("status", statusWords(video)), ("prompt", printable(video.prompt))]
     if let negative = details.negativePrompt, !negative.isEmpty { rows.append(("negative", printable(negative))) }

@@ -21,13 +21,13 @@ struct JobWatch {
     /// Before a stream that ended early is opened again.
     private static let pause = Duration.milliseconds(250)
 
-    init(_ daemon: DaemonConnection, _ invocation: Invocation, _ interrupt: Interrupt, _ purpose: Purpose = .ownJob) {
+    init(_ daemon: DaemonConnection, _ arguments: Arguments, _ interrupt: Interrupt, _ purpose: Purpose = .ownJob) {
         self.daemon = daemon
         self.interrupt = interrupt
         self.purpose = purpose
-        isJSON = invocation.has("--json")
-        deadline = invocation["--timeout"].flatMap(Double.init).map { MonotonicTime.now() + .seconds(min(max($0, 0), 1e8)) }
-        let isSilent = isJSON || invocation.has("--quiet")
+        isJSON = arguments.has("json")
+        deadline = arguments["timeout"].flatMap(Double.init).map { MonotonicTime.now() + .seconds(min(max($0, 0), 1e8)) }
+        let isSilent = isJSON || arguments.has("quiet")
         display = ProgressDisplay(style: isSilent ? .silent : Console.progressStyle(environment: ChildProcess.currentEnvironment()))
     }
 

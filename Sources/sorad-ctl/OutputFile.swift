@@ -15,7 +15,7 @@ struct OutputFile: ~Copyable {
         }
         file = nil
         guard !StandardStream.output.isTerminal else {
-            throw SoradError(.usage, "standard output is a terminal, which cannot show a clip", hint: "Name a file with -o FILE.")
+            throw SoradError(.usage, "standard output is a terminal, which cannot show a clip", hint: "name a file with -o FILE")
         }
     }
 

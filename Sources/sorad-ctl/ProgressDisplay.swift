@@ -1,5 +1,6 @@
 // Owns how progress looks: one line redrawn in place on a terminal, at most one line per 5 % anywhere else. Pure: text in, text out.
 import SoradAPI
+import SoradSystem
 
 /// What is known of a running job at one moment.
 struct ProgressSnapshot: Sendable, Equatable {

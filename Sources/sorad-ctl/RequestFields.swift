@@ -6,21 +6,21 @@ import SoradHTTP
 import SoradSystem
 
 /// The JSON body of a request for `prompt`.
-func requestFields(prompt: String, flags: Invocation) -> JSONObject {
+func requestFields(prompt: String, flags: Arguments) -> JSONObject {
     var fields: JSONObject = ["prompt": .string(prompt)]
-    fields["model"] = flags["--model"].map { .string($0) }
-    fields["size"] = flags["--size"].map { .string($0) }
-    fields["seconds"] = flags["--seconds"].map { .string($0) }
-    fields["num_frames"] = flags["--frames"].map(wholeNumber)
-    fields["fps"] = flags["--fps"].map(wholeNumber)
-    fields["seed"] = flags["--seed"].map(wholeNumber)
-    fields["num_inference_steps"] = flags["--steps"].map(wholeNumber)
-    fields["guidance_scale"] = flags["--guidance"].map(number)
-    fields["flow_shift"] = flags["--flow-shift"].map(number)
-    fields["negative_prompt"] = flags["--negative"].map { .string($0) }
-    if flags.has("--reuse") { fields["reuse"] = true }
-    fields["priority"] = flags["--priority"].map(wholeNumber)
-    fields["strength"] = flags["--strength"].map(number)
+    fields["model"] = flags["model"].map { .string($0) }
+    fields["size"] = flags["size"].map { .string($0) }
+    fields["seconds"] = flags["seconds"].map { .string($0) }
+    fields["num_frames"] = flags["frames"].map(wholeNumber)
+    fields["fps"] = flags["fps"].map(wholeNumber)
+    fields["seed"] = flags["seed"].map(wholeNumber)
+    fields["num_inference_steps"] = flags["steps"].map(wholeNumber)
+    fields["guidance_scale"] = flags["guidance"].map(number)
+    fields["flow_shift"] = flags["flow-shift"].map(number)
+    fields["negative_prompt"] = flags["negative"].map { .string($0) }
+    if flags.has("reuse") { fields["reuse"] = true }
+    fields["priority"] = flags["priority"].map(wholeNumber)
+    fields["strength"] = flags["strength"].map(number)
     return fields
 }
 

@@ -2,21 +2,21 @@
 import SoradAPI
 import SoradSystem
 
-func showStatus(_ invocation: Invocation) throws(SoradError) {
-    let daemon = try DaemonConnection(invocation)
+func showStatus(_ arguments: Arguments) throws(SoradError) {
+    let daemon = try DaemonConnection(arguments)
     let health = try daemon.health()
     var object: JSONObject = ["schema": "sorad.status/1", "socket": .string(daemon.socketPath)]
     for member in health.object?.members ?? [] { object[member.key] = member.value }
-    if invocation.has("--json") { return try Console.print(JSONValue.object(object).text()) }
+    if arguments.has("json") { return try Console.print(JSONValue.object(object).text()) }
     object["schema"] = nil
     let rows = object.members.map { (spaced($0.key), $0.value.string ?? $0.value.text()) }
     let width = rows.map(\.0.count).max() ?? 0
     try Console.print(rows.map { "\(padded($0.0, to: width))  \($0.1)" }.joined(separator: "\n"))
 }
 
-func listModels(_ invocation: Invocation) throws(SoradError) {
-    let models = try DaemonConnection(invocation).models().data
-    if invocation.has("--json") {
+func listModels(_ arguments: Arguments) throws(SoradError) {
+    let models = try DaemonConnection(arguments).models().data
+    if arguments.has("json") {
         return try Console.print(JSONValue.object(["schema": "sorad.models/1", "data": .array(models.map(\.json))]).text())
     }
     let rows = models.map { model in
@@ -29,15 +29,7 @@ func listModels(_ invocation: Invocation) throws(SoradError) {
     try Console.print(table(["MODEL", "SIZE", "FRAMES", "LIMITS", "LICENSE"], rows))
 }
 
-func showVersion(_ invocation: Invocation) throws(SoradError) {
+func showVersion(_ arguments: Arguments) throws(SoradError) {
     let json: JSONObject = ["schema": "sorad.version/1", "version": .string(soradVersion)]
-    try Console.print(invocation.has("--json") ? JSONValue.object(json).text() : "sorad-ctl \(soradVersion)")
-}
-
-func showHelp(_ invocation: Invocation) throws(SoradError) {
-    guard let name = invocation.arguments.first else { return try Console.write(Array(overviewHelp(of: commandTable).utf8)) }
-    guard let command = commandTable.first(where: { $0.name == name }) else {
-        throw SoradError(.usage, "there is no command \"\(name)\"", hint: "sorad-ctl help")
-    }
-    try Console.write(Array(help(for: command).utf8))
+    try Console.print(arguments.has("json") ? JSONValue.object(json).text() : "sorad-ctl \(soradVersion)")
 }

@@ -7,19 +7,16 @@ import SoradSystem
 @main struct Program {
     static func main() {
         MappedFile.explainLostPages()
-        do throws(SoradError) {
-            try run(Arguments(Array(CommandLine.arguments.dropFirst())).command())
-        } catch {
-            _ = fflush(nil)
-            let text = Array("sorad-quantize: \(error)\n".utf8)
-            unsafe _ = Glibc.write(STDERR_FILENO, text, text.count)
-            exit(error.exitCode)
+        runProgram("sorad-quantize") { () throws(SoradError) in
+            var words = Array(CommandLine.arguments.dropFirst())
+            // With --inspect, --json stands alone.
+            if words.contains("--inspect") { words = words.map { $0 == "--json" ? "--json=-" : $0 } }
+            try QuantizeSettings.command(run).main(words)
         }
     }
 
-    private static func run(_ command: Command) throws(SoradError) {
-        switch command {
-        case .help: print(Arguments.help, terminator: "")
+    @Sendable private static func run(_ task: QuantizeTask) throws(SoradError) {
+        switch task {
         case .convert(let folder, let output, let options, let reportPath):
             say(ConversionReport.head)
             let report = try Converter.convert(folder, to: output, options: options) { say(ConversionReport.line($0)) }

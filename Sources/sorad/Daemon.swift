@@ -6,7 +6,7 @@ import SoradJobs
 import SoradSystem
 
 final class Daemon {
-    private let commandLine: SettingsTable.CommandLine
+    private let arguments: Arguments
     private let environment: [String: String]
     private let signals: SignalDescriptor
     private let notifier: ServiceNotifier
@@ -27,11 +27,11 @@ final class Daemon {
 
     /// Takes the state directory and the socket, and begins to serve. What it throws is for the operator.
     init(
-        _ settings: DaemonSettings, commandLine: SettingsTable.CommandLine, environment: [String: String],
+        _ settings: DaemonSettings, arguments: Arguments, environment: [String: String],
         signals: consuming SignalDescriptor, log: Log
     ) throws(SoradError) {
         self.settings = settings
-        self.commandLine = commandLine
+        self.arguments = arguments
         self.environment = environment
         self.signals = signals
         self.log = log
@@ -74,8 +74,8 @@ final class Daemon {
         }
     }
 
-    /// Serves until it is told to stop. The exit status.
-    func run() -> Int32 {
+    /// Serves until it is told to stop.
+    func run() {
         scanModels()
         notifier.send("READY=1", "STATUS=\(status())")
         lastStatus = status()
@@ -102,7 +102,6 @@ final class Daemon {
             keepManagerInformed()
         }
         log.notice("stopped")
-        return 0
     }
 
     // MARK: the loop's parts
@@ -135,7 +134,7 @@ final class Daemon {
     private func reload() {
         notifier.sendReloading()
         do throws(SoradError) {
-            let (fresh, warnings) = try DaemonSettings.load(commandLine, environment: environment, isRoot: isRoot())
+            let (fresh, warnings) = try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot())
             warnings.forEach { log.warning($0) }
             log.level = fresh.logLevel
             settings.models = fresh.models

@@ -1,121 +1,138 @@
-// Every setting of the daemon, once: name, default, meaning. Values that are wrong stop the start, with a sentence.
+// Every setting of the daemon, one row each: name, range, the property that it sets (which holds the default), meaning. Flags, variables,
+// the settings file, the help, the sample file and the list in docs/ADMIN.md are made from the table. A wrong value stops the start.
 import SoradJobs
 import SoradSystem
 
-/// The settings with their values worked out.
 struct DaemonSettings: Sendable {
-    var socket: String
-    var stateDirectory: String
-    var models: [String]
-    var modelDirectories: [String]
-    var defaultModel: String
-    var worker: String
-    var logLevel: Log.Level
-    var jobs: JobService.Settings
-    var adminSocket: String
-    var adminGroup: String
+    /// "" until `complete`; so are the others that have no value here.
+    var socket = ""
+    var adminSocket = ""
+    var adminGroup = "sorad-admin"
+    var stateDirectory = ""
+    var models: [String] = []
+    var modelDirectories: [String] = []
+    var defaultModel = "sorad-mini"
+    var worker = ""
+    var logLevel = Log.Level.info
+    var jobs = JobService.Settings()
+    /// A settings file that must be there.
+    private var config: String?
+    private var printsConfiguration = false
+    private var printsTable = false
 
-    static let table = SettingsTable([
-        SettingDefinition(
-            "socket", "PATH", default: "/run/sorad/sorad.sock; $XDG_RUNTIME_DIR/sorad/sorad.sock for a normal user",
-            "Unix socket to listen on; not used when systemd hands one over."),
-        SettingDefinition(
-            "admin-socket", "PATH", default: "admin.sock beside the socket",
-            "Unix socket for administrators; not used when systemd hands one over."),
-        SettingDefinition(
-            "admin-group", "GROUP", default: "sorad-admin, if there is one", "Its members may administer sorad and see everybody's jobs."),
-        SettingDefinition(
-            "state-dir", "DIR", default: "/var/lib/sorad; $XDG_STATE_HOME/sorad for a normal user", "Where jobs and their files are kept."),
-        SettingDefinition(
-            "model", "FILE", default: "those found in the model directories", "A model file; with this, no directory is searched.",
-            isList: true),
-        SettingDefinition(
-            "model-dir", "DIR", default: "../share/sorad/models beside this program, and STATE-DIR/models",
-            "A directory searched for *.gguf.", isList: true),
-        SettingDefinition("default-model", "NAME", default: "sorad-mini, else the first found", "The model for requests that name none."),
-        SettingDefinition("worker", "PATH", default: "sorad-worker beside this program", "The engine's program."),
-        SettingDefinition(
-            "config", "FILE", default: "/etc/sorad/sorad.conf; $XDG_CONFIG_HOME/sorad/sorad.conf for a normal user",
-            "Settings file; the *.conf files of the directory FILE.d come after it."),
-        SettingDefinition("log-level", "LEVEL", default: "info", "error, warning, notice, info or debug."),
-        SettingDefinition("queue-limit", "N", default: "100", "Jobs that may wait; more are refused."),
-        SettingDefinition("min-free", "MEGABYTES", default: "32", "Room on the disk that new jobs must leave free; else they are refused."),
-        SettingDefinition(
-            "memory-limit", "MEGABYTES", default: "0",
-            "Memory that worker and ffmpeg may take; clips that need more are refused. 0 is what the machine and the control group have."),
-        SettingDefinition("keep-days", "N", default: "30", "Finished jobs are removed after so many days; 0 keeps them for ever."),
-        SettingDefinition(
-            "keep-megabytes", "N", default: "20000", "Above this, the clips that were finished first are removed; 0 is no limit."),
-        SettingDefinition(
-            "keep-digests-days", "N", default: "365",
-            "How long after its completion a removed clip is still known as made here (provenance checks); 0 is for ever."),
-        SettingDefinition("worker-idle-timeout", "SECONDS", default: "300", "How long a worker without work keeps its memory."),
-        SettingDefinition(
-            "worker-start-timeout", "SECONDS", default: "120", "A worker that gives no sign of life for so long while it loads is killed."),
-        SettingDefinition(
-            "worker-silence-timeout", "SECONDS", default: "600", "A worker that gives no sign of life for so long in a job is killed."),
-        SettingDefinition(
-            "worker-silence-floor", "SECONDS", default: "60",
-            "The same where clips like this one are known: ten times a step's or a frame's time, but never less than this."),
-        SettingDefinition("event-heartbeat", "SECONDS", default: "15", "How long a stream of events may be silent."),
-        SettingDefinition("cancel-grace", "SECONDS", default: "2", "How long a worker may take to stop before it is killed."),
-    ])
-
-    /// Reads all sources. `warnings` are for the log.
-    static func load(
-        _ commandLine: SettingsTable.CommandLine, environment: [String: String], isRoot: Bool
-    ) throws(SoradError) -> (settings: DaemonSettings, warnings: [String]) {
-        let named = commandLine.text("config") ?? environment["SORAD_CONFIG"]
-        let path =
-            named
-            ?? standardPath(
-                environment, isRoot, root: "/etc/sorad/sorad.conf", variable: "XDG_CONFIG_HOME", home: ".config", "sorad/sorad.conf")
-        let files =
-            try path.map { path throws(SoradError) in try settingsFiles(at: path, isRequired: commandLine.text("config") != nil) } ?? []
-        let given = table.settings(commandLine, environment: environment, files: files)
-        return (try DaemonSettings(given, environment: environment, isRoot: isRoot), given.warnings)
+    static let table = SettingsTable(DaemonSettings()) {
+        Setting(
+            "socket", \.socket, "PATH", default: "/run/sorad/sorad.sock; for a normal user $XDG_RUNTIME_DIR/sorad/sorad.sock",
+            "Unix socket to listen on; not used when systemd hands one over")
+        Setting(
+            "admin-socket", \.adminSocket, "PATH", default: "admin.sock in the folder of the socket",
+            "Unix socket for administrators; not used when systemd hands one over")
+        Setting("admin-group", \.adminGroup, "GROUP", "group whose members administer sorad and see everybody's jobs")
+        Setting(
+            "state-dir", \.stateDirectory, "DIR", default: "/var/lib/sorad; for a normal user $XDG_STATE_HOME/sorad",
+            "folder of the jobs and their files")
+        Setting(
+            "model", \.models, "FILE", default: "those found in the model directories", "model file; with it no directory is searched")
+        Setting(
+            "model-dir", \.modelDirectories, "DIR", default: "../share/sorad/models from the program's folder, and STATE-DIR/models",
+            "folder that is searched for *.gguf")
+        Setting(
+            "default-model", \.defaultModel, "NAME", "model of requests that name none; the first one found where it is missing")
+        Setting("worker", \.worker, "PATH", default: "sorad-worker in the program's folder", "the engine's program")
+        Setting("log-level", \.logLevel, "least urgent lines of the log")
+        Setting("queue-limit", 1...10_000, \.jobs.queueLimit, "jobs that may wait; more are refused")
+        Setting(
+            "min-free", 1...1_000_000, \.jobs.minimumFreeMegabytes, unit: "MEGABYTES", "free disk space that new jobs must leave")
+        Setting(
+            "memory-limit", 0...1_000_000_000, \.jobs.memory.limitMegabytes, unit: "MEGABYTES",
+            "memory of all workers and their ffmpegs; clips that need more are refused; 0 is all that the machine and the control "
+                + "group have")
+        Setting("keep-days", 0...36_500, \.jobs.retention.days, "days for which finished jobs are kept; 0 is for ever")
+        Setting(
+            "keep-megabytes", 0...1_000_000_000, \.jobs.retention.megabytes,
+            "size of all finished clips above which the oldest are removed; 0 is no limit")
+        Setting(
+            "keep-digests-days", 0...36_500, \.jobs.retention.digestDays,
+            "days after its completion for which the digest of a removed clip is kept for provenance checks; 0 is for ever")
+        Setting(
+            "worker-idle-timeout", seconds: 0...604_800, \.jobs.limits.workerIdle,
+            "time after which a worker without work is stopped and gives its memory back")
+        Setting(
+            "worker-start-timeout", seconds: 1...86_400, \.jobs.limits.workerStart,
+            "longest time without a heartbeat while a worker loads its model; then it is killed")
+        Setting(
+            "worker-silence-timeout", seconds: 1...86_400, \.jobs.limits.longestSilence,
+            "longest time without a heartbeat while a worker has a job; then it is killed")
+        Setting(
+            "worker-silence-floor", seconds: 1...86_400, \.jobs.limits.shortestSilence,
+            "lower bound of the adaptive hang timeout, which is ten times the expected duration of a step or a frame")
+        Setting("event-heartbeat", seconds: 1...3_600, \.jobs.heartbeat, "longest time without a byte on a stream of events")
+        Setting("cancel-grace", seconds: 1...60, \.jobs.limits.grace, "time that a worker has to stop; then it is killed")
     }
 
-    private init(_ given: Settings, environment: [String: String], isRoot: Bool) throws(SoradError) {
-        let state =
-            given.text("state-dir")
-            ?? DaemonSettings.standardPath(
-                environment, isRoot, root: "/var/lib/sorad", variable: "XDG_STATE_HOME", home: ".local/state", "sorad")
-        let socket =
-            given.text("socket")
-            ?? DaemonSettings.standardPath(
-                environment, isRoot, root: "/run/sorad/sorad.sock", variable: "XDG_RUNTIME_DIR", home: nil, "sorad/sorad.sock")
-        guard let state else { throw DaemonSettings.missing("state-dir", "neither XDG_STATE_HOME nor HOME is set") }
-        guard let socket else { throw DaemonSettings.missing("socket", "XDG_RUNTIME_DIR is not set") }
-        self.socket = socket
-        adminSocket = given.text("admin-socket") ?? DaemonSettings.beside(socket, "admin.sock")
-        adminGroup = given.text("admin-group") ?? "sorad-admin"
-        stateDirectory = state
-        models = given.list("model")
-        let directories = given.list("model-dir")
-        modelDirectories = directories.isEmpty ? ["\(executableDirectory())/../share/sorad/models", "\(state)/models"] : directories
-        defaultModel = given.text("default-model") ?? "sorad-mini"
-        worker = given.text("worker") ?? "\(executableDirectory())/sorad-worker"
-        let level = try given.choice("log-level", of: Log.Level.allCases.map { "\($0)" }, default: "info")
-        logLevel = Log.Level(name: level) ?? .info
-        jobs = JobService.Settings()
-        jobs.queueLimit = try given.integer("queue-limit", in: 1...10_000, default: 100)
-        jobs.minimumFree = try given.integer("min-free", in: 1...1_000_000, default: 32) * 1_000_000
-        let memory = try given.integer("memory-limit", in: 0...1_000_000_000, default: 0)
-        jobs.memory.limit = memory == 0 ? nil : memory * 1_000_000
-        let days = try given.integer("keep-days", in: 0...36_500, default: 30)
-        let megabytes = try given.integer("keep-megabytes", in: 0...1_000_000_000, default: 20_000)
-        jobs.retention = Retention(
-            maximumAge: days == 0 ? nil : days * 86_400, maximumBytes: megabytes == 0 ? nil : megabytes * 1_000_000)
-        let digestDays = try given.integer("keep-digests-days", in: 0...36_500, default: 365)
-        jobs.retention.digestAge = digestDays == 0 ? nil : digestDays * 86_400
-        jobs.limits.workerIdle = .seconds(try given.integer("worker-idle-timeout", in: 0...604_800, default: 300))
-        jobs.limits.workerStart = .seconds(try given.integer("worker-start-timeout", in: 1...86_400, default: 120))
-        let longest = try given.integer("worker-silence-timeout", in: 1...86_400, default: 600)
-        let shortest = try given.integer("worker-silence-floor", in: 1...86_400, default: 60)
-        jobs.limits.workerSilence = .seconds(min(shortest, longest)) ... .seconds(longest)
-        jobs.heartbeat = .seconds(try given.integer("event-heartbeat", in: 1...3_600, default: 15))
-        jobs.limits.grace = .seconds(try given.integer("cancel-grace", in: 1...60, default: 2))
+    /// What is for the command line alone.
+    private static let programOptions = SettingsTable(DaemonSettings()) {
+        Setting(
+            "config", \.config, "FILE", default: "/etc/sorad/sorad.conf; for a normal user $XDG_CONFIG_HOME/sorad/sorad.conf",
+            "settings file; the *.conf files of the folder FILE.d count more")
+        Setting("print-config", \.printsConfiguration, "print a settings file with every setting explained, and exit")
+        Setting("print-settings", \.printsTable, "print the settings as a Markdown table, and exit")
+    }
+
+    /// The daemon's command line; `run` gets what it asked for unless that was a text to print.
+    static func command(_ run: @escaping @Sendable (Arguments) throws(SoradError) -> Void) -> Command {
+        Command(
+            "sorad", options: table.options + programOptions.options,
+            summary: "makes short videos from text on this machine: listens on a Unix socket, keeps jobs, runs workers",
+            details: """
+                Settings come from, strongest first: these options, SORAD_* variables (SORAD_LOG_LEVEL for --log-level), the
+                *.conf files beside the settings file, the settings file ("log-level = debug"), the defaults.
+                Signals: TERM and INT stop the daemon (running jobs go on after the next start), HUP reads the log level and the
+                models again.
+                Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or the state is not available,
+                78 wrong settings or a second daemon on the same state.
+                """, areSettings: true
+        ) { arguments throws(SoradError) in
+            let asked = programOptions.values(arguments)
+            if asked.printsConfiguration { return printOut(table.sampleFile(of: "sorad")) }
+            if asked.printsTable { return printOut(table.markdown) }
+            try run(arguments)
+        }
+    }
+
+    /// Reads all sources.
+    /// - Returns: also what the log should say.
+    static func load(
+        _ arguments: Arguments, environment: [String: String], isRoot: Bool
+    ) throws(SoradError) -> (settings: DaemonSettings, warnings: [String]) {
+        let named = arguments["config"]
+        let path =
+            named ?? environment["SORAD_CONFIG"]
+            ?? standardPath(
+                environment, isRoot, root: "/etc/sorad/sorad.conf", variable: "XDG_CONFIG_HOME", home: ".config", "sorad/sorad.conf")
+        let files = try path.map { path throws(SoradError) in try SettingsFile.all(at: path, isRequired: named != nil) } ?? []
+        var (settings, warnings) = try table.values(arguments, environment: environment, files: files)
+        try settings.complete(environment, isRoot)
+        return (settings, warnings)
+    }
+
+    /// Fills in the defaults that depend on the machine and the user.
+    private mutating func complete(_ environment: [String: String], _ isRoot: Bool) throws(SoradError) {
+        if stateDirectory.isEmpty {
+            stateDirectory = try DaemonSettings.required(
+                "state-dir", "neither XDG_STATE_HOME nor HOME is set",
+                DaemonSettings.standardPath(
+                    environment, isRoot, root: "/var/lib/sorad", variable: "XDG_STATE_HOME", home: ".local/state", "sorad"))
+        }
+        if socket.isEmpty {
+            socket = try DaemonSettings.required(
+                "socket", "XDG_RUNTIME_DIR is not set",
+                DaemonSettings.standardPath(
+                    environment, isRoot, root: "/run/sorad/sorad.sock", variable: "XDG_RUNTIME_DIR", home: nil, "sorad/sorad.sock"))
+        }
+        if adminSocket.isEmpty { adminSocket = DaemonSettings.sibling(of: socket, "admin.sock") }
+        if modelDirectories.isEmpty { modelDirectories = ["\(executableDirectory())/../share/sorad/models", "\(stateDirectory)/models"] }
+        if worker.isEmpty { worker = "\(executableDirectory())/sorad-worker" }
     }
 
     /// `root` for root; else `suffix` below the XDG directory, or below `home` in $HOME; nil when none of these is known.
@@ -128,27 +145,13 @@ struct DaemonSettings: Sendable {
         return "\(base)/\(home)/\(suffix)"
     }
 
-    private static func beside(_ path: String, _ name: String) -> String {
+    private static func sibling(of path: String, _ name: String) -> String {
         if path.hasPrefix("@") { return "\(path)-\(name)" }
         return path.lastIndex(of: "/").map { String(path[...$0]) + name } ?? name
     }
 
-    private static func missing(_ name: String, _ why: String) -> SoradError {
-        SoradError(.configuration, "There is no default for \(name), because \(why).", hint: "give --\(name)", param: name)
+    private static func required(_ name: String, _ why: String, _ value: String?) throws(SoradError) -> String {
+        if let value { return value }
+        throw SoradError(.configuration, "there is no default for \(name), because \(why)", hint: "give --\(name)", param: name)
     }
-
-    static let help = """
-        Usage: sorad [SETTING]…
-        Makes short videos from text on this machine: listens on a Unix socket, keeps jobs, runs the worker.
-
-        Settings come from, strongest first: these flags, SORAD_* variables (SORAD_LOG_LEVEL for --log-level), the
-        *.conf files beside the settings file, the settings file ("log-level = debug"), the defaults.
-
-        \(table.help)
-          --help, --version
-
-        Signals: TERM or INT stop it (the running job goes on after the next start), HUP reads log level and models anew.
-        Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or state is not available,
-        78 wrong settings or a second daemon on the same state.
-        """
 }

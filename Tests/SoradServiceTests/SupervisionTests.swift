@@ -226,7 +226,7 @@ import Testing
         #expect(try run(["--nonsense"]).0 == 64)
         #expect(
             try run(["--log-level", "loud"]) == (
-                78, "sorad: The setting log-level must be one of error, warning, notice, info, debug, not \"loud\" (--log-level).\n"
+                78, "sorad: the setting log-level must be one of error, warning, notice, info, debug, not \"loud\" (--log-level)\n"
             ))
         #expect(try run([], ["SORAD_QUEUE_LIMIT": "-1"]).1.contains("(SORAD_QUEUE_LIMIT)"))
         #expect(try run(["--config", "/nonexistent.conf"]).0 == 78)

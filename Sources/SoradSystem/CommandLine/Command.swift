@@ -1,0 +1,125 @@
+// A command: what it takes and what it does. Parser and help are made from this value. Pure but for `run`.
+
+public struct Command: Sendable {
+    /// As it is called: "sorad-worker", or "sorad-ctl generate" within a table of commands.
+    public let name: String
+    public let arguments: [Argument]
+    public let options: [Option]
+    /// One line for an overview.
+    public let summary: String
+    /// Paragraphs for its own help.
+    public let details: String
+    public let examples: [String]
+    /// Its options are settings, which have other sources too: the last value counts, and a `SettingsTable` checks those of all sources.
+    public let areSettings: Bool
+    public let run: @Sendable (Arguments) throws(SoradError) -> Void
+
+    public init(
+        _ name: String, _ arguments: [Argument] = [], options: [Option] = [], summary: String, details: String = "",
+        examples: [String] = [], areSettings: Bool = false, run: @escaping @Sendable (Arguments) throws(SoradError) -> Void
+    ) {
+        precondition(Set(options.map(\.name)).count == options.count, "\(name) has an option twice")
+        self.name = name
+        self.arguments = arguments
+        self.options = options
+        self.summary = summary
+        self.details = details
+        self.examples = examples
+        self.areSettings = areSettings
+        self.run = run
+    }
+
+    /// Parses `words`, answers `--help` and `--version`, and runs the command.
+    /// - Throws: `.usage` that names the word at fault.
+    public func main(_ words: [String], environment: [String: String] = [:]) throws(SoradError) {
+        let arguments = try parse(words, environment: environment)
+        if arguments.has(Option.help.name) { return printOut(help) }
+        if arguments.has(Option.version.name) { return printOut("\(name) \(soradVersion)\n") }
+        try run(arguments)
+    }
+
+    /// - Parameters:
+    ///   - words: the command line without the name. Options may stand anywhere; `--` ends them.
+    ///   - environment: stands in for absent options that name a variable.
+    /// - Throws: `.usage` that names the word at fault.
+    public func parse(_ words: [String], environment: [String: String] = [:]) throws(SoradError) -> Arguments {
+        var result = Arguments()
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            if word == "--" {
+                result.words += rest
+                break
+            }
+            guard word.hasPrefix("-"), word != "-" else {
+                result.words.append(word)
+                continue
+            }
+            let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            let option = try lookUp(parts[0])
+            guard option.isList || areSettings || !result.has(option.name) else { throw usage("--\(option.name) is given twice") }
+            result.values[option.name, default: []].append(try value(of: option, parts.count == 2 ? parts[1] : nil, &rest))
+        }
+        if result.has(Option.help.name) || result.has(Option.version.name) { return result }
+        try check(result.words)
+        for option in options {
+            guard !result.has(option.name), let value = option.variable.flatMap({ environment[$0] }), !value.isEmpty else { continue }
+            result.values[option.name] = [value]
+        }
+        return result
+    }
+
+    private func lookUp(_ word: String) throws(SoradError) -> Option {
+        let known = options + [Option.help, Option.version]
+        if let option = known.first(where: { "--\($0.name)" == word || $0.short.map { "-\($0)" } == word }) { return option }
+        throw usage(unknown("option", word, among: known.map { "--\($0.name)" }))
+    }
+
+    private func value(of option: Option, _ inline: String?, _ rest: inout ArraySlice<String>) throws(SoradError) -> String {
+        guard let placeholder = option.form.placeholder else {
+            guard inline == nil else { throw usage("--\(option.name) takes no value") }
+            return ""
+        }
+        guard let text = inline ?? rest.popFirst() else { throw usage("--\(option.name) needs a value: --\(option.name) \(placeholder)") }
+        guard !areSettings, let wanted = option.form.requirement(unmetBy: text) else { return text }
+        throw usage("--\(option.name) must be \(wanted), not \"\(text)\"")
+    }
+
+    private func check(_ words: [String]) throws(SoradError) {
+        let required = arguments.count { !$0.isOptional }
+        if words.count < required { throw usage("\(lastName) needs \(arguments[words.count].name)") }
+        guard words.count > arguments.count else { return }
+        let hint = arguments.contains { $0.name == "PROMPT" } ? "put the whole prompt in quotes" : nil
+        throw usage("\"\(words[arguments.count])\" is one word too many for \(lastName)", hint: hint)
+    }
+
+    /// A refusal of this command's arguments, with the way to its help.
+    public func usage(_ message: String, hint: String? = nil) -> SoradError {
+        SoradError(.usage, message, hint: hint ?? "see \(name) --help")
+    }
+
+    /// "generate" of "sorad-ctl generate".
+    var lastName: String { name.split(separator: " ").last.map(String.init) ?? name }
+}
+
+/// A refusal of a word that is not known, with the known one nearest to it if it looks like a slip of the finger.
+func unknown(_ kind: String, _ word: String, among known: [String]) -> String {
+    let nearest = known.map { (name: $0, distance: editDistance(word, $0)) }.min { $0.distance < $1.distance }
+    guard let nearest, nearest.distance <= 2 else { return "unknown \(kind) \"\(word)\"" }
+    return "unknown \(kind) \"\(word)\", did you mean \"\(nearest.name)\"?"
+}
+
+/// Levenshtein distance over characters.
+func editDistance(_ first: String, _ second: String) -> Int {
+    let second = Array(second)
+    var row = Array(0...second.count)
+    for (i, a) in first.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, b) in second.enumerated() {
+            let next = min(diagonal + (a == b ? 0 : 1), row[j] + 1, row[j + 1] + 1)
+            diagonal = row[j + 1]
+            row[j + 1] = next
+        }
+    }
+    return row[second.count]
+}

@@ -1,0 +1,91 @@
+// The command line of sorad-quantize: what may be asked for, and which options exclude each other.
+import SoradConverter
+import SoradSystem
+
+/// What was asked for.
+enum QuantizeTask {
+    case convert(folder: String, output: String, options: ConversionOptions, report: String?)
+    case inspect(path: String, json: Bool)
+    case verify(path: String)
+}
+
+struct QuantizeSettings: Sendable {
+    var folder = ""
+    private var output: String?
+    private var keepsFloat = false
+    private var int8Decoder = false
+    private var fineAttention = false
+    private var floatPatterns: [String] = []
+    private var calibration: String?
+    private var name: String?
+    private var created: Int?
+    private var json: String?
+    private var inspect: String?
+    private var verify: String?
+
+    private static let table = SettingsTable(QuantizeSettings()) {
+        Setting("output", short: "o", \.output, "FILE.gguf", "the model file to write; replaced only when the new one is complete")
+        Setting("float", \.keepsFloat, "keep everything float: the reference of a checkpoint")
+        Setting("int8-decoder", \.int8Decoder, "make the video decoder's inner convolutions int8; without it they stay float")
+        Setting("fine-attention", \.fineAttention, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
+        Setting("keep-float", \.floatPatterns, "PATTERN", "keep the tensors of these names float (* and ? as in file names)")
+        Setting("calibration", \.calibration, "FILE", "safetensors with captured inputs [tokens, K] by layer, to measure and tune on")
+        Setting("name", \.name, "ID", "the model's public name")
+        Setting(
+            "created", 0...Int.max, \.created, unit: "UNIX", default: "the newest source file's time",
+            "when the model was made, in seconds since 1970")
+        Setting("json", \.json, "REPORT", "also write the table as JSON; with --inspect, without REPORT, print JSON")
+        Setting("inspect", \.inspect, "FILE.gguf", "print metadata and tensors of a model file")
+        Setting("verify", \.verify, "FILE.gguf", "read a model file whole and check it")
+    }
+
+    static func command(_ run: @escaping @Sendable (QuantizeTask) throws(SoradError) -> Void) -> Command {
+        Command(
+            "sorad-quantize", [Argument("FOLDER", isOptional: true, "a checkpoint in the layout of diffusers")], options: table.options,
+            summary: "turns a checkpoint in the layout of diffusers into one int8 model file for sorad",
+            details: """
+                With --inspect or --verify it looks into a model file instead.
+                Exit status: 0 done, 64 usage, 65 bad input, 66 no such file, 73 and 74 cannot write, 77 not permitted.
+                """,
+            examples: ["sorad-quantize FOLDER -o FILE.gguf", "sorad-quantize --inspect FILE.gguf"]
+        ) { arguments throws(SoradError) in
+            try run(try table.values(arguments).task(arguments))
+        }
+    }
+
+    private func task(_ arguments: Arguments) throws(SoradError) -> QuantizeTask {
+        if let inspect {
+            try only(["inspect", "json"], arguments)
+            return .inspect(path: inspect, json: json != nil)
+        }
+        if let verify {
+            try only(["verify"], arguments)
+            return .verify(path: verify)
+        }
+        guard let folder = arguments.words.first else { throw usage("no folder is given") }
+        guard let output else { throw usage("-o FILE.gguf is missing") }
+        return .convert(folder: folder, output: output, options: try options(), report: json)
+    }
+
+    private func options() throws(SoradError) -> ConversionOptions {
+        guard !keepsFloat || !int8Decoder else { throw usage("--float and --int8-decoder contradict each other") }
+        guard !keepsFloat || !fineAttention else { throw usage("--float and --fine-attention contradict each other") }
+        var options = ConversionOptions()
+        options.float = keepsFloat
+        options.int8Decoder = int8Decoder
+        options.fineAttention = fineAttention
+        options.keepFloat = floatPatterns
+        options.calibration = calibration
+        options.name = name
+        options.created = created
+        return options
+    }
+
+    /// The first of `names` is a command of its own.
+    private func only(_ names: [String], _ arguments: Arguments) throws(SoradError) {
+        if let word = arguments.words.first { throw usage("--\(names[0]) takes one file, not \"\(word)\" too") }
+        if let other = arguments.names.first(where: { !names.contains($0) }) { throw usage("--\(other) does not go with --\(names[0])") }
+    }
+
+    private func usage(_ message: String) -> SoradError { SoradError(.usage, message, hint: "see sorad-quantize --help") }
+}
