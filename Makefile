@@ -71,6 +71,7 @@ test-contract: build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis 
 
 test-durability: build $(VENV)/durability/.installed ## as root: KILLS deaths, POINTS power cuts, a failing disk at every operation of a job (an hour)
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $(KILLS)
+	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $$(($(KILLS) / 3)) --workers 2
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/faults.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/powercut.py --points $(POINTS)
 

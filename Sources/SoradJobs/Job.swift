@@ -31,6 +31,8 @@ public struct Job: Sendable, Equatable {
     public var priority = 0
     /// The same only for requests whose clips are the same.
     public var digest: String?
+    /// Bytes that worker and ffmpeg take at their highest; 0 where that is not known.
+    public var memory = 0
     /// What the worker said last; only in memory.
     public var progress: JobProgress?
     /// When it will be done, as far as is known, while it waits; only in what is told to clients.

@@ -1,7 +1,7 @@
 // Tells those who watch a job what happens to it, as it happens.
 // Invariant: a listener hears first what the job is now and then every change after that, in order and none twice: it is called while
 // the job service's lock is held. So it must never wait and never call the service. Nothing is kept for a job that nobody watches but a
-// number, and one preview of the job that runs.
+// number, and one preview of each job that runs.
 public import SoradAPI
 public import SoradSystem
 import Synchronization
@@ -33,7 +33,7 @@ public final class JobFeed: Sendable {
         var lastSubscription: UInt64 = 0
         /// Changes so far of the jobs that are not over.
         var changes: [JobIdentifier: UInt64] = [:]
-        var preview: (job: JobIdentifier, picture: JobPreview)?
+        var previews: [JobIdentifier: JobPreview] = [:]
         var nextBeat: MonotonicTime?
         var hasEnded = false
     }
@@ -83,9 +83,7 @@ public final class JobFeed: Sendable {
             state.lastSubscription += 1
             let subscription = Subscription(job: job.id, number: state.lastSubscription)
             var wantsMore = listener(.changed(job, number: state.changes[job.id] ?? 0))
-            if wantsMore, !job.isOver, let preview = state.preview, preview.job == job.id {
-                wantsMore = listener(.preview(job, preview.picture))
-            }
+            if wantsMore, !job.isOver, let picture = state.previews[job.id] { wantsMore = listener(.preview(job, picture)) }
             if wantsMore, !job.isOver, state.hasEnded {
                 _ = listener(.ended)
                 wantsMore = false
@@ -104,7 +102,7 @@ public final class JobFeed: Sendable {
             state.changes[job.id] = job.isOver ? nil : number
             JobFeed.tell(job.id, .changed(job, number: number), &state)
             if let picture = job.progress?.preview {
-                state.preview = (job.id, picture)
+                state.previews[job.id] = picture
                 JobFeed.tell(job.id, .preview(job, picture), &state)
             }
             if job.isOver { JobFeed.forget(job.id, &state) }
@@ -127,6 +125,6 @@ public final class JobFeed: Sendable {
     private static func forget(_ job: JobIdentifier, _ state: inout State) {
         state.changes[job] = nil
         state.listeners[job] = nil
-        if state.preview?.job == job { state.preview = nil }
+        state.previews[job] = nil
     }
 }

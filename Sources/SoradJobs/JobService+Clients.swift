@@ -47,6 +47,7 @@ extension JobService {
                     id: id, owner: owner.user, request: wish.request, seconds: wish.seconds, createdAt: time.unixSeconds())
                 job.priority = wish.priority
                 job.digest = digest
+                job.memory = memory(for: wish) ?? 0
                 try handle(.submitted(job), &state, submission)
                 return state.estimated(state.machine.jobs[id] ?? job)
             }
@@ -113,7 +114,7 @@ extension JobService {
                 // Its digest may have stayed on its account alone.
                 _ = try? forgetClips(&state, time.unixSeconds())
                 metrics.add("sorad_jobs_removed_total", ["reason": "deleted"])
-                if state.machine.abandonedJob != id { removeFiles(id) }
+                if !state.machine.abandonedJobs.contains(id) { removeFiles(id) }
             } else {
                 try handle(.cancelled(id, erase: true), &state)
             }
@@ -134,7 +135,8 @@ extension JobService {
     public struct Summary: Sendable {
         public let queued: Int
         public let running: Int
-        public let hasWorker: Bool
+        /// Worker processes that have not ended.
+        public let workers: Int
         /// What keeps jobs from being accepted or done, in a sentence.
         public let trouble: String?
         public let isDraining: Bool
@@ -143,8 +145,8 @@ extension JobService {
     public var summary: Summary {
         state.withLock {
             Summary(
-                queued: $0.machine.queuedCount, running: $0.machine.runningJob == nil ? 0 : 1,
-                hasWorker: $0.outage?.hasWorker ?? $0.machine.hasWorker, trouble: $0.trouble,
+                queued: $0.machine.queuedCount, running: $0.machine.runningJobs.count,
+                workers: ($0.outage?.workers ?? $0.machine.slotsWithWorker).count, trouble: $0.trouble,
                 isDraining: $0.controls.isDraining, isPaused: $0.controls.isPaused)
         }
     }

@@ -11,8 +11,8 @@ struct StoreOutage {
     /// SQLite's words.
     let reason: String
     let isFull: Bool
-    /// A worker of before has not ended yet; the jobs begin anew without one.
-    var hasWorker: Bool
+    /// Slots whose workers of before have not ended yet; the jobs begin anew without them.
+    var workers: Set<WorkerSlot>
     var retryAt: MonotonicTime
     /// To the attempt after the next.
     var wait = Duration.seconds(1)
@@ -93,11 +93,11 @@ extension JobService {
         guard state.outage == nil else { return }
         log.error("the job store failed; accepted jobs wait until it can be used again: \(error)")
         metrics.add("sorad_store_outages_total")
-        let hasWorker = state.machine.hasWorker
+        let workers = state.machine.slotsWithWorker
         state.outage = StoreOutage(
-            reason: error.description, isFull: error.isFull, hasWorker: hasWorker, retryAt: time.monotonic() + .seconds(1))
-        // What it has done since its last checkpoint is not known to anybody.
-        if hasWorker { state.effects.append(.killWorker) }
+            reason: error.description, isFull: error.isFull, workers: workers, retryAt: time.monotonic() + .seconds(1))
+        // What they have done since their last checkpoints is not known to anybody.
+        state.effects += workers.sorted().map { .killWorker($0) }
         wake.add()
     }
 
@@ -106,7 +106,7 @@ extension JobService {
         state.withLock { state in
             guard !state.isStopping else { return }
             let now = time.monotonic()
-            if let outage = state.outage, !outage.hasWorker, now >= outage.retryAt { endOutage(outage, &state) }
+            if let outage = state.outage, outage.workers.isEmpty, now >= outage.retryAt { endOutage(outage, &state) }
             if state.outage == nil, let due = state.diskCheck, now >= due { releaseDisk(&state) }
             if state.outage == nil, let due = state.collectAt, now >= due { collect(&state, thoroughly: true) }
         }
@@ -120,7 +120,7 @@ extension JobService {
                 // A percentage that was told never falls.
                 unfinished[index].percent = max(unfinished[index].percent, state.machine.jobs[unfinished[index].id]?.percent ?? 0)
             }
-            state.machine = JobMachine(limits: settings.limits, jobs: unfinished, holds: state.machine.holds)
+            state.machine = machine(jobs: unfinished, holds: state.machine.holds)
             state.outage = nil
             log.notice("the job store can be used again; \(unfinished.count) unfinished jobs go on")
         } catch {

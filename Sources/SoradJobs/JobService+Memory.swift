@@ -1,4 +1,5 @@
-// Whether there is memory for a clip. One clip is made at a time, so a request competes with what other programs hold, not with the queue.
+// Whether there is memory for a clip. A request is measured as if it were the only one: it competes with other programs, not with the
+// queue. Beside other clips it is begun only when it fits next to them (`JobMachine.hasMemory`).
 import SoradAPI
 public import SoradSystem
 import Synchronization
@@ -17,28 +18,38 @@ public struct MemoryBudget: Sendable {
 
     public init() {}
 
-    /// What there is when the running worker's own memory is free again.
-    func current(worker: Int32) -> MemoryRoom? {
+    /// What there is for the workers of these process numbers: what they hold already counts as free.
+    func current(workers: [Int32]) -> MemoryRoom? {
         guard var room = room() else { return limit.map { MemoryRoom(available: $0, most: $0) } }
-        room.available += worker == 0 ? 0 : MemoryRoom.anonymous(process: worker)
+        room.available += workers.reduce(0) { $0 + MemoryRoom.anonymous(process: $1) }
         room.most = min(room.most, limit ?? .max)
         room.available = min(room.available, room.most)
         return room
     }
 }
 
+/// The process numbers of the workers, as their supervisors say them.
+final class WorkerProcesses: Sendable {
+    private let numbers = Mutex<[WorkerSlot: Int32]>([:])
+
+    subscript(_ slot: WorkerSlot) -> Int32? {
+        get { numbers.withLock { $0[slot] } }
+        set { numbers.withLock { $0[slot] = newValue } }
+    }
+    var all: [Int32] { numbers.withLock { Array($0.values) } }
+}
+
 extension JobService {
     /// Seconds after which somebody else may have given memory back.
     private static let memoryRetry = 30
 
-    /// The supervisor's worker, 0 for none.
-    func workerIs(_ process: Int32) { workerProcess.store(process, ordering: .relaxed) }
+    /// Bytes that worker and ffmpeg take for the clip at their highest; nil where nobody planned it.
+    func memory(for wish: Wish) -> Int? { wish.model?.memory?.bytes(for: wish.request, givenPixels: wish.givenPixels) }
 
     /// Refuses `wish` when its clip would need more memory than there is now, or than there can ever be.
     func checkMemory(_ wish: Wish) throws(SoradError) {
-        guard let model = wish.model, let memory = model.memory else { return }
-        let need = memory.bytes(for: wish.request, givenPixels: wish.givenPixels)
-        guard let room = settings.memory.current(worker: workerProcess.load(ordering: .relaxed)), room.available < need else { return }
+        guard let model = wish.model, let memory = model.memory, let need = self.memory(for: wish) else { return }
+        guard let room = settings.memory.current(workers: processes.all), room.available < need else { return }
         let isHopeless = room.most < need
         let limit = isHopeless ? room.most : room.available
         func fits(_ request: GenerationRequest) -> Bool { memory.bytes(for: request, givenPixels: wish.givenPixels) <= limit }

@@ -30,6 +30,8 @@ extension JobService {
         let summary = summary
         metrics.set("sorad_jobs_queued", [:], Double(summary.queued))
         metrics.set("sorad_jobs_running", [:], Double(summary.running))
+        metrics.set("sorad_workers", [:], Double(summary.workers))
+        metrics.set("sorad_worker_slots", [:], Double(settings.workers))
         metrics.set("sorad_draining", [:], summary.isDraining ? 1 : 0)
         metrics.set("sorad_paused", [:], summary.isPaused ? 1 : 0)
         if let space = try? DiskSpace(at: directory) { metrics.set("sorad_disk_free_bytes", [:], Double(space.free)) }

@@ -30,7 +30,7 @@ extension JobService {
             let gone = verdict.expired + verdict.overBudget
             if !gone.isEmpty {
                 try write(stored: [], erased: gone, &state)
-                for id in gone where state.machine.abandonedJob != id { removeFiles(id) }
+                for id in gone where !state.machine.abandonedJobs.contains(id) { removeFiles(id) }
                 metrics.add("sorad_jobs_removed_total", ["reason": "expired"], Double(verdict.expired.count))
                 metrics.add("sorad_jobs_removed_total", ["reason": "budget"], Double(verdict.overBudget.count))
                 log.info("removed \(verdict.expired.count) jobs that expired and \(verdict.overBudget.count) for want of room")

@@ -4,18 +4,21 @@ public import SoradSystem
 import Synchronization
 
 extension JobService {
-    /// What is to be done with the worker since the last call, in order.
-    public func takeEffects() -> [JobMachine.Action] {
+    /// A slot for each worker that there may be.
+    public var slots: [WorkerSlot] { state.withLock { $0.machine.allSlots } }
+
+    /// What is to be done with the worker of `slot` since the last call, in order.
+    public func takeEffects(of slot: WorkerSlot) -> [JobMachine.Action] {
         state.withLock { state in
-            defer { state.effects = [] }
-            return state.effects
+            defer { state.effects.removeAll { $0.slot == slot } }
+            return state.effects.filter { $0.slot == slot }
         }
     }
 
     /// When `deliver(.ticked)` is due.
     public var nextDeadline: MonotonicTime? {
         state.withLock { state in
-            if let outage = state.outage { return outage.hasWorker ? nil : outage.retryAt }
+            if let outage = state.outage { return outage.workers.isEmpty ? outage.retryAt : nil }
             return [state.machine.nextDeadline, state.diskCheck, state.collectAt].compactMap { $0 }.min()
         }
     }
@@ -27,11 +30,11 @@ extension JobService {
     public func deliver(_ event: JobMachine.Event) {
         var event = event
         switch event {
-        case .finished(let id, var result):
+        case .finished(let slot, let id, var result):
             do throws(SoradError) {
                 try spool.seal(id, result)
                 result.videoSHA256 = try spool.digest(id, result.video)
-                event = .finished(id, result)
+                event = .finished(slot, id, result)
             } catch {
                 let code =
                     switch error.kind {
@@ -39,11 +42,11 @@ extension JobService {
                     case .cannotWrite: JobError.mediaFailed
                     default: "internal_error"
                     }
-                event = .failed(id, JobError(code: code, message: error.message))
+                event = .failed(slot, id, JobError(code: code, message: error.message))
             }
         case .ticked: tend()
         case .stopRequested: state.withLock { $0.isStopping = true }
-        case .workerEnded: _ = state.withLock { $0.outage?.hasWorker = false }
+        case .workerEnded(let slot, _): _ = state.withLock { $0.outage?.workers.remove(slot) }
         default: break
         }
         try? locked { state throws(SoradError) in try handle(event, &state) }

@@ -8,6 +8,8 @@ import Synchronization
 public final class JobService: Sendable {
     public struct Settings: Sendable {
         public var limits = JobMachine.Limits()
+        /// Jobs that are made at once, each by a worker of its own.
+        public var workers = 1
         /// Jobs that may wait.
         public var queueLimit = 100
         /// Bytes of the disk that new jobs must leave free.
@@ -51,8 +53,7 @@ public final class JobService: Sendable {
     let time: TimeSource
     let wake: EventCounter
     let log: Log
-    /// 0 for none.
-    let workerProcess = Atomic<Int32>(0)
+    let processes = WorkerProcesses()
     public let metrics = Metrics()
     /// What happens to jobs, for those who watch them.
     public let feed: JobFeed
@@ -78,7 +79,7 @@ public final class JobService: Sendable {
             if controls.isPaused { holds.insert(.administrator) }
             state = Mutex(
                 State(
-                    machine: JobMachine(limits: settings.limits, jobs: unfinished, holds: holds),
+                    machine: JobService.machine(settings, processes, jobs: unfinished, holds: holds),
                     store: store, identifiers: JobIdentifierSequence(after: try store.newest()), reserve: reserve,
                     diskCheck: reserve.isFilled ? nil : time.monotonic() + JobService.diskInterval, controls: controls))
         } catch {
@@ -93,6 +94,20 @@ public final class JobService: Sendable {
         do throws(DatabaseError) {
             try state.withLock { state throws(DatabaseError) in try collectAtStart(&state) }
         } catch { log.error("cannot look through finished jobs: \(error)") }
+    }
+
+    private static func machine(
+        _ settings: Settings, _ processes: WorkerProcesses, jobs: [Job], holds: Set<JobMachine.Hold>
+    ) -> JobMachine {
+        let budget = settings.memory
+        return JobMachine(limits: settings.limits, slots: settings.workers, jobs: jobs, holds: holds) { slots in
+            budget.current(workers: slots.compactMap { processes[$0] })?.available
+        }
+    }
+
+    /// A machine that takes up `jobs` with no worker running.
+    func machine(jobs: [Job], holds: Set<JobMachine.Hold>) -> JobMachine {
+        JobService.machine(settings, processes, jobs: jobs, holds: holds)
     }
 
     /// What `body` gives, or nil when the store fails: for records that can be done without. A disk that fails is an outage here too.
@@ -119,7 +134,9 @@ public final class JobService: Sendable {
     func handle(_ event: JobMachine.Event, _ state: inout State, _ submission: Submission? = nil) throws(SoradError) {
         var machine = state.machine
         let actions = machine.handle(event, now: time.monotonic(), unixSeconds: time.unixSeconds())
-        for case .generate(_, let request) in actions { machine.expect((try? state.store.expectedSeconds(for: request)) ?? [:]) }
+        for case .generate(let slot, _, let request) in actions {
+            machine.expect((try? state.store.expectedSeconds(for: request)) ?? [:], in: slot)
+        }
         var stored: [Job] = []
         var erased: [JobIdentifier] = []
         for case .store(var job) in actions {
@@ -135,7 +152,9 @@ public final class JobService: Sendable {
             }
         try write(stored: stored, erased: erased, &state, submission, need)
         let before = state.machine.jobs
-        if let fault = machine.fault, state.machine.fault == nil { log.warning("the worker \(fault) and is killed") }
+        for (new, old) in zip(machine.slots, state.machine.slots) {
+            if let fault = new.fault, old.fault == nil { log.warning("the worker \(fault) and is killed") }
+        }
         state.machine = machine
         if !stored.isEmpty || !erased.isEmpty { state.estimate.queueChanged() }
         tellOfWorker(event, stored, before)
@@ -167,7 +186,7 @@ public final class JobService: Sendable {
                 let place = before[job.id]?.progress.map { " while \($0.phase.rawValue)" + ($0.done.map { ", after \($0)" } ?? "") } ?? ""
                 log.notice("\(job.id) lost its worker\(place)")
             }
-        case .progressed(let id, let progress):
+        case .progressed(_, let id, let progress):
             guard let earlier = before[id]?.progress, earlier.phase != progress.phase else { return }
             if progress.step > 0 && progress.phase == .denoising || progress.frame > 0, let done = progress.done {
                 log.notice("\(id) goes on after \(done)")
@@ -179,7 +198,7 @@ public final class JobService: Sendable {
     private func tellWatchers(of event: JobMachine.Event, stored: [Job], erased: [JobIdentifier], _ state: inout State) {
         for job in stored { feed.changed(state.estimated(job)) }
         // Most of what a worker says is not worth a record.
-        if case .progressed(let id, _) = event, !stored.contains(where: { $0.id == id }), let job = state.machine.jobs[id] {
+        if case .progressed(_, let id, _) = event, !stored.contains(where: { $0.id == id }), let job = state.machine.jobs[id] {
             feed.changed(job)
         }
         for id in erased { feed.deleted(id) }

@@ -1,7 +1,8 @@
-// When a job that waits will be done: what is left of the one that runs, and what those before it in turn and itself take, by this
-// machine's own history.
-// Invariant: no estimate rests on a guess. It ends at the first job of a shape that was never made here, and there is none while nothing
-// is begun. Later jobs with a higher priority or an earlier turn make it longer; it is what holds if nothing else comes.
+// When a job that waits will be done: the slots take the jobs in turn, each as soon as one is free, and every job takes what clips like
+// it took on this machine.
+// Invariant: no estimate rests on a guess. There is none for a job behind one of a shape that was never made here, and none while nothing
+// is begun; a slot whose running job cannot be estimated counts as never free. Later jobs with a higher priority or an earlier turn make
+// it longer; it is what holds if nothing else comes.
 import SoradAPI
 import SoradSystem
 
@@ -9,37 +10,52 @@ import SoradSystem
 struct QueueEstimate {
     /// Seconds of a clip by shape and number of steps; nil for those that were never made.
     fileprivate var clips: [String: Double?] = [:]
-    /// From the beginning of the first job that waits to the end of each; unknown for those that are missing.
-    fileprivate var ends: [JobIdentifier: Double]?
+    /// The seconds of the jobs that wait, in their order, up to the first that is unknown.
+    fileprivate var order: [(id: JobIdentifier, seconds: Double)]?
+    /// The end of each, in seconds from now, when the slots are free after `free`.
+    fileprivate var ends: (free: [Double?], of: [JobIdentifier: Double])?
 
     /// Jobs have come, gone or changed places.
-    mutating func queueChanged() { ends = nil }
+    mutating func queueChanged() { (order, ends) = (nil, nil) }
+
+    /// When each job ends if slots are free after so many seconds; nil is never.
+    static func ends(_ order: [(id: JobIdentifier, seconds: Double)], slots: [Double?]) -> [JobIdentifier: Double] {
+        var free = slots.compactMap { $0 }
+        var ends: [JobIdentifier: Double] = [:]
+        for (id, seconds) in order {
+            guard let next = free.indices.min(by: { free[$0] < free[$1] }) else { break }
+            free[next] += seconds
+            ends[id] = free[next]
+        }
+        return ends
+    }
 }
 
 extension JobService.State {
     /// `job` with its estimate, if it waits.
     mutating func estimated(_ job: Job) -> Job {
-        guard job.status == .queued, machine.holds.isEmpty, !isStopping, let end = ends()[job.id] else { return job }
-        var job = job
-        if let running = machine.runningJob.flatMap({ machine.jobs[$0] }) {
-            job.etaSeconds = (running.progress?.etaSeconds ?? seconds(for: running)).map { $0 + end }
-        } else {
-            job.etaSeconds = end
+        guard job.status == .queued, machine.holds.isEmpty, !isStopping else { return job }
+        let order = order()
+        // A slot without a job is free at once.
+        let free = machine.slots.map { slot in
+            guard let id = slot.job, let running = machine.jobs[id] else { return Optional(0.0) }
+            return running.progress?.etaSeconds ?? seconds(for: running)
         }
+        if estimate.ends?.free != free { estimate.ends = (free, QueueEstimate.ends(order, slots: free)) }
+        var job = job
+        job.etaSeconds = estimate.ends?.of[job.id]
         return job
     }
 
-    private mutating func ends() -> [JobIdentifier: Double] {
-        if let ends = estimate.ends { return ends }
-        var ends: [JobIdentifier: Double] = [:]
-        var sum = 0.0
+    private mutating func order() -> [(id: JobIdentifier, seconds: Double)] {
+        if let order = estimate.order { return order }
+        var order: [(id: JobIdentifier, seconds: Double)] = []
         for id in machine.order {
             guard let job = machine.jobs[id], let seconds = seconds(for: job) else { break }
-            sum += seconds
-            ends[id] = sum
+            order.append((id, seconds))
         }
-        estimate.ends = ends
-        return ends
+        estimate.order = order
+        return order
     }
 
     /// What is left of a job that is not being computed now; nil when no clip like it was made here.

@@ -1,4 +1,4 @@
-// Runs the worker process for the job service: starts it, talks to it, watches for its end. Lives in one thread, the daemon's loop.
+// Runs the worker process of one slot: starts it, talks to it, watches for its end. Lives in one thread, the daemon's loop.
 // Invariant: after the worker's process has ended, everything it sent before is delivered before the news of its end, and what it wrote
 // on standard error is read before that too: its last sentence is the reason that a failed job gives.
 import Glibc
@@ -29,14 +29,20 @@ public final class WorkerSupervisor {
     /// Bytes of a worker's standard error that are read at a time, so that one that never stops talking does not hold up the loop.
     private static let complaintPiece = 65_536
 
+    private let slot: WorkerSlot
     private let service: JobService
     private let models: ModelCatalog
     private let log: Log
     private let program: String
+    private let threads: Int?
     private var running: Running?
 
-    /// `program`: path of sorad-worker.
-    public init(service: JobService, models: ModelCatalog, program: String, log: Log) {
+    /// - Parameters:
+    ///   - program: path of sorad-worker.
+    ///   - threads: that its workers compute with; nil leaves the choice to them.
+    public init(_ slot: WorkerSlot, service: JobService, models: ModelCatalog, program: String, threads: Int?, log: Log) {
+        self.slot = slot
+        self.threads = threads
         self.service = service
         self.models = models
         self.program = program
@@ -58,7 +64,7 @@ public final class WorkerSupervisor {
     public func work() {
         repeat {
             if running != nil { listen() }
-            service.takeEffects().forEach(perform)
+            service.takeEffects(of: slot).forEach(perform)
         } while running.map(hasNews) ?? false
     }
 
@@ -71,8 +77,8 @@ public final class WorkerSupervisor {
 
     private func perform(_ action: JobMachine.Action) {
         switch action {
-        case .startWorker(let model): start(model)
-        case .generate(let id, let request):
+        case .startWorker(_, let model): start(model)
+        case .generate(_, let id, let request):
             // What it said about an earlier job explains nothing about this one.
             running?.complaint.forget()
             do throws(SoradError) {
@@ -82,9 +88,9 @@ public final class WorkerSupervisor {
                         expectedSeconds: service.expectedSeconds(for: request)))
             } catch {
                 let code = error.kind == .storageFull ? JobError.insufficientStorage : JobError.mediaFailed
-                service.deliver(.failed(id, JobError(code: code, message: error.message)))
+                service.deliver(.failed(slot, id, JobError(code: code, message: error.message)))
             }
-        case .cancel(let id): send(.cancel(job: id.text))
+        case .cancel(_, let id): send(.cancel(job: id.text))
         case .closeWorker: running?.channel.shutDown()
         case .killWorker: running?.process.kill(SIGKILL)
         case .store, .erase, .removeFiles: preconditionFailure("\(action) is the service's own")
@@ -94,7 +100,7 @@ public final class WorkerSupervisor {
     private func start(_ model: String) {
         precondition(running == nil, "a second worker")
         guard let entry = models.entry(model) else {
-            service.deliver(.workerEnded(how: "was not started, because the model \(model) is not installed"))
+            service.deliver(.workerEnded(slot, how: "was not started, because the model \(model) is not installed"))
             return
         }
         do throws(Errno) {
@@ -106,14 +112,15 @@ public final class WorkerSupervisor {
             let childs = pair.second
             let process = try ChildProcess(
                 .init(
-                    program, ["--model", entry.path], descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
+                    program, ["--model", entry.path] + (threads.map { ["--threads", "\($0)"] } ?? []),
+                    descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
                     diesWithParent: true))
             running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors)
-            service.workerIs(process.pid)
+            service.processes[slot] = process.pid
             service.metrics.add("sorad_worker_starts_total")
             log.info("worker \(process.pid) started for \(model)")
         } catch {
-            service.deliver(.workerEnded(how: "could not be started (\(error))"))
+            service.deliver(.workerEnded(slot, how: "could not be started (\(error))"))
         }
     }
 
@@ -137,7 +144,7 @@ public final class WorkerSupervisor {
         while running?.isSilent == false, let event = nextEvent(worker.channel) { deliver(event) }
         guard let ending else { return }
         running = nil
-        service.workerIs(0)
+        service.processes[slot] = nil
         log.info("worker \(worker.process.pid) \(ending)")
         var how = "\(ending)"
         if let sentence = worker.complaint.sentence {
@@ -145,7 +152,7 @@ public final class WorkerSupervisor {
         } else if ending == .killed(signal: SIGKILL) {
             how += ", perhaps for lack of memory"
         }
-        service.deliver(.workerEnded(how: how))
+        service.deliver(.workerEnded(slot, how: how))
     }
 
     /// What has come on the worker's standard error goes to the log.
@@ -180,11 +187,11 @@ public final class WorkerSupervisor {
 
     private func deliver(_ event: WorkerEvent) {
         switch event {
-        case .ready(let model): service.deliver(.workerReady(model: model.id))
-        case .alive: service.deliver(.workerAlive)
-        case .progress(let job, let progress): withIdentifier(job) { service.deliver(.progressed($0, progress)) }
-        case .finished(let job, let result): withIdentifier(job) { service.deliver(.finished($0, result)) }
-        case .failed(let job, let error): withIdentifier(job) { service.deliver(.failed($0, error)) }
+        case .ready(let model): service.deliver(.workerReady(slot, model: model.id))
+        case .alive: service.deliver(.workerAlive(slot))
+        case .progress(let job, let progress): withIdentifier(job) { service.deliver(.progressed(slot, $0, progress)) }
+        case .finished(let job, let result): withIdentifier(job) { service.deliver(.finished(slot, $0, result)) }
+        case .failed(let job, let error): withIdentifier(job) { service.deliver(.failed(slot, $0, error)) }
         }
     }
 
@@ -195,12 +202,19 @@ public final class WorkerSupervisor {
     /// Usually because it has ended, and the news of that comes next.
     private func hungUp() {
         running?.isSilent = true
-        service.deliver(.workerHungUp)
+        service.deliver(.workerHungUp(slot))
     }
 
     private func misbehaved(_ what: String) {
         log.error("worker \(running?.process.pid ?? 0) \(what)")
         running?.isSilent = true
-        service.deliver(.workerMisbehaved(what))
+        service.deliver(.workerMisbehaved(slot, what))
+    }
+}
+
+extension WorkerSupervisor {
+    /// Divides `threads` among `slots`: each has its share and at least one.
+    public static func shares(of threads: Int, slots: Int) -> [Int] {
+        (0..<slots).map { max(1, threads / slots + ($0 < threads % slots ? 1 : 0)) }
     }
 }

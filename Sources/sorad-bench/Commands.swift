@@ -1,7 +1,6 @@
 // The benchmarks and their options: one row each. To add one is to add a row and a type with a `run`.
 import SoradCPU
 import SoradSystem
-import SoradTensor
 
 let benchmarks = CommandTable(
     "sorad-bench", summary: "measures parts of the engine on this machine, next to the peak of its instruction set",

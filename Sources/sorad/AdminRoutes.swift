@@ -61,7 +61,8 @@ struct AdminRoutes: Sendable {
         return [
             "version": .string(soradVersion), "intake": summary.isDraining ? "draining" : "open",
             "processing": summary.isPaused ? "paused" : "running", "queued": .integer(summary.queued), "running": .integer(summary.running),
-            "worker": .bool(summary.hasWorker), "trouble": .optional(summary.trouble), "log_level": .string("\(log.level)"),
+            "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "trouble": .optional(summary.trouble),
+            "log_level": .string("\(log.level)"),
         ]
     }
 

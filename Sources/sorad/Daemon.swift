@@ -1,4 +1,4 @@
-// The daemon's one loop: signals, the worker, deadlines and the service manager, all in the main thread; HTTP has threads of its own.
+// The daemon's one loop: signals, the workers, deadlines and the service manager, all in the main thread; HTTP has threads of its own.
 // Invariant: the loop never waits for anything but `poll`, so whatever happens it is back within moments.
 import Glibc
 import SoradHTTP
@@ -15,7 +15,7 @@ final class Daemon {
     private let stateLock: FileDescriptor
     private let service: JobService
     private let models: ModelCatalog
-    private let supervisor: WorkerSupervisor
+    private let supervisors: [WorkerSupervisor]
     private let server: HTTPServer
     /// nil when the service manager handed over a socket for clients alone.
     private let adminServer: HTTPServer?
@@ -43,7 +43,11 @@ final class Daemon {
         }
         service = try JobService(directory: settings.stateDirectory, settings: settings.jobs, time: .system, wake: wake, log: log)
         models = try ModelCatalog()
-        supervisor = WorkerSupervisor(service: service, models: models, program: settings.worker, log: log)
+        let shares = settings.threadShares
+        let (service, models) = (service, models)
+        supervisors = zip(service.slots, shares).map { slot, threads in
+            WorkerSupervisor(slot, service: service, models: models, program: settings.worker, threads: threads, log: log)
+        }
         let adminGroup = groupIdentifier(settings.adminGroup)
         let access = AccessRules(adminGroup: adminGroup, daemonUser: effectiveUser())
         var ownSocketPaths: [String] = []
@@ -82,8 +86,8 @@ final class Daemon {
         if let interval = notifier.watchdogInterval { nextWatchdog = MonotonicTime.now() + interval }
         var isStopping = false
         while true {
-            supervisor.work()
-            if isStopping && !service.summary.hasWorker { break }
+            supervisors.forEach { $0.work() }
+            if isStopping && service.summary.workers == 0 { break }
             waitForSomething()
             for signal in takeSignals() {
                 if signal == SIGHUP {
@@ -94,8 +98,8 @@ final class Daemon {
                 }
             }
             if let deadline = service.nextDeadline, MonotonicTime.now() >= deadline {
-                // What the worker has said by now counts before its silence does.
-                supervisor.work()
+                // What the workers have said by now counts before their silence does.
+                supervisors.forEach { $0.work() }
                 service.deliver(.ticked)
             }
             service.feed.beat(MonotonicTime.now())
@@ -107,7 +111,8 @@ final class Daemon {
     // MARK: the loop's parts
 
     private func waitForSomething() {
-        var entries = supervisor.pollEntries + [PollEntry(reading: signals.rawDescriptor), PollEntry(reading: wake.rawDescriptor)]
+        var entries =
+            supervisors.flatMap(\.pollEntries) + [PollEntry(reading: signals.rawDescriptor), PollEntry(reading: wake.rawDescriptor)]
         let due = [service.nextDeadline, service.feed.nextBeat, nextWatchdog].compactMap { $0 }.min()
         do throws(Errno) {
             try poll(&entries, timeout: due.map { max(.zero, $0 - MonotonicTime.now()) })

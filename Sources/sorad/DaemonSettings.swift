@@ -13,6 +13,8 @@ struct DaemonSettings: Sendable {
     var modelDirectories: [String] = []
     var defaultModel = "sorad-mini"
     var worker = ""
+    /// Of all workers together; 0 is one for each CPU that may be used.
+    var threads = 0
     var logLevel = Log.Level.info
     var jobs = JobService.Settings()
     /// A settings file that must be there.
@@ -39,6 +41,10 @@ struct DaemonSettings: Sendable {
         Setting(
             "default-model", \.defaultModel, "NAME", "model of requests that name none; the first one found where it is missing")
         Setting("worker", \.worker, "PATH", default: "sorad-worker in the program's folder", "the engine's program")
+        Setting("workers", 1...64, \.jobs.workers, "clips that are made at once, each by a worker of its own")
+        Setting(
+            "threads", 0...1024, \.threads,
+            "threads that compute, divided among the workers; 0 is one for each CPU that may be used")
         Setting("log-level", \.logLevel, "least urgent lines of the log")
         Setting("queue-limit", 1...10_000, \.jobs.queueLimit, "jobs that may wait; more are refused")
         Setting(
@@ -114,6 +120,12 @@ struct DaemonSettings: Sendable {
         var (settings, warnings) = try table.values(arguments, environment: environment, files: files)
         try settings.complete(environment, isRoot)
         return (settings, warnings)
+    }
+
+    /// The threads of each worker; nil leaves the choice to it.
+    var threadShares: [Int?] {
+        if threads == 0 && jobs.workers == 1 { return [nil] }
+        return WorkerSupervisor.shares(of: threads == 0 ? ProcessorCount.usable() : threads, slots: jobs.workers)
     }
 
     /// Fills in the defaults that depend on the machine and the user.

@@ -24,7 +24,7 @@ struct ModelRoutes: Sendable {
             let health: JSONValue = [
                 "status": .string(summary.trouble == nil ? "ok" : "degraded"), "trouble": .optional(summary.trouble),
                 "version": .string(soradVersion), "queued": .integer(summary.queued), "running": .integer(summary.running),
-                "worker": .bool(summary.hasWorker), "models": .integer(models.entries.count),
+                "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "models": .integer(models.entries.count),
                 "broken_models": .array(models.brokenFiles.map { .string($0) }),
             ]
             return .json(health)

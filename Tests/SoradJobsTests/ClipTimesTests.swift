@@ -79,11 +79,11 @@ import Testing
             log: Log(program: "test", level: .error, environment: [:]))
         service.deliver(.released(.models))
         let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
-        service.deliver(.workerReady(model: GenerationRequest.sample().model))
+        service.deliver(.workerReady(.first, model: GenerationRequest.sample().model))
         let path = try service.prepareDirectory(of: job.id)
         for name in ["v", "t", "s"] { try writeDurably([1], named: name, in: path) }
         let result = ClipResult(sha256: "", video: "v", thumbnail: "t", spritesheet: "s", timings: ["decoding": 2.5])
-        service.deliver(.finished(job.id, result))
+        service.deliver(.finished(.first, job.id, result))
         #expect(try service.job(job.id, viewer: 1)?.status == .completed)
         #expect(service.expectedSeconds(for: .sample()) == ["decoding": 2.5])
     }

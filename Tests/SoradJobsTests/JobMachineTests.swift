@@ -3,17 +3,30 @@ import SoradJobs
 import SoradSystem
 import Testing
 
+extension WorkerSlot {
+    static let first = WorkerSlot(0)
+    static let second = WorkerSlot(1)
+}
+
+extension JobMachine {
+    var runningJob: JobIdentifier? { runningJobs.first }
+    var abandonedJob: JobIdentifier? { abandonedJobs.first }
+}
+
 /// Drives a machine with a clock that only moves when told to, and keeps what a store would hold.
-private struct Bench {
+struct MachineBench {
     var machine: JobMachine
     var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
     var stored: [JobIdentifier: Job] = [:]
     var identifiers = JobIdentifierSequence(after: nil)
     let limits: JobMachine.Limits
 
-    init(_ limits: JobMachine.Limits = JobMachine.Limits(), jobs: [Job] = []) {
+    init(
+        _ limits: JobMachine.Limits = JobMachine.Limits(), slots: Int = 1, jobs: [Job] = [],
+        memory: @escaping @Sendable (Set<WorkerSlot>) -> Int? = { _ in nil }
+    ) {
         self.limits = limits
-        machine = JobMachine(limits: limits, jobs: jobs)
+        machine = JobMachine(limits: limits, slots: slots, jobs: jobs, memory: memory)
     }
 
     /// What is left after the records: what is to be done to worker and files.
@@ -44,7 +57,7 @@ private struct Bench {
     /// A job that a ready worker is working on.
     mutating func running(model: String = "mini") -> JobIdentifier {
         let id = submit(model: model)
-        send(.workerReady(model: model))
+        send(.workerReady(.first, model: model))
         return id
     }
 
@@ -62,19 +75,21 @@ extension GenerationRequest {
     }
 }
 
-private func result() -> ClipResult { ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: [:]) }
-private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoising, step: 1, steps: 2, percent: percent) }
+func result() -> ClipResult { ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: [:]) }
+func percent(_ percent: Int) -> JobProgress { JobProgress(phase: .denoising, step: 1, steps: 2, percent: percent) }
+
+private typealias Bench = MachineBench
 
 @Suite struct JobMachineTests {
     @Test func aJobGoesFromSubmittedToCompleted() {
         var bench = Bench()
         let job = bench.newJob()
-        #expect(bench.send(.submitted(job)) == [.startWorker(model: "mini")])
+        #expect(bench.send(.submitted(job)) == [.startWorker(.first, model: "mini")])
         #expect(bench.stored[job.id]?.status == .inProgress)
-        #expect(bench.send(.workerReady(model: "mini")) == [.generate(job.id, job.request)])
-        bench.send(.progressed(job.id, progress(40)))
+        #expect(bench.send(.workerReady(.first, model: "mini")) == [.generate(.first, job.id, job.request)])
+        bench.send(.progressed(.first, job.id, percent(40)))
         #expect(bench.machine.jobs[job.id]?.percent == 40)
-        #expect(bench.send(.finished(job.id, result())) == [])
+        #expect(bench.send(.finished(.first, job.id, result())) == [])
         #expect(bench.stored[job.id]?.status == .completed)
         #expect(bench.stored[job.id]?.percent == 100)
         #expect(bench.stored[job.id]?.result == result())
@@ -87,10 +102,10 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         let second = bench.submit()
         let third = bench.submit()
         #expect(bench.machine.queue == [second, third])
-        #expect(bench.send(.finished(first, result())) == [.generate(second, .sample())])
+        #expect(bench.send(.finished(.first, first, result())) == [.generate(.first, second, .sample())])
         #expect(
-            bench.send(.failed(second, JobError(code: "invalid_request", message: "No."))) == [
-                .removeFiles(second), .generate(third, .sample()),
+            bench.send(.failed(.first, second, JobError(code: "invalid_request", message: "No."))) == [
+                .removeFiles(second), .generate(.first, third, .sample()),
             ])
         #expect(bench.stored[second]?.error == JobError(code: "invalid_request", message: "No."))
     }
@@ -99,23 +114,23 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         var bench = Bench()
         let id = bench.running()
         for (told, shown) in [(10, 10), (5, 10), (50, 50), (100, 99), (0, 99)] {
-            bench.send(.progressed(id, progress(told)))
+            bench.send(.progressed(.first, id, percent(told)))
             #expect(bench.machine.jobs[id]?.percent == shown)
         }
-        bench.send(.workerEnded(how: "died"))
+        bench.send(.workerEnded(.first, how: "died"))
         #expect(bench.machine.jobs[id]?.percent == 99)
     }
 
     @Test func progressIsRecordedAtMostOnceASecond() {
         var bench = Bench()
         let id = bench.running()
-        bench.send(.progressed(id, progress(10)))
+        bench.send(.progressed(.first, id, percent(10)))
         #expect(bench.stored[id]?.percent == 10)
         bench.now = bench.now + .milliseconds(900)
-        bench.send(.progressed(id, progress(20)))
+        bench.send(.progressed(.first, id, percent(20)))
         #expect(bench.stored[id]?.percent == 10)
         bench.now = bench.now + .milliseconds(100)
-        bench.send(.progressed(id, progress(30)))
+        bench.send(.progressed(.first, id, percent(30)))
         #expect(bench.stored[id]?.percent == 30)
     }
 
@@ -123,23 +138,23 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         var bench = Bench()
         let id = bench.running()
         let other = bench.submit()
-        #expect(bench.send(.workerEnded(how: "was killed")) == [.startWorker(model: "mini")])
+        #expect(bench.send(.workerEnded(.first, how: "was killed")) == [.startWorker(.first, model: "mini")])
         #expect(bench.machine.runningJob == id)
         #expect(bench.stored[id]?.workerDeaths == 1)
-        bench.send(.workerReady(model: "mini"))
-        #expect(bench.send(.workerEnded(how: "was killed")) == [.removeFiles(id), .startWorker(model: "mini")])
+        bench.send(.workerReady(.first, model: "mini"))
+        #expect(bench.send(.workerEnded(.first, how: "was killed")) == [.removeFiles(id), .startWorker(.first, model: "mini")])
         #expect(bench.stored[id]?.status == .failed)
         #expect(
             bench.stored[id]?.error
-                == JobError(code: "worker_died", message: "The worker was killed. The job was tried 2 times and is given up."))
+                == JobError(code: "worker_died", message: "the worker was killed; the job was tried 2 times and is given up"))
         #expect(bench.machine.runningJob == other)
     }
 
     @Test func aWorkerThatDiesWhileLoadingCountsAgainstItsJob() {
         var bench = Bench()
         let id = bench.submit()
-        bench.send(.workerEnded(how: "exited with status 65"))
-        bench.send(.workerEnded(how: "exited with status 65"))
+        bench.send(.workerEnded(.first, how: "exited with status 65"))
+        bench.send(.workerEnded(.first, how: "exited with status 65"))
         #expect(bench.stored[id]?.error?.code == "worker_died")
         #expect(bench.machine.jobs.isEmpty && !bench.machine.hasWorker)
     }
@@ -157,11 +172,14 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         var bench = Bench()
         let id = bench.running()
         let next = bench.submit()
-        #expect(bench.send(.cancelled(id, erase: false)) == [.cancel(id)])
+        #expect(bench.send(.cancelled(id, erase: false)) == [.cancel(.first, id)])
         #expect(bench.stored[id]?.status == .failed)
         #expect(bench.machine.abandonedJob == id)
         // The files go only when the worker writes no more.
-        #expect(bench.send(.failed(id, JobError(code: "cancelled", message: ""))) == [.removeFiles(id), .generate(next, .sample())])
+        #expect(
+            bench.send(.failed(.first, id, JobError(code: "cancelled", message: ""))) == [
+                .removeFiles(id), .generate(.first, next, .sample()),
+            ])
         #expect(bench.stored[id]?.error?.code == "cancelled")
     }
 
@@ -170,7 +188,7 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         let id = bench.running()
         bench.send(.cancelled(id, erase: true))
         #expect(bench.stored[id] == nil)
-        #expect(bench.send(.finished(id, result())) == [.removeFiles(id)])
+        #expect(bench.send(.finished(.first, id, result())) == [.removeFiles(id)])
         #expect(bench.stored[id] == nil)
     }
 
@@ -180,8 +198,8 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         let next = bench.submit()
         bench.send(.cancelled(id, erase: false))
         #expect(bench.pass(.milliseconds(1900)) == [])
-        #expect(bench.pass(.milliseconds(100)) == [.killWorker])
-        #expect(bench.send(.workerEnded(how: "was killed")) == [.removeFiles(id), .startWorker(model: "mini")])
+        #expect(bench.pass(.milliseconds(100)) == [.killWorker(.first)])
+        #expect(bench.send(.workerEnded(.first, how: "was killed")) == [.removeFiles(id), .startWorker(.first, model: "mini")])
         #expect(bench.machine.runningJob == next)
         #expect(bench.stored[next]?.workerDeaths == 0)
     }
@@ -192,35 +210,35 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         #expect(bench.send(.cancelled(id, erase: false)) == [.removeFiles(id)])
         let next = bench.submit()
         #expect(bench.stored[next]?.status == .inProgress)
-        #expect(bench.send(.workerReady(model: "mini")) == [.generate(next, .sample())])
+        #expect(bench.send(.workerReady(.first, model: "mini")) == [.generate(.first, next, .sample())])
     }
 
     @Test func anotherModelNeedsAnotherWorker() {
         var bench = Bench()
         let first = bench.running(model: "mini")
         let second = bench.submit(model: "large")
-        #expect(bench.send(.finished(first, result())) == [.closeWorker])
+        #expect(bench.send(.finished(.first, first, result())) == [.closeWorker(.first)])
         #expect(bench.stored[second]?.status == .queued || bench.stored[second]?.status == nil)
-        #expect(bench.send(.workerEnded(how: "exited with status 0")) == [.startWorker(model: "large")])
+        #expect(bench.send(.workerEnded(.first, how: "exited with status 0")) == [.startWorker(.first, model: "large")])
         #expect(bench.machine.runningJob == second)
     }
 
     @Test func aWorkerWithTheWrongModelIsKilled() {
         var bench = Bench()
         let id = bench.submit()
-        #expect(bench.send(.workerReady(model: "other")) == [.killWorker])
-        bench.send(.workerEnded(how: "was killed"))
+        #expect(bench.send(.workerReady(.first, model: "other")) == [.killWorker(.first)])
+        bench.send(.workerEnded(.first, how: "was killed"))
         #expect(bench.stored[id]?.workerDeaths == 1)
     }
 
     @Test func anIdleWorkerIsToldToLeaveAndKilledIfItStays() {
         var bench = Bench()
         let id = bench.running()
-        bench.send(.finished(id, result()))
+        bench.send(.finished(.first, id, result()))
         #expect(bench.pass(.seconds(299)) == [])
-        #expect(bench.pass(.seconds(1)) == [.closeWorker])
-        #expect(bench.pass(.seconds(2)) == [.killWorker])
-        #expect(bench.send(.workerEnded(how: "was killed")) == [])
+        #expect(bench.pass(.seconds(1)) == [.closeWorker(.first)])
+        #expect(bench.pass(.seconds(2)) == [.killWorker(.first)])
+        #expect(bench.send(.workerEnded(.first, how: "was killed")) == [])
         #expect(bench.machine.nextDeadline == nil)
     }
 
@@ -230,8 +248,8 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         let id = whileLoading ? bench.submit() : bench.running()
         let limit = whileLoading ? bench.limits.workerStart : bench.limits.workerSilence.upperBound
         #expect(bench.pass(limit - .seconds(1)) == [])
-        #expect(bench.pass(.seconds(1)) == [.killWorker])
-        bench.send(.workerEnded(how: "was killed by signal 9"))
+        #expect(bench.pass(.seconds(1)) == [.killWorker(.first)])
+        bench.send(.workerEnded(.first, how: "was killed by signal 9"))
         #expect(bench.stored[id]?.workerDeaths == 1)
         #expect(bench.machine.runningJob == id)
     }
@@ -243,31 +261,31 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         let limit = whileLoading ? bench.limits.workerStart : bench.limits.workerSilence.upperBound
         for _ in 0..<3 {
             #expect(bench.pass(limit - .seconds(1)) == [])
-            bench.send(.workerAlive)
+            bench.send(.workerAlive(.first))
         }
         // Its silences were long, and it came back each time.
         #expect(bench.pass(limit - .seconds(1)) == [])
-        #expect(bench.pass(.seconds(1)) == [.killWorker])
+        #expect(bench.pass(.seconds(1)) == [.killWorker(.first)])
         // Words that were on their way do not save it.
-        bench.send(.workerAlive)
-        #expect(bench.pass(bench.limits.grace) == [.killWorker])
+        bench.send(.workerAlive(.first))
+        #expect(bench.pass(bench.limits.grace) == [.killWorker(.first)])
     }
 
     @Test func patienceFollowsTheMeasuredTimeOfThePhase() {
         var bench = Bench()
         let id = bench.running()
         // 20 steps of 9 s, 17 frames of half a second.
-        bench.machine.expect(["denoising": 180, "decoding": 8.5, "writing": 1e300])
+        bench.machine.expect(["denoising": 180, "decoding": 8.5, "writing": 1e300], in: .first)
         for (phase, seconds) in [(JobPhase.denoising, 90), (.decoding, 60), (.writing, 600), (.encodingText, 600)] {
-            bench.send(.progressed(id, JobProgress(phase: phase, step: 1, steps: 20, percent: 1)))
+            bench.send(.progressed(.first, id, JobProgress(phase: phase, step: 1, steps: 20, percent: 1)))
             let start = bench.now
             #expect(bench.machine.nextDeadline == start + .seconds(seconds), "\(phase)")
         }
         // Where nothing is known, the silences so far are the measure.
         #expect(bench.pass(.seconds(30)) == [])
-        bench.send(.workerAlive)
+        bench.send(.workerAlive(.first))
         #expect(bench.machine.nextDeadline == bench.now + .seconds(300))
-        bench.send(.workerAlive)
+        bench.send(.workerAlive(.first))
         #expect(bench.machine.nextDeadline == bench.now + .seconds(300))
     }
 
@@ -278,56 +296,56 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         let limit = whileLoading ? bench.limits.workerStart : bench.limits.workerSilence.upperBound
         #expect(bench.pass(limit + bench.limits.lateness) == [])
         #expect(bench.pass(limit - .seconds(1)) == [])
-        #expect(bench.pass(.seconds(1)) == [.killWorker])
+        #expect(bench.pass(.seconds(1)) == [.killWorker(.first)])
     }
 
     @Test func filesThatCannotBeWrittenAreTriedOnceMore() {
         var bench = Bench()
         let id = bench.running()
         let waiting = bench.submit()
-        let failure = JobError(code: JobError.mediaFailed, message: "The disk says no.")
-        func reach(_ phase: JobPhase) { bench.send(.progressed(id, JobProgress(phase: phase, step: 0, steps: 20, percent: 9))) }
+        let failure = JobError(code: JobError.mediaFailed, message: "the disk says no")
+        func reach(_ phase: JobPhase) { bench.send(.progressed(.first, id, JobProgress(phase: phase, step: 0, steps: 20, percent: 9))) }
         reach(.decoding)
-        #expect(bench.send(.failed(id, failure)) == [.generate(id, bench.stored[id]!.request)])
+        #expect(bench.send(.failed(.first, id, failure)) == [.generate(.first, id, bench.stored[id]!.request)])
         #expect(bench.stored[id]?.status == .inProgress && bench.stored[id]?.workerDeaths == 1)
         // Further on it is another matter.
         reach(.writing)
-        #expect(bench.send(.failed(id, failure)) == [.generate(id, bench.stored[id]!.request)])
+        #expect(bench.send(.failed(.first, id, failure)) == [.generate(.first, id, bench.stored[id]!.request)])
         reach(.writing)
-        #expect(bench.send(.failed(id, failure)).first == .removeFiles(id))
+        #expect(bench.send(.failed(.first, id, failure)).first == .removeFiles(id))
         #expect(
             bench.stored[id]?.error
-                == JobError(code: "media_failed", message: "The disk says no. The job was tried 2 times and is given up."))
+                == JobError(code: "media_failed", message: "the disk says no; the job was tried 2 times and is given up"))
         #expect(bench.machine.runningJob == waiting)
     }
 
     @Test func aBrokenProtocolIsToldInTheJobsError() {
         var bench = Bench()
         let id = bench.running()
-        #expect(bench.send(.workerMisbehaved("broke the protocol: nonsense")) == [.killWorker])
-        bench.send(.workerEnded(how: "was killed by signal 9"))
-        bench.send(.workerReady(model: "mini"))
-        bench.send(.workerMisbehaved("broke the protocol: nonsense"))
-        bench.send(.workerEnded(how: "was killed by signal 9"))
-        #expect(bench.stored[id]?.error?.message.hasPrefix("The worker broke the protocol: nonsense.") == true)
+        #expect(bench.send(.workerMisbehaved(.first, "broke the protocol: nonsense")) == [.killWorker(.first)])
+        bench.send(.workerEnded(.first, how: "was killed by signal 9"))
+        bench.send(.workerReady(.first, model: "mini"))
+        bench.send(.workerMisbehaved(.first, "broke the protocol: nonsense"))
+        bench.send(.workerEnded(.first, how: "was killed by signal 9"))
+        #expect(bench.stored[id]?.error?.message.hasPrefix("the worker broke the protocol: nonsense;") == true)
     }
 
     @Test func aWorkerThatHangsUpHasTheGraceToEnd() {
         var bench = Bench()
         let id = bench.running()
-        #expect(bench.send(.workerHungUp) == [])
-        #expect(bench.pass(.seconds(2)) == [.killWorker])
-        bench.send(.workerEnded(how: "was killed"))
+        #expect(bench.send(.workerHungUp(.first)) == [])
+        #expect(bench.pass(.seconds(2)) == [.killWorker(.first)])
+        bench.send(.workerEnded(.first, how: "was killed"))
         #expect(bench.stored[id]?.workerDeaths == 1)
     }
 
     @Test func aJobThatGetsFurtherEachTimeIsNotGivenUp() {
         var bench = Bench()
         let id = bench.running()
-        func reach(_ step: Int) { bench.send(.progressed(id, JobProgress(phase: .denoising, step: step, steps: 24, percent: 30))) }
+        func reach(_ step: Int) { bench.send(.progressed(.first, id, JobProgress(phase: .denoising, step: step, steps: 24, percent: 30))) }
         func die() {
-            bench.send(.workerEnded(how: "was killed by signal 9"))
-            bench.send(.workerReady(model: "mini"))
+            bench.send(.workerEnded(.first, how: "was killed by signal 9"))
+            bench.send(.workerReady(.first, model: "mini"))
         }
         for step in [3, 4, 9] {
             reach(step)
@@ -345,9 +363,9 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         var bench = Bench()
         let id = bench.running()
         for (frame, deaths) in [(5, 1), (9, 1), (9, 2)] {
-            bench.send(.progressed(id, JobProgress(phase: .decoding, step: 24, steps: 24, frame: frame, percent: 80)))
-            bench.send(.workerEnded(how: "was killed by signal 9"))
-            bench.send(.workerReady(model: "mini"))
+            bench.send(.progressed(.first, id, JobProgress(phase: .decoding, step: 24, steps: 24, frame: frame, percent: 80)))
+            bench.send(.workerEnded(.first, how: "was killed by signal 9"))
+            bench.send(.workerReady(.first, model: "mini"))
             #expect(bench.stored[id]?.workerDeaths == deaths)
         }
         #expect(bench.stored[id]?.error?.code == "worker_died")
@@ -356,27 +374,27 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
     @Test func stoppingPutsTheRunningJobBackWithoutBlame() {
         var bench = Bench()
         let id = bench.running()
-        bench.send(.progressed(id, progress(60)))
+        bench.send(.progressed(.first, id, percent(60)))
         let waiting = bench.submit()
-        #expect(bench.send(.stopRequested) == [.cancel(id), .closeWorker])
+        #expect(bench.send(.stopRequested) == [.cancel(.first, id), .closeWorker(.first)])
         #expect(bench.stored[id]?.status == .queued)
         #expect(bench.stored[id]?.workerDeaths == 0)
         // Its last words change nothing.
-        bench.send(.failed(id, JobError(code: "cancelled", message: "")))
+        bench.send(.failed(.first, id, JobError(code: "cancelled", message: "")))
         #expect(bench.stored[id]?.status == .queued)
-        #expect(bench.send(.workerEnded(how: "exited with status 0")) == [])
+        #expect(bench.send(.workerEnded(.first, how: "exited with status 0")) == [])
         #expect(!bench.machine.hasWorker && bench.machine.queue == [id, waiting])
     }
 
     @Test func theNextRunGoesOnWithWhatWasLeft() {
         var bench = Bench()
         let id = bench.running()
-        bench.send(.progressed(id, progress(60)))
+        bench.send(.progressed(.first, id, percent(60)))
         let waiting = bench.submit()
         var next = Bench(jobs: [bench.machine.jobs[waiting]!, bench.machine.jobs[id]!])
         #expect(next.machine.queue == [id, waiting])
         #expect(next.machine.jobs[id]?.percent == 60)
-        #expect(next.send(.ticked) == [.startWorker(model: "mini")])
+        #expect(next.send(.ticked) == [.startWorker(.first, model: "mini")])
         #expect(next.machine.runningJob == id)
     }
 
@@ -386,24 +404,24 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         bench.machine = JobMachine(jobs: [job], holds: [.models])
         #expect(bench.send(.ticked) == [])
         #expect(bench.machine.queue == [job.id])
-        #expect(bench.send(.released(.models)) == [.startWorker(model: "mini")])
+        #expect(bench.send(.released(.models)) == [.startWorker(.first, model: "mini")])
     }
 
     @Test func aJobWithoutRoomOnTheDiskWaitsForIt() {
         var bench = Bench()
         let id = bench.running()
         let waiting = bench.submit()
-        bench.send(.progressed(id, progress(60)))
+        bench.send(.progressed(.first, id, percent(60)))
         let full = JobError(code: JobError.insufficientStorage, message: "full")
         for _ in 0..<2 {
-            #expect(bench.send(.failed(id, full)) == [])
+            #expect(bench.send(.failed(.first, id, full)) == [])
             #expect(bench.machine.holds == [.disk] && bench.machine.queue == [id, waiting])
             #expect(bench.stored[id]?.status == .queued && bench.stored[id]?.percent == 60)
             #expect(bench.send(.ticked) == [])
-            #expect(bench.send(.released(.disk)) == [.generate(id, bench.stored[id]!.request)])
+            #expect(bench.send(.released(.disk)) == [.generate(.first, id, bench.stored[id]!.request)])
         }
         // There was room each time, and still the job finds none: it is the job's own fault.
-        #expect(bench.send(.failed(id, full)).contains(.removeFiles(id)))
+        #expect(bench.send(.failed(.first, id, full)).contains(.removeFiles(id)))
         #expect(bench.stored[id]?.error == full && bench.machine.holds == [] && bench.machine.runningJob == waiting)
     }
 
@@ -413,7 +431,7 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
         bench.send(.held(.disk))
         let id = bench.submit()
         #expect(bench.send(.released(.disk)) == [])
-        #expect(bench.send(.released(.administrator)) == [.startWorker(model: "mini")])
+        #expect(bench.send(.released(.administrator)) == [.startWorker(.first, model: "mini")])
         #expect(bench.machine.runningJob == id)
         // A job that runs is not touched.
         bench.send(.held(.administrator))
@@ -438,11 +456,11 @@ private func progress(_ percent: Int) -> JobProgress { JobProgress(phase: .denoi
                     bench.send(.cancelled(some, erase: true))
                     erased.insert(some)
                 }
-            case 4, 5: bench.send(.workerReady(model: Bool.random(using: &random) ? "mini" : "large"))
-            case 6: if let some { bench.send(.progressed(some, progress(Int.random(in: 0...100, using: &random)))) }
-            case 7, 8: if let running = bench.machine.runningJob { bench.send(.finished(running, result())) }
-            case 9: if let some { bench.send(.failed(some, JobError(code: "x", message: "x"))) }
-            case 10: if bench.machine.hasWorker { bench.send(.workerEnded(how: "died")) }
+            case 4, 5: bench.send(.workerReady(.first, model: Bool.random(using: &random) ? "mini" : "large"))
+            case 6: if let some { bench.send(.progressed(.first, some, percent(Int.random(in: 0...100, using: &random)))) }
+            case 7, 8: if let running = bench.machine.runningJob { bench.send(.finished(.first, running, result())) }
+            case 9: if let some { bench.send(.failed(.first, some, JobError(code: "x", message: "x"))) }
+            case 10: if bench.machine.hasWorker { bench.send(.workerEnded(.first, how: "died")) }
             default: _ = bench.pass(.seconds(Int.random(in: 0...400, using: &random)))
             }
             for (id, status) in over { #expect(bench.stored[id]?.status == status) }

@@ -58,9 +58,9 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
     /// A job that a worker has.
     private func running(_ bench: Bench) throws -> JobIdentifier {
         let id = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")).id
-        #expect(bench.service.takeEffects() == [.startWorker(model: "mini")])
-        bench.service.deliver(.workerReady(model: "mini"))
-        _ = bench.service.takeEffects()
+        #expect(bench.service.takeEffects(of: .first) == [.startWorker(.first, model: "mini")])
+        bench.service.deliver(.workerReady(.first, model: "mini"))
+        _ = bench.service.takeEffects(of: .first)
         return id
     }
 
@@ -70,20 +70,20 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         let waiting = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")).id
         bench.service.failStore(1, code: code)
         let percent = JobProgress(phase: .denoising, step: 1, steps: 2, percent: 40)
-        bench.service.deliver(.progressed(id, percent))
+        bench.service.deliver(.progressed(.first, id, percent))
         #expect(bench.service.failure != nil)
-        #expect(bench.service.takeEffects() == [.killWorker])
+        #expect(bench.service.takeEffects(of: .first) == [.killWorker(.first)])
         // Nothing is answered from what may not be on the disk.
         let refusal = #expect(throws: SoradError.self) { try bench.service.job(id, viewer: 1) }
         #expect(refusal?.kind == .unavailable)
         #expect(bench.service.nextDeadline == nil)
         bench.pass(.seconds(60))
         #expect(bench.service.failure != nil, "not while the old worker may still write")
-        bench.service.deliver(.workerEnded(how: "was killed"))
+        bench.service.deliver(.workerEnded(.first, how: "was killed"))
         #expect(bench.service.nextDeadline != nil)
         bench.pass(.seconds(1))
         #expect(bench.service.failure == nil)
-        #expect(bench.service.takeEffects() == [.startWorker(model: "mini")])
+        #expect(bench.service.takeEffects(of: .first) == [.startWorker(.first, model: "mini")])
         #expect(try bench.service.job(id, viewer: 1)?.status == .inProgress)
         #expect(try bench.service.job(waiting, viewer: 1)?.status == .queued)
     }
@@ -93,7 +93,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         _ = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1"))
         bench.service.failStore(1, code: syncError)
         #expect(throws: SoradError.self) { try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")) }
-        bench.service.deliver(.workerEnded(how: "was killed"))
+        bench.service.deliver(.workerEnded(.first, how: "was killed"))
         let path = bench.directory.path + "/jobs.sqlite"
         // A directory in the database's place cannot be opened.
         for name in ["", "-wal", "-shm"] { _ = unsafe rename(path + name, path + name + ".away") }
@@ -113,7 +113,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         let reserve = bench.directory.path + "/reserve"
         #expect(fileExists(reserve))
         bench.service.failStore(1, code: full)
-        bench.service.deliver(.failed(id, JobError(code: "invalid_request", message: "no")))
+        bench.service.deliver(.failed(.first, id, JobError(code: "invalid_request", message: "no")))
         #expect(bench.service.failure == nil && !fileExists(reserve))
         #expect(try bench.service.job(id, viewer: 1)?.error?.code == "invalid_request")
         #expect(bench.service.summary.trouble == "The disk is full; jobs wait")
@@ -127,7 +127,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         let bench = try Bench()
         let id = try running(bench)
         bench.service.failStore(1, code: full)
-        bench.service.deliver(.progressed(id, JobProgress(phase: .denoising, step: 1, steps: 2, percent: 40)))
+        bench.service.deliver(.progressed(.first, id, JobProgress(phase: .denoising, step: 1, steps: 2, percent: 40)))
         #expect(bench.service.failure == nil)
         #expect(try bench.service.job(id, viewer: 1)?.percent == 40)
     }
@@ -135,11 +135,11 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
     @Test func aJobThatFindsTheDiskFullWaitsWithANote() throws {
         let bench = try Bench()
         let id = try running(bench)
-        bench.service.deliver(.failed(id, JobError(code: JobError.insufficientStorage, message: "full")))
+        bench.service.deliver(.failed(.first, id, JobError(code: JobError.insufficientStorage, message: "full")))
         let job = try #require(try bench.service.job(id, viewer: 1))
-        #expect(job.status == .queued && job.video.details.note?.hasPrefix("The disk is full") == true)
+        #expect(job.status == .queued && job.video.details.note?.hasPrefix("the disk is full") == true)
         bench.pass(.seconds(5))
-        #expect(bench.service.takeEffects() == [.generate(id, job.request)])
+        #expect(bench.service.takeEffects(of: .first) == [.generate(.first, id, job.request)])
         #expect(try bench.service.job(id, viewer: 1)?.video.details.note == nil)
     }
 

@@ -12,7 +12,7 @@ import Testing
         let service: JobService
 
         /// - Parameter seconds: what clips of the sample's shape took here; nil when there was none.
-        init(seconds: Double?) throws {
+        init(seconds: Double?, workers: Int = 1) throws {
             directory = try TemporaryDirectory()
             if let seconds {
                 let id = JobIdentifier(milliseconds: 1, random: [UInt8](repeating: 0, count: 10))
@@ -21,8 +21,10 @@ import Testing
                     sha256: "", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": seconds - 1, "decoding": 1])
                 try JobStore(path: directory.path + "/jobs.sqlite").remember(job)
             }
+            var settings = JobService.Settings()
+            settings.workers = workers
             service = try JobService(
-                directory: directory.path, settings: JobService.Settings(), time: .system, wake: try EventCounter(.signal),
+                directory: directory.path, settings: settings, time: .system, wake: try EventCounter(.signal),
                 log: Log(program: "test", level: .error, environment: [:]))
             service.deliver(.released(.models))
         }
@@ -44,8 +46,8 @@ import Testing
         let other = try bench.submit(owner: 2)
         // The running job has not said anything yet; the other user's turn comes first.
         #expect(try bench.eta(other) == 20 && bench.eta(second) == 30 && bench.eta(third) == 40)
-        bench.service.deliver(.workerReady(model: "mini"))
-        bench.service.deliver(.progressed(running, JobProgress(phase: .denoising, step: 1, steps: 20, percent: 5, etaSeconds: 7)))
+        bench.service.deliver(.workerReady(.first, model: "mini"))
+        bench.service.deliver(.progressed(.first, running, JobProgress(phase: .denoising, step: 1, steps: 20, percent: 5, etaSeconds: 7)))
         #expect(try bench.eta(running) == 7 && bench.eta(other) == 17 && bench.eta(second) == 27 && bench.eta(third) == 37)
         _ = try bench.service.setPriority(5, of: third)
         #expect(try bench.eta(third) == 17 && bench.eta(other) == 27 && bench.eta(second) == 37)
@@ -73,6 +75,18 @@ import Testing
         let empty = try Bench(seconds: nil)
         #expect(try empty.eta(empty.submit()) == nil && empty.eta(empty.submit()) == nil)
         #expect(try bench.eta(running) == nil)
+    }
+
+    @Test func severalSlotsTakeTheJobsInTurn() throws {
+        let bench = try Bench(seconds: 10, workers: 2)
+        let (first, second) = (try bench.submit(), try bench.submit())
+        let (third, fourth, fifth) = (try bench.submit(), try bench.submit(), try bench.submit())
+        #expect(try bench.eta(third) == 20 && bench.eta(fourth) == 20 && bench.eta(fifth) == 30)
+        for (slot, id, left) in [(WorkerSlot.first, first, 7.0), (.second, second, 2)] {
+            bench.service.deliver(.workerReady(slot, model: "mini"))
+            bench.service.deliver(.progressed(slot, id, JobProgress(phase: .denoising, step: 1, steps: 20, percent: 5, etaSeconds: left)))
+        }
+        #expect(try bench.eta(third) == 12 && bench.eta(fourth) == 17 && bench.eta(fifth) == 22)
     }
 
     @Test func whileNothingIsBegunNobodyKnows() throws {

@@ -162,16 +162,16 @@ import Testing
             first.deliver(.released(.models))
             try first.pause()
             _ = try first.submit(owner: 1, wish)
-            #expect(first.takeEffects() == [] && first.summary.queued == 1)
+            #expect(first.takeEffects(of: .first) == [] && first.summary.queued == 1)
             try first.drain()
             let error = #expect(throws: SoradError.self) { try first.submit(owner: 0, wish) }
             #expect(error?.code == "draining" && error?.retryAfter == 60)
         }
         let second = try service(directory)
         second.deliver(.released(.models))
-        #expect(second.summary.isDraining && second.summary.isPaused && second.takeEffects() == [])
+        #expect(second.summary.isDraining && second.summary.isPaused && second.takeEffects(of: .first) == [])
         try second.resume()
-        #expect(second.takeEffects() == [.startWorker(model: "mini")])
+        #expect(second.takeEffects(of: .first) == [.startWorker(.first, model: "mini")])
         _ = try second.submit(owner: 1, wish)
     }
 

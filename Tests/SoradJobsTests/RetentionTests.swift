@@ -65,13 +65,13 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
 
         func finished(_ bytes: Int) throws -> JobIdentifier {
             let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
-            service.deliver(.workerReady(model: "mini"))
+            service.deliver(.workerReady(.first, model: "mini"))
             let path = try service.prepareDirectory(of: job.id)
             for (name, size) in [("v", bytes - 2), ("t", 1), ("s", 1), ("checkpoint-2", 1000), ("checkpoint-prompts", 1000), (".half", 5)] {
                 try writeDurably([UInt8](repeating: 1, count: size), named: name, in: path)
             }
             service.deliver(
-                .finished(job.id, ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": 1])))
+                .finished(.first, job.id, ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": 1])))
             return job.id
         }
 

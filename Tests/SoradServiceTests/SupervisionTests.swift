@@ -44,7 +44,7 @@ import Testing
         #expect(error.code == "worker_died")
         let reason = sentence.isEmpty ? "" : ", saying: \(sentence)"
         if index < 3 {
-            #expect(error.message == "The worker exited with status 78\(reason). The job was tried 2 times and is given up.")
+            #expect(error.message == "the worker exited with status 78\(reason); the job was tried 2 times and is given up")
         } else {
             // The end of a flood, bounded; where its last line begins depends on how it arrived.
             #expect(error.message.contains(", saying: é") && error.message.count < 500, "\(error.message)")
@@ -55,15 +55,29 @@ import Testing
     @Test func aComplaintExplainsOnlyItsOwnJob() throws {
         let daemon = try DaemonUnderTest()
         let own = try daemon.finished(daemon.create("complain die").id)
-        #expect(own.error?.message.contains("was killed by signal 9 (Killed), saying: the disk smells of smoke. The job") == true)
+        #expect(own.error?.message.contains("was killed by signal 9 (Killed), saying: the disk smells of smoke; the job") == true)
         #expect(try daemon.finished(daemon.create("complain").id).status == .completed)
         #expect(try daemon.finished(daemon.create("die").id).error?.message.contains("smoke") == false)
+    }
+
+    @Test func twoClipsAreMadeAtOnceAndADeathIsOfOneSlot() throws {
+        let daemon = try DaemonUnderTest(["--workers", "2"])
+        let steady = try daemon.create("steps=60 pause=0.05").id
+        let dying = try daemon.create("die-once steps=10 pause=0.05").id
+        try eventually("both run") { try [steady, dying].allSatisfy { try daemon.video($0).status == .inProgress } }
+        let health = try JSONValue(parsing: daemon.send(.get, "/healthz").body)
+        #expect(health["running"] == 2 && health["workers"] == 2 && health["worker"] == true)
+        #expect(try daemon.finished(dying).status == .completed)
+        #expect(try daemon.video(steady).status == .inProgress)
+        #expect(try daemon.finished(steady).status == .completed)
+        #expect(daemon.workerLog.split(separator: "\n").count == 3)
+        #expect(daemon.end() == .exited(0))
     }
 
     @Test func aSilentWorkerIsKilled() throws {
         let daemon = try DaemonUnderTest(["--worker-silence-timeout", "1"])
         let video = try daemon.finished(daemon.create("hang").id)
-        #expect(video.error?.message.hasPrefix("The worker said nothing for 1 s.") == true)
+        #expect(video.error?.message.hasPrefix("the worker said nothing for 1 s;") == true)
     }
 
     @Test func aWorkerThatHangsOnceCostsNoJobAndItsHistorySaysWhenItHangs() throws {
@@ -116,7 +130,7 @@ import Testing
         let failed = try daemon.finished(daemon.create("fail").id)
         #expect(
             failed.error
-                == JobError(code: "media_failed", message: "The encoder said no. The job was tried 2 times and is given up."))
+                == JobError(code: "media_failed", message: "the encoder said no; the job was tried 2 times and is given up"))
         #expect(try daemon.finished(daemon.create("fail-once").id).status == .completed)
         #expect(try daemon.finished(daemon.create("empty-once").id).status == .completed)
         #expect(try daemon.finished(daemon.create("escape").id).error?.code == "internal_error")

@@ -55,13 +55,17 @@ class Box:
         assert status == 0, f"sorad ended with {status}: {self.tail()}"
 
     def worker(self):
-        """The worker's process number, or None."""
+        """The process number of a worker, or None."""
+        return next(iter(self.workers()), None)
+
+    def workers(self):
+        """The process numbers of the workers."""
         try:
             children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
             names = {int(c): pathlib.Path(f"/proc/{c}/comm").read_text().strip() for c in children}
         except OSError:
-            return None
-        return next((pid for pid, name in names.items() if name == "sorad-worker"), None)
+            return []
+        return [pid for pid, name in names.items() if name == "sorad-worker"]
 
     def request(self, method, path, fields=None, key=None):
         """(status, JSON, or the bytes of another content). Throws Gone."""

@@ -1,12 +1,15 @@
-"""Kills, stops and freezes the worker, the daemon or both at random moments of real jobs, and looks whether anything was lost.
+"""Kills, stops and freezes workers, the daemon or both at random moments of real jobs, and looks whether anything was lost.
 
     python crash.py --kills 300 --seed 1
+    python crash.py --kills 100 --workers 2
 
 Two clients keep jobs of every kind waiting, each sent with an Idempotency-Key and sent again until it is answered. It must
 hold: every accepted job is completed with the frames of an undisturbed run; the same key never makes a second job; after a
 death at most one finished denoise step is done again, and decoding goes on after the last group of frames; a worker that is frozen (SIGSTOP) is killed in time and its job goes
 on, and one that is frozen for a moment only is left alone. A worker is killed again only after the job went on past the
-place where the last one died, since two deaths at one place are the job's own fault as far as sorad can tell.
+place where the last one died, since two deaths at one place are the job's own fault as far as sorad can tell. With several
+workers every running job must have gone on, since it is not seen from outside which worker has which job; and it must hold
+that as many jobs as workers run at once, and that the death of one worker costs the other's job nothing.
 """
 import argparse
 import os
@@ -71,21 +74,23 @@ class Killer:
         self.place = {}             # of each job, the (phase, step or frame) at which its worker was killed last
         self.wrong = []
         self.slowest = 0            # seconds from a freeze to the worker's death
+        self.most = 0               # jobs that were seen running at once
 
     def running(self, client):
-        """(identifier, place) of the job that is being made, or None."""
-        for identifier in client.open:
-            video = self.box.video(identifier)
-            if video and video["status"] == "in_progress":
-                return identifier, place(video.get("phase"), video.get("step"), video.get("frame"))
-        return None
+        """Places by identifier of the jobs that are being made."""
+        videos = [(identifier, self.box.video(identifier)) for identifier in client.open]
+        return {identifier: place(video.get("phase"), video.get("step"), video.get("frame"))
+                for identifier, video in videos if video and video["status"] == "in_progress"}
 
     def strike(self, client):
         kind = self.chance.choice(list(self.kills))
-        job = self.running(client)
-        worker = self.box.worker()
-        if kind != "daemon" and (worker is None or job is None or job[1] <= self.place.get(job[0], (-1, 0))):
-            return                  # not its turn: nobody there, or the job has not gone on since the last death
+        jobs = self.running(client)
+        self.most = max(self.most, len(jobs))
+        workers = self.box.workers()
+        stuck = any(reached <= self.place.get(identifier, (-1, 0)) for identifier, reached in jobs.items())
+        if kind != "daemon" and (not workers or not jobs or stuck):
+            return                  # not its turn: nobody there, or a job has not gone on since its last death
+        worker = self.chance.choice(workers) if workers else None
         told = len(self.log())
         if kind == "worker":
             os.kill(worker, signal.SIGKILL)
@@ -99,17 +104,26 @@ class Killer:
         else:
             self.freeze(kind, worker)
         self.kills[kind] += 1
-        if job and kind != "thawed_soon":
+        if kind == "thawed_soon":
+            return
+        lost = re.findall(r"(video_\w+) lost its worker while ([a-z_]+)(?:, after (?:step|frame) (\d+))?", self.log()[told:])
+        for identifier, phase, number in lost if kind != "daemon" else []:
             # It may have come further than was seen: the daemon knows.
-            lost = re.findall(job[0] + r" lost its worker while ([a-z_]+)(?:, after (?:step|frame) (\d+))?", self.log()[told:])
-            last = [place(phase, number, number) for phase, number in lost] if kind != "daemon" else []
-            self.place[job[0]] = max([self.place.get(job[0], (-1, 0)), job[1], *last])
+            self.reach(identifier, place(phase, number, number))
+        for identifier, reached in jobs.items():
+            if kind in ("daemon", "both") or identifier in {l[0] for l in lost} or len(jobs) == 1:
+                self.reach(identifier, reached)
+        if kind not in ("daemon", "both") and len({l[0] for l in lost}) > 1:
+            self.wrong.append(f"one death took several jobs: {lost}")
+
+    def reach(self, identifier, reached):
+        self.place[identifier] = max(self.place.get(identifier, (-1, 0)), reached)
 
     def log(self):
         return (self.box.folder / "log").read_text(errors="replace")
 
     def wait_for_death(self, worker):
-        while self.box.worker() == worker:
+        while worker in self.box.workers():
             time.sleep(0.001)
         time.sleep(0.05)            # the daemon writes its log
 
@@ -121,7 +135,7 @@ class Killer:
             os.kill(worker, signal.SIGCONT)
             return
         last = began
-        while self.box.worker() == worker:
+        while worker in self.box.workers():
             if time.monotonic() - last > 1:
                 began += time.monotonic() - last        # everything stood still
             last = time.monotonic()
@@ -154,15 +168,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1, help="of the daemon")
     args = parser.parse_args()
     chance = random.Random(args.seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sorad-crash-"))
     hashes = boxes.undisturbed(folder / "undisturbed")
     least, most = map(str, PATIENCE)
     box = boxes.Box(folder, folder / "state", "--worker-silence-floor", least, "--worker-silence-timeout", most,
-                    "--worker-start-timeout", most)
+                    "--worker-start-timeout", most, "--workers", str(args.workers))
     box.start()
-    client, killer = Client(box, 3, chance), Killer(box, chance)
+    client, killer = Client(box, 2 + args.workers, chance), Killer(box, chance)
     told = 0
     try:
         while sum(killer.kills.values()) < args.kills:
@@ -188,6 +203,8 @@ def main():
     log = (folder / "log").read_text(errors="replace")
     steps, frames, unseen = redone(log)
     silent = log.count(" and is killed") - killer.kills["frozen"] - killer.kills["thawed_late"]
+    if killer.most != args.workers:
+        wrong.append(f"at most {killer.most} jobs were seen running at once")
     wrong += [f"{step} steps were done again after a death" for step in steps if step > 1]
     print("\n".join(wrong))
     print(f"{killer.kills} kills, {len(client.over)} jobs, {len(wrong)} things wrong; a frozen worker was dead after at most "

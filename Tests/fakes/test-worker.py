@@ -145,7 +145,7 @@ def generate(job, request, directory, expectedSeconds):
             channel.close()
             time.sleep(3600)
     if "fail" in words or once("fail-once"):
-        send({"failed": {"job": job, "error": {"code": "media_failed", "message": "The encoder said no."}}})
+        send({"failed": {"job": job, "error": {"code": "media_failed", "message": "the encoder said no"}}})
         return
     if once("empty-once"):
         words.append("empty")

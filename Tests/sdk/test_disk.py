@@ -76,7 +76,7 @@ def test_a_disk_that_fills_during_a_job(make_daemon, small_disk, tmp_path):
     assert refused.endswith("\n507") and re.search(r"has 0\.0 MB free, and \d+\.\d MB are needed", refused), refused
     # The job that ran waits, and says why; nothing fails.
     note = wait_for(daemon, "the job waits", lambda: answer(daemon, "/v1/videos/" + jobs[0]).get("note"))
-    assert note.startswith("The disk is full"), note
+    assert note.startswith("the disk is full"), note
     health = answer(daemon, "/healthz")
     assert health["status"] == "degraded" and "full" in health["trouble"], health
     assert [answer(daemon, "/v1/videos/" + id)["status"] for id in jobs] == ["queued"] * 3

@@ -1,6 +1,5 @@
 // Owns the answer to "how many threads may compute here": what the scheduler's mask allows and the control group pays for.
 import Glibc
-internal import SoradSystem
 
 public enum ProcessorCount {
     /// CPUs this process may run on, but no more than its cgroup quota, rounded up; at least 1.
@@ -14,7 +13,7 @@ public enum ProcessorCount {
     static func affinity() -> Int { max(1, ThreadCPUs.allowed().count) }
 
     /// CPUs that the control group of this process, or one above it, may use; nil without a limit.
-    static func cgroupQuota() -> Double? {
+    public static func cgroupQuota() -> Double? {
         guard let text = contents("/proc/self/cgroup") else { return nil }
         let line = text.split(separator: "\n").first { $0.hasPrefix("0::") }
         var path = line.map { String($0.dropFirst(3)) } ?? "/"
