@@ -71,7 +71,8 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
                 try writeDurably([UInt8](repeating: 1, count: size), named: name, in: path)
             }
             service.deliver(
-                .finished(.first, job.id, ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": 1])))
+                .finished(.first, job.id, ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": 1]))
+            )
             return job.id
         }
 

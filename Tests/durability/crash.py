@@ -84,6 +84,8 @@ class Killer:
 
     def strike(self, client):
         kind = self.chance.choice(list(self.kills))
+        if kind == "daemon" and self.kills[kind] > min(self.kills.values()) + 10:
+            return                  # it can always be struck, and must not be struck alone
         jobs = self.running(client)
         self.most = max(self.most, len(jobs))
         workers = self.box.workers()
@@ -106,15 +108,24 @@ class Killer:
         self.kills[kind] += 1
         if kind == "thawed_soon":
             return
-        lost = re.findall(r"(video_\w+) lost its worker while ([a-z_]+)(?:, after (?:step|frame) (\d+))?", self.log()[told:])
+        lost = self.lost(told, 0 if kind in ("daemon", "both") else 3)
         for identifier, phase, number in lost if kind != "daemon" else []:
             # It may have come further than was seen: the daemon knows.
             self.reach(identifier, place(phase, number, number))
         for identifier, reached in jobs.items():
-            if kind in ("daemon", "both") or identifier in {l[0] for l in lost} or len(jobs) == 1:
+            if kind in ("daemon", "both") or not lost or identifier in {l[0] for l in lost}:
                 self.reach(identifier, reached)
         if kind not in ("daemon", "both") and len({l[0] for l in lost}) > 1:
             self.wrong.append(f"one death took several jobs: {lost}")
+
+    def lost(self, told, patience):
+        """(identifier, phase, number) of the jobs that the log, from `told` on, says to have lost their workers. Waits until there is one."""
+        deadline = time.monotonic() + patience
+        while True:
+            found = re.findall(r"(video_\w+) lost its worker while ([a-z_]+)(?:, after (?:step|frame) (\d+))?", self.log()[told:])
+            if found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.05)
 
     def reach(self, identifier, reached):
         self.place[identifier] = max(self.place.get(identifier, (-1, 0)), reached)
