@@ -58,29 +58,35 @@ let package = Package(
             ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
         // Layer 6: wiring only
         program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
-        program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradPipeline"]),
+        program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradPipeline"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
         program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
         program("sorad-bench", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradModel", "SoradModelFile", "CSoradKernels"]),
         // Tests
         tests("SoradKernelsTests", ["CSoradKernels"]),
         tests("SoradSystemTests", ["SoradSystem"]),
-        tests("SoradTensorTests", ["SoradTensor"]),
-        tests("SoradCPUTests", ["SoradCPU", "SoradTensor", "SoradSystem", "CSoradKernels"]),
+        .target(
+            name: "SoradTestSupport", dependencies: ["SoradTensor", "SoradCPU", "SoradSystem"], path: "Tests/Support",
+            swiftSettings: swiftRules),
+        tests("SoradTensorTests", ["SoradTensor", "SoradCPU", "SoradTestSupport", "SoradSystem"]),
+        tests("SoradCPUTests", ["SoradCPU", "SoradTensor", "SoradTestSupport", "SoradSystem", "CSoradKernels"]),
         tests("SoradTokenizerTests", ["SoradTokenizer"], exclude: ["Fixtures"]),
         tests(
             "SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradConverter", "SoradTokenizer", "CSoradKernels"]),
         tests(
             "SoradModelTests",
-            ["SoradModel", "SoradModelFile", "SoradTensor", "SoradCPU", "SoradConverter", "SoradSystem", "SoradTokenizer"]),
+            [
+                "SoradModel", "SoradModelFile", "SoradTensor", "SoradCPU", "SoradTestSupport", "SoradConverter", "SoradSystem",
+                "SoradTokenizer",
+            ]),
         tests("SoradHTTPTests", ["SoradHTTP", "SoradAPI", "SoradSystem"]),
         tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),
         tests("SoradMediaTests", ["SoradMedia", "SoradAPI", "SoradSystem"]),
         tests(
             "SoradPipelineTests",
             [
-                "SoradPipeline", "SoradConverter", "sorad-worker", "SoradModel", "SoradModelFile", "SoradTensor", "SoradAPI", "SoradSystem",
-                "SoradMedia",
+                "SoradPipeline", "SoradConverter", "sorad-worker", "SoradModel", "SoradModelFile", "SoradTensor", "SoradCPU", "SoradAPI",
+                "SoradSystem", "SoradMedia",
             ]),
         tests("SoradControlTests", ["SoradAPI", "SoradSystem", "SoradConverter", "sorad", "sorad-worker", "sorad-ctl"]),
         tests("SoradServiceTests", ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradJobs"]),

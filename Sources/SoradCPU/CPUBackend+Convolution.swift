@@ -5,7 +5,7 @@
 // Invariant: a range is a minimum and a maximum, which no order changes, so the codes depend on no thread count.
 // `unsafe` here: kernels take addresses in argument structures; shapes are checked at the head of the operation.
 internal import CSoradKernels
-public import SoradTensor
+@_spi(HostMemory) public import SoradTensor
 
 extension CPUBackend {
     public func convolve(
@@ -84,7 +84,7 @@ extension CPUBackend {
 
     // MARK: Codes that are kept
 
-    public func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: QuantizedImage) {
+    public func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: any QuantizedImage) {
         precondition(x.shape == image.shape, "codes of \(x.shape) into \(image.shape)")
         var source = unsafe sorad_quantize_image_args()
         unsafe (source.x0, source.c0) = (UnsafePointer(x.pointer()), x.shape[2])
@@ -93,11 +93,11 @@ extension CPUBackend {
         precondition(scale == nil || scale!.count == x.shape[2], "scales of \(x.shape)")
         if norm == nil && scale == nil { findRange(of: [x]) } else { findRange(of: x, norm, scale) }
         unsafe source.channel_scale = scale?.pointer(Float.self)
-        unsafe encode(source, norm, into: image)
+        unsafe encode(source, norm, into: own(image))
     }
 
     public func convolve(
-        _ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor
+        _ images: [any QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor
     ) {
         precondition(!images.isEmpty && images.count == weights.count, "\(images.count) images for \(weights.count) convolutions")
         let (first, shape) = (weights[0], images[0].shape)
@@ -118,19 +118,19 @@ extension CPUBackend {
             unsafe epilogue.residual = UnsafePointer(residual.pointer())
             unsafe epilogue.residual_stride = first.outputs
         }
-        unsafe convolve(images, weights, upsample: upsample, epilogue, out)
+        unsafe convolve(images.map(own), weights, upsample: upsample, epilogue, out)
     }
 
     /// The sum of int8 convolutions, of which the first adds what the epilogue says and each other to what is there already. One after the
     /// other over a few rows at a time, so that the sums stay in the cache.
     @unsafe private func convolve(
-        _ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, _ epilogue: sorad_epilogue, _ out: Tensor
+        _ images: [CPUImage], _ weights: [ConvolutionWeights], upsample: Bool, _ epilogue: sorad_epilogue, _ out: Tensor
     ) {
         let taps = unsafe zip(images, weights).enumerated().map { index, tap in
             let (image, weights) = tap
             guard case .int8(let codes, let scale, let sum) = weights.precision else { preconditionFailure("codes for float weights") }
             var arguments = unsafe sorad_conv2d_qt8_args()
-            unsafe (arguments.x, arguments.channels) = (UnsafePointer(image.codes()), weights.int8Inputs)
+            unsafe (arguments.x, arguments.channels) = (UnsafePointer(image.quantized()), weights.int8Inputs)
             unsafe (arguments.x_scale, arguments.x_zero) = (image.scale, image.zero)
             unsafe (arguments.height, arguments.width, arguments.upsample) = (image.shape[0], image.shape[1], upsample)
             unsafe (arguments.kernel, arguments.stride, arguments.padding) = (weights.kernel, weights.stride, weights.kernel / 2)
@@ -173,11 +173,11 @@ extension CPUBackend {
     // MARK: From floats to codes
 
     /// Codes that no one keeps: the next convolution may write over them.
-    private func sharedImages(_ shape: Shape, count: Int) -> [QuantizedImage] {
-        let floats = QuantizedImage.floatCount(shape)
+    private func sharedImages(_ shape: Shape, count: Int) -> [CPUImage] {
+        let floats = CPUImage.floatCount(shape)
         if codes.count < floats * count { codes = Tensor(Shape(floats * count)) }
         let rooms = codes.prefix(Shape(count, floats))
-        return (0..<count).map { QuantizedImage(shape, rooms.rows($0..<$0 + 1).reshaped(Shape(floats))) }
+        return (0..<count).map { CPUImage(shape, rooms.rows($0..<$0 + 1).reshaped(Shape(floats))) }
     }
 
     /// The lowest and the highest value that each thread sees, of 0 and all of `tensors`, to `ranges`.
@@ -281,7 +281,7 @@ extension CPUBackend {
 
     /// Writes codes of the range that `ranges` hold; a norm is taken anew, a line at a time.
     @unsafe private func encode(
-        _ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: QuantizedImage, fine: QuantizedImage? = nil
+        _ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: CPUImage, fine: CPUImage? = nil
     ) {
         let (least, greatest) = wholeRange()
         var template = unsafe source
@@ -289,11 +289,11 @@ extension CPUBackend {
         unsafe sorad_quantize_params([least, greatest], true, &scale, &template.inverse, &template.zero)
         image.scale = scale
         image.zero = unsafe template.zero
-        unsafe template.q = image.codes()
+        unsafe template.q = image.quantized()
         if let fine {
             fine.scale = scale / 254
             fine.zero = 0
-            unsafe template.q_low = fine.codes()
+            unsafe template.q_low = fine.quantized()
         }
         let (kernels, rows) = unsafe (kernels, template.height + 2)
         let values = image.shape.count
@@ -328,5 +328,12 @@ extension CPUBackend {
                 unsafe kernels.quantize_f32_qt8(&piece)
             }
         }
+    }
+}
+
+extension ConvolutionWeights {
+    fileprivate var withoutBias: ConvolutionWeights {
+        ConvolutionWeights(
+            outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: padsAtEnd, precision: precision, bias: nil)
     }
 }

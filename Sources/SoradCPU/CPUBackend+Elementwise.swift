@@ -1,6 +1,6 @@
 // Elementwise operations on the CPU. `unsafe` here: kernels take addresses; counts are checked first.
 internal import CSoradKernels
-public import SoradTensor
+@_spi(HostMemory) public import SoradTensor
 
 extension CPUBackend {
     private typealias Unary = @convention(c) (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int) -> Void

@@ -1,7 +1,7 @@
 // Linear layers on the CPU: quantise what needs it, cut the work into tiles, call the kernels.
 // `unsafe` here: kernels take addresses in argument structures; shapes are checked at the head of each operation.
 internal import CSoradKernels
-public import SoradTensor
+@_spi(HostMemory) public import SoradTensor
 
 extension Activation {
     var kernelValue: sorad_activation {
@@ -16,8 +16,10 @@ extension Activation {
 
 extension CPUBackend {
     public func linear(
-        _ input: LinearInput, _ weights: LinearWeights, activation: Activation, gate: RowVectors?, residual: Tensor?, into out: Tensor
+        _ input: any ActivationMatrix, _ weights: LinearWeights, activation: Activation, gate: RowModulation?, residual: Tensor?,
+        into out: Tensor
     ) {
+        let input = own(input)
         let rows = input.values.shape[0]
         precondition(
             input.width == weights.inputs && out.shape == Shape(rows, weights.outputs),
@@ -32,9 +34,9 @@ extension CPUBackend {
         }
         if case .int8 = weights.precision {
             quantize(input, for: weights)
-        } else if let norm = input.norm {
+        } else if let norm = input.pendingNorm {
             normalize(norm, into: input.values)
-            input.settled()
+            input.normIsTaken()
         }
         guard let gate else {
             unsafe multiply(input, weights, epilogue, 0..<rows, out)
@@ -48,14 +50,14 @@ extension CPUBackend {
 
     /// The product for some rows, cut into tiles of rows and columns.
     @unsafe private func multiply(
-        _ input: LinearInput, _ weights: LinearWeights, _ epilogue: sorad_epilogue, _ rows: Range<Int>, _ out: Tensor
+        _ input: CPUActivationMatrix, _ weights: LinearWeights, _ epilogue: sorad_epilogue, _ rows: Range<Int>, _ out: Tensor
     ) {
         let bias = unsafe weights.bias?.pointer(Float.self)
         let cost = rows.count * weights.outputs * weights.inputs
         switch weights.precision {
         case .int8(let codes, let scale, let sum):
             let arguments = unsafe sorad_gemm_qd8_args(
-                a: input.codes.pointer(), rows: input.values.shape[0], a_scale: input.scale.pointer(),
+                a: input.packed.pointer(), rows: input.values.shape[0], a_scale: input.scale.pointer(),
                 a_zero: weights.asymmetricInput ? input.zero.pointer().assumingMemoryBound(to: Int32.self) : nil,
                 w: codes.pointer(Int8.self), w_scale: scale.pointer(Float.self), w_sum: sum.pointer(Int32.self), bias: bias,
                 k: weights.inputs,
@@ -154,18 +156,18 @@ extension CPUBackend {
     }
 
     /// Makes the int8 form that `weights` expect, unless the input already has it. Norm and rotation are taken on the way.
-    private func quantize(_ input: LinearInput, for weights: LinearWeights) {
-        let form = LinearInput.Form(rotation: weights.rotation, asymmetric: weights.asymmetricInput)
+    private func quantize(_ input: CPUActivationMatrix, for weights: LinearWeights) {
+        let form = CPUActivationMatrix.Form(rotation: weights.rotation, asymmetric: weights.asymmetricInput)
         guard input.form != form else { return }
         input.form = form
         let rows = input.values.shape[0]
         let k = input.width
         let template = unsafe sorad_quantize_rows_args(
-            x: nil, x_stride: k, k: k, q: input.codes.pointer(), rows: rows, scale: input.scale.pointer(),
+            x: nil, x_stride: k, k: k, q: input.packed.pointer(), rows: rows, scale: input.scale.pointer(),
             zero: input.zero.pointer().assumingMemoryBound(to: Int32.self), row_begin: 0, row_end: 0, asymmetric: weights.asymmetricInput)
         let kernels = kernels
         let unit = kernels.gemm_qd8_mr()
-        let (norm, rotation) = (input.norm, weights.rotation)
+        let (norm, rotation) = (input.pendingNorm, weights.rotation)
         // Few rows at a time, so that they are still in the first-level cache when they are rotated and when they are packed.
         let step = norm != nil || rotation != nil ? min(unit, 4) : unit
         if norm != nil || rotation != nil { reserveScratch(step * k * 4) }

@@ -1,32 +1,21 @@
 // Norms, rotary embedding and attention on the CPU. `unsafe` here: kernels take addresses; shapes are checked first.
 internal import CSoradKernels
-public import SoradTensor
+@_spi(HostMemory) public import SoradTensor
 
 extension CPUBackend {
     public func layerNorm(
-        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowModulation?, shift: RowModulation?,
+        into input: any ActivationMatrix
     ) {
-        precondition(out.shape == x.shape, "norm of \(x.shape) into \(out.shape)")
-        normalize(checked(x, epsilon, weight, bias, scale, shift), into: out)
-    }
-
-    public func layerNorm(
-        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into input: LinearInput
-    ) {
-        precondition(input.width == x.shape[1], "norm of \(x.shape) into rows of \(input.width)")
-        input.overwrite(with: checked(x, epsilon, weight, bias, scale, shift))
-    }
-
-    private func checked(
-        _ x: Tensor, _ epsilon: Float, _ weight: Parameter?, _ bias: Parameter?, _ scale: RowVectors?, _ shift: RowVectors?
-    ) -> LayerNorm {
         let k = x.shape[1]
+        precondition(input.width == k, "norm of \(x.shape) into rows of \(input.width)")
         precondition(x.shape.rank == 2 && (weight == nil || weight!.count == k) && (bias == nil || bias!.count == k), "norm of \(x.shape)")
         precondition((scale == nil) == (shift == nil) && scale?.groups == shift?.groups, "scale and shift go together")
         precondition(
             scale == nil || scale!.groups.rowCount == x.shape[0] && scale!.table.shape[2] == k && shift!.table.shape[2] == k,
             "modulation of \(x.shape)")
-        return LayerNorm(x: x, epsilon: epsilon, weight: weight, bias: bias, scale: scale, shift: shift)
+        own(input).overwrite(
+            with: LayerNorm(x: x, epsilon: epsilon, weight: weight, bias: bias, scale: scale, shift: shift))
     }
 
     func normalize(_ norm: LayerNorm, into out: Tensor) {
@@ -103,7 +92,8 @@ extension CPUBackend {
         return unsafe arguments
     }
 
-    public func pack(keys: Tensor, into packed: PackedKeysValues) {
+    public func pack(keys: Tensor, into packed: any PackedKeysValues) {
+        let packed = own(packed)
         precondition((1...packed.capacity).contains(keys.shape[0]), "keys \(keys.shape)")
         packed.keys = keys.shape[0]
         var arguments = unsafe packArguments(keys, packed)
@@ -111,21 +101,22 @@ extension CPUBackend {
         unsafe pack(arguments, packed)
     }
 
-    public func pack(values: Tensor, into packed: PackedKeysValues) {
+    public func pack(values: Tensor, into packed: any PackedKeysValues) {
+        let packed = own(packed)
         var arguments = unsafe packArguments(values, packed)
         unsafe arguments.v = UnsafePointer(values.pointer())
         unsafe pack(arguments, packed)
     }
 
-    @unsafe private func packArguments(_ x: Tensor, _ packed: PackedKeysValues) -> sorad_attention_pack_args {
+    @unsafe private func packArguments(_ x: Tensor, _ packed: CPUKeysValues) -> sorad_attention_pack_args {
         let width = packed.heads * packed.headWidth
         precondition(x.shape == Shape(packed.keys, width), "\(x.shape), \(packed.keys) keys")
         return unsafe sorad_attention_pack_args(
             k: nil, k_stride: width, v: nil, v_stride: width, lk: packed.keys, head_dim: packed.headWidth,
-            packed: packed.room.pointer(), head_begin: 0, head_end: packed.heads, key_begin: 0, key_end: packed.keys)
+            packed: packed.packed.pointer(), head_begin: 0, head_end: packed.heads, key_begin: 0, key_end: packed.keys)
     }
 
-    @unsafe private func pack(_ arguments: sorad_attention_pack_args, _ packed: PackedKeysValues) {
+    @unsafe private func pack(_ arguments: sorad_attention_pack_args, _ packed: CPUKeysValues) {
         let template = unsafe arguments
         let kernels = kernels
         let kernel = unsafe packed.precision == .float ? kernels.attention_pack_f32 : kernels.attention_pack_qd8kv
@@ -136,7 +127,8 @@ extension CPUBackend {
         }
     }
 
-    public func attend(queries: Tensor, to packed: PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {
+    public func attend(queries: Tensor, to packed: any PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {
+        let packed = own(packed)
         let rows = queries.shape[0]
         let heads = packed.heads
         let keys = packed.keys
@@ -148,13 +140,13 @@ extension CPUBackend {
         precondition(bias == nil || bias!.shape == Shape(heads, rows, keys), "bias of \(heads) heads, \(rows) queries, \(keys) keys")
         var arguments = unsafe sorad_attention_args()
         unsafe (arguments.q, arguments.q_stride) = (UnsafePointer(queries.pointer()), width)
-        unsafe arguments.packed = UnsafePointer(packed.room.pointer())
+        unsafe arguments.packed = UnsafePointer(packed.packed.pointer())
         unsafe (arguments.lk, arguments.head_dim, arguments.scale) = (keys, packed.headWidth, scale)
         unsafe arguments.key_bias = keyBias.map { unsafe UnsafePointer($0.pointer()) }
         unsafe arguments.bias = bias.map { unsafe UnsafePointer($0.pointer()) }
         unsafe (arguments.bias_head_stride, arguments.bias_query_stride) = (rows * keys, keys)
         unsafe (arguments.out, arguments.out_stride) = (out.pointer(), width)
-        unsafe arguments.probs_16bit = packed.precision == .int8TwoPlanes
+        unsafe arguments.probs_16bit = packed.precision == .int8Probs16
         let kernels = kernels
         let kernel = unsafe packed.precision == .float ? kernels.attention_f32 : kernels.attention_f32_qd8kv
         let template = unsafe arguments

@@ -4,7 +4,7 @@
 // Small operations run on the calling thread: waking another costs more than they do.
 internal import CSoradKernels
 public import SoradSystem
-public import SoradTensor
+@_spi(HostMemory) public import SoradTensor
 
 public final class CPUBackend: ComputeBackend {
     public let instructionSet: InstructionSet

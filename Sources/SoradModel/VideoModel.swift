@@ -23,9 +23,9 @@ public final class VideoModel {
     public init(file: ModelFile, backend: any ComputeBackend) throws(SoradError) {
         configuration = try ModelConfiguration(file)
         self.backend = backend
-        textEncoder = try TextEncoder(configuration.text, WeightReader(file: file, prefix: "te."), backend)
-        transformer = try DiffusionTransformer(configuration.transformer, WeightReader(file: file, prefix: "dit."), backend)
-        autoencoder = try configuration.autoencoder.autoencoder(WeightReader(file: file, prefix: "vae."), backend)
+        textEncoder = try TextEncoder(configuration.text, WeightReader(file: file, prefix: "te.", backend), backend)
+        transformer = try DiffusionTransformer(configuration.transformer, WeightReader(file: file, prefix: "dit.", backend), backend)
+        autoencoder = try configuration.autoencoder.autoencoder(WeightReader(file: file, prefix: "vae.", backend), backend)
     }
 
     /// Encodes a prompt.
@@ -41,7 +41,7 @@ public final class VideoModel {
 
     /// Standard normal latents [C, T, h, w]: the same for the same seed, whatever computes them.
     public func initialNoise(seed: UInt64, _ size: LatentSize) -> Tensor {
-        let noise = Tensor(Shape(size.channels, size.frames, size.height, size.width))
+        let noise = backend.tensor(Shape(size.channels, size.frames, size.height, size.width))
         noise.fillNormal(seed: seed, stream: 0)
         return noise
     }
@@ -94,7 +94,7 @@ public final class VideoModel {
 
     /// A decoder of latents [C, T, h, w] that its caller drives, one group of frames (what one latent frame becomes) after the other.
     public func decoder(_ latent: Tensor) -> ClipDecoder {
-        ClipDecoder(latent, autoencoder.decoder(latentHeight: latent.shape[2], latentWidth: latent.shape[3]))
+        ClipDecoder(backend.resident(latent), autoencoder.decoder(latentHeight: latent.shape[2], latentWidth: latent.shape[3]))
     }
 
     /// Encodes frames to latents [C, T, h, w].

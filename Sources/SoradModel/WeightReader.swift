@@ -1,96 +1,84 @@
-// Owns the step from a model file to weights: every tensor is asked for with the type and dimensions that the metadata imply, and a
-// file in which one differs is refused with a sentence. docs/MODEL_FILE.md gives names and layouts.
+// Owns the step from a source of tensors to weights in a backend's memory: every tensor is asked for with the type and dimensions that
+// the metadata imply, and a file in which one differs is refused with a sentence. docs/MODEL_FILE.md gives names and layouts.
 import SoradModelFile
-import SoradSystem
-import SoradTensor
+package import SoradSystem
+package import SoradTensor
 
-struct WeightReader {
-    /// Without one, weights are made up; see MadeUpModel.swift.
-    private let source: ModelFile?
-    let prefix: String
+package struct WeightReader {
+    private let source: any WeightSource
+    private let backend: any ComputeBackend
+    /// In front of every name.
+    private let prefix: String
 
-    init(file: ModelFile? = nil, prefix: String) {
-        source = file
-        self.prefix = prefix
+    /// The tensors of a model file whose names begin with `prefix`.
+    init(file: ModelFile, prefix: String, _ backend: any ComputeBackend) {
+        self.init(FileWeights(file: file), prefix, backend)
     }
 
-    private var file: ModelFile {
-        guard let source else { preconditionFailure("\(prefix) has no file") }
-        return source
+    /// Synthetic weights, as if under `prefix`.
+    package init(synthetic prefix: String, _ backend: any ComputeBackend) {
+        self.init(SyntheticWeights(), prefix, backend)
+    }
+
+    private init(_ source: any WeightSource, _ prefix: String, _ backend: any ComputeBackend) {
+        self.source = source
+        self.prefix = prefix
+        self.backend = backend
     }
 
     /// The tensors below `prefix.name`.
-    func at(_ name: String) -> WeightReader { WeightReader(file: source, prefix: prefix + name + ".") }
+    package func at(_ name: String) -> WeightReader { WeightReader(source, prefix + name + ".", backend) }
 
-    func has(_ name: String) -> Bool { file[prefix + name] != nil }
+    func has(_ name: String) -> Bool { source.contains(prefix + name) }
 
-    /// A linear layer, int8 or float as the file has it.
-    func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false) throws(SoradError)
-        -> LinearWeights
+    /// A linear layer, int8 or float as the source has it.
+    package func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false)
+        throws(SoradError) -> LinearWeights
     {
-        if source == nil {
-            return MadeUpWeights.linear(name, outputs: outputs, inputs: inputs, bias: bias, asymmetricInput: asymmetricInput)
-        }
         let full = prefix + name
         let blocks = (outputs + 15) / 16
-        let weight = try file.tensor(full + ".weight")
-        let offsets: Parameter? = bias ? try vector(name + ".bias", outputs) : nil
-        guard weight.type == .i8 else {
-            let values = try file.tensor(full + ".weight", .f32, dims: [16, inputs, blocks])
-            return LinearWeights(outputs: outputs, inputs: inputs, precision: .float(Parameter(values.bytes, .f32)), bias: offsets)
+        let type = try source.type(of: full + ".weight")
+        let offsets: Parameter? = bias ? try floats(name + ".bias", [outputs]) : nil
+        guard type == .i8 else {
+            let values = try source.tensor(full + ".weight", [.f32], dims: [16, inputs, blocks])
+            return backend.load(LinearWeights(outputs: outputs, inputs: inputs, precision: .float(values), bias: offsets))
         }
-        let codes = try file.tensor(full + ".weight", .i8, dims: [4, 16, (inputs + 3) / 4, blocks])
-        let sum = try file.tensor(full + ".weight_sum", .i32, dims: [outputs])
-        return LinearWeights(
-            outputs: outputs, inputs: inputs,
-            precision: .int8(
-                codes: Parameter(codes.bytes, .i8), scale: try vector(name + ".weight_scale", outputs), sum: Parameter(sum.bytes, .i32)),
-            bias: offsets, rotation: try rotation(full, inputs), asymmetricInput: asymmetricInput)
+        return backend.load(
+            LinearWeights(
+                outputs: outputs, inputs: inputs,
+                precision: .int8(
+                    codes: try source.tensor(full + ".weight", [.i8], dims: [4, 16, (inputs + 3) / 4, blocks]),
+                    scale: try floats(name + ".weight_scale", [outputs]),
+                    sum: try source.tensor(full + ".weight_sum", [.i32], dims: [outputs])),
+                bias: offsets, rotation: try source.hadamardGroup(full, inputs: inputs), asymmetricInput: asymmetricInput))
     }
 
-    private func rotation(_ name: String, _ inputs: Int) throws(SoradError) -> Int? {
-        let key = "rotation.\(name)"
-        guard file.metadata.contains(key) else { return nil }
-        let group = try file.metadata.integer(key, in: 4...256)
-        guard [4, 16, 64, 256].contains(group), inputs % group == 0 else {
-            throw SoradError(
-                .badInput, "\(file.path): \(key) is \(group), which does not divide \(inputs) inputs into groups of 4, 16, 64 or 256")
-        }
-        return group
-    }
-
-    /// A 3×3 or 1×1 convolution, int8 or float as the file has it.
+    /// A 3×3 or 1×1 convolution, int8 or float as the source has it.
     func convolution(_ name: String, outputs: Int, inputs: Int, kernel: Int = 3, stride: Int = 1, bias: Bool = true) throws(SoradError)
         -> ConvolutionWeights
     {
         let full = prefix + name
         let blocks = (outputs + 15) / 16
-        let offsets: Parameter? = bias ? try vector(name + ".bias", outputs) : nil
-        guard source != nil else {
-            return ConvolutionWeights(
-                outputs: outputs, inputs: inputs, kernel: kernel, stride: stride,
-                precision: MadeUpWeights.convolution(full, outputs: outputs, inputs: inputs, area: kernel * kernel), bias: offsets)
+        let offsets: Parameter? = bias ? try floats(name + ".bias", [outputs]) : nil
+        func weights(_ precision: ConvolutionWeights.Precision) -> ConvolutionWeights {
+            backend.load(
+                ConvolutionWeights(
+                    outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, precision: precision, bias: offsets))
         }
-        guard try file.tensor(full + ".weight").type == .i8 else {
-            let values = try file.tensor(full + ".weight", .f32, dims: [16, kernel * kernel * inputs, blocks])
-            return ConvolutionWeights(
-                outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, precision: .float(Parameter(values.bytes, .f32)),
-                bias: offsets)
+        guard try source.type(of: full + ".weight") == .i8 else {
+            return weights(.float(try source.tensor(full + ".weight", [.f32], dims: [16, kernel * kernel * inputs, blocks])))
         }
-        let groups = kernel * kernel * ((inputs + 3) / 4)
-        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else { throw tooLong(full, groups * 4) }
-        let codes = try file.tensor(full + ".weight", .i8, dims: [4, 16, groups, blocks])
-        let sum = try file.tensor(full + ".weight_sum", .i32, dims: [outputs])
-        return ConvolutionWeights(
-            outputs: outputs, inputs: inputs, kernel: kernel, stride: stride,
-            precision: .int8(
-                codes: Parameter(codes.bytes, .i8), scale: try vector(name + ".weight_scale", outputs), sum: Parameter(sum.bytes, .i32)),
-            bias: offsets)
+        let groups = try int8Groups(full, kernel * kernel * ((inputs + 3) / 4))
+        return weights(
+            .int8(
+                codes: try source.tensor(full + ".weight", [.i8], dims: [4, 16, groups, blocks]),
+                scale: try floats(name + ".weight_scale", [outputs]),
+                sum: try source.tensor(full + ".weight_sum", [.i32], dims: [outputs])))
     }
 
-    /// The weights of several convolutions of the same sizes behind each other, `parts` times `frames`, int8 or float as the file has them;
-    /// [part][frame]. The frames of a part share their outputs and scales, and all of them the scales of the inputs, which are there for
-    /// int8.
+    /// The weights of several convolutions of the same sizes behind each other, `parts` times `frames`, int8 or float as the source has
+    /// them; [part][frame]. The frames of a part share their outputs and scales, and all of them the scales of the inputs, which are
+    /// there for int8. Not yet loaded: that is done with the whole convolution.
     func framePrecisions(_ name: String, outputs: Int, inputs: Int, kernel: Int, frames: Int, parts: Int, onlyFloat: Bool)
         throws(SoradError) -> (precisions: [[ConvolutionWeights.Precision]], inputScale: Parameter?)
     {
@@ -98,54 +86,57 @@ struct WeightReader {
         let count = parts * frames
         let area = kernel * kernel
         let full = prefix + name
-        guard source != nil else {
-            let made = (0..<parts).map { _ in
-                (0..<frames).map { _ in MadeUpWeights.convolution(full, outputs: outputs, inputs: inputs, area: area) }
-            }
-            let isInt8 = if case .int8 = made[0][0] { true } else { false }
-            return (made, isInt8 ? MadeUpWeights.vector(inputs, 1) : nil)
-        }
-        let type = try file.tensor(full + ".weight").type
-        guard type == .i8, !onlyFloat else {
-            let all = Parameter(try file.tensor(full + ".weight", .f32, dims: [16, area * inputs, blocks, count]).bytes, .f32)
+        guard try source.type(of: full + ".weight") == .i8, !onlyFloat else {
+            let all = try source.tensor(full + ".weight", [.f32], dims: [16, area * inputs, blocks, count])
             return ((0..<parts).map { part in (0..<frames).map { .float(all.part(part * frames + $0, of: count)) } }, nil)
         }
-        let groups = area * ((inputs + 3) / 4)
-        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else { throw tooLong(full, groups * 4) }
-        let codes = Parameter(try file.tensor(full + ".weight", .i8, dims: [64, groups, blocks, count]).bytes, .i8)
-        let sums = Parameter(try file.tensor(full + ".weight_sum", .i32, dims: [outputs, count]).bytes, .i32)
-        let scales = try vector(name + ".weight_scale", outputs * parts)
+        let groups = try int8Groups(full, area * ((inputs + 3) / 4))
+        let codes = try source.tensor(full + ".weight", [.i8], dims: [64, groups, blocks, count])
+        let sums = try source.tensor(full + ".weight_sum", [.i32], dims: [outputs, count])
+        let scales = try floats(name + ".weight_scale", [outputs * parts])
         let precisions: [[ConvolutionWeights.Precision]] = (0..<parts).map { part in
             (0..<frames).map { frame in
                 let index = part * frames + frame
                 return .int8(codes: codes.part(index, of: count), scale: scales.part(part, of: parts), sum: sums.part(index, of: count))
             }
         }
-        return (precisions, try vector(name + ".weight_input", inputs))
+        return (precisions, try floats(name + ".weight_input", [inputs]))
     }
 
-    private func tooLong(_ name: String, _ inputs: Int) -> SoradError {
-        SoradError(
-            .badInput,
-            "\(file.path): \(name) multiplies \(inputs) inputs, more than the \(ConvolutionWeights.mostInt8Inputs) of an int8 sum",
-            hint: "convert it again with --keep-float '\(name)*'")
+    /// Groups of four inputs of an int8 sum.
+    private func int8Groups(_ name: String, _ groups: Int) throws(SoradError) -> Int {
+        guard groups * 4 <= ConvolutionWeights.mostInt8Inputs else {
+            throw SoradError(
+                .badInput,
+                "\(source.path): \(name) multiplies \(groups * 4) inputs, more than the \(ConvolutionWeights.mostInt8Inputs) of an int8 sum",
+                hint: "convert it again with --keep-float '\(name)*'")
+        }
+        return groups
     }
 
     /// Float32 [count].
-    func vector(_ name: String, _ count: Int) throws(SoradError) -> Parameter {
-        source == nil ? MadeUpWeights.vector(count, 1) : Parameter(try file.tensor(prefix + name, .f32, dims: [count]).bytes, .f32)
+    package func vector(_ name: String, _ count: Int) throws(SoradError) -> Parameter { backend.load(try floats(name, [count])) }
+
+    /// The same, not yet loaded: for parts of a convolution.
+    func unloadedVector(_ name: String, _ count: Int) throws(SoradError) -> Parameter { try floats(name, [count]) }
+
+    /// A convolution whose parts were read by `framePrecisions`, where operations can read it.
+    func load(_ weights: ConvolutionWeights) -> ConvolutionWeights { backend.load(weights) }
+
+    /// A float32 table [a, b, c] that operations read as a tensor.
+    package func table(_ name: String, _ shape: Shape) throws(SoradError) -> Tensor {
+        backend.tensor(shape, try floats(name, (0..<shape.rank).map { shape[shape.rank - 1 - $0] }).floats)
     }
 
-    /// A float32 table; `dims` as in PyTorch, slowest first.
-    func table(_ name: String, dims: Int...) throws(SoradError) -> Parameter {
-        source == nil
-            ? MadeUpWeights.vector(dims.reduce(1, *), 0.1)
-            : Parameter(try file.tensor(prefix + name, .f32, dims: dims.reversed()).bytes, .f32)
-    }
+    /// The elements of a float32 matrix [rows, width], for the host.
+    func matrix(_ name: String, rows: Int, width: Int) throws(SoradError) -> [Float] { try floats(name, [width, rows]).floats }
 
-    /// An embedding table [rows, width] of float16, bfloat16 or float32.
+    /// An embedding table [rows, width] of float16, bfloat16 or float32, for the host, which gathers the rows of a prompt.
     func embedding(_ name: String, rows: Int, width: Int) throws(SoradError) -> Parameter {
-        let tensor = try file.tensor(prefix + name, .f32, .f16, .bf16, dims: [width, rows])
-        return Parameter(tensor.bytes, tensor.type)
+        try source.tensor(prefix + name, [.f32, .f16, .bf16], dims: [width, rows])
+    }
+
+    private func floats(_ name: String, _ dims: [Int]) throws(SoradError) -> Parameter {
+        try source.tensor(prefix + name, [.f32], dims: dims)
     }
 }

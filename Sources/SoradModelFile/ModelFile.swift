@@ -78,8 +78,12 @@ public final class ModelFile: Sendable {
         return tensor
     }
 
-    /// The tensor `name`, which must be there with one of `types` and exactly `dims` (fastest first).
     public func tensor(_ name: String, _ types: ElementType..., dims: [Int]) throws(SoradError) -> TensorView {
+        try tensor(name, types, dims: dims)
+    }
+
+    /// The tensor `name`, which must be there with one of `types` and exactly `dims` (fastest first).
+    public func tensor(_ name: String, _ types: [ElementType], dims: [Int]) throws(SoradError) -> TensorView {
         let tensor = try tensor(name)
         guard types.contains(tensor.type) else {
             throw SoradError(

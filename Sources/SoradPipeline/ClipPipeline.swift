@@ -7,7 +7,7 @@ import SoradMedia
 import SoradModel
 import SoradModelFile
 public import SoradSystem
-import SoradTensor
+public import SoradTensor
 
 /// A loaded model that makes clips, one at a time, on the thread that calls it.
 public final class ClipPipeline {
@@ -28,7 +28,7 @@ public final class ClipPipeline {
 
     /// Opens, checks and loads a model file.
     /// - Parameters:
-    ///   - threads: that compute; nil means all that this process may use.
+    ///   - backend: makes what computes.
     ///   - ffmpeg: a name to look up in PATH, or a path.
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
     ///     on; nil means never. They stay there.
@@ -36,11 +36,11 @@ public final class ClipPipeline {
     ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public init(
-        modelPath: String, threads: Int? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system, checkpointInterval: Duration? = nil,
-        previewInterval: Duration? = nil, meanwhile: () -> Void = {}
+        modelPath: String, backend: BackendFactory, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
+        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, meanwhile: () -> Void = {}
     ) throws(SoradError) {
         file = try ModelFile(opening: modelPath, meanwhile: meanwhile)
-        model = try VideoModel(file: file, backend: CPUBackend(threads: threads))
+        model = try VideoModel(file: file, backend: backend.make())
         tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         info = try ModelInfo(file, model.configuration)
         self.time = time
@@ -54,7 +54,7 @@ public final class ClipPipeline {
     public static func describe(modelPath: String) throws(SoradError) -> ModelInfo {
         let file = try ModelFile(opening: modelPath)
         // Whatever SORAD_ISA says: the model is the same, and a wrong name there is told by the worker that is to compute.
-        let model = try VideoModel(file: file, backend: CPUBackend(threads: 1, instructionSet: .best))
+        let model = try VideoModel(file: file, backend: BackendFactory.cpu(threads: 1, instructionSet: .best).make())
         let tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         var info = try ModelInfo(file, model.configuration)
         let identity = try identity(of: modelPath)
@@ -157,6 +157,7 @@ public final class ClipPipeline {
         try job.resumed(.denoising, done, of: request.stepsToRun)
         for step in done..<request.stepsToRun {
             try denoiser.step(request.firstStep + step, latent, stop: stop)
+            try model.backend.finish()
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
             // What is told has been written down.
             checkpoint?.store(latent, done: step + 1)
@@ -217,6 +218,7 @@ public final class ClipPipeline {
                 try take(frame)
                 kept?.keep(frame)
             }
+            try model.backend.finish()
             kept?.store()
         }
         if let after = request.given?.after, request.isAfterShown { try givenFrames.forEachFrame(.after, after.numFrames, take) }

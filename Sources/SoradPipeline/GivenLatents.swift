@@ -59,6 +59,7 @@ struct GivenFramesEncoder {
         }
         if !known.isEmpty { result.known = KnownFrames(known) }
         if given.source != nil { result.source = try sourceLatents() }
+        try model.backend.finish()
         return result
     }
 

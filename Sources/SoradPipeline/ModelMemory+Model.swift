@@ -11,8 +11,6 @@ import SoradTensor
 extension ModelMemory {
     /// Code, tables and stacks that the first clip brings into memory, found by measuring (MemoryTests.swift holds it).
     private static let firstClipBytes = 2 << 20
-    /// Scratch of the kernels, of each thread: the rows of one product in tiles.
-    private static let threadBytes = 768 << 10
 
     /// - Parameters:
     ///   - model: loaded in this process.
@@ -33,7 +31,7 @@ extension ModelMemory {
         let mostLatents = sizes.map { latents($0) * c.latentChannels * 4 }.max() ?? 0
         self.init(
             base: MemoryRoom.resident(without: file) + Int(file.size) + ModelMemory.firstClipBytes
-                + ProcessorCount.usable() * ModelMemory.threadBytes,
+                + ProcessorCount.usable() * CPUBackend.threadBytes,
             spatialScale: c.spatialScale, timeScale: c.timeScale,
             preparing: max(model.textBytes, model.encodeBytes(chartSize)),
             denoise: line(latents) { model.denoiseBytes($0, guided: false) },

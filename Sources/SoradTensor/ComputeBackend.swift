@@ -1,24 +1,73 @@
 // Owns the list of operations that models are made of. Model code is written once against this protocol; a backend gives each
-// operation its meaning on one kind of processor. Integer products are exact on every backend; the CPU's float results are the same
-// bits for every thread count and instruction set.
+// operation its meaning on one kind of processor. Every backend gives the same bits: the scalar C kernels are the definition.
 //
-// Letters: M rows (tokens), N outputs, K inputs, L keys, H heads, D head width, C channels.
+// An operation may return before it has run, or begun. Backends run operations in the order in which they were handed over, so only the
+// host has to wait, and it does so by itself wherever it reads or writes a tensor (see TensorBuffer). Nothing here returns a number that
+// was computed: models decide nothing by values.
+//
+// Letters: M rows (tokens), N outputs, K inputs, L keys, H heads, D head width, C channels, T latent frames, h and w latent sides.
+public import SoradSystem
 
 /// What a linear layer or convolution does with its sums: y = activation(sum + bias), then `residual + gate · y`.
 public enum Activation: Sendable {
     case none, relu, geluTanh, silu
 }
 
-/// Where an operation writes: a plain tensor of the result's shape, never one of the inputs unless said so.
+/// Where an operation writes: a plain tensor of the result's shape, never one of the inputs unless said so. All tensors, parameters and
+/// packed types are the backend's own (see `owns`).
 public protocol ComputeBackend: AnyObject {
     /// For logs and reports, e.g. "cpu avx2, 2 threads".
     var description: String { get }
+
+    // MARK: Memory
+
+    /// Tensors begin at multiples of this many bytes of their buffer.
+    var alignment: Int { get }
+
+    /// A block of zeros.
+    func allocate(byteCount: Int) -> TensorBuffer
+
+    /// Whether operations can work on tensors in `buffer`.
+    func owns(_ buffer: TensorBuffer) -> Bool
+
+    /// Constant numbers where operations can read them: `parameter` itself, or a copy.
+    func load(_ parameter: Parameter) -> Parameter
+
+    /// Weights where operations can read them. Without an implementation of its own, `load` of each parameter.
+    func load(_ weights: LinearWeights) -> LinearWeights
+    func load(_ weights: ConvolutionWeights) -> ConvolutionWeights
+
+    /// See `Arena`, which calls these.
+    func activations(capacity: Int, width: Int, in arena: Arena) -> any ActivationMatrix
+    func keysValues(capacity: Int, heads: Int, headWidth: Int, precision: AttentionPrecision, in arena: Arena) -> any PackedKeysValues
+    func image(_ shape: Shape, in arena: Arena) -> any QuantizedImage
+
+    /// Bytes that `convolve` of a tensor [height, width, C] sets aside for the image that it quantizes; the largest is kept and reused.
+    func scratchBytes(_ weights: ConvolutionWeights, image: Shape) -> Int
+
+    /// Products waste nothing on so many rows or a multiple of them.
+    var rowGranularity: Int { get }
+
+    /// How many rows of a wide intermediate are best computed and read again before the next ones are, so that they stay in a cache.
+    var intermediateRows: Int { get }
+
+    /// Waits for every operation so far.
+    /// - Throws: what went wrong with any of them since the last call. What was read from tensors meanwhile is then worthless.
+    func finish() throws(SoradError)
+
+    // MARK: Copies
+
+    /// Copies blocks to as many blocks of the same length.
+    func copy(_ source: Blocks, into target: Blocks)
+
+    func fill(_ out: Tensor, with value: Float)
 
     // MARK: Matrices
 
     /// out [M, N] = residual + gate · activation(input [M, K]·Wᵀ + bias). `residual` [M, N] may be `out`; `gate` is a vector [N] per row.
     func linear(
-        _ input: LinearInput, _ weights: LinearWeights, activation: Activation, gate: RowVectors?, residual: Tensor?, into out: Tensor)
+        _ input: any ActivationMatrix, _ weights: LinearWeights, activation: Activation, gate: RowModulation?, residual: Tensor?,
+        into out: Tensor)
 
     /// 2-D convolution of `x` and, if given, `x2` joined behind it along the channels; both [height, width, channels].
     /// With `upsample` every input pixel is seen as 2×2 equal ones. out [height', width', N] = relu?(residual + activation(sum + bias)).
@@ -27,24 +76,22 @@ public protocol ComputeBackend: AnyObject {
         _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
         reluAtEnd: Bool, into out: Tensor)
 
-    /// Makes x [height, width, C] the codes that int8 convolutions read; with a norm, that of its pixels. With a scale [C], that of the
-    /// convolutions, the channels are multiplied by it.
-    func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: QuantizedImage)
+    /// Quantizes x [height, width, C] to int8 with one scale and zero point per image, after an optional RMSNorm and SiLU of each pixel.
+    /// With `scale` [C], that of the convolutions, the channels are multiplied by it first.
+    func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: any QuantizedImage)
 
     /// out = residual + the sum of int8 convolutions, each of its own image, all of the same sizes: added in their order, each with its
     /// bias if it has one. `residual` may be `out`.
     func convolve(
-        _ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor)
+        _ images: [any QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor)
 
     // MARK: Norms
 
     /// Rows of x [M, K] to mean 0 and variance 1; then · weight + bias if given (both [K]); then · (1 + scale) + shift if given.
+    /// Lazy: fused into the first linear layer that reads `input`; do not change the operands before.
     func layerNorm(
-        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor)
-
-    /// The same into the rows of linear layers; taken when they are first read, so `x` and the vectors stay as they are until then.
-    func layerNorm(
-        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into input: LinearInput)
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowModulation?, shift: RowModulation?,
+        into input: any ActivationMatrix)
 
     /// Rows of x [M, K] to mean square 1, then · weight [K]. `out` may be `x`.
     func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor)
@@ -57,11 +104,11 @@ public protocol ComputeBackend: AnyObject {
 
     /// Arranges keys [L, H·D], and then values of the same shape, for any number of `attend` calls: one after the other, so that one
     /// tensor can hold both in turn.
-    func pack(keys: Tensor, into packed: PackedKeysValues)
-    func pack(values: Tensor, into packed: PackedKeysValues)
+    func pack(keys: Tensor, into packed: any PackedKeysValues)
+    func pack(values: Tensor, into packed: any PackedKeysValues)
 
     /// out [M, H·D] = softmax(scale · q·kᵀ + keyBias [L] + bias [H, M, L]) · v. `out` may be `queries`. `bias` goes with float only.
-    func attend(queries: Tensor, to packed: PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor)
+    func attend(queries: Tensor, to packed: any PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor)
 
     // MARK: Elementwise; `out` may be an input
 
@@ -71,18 +118,42 @@ public protocol ComputeBackend: AnyObject {
     func geluTanhMultiply(_ a: Tensor, _ b: Tensor, into out: Tensor)
     /// 3·tanh(x / 3)
     func softClamp(_ x: Tensor, into out: Tensor)
+    /// x · scale + shift, rounded after each.
+    func affine(_ x: Tensor, scale: Float, shift: Float, into out: Tensor)
     /// unconditional + scale · (conditional − unconditional): classifier-free guidance.
     func guide(unconditional: Tensor, conditional: Tensor, scale: Float, into out: Tensor)
     /// sample + dt · velocity: one Euler step.
     func eulerStep(sample: Tensor, velocity: Tensor, dt: Float, into out: Tensor)
+
+    // MARK: Latents and pixels
+
+    /// Latents [C, T, h, w] to rows [tokens, C·pt·ph·pw], channel slowest.
+    func patchify(_ latent: Tensor, _ layout: PatchLayout, into rows: Tensor)
+    /// Rows [tokens, pt·ph·pw·C], channel fastest, to latents [C, T, h, w].
+    func unpatchify(_ rows: Tensor, _ layout: PatchLayout, into latent: Tensor)
+
+    /// Frame `frame` of latents [C, T, h, w] to `out` [h, w, C], times `std` plus `mean` (both [C]).
+    func denormalize(_ latent: Tensor, frame: Int, mean: Tensor, std: Tensor, into out: Tensor)
+    /// `image` [h, w, C], minus `mean` and divided by `std` (both [C]), becomes frame `frame` of latents [C, T, h, w].
+    func normalize(_ image: Tensor, mean: Tensor, std: Tensor, into latent: Tensor, frame: Int)
+
+    /// [h, w, C·r²] to `out` [h·r, w·r, C], as torch's pixel_shuffle, channels last.
+    func shufflePixels(_ x: Tensor, _ r: Int, into out: Tensor)
+    /// [h·r, w·r, C] to `out` [h, w, C·r²]: the inverse of `shufflePixels`.
+    func unshufflePixels(_ x: Tensor, _ r: Int, into out: Tensor)
 }
 
 extension ComputeBackend {
-    public func linear(_ input: LinearInput, _ weights: LinearWeights, into out: Tensor) {
-        linear(input, weights, activation: .none, gate: nil, residual: nil, into: out)
+    public func load(_ weights: LinearWeights) -> LinearWeights { weights.map(load) }
+    public func load(_ weights: ConvolutionWeights) -> ConvolutionWeights { weights.map(load) }
+
+    /// Copies all elements of a tensor of the same count.
+    public func copy(_ source: Tensor, into target: Tensor) {
+        precondition(source.count == target.count, "copy \(source.shape) to \(target.shape)")
+        copy(source.blocks(of: source.count), into: target.blocks(of: target.count))
     }
 
-    public func linear(_ input: LinearInput, _ weights: LinearWeights, activation: Activation, into out: Tensor) {
+    public func linear(_ input: any ActivationMatrix, _ weights: LinearWeights, activation: Activation = .none, into out: Tensor) {
         linear(input, weights, activation: activation, gate: nil, residual: nil, into: out)
     }
 }
@@ -96,42 +167,16 @@ public enum ConvolutionPartner {
     case zeros(Int)
 }
 
-/// What the products of an attention are made of. Both give the same bits on every machine; int8 is two to three times as fast.
-public enum AttentionPrecision: Sendable {
-    case float
-    /// Keys, values and weights of 8 bits. Not for keys with a large bias, beside which the others' weights would vanish.
-    case int8
-    /// The same with weights of 16 bits, for where few keys take most of the weight and a byte is too coarse for the others.
-    case int8TwoPlanes
-}
+/// Makes backends of one kind: the one place where a program or a test chooses what computes.
+public struct BackendFactory: Sendable, CustomStringConvertible {
+    public let description: String
+    private let body: @Sendable () throws(SoradError) -> any ComputeBackend
 
-/// Keys and values of H heads in a backend's own arrangement.
-public struct PackedKeysValues {
-    public let precision: AttentionPrecision
-    public let heads: Int
-    public let headWidth: Int
-    /// Keys that it can hold.
-    public let capacity: Int
-    package let room: Tensor
-    private let held: Held
-
-    private final class Held { var keys = 0 }
-
-    public init(capacity: Int, heads: Int, headWidth: Int, precision: AttentionPrecision = .float, in arena: Arena) {
-        precondition(
-            capacity > 0 && heads > 0 && (1...(precision == .float ? 512 : 256)).contains(headWidth) && headWidth % 2 == 0,
-            "\(heads) heads of \(headWidth), \(capacity) keys")
-        self.precision = precision
-        self.heads = heads
-        self.headWidth = headWidth
-        self.capacity = capacity
-        room = arena.tensor(Shape(packedFloats(heads: heads, keys: capacity, headWidth: headWidth, precision)))
-        held = Held()
+    public init(_ description: String, _ body: @escaping @Sendable () throws(SoradError) -> any ComputeBackend) {
+        self.description = description
+        self.body = body
     }
 
-    /// Keys now held.
-    public package(set) var keys: Int {
-        get { held.keys }
-        nonmutating set { held.keys = newValue }
-    }
+    /// - Throws: `.configuration` or `.unavailable` when this machine has no such backend.
+    public func make() throws(SoradError) -> any ComputeBackend { try body() }
 }

@@ -8,8 +8,8 @@ public struct Parameter: @unchecked Sendable {
     public let count: Int
     private enum Source {
         case mapped(MappedRange)
-        /// From a byte of the block on.
-        case memory(Storage, offset: Int)
+        /// From a byte of the buffer on.
+        case buffer(TensorBuffer, offset: Int)
     }
     private let source: Source
 
@@ -17,25 +17,30 @@ public struct Parameter: @unchecked Sendable {
     public init(_ range: MappedRange, _ elementType: ElementType) {
         let size = elementType.byteSize
         precondition(range.count % size == 0 && range.offset % size == 0, "bytes \(range.offset)+\(range.count) as \(elementType)")
-        self.elementType = elementType
-        count = range.count / size
-        source = .mapped(range)
+        self.init(elementType, range.count / size, .mapped(range))
     }
 
     public init(_ values: [Float]) { unsafe self.init(copying: values, .f32) }
     public init(_ values: [Int32]) { unsafe self.init(copying: values, .i32) }
     public init(_ values: [Int8]) { unsafe self.init(copying: values, .i8) }
 
+    /// Elements in a backend's memory; for backends.
+    public init(_ elementType: ElementType, count: Int, in buffer: TensorBuffer, at offset: Int) {
+        precondition(
+            offset >= 0 && count >= 0 && count * elementType.byteSize <= buffer.byteCount - offset, "\(count) elements at byte \(offset)")
+        self.init(elementType, count, .buffer(buffer, offset: offset))
+    }
+
     @unsafe private init<Element: BitwiseCopyable>(copying values: [Element], _ elementType: ElementType) {
         precondition(MemoryLayout<Element>.size == elementType.byteSize)
-        let storage = Storage(byteCount: values.count * elementType.byteSize)
-        unsafe values.withUnsafeBytes { bytes in
-            unsafe storage.address(0, count: bytes.count).copyMemory(
-                from: bytes.baseAddress ?? UnsafeRawPointer(storage.address(0, count: 0)), byteCount: bytes.count)
-        }
-        self.elementType = elementType
-        count = values.count
-        source = .memory(storage, offset: 0)
+        let buffer = HostBuffer(byteCount: values.count * elementType.byteSize)
+        unsafe values.withUnsafeBytes { buffer.upload(unsafe $0.bytes, at: 0) }
+        self.init(elementType, values.count, .buffer(buffer, offset: 0))
+    }
+
+    /// The buffer that the elements lie in and their first byte; nil for those of a mapped file.
+    public var place: (buffer: TensorBuffer, offset: Int)? {
+        if case .buffer(let buffer, let offset) = source { (buffer, offset) } else { nil }
     }
 
     /// Part `index` of `parts` equal ones, of the same memory.
@@ -45,7 +50,7 @@ public struct Parameter: @unchecked Sendable {
         let part: Source =
             switch source {
             case .mapped(let range): .mapped(MappedRange(file: range.file, offset: range.offset + index * bytes, count: bytes))
-            case .memory(let storage, let offset): .memory(storage, offset: offset + index * bytes)
+            case .buffer(let buffer, let offset): .buffer(buffer, offset: offset + index * bytes)
             }
         return Parameter(elementType, count / parts, part)
     }
@@ -56,22 +61,31 @@ public struct Parameter: @unchecked Sendable {
         self.source = source
     }
 
-    /// A float parameter as a tensor of its own; small tables only.
-    public func tensor(_ shape: Shape) -> Tensor {
-        precondition(elementType == .f32 && shape.count == count, "\(count) elements of \(elementType) as \(shape)")
-        let tensor = Tensor(shape)
-        unsafe tensor.pointer().update(from: pointer(Float.self), count: count)
-        return tensor
+    /// Shows the bytes; those in a backend's memory settle first.
+    public func withBytes<Result, Failure: Error>(_ body: (RawSpan) throws(Failure) -> Result) throws(Failure) -> Result {
+        switch source {
+        case .mapped(let range): try range.withBytes(body)
+        case .buffer(let buffer, let offset):
+            try ByteBuffer(buffer: buffer, offset: offset, count: count * elementType.byteSize).withBytes(body)
+        }
     }
 
-    /// Where the elements lie; valid while the parameter lives. For backends.
-    @unsafe package func pointer<Element>(_ type: Element.Type) -> UnsafePointer<Element> {
+    /// The elements of a float parameter; small tables only.
+    public var floats: [Float] {
+        precondition(elementType == .f32, "\(elementType) read as floats")
+        return withBytes { bytes in
+            (0..<count).map { unsafe bytes.unsafeLoad(fromByteOffset: $0 * 4, as: Float.self) }
+        }
+    }
+
+    /// Where the elements lie, settled; valid while the parameter lives. For backends that compute on the host.
+    @_spi(HostMemory) @unsafe public func pointer<Element>(_ type: Element.Type) -> UnsafePointer<Element> {
         precondition(MemoryLayout<Element>.size == elementType.byteSize, "\(elementType) read as \(type)")
         let address: UnsafeRawPointer
         switch source {
         case .mapped(let range): unsafe address = range.address
-        case .memory(let storage, let offset):
-            unsafe address = UnsafeRawPointer(storage.address(offset, count: count * elementType.byteSize))
+        case .buffer(let buffer, let offset):
+            unsafe address = UnsafeRawPointer(buffer.address(offset, count: count * elementType.byteSize))
         }
         return unsafe address.assumingMemoryBound(to: type)
     }

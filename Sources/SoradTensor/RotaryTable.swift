@@ -5,8 +5,7 @@
 public struct RotaryTable {
     public let tokens: Int
     /// [tokens, headWidth / 2] each
-    package let cosines: Tensor
-    package let sines: Tensor
+    public let cosines, sines: Tensor
 
     /// `headWidth` is even. Height and width take 2·(headWidth / 6) each, time the rest.
     public init(frames: Int, height: Int, width: Int, headWidth: Int, theta: Double = 10000, in arena: Arena) {
@@ -20,28 +19,35 @@ public struct RotaryTable {
         self.theta = theta
     }
 
+    /// The same angles in other memory; for backends.
+    public init(_ table: RotaryTable, cosines: Tensor, sines: Tensor) {
+        tokens = table.tokens
+        (frames, height, width, headWidth, theta) = (table.frames, table.height, table.width, table.headWidth, table.theta)
+        self.cosines = cosines
+        self.sines = sines
+    }
+
     private let frames, height, width, headWidth: Int
     private let theta: Double
 
     /// Computes the table; once, before use.
     public func fill() {
+        let half = headWidth / 2
         let side = headWidth / 6
-        let time = headWidth / 2 - 2 * side
+        let time = half - 2 * side
         let axes: [(size: Int, half: Int, start: Int)] = [(frames, time, 0), (height, side, time), (width, side, time + side)]
-        for (axis, part) in axes.enumerated() where part.half > 0 {
-            let (cosine, sine) = angles(positions: part.size, width: part.half * 2, theta: theta)
-            for token in 0..<tokens {
-                let position = axis == 0 ? token / (height * width) : axis == 1 ? token / width % height : token % width
-                copy(cosine, position, part.half, to: cosines, token, part.start)
-                copy(sine, position, part.half, to: sines, token, part.start)
-            }
-        }
-    }
-
-    private func copy(_ source: Tensor, _ row: Int, _ count: Int, to target: Tensor, _ token: Int, _ start: Int) {
-        source.withElements { from in
-            target.withMutableElements { to in
-                for i in 0..<count { to[token * headWidth / 2 + start + i] = from[row * count + i] }
+        cosines.overwriteElements { cosines in
+            sines.overwriteElements { sines in
+                for (axis, part) in axes.enumerated() where part.half > 0 {
+                    let (cosine, sine) = rotaryAngles(positions: part.size, width: part.half * 2, theta: theta)
+                    for token in 0..<tokens {
+                        let position = axis == 0 ? token / (height * width) : axis == 1 ? token / width % height : token % width
+                        for i in 0..<part.half {
+                            cosines[token * half + part.start + i] = cosine[position * part.half + i]
+                            sines[token * half + part.start + i] = sine[position * part.half + i]
+                        }
+                    }
+                }
             }
         }
     }

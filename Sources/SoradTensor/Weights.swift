@@ -47,6 +47,17 @@ public struct LinearWeights: Sendable {
         self.rotation = rotation
         self.asymmetricInput = asymmetricInput
     }
+
+    /// The same layer with every parameter replaced by its equal elsewhere.
+    public func map(_ place: (Parameter) -> Parameter) -> LinearWeights {
+        let moved: Precision =
+            switch precision {
+            case .int8(let codes, let scale, let sum): .int8(codes: place(codes), scale: place(scale), sum: place(sum))
+            case .float(let values): .float(place(values))
+            }
+        return LinearWeights(
+            outputs: outputs, inputs: inputs, precision: moved, bias: bias.map(place), rotation: rotation, asymmetricInput: asymmetricInput)
+    }
 }
 
 /// A 2-D convolution, channels last, padded with zeros so that stride 1 keeps the size.
@@ -114,9 +125,16 @@ public struct ConvolutionWeights: Sendable {
         self.bias = bias
     }
 
-    package var withoutBias: ConvolutionWeights {
-        ConvolutionWeights(
-            outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: padsAtEnd, precision: precision, bias: nil)
+    /// The same convolution with every parameter replaced by its equal elsewhere.
+    public func map(_ place: (Parameter) -> Parameter) -> ConvolutionWeights {
+        let moved: Precision =
+            switch precision {
+            case .int8(let codes, let scale, let sum): .int8(codes: place(codes), scale: place(scale), sum: place(sum))
+            case .float(let values): .float(place(values))
+            }
+        return ConvolutionWeights(
+            outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: padsAtEnd, precision: moved, bias: bias.map(place),
+            inputScale: inputScale.map(place), readsFinely: readsFinely)
     }
 
     /// More products than this could overflow a 32-bit sum.

@@ -78,7 +78,7 @@ struct ClipBenchmark {
         let count = threads ?? ProcessorCount.usable()
         let peak = PeakLoop(set, isInteger: true, threads: count)?.rate().typical
         var clock = Stopwatch()
-        let backend = ProfilingBackend(try CPUBackend(threads: count, instructionSet: set))
+        let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
         let file = try ModelFile(opening: path)
         let checked = clock.lap()
         let model = try VideoModel(file: file, backend: backend)

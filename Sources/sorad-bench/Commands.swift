@@ -140,8 +140,8 @@ private func forward(_ name: String, oneLayer: Bool, _ summary: String) -> Comma
 
 // MARK: decoders
 
-private func syntheticDecode(_ family: MadeUpDecodeBenchmark.Family, _ summary: String) -> Command {
-    let table = SettingsTable(MadeUpDecodeBenchmark(family: family)) {
+private func syntheticDecode(_ family: SyntheticDecodeBenchmark.Family, _ summary: String) -> Command {
+    let table = SettingsTable(SyntheticDecodeBenchmark(family: family)) {
         Setting("width", 1...2048, \.width, "pixels, a multiple of 8")
         Setting("height", 1...2048, \.height, "pixels, a multiple of 8")
         Setting("frames", 1...1025, \.frames, "1 plus a multiple of 4")

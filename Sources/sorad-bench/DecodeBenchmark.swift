@@ -19,11 +19,12 @@ struct DecodeBenchmark {
 
     func run() throws(SoradError) -> String {
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
-        let backend = ProfilingBackend(try CPUBackend(threads: threads, instructionSet: set))
+        let factory = BackendFactory.cpu(threads: threads, instructionSet: set)
+        let backend = ProfilingBackend(try factory.make())
         let model = try VideoModel(file: ModelFile(opening: path), backend: backend)
         var reference: VideoModel?
         if let against {
-            reference = try VideoModel(file: ModelFile(opening: against), backend: CPUBackend(threads: threads, instructionSet: set))
+            reference = try VideoModel(file: ModelFile(opening: against), backend: factory.make())
         }
         let d = model.configuration.defaults
         let size = try model.configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)

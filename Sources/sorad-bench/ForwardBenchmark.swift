@@ -1,4 +1,4 @@
-// Owns `sorad-bench layers` and `sorad-bench forward`: forward passes of a transformer of any size with made-up weights, whole or
+// Owns `sorad-bench layers` and `sorad-bench forward`: forward passes of a transformer of any size with synthetic weights, whole or
 // operation by operation. Invariant: every weight is memory of its own, so that layers do not find each other's in the cache.
 import CSoradKernels
 import SoradCPU
@@ -41,25 +41,26 @@ struct ForwardBenchmark {
         let c = configuration
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
-        let backend = ProfilingBackend(try CPUBackend(threads: count, instructionSet: set))
-        let transformer = try DiffusionTransformer.madeUp(
+        let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
+        let transformer = try DiffusionTransformer.synthetic(
             TransformerConfiguration(
                 layers: oneLayer ? 1 : c.layers, heads: c.heads, headWidth: c.headWidth, feedForward: c.feedForward,
                 textWidth: c.textWidth, channels: c.channels), backend)
         let grid = transformer.grid(LatentSize(channels: c.channels, frames: c.frames, height: c.height, width: c.width))
-        let workspace = TransformerWorkspace.make(transformer.configuration, grid: grid, sequences: 1, timesteps: 1)
-        let latent = Tensor(Shape(c.channels, c.frames, c.height, c.width))
+        let workspace = transformer.workspace(grid, sequences: 1, timesteps: 1)
+        let latent = backend.tensor(Shape(c.channels, c.frames, c.height, c.width))
         latent.fillNormal(seed: 1, stream: 0)
         let text = Tensor(Shape(min(20, c.textTokens), c.textWidth))
         text.fillNormal(seed: 1, stream: 1)
         let prompt = try transformer.prepare(text, textLength: c.textTokens)
-        let velocity = Tensor(latent.shape)
+        let velocity = backend.tensor(latent.shape)
         let tokens = c.frames * c.height * c.width / 4
-        func forward() -> Double {
+        func forward() throws(SoradError) -> Double {
             let start = ContinuousClock.now
             transformer.forward(
                 latent, timesteps: [500], groups: RowGroups(all: tokens), prompts: [prompt], workspace: workspace, into: [velocity],
                 stop: {})
+            try backend.finish()
             return (ContinuousClock.now - start).seconds
         }
         // Peaks of as many threads at once, just before and just after.
@@ -67,12 +68,12 @@ struct ForwardBenchmark {
             title:
                 "\(backend.description), \(tokens) tokens, \(oneLayer ? 1 : c.layers) layers of \(c.heads)x\(c.headWidth), feed-forward \(c.feedForward)",
             peaks: PeakLoop.rates(set, threads: count))
-        _ = forward()
+        _ = try forward()
         report.best = .infinity
         var total = 0.0
         while report.runs < 2 || total < 0.5 && report.runs < 100 {
             backend.forget()
-            let seconds = forward()
+            let seconds = try forward()
             if seconds < report.best { (report.best, report.entries) = (seconds, backend.entries) }
             total += seconds
             report.runs += 1

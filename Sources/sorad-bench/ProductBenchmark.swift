@@ -15,7 +15,7 @@ struct ProductBenchmark {
 
     func run(filter: String?) throws(SoradError) -> BenchmarkReport {
         var report = BenchmarkReport(isa: set.description, threads: threads)
-        let backend = try CPUBackend(threads: threads, instructionSet: set)
+        let backend = try BackendFactory.cpu(threads: threads, instructionSet: set).make()
         let loop = PeakLoop(set, isInteger: true, threads: threads)
         for (m, k, n) in Self.sizes {
             let (name, shape) = ("gemm_int8", "M=\(m) K=\(k) N=\(n)")
@@ -28,7 +28,7 @@ struct ProductBenchmark {
 
     /// Products for two seconds. Rows are quantised once, before.
     private func measure(
-        _ backend: CPUBackend, _ loop: PeakLoop?, _ m: Int, _ k: Int, _ n: Int
+        _ backend: any ComputeBackend, _ loop: PeakLoop?, _ m: Int, _ k: Int, _ n: Int
     ) -> (rate: Double, peak: Double?, ratio: Double?) {
         let matrices = (0..<max(2, Self.leastWeightBytes / (k * n))).map { _ in
             LinearWeights(
@@ -38,9 +38,9 @@ struct ProductBenchmark {
                     scale: Parameter([Float](repeating: 1e-5, count: n)), sum: Parameter([Int32](repeating: 1, count: n))),
                 bias: Parameter([Float](repeating: 0.5, count: n)))
         }
-        let input = Arena.make { LinearInput(capacity: m, width: k, in: $0) }
+        let input = backend.make { $0.activations(capacity: m, width: k) }
         input.overwrite(rows: m).fillNormal(seed: 1, stream: 0)
-        let out = Tensor(Shape(m, n))
+        let out = backend.tensor(Shape(m, n))
         let operations = 2 * Double(m) * Double(k) * Double(n)
         var rates: [Double] = []
         var peaks: [Double] = []

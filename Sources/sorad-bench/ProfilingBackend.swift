@@ -1,4 +1,5 @@
 // A backend that hands every operation to another one and writes down how long it took and how much arithmetic it was.
+import SoradSystem
 import SoradTensor
 
 final class ProfilingBackend: ComputeBackend {
@@ -16,6 +17,8 @@ final class ProfilingBackend: ComputeBackend {
     private let inner: any ComputeBackend
     private var index: [String: Int] = [:]
     private(set) var entries: [Entry] = []
+    /// What went wrong with an operation, until it is told.
+    private var failure: SoradError?
 
     init(_ inner: any ComputeBackend) { self.inner = inner }
 
@@ -32,6 +35,7 @@ final class ProfilingBackend: ComputeBackend {
     private func timed(_ name: String, _ shape: String, _ operations: Double = 0, isInteger: Bool = false, _ work: () -> Void) {
         let start = ContinuousClock.now
         work()
+        do throws(SoradError) { try inner.finish() } catch { failure = failure ?? error }
         let seconds = (ContinuousClock.now - start).seconds
         let key = name + " " + shape
         let at = index[key] ?? entries.count
@@ -43,10 +47,42 @@ final class ProfilingBackend: ComputeBackend {
         entries[at].seconds += seconds
     }
 
+    // MARK: Memory
+
+    var alignment: Int { inner.alignment }
+    var rowGranularity: Int { inner.rowGranularity }
+    var intermediateRows: Int { inner.intermediateRows }
+
+    func allocate(byteCount: Int) -> TensorBuffer { inner.allocate(byteCount: byteCount) }
+    func owns(_ buffer: TensorBuffer) -> Bool { inner.owns(buffer) }
+    func load(_ parameter: Parameter) -> Parameter { inner.load(parameter) }
+    func load(_ weights: LinearWeights) -> LinearWeights { inner.load(weights) }
+    func load(_ weights: ConvolutionWeights) -> ConvolutionWeights { inner.load(weights) }
+
+    func activations(capacity: Int, width: Int, in arena: Arena) -> any ActivationMatrix {
+        inner.activations(capacity: capacity, width: width, in: arena)
+    }
+
+    func keysValues(capacity: Int, heads: Int, headWidth: Int, precision: AttentionPrecision, in arena: Arena) -> any PackedKeysValues {
+        inner.keysValues(capacity: capacity, heads: heads, headWidth: headWidth, precision: precision, in: arena)
+    }
+
+    func image(_ shape: Shape, in arena: Arena) -> any QuantizedImage { inner.image(shape, in: arena) }
+
+    func scratchBytes(_ weights: ConvolutionWeights, image: Shape) -> Int { inner.scratchBytes(weights, image: image) }
+
+    func finish() throws(SoradError) {
+        if let failure = failure.take() { throw failure }
+        try inner.finish()
+    }
+
+    // MARK: Operations
+
     private func size(_ x: Tensor) -> String { (0..<x.shape.rank).map { "\(x.shape[$0])" }.joined(separator: "x") }
 
     func linear(
-        _ input: LinearInput, _ weights: LinearWeights, activation: Activation, gate: RowVectors?, residual: Tensor?, into out: Tensor
+        _ input: any ActivationMatrix, _ weights: LinearWeights, activation: Activation, gate: RowModulation?, residual: Tensor?,
+        into out: Tensor
     ) {
         let (m, k, n) = (out.shape[0], weights.inputs, weights.outputs)
         let isInteger = if case .int8 = weights.precision { true } else { false }
@@ -72,11 +108,11 @@ final class ProfilingBackend: ComputeBackend {
         }
     }
 
-    func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: QuantizedImage) {
+    func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: any QuantizedImage) {
         timed(norm == nil ? "codes" : "norm, codes", size(x)) { inner.quantize(x, norm: norm, scale: scale, into: image) }
     }
 
-    func convolve(_ images: [QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor) {
+    func convolve(_ images: [any QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor) {
         let products = Double(out.count) * Double(weights[0].inputs * weights[0].kernel * weights[0].kernel * images.count)
         let shape = (0..<3).map { "\(images[0].shape[$0])" }.joined(separator: "x")
         timed(
@@ -88,15 +124,8 @@ final class ProfilingBackend: ComputeBackend {
     }
 
     func layerNorm(
-        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into out: Tensor
-    ) {
-        timed("layer norm", size(x)) {
-            inner.layerNorm(x, epsilon: epsilon, weight: weight, bias: bias, scale: scale, shift: shift, into: out)
-        }
-    }
-
-    func layerNorm(
-        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowVectors?, shift: RowVectors?, into input: LinearInput
+        _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowModulation?, shift: RowModulation?,
+        into input: any ActivationMatrix
     ) {
         // Taken by the first layer that reads it, in whose time it is.
         inner.layerNorm(x, epsilon: epsilon, weight: weight, bias: bias, scale: scale, shift: shift, into: input)
@@ -110,15 +139,15 @@ final class ProfilingBackend: ComputeBackend {
         timed("norm and rotate", size(x)) { inner.normAndRotate(x, epsilon: epsilon, weight: weight, heads: heads, by: table) }
     }
 
-    func pack(keys: Tensor, into packed: PackedKeysValues) {
+    func pack(keys: Tensor, into packed: any PackedKeysValues) {
         timed("pack keys", size(keys)) { inner.pack(keys: keys, into: packed) }
     }
 
-    func pack(values: Tensor, into packed: PackedKeysValues) {
+    func pack(values: Tensor, into packed: any PackedKeysValues) {
         timed("pack values", size(values)) { inner.pack(values: values, into: packed) }
     }
 
-    func attend(queries: Tensor, to packed: PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {
+    func attend(queries: Tensor, to packed: any PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {
         let isInteger = packed.precision != .float
         let operations = 4 * Double(queries.count) * Double(packed.keys)
         let shape = "L=\(queries.shape[0]) keys=\(packed.keys) H=\(packed.heads) D=\(packed.headWidth)"
@@ -138,6 +167,31 @@ final class ProfilingBackend: ComputeBackend {
     }
     func eulerStep(sample: Tensor, velocity: Tensor, dt: Float, into out: Tensor) {
         timed("euler step", size(out)) { inner.eulerStep(sample: sample, velocity: velocity, dt: dt, into: out) }
+    }
+    func affine(_ x: Tensor, scale: Float, shift: Float, into out: Tensor) {
+        timed("affine", size(out)) { inner.affine(x, scale: scale, shift: shift, into: out) }
+    }
+    func fill(_ out: Tensor, with value: Float) { timed("fill", size(out)) { inner.fill(out, with: value) } }
+    func copy(_ source: Blocks, into target: Blocks) {
+        timed("copy", "\(source.count)x\(source.length)") { inner.copy(source, into: target) }
+    }
+    func patchify(_ latent: Tensor, _ layout: PatchLayout, into rows: Tensor) {
+        timed("patchify", size(latent)) { inner.patchify(latent, layout, into: rows) }
+    }
+    func unpatchify(_ rows: Tensor, _ layout: PatchLayout, into latent: Tensor) {
+        timed("unpatchify", size(latent)) { inner.unpatchify(rows, layout, into: latent) }
+    }
+    func denormalize(_ latent: Tensor, frame: Int, mean: Tensor, std: Tensor, into out: Tensor) {
+        timed("denormalize", size(out)) { inner.denormalize(latent, frame: frame, mean: mean, std: std, into: out) }
+    }
+    func normalize(_ image: Tensor, mean: Tensor, std: Tensor, into latent: Tensor, frame: Int) {
+        timed("normalize", size(image)) { inner.normalize(image, mean: mean, std: std, into: latent, frame: frame) }
+    }
+    func shufflePixels(_ x: Tensor, _ r: Int, into out: Tensor) {
+        timed("shuffle pixels", size(x)) { inner.shufflePixels(x, r, into: out) }
+    }
+    func unshufflePixels(_ x: Tensor, _ r: Int, into out: Tensor) {
+        timed("unshuffle pixels", size(x)) { inner.unshufflePixels(x, r, into: out) }
     }
 }
 

@@ -20,7 +20,7 @@ struct StepsBenchmark {
     func run() throws(SoradError) -> String {
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let models = try [path, against].map { path throws(SoradError) in
-            try VideoModel(file: ModelFile(opening: path), backend: CPUBackend(threads: threads, instructionSet: set))
+            try VideoModel(file: ModelFile(opening: path), backend: BackendFactory.cpu(threads: threads, instructionSet: set).make())
         }
         let d = models[0].configuration.defaults
         let size = try models[0].configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)

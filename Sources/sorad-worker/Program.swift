@@ -2,8 +2,10 @@
 // any moment; whoever started it starts it again. Standard output carries the answers of `--describe`, `--inspect` and `--origin` alone.
 import Glibc
 import SoradAPI
+import SoradCPU
 import SoradPipeline
 import SoradSystem
+import SoradTensor
 
 @main
 struct Program {
@@ -23,7 +25,8 @@ struct Program {
         lowerPriority()
         let loading = Heartbeat { try? channel.send(WorkerEvent.alive.json.bytes(), timeout: .seconds(30)) }
         let pipeline = try ClipPipeline(
-            modelPath: settings.model, threads: settings.threads, checkpointInterval: .milliseconds(settings.checkpointInterval),
+            modelPath: settings.model, backend: .cpu(threads: settings.threads),
+            checkpointInterval: .milliseconds(settings.checkpointInterval),
             previewInterval: .milliseconds(400), meanwhile: loading.beat)
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
     }

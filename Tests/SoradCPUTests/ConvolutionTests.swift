@@ -82,7 +82,7 @@ import Testing
         }
         let shape = upsample ? Shape(26, 18, 20) : Shape(13, 9, 20)
         let residual = random.tensor(shape)
-        var first: [UInt32]?
+        var first: [UInt8]?
         for backend in try everyBackend() {
             let expected = Tensor(shape)
             for (index, (image, weights)) in zip(images, weights).enumerated() {
@@ -90,15 +90,15 @@ import Testing
                     image, .none, weights, upsample: upsample, activation: .none, residual: index == 0 ? residual : expected,
                     reluAtEnd: false, into: expected)
             }
-            let kept = images.map { image in Arena.make { QuantizedImage(image.shape, in: $0) } }
+            let kept = images.map { image in backend.make { $0.image(image.shape) } }
             for (image, codes) in zip(images, kept) { backend.quantize(image, norm: nil, scale: nil, into: codes) }
             // Codes are the same wherever they lie: brought back from a copy of their memory.
-            let copies = images.map { image in Arena.make { QuantizedImage(image.shape, in: $0) } }
-            for (codes, copy) in zip(kept, copies) { copy.memory.copy(from: codes.memory) }
+            let copies = images.map { image in backend.make { $0.image(image.shape) } }
+            for (codes, copy) in zip(kept, copies) { copyBytes(codes.bytes, to: copy.bytes) }
             let out = Tensor(shape)
             backend.convolve(copies, weights, upsample: upsample, residual: residual, into: out)
             #expect(bits(out) == bits(expected), "\(backend.description)")
-            let memory = kept.flatMap { bits($0.memory) }
+            let memory = kept.flatMap { array($0.bytes) }
             if first == nil { first = memory }
             #expect(memory == first, "\(backend.description) has other codes")
         }
@@ -180,32 +180,33 @@ import Testing
         let gamma = (0..<10).map { _ in 1 + random.float() }
         let identity = int8Convolution(
             (0..<100).map { $0 / 10 == $0 % 10 ? Float(1) : 0 }, outputs: 10, inputs: 10, kernel: 1)
-        var first: [UInt32]?
+        var first: [UInt8]?
         for backend in try everyBackend() {
             let normed = Tensor(x.shape)
             backend.rmsNorm(
                 x.reshaped(Shape(21 * 17, 10)), epsilon: 1e-24, weight: Parameter(gamma), into: normed.reshaped(Shape(21 * 17, 10)))
             backend.silu(normed, into: normed)
-            let codes = Arena.make { QuantizedImage(x.shape, in: $0) }
+            let codes = backend.make { $0.image(x.shape) }
             backend.quantize(x, norm: PixelNorm(weight: Parameter(gamma), epsilon: 1e-24), scale: nil, into: codes)
             let out = Tensor(x.shape)
             backend.convolve([codes], [identity], upsample: false, residual: nil, into: out)
             let values = normed.elements
             let step = (values.max()! + 0.2785) / 254
             #expect(values.min()! < -0.25 && zip(out.elements, values).allSatisfy { abs($0 - $1) <= 0.501 * step })
-            if first == nil { first = bits(codes.memory) }
-            #expect(bits(codes.memory) == first, "\(backend.description)")
+            if first == nil { first = array(codes.bytes) }
+            #expect(array(codes.bytes) == first, "\(backend.description)")
         }
         // Nothing but zeros, and numbers that are none.
+        let backend = try CPUBackend(threads: 1)
         for value in [Float(0), .nan, .infinity] {
             let empty = Tensor(Shape(4, 4, 4))
             empty.fill(value)
-            let codes = Arena.make { QuantizedImage(empty.shape, in: $0) }
-            try CPUBackend(threads: 1).quantize(
+            let codes = backend.make { $0.image(empty.shape) }
+            backend.quantize(
                 empty, norm: PixelNorm(weight: Parameter([Float](repeating: 1, count: 4)), epsilon: 1e-24), scale: nil, into: codes)
             let weights = int8Convolution([Float](repeating: 0.5, count: 3 * 9 * 4), outputs: 3, inputs: 4, kernel: 3, bias: [1, 2, 3])
             let out = Tensor(Shape(4, 4, 3))
-            try CPUBackend(threads: 1).convolve([codes], [weights], upsample: false, residual: nil, into: out)
+            backend.convolve([codes], [weights], upsample: false, residual: nil, into: out)
             #expect(out.elements == (0..<48).map { Float($0 % 3 + 1) }, "\(value)")
         }
     }

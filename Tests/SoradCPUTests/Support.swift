@@ -100,8 +100,12 @@ func everyBackend() throws -> [CPUBackend] {
     try InstructionSet.available.flatMap { set in try [1, 2, 3].map { try CPUBackend(threads: $0, instructionSet: set) } }
 }
 
-func makeInput(_ x: Tensor) -> LinearInput {
-    let input = Arena.make { LinearInput(capacity: x.shape[0], width: x.shape[1], in: $0) }
+func makeInput(_ x: Tensor, _ backend: CPUBackend) -> any ActivationMatrix {
+    let input = backend.make { $0.activations(capacity: x.shape[0], width: x.shape[1]) }
     input.overwrite(rows: x.shape[0]).copy(from: x)
     return input
 }
+
+func array(_ bytes: ByteBuffer) -> [UInt8] { bytes.withBytes { unsafe $0.withUnsafeBytes { unsafe [UInt8]($0) } } }
+
+func copyBytes(_ source: ByteBuffer, to target: ByteBuffer) { source.withBytes { target.buffer.upload($0, at: target.offset) } }

@@ -17,7 +17,7 @@ import Testing
     /// Denoises with 4 steps, from step 2 on when a source is mixed in.
     private static func sample(_ model: VideoModel, _ given: [String: Tensor], isKnown: Bool, isMixed: Bool) throws -> Tensor {
         let fixture = try Fixture("tiny")
-        let latent = try fixture.tensor("transformer.latent")
+        let latent = model.backend.resident(try fixture.tensor("transformer.latent"))
         let shape = latent.shape
         let known = try #require(given["known"])
         let denoiser = try model.denoiser(

@@ -26,7 +26,7 @@ import Testing
     static let int8Decoder = Golden(
         weights: "758e6d50cc3c33dee41d40c49b2872f347b094a77cbd1da702c53a7a919723ce",
         frames: "d80f91f657db945bac1d0c789a930912a888048d5539f918126c3e5fbbe0d3c7")
-    private static func golden(_ int8Decoder: Bool) -> Golden { int8Decoder ? Self.int8Decoder : floatDecoder }
+    static func golden(_ int8Decoder: Bool) -> Golden { int8Decoder ? Self.int8Decoder : floatDecoder }
 
     private static let threadCounts = [1, 2, 3, 7]
 
@@ -47,9 +47,9 @@ import Testing
     func oneHashForEveryInstructionSetAndThreadCount(_ set: InstructionSet, int8Decoder: Bool) throws {
         let file = try Fixture("tiny").modelFile(.int8, int8Decoder: int8Decoder)
         for threads in Self.threadCounts {
-            let backend = try CPUBackend(threads: threads, instructionSet: set)
-            let hash = try Self.clip(VideoModel(file: file, backend: backend))
-            #expect(hash == Self.golden(int8Decoder).frames, "\(backend.description)")
+            let factory = BackendFactory.cpu(threads: threads, instructionSet: set)
+            let hash = try Self.clip(VideoModel(file: file, backend: factory.make()))
+            #expect(hash == Self.golden(int8Decoder).frames, "\(factory)")
         }
         print("golden clip: \(set) with \(Self.threadCounts) threads, \(int8Decoder ? "int8" : "float") decoder")
     }
@@ -64,7 +64,7 @@ import Testing
     }
 
     /// SHA-256 of all frames' bytes, one after another.
-    private static func clip(_ model: VideoModel) throws -> String {
+    static func clip(_ model: VideoModel) throws -> String {
         let size = try model.configuration.latentSize(width: 96, height: 64, numFrames: 9)
         let text = try model.encodeText([20, 30, 40, 1])
         let negative = try model.encodeText([1])

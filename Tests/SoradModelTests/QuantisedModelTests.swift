@@ -30,7 +30,7 @@ import Testing
             for (layer, weights) in layers {
                 let x = try fixture.linearInput("blocks.\(index).\(layer)")
                 let expected = try fixture.tensor("linear.blocks.\(index).\(layer).output")
-                let input = Arena.make { LinearInput(capacity: x.shape[0], width: x.shape[1], in: $0) }
+                let input = backend.make { $0.activations(capacity: x.shape[0], width: x.shape[1]) }
                 let out = Tensor(expected.shape)
                 input.overwrite(rows: x.shape[0]).copy(from: x)
                 backend.linear(input, weights, into: out)

@@ -7,6 +7,7 @@ import SoradModel
 import SoradModelFile
 import SoradSystem
 import SoradTensor
+import SoradTestSupport
 
 enum Precision: String, CaseIterable, Sendable { case float, int8 }
 
@@ -113,7 +114,11 @@ func cosine(_ a: [Float], _ b: [Float]) -> Double {
     return ab / (aa * bb).squareRoot()
 }
 
-/// A backend for every instruction set of this machine, and for the best of them 1, 2 and 3 threads.
-func everyBackend() throws -> [CPUBackend] {
-    try InstructionSet.available.map { try CPUBackend(threads: 1, instructionSet: $0) } + [2, 3].map { try CPUBackend(threads: $0) }
+/// A backend for every instruction set of this machine, for the best of them also with 2 and 3 threads, and one of a device.
+func everyBackend() throws -> [any ComputeBackend] {
+    let factories =
+        InstructionSet.available.map { BackendFactory.cpu(threads: 1, instructionSet: $0) }
+        + [2, 3].map { BackendFactory.cpu(threads: $0) }
+        + [DeferredBackend.factory]
+    return try factories.map { try $0.make() }
 }

@@ -20,7 +20,7 @@ import Testing
             try transformer.prepare(fixture.tensor("transformer.\($0)"), textLength: model.configuration.textLength)
         }
         let timesteps: [Float] = known > 0 ? [timestep, 0] : [timestep]
-        let w = TransformerWorkspace.make(transformer.configuration, grid: grid, sequences: names.count, timesteps: timesteps.count)
+        let w = transformer.workspace(grid, sequences: names.count, timesteps: timesteps.count)
         let out = names.map { _ in Tensor(shape) }
         transformer.forward(latent, timesteps: timesteps, groups: groups, prompts: prompts, workspace: w, into: out, stop: {})
         return out
@@ -57,7 +57,7 @@ import Testing
         let plain = try fixture.model(.int8)
         let fine = try VideoModel(file: fixture.modelFile(.int8, fineAttention: true), backend: CPUBackend(threads: 2))
         #expect(plain.transformer.configuration.attentionPrecision == .int8)
-        #expect(fine.transformer.configuration.attentionPrecision == .int8TwoPlanes)
+        #expect(fine.transformer.configuration.attentionPrecision == .int8Probs16)
         let (one, two) = (try Self.velocity(plain, fixture)[0].elements, try Self.velocity(fine, fixture)[0].elements)
         #expect(one != two)
         #expect(relativeError(two, one) < 0.02)

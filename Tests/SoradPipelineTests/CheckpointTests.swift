@@ -1,6 +1,7 @@
 // Clips that are taken up again.
 import Glibc
 import SoradAPI
+import SoradCPU
 import SoradPipeline
 import SoradSystem
 import SoradTensor
@@ -121,7 +122,8 @@ import Testing
     }
 
     @Test func aClipThatIsTakenUpDoesNotEncodeItsPromptsAgain() throws {
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1, time: Self.frozen, checkpointInterval: .zero)
+        let pipeline = try ClipPipeline(
+            modelPath: PipelineFixture.model, backend: .cpu(threads: 1), time: Self.frozen, checkpointInterval: .zero)
         let directory = PipelineFixture.scratch("prompts")
         let whole = try pipeline.makeClip(request, into: directory)
         // Other embeddings under the same digest: were the prompts encoded again, these would not be seen.
@@ -189,7 +191,8 @@ import Testing
     }
 
     @Test func aStoppedClipGoesOnWhereItWasAndHasTheSameFrames() throws {
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1, time: Self.frozen, checkpointInterval: .zero)
+        let pipeline = try ClipPipeline(
+            modelPath: PipelineFixture.model, backend: .cpu(threads: 1), time: Self.frozen, checkpointInterval: .zero)
         let whole = try pipeline.makeClip(request, into: PipelineFixture.scratch("whole"))
         for last in 1...6 {
             let directory = PipelineFixture.scratch("stopped")

@@ -1,8 +1,10 @@
 import Glibc
 import SoradAPI
+import SoradCPU
 import SoradMedia
 import SoradPipeline
 import SoradSystem
+import SoradTensor
 import Synchronization
 import Testing
 
@@ -30,7 +32,7 @@ private final class Questions: Sendable {
 
 @Suite struct ClipPipelineTests {
     @Test func aRequestBecomesAClip() throws {
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1)
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1))
         let directory = PipelineFixture.scratch("clip")
         let reports = Reports()
         let result = try pipeline.makeClip(PipelineFixture.request(), into: directory) { reports.add($0) }
@@ -50,14 +52,14 @@ private final class Questions: Sendable {
     @Test func theSameRequestGivesTheSameFramesAndFilesOnOneAndTwoThreads() throws {
         let (first, second) = (PipelineFixture.scratch("one"), PipelineFixture.scratch("two"))
         let request = PipelineFixture.request()
-        let one = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1).makeClip(request, into: first)
-        let two = try ClipPipeline(modelPath: PipelineFixture.model, threads: 2).makeClip(request, into: second)
+        let one = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1)).makeClip(request, into: first)
+        let two = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 2)).makeClip(request, into: second)
         #expect(one.sha256 == two.sha256)
         for name in [one.video, one.thumbnail, one.spritesheet] { #expect(try bytes(first + "/" + name) == bytes(second + "/" + name)) }
     }
 
     @Test func promptSeedAndNegativePromptMatter() throws {
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1)
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1))
         func hash(_ request: GenerationRequest) throws -> String {
             try pipeline.makeClip(request, into: PipelineFixture.scratch("vary")).sha256
         }
@@ -73,7 +75,7 @@ private final class Questions: Sendable {
 
     @Test(arguments: [JobPhase.encodingText, .denoising, .decoding, .writing])
     func aCancelIsHeardInEveryPhase(phase: JobPhase) throws {
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1)
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1))
         let directory = PipelineFixture.scratch("cancel")
         let stop = StopFlag()
         let error = #expect(throws: JobError.self) {
@@ -86,7 +88,7 @@ private final class Questions: Sendable {
     /// Cancelled half-way between two reports of progress: nothing more is begun, and nothing more is reported.
     @Test(arguments: [JobPhase.encodingText, .denoising, .decoding])
     func aCancelIsHeardBetweenTheLayers(phase: JobPhase) throws {
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1)
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1))
         let request = PipelineFixture.request(steps: 1)
         // How many times the pipeline asks before each report, in an undisturbed run.
         let questions = Questions()
@@ -122,7 +124,7 @@ private final class Questions: Sendable {
     @Test(arguments: impossible.indices)
     func aRequestThatTheModelCannotMeetIsRefused(index: Int) throws {
         let (name, change) = Self.impossible[index]
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1)
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1))
         var request = PipelineFixture.request()
         change(&request)
         let error = #expect(throws: JobError.self) { try pipeline.makeClip(request, into: PipelineFixture.scratch("refused")) }
@@ -131,7 +133,7 @@ private final class Questions: Sendable {
     }
 
     @Test func aMissingFFmpegIsNoticedBeforeAnyWork() throws {
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1, ffmpeg: "/nowhere/ffmpeg")
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1), ffmpeg: "/nowhere/ffmpeg")
         let reports = Reports()
         let error = #expect(throws: JobError.self) {
             try pipeline.makeClip(PipelineFixture.request(), into: PipelineFixture.scratch("none")) { reports.add($0) }
@@ -152,7 +154,7 @@ private final class Questions: Sendable {
         #expect(info.maxNumFrames == 1 + 5 * (info.defaultNumFrames - 1))
         #expect(info.maxPixels == 5 * info.defaultWidth * info.defaultHeight * info.defaultNumFrames)
         #expect((info.defaultNumFrames - 1) % info.frameMultiple == 0)
-        #expect(try ClipPipeline(modelPath: PipelineFixture.model, threads: 1).info == info)
+        #expect(try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1)).info == info)
     }
 }
 

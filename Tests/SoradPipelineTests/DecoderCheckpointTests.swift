@@ -1,8 +1,10 @@
 // Clips that are taken up again while they are decoded.
 import Glibc
 import SoradAPI
+import SoradCPU
 import SoradPipeline
 import SoradSystem
+import SoradTensor
 import Synchronization
 import Testing
 
@@ -17,7 +19,7 @@ import Testing
     private static let frozen = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1_000) }, unixMilliseconds: { 0 }, processor: { .zero })
 
     private func pipeline() throws -> ClipPipeline {
-        try ClipPipeline(modelPath: PipelineFixture.model, threads: 1, time: Self.frozen, checkpointInterval: .zero)
+        try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1), time: Self.frozen, checkpointInterval: .zero)
     }
 
     /// Makes the clip until `frames` of it are taken. Decoding goes on to the end of nothing that was told.

@@ -1,9 +1,11 @@
 // Clips from pictures and clips, from files to files.
 import Glibc
 import SoradAPI
+import SoradCPU
 import SoradMedia
 import SoradPipeline
 import SoradSystem
+import SoradTensor
 import Testing
 
 @Suite struct GivenFramesTests {
@@ -33,7 +35,7 @@ import Testing
     }
 
     private func clip(_ request: GenerationRequest, _ directory: String, threads: Int = 1) throws -> ClipResult {
-        try ClipPipeline(modelPath: PipelineFixture.model, threads: threads).makeClip(request, into: directory)
+        try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: threads)).makeClip(request, into: directory)
     }
 
     /// Frames of a finished clip as ffprobe counts them.

@@ -1,19 +1,21 @@
 // The tiny pictures that go with the progress.
 import SoradAPI
+import SoradCPU
 import SoradMedia
 import SoradPipeline
 import SoradSystem
+import SoradTensor
 import Testing
 
 @Suite struct PreviewTests {
     @Test func eachStepHasAPictureAndTheClipIsTheSame() throws {
         let request = PipelineFixture.request(steps: 3)
-        let plain = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1).makeClip(
+        let plain = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1)).makeClip(
             request, into: PipelineFixture.scratch("plain"))
         var previews: [(step: Int, picture: JobPreview)] = []
         // A clock that stands still: a picture takes no time, so the next one is always due.
         let time = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1) }, unixMilliseconds: { 0 })
-        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1, time: time, previewInterval: .zero)
+        let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1), time: time, previewInterval: .zero)
         let seen = try pipeline.makeClip(request, into: PipelineFixture.scratch("seen")) { progress in
             if let picture = progress.preview { previews.append((progress.step, picture)) }
         }
@@ -32,7 +34,7 @@ import Testing
 
     @Test func withoutAnIntervalThereAreNone() throws {
         var count = 0
-        _ = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1).makeClip(
+        _ = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1)).makeClip(
             PipelineFixture.request(), into: PipelineFixture.scratch("none")
         ) { if $0.preview != nil { count += 1 } }
         #expect(count == 0)

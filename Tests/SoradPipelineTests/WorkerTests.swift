@@ -1,8 +1,10 @@
 // The worker's program over its real socket.
 import Glibc
 import SoradAPI
+import SoradCPU
 import SoradPipeline
 import SoradSystem
+import SoradTensor
 import Testing
 
 /// One running sorad-worker and the daemon's end of its socket.
@@ -62,9 +64,9 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
     @Test func itMakesTheSameClipAsThePipeline() throws {
         let worker = try Worker()
         guard case .ready(let info) = try worker.receive() else { throw SoradError(.internalFault, "not ready first") }
-        #expect(try info == ClipPipeline(modelPath: PipelineFixture.model, threads: 1).info)
+        #expect(try info == ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1)).info)
         let request = PipelineFixture.request()
-        let expected = try ClipPipeline(modelPath: PipelineFixture.model, threads: 2).makeClip(
+        let expected = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 2)).makeClip(
             request, into: PipelineFixture.scratch("expected"))
         for job in ["first", "second"] {
             let directory = PipelineFixture.scratch(job)
@@ -108,7 +110,7 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
     @Test func aKilledWorkersClipGoesOnInTheNextOne() throws {
         var request = PipelineFixture.request(steps: 1000)
         (request.width, request.height, request.numFrames) = (128, 64, 61)
-        let expected = try ClipPipeline(modelPath: PipelineFixture.model, threads: 1).makeClip(
+        let expected = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1)).makeClip(
             request, into: PipelineFixture.scratch("expected"))
         let directory = PipelineFixture.scratch("killed")
         func checkpoints() -> [FileIdentity] { CheckpointName.latents.compactMap { try? FileIdentity(directory + "/" + $0) } }
@@ -213,6 +215,6 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
         let memory = try #require(info.memory)
         #expect(memory.isPlausible)
         info.memory = nil
-        #expect(try info == ClipPipeline(modelPath: PipelineFixture.model, threads: 1).info)
+        #expect(try info == ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1)).info)
     }
 }

@@ -1,3 +1,4 @@
+import SoradCPU
 import SoradTensor
 import Testing
 
@@ -13,17 +14,18 @@ import Testing
         #expect(tensor.elements[0] == 1)
     }
 
-    @Test func arenaGivesWhatItMeasured() {
+    @Test func arenaGivesWhatItMeasured() throws {
+        let backend = try CPUBackend(threads: 1)
         var first: [Float] = []
         var apart = true
-        let (a, b, bytes) = Arena.make { arena in (arena.tensor(Shape(5, 3)), arena.tensor(Shape(7)), arena.bytes(3)) }
+        let (a, b, bytes) = backend.make { arena in (arena.tensor(Shape(5, 3)), arena.tensor(Shape(7)), arena.bytes(3)) }
         a.fill(1)
         b.fill(2)
         first = a.elements
         apart = b.elements.allSatisfy { $0 == 2 }
         #expect(first.allSatisfy { $0 == 1 } && apart && bytes.count == 3)
         // 15 floats, 7 floats and 3 bytes, each rounded up to a cache line.
-        #expect(Arena.measure { ($0.tensor(Shape(5, 3)), $0.tensor(Shape(7)), $0.bytes(3)) } == 64 + 64 + 64)
+        #expect(backend.measure { ($0.tensor(Shape(5, 3)), $0.tensor(Shape(7)), $0.bytes(3)) } == 64 + 64 + 64)
     }
 
     @Test func rowGroupsJoinNeighbours() {

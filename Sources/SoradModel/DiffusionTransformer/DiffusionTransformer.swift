@@ -27,7 +27,7 @@ package final class DiffusionTransformer {
         var blocks: [TransformerBlock] = []
         for index in 0..<c.layers { blocks.append(try TransformerBlock(c, weights.at("blocks.\(index)"))) }
         self.blocks = blocks
-        if blocks.allSatisfy(\.selfAttention.isInt8) { c.attentionPrecision = c.attentionPlanes == 2 ? .int8TwoPlanes : .int8 }
+        if blocks.allSatisfy(\.selfAttention.isInt8) { c.attentionPrecision = c.attentionPlanes == 2 ? .int8Probs16 : .int8 }
         self.configuration = c
         projection = try weights.linear("proj_out", outputs: c.outChannels * c.patchVolume, inputs: c.width)
     }
@@ -56,10 +56,9 @@ package final class DiffusionTransformer {
         precondition(
             groups.rowCount == length && count == w.sequences && velocities.count == count,
             "\(groups.rowCount) of \(length) tokens, \(count) prompts")
-        let layout = PatchLayout(channels: c.inChannels, patch: c.patch, grid: w.grid)
         TensorDump.write("dit.latent", latent)
         TensorDump.write("dit.timesteps", Tensor(Shape(timesteps.count), timesteps))
-        layout.patchify(latent, into: w.patches.overwrite(rows: length))
+        backend.patchify(latent, w.layout, into: w.patches.overwrite(rows: length))
         backend.linear(w.patches, patchEmbedding, into: w.hidden.rows(0..<length))
         TensorDump.write("dit.patch_embedding", w.hidden.rows(0..<length))
         timeEmbedding.compute(timesteps, w.time, backend)
@@ -72,7 +71,9 @@ package final class DiffusionTransformer {
             try stop()
             if index == 0 {
                 block.attendToSelf(backend, c, w, sequences: 1, groups)
-                for copy in 1..<max(count, 1) { w.hidden.rows(copy * length..<(copy + 1) * length).copy(from: w.hidden.rows(0..<length)) }
+                for copy in 1..<max(count, 1) {
+                    backend.copy(w.hidden.rows(0..<length), into: w.hidden.rows(copy * length..<(copy + 1) * length))
+                }
             } else {
                 block.attendToSelf(backend, c, w, sequences: count, all)
             }
@@ -85,11 +86,11 @@ package final class DiffusionTransformer {
             TensorDump.write("dit.blocks.\(index)", w.hidden)
         }
         backend.layerNorm(
-            w.hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.time.final, 1, all),
-            shift: RowVectors(w.time.final, 0, all), into: w.input)
+            w.hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowModulation(w.time.final, 1, all),
+            shift: RowModulation(w.time.final, 0, all), into: w.input)
         backend.linear(w.input, projection, into: w.velocities)
         for (index, velocity) in velocities.enumerated() {
-            layout.unpatchify(w.velocities.rows(index * length..<(index + 1) * length), into: velocity)
+            backend.unpatchify(w.velocities.rows(index * length..<(index + 1) * length), w.layout, into: velocity)
             TensorDump.write("dit.velocity.\(index)", velocity)
         }
     }

@@ -7,7 +7,7 @@ package import SoradTensor
 
 package struct PreparedPrompt {
     /// One per block.
-    let layers: [PackedKeysValues]
+    let layers: [any PackedKeysValues]
     /// [keys]: 0 for a token, ln(count) for the padding; nil without padding.
     let keyBias: Tensor?
 }
@@ -22,19 +22,18 @@ extension DiffusionTransformer {
         let keys = text.shape[0] + (padding > 0 ? 1 : 0)
         precondition(
             text.shape.rank == 2 && text.shape[1] == c.textWidth && padding >= 0 && keys > 0, "text \(text.shape), \(textLength) rows")
-        let arena = Arena(byteCount: Arena.measure { PromptWorkspace(c, keys: keys, in: $0) })
-        let w = PromptWorkspace(c, keys: keys, in: arena)
+        let w = backend.make { PromptWorkspace(c, keys: keys, in: $0) }
         let padded = w.text.overwrite(rows: keys)
-        padded.fill(0)
-        padded.rows(0..<text.shape[0]).copy(from: text)
-        backend.linear(w.text, textEmbedder.first, activation: .geluTanh, into: w.middle.overwrite(rows: keys))
-        backend.linear(w.middle, textEmbedder.second, into: w.context.overwrite(rows: keys))
+        backend.fill(padded, with: 0)
+        backend.copy(backend.resident(text), into: padded.rows(0..<text.shape[0]))
+        backend.linear(w.text, textEmbedder.first, activation: .geluTanh, into: w.intermediate.overwrite(rows: keys))
+        backend.linear(w.intermediate, textEmbedder.second, into: w.context.overwrite(rows: keys))
         TensorDump.write("dit.context", w.context.values)
         let layers = try blocks.map { block throws(SoradError) in
             try stop()
             backend.linear(w.context, block.crossAttention.key, into: w.projected)
             backend.rmsNorm(w.projected, epsilon: c.epsilon, weight: block.crossAttention.keyNorm, into: w.projected)
-            let packed = Arena.make { PackedKeysValues(capacity: keys, heads: c.heads, headWidth: c.headWidth, in: $0) }
+            let packed = backend.make { $0.keysValues(capacity: keys, heads: c.heads, headWidth: c.headWidth) }
             backend.pack(keys: w.projected, into: packed)
             backend.linear(w.context, block.crossAttention.value, into: w.projected)
             backend.pack(values: w.projected, into: packed)
@@ -43,26 +42,26 @@ extension DiffusionTransformer {
         guard padding > 0 else { return PreparedPrompt(layers: layers, keyBias: nil) }
         var bias = [Float](repeating: 0, count: keys)
         bias[keys - 1] = Float(naturalLogarithm(Double(padding)))
-        return PreparedPrompt(layers: layers, keyBias: Tensor(Shape(keys), bias))
+        return PreparedPrompt(layers: layers, keyBias: backend.tensor(Shape(keys), bias))
     }
 
     /// Bytes of the longest prompt, prepared.
     func promptBytes(textLength: Int) -> Int {
         let c = configuration
-        let layer = Arena.measure { PackedKeysValues(capacity: textLength, heads: c.heads, headWidth: c.headWidth, in: $0) }
-        return layer * c.layers + Arena.measure { PromptWorkspace(c, keys: textLength, in: $0) }
+        let layer = backend.measure { $0.keysValues(capacity: textLength, heads: c.heads, headWidth: c.headWidth) }
+        return layer * c.layers + backend.measure { PromptWorkspace(c, keys: textLength, in: $0) }
     }
 }
 
 private struct PromptWorkspace {
-    let text, middle, context: LinearInput
+    let text, intermediate, context: any ActivationMatrix
     /// Keys, then values.
     let projected: Tensor
 
     init(_ c: TransformerConfiguration, keys: Int, in arena: Arena) {
-        text = LinearInput(capacity: keys, width: c.textWidth, in: arena)
-        middle = LinearInput(capacity: keys, width: c.width, in: arena)
-        context = LinearInput(capacity: keys, width: c.width, in: arena)
+        text = arena.activations(capacity: keys, width: c.textWidth)
+        intermediate = arena.activations(capacity: keys, width: c.width)
+        context = arena.activations(capacity: keys, width: c.width)
         projected = arena.tensor(Shape(keys, c.width))
     }
 }

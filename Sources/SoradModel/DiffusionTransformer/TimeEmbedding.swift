@@ -7,7 +7,7 @@ import SoradTensor
 
 struct TimeEmbedding {
     private let first, second, projection: LinearWeights
-    /// [2·D]: shift and scale before the last projection, added to the embedding.
+    /// [1, 2, D]: shift and scale before the last projection, added to the embedding.
     private let finalTable: Tensor
 
     init(_ c: TransformerConfiguration, _ weights: WeightReader) throws(SoradError) {
@@ -15,11 +15,11 @@ struct TimeEmbedding {
         first = try own.linear("time_embedder.linear_1", outputs: c.width, inputs: c.frequencyWidth)
         second = try own.linear("time_embedder.linear_2", outputs: c.width, inputs: c.width)
         projection = try own.linear("time_proj", outputs: 6 * c.width, inputs: c.width)
-        finalTable = try weights.table("scale_shift_table", dims: 1, 2, c.width).tensor(Shape(2 * c.width))
+        finalTable = try weights.table("scale_shift_table", Shape(1, 2, c.width))
     }
 
     struct Workspace {
-        let sinusoids, middle, activated: LinearInput
+        let sinusoids, intermediate, activated: any ActivationMatrix
         /// [G, D]
         let embedding: Tensor
         /// [G, 6·D]
@@ -28,9 +28,9 @@ struct TimeEmbedding {
         let final: Tensor
 
         init(_ c: TransformerConfiguration, timesteps: Int, in arena: Arena) {
-            sinusoids = LinearInput(capacity: timesteps, width: c.frequencyWidth, in: arena)
-            middle = LinearInput(capacity: timesteps, width: c.width, in: arena)
-            activated = LinearInput(capacity: timesteps, width: c.width, in: arena)
+            sinusoids = arena.activations(capacity: timesteps, width: c.frequencyWidth)
+            intermediate = arena.activations(capacity: timesteps, width: c.width)
+            activated = arena.activations(capacity: timesteps, width: c.width)
             embedding = arena.tensor(Shape(timesteps, c.width))
             projected = arena.tensor(Shape(timesteps, 6 * c.width))
             final = arena.tensor(Shape(timesteps, 2, c.width))
@@ -43,8 +43,8 @@ struct TimeEmbedding {
         let width = w.embedding.shape[1]
         precondition(count == w.embedding.shape[0], "\(count) timesteps for \(w.embedding.shape)")
         w.sinusoids.overwrite(rows: count).fillTimestepEmbedding(timesteps)
-        backend.linear(w.sinusoids, first, activation: .silu, into: w.middle.overwrite(rows: count))
-        backend.linear(w.middle, second, into: w.embedding)
+        backend.linear(w.sinusoids, first, activation: .silu, into: w.intermediate.overwrite(rows: count))
+        backend.linear(w.intermediate, second, into: w.embedding)
         backend.silu(w.embedding, into: w.activated.overwrite(rows: count))
         backend.linear(w.activated, projection, into: w.projected)
         for group in 0..<count {

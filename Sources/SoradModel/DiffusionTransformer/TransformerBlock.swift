@@ -30,7 +30,7 @@ package struct TransformerBlock {
     /// Absent when the model has no norm before its cross-attention.
     let crossNorm: (weight: Parameter, bias: Parameter)?
     package let up, down: LinearWeights
-    /// [6·D]: shift, scale, gate of the self-attention, then of the feed-forward; added to the timestep's.
+    /// [1, 6, D]: shift, scale, gate of the self-attention, then of the feed-forward; added to the timestep's.
     let scaleShiftTable: Tensor
 
     init(_ c: TransformerConfiguration, _ weights: WeightReader) throws(SoradError) {
@@ -39,7 +39,7 @@ package struct TransformerBlock {
         crossNorm = c.crossAttentionNorm ? (try weights.vector("norm2.weight", c.width), try weights.vector("norm2.bias", c.width)) : nil
         up = try weights.linear("ffn.net.0.proj", outputs: c.feedForward, inputs: c.width)
         down = try weights.linear("ffn.net.2", outputs: c.width, inputs: c.feedForward, asymmetricInput: true)
-        scaleShiftTable = try weights.table("scale_shift_table", dims: 1, 6, c.width).tensor(Shape(6 * c.width))
+        scaleShiftTable = try weights.table("scale_shift_table", Shape(1, 6, c.width))
     }
 }
 
@@ -55,8 +55,8 @@ extension TransformerBlock {
         let projected = w.projected.rows(all)
         let own = (0..<sequences).map { $0 * length..<($0 + 1) * length }
         backend.layerNorm(
-            hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 1, groups),
-            shift: RowVectors(w.modulation, 0, groups), into: w.input)
+            hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowModulation(w.modulation, 1, groups),
+            shift: RowModulation(w.modulation, 0, groups), into: w.input)
         backend.linear(w.input, selfAttention.key, into: projected)
         backend.normAndRotate(projected, epsilon: c.epsilon, weight: selfAttention.keyNorm, heads: c.heads, by: w.rotary)
         for (rows, packed) in zip(own, w.packed) { backend.pack(keys: projected.rows(rows), into: packed) }
@@ -70,7 +70,7 @@ extension TransformerBlock {
                 queries: projected.rows(rows), to: packed, scale: w.attentionScale, keyBias: nil, bias: nil, into: attended.rows(rows))
         }
         backend.linear(
-            w.input, selfAttention.output, activation: .none, gate: RowVectors(w.modulation, 2, groups), residual: hidden, into: hidden)
+            w.input, selfAttention.output, activation: .none, gate: RowModulation(w.modulation, 2, groups), residual: hidden, into: hidden)
     }
 
     /// hidden += attention(norm(hidden)) to each sequence's prompt.
@@ -85,7 +85,7 @@ extension TransformerBlock {
             backend.layerNorm(
                 hidden, epsilon: c.epsilon, weight: crossNorm.weight, bias: crossNorm.bias, scale: nil, shift: nil, into: w.input)
         } else {
-            w.input.overwrite(rows: rows).copy(from: hidden)
+            backend.copy(hidden, into: w.input.overwrite(rows: rows))
         }
         backend.linear(w.input, crossAttention.query, into: query)
         backend.rmsNorm(query, epsilon: c.epsilon, weight: crossAttention.queryNorm, into: query)
@@ -99,7 +99,7 @@ extension TransformerBlock {
         backend.linear(w.input, crossAttention.output, activation: .none, gate: nil, residual: hidden, into: hidden)
     }
 
-    /// hidden += gate · feedForward(modulated norm(hidden)), some rows at a time: the wide middle then stays in the cache.
+    /// hidden += gate · feedForward(modulated norm(hidden)), some rows at a time: the wide intermediate then stays in a cache.
     func feedForward(
         _ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, rows: Int, _ groups: RowGroups
     ) {
@@ -109,10 +109,11 @@ extension TransformerBlock {
             let hidden = w.hidden.rows(part)
             let own = groups.within(part)
             backend.layerNorm(
-                hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowVectors(w.modulation, 4, own),
-                shift: RowVectors(w.modulation, 3, own), into: w.input)
-            backend.linear(w.input, up, activation: .geluTanh, into: w.middle.overwrite(rows: part.count))
-            backend.linear(w.middle, down, activation: .none, gate: RowVectors(w.modulation, 5, own), residual: hidden, into: hidden)
+                hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowModulation(w.modulation, 4, own),
+                shift: RowModulation(w.modulation, 3, own), into: w.input)
+            backend.linear(w.input, up, activation: .geluTanh, into: w.intermediate.overwrite(rows: part.count))
+            backend.linear(
+                w.intermediate, down, activation: .none, gate: RowModulation(w.modulation, 5, own), residual: hidden, into: hidden)
             first = part.upperBound
         }
     }

@@ -11,6 +11,8 @@ public final class Denoiser {
     private let prompts: [PreparedPrompt]
     private let guidanceScale: Float
     private let known: KnownFrames?
+    /// [C, known frames, h, w], where the backend reads them.
+    private let knownLatents: Tensor?
     private let workspace: TransformerWorkspace
     /// Index of the token's timestep, known frames first if there are any.
     private let groups: RowGroups
@@ -33,11 +35,12 @@ public final class Denoiser {
         self.guidanceScale = guidanceScale
         self.known = known
         backend = transformer.backend
+        knownLatents = known.map { transformer.backend.resident($0.latents) }
         let texts = guidanceScale == 1 ? [prompt] : [prompt, negativePrompt]
         prompts = try texts.map { text throws(SoradError) in try transformer.prepare(text, textLength: textLength, stop: stop) }
-        workspace = TransformerWorkspace.make(
-            transformer.configuration, grid: grid, sequences: texts.count, timesteps: known == nil ? 1 : 2)
-        velocities = texts.map { _ in Tensor(Shape(size.channels, size.frames, size.height, size.width)) }
+        workspace = transformer.workspace(grid, sequences: texts.count, timesteps: known == nil ? 1 : 2)
+        let shape = Shape(size.channels, size.frames, size.height, size.width)
+        velocities = texts.map { _ in transformer.backend.tensor(shape) }
         var groups = RowGroups()
         let patch = transformer.configuration.patch.frames
         for frame in 0..<grid.frames {
@@ -54,7 +57,7 @@ public final class Denoiser {
     /// - Parameter stop: called between the layers; what it throws ends the step, and `latent` is then still that of `sigmas[index]`.
     public func step<Failure: Error>(_ index: Int, _ latent: Tensor, stop: () throws(Failure) -> Void) throws(Failure) {
         precondition(latent.shape == Shape(size.channels, size.frames, size.height, size.width), "latents \(latent.shape)")
-        known?.put(into: latent)
+        putKnownFrames(into: latent)
         let timesteps = known == nil ? [schedule.timesteps[index]] : [schedule.timesteps[index], 0]
         try transformer.forward(
             latent, timesteps: timesteps, groups: groups, prompts: prompts, workspace: workspace, into: velocities, stop: stop)
@@ -63,7 +66,13 @@ public final class Denoiser {
             backend.guide(unconditional: velocities[1], conditional: velocity, scale: guidanceScale, into: velocity)
         }
         backend.eulerStep(sample: latent, velocity: velocity, dt: schedule.sigmas[index + 1] - schedule.sigmas[index], into: latent)
-        known?.put(into: latent)
+        putKnownFrames(into: latent)
+    }
+
+    private func putKnownFrames(into latent: Tensor) {
+        guard let known, let knownLatents else { return }
+        precondition((known.indices.last ?? 0) < size.frames, "frames \(known.indices) of \(latent.shape)")
+        for (place, frame) in known.indices.enumerated() { backend.copy(knownLatents.frame(place), into: latent.frame(frame)) }
     }
 
     /// One frame of the clip as it would be if the direction of the last step were kept to the end, [C, h, w]; for previews.
@@ -72,20 +81,12 @@ public final class Denoiser {
     public func predictedFrame(_ frame: Int, of latent: Tensor, afterStep index: Int) -> Tensor {
         precondition((0..<size.frames).contains(frame), "frame \(frame) of \(size.frames)")
         let left = known?.indices.contains(frame) == true ? 0 : schedule.sigmas[index + 1]
-        let result = Tensor(Shape(size.channels, size.height, size.width))
-        let pixels = size.height * size.width
-        latent.withElements { latent in
-            velocities[0].withElements { velocity in
-                result.withMutableElements { result in
-                    for channel in 0..<size.channels {
-                        let source = (channel * size.frames + frame) * pixels
-                        for pixel in 0..<pixels {
-                            result[channel * pixels + pixel] = latent[source + pixel] - left * velocity[source + pixel]
-                        }
-                    }
-                }
-            }
-        }
+        let shape = Shape(size.channels, size.height, size.width)
+        let plane = size.height * size.width
+        let (result, velocity) = (backend.tensor(shape), backend.tensor(shape))
+        backend.copy(latent.frame(frame), into: result.blocks(of: plane))
+        backend.copy(velocities[0].frame(frame), into: velocity.blocks(of: plane))
+        backend.eulerStep(sample: result, velocity: velocity, dt: -left, into: result)
         return result
     }
 }

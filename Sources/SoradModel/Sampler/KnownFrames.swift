@@ -6,7 +6,7 @@ public import SoradTensor
 public struct KnownFrames {
     /// Which latent frames, rising.
     public let indices: [Int]
-    /// [C, indices.count, h, w], normalised as the transformer sees latents.
+    /// [C, indices.count, h, w], normalized as the transformer sees latents, in the host's memory.
     public let latents: Tensor
 
     public init(indices: [Int], latents: Tensor) {
@@ -40,27 +40,5 @@ public struct KnownFrames {
             }
         }
         self.init(indices: frames.map(\.index), latents: gathered)
-    }
-
-    /// Writes the known frames into latents [C, T, h, w].
-    public func put(into latent: Tensor) {
-        let channels = latent.shape[0]
-        let frames = latent.shape[1]
-        let plane = latent.shape[2] * latent.shape[3]
-        let count = indices.count
-        precondition(
-            latents.shape == Shape(channels, count, latent.shape[2], latent.shape[3]) && (indices.last ?? 0) < frames,
-            "frames \(indices) of \(latent.shape)")
-        latents.withElements { source in
-            latent.withMutableElements { target in
-                for channel in 0..<channels {
-                    for (known, frame) in indices.enumerated() {
-                        for pixel in 0..<plane {
-                            target[(channel * frames + frame) * plane + pixel] = source[(channel * count + known) * plane + pixel]
-                        }
-                    }
-                }
-            }
-        }
     }
 }

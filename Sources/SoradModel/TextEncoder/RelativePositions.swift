@@ -24,17 +24,15 @@ package struct RelativePositions {
     }
 
     /// Fills `bias` [heads, length, length] (query, key) from a table [buckets, heads].
-    func fill(_ bias: Tensor, from table: Tensor) {
+    func fill(_ bias: Tensor, from table: [Float]) {
         let heads = bias.shape[0]
         let length = bias.shape[1]
         let row = (1 - length..<length).map { bucket($0) }
-        table.withElements { values in
-            bias.withMutableElements { out in
-                for head in 0..<heads {
-                    for query in 0..<length {
-                        for key in 0..<length {
-                            out[(head * length + query) * length + key] = values[row[key - query + length - 1] * heads + head]
-                        }
+        bias.overwriteElements { out in
+            for head in 0..<heads {
+                for query in 0..<length {
+                    for key in 0..<length {
+                        out[(head * length + query) * length + key] = table[row[key - query + length - 1] * heads + head]
                     }
                 }
             }

@@ -8,7 +8,8 @@ package import SoradTensor
 package final class TextEncoder {
     private struct Layer {
         let attentionNorm: Parameter, query, key, value, output: LinearWeights
-        let relativeBias: Tensor
+        /// [buckets, heads], on the host: what attention reads is made of it for the length of a prompt.
+        let relativeBias: [Float]
         let feedForwardNorm: Parameter, gate, up, down: LinearWeights
     }
 
@@ -37,7 +38,7 @@ package final class TextEncoder {
                     value: try block.linear("attn.v", outputs: inner, inputs: c.width, bias: false),
                     output: try block.linear("attn.o", outputs: c.width, inputs: inner, bias: false),
                     relativeBias: hasBias
-                        ? try block.table(name, dims: c.buckets, c.heads).tensor(Shape(c.buckets, c.heads)) : layers[0].relativeBias,
+                        ? try block.matrix(name, rows: c.buckets, width: c.heads) : layers[0].relativeBias,
                     feedForwardNorm: try block.vector("ffn_norm.weight", c.width),
                     gate: try block.linear("ffn.wi_0", outputs: c.feedForward, inputs: c.width, bias: false),
                     up: try block.linear("ffn.wi_1", outputs: c.feedForward, inputs: c.width, bias: false),
@@ -49,8 +50,8 @@ package final class TextEncoder {
 
     private struct Workspace {
         let hidden, query, key, value, bias, gate, up: Tensor
-        let normed, attended, gated: LinearInput
-        let packed: PackedKeysValues
+        let normed, attended, gated: any ActivationMatrix
+        let packed: any PackedKeysValues
 
         init(_ c: TextEncoderConfiguration, length: Int, in arena: Arena) {
             let inner = Shape(length, c.heads * c.headWidth)
@@ -59,17 +60,17 @@ package final class TextEncoder {
             (query, key, value) = (arena.tensor(inner), arena.tensor(inner), arena.tensor(inner))
             bias = arena.tensor(Shape(c.heads, length, length))
             (gate, up) = (arena.tensor(wide), arena.tensor(wide))
-            normed = LinearInput(capacity: length, width: c.width, in: arena)
-            attended = LinearInput(capacity: length, width: inner.last, in: arena)
-            gated = LinearInput(capacity: length, width: c.feedForward, in: arena)
-            packed = PackedKeysValues(capacity: length, heads: c.heads, headWidth: c.headWidth, in: arena)
+            normed = arena.activations(capacity: length, width: c.width)
+            attended = arena.activations(capacity: length, width: inner.last)
+            gated = arena.activations(capacity: length, width: c.feedForward)
+            packed = arena.keysValues(capacity: length, heads: c.heads, headWidth: c.headWidth)
         }
     }
 
     /// Bytes that encoding `length` tokens takes.
-    package func workspaceBytes(length: Int) -> Int { Arena.measure { Workspace(configuration, length: length, in: $0) } }
+    package func workspaceBytes(length: Int) -> Int { backend.measure { Workspace(configuration, length: length, in: $0) } }
 
-    /// Token ids to embeddings [L, D].
+    /// Token ids to embeddings [L, D], in the host's memory.
     /// - Parameter stop: asked before every part of a layer.
     /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
     package func encode(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor {
@@ -78,8 +79,8 @@ package final class TextEncoder {
         }
         let length = ids.count
         let epsilon = configuration.epsilon
-        let w = Arena.make { Workspace(configuration, length: length, in: $0) }
-        for (row, id) in ids.enumerated() { w.hidden.setRow(row, from: embedding, row: Int(id)) }
+        let w = backend.make { Workspace(configuration, length: length, in: $0) }
+        w.hidden.setRows(ids.map { Int($0) }, of: embedding)
         for (index, layer) in layers.enumerated() {
             try stop()
             try attend(layer, w, length, stop)
@@ -93,10 +94,11 @@ package final class TextEncoder {
             backend.linear(w.gated, layer.down, activation: .none, gate: nil, residual: w.hidden, into: w.hidden)
             TensorDump.write("te.block.\(index)", w.hidden)
         }
-        let out = Tensor(w.hidden.shape)
+        let out = backend.tensor(w.hidden.shape)
         backend.rmsNorm(w.hidden, epsilon: epsilon, weight: finalNorm, into: out)
         TensorDump.write("te.output", out)
-        return out
+        try backend.finish()
+        return out.onHost
     }
 
     /// hidden += o(attention(norm(hidden))); T5 does not scale the logits.

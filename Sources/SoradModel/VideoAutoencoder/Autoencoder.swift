@@ -5,6 +5,8 @@ package import SoradTensor
 
 /// Latents to frames and back, both streamed.
 package protocol Autoencoder: AnyObject {
+    var backend: any ComputeBackend { get }
+
     /// A decoder for one clip of normalised latents [C, T, h, w].
     func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder
 
@@ -19,7 +21,7 @@ package protocol Autoencoder: AnyObject {
 
 /// Decodes one clip, one latent frame after the other. What it remembers between two of them can be written down and put back.
 package protocol LatentDecoder: AnyObject {
-    /// Takes frame `time` of normalised latents [C, T, h, w]; `frame` gets the values [H, W, 3] of every frame that this completes, not yet
+    /// Takes frame `time` of normalized latents [C, T, h, w]; `frame` gets the values [H, W, 3] of every frame that this completes, not yet
     /// limited to [0, 1], valid until the next. `stop` is called before every block; once it has thrown, the decoder is of no more use.
     func push<Failure: Error>(
         _ latent: Tensor, time: Int, stop: () throws(Failure) -> Void, frame: (Tensor) throws(Failure) -> Void
@@ -47,6 +49,7 @@ protocol StreamedNetwork: AnyObject {
 
 /// One clip on its way through a network.
 final class NetworkDecoder<Network: StreamedNetwork>: LatentDecoder {
+    private let backend: any ComputeBackend
     private let mean, std, input: Tensor
     private let network: Network
     /// What comes out of the network to values [H, W, 3] in [0, 1], about.
@@ -55,7 +58,10 @@ final class NetworkDecoder<Network: StreamedNetwork>: LatentDecoder {
     /// - Parameters:
     ///   - mean, std: of the latents' channels.
     ///   - input: [h, w, C], what enters the network.
-    init(mean: Tensor, std: Tensor, input: Tensor, network: Network, image: @escaping (Tensor) -> Tensor) {
+    init(
+        _ backend: any ComputeBackend, mean: Tensor, std: Tensor, input: Tensor, network: Network, image: @escaping (Tensor) -> Tensor
+    ) {
+        self.backend = backend
         (self.mean, self.std, self.input) = (mean, std, input)
         self.network = network
         self.image = image
@@ -65,7 +71,7 @@ final class NetworkDecoder<Network: StreamedNetwork>: LatentDecoder {
         _ latent: Tensor, time: Int, stop: () throws(Failure) -> Void, frame: (Tensor) throws(Failure) -> Void
     ) throws(Failure) {
         precondition(latent.shape.rank == 4 && latent.shape[0] == mean.count, "latents \(latent.shape)")
-        latent.denormalizeLatent(frame: time, mean: mean, std: std, into: input)
+        backend.denormalize(latent, frame: time, mean: mean, std: std, into: input)
         try network.push(input, stop: stop) { (made) throws(Failure) in try frame(image(made)) }
     }
 
@@ -83,6 +89,7 @@ extension Autoencoder {
     package func decodeValues<Failure: Error>(
         _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
     ) throws(Failure) {
+        let latent = backend.resident(latent)
         let decoder = decoder(latentHeight: latent.shape[2], latentWidth: latent.shape[3])
         var count = 0
         for time in 0..<latent.shape[1] {
@@ -101,7 +108,9 @@ extension Autoencoder {
             throw SoradError(.badInput, "a frame has another number of bytes than \(width)×\(height)×3")
         }
         for frame in frames { encoder.append(frame) }
-        return encoder.finish()
+        let latents = encoder.finish()
+        try backend.finish()
+        return latents
     }
 }
 

@@ -18,9 +18,6 @@ struct FrameAttention {
     /// Three 1×1 convolutions.
     let queryKeyValue: [ConvolutionWeights]
     let output: ConvolutionWeights
-
-    /// The widest head of the float attention.
-    static let mostChannels = 512
 }
 
 /// One block; shapes are [height, width, channels].
@@ -67,8 +64,8 @@ enum CausalBlock {
         }
     }
 
-    /// Floats of the largest image of codes that nothing keeps.
-    func codeFloats(_ input: Shape) -> Int {
+    /// Bytes of the largest image that a convolution quantizes for itself.
+    func scratchBytes(_ input: Shape, _ backend: any ComputeBackend) -> Int {
         let weights: [ConvolutionWeights] =
             switch self {
             case .convolution(let weights): weights.frames.count == 1 ? weights.frames : []
@@ -77,7 +74,7 @@ enum CausalBlock {
             case .resize(let weights, _): [weights]
             case .doubleTime, .halveTime: []
             }
-        return weights.map { $0.isInt8 ? QuantizedImage.floatCount(input) * ($0.readsFinely ? 2 : 1) : 0 }.max() ?? 0
+        return weights.map { backend.scratchBytes($0, image: input) }.max() ?? 0
     }
 
     /// Floats for results on the way.

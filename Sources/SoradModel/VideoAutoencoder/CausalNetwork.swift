@@ -19,7 +19,7 @@ final class CausalNetwork: StreamedNetwork {
         /// Floats, or none.
         let frames: [Tensor]
         /// Codes, or none.
-        private(set) var codes: [QuantizedImage]
+        private(set) var codes: [any QuantizedImage]
         /// Where the codes of the next frame are made.
         let spare: Spare?
         var seen = 0
@@ -32,12 +32,12 @@ final class CausalNetwork: StreamedNetwork {
 
         init(_ shape: Shape, _ spare: Spare, _ arena: Arena) {
             frames = []
-            codes = [QuantizedImage(shape, in: arena), QuantizedImage(shape, in: arena)]
+            codes = [arena.image(shape), arena.image(shape)]
             self.spare = spare
         }
 
         /// What it holds, in the order of the places.
-        var tensors: [Tensor] { frames + codes.map(\.memory) }
+        var memory: [ByteBuffer] { frames.map(\.bytes) + codes.map(\.bytes) }
 
         /// The spare codes become the newest frame, and the oldest frame's the spare ones.
         func remember() {
@@ -48,8 +48,8 @@ final class CausalNetwork: StreamedNetwork {
 
     /// One image of codes, shared by all histories of its shape.
     private final class Spare {
-        var image: QuantizedImage
-        init(_ image: QuantizedImage) { self.image = image }
+        var image: any QuantizedImage
+        init(_ image: any QuantizedImage) { self.image = image }
     }
 
     private struct Stage {
@@ -57,7 +57,7 @@ final class CausalNetwork: StreamedNetwork {
         let histories: [History]
         /// Empty where the block works in place.
         let outputs: [Tensor]
-        let keys: PackedKeysValues?
+        let keys: (any PackedKeysValues)?
     }
 
     private let backend: any ComputeBackend
@@ -68,18 +68,18 @@ final class CausalNetwork: StreamedNetwork {
     /// - Parameter input: shape of the images that enter.
     init(_ blocks: [CausalBlock], input: Shape, _ backend: any ComputeBackend) {
         self.backend = backend
-        (stages, scratch) = Arena.make { arena in Self.workspace(blocks, input, arena) }
+        (stages, scratch) = backend.make { arena in Self.workspace(blocks, input, arena) }
     }
 
     /// Bytes that a network needs for images of this shape.
-    static func byteCount(_ blocks: [CausalBlock], input: Shape) -> Int {
-        var codeFloats = 0
+    static func byteCount(_ blocks: [CausalBlock], input: Shape, _ backend: any ComputeBackend) -> Int {
+        var scratchBytes = 0
         var shape = input
         for block in blocks {
-            codeFloats = max(codeFloats, block.codeFloats(shape))
+            scratchBytes = max(scratchBytes, block.scratchBytes(shape, backend))
             shape = block.output(shape)
         }
-        return Arena.measure { workspace(blocks, input, $0) } + codeFloats * 4
+        return backend.measure { workspace(blocks, input, $0) } + scratchBytes
     }
 
     private static func workspace(_ blocks: [CausalBlock], _ input: Shape, _ arena: Arena) -> ([Stage], Tensor) {
@@ -89,7 +89,7 @@ final class CausalNetwork: StreamedNetwork {
         func history(_ shape: Shape, _ isInt8: Bool) -> History {
             guard isInt8 else { return History(shape, arena) }
             if let known = spares.first(where: { $0.shape == shape }) { return History(shape, known.spare, arena) }
-            let spare = Spare(QuantizedImage(shape, in: arena))
+            let spare = Spare(arena.image(shape))
             spares.append((shape, spare))
             return History(shape, spare, arena)
         }
@@ -101,7 +101,7 @@ final class CausalNetwork: StreamedNetwork {
                 block: block, histories: block.remembered(entering).map(history),
                 outputs: (0..<block.outputCount).map { _ in arena.tensor(shape) },
                 keys: block.isAttention
-                    ? PackedKeysValues(capacity: entering[0] * entering[1], heads: 1, headWidth: entering[2], in: arena) : nil)
+                    ? arena.keysValues(capacity: entering[0] * entering[1], heads: 1, headWidth: entering[2]) : nil)
         }
         return (stages, arena.tensor(Shape(most)))
     }
@@ -116,7 +116,7 @@ final class CausalNetwork: StreamedNetwork {
     }
 
     /// The frames that histories keep, of which those are read that were seen.
-    var memory: [ByteBuffer] { histories.flatMap { $0.tensors.map(\.bytes) } }
+    var memory: [ByteBuffer] { histories.flatMap(\.memory) }
 
     private var histories: [History] { stages.flatMap(\.histories) }
 
@@ -159,7 +159,7 @@ final class CausalNetwork: StreamedNetwork {
         case .halveTime(let weights):
             let history = stage.histories[0]
             if history.seen == 0 || history.seen % 2 == 1 {
-                history.frames[history.seen % 2].copy(from: x)
+                backend.copy(x, into: history.frames[history.seen % 2])
                 history.remember()
                 if history.seen > 1 { return }
                 results = [x]
@@ -200,7 +200,7 @@ final class CausalNetwork: StreamedNetwork {
         // The oldest frame is read first, and then gives its place to the newest.
         let place = history.frames[history.seen % 2]
         if seen >= 2 { add(place, tap: 0) }
-        if let gamma = convolutions[0].gamma { normalize(x, gamma, silu: true, into: place) } else { place.copy(from: x) }
+        if let gamma = convolutions[0].gamma { normalize(x, gamma, silu: true, into: place) } else { backend.copy(x, into: place) }
         if seen >= 1 { add(history.frames[(history.seen + 1) % 2], tap: 1) }
         add(place, tap: 2)
         history.remember()
@@ -220,7 +220,7 @@ final class CausalNetwork: StreamedNetwork {
     }
 
     /// x += proj(attention of every pixel to all of the frame), one head.
-    private func attend(_ x: Tensor, _ weights: FrameAttention, _ keys: PackedKeysValues) {
+    private func attend(_ x: Tensor, _ weights: FrameAttention, _ keys: any PackedKeysValues) {
         let channels = x.shape[2]
         let room = scratch.prefix(Shape(4, x.shape[0], x.shape[1], channels))
         let normed = room.item(0)

@@ -11,6 +11,7 @@ public final class ClipDecoder {
     /// Frames that were made of them.
     public private(set) var frames = 0
 
+    /// - Parameter latent: [C, T, h, w], in the decoder's backend's memory.
     init(_ latent: Tensor, _ decoder: any LatentDecoder) {
         self.latent = latent
         self.decoder = decoder

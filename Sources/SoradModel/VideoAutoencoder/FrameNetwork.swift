@@ -44,19 +44,19 @@ final class FrameNetwork: StreamedNetwork {
     ///   - dropping: leading frames of the result to leave out.
     init(_ blocks: [FrameBlock], input: Shape, dropping: Int, _ backend: any ComputeBackend) {
         self.backend = backend
-        (stages, scratch) = Arena.make { arena in Self.workspace(blocks, input, arena) }
+        (stages, scratch) = backend.make { arena in Self.workspace(blocks, input, arena) }
         seen = [Int](repeating: 0, count: blocks.count)
         unwanted = dropping
     }
 
     /// Bytes that a stack needs for images of this shape.
-    static func byteCount(_ blocks: [FrameBlock], input: Shape) -> Int {
-        var codes = 0
-        return Arena.measure { arena in codes = codeBytes(workspace(blocks, input, arena).stages, input) } + codes
+    static func byteCount(_ blocks: [FrameBlock], input: Shape, _ backend: any ComputeBackend) -> Int {
+        var scratch = 0
+        return backend.measure { arena in scratch = scratchBytes(workspace(blocks, input, arena).stages, input, backend) } + scratch
     }
 
-    /// Bytes of the largest image that an int8 convolution reads, border included; one at a time is held.
-    private static func codeBytes(_ stages: [Stage], _ input: Shape) -> Int {
+    /// Bytes of the largest image that a convolution quantizes for itself.
+    private static func scratchBytes(_ stages: [Stage], _ input: Shape, _ backend: any ComputeBackend) -> Int {
         var shape = input
         var most = 0
         for stage in stages {
@@ -66,10 +66,7 @@ final class FrameNetwork: StreamedNetwork {
                 case .convolution(let weights, _, _), .grow(let weights, _), .pool(let weights, _): [weights]
                 case .memory(let first, let second, let third): [first, second, third]
                 }
-            for weights in weights {
-                guard weights.isInt8 else { continue }
-                most = max(most, QuantizedImage.floatCount(Shape(shape[0], shape[1], weights.inputs)) * 4)
-            }
+            for weights in weights { most = max(most, backend.scratchBytes(weights, image: shape)) }
             shape = stage.outputs[0].shape
         }
         return most
@@ -166,12 +163,15 @@ final class FrameNetwork: StreamedNetwork {
             let wide = scratch[0].prefix(Shape(x.shape[0], x.shape[1], weights.outputs))
             backend.convolve(x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: wide)
             // All at once: what follows writes over the wide image.
-            for (part, image) in stage.outputs.enumerated() { wide.copyChannels(from: part * image.shape[2], to: image) }
+            for (part, image) in stage.outputs.enumerated() {
+                let channels = image.shape[2]
+                backend.copy(wide.channels(part * channels..<(part + 1) * channels), into: image.blocks(of: channels))
+            }
             for image in stage.outputs { try push(image, index + 1, stop, emit) }
             return
         case .pool(let weights, let stride):
             if let past = stage.past, seen[index] % stride != 0 {
-                past.copy(from: x)
+                backend.copy(x, into: past)
                 return
             }
             let (earlier, later): (Tensor, ConvolutionPartner) = stage.past.map { ($0, .tensor(x)) } ?? (x, .none)
@@ -189,6 +189,6 @@ final class FrameNetwork: StreamedNetwork {
         backend.convolve(x, before, first, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: one)
         backend.convolve(one, .none, second, upsample: false, activation: .relu, residual: nil, reluAtEnd: false, into: two)
         backend.convolve(two, .none, third, upsample: false, activation: .none, residual: x, reluAtEnd: true, into: stage.outputs[0])
-        past.copy(from: x)
+        backend.copy(x, into: past)
     }
 }

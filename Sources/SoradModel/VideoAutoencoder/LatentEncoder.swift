@@ -10,6 +10,7 @@ public final class LatentEncoder {
     typealias Network = (_ image: Tensor, _ encoded: (Tensor) -> Void) -> Void
 
     public let numFrames: Int
+    private let backend: any ComputeBackend
     private let network: Network
     private let mean, std: Tensor
     /// [H, W, 3]
@@ -37,11 +38,13 @@ public final class LatentEncoder {
     ///   - image, latent: shapes [H, W, 3] and [C, T, h, w].
     ///   - missing: frames to be repeated.
     init(
-        numFrames: Int, image: Shape, latent: Shape, missing: Int, padsInFront: Bool, mean: Tensor, std: Tensor, network: @escaping Network
+        _ backend: any ComputeBackend, numFrames: Int, image: Shape, latent: Shape, missing: Int, padsInFront: Bool, mean: Tensor,
+        std: Tensor, network: @escaping Network
     ) {
+        self.backend = backend
         self.numFrames = numFrames
-        self.image = Tensor(image)
-        self.latent = Tensor(latent)
+        self.image = backend.tensor(image)
+        self.latent = backend.tensor(latent)
         self.missing = missing
         self.padsInFront = padsInFront
         self.mean = mean
@@ -60,15 +63,15 @@ public final class LatentEncoder {
         for _ in 0..<missing { push() }
     }
 
-    /// The latents [C, T, h, w]; every frame must have been appended.
+    /// The latents [C, T, h, w], in the host's memory; every frame must have been appended.
     public func finish() -> Tensor {
         precondition(framesTaken == numFrames && framesDone == latent.shape[1], "\(framesTaken) of \(numFrames) frames")
-        return latent
+        return latent.onHost
     }
 
     private func push() {
         network(image) { encoded in
-            latent.setNormalizedLatent(frame: framesDone, from: encoded, mean: mean, std: std)
+            backend.normalize(encoded, mean: mean, std: std, into: latent, frame: framesDone)
             framesDone += 1
         }
     }

@@ -1,11 +1,11 @@
 // Owns the TAEHV-family video autoencoder (madebyollin/taehv, published state-dict names, free widths): latents to frames and back, both
 // streamed. The first 2^k − 1 frames that the decoder makes, k being its doublings of time, are dropped.
 package import SoradSystem
-import SoradTensor
+package import SoradTensor
 
 package final class VideoAutoencoder: Autoencoder {
     private let configuration: AutoencoderConfiguration
-    private let backend: any ComputeBackend
+    package let backend: any ComputeBackend
     private let encoder, decoder: [FrameBlock]
     private let mean, std: Tensor
 
@@ -14,8 +14,8 @@ package final class VideoAutoencoder: Autoencoder {
         self.backend = backend
         encoder = try Self.encoder(configuration, weights.at("encoder"))
         decoder = try Self.decoder(configuration, weights.at("decoder"))
-        mean = Tensor(Shape(configuration.latentChannels), configuration.mean)
-        std = Tensor(Shape(configuration.latentChannels), configuration.std)
+        mean = backend.tensor(Shape(configuration.latentChannels), configuration.mean)
+        std = backend.tensor(Shape(configuration.latentChannels), configuration.std)
     }
 
     /// Index in the published Sequential: 0 convolution, 1 relu, then per level pool, convolution, three memory blocks; last a convolution.
@@ -74,11 +74,11 @@ package final class VideoAutoencoder: Autoencoder {
 
     package func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder {
         let c = configuration
-        let input = Tensor(Shape(latentHeight, latentWidth, c.latentChannels))
-        let image = Tensor(Shape(latentHeight * c.spatialScale, latentWidth * c.spatialScale, c.imageChannels))
+        let input = backend.tensor(Shape(latentHeight, latentWidth, c.latentChannels))
+        let image = backend.tensor(Shape(latentHeight * c.spatialScale, latentWidth * c.spatialScale, c.imageChannels))
         let network = FrameNetwork(decoder, input: input.shape, dropping: c.timeScale - 1, backend)
-        return NetworkDecoder(mean: mean, std: std, input: input, network: network) { packed in
-            packed.shufflePixels(c.patchSize, into: image)
+        return NetworkDecoder(backend, mean: mean, std: std, input: input, network: network) { [backend] packed in
+            backend.shufflePixels(packed, c.patchSize, into: image)
             return image
         }
     }
@@ -86,7 +86,8 @@ package final class VideoAutoencoder: Autoencoder {
     package func decodeBytes(_ size: LatentSize) -> Int {
         let c = configuration
         let pixels = size.height * size.width * c.spatialScale * c.spatialScale
-        return FrameNetwork.byteCount(decoder, input: Shape(size.height, size.width, c.latentChannels)) + pixels * c.imageChannels * 5
+        return FrameNetwork.byteCount(decoder, input: Shape(size.height, size.width, c.latentChannels), backend)
+            + pixels * c.imageChannels * 5
     }
 
     package func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
@@ -94,14 +95,14 @@ package final class VideoAutoencoder: Autoencoder {
         let scale = c.patchSize << AutoencoderConfiguration.levels
         try LatentEncoder.check(numFrames: numFrames, width: width, height: height, scale: scale)
         let missing = (c.timeScale - numFrames % c.timeScale) % c.timeScale
-        let packed = Tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
+        let packed = backend.tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
         let network = FrameNetwork(encoder, input: packed.shape, dropping: 0, backend)
         return LatentEncoder(
-            numFrames: numFrames, image: Shape(height, width, c.imageChannels),
+            backend, numFrames: numFrames, image: Shape(height, width, c.imageChannels),
             latent: Shape(c.latentChannels, (numFrames + missing) / c.timeScale, height / scale, width / scale),
             missing: missing, padsInFront: c.padsInFront, mean: mean, std: std
-        ) { image, emit in
-            image.unshufflePixels(c.patchSize, into: packed)
+        ) { [backend] image, emit in
+            backend.unshufflePixels(image, c.patchSize, into: packed)
             network.push(packed, stop: {}, emit: emit)
         }
     }
@@ -112,6 +113,6 @@ package final class VideoAutoencoder: Autoencoder {
         let packed = Shape(
             size.height * c.spatialScale / c.patchSize, size.width * c.spatialScale / c.patchSize,
             c.imageChannels * c.patchSize * c.patchSize)
-        return FrameNetwork.byteCount(encoder, input: packed) + pixels * c.imageChannels * 9
+        return FrameNetwork.byteCount(encoder, input: packed, backend) + pixels * c.imageChannels * 9
     }
 }

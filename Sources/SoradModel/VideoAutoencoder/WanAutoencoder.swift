@@ -1,11 +1,11 @@
 // Owns the causal video autoencoder of Wan 2.1 (diffusers' AutoencoderKLWan, its tensor names): latents to frames and back, both streamed.
 // The first latent frame stands for the first frame alone, each other one for a group. Encoding takes the middle of the distribution.
 package import SoradSystem
-import SoradTensor
+package import SoradTensor
 
 package final class WanAutoencoder: Autoencoder {
     private let configuration: WanAutoencoderConfiguration
-    private let backend: any ComputeBackend
+    package let backend: any ComputeBackend
     private let encoder, decoder: [CausalBlock]
     private let mean, std: Tensor
 
@@ -14,8 +14,8 @@ package final class WanAutoencoder: Autoencoder {
         self.backend = backend
         encoder = try Self.encoder(configuration, weights)
         decoder = try Self.decoder(configuration, weights)
-        mean = Tensor(Shape(configuration.latentChannels), configuration.mean)
-        std = Tensor(Shape(configuration.latentChannels), configuration.std)
+        mean = backend.tensor(Shape(configuration.latentChannels), configuration.mean)
+        std = backend.tensor(Shape(configuration.latentChannels), configuration.std)
     }
 
     /// Levels from the finest to the coarsest; each but the last ends by halving the sides, and some halve time.
@@ -89,17 +89,18 @@ package final class WanAutoencoder: Autoencoder {
     }
 
     package func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder {
-        let input = Tensor(Shape(latentHeight, latentWidth, configuration.latentChannels))
-        return NetworkDecoder(mean: mean, std: std, input: input, network: CausalNetwork(decoder, input: input.shape, backend)) { image in
+        let input = backend.tensor(Shape(latentHeight, latentWidth, configuration.latentChannels))
+        let network = CausalNetwork(decoder, input: input.shape, backend)
+        return NetworkDecoder(backend, mean: mean, std: std, input: input, network: network) { [backend] image in
             // From −1…1.
-            image.withMutableElements { span in for i in span.indices { span[i] = span[i] * 0.5 + 0.5 } }
+            backend.affine(image, scale: 0.5, shift: 0.5, into: image)
             return image
         }
     }
 
     package func decodeBytes(_ size: LatentSize) -> Int {
         let pixels = size.height * size.width * configuration.spatialScale * configuration.spatialScale
-        return CausalNetwork.byteCount(decoder, input: Shape(size.height, size.width, configuration.latentChannels)) + pixels * 3
+        return CausalNetwork.byteCount(decoder, input: Shape(size.height, size.width, configuration.latentChannels), backend) + pixels * 3
     }
 
     package func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
@@ -108,15 +109,13 @@ package final class WanAutoencoder: Autoencoder {
         try LatentEncoder.check(numFrames: numFrames, width: width, height: height, scale: scale)
         let missing = (c.timeScale - (numFrames - 1) % c.timeScale) % c.timeScale
         let network = CausalNetwork(encoder, input: Shape(height, width, 3), backend)
-        let image = Tensor(Shape(height, width, 3))
+        let image = backend.tensor(Shape(height, width, 3))
         return LatentEncoder(
-            numFrames: numFrames, image: image.shape,
+            backend, numFrames: numFrames, image: image.shape,
             latent: Shape(c.latentChannels, 1 + (numFrames - 1 + missing) / c.timeScale, height / scale, width / scale),
             missing: missing, padsInFront: true, mean: mean, std: std
-        ) { frame, emit in
-            frame.withElements { source in
-                image.withMutableElements { target in for i in target.indices { target[i] = source[i] * 2 - 1 } }
-            }
+        ) { [backend] frame, emit in
+            backend.affine(frame, scale: 2, shift: -1, into: image)
             network.push(image, stop: {}, emit: emit)
         }
     }
@@ -124,7 +123,7 @@ package final class WanAutoencoder: Autoencoder {
     package func encodeBytes(_ size: LatentSize) -> Int {
         let scale = configuration.spatialScale
         let image = Shape(size.height * scale, size.width * scale, 3)
-        return CausalNetwork.byteCount(encoder, input: image) + image.count * 9
+        return CausalNetwork.byteCount(encoder, input: image, backend) + image.count * 9
     }
 }
 
@@ -172,14 +171,14 @@ extension WeightReader {
     ) throws(SoradError) -> [[ConvolutionWeights]] {
         let (precisions, inputScale) = try framePrecisions(
             name, outputs: outputs, inputs: inputs, kernel: kernel, frames: frames, parts: parts, onlyFloat: onlyFloat)
-        let bias = try vector(name + ".bias", outputs * parts)
+        let bias = try unloadedVector(name + ".bias", outputs * parts)
         return (0..<parts).map { part in
             (0..<frames).map { frame in
-                ConvolutionWeights(
-                    outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: stride == 2,
-                    precision: precisions[part][frame], bias: frame == frames - 1 ? bias.part(part, of: parts) : nil,
-                    inputScale: inputScale,
-                    readsFinely: frames == 1)
+                load(
+                    ConvolutionWeights(
+                        outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: stride == 2,
+                        precision: precisions[part][frame], bias: frame == frames - 1 ? bias.part(part, of: parts) : nil,
+                        inputScale: inputScale, readsFinely: frames == 1))
             }
         }
     }

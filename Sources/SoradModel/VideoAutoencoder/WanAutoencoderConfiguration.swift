@@ -1,6 +1,7 @@
 // The sizes of Wan's causal autoencoder, read from a model file and checked once.
 import SoradModelFile
 import SoradSystem
+import SoradTensor
 
 package struct WanAutoencoderConfiguration: Sendable {
     let latentChannels: Int
@@ -52,10 +53,10 @@ package struct WanAutoencoderConfiguration: Sendable {
         }
         var attended = [widths[factors.count - 1], decoderWidths[factors.count - 1]]
         for level in factors.indices where hasAttention(level: level) { attended.append(widths[level]) }
-        if let wrong = attended.first(where: { $0 > FrameAttention.mostChannels || $0 % 2 == 1 }) {
+        if let wrong = attended.first(where: { $0 > AttentionPrecision.float.widestHead || $0 % 2 == 1 }) {
             throw SoradError(
                 .badInput,
-                "\(data.path): the autoencoder attends over \(wrong) channels; even numbers up to \(FrameAttention.mostChannels) are possible"
+                "\(data.path): the autoencoder attends over \(wrong) channels; even numbers up to \(AttentionPrecision.float.widestHead) are possible"
             )
         }
     }

@@ -1,6 +1,7 @@
-// Owns how vectors are shared among rows: tokens with the same timestep use the same modulation, so a few vectors serve all rows.
+// Owns per-token modulation (adaLN): tokens with the same timestep are scaled, shifted and gated by the same vectors, so a few vectors
+// serve all rows.
 
-/// Which of a few groups each row belongs to, as runs of neighbouring rows.
+/// Which of a few groups each row belongs to, as runs of neighboring rows.
 public struct RowGroups: Sendable, Equatable {
     public struct Run: Sendable, Equatable {
         public let rows: Range<Int>
@@ -48,7 +49,7 @@ public struct RowGroups: Sendable, Equatable {
 }
 
 /// A vector [K] for every row: that of the row's group.
-public struct RowVectors {
+public struct RowModulation {
     /// [groups, vectors, K]
     public let table: Tensor
     /// Which of the vectors.
@@ -64,9 +65,9 @@ public struct RowVectors {
         self.groups = groups
     }
 
-    /// The vectors of one group.
-    package func vector(group: Int) -> Tensor {
+    /// The vector of one group.
+    public func vector(group: Int) -> Tensor {
         let width = table.shape[2]
-        return Tensor(Shape(width), storage: table.storage, offset: table.offset + (group * table.shape[1] + index) * width * 4)
+        return Tensor(Shape(width), buffer: table.buffer, offset: table.offset + (group * table.shape[1] + index) * width * 4)
     }
 }

@@ -1,4 +1,4 @@
-// Owns `sorad-bench decode-wan` and `decode-taehv`: a whole clip decoded by Wan's causal autoencoder or by TAEHV with made-up weights of the
+// Owns `sorad-bench decode-wan` and `decode-taehv`: a whole clip decoded by Wan's causal autoencoder or by TAEHV with synthetic weights of the
 // published sizes, int8 where a converted file's may be. Invariant: every weight is memory of its own, as in a model file.
 import Glibc
 import SoradCPU
@@ -6,7 +6,7 @@ import SoradModel
 import SoradSystem
 import SoradTensor
 
-struct MadeUpDecodeBenchmark {
+struct SyntheticDecodeBenchmark {
     enum Family: String {
         case wan, taehv
     }
@@ -27,13 +27,13 @@ struct MadeUpDecodeBenchmark {
     func run() throws(SoradError) -> String {
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
-        let backend = ProfilingBackend(try CPUBackend(threads: count, instructionSet: set))
+        let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
         let autoencoder: any Autoencoder =
             switch family {
-            case .wan: try WanAutoencoder.madeUp(WanAutoencoderConfiguration(baseWidth: baseWidth), backend)
-            case .taehv: try VideoAutoencoder.madeUp(AutoencoderConfiguration(), backend)
+            case .wan: try WanAutoencoder.synthetic(WanAutoencoderConfiguration(baseWidth: baseWidth), backend)
+            case .taehv: try VideoAutoencoder.synthetic(AutoencoderConfiguration(), backend)
             }
-        let latent = Tensor(Shape(16, (frames - 1) / 4 + 1, height / 8, width / 8))
+        let latent = backend.tensor(Shape(16, (frames - 1) / 4 + 1, height / 8, width / 8))
         latent.fillNormal(seed: 1, stream: 0)
         let workspace = autoencoder.decodeBytes(
             LatentSize(channels: 16, frames: latent.shape[1], height: latent.shape[2], width: latent.shape[3]))
@@ -48,6 +48,7 @@ struct MadeUpDecodeBenchmark {
             var made = 0
             let start = ContinuousClock.now
             autoencoder.decodeValues(latent, stop: {}) { _, _ in made += 1 }
+            try backend.finish()
             let seconds = (ContinuousClock.now - start).seconds
             precondition(made == frames, "\(made) frames of \(frames)")
             if seconds < report.best { (report.best, report.entries) = (seconds, backend.entries) }
