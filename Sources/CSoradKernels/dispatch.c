@@ -1,5 +1,6 @@
-// Detects the instruction sets that this machine can run and holds the table of each. On x86, CPUID reports what the CPU has and
-// XCR0 whether the operating system saves the registers (otherwise the instructions fault); on ARM, HWCAP reports both.
+// Detects the instruction sets that this machine can run and holds the table of each. On x86, CPUID reports what the
+// CPU has and XCR0 whether the operating system saves the registers (otherwise the instructions fault); on ARM, HWCAP
+// reports both.
 #include <string.h>
 
 #include "internal/kernel_list.h"

@@ -1,5 +1,6 @@
-// Single-threaded speed of the kernels, next to the peak loops of the same instruction set measured just before each.
-// Invariant: every figure is the best of several short runs, so that a busy machine lowers it as little as possible.
+// Single-threaded speed of every kernel in the list (sorad_kernel_list.h), each next to the peak-throughput microbenchmark of the same
+// instruction set, measured just before it.
+// Invariant: each figure is the best of several short runs, so a busy machine lowers it as little as possible.
 
 import CSoradKernels
 import SoradSystem
@@ -8,17 +9,17 @@ import SoradTensor
 @safe struct KernelBenchmark {
     private let isa: sorad_isa
     /// Lives as long as the process.
-    private let kernels: UnsafePointer<sorad_kernels>
+    let kernels: UnsafePointer<sorad_kernels>
 
     init(isaName: String?) throws(SoradError) {
         var isa = sorad_isa_best(sorad_isa_at(sorad_isa_count() - 1))
         if let isaName {
             guard unsafe sorad_isa_from_name(isaName, &isa) else {
-                throw SoradError(.usage, "There is no instruction set named \"\(isaName)\".")
+                throw SoradError(.usage, "there is no instruction set named \"\(isaName)\"")
             }
         }
         guard let kernels = unsafe sorad_kernels_for(isa) else {
-            throw SoradError(.unavailable, "This machine cannot run \(isaName ?? "").", hint: "Leave --isa away.")
+            throw SoradError(.unavailable, "this machine cannot run \(isaName ?? "")", hint: "leave --isa away")
         }
         self.isa = isa
         unsafe self.kernels = kernels
@@ -26,51 +27,62 @@ import SoradTensor
 
     func run(filter: String?) -> BenchmarkReport {
         var report = unsafe BenchmarkReport(isa: String(cString: sorad_isa_name(isa)))
-        for (name, shape, isInteger, work) in cases() where filter.map({ name.contains($0) || shape.contains($0) }) ?? true {
-            let peak = peakRate(isInteger: isInteger)
-            let rate = work().best
-            report.rows.append(BenchmarkRow(name: name, shape: shape, rate: rate, peak: peak))
+        for index in 0..<sorad_kernel_count() {
+            let row = unsafe sorad_kernel_at(index)
+            for measurement in unsafe measurements(of: row) {
+                let name = unsafe String(cString: row.name) + measurement.variant
+                guard filter.map({ name.contains($0) || measurement.shape.contains($0) }) ?? true else { continue }
+                let peak = measurement.peak == .none ? nil : peakRate(isInteger: measurement.peak == .int8)
+                report.rows.append(BenchmarkRow(name: name, shape: measurement.shape, rate: measurement.work().best, peak: peak))
+            }
         }
         return report
     }
 
-    // MARK: What is measured
+    /// One kernel on one shape.
+    struct Measurement {
+        enum Peak { case int8, float, none }
 
-    private typealias Case = (name: String, shape: String, isInteger: Bool, work: () -> Rate)
-
-    private func cases() -> [Case] {
-        var cases: [Case] = []
-        let mini = [80, 320].flatMap { m in
-            [(256, 256), (256, 1024), (1024, 256), (384, 1536), (1536, 384), (512, 512)].map { (m, $0.0, $0.1) }
-        }
-        let wan = [(1280, 1536, 1536), (1280, 1536, 8960), (1280, 8960, 1536)]
-        for (m, k, n) in mini + wan {
-            cases.append(("gemm_int8", "M=\(m) K=\(k) N=\(n)", true, { self.int8Product(m: m, k: k, n: n) }))
-        }
-        for (m, k, n) in [(80, 256, 1024), (320, 384, 1536), (1280, 1536, 8960)] {
-            let shape = "M=\(m) K=\(k) N=\(n)"
-            cases.append(("gemm_int8 gelu", shape, true, { self.int8Product(m: m, k: k, n: n, SORAD_ACTIVATION_GELU_TANH) }))
-        }
-        for (m, k, n) in [(80, 256, 1024), (1, 256, 1536), (1280, 1536, 64)] {
-            cases.append(("gemm_f32", "M=\(m) K=\(k) N=\(n)", false, { self.floatProduct(m: m, k: k, n: n) }))
-        }
-        for (size, cIn, cOut, up) in [
-            (16, 128, 128, false), (32, 64, 64, false), (64, 64, 64, false), (64, 64, 32, true), (128, 32, 32, false), (128, 32, 16, false),
-        ] {
-            let shape = "\(size)x\(size) 3x3 \(cIn)+\(cIn)->\(cOut)" + (up ? " x2" : "")
-            cases.append(("conv2d", shape, false, { self.convolution(size: size, channels: cIn, outputs: cOut, upsample: up) }))
-            cases.append(("conv2d_int8", shape, true, { self.int8Convolution(size: size, channels: cIn, outputs: cOut, upsample: up) }))
-        }
-        for (l, heads, d) in [(80, 4, 64), (320, 6, 64), (1280, 12, 128)] {
-            for int8 in [false, true] {
-                let name = int8 ? "attention_int8" : "attention"
-                cases.append((name, "L=\(l) H=\(heads) D=\(d)", int8, { self.attention(l: l, heads: heads, d: d, int8: int8) }))
-            }
-        }
-        return cases
+        /// What distinguishes it from others of the same kernel, appended to the name.
+        var variant = ""
+        let shape: String
+        /// Which peak it is a share of; none where a kernel moves memory rather than multiplies.
+        let peak: Peak
+        let work: () -> Rate
     }
 
-    /// Of one thread; nil where there is no such loop.
+    /// Everything that is measured of a kernel, by the type of its function: a kernel of a new type needs a case here.
+    @unsafe private func measurements(of row: sorad_kernel_row) -> [Measurement] {
+        switch unsafe String(cString: row.type) {
+        case "gemm_qd8": gemmInt8()
+        case "gemm_f32": gemmFloat()
+        case "quantize_rows": quantizeRows()
+        case "conv2d_f32": convolutionFloat()
+        case "conv2d_qt8": convolutionInt8()
+        case "minmax": minmax()
+        case "minmax_channels": minmaxChannels()
+        case "quantize_image": quantizeImage()
+        case "norm": unsafe norm(function(row))
+        case "rope": rope()
+        case "hadamard": hadamard()
+        case "attention_pack": []  // measured with attention
+        case "attention": unsafe attention(isInt8: row.offset == MemoryLayout<sorad_kernels>.offset(of: \.attention_f32_qd8kv))
+        case "unary": unsafe unary(function(row))
+        case "binary": unsafe binary(function(row))
+        case "binary_scaled": unsafe binaryScaled(function(row))
+        case "count", "packed_bytes", "gemm_qd8_scratch", "conv2d_qt8_scratch", "gemm_qd8_i32": []  // sizes, and sums for the tests
+        case let type: preconditionFailure("no benchmark for kernels of type \(type)")
+        }
+    }
+
+    /// The kernel of a row; the type must be that of the row.
+    @unsafe private func function<Function>(_ row: sorad_kernel_row) -> Function {
+        unsafe UnsafeRawPointer(kernels).load(fromByteOffset: row.offset, as: Function.self)
+    }
+
+    // MARK: Peak
+
+    /// Of one thread, in operations per second; nil where the instruction set has none.
     func peakRate(isInteger: Bool) -> Double? {
         let iterations: UInt64 = 200_000
         guard (isInteger ? sorad_peak_int8(Int32(isa.rawValue), 1) : sorad_peak_f32(Int32(isa.rawValue), 1)) > 0 else { return nil }
@@ -78,117 +90,5 @@ import SoradTensor
         return Rate.measure(operations: Double(operations)) {
             _ = isInteger ? sorad_peak_int8(Int32(isa.rawValue), iterations) : sorad_peak_f32(Int32(isa.rawValue), iterations)
         }.best
-    }
-
-    /// The rows' quantisation is not in the figure: several products share it. The epilogue is.
-    private func int8Product(m: Int, k: Int, n: Int, _ activation: sorad_activation = SORAD_ACTIVATION_NONE) -> Rate {
-        let x = Memory<Float>(m * k) { Float($0 &* 37 % 255 - 127) }
-        let w = Memory<Int8>(n * k) { Int8(truncatingIfNeeded: $0 &* 91 % 255 - 127) }
-        let columnScale = Memory<Float>(n) { _ in 1e-5 }
-        let sums = Memory<Int32>(n) { _ in 1 }
-        let bias = Memory<Float>(n) { _ in 0.5 }
-        let out = Memory<Float>(m * n) { _ in 0 }
-        let rowScale = Memory<Float>(m) { _ in 0 }
-        let zero = Memory<Int32>(m) { _ in 0 }
-        let a = unsafe Memory<Int8>(kernels.pointee.qd8_packed_bytes(m, k)) { _ in 0 }
-        var quantize = unsafe sorad_quantize_rows_args()
-        unsafe (quantize.x, quantize.x_stride, quantize.k, quantize.q) = (UnsafePointer(x.base), k, k, UnsafeMutableRawPointer(a.base))
-        unsafe (quantize.rows, quantize.scale, quantize.zero, quantize.row_end) = (m, rowScale.base, zero.base, m)
-        unsafe kernels.pointee.quantize_f32_qd8(&quantize)
-        var args = unsafe sorad_gemm_qd8_args()
-        unsafe (args.a, args.rows, args.a_scale, args.k) = (UnsafeRawPointer(a.base), m, UnsafePointer(rowScale.base), k)
-        unsafe (args.w, args.w_scale, args.w_sum, args.bias) = (
-            UnsafePointer(w.base), UnsafePointer(columnScale.base), UnsafePointer(sums.base), UnsafePointer(bias.base)
-        )
-        unsafe (args.out, args.out_stride, args.row_end, args.col_end) = (out.base, n, m, n)
-        unsafe args.epilogue.activation = activation
-        let scratch = unsafe Memory<Int8>(kernels.pointee.gemm_qd8_scratch_bytes(&args)) { _ in 0 }
-        unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
-        return Rate.measure(operations: 2 * Double(m) * Double(n) * Double(k)) { unsafe kernels.pointee.gemm_qd8_f32_qc8w(&args) }
-    }
-
-    private func floatProduct(m: Int, k: Int, n: Int) -> Rate {
-        let a = Memory<Float>(m * k) { Float($0 % 17) }
-        let w = Memory<Float>(n * k) { Float($0 % 13) }
-        let out = Memory<Float>(m * n) { _ in 0 }
-        var args = unsafe sorad_gemm_f32_args()
-        unsafe (args.a, args.a_stride, args.w, args.k) = (UnsafePointer(a.base), k, UnsafePointer(w.base), k)
-        unsafe (args.out, args.out_stride, args.row_end, args.col_end) = (out.base, n, m, n)
-        return Rate.measure(operations: 2 * Double(m) * Double(n) * Double(k)) { unsafe kernels.pointee.gemm_f32(&args) }
-    }
-
-    /// Two inputs of `channels` each, as in TAEHV's MemBlock, then bias and ReLU.
-    private func convolution(size: Int, channels: Int, outputs: Int, upsample: Bool) -> Rate {
-        let k = 9 * 2 * channels
-        let side = upsample ? 2 * size : size
-        let x0 = Memory<Float>(size * size * channels) { Float($0 % 17) }
-        let x1 = Memory<Float>(size * size * channels) { Float($0 % 11) }
-        let w = Memory<Float>(k * outputs) { Float($0 % 13) }
-        let bias = Memory<Float>(outputs) { _ in 1 }
-        let out = Memory<Float>(side * side * outputs) { _ in 0 }
-        var args = unsafe sorad_conv2d_args()
-        unsafe (args.x0, args.c0, args.x1, args.c1) = (UnsafePointer(x0.base), channels, UnsafePointer(x1.base), channels)
-        unsafe (args.height, args.width, args.upsample, args.kernel, args.stride, args.padding) = (size, size, upsample, 3, 1, 1)
-        unsafe (args.w, args.bias, args.c_out, args.out, args.out_stride, args.row_end) = (
-            UnsafePointer(w.base), UnsafePointer(bias.base), outputs, out.base, outputs, side
-        )
-        unsafe args.epilogue.activation = SORAD_ACTIVATION_RELU
-        return Rate.measure(operations: 2 * Double(side * side * k * outputs)) { unsafe kernels.pointee.conv2d_f32(&args) }
-    }
-
-    /// The same with int8 products, the way from float image to codes included.
-    private func int8Convolution(size: Int, channels: Int, outputs: Int, upsample: Bool) -> Rate {
-        let k = 9 * 2 * channels
-        let side = upsample ? 2 * size : size
-        let count = size * size * channels
-        let x = Memory<Float>(2 * count) { Float($0 % 17) }
-        let codes = Memory<Int8>((size + 2) * (size + 2) * 2 * channels) { _ in 0 }
-        let w = Memory<Int8>(k * outputs) { Int8(truncatingIfNeeded: $0 &* 91 % 255 - 127) }
-        let scale = Memory<Float>(outputs) { _ in 0.01 }
-        let sums = Memory<Int32>(outputs) { _ in 1 }
-        let out = Memory<Float>(side * side * outputs) { _ in 0 }
-        let range = Memory<Float>(2) { _ in 0 }
-        var image = unsafe sorad_quantize_image_args()
-        unsafe (image.x0, image.c0, image.x1, image.c1) = (UnsafePointer(x.base), channels, UnsafePointer(x.base + count), channels)
-        unsafe (image.height, image.width, image.q, image.row_end) = (size, size, codes.base, size + 2)
-        var args = unsafe sorad_conv2d_qt8_args()
-        unsafe (args.x, args.channels, args.height, args.width, args.upsample) = (
-            UnsafePointer(codes.base), 2 * channels, size, size, upsample
-        )
-        unsafe (args.kernel, args.stride, args.padding, args.row_end) = (3, 1, 1, side)
-        unsafe (args.w, args.w_scale, args.w_sum, args.bias) = (
-            UnsafePointer(w.base), UnsafePointer(scale.base), UnsafePointer(sums.base), UnsafePointer(scale.base)
-        )
-        unsafe (args.c_out, args.out, args.out_stride) = (outputs, out.base, outputs)
-        unsafe args.epilogue.activation = SORAD_ACTIVATION_RELU
-        let scratch = unsafe Memory<Int8>(kernels.pointee.conv2d_qt8_scratch_bytes(&args)) { _ in 0 }
-        unsafe args.scratch = UnsafeMutableRawPointer(scratch.base)
-        return Rate.measure(operations: 2 * Double(side * side * k * outputs)) {
-            unsafe kernels.pointee.minmax_f32(x.base, 2 * count, range.base)
-            unsafe sorad_quantize_params(range.base, true, &args.x_scale, &image.inverse, &image.zero)
-            unsafe args.x_zero = image.zero
-            unsafe kernels.pointee.quantize_f32_qt8(&image)
-            unsafe kernels.pointee.conv2d_qt8_f32_qc8w(&args)
-        }
-    }
-
-    private func attention(l: Int, heads: Int, d: Int, int8: Bool) -> Rate {
-        let width = heads * d
-        let q = Memory<Float>(l * width) { Float($0 % 17) / 16 }
-        let out = Memory<Float>(l * width) { _ in 0 }
-        let floats = int8 ? sorad_attention_packed_floats_qd8kv(heads, l, d) : sorad_attention_packed_floats_f32(heads, l, d)
-        let packed = Memory<Float>(floats) { _ in 0 }
-        var pack = unsafe sorad_attention_pack_args()
-        unsafe (pack.k, pack.k_stride, pack.v, pack.v_stride) = (UnsafePointer(q.base), width, UnsafePointer(q.base), width)
-        unsafe (pack.lk, pack.head_dim, pack.packed, pack.head_end, pack.key_end) = (l, d, packed.base, heads, l)
-        var args = unsafe sorad_attention_args()
-        unsafe (args.q, args.q_stride, args.packed, args.lk, args.head_dim) = (
-            UnsafePointer(q.base), width, UnsafePointer(packed.base), l, d
-        )
-        unsafe (args.scale, args.out, args.out_stride, args.head_end, args.query_end) = (0.125, out.base, width, heads, l)
-        return Rate.measure(operations: 4 * Double(l * l * width)) {
-            unsafe (int8 ? kernels.pointee.attention_pack_qd8kv : kernels.pointee.attention_pack_f32)(&pack)
-            unsafe (int8 ? kernels.pointee.attention_f32_qd8kv : kernels.pointee.attention_f32)(&args)
-        }
     }
 }

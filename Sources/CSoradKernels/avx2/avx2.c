@@ -1,32 +1,15 @@
-// Every kernel for AVX2 + FMA.
-#include "../internal/kernel_list.h"
+// All kernels for AVX2 + FMA; AVX-VNNI and AVX512VL-VNNI share the float ones.
 #include "../internal/target.h"
-
-#include <float.h>
-#include <math.h>
-#include <string.h>
 
 #ifdef SORAD_X86
 SORAD_TARGET_BEGIN("avx2,fma")
 
 #define SORAD_PREFIX avx2
-#include "../lanes/lanes.h"
-
-// Six rows by 16: twelve sums, two weights, one factor of the 16 registers.
-enum { SORAD_F32_ROWS = 6 };
-#define SORAD_F32_PARTIAL_ROWS(tile) \
-    SORAD_CASE(1, tile) SORAD_CASE(2, tile) SORAD_CASE(3, tile) SORAD_CASE(4, tile) SORAD_CASE(5, tile)
-
-#include "../lanes/elementwise.h"
-#include "../lanes/rows.h"
-#include "../lanes/quantize_image.h"
-#include "../lanes/gemm_f32.h"
-#include "../lanes/attention.h"
-#include "int8_tile.h"
-#include "../lanes/gemm_int8.h"
-#include "../lanes/quantize_rows.h"
-#include "../lanes/conv_int8_gathered.h"
-#include "../lanes/attention_int8.h"
+#define F32_MR 6   // twelve registers of sums, two of weights, one factor: 15 of 16
+#define SORAD_GEMM_TILE "../avx2/gemm_tile_avx2.h"
+#define SORAD_CONV_QT8 "conv_im2col.h"
+#include "../lanes/float_kernels.h"
+#include "../lanes/int8_kernels.h"
 
 SORAD_TARGET_END
 #endif

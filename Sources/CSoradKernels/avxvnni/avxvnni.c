@@ -1,10 +1,5 @@
-// The int8 product for AVX-VNNI, VEX encoded.
-#include "../internal/kernel_list.h"
+// The int8 kernels for AVX-VNNI (VEX encoded); the float kernels are those of avx2.c.
 #include "../internal/target.h"
-
-#include <float.h>
-#include <math.h>
-#include <string.h>
 
 #ifdef SORAD_X86
 SORAD_TARGET_BEGIN("avx2,fma,avxvnni")
@@ -15,12 +10,9 @@ SORAD_TARGET_BEGIN("avx2,fma,avxvnni")
 #else
 #define SORAD_DPBUSD _mm256_dpbusd_avx_epi32
 #endif
-#include "../lanes/lanes.h"
-#include "int8_tile.h"
-#include "../lanes/gemm_int8.h"
-#include "../lanes/quantize_rows.h"
-#include "../lanes/conv_int8_lines.h"
-#include "../lanes/attention_int8.h"
+#define SORAD_GEMM_TILE "../avxvnni/gemm_tile_avxvnni.h"
+#define SORAD_CONV_QT8 "conv_implicit_gemm.h"
+#include "../lanes/int8_kernels.h"
 
 SORAD_TARGET_END
 #endif

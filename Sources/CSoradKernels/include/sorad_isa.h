@@ -1,4 +1,5 @@
-// The instruction sets: one list, from which the enumeration, the names, the tables of kernels and every loop over them are made.
+// The instruction sets: one list, from which the enumeration, the names, the tables of kernels and every loop over
+// them are made.
 #ifndef SORAD_ISA_H
 #define SORAD_ISA_H
 
@@ -33,16 +34,16 @@ sorad_isa sorad_isa_at(size_t index);
 
 // True if this CPU and this operating system can run `isa`. Scalar is always available.
 bool sorad_isa_available(sorad_isa isa);
-// The best available instruction set whose value is at most `limit`. `sorad_isa_best(SORAD_ISA_AVX_VNNI)` on a machine that has
-// AVX-512 but not AVX-VNNI is SORAD_ISA_AVX512VL_VNNI.
+// The best available instruction set whose value is at most `limit`. `sorad_isa_best(SORAD_ISA_AVX_VNNI)` on a
+// machine that has AVX-512 but not AVX-VNNI is SORAD_ISA_AVX512VL_VNNI.
 sorad_isa sorad_isa_best(sorad_isa limit);
 // The name in the list; the variable SORAD_ISA takes the same names.
 const char *sorad_isa_name(sorad_isa isa);
 // The instruction set of that name in `*isa`; false (and `*isa` untouched) if there is none.
 bool sorad_isa_from_name(const char *name, sorad_isa *isa);
 
-// What detection reads, so that tests can try the values of any CPU: CPUID registers and XCR0 of x86, the kernel's HWCAP and
-// HWCAP2 of 64-bit ARM; those of the other architecture are 0.
+// What detection reads, so that tests can try the values of any CPU: CPUID registers and XCR0 of x86, the kernel's
+// HWCAP and HWCAP2 of 64-bit ARM; those of the other architecture are 0.
 typedef struct sorad_cpu_registers {
     uint32_t leaf1_ecx, leaf7_ebx, leaf7_ecx, leaf7_1_eax;
     uint64_t xcr0;

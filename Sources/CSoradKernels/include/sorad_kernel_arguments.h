@@ -1,6 +1,7 @@
-// The argument structures of the kernels. Zero-initialize one, then set its fields: a null pointer or a zero in an optional field means
-// "absent". New optional fields go at the end. Row ranges are [begin, end) and index the whole arrays, so a caller copies one structure
-// and changes only the range for each task. sorad_kernels.h has the dimension letters.
+// The argument structures of the kernels. Zero-initialize one, then set its fields: a null pointer or a zero in an
+// optional field means "absent". New optional fields go at the end. Row ranges are [begin, end) and index the whole
+// arrays, so a caller copies one structure and changes only the range for each task. sorad_kernels.h has the
+// dimension letters.
 #ifndef SORAD_KERNEL_ARGUMENTS_H
 #define SORAD_KERNEL_ARGUMENTS_H
 
@@ -49,9 +50,9 @@ typedef struct sorad_epilogue {
 
 // ---- GEMM -----------------------------------------------------------------------------------------------
 
-// out[m, n] = epilogue(a_scale[m] * w_scale[n] * (sum_k a[m, k] * w[n, k] - a_zero[m] * w_sum[n]) + bias[n])
-// in this order: the integer sum and its correction, exact in int32 (K <= 65536); conversion to float; one fused multiply-add of
-// (a_scale * w_scale) and bias.
+// out[m, n] = epilogue(a_scale[m] * w_scale[n] * (sum_k a[m, k] * w[n, k] - a_zero[m] * w_sum[n]) + bias[n]) in this
+// order: the integer sum and its correction, exact in int32 (K <= 65536); conversion to float; one fused multiply-add
+// of (a_scale * w_scale) and bias.
 typedef struct sorad_gemm_qd8_args {
     const void *a;           // [M, K], as quantize_f32_qd8 of the same table writes it
     size_t rows;             // M
@@ -87,11 +88,11 @@ typedef struct sorad_gemm_f32_args {
 
 // ---- Convolution ----------------------------------------------------------------------------------------------------
 
-// 2-D convolution of one image, channels last. The input is the concatenation of x0 and x1 along the channels, which is never made.
-// Sums start at 0 and run over (ky, kx, channel of x0 then x1) in order, fused; a tap outside the image multiplies 0; an
-// absent x1 adds nothing. Then + bias and the epilogue, whose rows M are the output pixels (y * out_width + x).
-// Output size: height' = upsample ? 2 * height : height, and
-// out_height = (height' + 2 * padding + end_padding - kernel) / stride + 1 (rounded down); the same for the width.
+// 2-D convolution of one image, channels last. The input is the concatenation of x0 and x1 along the channels, which
+// is never made. Sums start at 0 and run over (ky, kx, channel of x0 then x1) in order, fused; a tap outside the
+// image multiplies 0; an absent x1 adds nothing. Then + bias and the epilogue, whose rows M are the output pixels (y
+// * out_width + x). Output size: height' = upsample ? 2 * height : height, and out_height = (height' + 2 * padding +
+// end_padding - kernel) / stride + 1 (rounded down); the same for the width.
 typedef struct sorad_conv2d_args {
     const float *x0;         // [height, width, c0]
     size_t c0;
@@ -112,8 +113,8 @@ typedef struct sorad_conv2d_args {
     size_t end_padding;      // 0 or 1: further zeros below and to the right
 } sorad_conv2d_args;
 
-// Quantizes an image (qt8): one scale and zero point for all its pixels (sorad_quantize_params of minmax_f32's range), inside a border of one
-// pixel of zero points, which stands for the zeros outside the image.
+// Quantizes an image (qt8): one scale and zero point for all its pixels (sorad_quantize_params of minmax_f32's
+// range), inside a border of one pixel of zero points, which stands for the zeros outside the image.
 typedef struct sorad_quantize_image_args {
     const float *x0;         // [height, width, c0]
     size_t c0;
@@ -129,7 +130,8 @@ typedef struct sorad_quantize_image_args {
     int8_t *q_low;               // optional: as q, the rounding error of q in steps of s / 254, with 0 around and beyond
 } sorad_quantize_image_args;
 
-// out = epilogue(x_scale * w_scale[n] * (sum_k x[k] * w[n, k] - x_zero * w_sum[n]) + bias[n]), rounded as in gemm_qd8_f32_qc8w.
+// out = epilogue(x_scale * w_scale[n] * (sum_k x[k] * w[n, k] - x_zero * w_sum[n]) + bias[n]), rounded as in
+// gemm_qd8_f32_qc8w.
 typedef struct sorad_conv2d_qt8_args {
     const int8_t *x;         // [height + 2, width + 2, channels], as quantize_f32_qt8 writes it
     size_t channels;         // a multiple of 4
@@ -153,8 +155,9 @@ typedef struct sorad_conv2d_qt8_args {
 
 // ---- Norms -----------------------------------------------------------------------------------------------------------
 
-// layer_norm: y = (x - mean) / sqrt(var + eps) (biased variance); rms_norm: y = x / sqrt(mean(x^2) + eps), which is also
-// T5's norm and, over whole rows [H*D], Wan's QK-norm. Then y = y * weight + bias, then y = y * (1 + scale) + shift.
+// layer_norm: y = (x - mean) / sqrt(var + eps) (biased variance); rms_norm: y = x / sqrt(mean(x^2) + eps), which is
+// also T5's norm and, over whole rows [H*D], Wan's QK-norm. Then y = y * weight + bias, then y = y * (1 + scale) +
+// shift.
 typedef struct sorad_norm_args {
     const float *x;          // [M, K]
     size_t x_stride;
@@ -202,9 +205,10 @@ typedef struct sorad_hadamard_args {
 enum { SORAD_ATTENTION_KEY_BLOCK = 64, SORAD_MAX_HEAD_DIM = 256, SORAD_MAX_FLOAT_HEAD_DIM = 512 };
 
 // Packs keys and values for any number of attention calls (cross-attention: once per prompt). `packed` holds
-// sorad_attention_packed_floats_f32(heads, lk, head_dim) floats; only kernels of the same table can read it. Heads and key blocks can be
-// packed in any order and number of calls: key_begin is a multiple of SORAD_ATTENTION_KEY_BLOCK, key_end is too, or is lk. Where k or v
-// is null, the other is packed alone, so both need not be in memory at once.
+// sorad_attention_packed_floats_f32(heads, lk, head_dim) floats; only kernels of the same table can read it. Heads
+// and key blocks can be packed in any order and number of calls: key_begin is a multiple of
+// SORAD_ATTENTION_KEY_BLOCK, key_end is too, or is lk. Where k or v is null, the other is packed alone, so both need
+// not be in memory at once.
 typedef struct sorad_attention_pack_args {
     const float *k;          // [Lk, H*D], head h in columns h*D ..< (h+1)*D; or null
     size_t k_stride;
@@ -216,8 +220,9 @@ typedef struct sorad_attention_pack_args {
     size_t key_begin, key_end;
 } sorad_attention_pack_args;
 
-// out = softmax(scale * q·kᵀ + key_bias + bias) · v, a streaming softmax over fixed blocks of SORAD_ATTENTION_KEY_BLOCK keys.
-// Biases are finite or -infinity, and at least one key of every query is not -infinity.
+// out = softmax(scale * q·kᵀ + key_bias + bias) · v, a streaming softmax over fixed blocks of
+// SORAD_ATTENTION_KEY_BLOCK keys. Biases are finite or -infinity, and at least one key of every query is not
+// -infinity.
 typedef struct sorad_attention_args {
     const float *q;          // [Lq, H*D]
     size_t q_stride;
@@ -236,13 +241,15 @@ typedef struct sorad_attention_args {
 } sorad_attention_args;
 
 // attention_pack_qd8kv and attention_f32_qd8kv take the same structures, with these differences: `packed` holds
-// sorad_attention_packed_floats_qd8kv floats, a head is packed with all its keys at once (key_begin 0, key_end lk), blocks have
-// SORAD_ATTENTION_QD8KV_KEY_BLOCK keys, `bias` is null, and products are of int8 values, see scalar/attention_qd8kv.c.
+// sorad_attention_packed_floats_qd8kv floats, a head is packed with all its keys at once (key_begin 0, key_end lk),
+// blocks have SORAD_ATTENTION_QD8KV_KEY_BLOCK keys, `bias` is null, and products are of int8 values, see
+// scalar/attention_qd8kv.c.
 enum { SORAD_ATTENTION_QD8KV_KEY_BLOCK = 256 };
 
 // ---- Latents ----------------------------------------------------------------------------------------------------------
 
-// Element (p, c) is at p * pixel_stride + c * channel_stride: arrays are planar or channels last, and one call can convert between them.
+// Element (p, c) is at p * pixel_stride + c * channel_stride: arrays are planar or channels last, and one call can
+// convert between them.
 typedef struct sorad_latent_args {
     const float *x;          // P pixels, C channels
     size_t x_pixel_stride, x_channel_stride;

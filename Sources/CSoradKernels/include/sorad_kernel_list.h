@@ -1,5 +1,6 @@
-// The list of kernels, one row each. The table, the declarations for every instruction set, the fuzzer and the benchmark are made
-// from it: a kernel without an implementation somewhere, or without a fuzz function for its type, does not link.
+// The list of kernels, one row each. The table, the declarations for every instruction set, the fuzzer and the
+// benchmark are made from it: a kernel without an implementation somewhere, or without a fuzz function for its type,
+// does not link.
 #ifndef SORAD_KERNEL_LIST_H
 #define SORAD_KERNEL_LIST_H
 

@@ -1,5 +1,5 @@
-// Portable functions, with one implementation for every machine: moves, tables and conversions that do not need SIMD. They use integer and
-// IEEE operations only, so their results have the same bits everywhere.
+// Portable functions, with one implementation for every machine: moves, tables and conversions that do not need SIMD.
+// They use integer and IEEE operations only, so their results have the same bits everywhere.
 #ifndef SORAD_PORTABLE_H
 #define SORAD_PORTABLE_H
 
@@ -24,7 +24,8 @@ void sorad_pack_f32(const float *w, size_t n, size_t k, float *packed);
 // w [N, K] int8 -> packed [ceil(N/16)][ceil(K/4)][16][4], zero-filled, and sum [N] over K of the weights.
 void sorad_pack_int8(const int8_t *w, size_t n, size_t k, int8_t *packed, int32_t *sum);
 
-// Scale s, 1 / s and zero point of values within range[0] <= 0 <= range[1], as quantize_f32_qd8 computes them for a row.
+// Scale s, 1 / s and zero point of values within range[0] <= 0 <= range[1], as quantize_f32_qd8 computes them for a
+// row.
 void sorad_quantize_params(const float range[_Nonnull 2], bool asymmetric, float *scale, float *inverse, int32_t *zero);
 
 // ---- Positions and time ----------------------------------------------------------------------------------------------
@@ -76,9 +77,10 @@ void sorad_sincos(double x, double *sin_out, double *cos_out);   // |x| <= 1e6, 
 
 // ---- Peak throughput ----------------------------------------------------------------------------------------------------
 
-// Runs `iterations` rounds of the peak-throughput microbenchmark: nothing but the instruction set's best int8 product (vpdpbusd, or
-// vpmaddubsw + vpmaddwd + vpaddd; SDOT or USMMLA) or float multiply-add, on registers. Returns the operations done (multiplies and adds);
-// the caller times it. `isa` is a sorad_isa and must be available. 0 where there is none (scalar).
+// Runs `iterations` rounds of the peak-throughput microbenchmark: nothing but the instruction set's best int8 product
+// (vpdpbusd, or vpmaddubsw + vpmaddwd + vpaddd; SDOT or USMMLA) or float multiply-add, on registers. Returns the
+// operations done (multiplies and adds); the caller times it. `isa` is a sorad_isa and must be available. 0 where
+// there is none (scalar).
 uint64_t sorad_peak_int8(int isa, uint64_t iterations);
 uint64_t sorad_peak_f32(int isa, uint64_t iterations);
 

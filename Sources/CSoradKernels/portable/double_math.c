@@ -1,5 +1,5 @@
-// exp, log, sine and cosine in double: range reduction and plain Taylor series, so that every machine has the same bits.
-// Used where few values are made (tables, noise), never in a loop over activations.
+// exp, log, sine and cosine in double by range reduction and Taylor series, so that every machine gets the same bits.
+// For tables and noise, not for loops over activations.
 #include <math.h>
 #include <string.h>
 

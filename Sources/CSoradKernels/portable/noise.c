@@ -1,5 +1,5 @@
-// Counter-based normal noise: Philox-4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3",
-// SC 2011) and the Box-Muller transform.
+// Counter-based normal noise: Philox-4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2,
+// 3", SC 2011) and the Box-Muller transform.
 #include <math.h>
 
 #include "sorad_portable.h"
@@ -20,7 +20,7 @@ void sorad_philox_block(const uint32_t counter[4], const uint32_t key[2], uint32
     out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
-// Two uniform words to two normal values. The first is taken from (0, 1], so that its logarithm is finite.
+// Two uniform words to two normal values. The first is mapped to (0, 1], so its logarithm is finite.
 static void box_muller(uint32_t a, uint32_t b, float out[2]) {
     double radius = sqrt(-2.0 * sorad_log(((double)a + 1.0) * 0x1p-32));
     double sine, cosine;

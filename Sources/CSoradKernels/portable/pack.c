@@ -1,4 +1,4 @@
-// Row-major weights to the packed layouts that the matrix kernels read.
+// Packs row-major weights to the layouts that GEMM and convolution read, and computes the sizes of packed data.
 #include <string.h>
 
 #include "sorad_portable.h"
@@ -8,7 +8,7 @@ size_t sorad_attention_packed_floats_f32(size_t heads, size_t lk, size_t head_di
     return heads * keys * (head_dim + (head_dim + 15) / 16 * 16);
 }
 
-// Numbers per key and channel, then keys and values of at most 2 bytes each.
+// Two numbers per key and per channel, then keys and values of at most 2 bytes each.
 size_t sorad_attention_packed_floats_qd8kv(size_t heads, size_t lk, size_t head_dim) {
     size_t lk16 = (lk + 15) / 16 * 16, d4 = (head_dim + 3) / 4 * 4, d16 = (head_dim + 15) / 16 * 16;
     return heads * (2 * lk16 + 2 * d16 + lk16 * (d4 + d16) / 2);

@@ -1,5 +1,5 @@
-// Loops that do nothing but an instruction set's best multiply-adds, on registers: the measure that sorad-bench holds
-// kernels against, run in the same process just before them.
+// The peak-throughput microbenchmark: loops of nothing but an instruction set's best multiply-adds, on registers.
+// sorad-bench runs them in its own process next to the kernels and reports these as a percentage of the peak.
 #include "../internal/kernel_list.h"
 
 #if defined(__x86_64__)

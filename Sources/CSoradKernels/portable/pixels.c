@@ -1,4 +1,4 @@
-// Moves and conversions of pixels, latents and element types.
+// Rearrangement and conversion of pixels, latents and element types.
 #include <math.h>
 #include <string.h>
 

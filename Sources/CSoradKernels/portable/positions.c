@@ -1,4 +1,4 @@
-// Rotary tables and the sinusoidal timestep embedding.
+// RoPE tables and the sinusoidal timestep embedding.
 #include "sorad_portable.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -16,7 +16,7 @@ void sorad_rope_table(size_t positions, size_t dim, double theta, float *cos_out
     }
 }
 
-// The exponent, the frequency and the angle are rounded to float where torch does so.
+// Rounds exponent, frequency and angle to float where torch does.
 void sorad_timestep_embedding(const float *timesteps, size_t m, size_t dim, float *out) {
     size_t half = dim / 2;
     float log_period = (float)-9.21034037197618273607;   // -ln 10000

@@ -6,8 +6,8 @@ void sorad_scalar_add_f32(const float *a, const float *b, float *out, size_t n) 
     for (size_t i = 0; i < n; i++) out[i] = a[i] + b[i];
 }
 
-void sorad_scalar_cfg_combine_f32(const float *uncond, const float *cond, float guidance_scale, float *out, size_t n) {
-    for (size_t i = 0; i < n; i++) out[i] = fmaf(guidance_scale, cond[i] - uncond[i], uncond[i]);
+void sorad_scalar_cfg_combine_f32(const float *a, const float *b, float s, float *out, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = fmaf(s, b[i] - a[i], a[i]);
 }
 
 void sorad_scalar_silu_f32(const float *a, float *out, size_t n) {
@@ -22,6 +22,6 @@ void sorad_scalar_clamp_tanh_f32(const float *a, float *out, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = sorad_clamp_tanh_f32(a[i]);
 }
 
-void sorad_scalar_euler_step_f32(const float *sample, const float *velocity, float dt, float *out, size_t n) {
-    for (size_t i = 0; i < n; i++) out[i] = fmaf(dt, velocity[i], sample[i]);
+void sorad_scalar_euler_step_f32(const float *a, const float *b, float s, float *out, size_t n) {
+    for (size_t i = 0; i < n; i++) out[i] = fmaf(s, b[i], a[i]);
 }

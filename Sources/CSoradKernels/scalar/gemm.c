@@ -1,4 +1,4 @@
-// Matrix products on packed weights, scalar: the definitions.
+// GEMM on packed weights, scalar: the definitions.
 #include "../internal/kernel_list.h"
 #include "scalar_math.h"
 
@@ -7,11 +7,11 @@ size_t sorad_scalar_gemm_qd8_scratch_bytes(const sorad_gemm_qd8_args *args) {
     return 0;
 }
 
-// Sums of row m against the 16 outputs of one block: sum[i] = sum over k of a[m, k] * w[16 * block + i, k].
-static void int8_sums(const sorad_gemm_qd8_args *args, size_t m, size_t block, int32_t sum[SORAD_LANES]) {
+// The sums of row m with one weight panel: sum[i] = sum over k of a[m, k] * w[16 * panel + i, k].
+static void int8_sums(const sorad_gemm_qd8_args *args, size_t m, size_t panel, int32_t sum[SORAD_LANES]) {
     size_t groups = (args->k + 3) / 4;
     const int8_t *a = (const int8_t *)args->a + m * groups * 4;
-    const int8_t *w = args->w + block * groups * 64;
+    const int8_t *w = args->w + panel * groups * 64;
     for (size_t i = 0; i < SORAD_LANES; i++) sum[i] = 0;
     for (size_t g = 0; g < groups; g++, a += 4, w += 64)
         for (size_t i = 0; i < SORAD_LANES; i++)

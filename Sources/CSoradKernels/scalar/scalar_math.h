@@ -1,10 +1,12 @@
-// The float functions that define every result: exp, tanh, the activations, rounding, the 16-lane sum, the epilogue.
+// The float functions that define every result: exp, tanh, the activations, quantization, the 16-lane sum, the
+// epilogue.
 //
-// Invariant: IEEE operations only, in the order written, fused where fmaf says so and nowhere else (FP_CONTRACT is off in
-// every file of this target). fmaf is exact on every machine, in hardware or in libm.
+// Invariant: IEEE operations only, in the order written, fused where fmaf stands and nowhere else (FP_CONTRACT is off
+// in every file of this target). fmaf rounds once on every machine, in hardware or in libm.
 #ifndef SORAD_SCALAR_MATH_H
 #define SORAD_SCALAR_MATH_H
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -42,7 +44,7 @@ static inline float sorad_exp_reduce(float x, int32_t *k) {
     return fmaf(n, -SORAD_LN2_LOW, fmaf(n, -SORAD_LN2_HIGH, x));
 }
 
-// (e^r - 1 - r) / r^2 by its Taylor series; the first term left out is below 6e-9 of e^r.
+// (e^r - 1 - r) / r^2 by its Taylor series; the first omitted term is below 6e-9 of e^r.
 static inline float sorad_exp_series(float r) {
     float p = 1.0f / 5040.0f;
     p = fmaf(p, r, 1.0f / 720.0f);
@@ -63,7 +65,7 @@ static inline float sorad_exp_f32(float x) {
     return p * sorad_power_of_two(half) * sorad_power_of_two(k - half);
 }
 
-// tanh x = m / (m + 2), m = e^2x - 1 taken without cancellation.
+// tanh x = m / (m + 2), m = e^2x - 1 computed without cancellation.
 static inline float sorad_tanh_f32(float x) {
     x = x > 10.0f ? 10.0f : x;
     x = x < -10.0f ? -10.0f : x;
@@ -74,8 +76,8 @@ static inline float sorad_tanh_f32(float x) {
     return m / (m + 2.0f);
 }
 
-// 2^z between 2^-126 and 2^126 by the best polynomial of degree 5 that is exact at 0: within 2 units in the last place of what 2^z is
-// for a z so rounded. For a sigmoid, where anything beyond is 0 or 1.
+// 2^z between 2^-126 and 2^126 by the best polynomial of degree 5 that is exact at 0: within 2 units in the last
+// place of what 2^z is for a z so rounded. For a sigmoid, where anything beyond is 0 or 1.
 #define SORAD_EXP2_LIMIT 126.0f
 #define SORAD_EXP2_C1 0.69314700365066528f
 #define SORAD_EXP2_C2 0.24022242426872253f
@@ -90,7 +92,7 @@ static inline float sorad_exp2_limited_f32(float z) {
     uint32_t bits, exponent;
     memcpy(&bits, &p, sizeof bits);
     memcpy(&exponent, &t, sizeof exponent);
-    bits += exponent << 23;   // the low bits of t are the integer; the others leave at the top
+    bits += exponent << 23;   // the low bits of t are the integer; the others are shifted out
     memcpy(&p, &bits, sizeof p);
     return p;
 }
@@ -110,6 +112,13 @@ static inline float sorad_clamp_tanh_f32(float x) { return sorad_tanh_f32(x / 3.
 // Rows whose scale is below this are zero rows; it keeps 1 / scale finite.
 #define SORAD_QUANTIZE_MIN_SCALE 0x1p-100f
 
+// What quantization sees of x: NaN is 0, infinity the largest float.
+static inline float sorad_finite(float x) {
+    if (x != x) return 0.0f;
+    x = x > FLT_MAX ? FLT_MAX : x;
+    return x < -FLT_MAX ? -FLT_MAX : x;
+}
+
 static inline int32_t sorad_clamp_int8(int32_t q) { return q > 127 ? 127 : q < -127 ? -127 : q; }
 
 // Scale, its inverse and the zero point of a row whose values lie in [low, high], low <= 0 <= high, both finite.
@@ -123,48 +132,50 @@ static inline void sorad_quantize_parameters(float low, float high, bool asymmet
     *zero = asymmetric && !empty ? sorad_clamp_int8((int32_t)sorad_round(fmaf(-low, *inverse, -127.0f))) : 0;
 }
 
-// One value of a row that is being quantised: the lowest and the highest so far, and its code.
-static inline void sorad_widen(float x, float *low, float *high) {
+// One step of a min-max reduction.
+static inline void sorad_minmax(float x, float *low, float *high) {
     *low = x < *low ? x : *low;
     *high = x > *high ? x : *high;
 }
-static inline int8_t sorad_code(float x, float inverse) {
+// The symmetric quantized value of x.
+static inline int8_t sorad_quantize_value(float x, float inverse) {
     float t = x * inverse + SORAD_ROUND_MAGIC;
     uint32_t bits;
     memcpy(&bits, &t, sizeof bits);
     return (int8_t)sorad_clamp_int8((int32_t)(bits - SORAD_ROUND_MAGIC_BITS));
 }
 
-// round(255 * 2^x) for x <= 0 by the best polynomial of degree 3 that is exact at 0 (relative error 1e-4): within 0.03 of a step.
-#define SORAD_EXP2_BYTE_LOWEST -30.0f
+// round(255 * 2^x) for x <= 0 by the best polynomial of degree 3 that is exact at 0 (relative error 1e-4): within
+// 0.03 of a step.
+#define SORAD_EXP2_MIN -30.0f
 #define SORAD_EXP2_BYTE_C1 176.787139892578125f
 #define SORAD_EXP2_BYTE_C2 61.763797760009765625f
 #define SORAD_EXP2_BYTE_C3 14.02730941772460938f
 static inline int32_t sorad_exp2_byte(float x) {
-    x = x > SORAD_EXP2_BYTE_LOWEST ? x : SORAD_EXP2_BYTE_LOWEST;
+    x = x > SORAD_EXP2_MIN ? x : SORAD_EXP2_MIN;
     float t = x + SORAD_ROUND_MAGIC, f = x - (t - SORAD_ROUND_MAGIC);
     float p = fmaf(fmaf(fmaf(SORAD_EXP2_BYTE_C3, f, SORAD_EXP2_BYTE_C2), f, SORAD_EXP2_BYTE_C1), f, 255.0f);
     uint32_t bits, exponent;
     memcpy(&bits, &p, sizeof bits);
     memcpy(&exponent, &t, sizeof exponent);
-    bits += exponent << 23;   // the low bits of t are the integer; the others leave at the top
+    bits += exponent << 23;   // the low bits of t are the integer; the others are shifted out
     memcpy(&p, &bits, sizeof p);
     t = p + SORAD_ROUND_MAGIC;
     memcpy(&bits, &t, sizeof bits);
     return (int32_t)(bits & 0xFF);
 }
 
-// round(65535 * 2^x) for x <= 0, for weights in two planes of bytes.
+// round(65535 * 2^x) for x <= 0: 16-bit attention probabilities.
 static inline int32_t sorad_exp2_word(float x) {
-    x = x > SORAD_EXP2_BYTE_LOWEST ? x : SORAD_EXP2_BYTE_LOWEST;
+    x = x > SORAD_EXP2_MIN ? x : SORAD_EXP2_MIN;
     float t = fmaf(sorad_exp2_limited_f32(x), 65535.0f, SORAD_ROUND_MAGIC);
     uint32_t bits;
     memcpy(&bits, &t, sizeof bits);
     return (int32_t)(bits & 0xFFFF);
 }
 
-// Where the greatest score of a query starts, rather than at -infinity, so that -infinity minus it is not NaN.
-#define SORAD_ATTENTION_LOWEST -1e30f
+// The initial maximum of a query's scores. Not -infinity: -infinity minus it would be NaN.
+#define SORAD_ATTENTION_MIN_SCORE -1e30f
 
 // The fixed tree: lanes 8 apart, then 4, 2, 1.
 static inline float sorad_lanes_sum(const float lanes[SORAD_LANES]) {
