@@ -40,7 +40,7 @@ typedef struct conv_window {
     size_t rows, steps, pixel;
 } conv_window;
 
-// sum[r] += start[r], for tiles that begin at 0 whatever `start` is.
+// sum[r] += start[r], for tiles whose own sums begin at 0.
 SORAD_INLINE void add_partial_sums(partial_sums *sum, const partial_sums *start, const size_t count) {
     if (!start) return;
     for (size_t i = 0; i < count; i++) sum[i] = (partial_sums)((lanes_u32)sum[i] + (lanes_u32)start[i]);
@@ -55,7 +55,7 @@ enum {
     STEP_VALUES = 4 / TILE_A_BYTES,
 };
 
-// A panel of weights [steps / ...][16][4] to the tile's form; only where TILE_A_BYTES is 2.
+// Widens a panel of weights, int8 [groups][16][4], to 16-bit [2 * groups][16][2]; only called where TILE_A_BYTES is 2.
 #if TILE_A_BYTES == 1
 typedef uint8_t a_element;
 SORAD_INLINE void w_widen_panel(const int8_t *w, size_t groups, void *out) { (void)w, (void)groups, (void)out; }
