@@ -14,6 +14,11 @@ public struct InstructionSet: Sendable, Equatable, CustomStringConvertible {
     /// The best that this machine can run.
     public static var best: InstructionSet { InstructionSet(isa: sorad_isa_best(sorad_isa(UInt32.max >> 1))) }
 
+    /// The names of all, whether this machine can run them or not.
+    public static var names: [String] {
+        (0..<sorad_isa_count()).map { unsafe String(cString: sorad_isa_name(sorad_isa_at($0))) }
+    }
+
     /// Every one that this machine can run.
     public static var available: [InstructionSet] {
         (0..<sorad_isa_count()).map(sorad_isa_at)

@@ -46,7 +46,7 @@ private let model = Argument("MODEL", "a model file")
 // MARK: options that several benchmarks have
 
 private let counts = 1...1000
-private let setHelp = "scalar, avx2, avx512vlvnni, avxvnni, avx512vnni, neon-dotprod or neon-i8mm"
+private let setHelp = "one of " + InstructionSet.names.joined(separator: ", ")
 private let jsonHelp = "print one JSON object instead of a table"
 private let profileHelp = "also print the operations"
 
