@@ -186,9 +186,9 @@ typedef struct sorad_rope_args {
     size_t row_begin, row_end;
 } sorad_rope_args;
 
-// Every group of `group` neighbouring values of a row is multiplied by the normalized regular Hadamard matrix of that
+// Every group of `group` neighboring values of a row is multiplied by the normalized regular Hadamard matrix of that
 // order: the Kronecker power of [1 1 1 -1; 1 1 -1 1; 1 -1 1 1; -1 1 1 1] / 2. It is symmetric and its own inverse, and
-// all its rows have the same sum, so a common offset is not gathered in one channel.
+// all its rows have the same sum, so a common offset does not accumulate in one channel.
 typedef struct sorad_hadamard_args {
     const float *x;          // [M, K], K a multiple of group
     size_t x_stride;

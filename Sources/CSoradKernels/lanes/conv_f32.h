@@ -32,7 +32,7 @@ SORAD_INLINE void conv_f32_input(const size_t rows, const float *const *x, const
 // The sums of `rows` output pixels against 16 outputs, weights w [K][16].
 SORAD_INLINE void conv_f32_sums(const sorad_conv2d_args *args, const size_t rows, const conv_place *place, const float *w,
                             lanes *sum) {
-    const size_t zoom = args->upsample ? 1 : 0, height = args->height << zoom, width = args->width << zoom;
+    const size_t upscale = args->upsample ? 1 : 0, height = args->height << upscale, width = args->width << upscale;
     for (size_t ky = 0; ky < args->kernel; ky++)
         for (size_t kx = 0; kx < args->kernel; kx++) {
             const float *x0[F32_MR], *x1[F32_MR];
@@ -41,7 +41,7 @@ SORAD_INLINE void conv_f32_sums(const sorad_conv2d_args *args, const size_t rows
                 // Unsigned wrap-around makes a place above or left of the image larger than the image.
                 size_t y = place[r].y + ky - args->padding, x = place[r].x + kx - args->padding;
                 inside[r] = y < height && x < width;
-                size_t pixel = (y >> zoom) * args->width + (x >> zoom);
+                size_t pixel = (y >> upscale) * args->width + (x >> upscale);
                 x0[r] = inside[r] ? args->x0 + pixel * args->c0 : zero_channels;
                 x1[r] = inside[r] && args->x1 ? args->x1 + pixel * args->c1 : zero_channels;
             }

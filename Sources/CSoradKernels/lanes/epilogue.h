@@ -79,7 +79,7 @@ static __attribute__((noinline)) void epilogue_tile(const gemm_output *output, s
 
 
 
-// Epilogues that the interleaved code is made for: testing what to do for every vector costs as much as a
+// Epilogues that the interleaved tile is compiled for: testing what to do for every vector costs as much as a
 // multiplication.
 enum { EPILOGUE_BARE, EPILOGUE_GELU, EPILOGUE_ADDED, EPILOGUE_ANY };
 

@@ -1,4 +1,4 @@
-// The loops of the int8 GEMM around the register tile (gemm_tile.h), which is what an instruction set brings:
+// The loops of the int8 GEMM around the register tile of an instruction set (gemm_tile.h):
 //
 //   gemm_product   for n in steps of NC     a group of outputs; for m in steps of MC   rows whose partial sums fit the scratch
 //   gemm_group       for k in steps of KC   the group's weights [NC, KC] stay in the second-level cache

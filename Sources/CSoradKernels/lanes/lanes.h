@@ -1,11 +1,10 @@
-// Sixteen floats side by side: the unit in which every float kernel is written once and compiled per instruction set.
+// Vectors of 16 floats ("lanes"): every float kernel is written once on them and compiled for each instruction set.
 //
 // Invariant: each lane does exactly the IEEE operations of the scalar definition (scalar_math.h), in its order. A
-// `lanes` value is one 512-bit register, two 256-bit ones, or plain code: the arithmetic is the same by construction.
+// `lanes` value is one 512-bit register, two of 256 bits or four of 128; the arithmetic is the same by construction.
 //
-// A kernel file of an instruction set opens its target with `#pragma clang attribute push`, names itself with
-//   #define SORAD_PREFIX avx2
-// and includes the kernels of this folder; KERNEL(add_f32) is then sorad_avx2_add.
+// The file of an instruction set defines SORAD_PREFIX before it includes kernels of this folder: KERNEL(add_f32) is
+// then sorad_avx2_add_f32.
 #ifndef SORAD_LANES_H
 #define SORAD_LANES_H
 
@@ -30,8 +29,7 @@ typedef int32_t lanes_i32_at __attribute__((vector_size(64), aligned(4), may_ali
 typedef int32_t lanes_i32_anywhere __attribute__((vector_size(64), aligned(1), may_alias));
 typedef int8_t lanes_i8_at __attribute__((vector_size(16), aligned(1), may_alias));
 
-// tile(n) with a constant n = min(rows, most), so that the code of a tile is made for each number of rows; 1 <= most
-// <= 12.
+// tile(n) with a constant n = min(rows, most): a tile is compiled for each number of rows. `most` is 1 to 12.
 #define SORAD_ROWS_CASE(n, most, tile) \
     case n:                            \
         if (n < (most)) { tile(n); }   \
