@@ -34,7 +34,7 @@ struct ModelCard {
     /// Keys before those of the model's parts.
     func metadata(created: Int, sources: [String], recipe: String) -> [(key: String, value: MetadataValue)] {
         [
-            ("general.architecture", .string(ModelFile.architecture)),
+            ("general.architecture", .string("sorad-wan")),
             ("general.name", .string(id)),
             ("general.license", .string(license)),
             ("sorad.format_version", .uint32(UInt32(ModelFile.formatVersion))),

@@ -9,8 +9,8 @@ extension VideoModel {
     public func denoiseBytes(_ size: LatentSize, guided: Bool) -> Int {
         let sequences = guided ? 2 : 1
         let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 3)
-        let step = transformer.workspaceBytes(transformer.grid(size), sequences: sequences, timesteps: 2)
-        return latents + sequences * (promptTextBytes + transformer.promptBytes(textLength: configuration.textLength)) + step
+        return latents + sequences * promptTextBytes
+            + network.runBytes(size, prompts: sequences, textLength: configuration.textLength)
     }
 
     /// While a clip is decoded: the network for one frame, and the latents.

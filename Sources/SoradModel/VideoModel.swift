@@ -15,16 +15,20 @@ public import SoradTensor
 public final class VideoModel {
     public let configuration: ModelConfiguration
     public let backend: any ComputeBackend
-    package let textEncoder: TextEncoder
-    package let transformer: DiffusionTransformer
+    package let textEncoder: any TextEncoder
+    package let network: any DiffusionNetwork
     package let autoencoder: any Autoencoder
 
     /// - Throws: `.badInput` when a size in the metadata is impossible or a tensor is missing or has another shape or type.
-    public init(file: ModelFile, backend: any ComputeBackend) throws(SoradError) {
-        configuration = try ModelConfiguration(file)
+    public convenience init(file: ModelFile, backend: any ComputeBackend) throws(SoradError) {
+        try self.init(file: file, backend: backend, registry: .standard)
+    }
+
+    package init(file: ModelFile, backend: any ComputeBackend, registry: ModelRegistry) throws(SoradError) {
+        configuration = try ModelConfiguration(file, registry)
         self.backend = backend
-        textEncoder = try TextEncoder(configuration.text, WeightReader(file: file, prefix: "te.", backend), backend)
-        transformer = try DiffusionTransformer(configuration.transformer, WeightReader(file: file, prefix: "dit.", backend), backend)
+        textEncoder = try configuration.text.encoder(WeightReader(file: file, prefix: "te.", backend), backend)
+        network = try configuration.network.network(WeightReader(file: file, prefix: "dit.", backend), backend)
         autoencoder = try configuration.autoencoder.autoencoder(WeightReader(file: file, prefix: "vae.", backend), backend)
     }
 
@@ -70,9 +74,9 @@ public final class VideoModel {
         guard guidanceScale.isFinite else {
             throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale")
         }
-        let schedule = FlowMatchSchedule(steps: steps, shift: shift, numTrainTimesteps: configuration.numTrainTimesteps)
+        let schedule = configuration.samplerMaker(steps, shift, configuration.numTrainTimesteps)
         return try Denoiser(
-            transformer, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
+            network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
             known: known, textLength: configuration.textLength, stop: stop)
     }
 

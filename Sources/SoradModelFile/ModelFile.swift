@@ -19,7 +19,8 @@ public struct TensorView: Sendable {
 
 /// A validated model file.
 public final class ModelFile: Sendable {
-    public static let architecture = "sorad-wan"
+    /// What the architectures of all families begin with.
+    public static let architecturePrefix = "sorad-"
     public static let formatVersion = 1
     /// Every tensor starts on a multiple of this many bytes.
     public static let alignment = 64
@@ -43,9 +44,9 @@ public final class ModelFile: Sendable {
         let directory = try file.withBytes { (bytes) throws(SoradError) in try GGUFDirectory(parsing: bytes, path: path) }
         let metadata = directory.metadata
         let found = try metadata.string("general.architecture")
-        guard found == Self.architecture else {
+        guard found.hasPrefix(Self.architecturePrefix) else {
             throw SoradError(
-                .badInput, "\(path) holds a model of the architecture \"\(found)\", not \"\(Self.architecture)\"",
+                .badInput, "\(path) holds a model of the architecture \"\(found)\", not one of sorad's, such as \"sorad-wan\"",
                 hint: "convert a published checkpoint with sorad-quantize")
         }
         let version = try metadata.integer("sorad.format_version")

@@ -42,8 +42,8 @@ struct ForwardBenchmark {
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
         let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
-        let transformer = try DiffusionTransformer.synthetic(
-            TransformerConfiguration(
+        let transformer = try WanTransformer.synthetic(
+            WanConfiguration(
                 layers: oneLayer ? 1 : c.layers, heads: c.heads, headWidth: c.headWidth, feedForward: c.feedForward,
                 textWidth: c.textWidth, channels: c.channels), backend)
         let grid = transformer.grid(LatentSize(channels: c.channels, frames: c.frames, height: c.height, width: c.width))

@@ -54,7 +54,7 @@ import Testing
     /// The clip covers what it is meant to cover, on the sets that this machine has.
     @Test func theClipIsInt8AndOnEverySetThatThisMachineHas() throws {
         let model = try Fixture("tiny").model(.int8)
-        #expect(model.transformer.configuration.attentionPrecision == .int8)
+        #expect(model.wan.configuration.attentionPrecision == .int8)
         #expect(InstructionSet.available.contains { $0.description == "scalar" })
         let lacking = InstructionSet.names.filter { name in !InstructionSet.available.contains { $0.description == name } }
         print("golden clip: not on this CPU: \(lacking.isEmpty ? "nothing" : lacking.joined(separator: ", "))")

@@ -19,7 +19,7 @@ import Testing
         let backend = model.backend
         var quantised = 0
         var rotated = 0
-        for (index, block) in model.transformer.blocks.enumerated() {
+        for (index, block) in model.wan.blocks.enumerated() {
             let layers: [(String, LinearWeights)] = [
                 ("attn1.to_q", block.selfAttention.query), ("attn1.to_k", block.selfAttention.key),
                 ("attn1.to_v", block.selfAttention.value), ("attn1.to_out.0", block.selfAttention.output),

@@ -122,3 +122,8 @@ func everyBackend() throws -> [any ComputeBackend] {
         + [DeferredBackend.factory]
     return try factories.map { try $0.make() }
 }
+
+extension VideoModel {
+    /// The network of a model of the Wan family.
+    var wan: WanTransformer { network as! WanTransformer }
+}

@@ -8,7 +8,7 @@ import Testing
 @Suite struct TransformerTests {
     /// Velocity for one prompt; `known` leading latent frames carry timestep 0.
     static func velocity(_ model: VideoModel, _ fixture: Fixture, known: Int = 0, prompts names: [String] = ["text"]) throws -> [Tensor] {
-        let transformer = model.transformer
+        let transformer = model.wan
         let latent = try fixture.tensor("transformer.latent")
         let timestep = try fixture.tensor("transformer.timestep").elements[0]
         let shape = latent.shape
@@ -56,8 +56,8 @@ import Testing
         let fixture = try Fixture("tiny")
         let plain = try fixture.model(.int8)
         let fine = try VideoModel(file: fixture.modelFile(.int8, fineAttention: true), backend: CPUBackend(threads: 2))
-        #expect(plain.transformer.configuration.attentionPrecision == .int8)
-        #expect(fine.transformer.configuration.attentionPrecision == .int8Probs16)
+        #expect(plain.wan.configuration.attentionPrecision == .int8)
+        #expect(fine.wan.configuration.attentionPrecision == .int8Probs16)
         let (one, two) = (try Self.velocity(plain, fixture)[0].elements, try Self.velocity(fine, fixture)[0].elements)
         #expect(one != two)
         #expect(relativeError(two, one) < 0.02)

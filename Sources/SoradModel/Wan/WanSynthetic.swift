@@ -2,7 +2,7 @@
 package import SoradSystem
 package import SoradTensor
 
-extension TransformerConfiguration {
+extension WanConfiguration {
     /// As in Wan 2.1, but for the sizes that are named.
     package init(layers: Int, heads: Int, headWidth: Int, feedForward: Int, textWidth: Int, channels: Int) {
         self.layers = layers
@@ -18,14 +18,15 @@ extension TransformerConfiguration {
         crossAttentionNorm = true
         expandTimesteps = false
         epsilon = 1e-6
+        (autoencoder, sampler) = ("wan", "flow_match_euler")
     }
 }
 
-extension DiffusionTransformer {
-    package static func synthetic(_ configuration: TransformerConfiguration, _ backend: any ComputeBackend) throws(SoradError)
-        -> DiffusionTransformer
+extension WanTransformer {
+    package static func synthetic(_ configuration: WanConfiguration, _ backend: any ComputeBackend) throws(SoradError)
+        -> WanTransformer
     {
-        try DiffusionTransformer(configuration, WeightReader(synthetic: "dit.", backend), backend)
+        try WanTransformer(configuration, WeightReader(synthetic: "dit.", backend), backend)
     }
 }
 
@@ -37,10 +38,10 @@ extension WanAutoencoder {
     }
 }
 
-extension VideoAutoencoder {
-    package static func synthetic(_ configuration: AutoencoderConfiguration, _ backend: any ComputeBackend) throws(SoradError)
-        -> VideoAutoencoder
+extension TAEHVAutoencoder {
+    package static func synthetic(_ configuration: TAEHVConfiguration, _ backend: any ComputeBackend) throws(SoradError)
+        -> TAEHVAutoencoder
     {
-        try VideoAutoencoder(configuration, WeightReader(synthetic: "vae.", backend), backend)
+        try TAEHVAutoencoder(configuration, WeightReader(synthetic: "vae.", backend), backend)
     }
 }

@@ -1,5 +1,4 @@
-// What the pipeline asks of a video autoencoder, and the choice of one by what the model file says.
-import SoradModelFile
+// What the pipeline asks of a video autoencoder.
 package import SoradSystem
 package import SoradTensor
 
@@ -111,50 +110,5 @@ extension Autoencoder {
         let latents = encoder.finish()
         try backend.finish()
         return latents
-    }
-}
-
-/// The sizes of the autoencoder that a model file has.
-enum AutoencoderFamily: Sendable {
-    case taehv(AutoencoderConfiguration)
-    case wan(WanAutoencoderConfiguration)
-
-    init(_ data: Metadata) throws(SoradError) {
-        let type = try data.string("vae.type")
-        switch type {
-        case "taehv": self = .taehv(try AutoencoderConfiguration(data))
-        case "wan": self = .wan(try WanAutoencoderConfiguration(data))
-        default: throw SoradError(.badInput, "\(data.path): vae.type is \"\(type)\", and only taehv and wan are known")
-        }
-    }
-
-    func autoencoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any Autoencoder {
-        switch self {
-        case .taehv(let configuration): try VideoAutoencoder(configuration, weights, backend)
-        case .wan(let configuration): try WanAutoencoder(configuration, weights, backend)
-        }
-    }
-
-    var latentChannels: Int {
-        switch self {
-        case .taehv(let configuration): configuration.latentChannels
-        case .wan(let configuration): configuration.latentChannels
-        }
-    }
-
-    /// Pixels of the decoded clip per latent pixel.
-    var spatialScale: Int {
-        switch self {
-        case .taehv(let configuration): configuration.spatialScale
-        case .wan(let configuration): configuration.spatialScale
-        }
-    }
-
-    /// Frames per latent frame, the first aside.
-    var timeScale: Int {
-        switch self {
-        case .taehv(let configuration): configuration.timeScale
-        case .wan(let configuration): configuration.timeScale
-        }
     }
 }

@@ -6,15 +6,15 @@
 import SoradSystem
 package import SoradTensor
 
-package final class DiffusionTransformer {
-    package let configuration: TransformerConfiguration
+package final class WanTransformer {
+    package let configuration: WanConfiguration
     let backend: any ComputeBackend
-    package let blocks: [TransformerBlock]
+    package let blocks: [WanBlock]
     let textEmbedder: (first: LinearWeights, second: LinearWeights)
     private let patchEmbedding, projection: LinearWeights
-    private let timeEmbedding: TimeEmbedding
+    private let timeEmbedding: WanTimeEmbedding
 
-    init(_ configuration: TransformerConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
+    init(_ configuration: WanConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
         var c = configuration
         let embedder = weights.at("condition_embedder.text_embedder")
         self.backend = backend
@@ -23,9 +23,9 @@ package final class DiffusionTransformer {
             try embedder.linear("linear_1", outputs: c.width, inputs: c.textWidth),
             try embedder.linear("linear_2", outputs: c.width, inputs: c.width)
         )
-        timeEmbedding = try TimeEmbedding(c, weights)
-        var blocks: [TransformerBlock] = []
-        for index in 0..<c.layers { blocks.append(try TransformerBlock(c, weights.at("blocks.\(index)"))) }
+        timeEmbedding = try WanTimeEmbedding(c, weights)
+        var blocks: [WanBlock] = []
+        for index in 0..<c.layers { blocks.append(try WanBlock(c, weights.at("blocks.\(index)"))) }
         self.blocks = blocks
         if blocks.allSatisfy(\.selfAttention.isInt8) { c.attentionPrecision = c.attentionPlanes == 2 ? .int8Probs16 : .int8 }
         self.configuration = c
@@ -46,7 +46,7 @@ package final class DiffusionTransformer {
     ///   - velocities: one [C, T, h, w] per prompt.
     ///   - stop: called before every part of a block; what it throws ends the pass.
     package func forward<Failure: Error>(
-        _ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [PreparedPrompt], workspace w: TransformerWorkspace,
+        _ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [WanPrompt], workspace w: WanWorkspace,
         into velocities: [Tensor], stop: () throws(Failure) -> Void
     ) throws(Failure) {
         let c = configuration

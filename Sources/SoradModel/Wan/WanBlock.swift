@@ -5,7 +5,7 @@
 import SoradSystem
 package import SoradTensor
 
-package struct TransformerBlock {
+package struct WanBlock {
     /// Projections and norms of one attention.
     package struct Attention {
         package let query, key, value, output: LinearWeights
@@ -33,7 +33,7 @@ package struct TransformerBlock {
     /// [1, 6, D]: shift, scale, gate of the self-attention, then of the feed-forward; added to the timestep's.
     let scaleShiftTable: Tensor
 
-    init(_ c: TransformerConfiguration, _ weights: WeightReader) throws(SoradError) {
+    init(_ c: WanConfiguration, _ weights: WeightReader) throws(SoradError) {
         selfAttention = try Attention(weights.at("attn1"), width: c.width)
         crossAttention = try Attention(weights.at("attn2"), width: c.width)
         crossNorm = c.crossAttentionNorm ? (try weights.vector("norm2.weight", c.width), try weights.vector("norm2.bias", c.width)) : nil
@@ -43,10 +43,10 @@ package struct TransformerBlock {
     }
 }
 
-extension TransformerBlock {
+extension WanBlock {
     /// hidden += gate · attention(modulated norm(hidden)) for `sequences` sequences of equal length lying one behind the other.
     func attendToSelf(
-        _ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, sequences: Int, _ groups: RowGroups
+        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, sequences: Int, _ groups: RowGroups
     ) {
         let length = w.tokens
         let rows = length * sequences
@@ -75,7 +75,7 @@ extension TransformerBlock {
 
     /// hidden += attention(norm(hidden)) to each sequence's prompt.
     func attendToPrompts(
-        _ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, _ prompts: [PreparedPrompt], layer: Int
+        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, _ prompts: [WanPrompt], layer: Int
     ) {
         let length = w.tokens
         let rows = length * prompts.count
@@ -101,7 +101,7 @@ extension TransformerBlock {
 
     /// hidden += gate · feedForward(modulated norm(hidden)), some rows at a time: the wide intermediate then stays in a cache.
     func feedForward(
-        _ backend: any ComputeBackend, _ c: TransformerConfiguration, _ w: TransformerWorkspace, rows: Int, _ groups: RowGroups
+        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, rows: Int, _ groups: RowGroups
     ) {
         var first = 0
         while first < rows {

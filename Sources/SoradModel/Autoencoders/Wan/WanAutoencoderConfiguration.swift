@@ -1,10 +1,10 @@
 // The sizes of Wan's causal autoencoder, read from a model file and checked once.
 import SoradModelFile
-import SoradSystem
-import SoradTensor
+package import SoradSystem
+package import SoradTensor
 
-package struct WanAutoencoderConfiguration: Sendable {
-    let latentChannels: Int
+package struct WanAutoencoderConfiguration: AutoencoderConfiguration {
+    package let latentChannels: Int
     /// Channels behind the encoder's first convolution.
     let baseWidth: Int
     /// Channels of each level, the finest first.
@@ -18,9 +18,9 @@ package struct WanAutoencoderConfiguration: Sendable {
     let mean, std: [Float]
 
     /// Pixels of the decoded clip per latent pixel.
-    var spatialScale: Int { 1 << halvesTime.count }
+    package var spatialScale: Int { 1 << halvesTime.count }
     /// Frames per latent frame, the first aside.
-    var timeScale: Int { 1 << halvesTime.filter { $0 }.count }
+    package var timeScale: Int { 1 << halvesTime.filter { $0 }.count }
 
     func hasAttention(level: Int) -> Bool { attentionScales.contains(1 / Float(1 << level)) }
 
@@ -72,5 +72,9 @@ package struct WanAutoencoderConfiguration: Sendable {
         halvesTime = [false, true, true]
         mean = [Float](repeating: 0, count: 16)
         std = [Float](repeating: 1, count: 16)
+    }
+
+    package func autoencoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any Autoencoder {
+        try WanAutoencoder(self, weights, backend)
     }
 }

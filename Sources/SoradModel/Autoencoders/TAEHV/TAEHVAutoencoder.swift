@@ -3,13 +3,13 @@
 package import SoradSystem
 package import SoradTensor
 
-package final class VideoAutoencoder: Autoencoder {
-    private let configuration: AutoencoderConfiguration
+package final class TAEHVAutoencoder: Autoencoder {
+    private let configuration: TAEHVConfiguration
     package let backend: any ComputeBackend
     private let encoder, decoder: [FrameBlock]
     private let mean, std: Tensor
 
-    init(_ configuration: AutoencoderConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
+    init(_ configuration: TAEHVConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
         self.configuration = configuration
         self.backend = backend
         encoder = try Self.encoder(configuration, weights.at("encoder"))
@@ -19,14 +19,14 @@ package final class VideoAutoencoder: Autoencoder {
     }
 
     /// Index in the published Sequential: 0 convolution, 1 relu, then per level pool, convolution, three memory blocks; last a convolution.
-    private static func encoder(_ c: AutoencoderConfiguration, _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
+    private static func encoder(_ c: TAEHVConfiguration, _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
         let widths = c.encoderChannels
         var blocks: [FrameBlock] = [
             .convolution(
                 try weights.convolution("0", outputs: widths[0], inputs: c.imageChannels * c.patchSize * c.patchSize), upsample: false,
                 relu: true)
         ]
-        for level in 0..<AutoencoderConfiguration.levels {
+        for level in 0..<TAEHVConfiguration.levels {
             let index = 2 + level * 5
             let n = widths[level]
             let next = widths[level + 1]
@@ -39,15 +39,15 @@ package final class VideoAutoencoder: Autoencoder {
             )
             for memory in 2..<5 { blocks.append(try memoryBlock(weights.at("\(index + memory)"), next)) }
         }
-        let last = try weights.convolution("17", outputs: c.latentChannels, inputs: widths[AutoencoderConfiguration.levels])
+        let last = try weights.convolution("17", outputs: c.latentChannels, inputs: widths[TAEHVConfiguration.levels])
         return blocks + [.convolution(last, upsample: false, relu: false)]
     }
 
     /// Index in the published Sequential: 0 clamp, 1 convolution, 2 relu, then per level three memory blocks, upsample, grow, convolution;
     /// last relu and a convolution. Growing in time is done before the upsampling: a 1×1 convolution gives the same either way.
-    private static func decoder(_ c: AutoencoderConfiguration, _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
+    private static func decoder(_ c: TAEHVConfiguration, _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
         let widths = c.decoderChannels
-        let levels = AutoencoderConfiguration.levels
+        let levels = TAEHVConfiguration.levels
         var blocks: [FrameBlock] = [
             .softClamp,
             .convolution(try weights.convolution("1", outputs: widths[0], inputs: c.latentChannels), upsample: false, relu: true),
@@ -92,7 +92,7 @@ package final class VideoAutoencoder: Autoencoder {
 
     package func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
         let c = configuration
-        let scale = c.patchSize << AutoencoderConfiguration.levels
+        let scale = c.patchSize << TAEHVConfiguration.levels
         try LatentEncoder.check(numFrames: numFrames, width: width, height: height, scale: scale)
         let missing = (c.timeScale - numFrames % c.timeScale) % c.timeScale
         let packed = backend.tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))

@@ -5,18 +5,18 @@
 package import SoradSystem
 package import SoradTensor
 
-package struct PreparedPrompt {
+package struct WanPrompt {
     /// One per block.
     let layers: [any PackedKeysValues]
     /// [keys]: 0 for a token, ln(count) for the padding; nil without padding.
     let keyBias: Tensor?
 }
 
-extension DiffusionTransformer {
+extension WanTransformer {
     /// Text embeddings [L, text width] to keys and values; the missing rows up to `textLength` are zeros.
     /// - Parameter stop: asked between the blocks.
     /// - Throws: what `stop` throws.
-    package func prepare(_ text: Tensor, textLength: Int, stop: StopCheck = {}) throws(SoradError) -> PreparedPrompt {
+    package func prepare(_ text: Tensor, textLength: Int, stop: StopCheck = {}) throws(SoradError) -> WanPrompt {
         let c = configuration
         let padding = textLength - text.shape[0]
         let keys = text.shape[0] + (padding > 0 ? 1 : 0)
@@ -39,10 +39,10 @@ extension DiffusionTransformer {
             backend.pack(values: w.projected, into: packed)
             return packed
         }
-        guard padding > 0 else { return PreparedPrompt(layers: layers, keyBias: nil) }
+        guard padding > 0 else { return WanPrompt(layers: layers, keyBias: nil) }
         var bias = [Float](repeating: 0, count: keys)
         bias[keys - 1] = Float(naturalLogarithm(Double(padding)))
-        return PreparedPrompt(layers: layers, keyBias: backend.tensor(Shape(keys), bias))
+        return WanPrompt(layers: layers, keyBias: backend.tensor(Shape(keys), bias))
     }
 
     /// Bytes of the longest prompt, prepared.
@@ -58,7 +58,7 @@ private struct PromptWorkspace {
     /// Keys, then values.
     let projected: Tensor
 
-    init(_ c: TransformerConfiguration, keys: Int, in arena: Arena) {
+    init(_ c: WanConfiguration, keys: Int, in arena: Arena) {
         text = arena.activations(capacity: keys, width: c.textWidth)
         intermediate = arena.activations(capacity: keys, width: c.width)
         context = arena.activations(capacity: keys, width: c.width)

@@ -3,7 +3,7 @@
 public import SoradTensor
 
 /// Noise levels from 1 (pure noise) to 0 (the clip).
-public struct FlowMatchSchedule: Sendable, Equatable {
+public struct FlowMatchSchedule: Sampler, Equatable {
     /// [steps + 1], falling, the last 0. A sample at level σ is (1 − σ)·clip + σ·noise.
     public let sigmas: [Float]
     /// [steps]: what the transformer is told, σ·num_train_timesteps.
@@ -29,6 +29,11 @@ public struct FlowMatchSchedule: Sendable, Equatable {
         }
         sigmas = levels + [0]
         timesteps = levels.map { $0 * Float(numTrainTimesteps) }
+    }
+
+    /// Takes one Euler step.
+    public func step(_ index: Int, _ latent: Tensor, velocity: Tensor, _ backend: any ComputeBackend) {
+        backend.eulerStep(sample: latent, velocity: velocity, dt: sigmas[index + 1] - sigmas[index], into: latent)
     }
 
     /// Mixes a clip into noise at the level of one step, so that denoising can begin there: noise = (1 − σ)·clip + σ·noise.

@@ -3,7 +3,7 @@
 // Letters: R rows (tokens of all sequences), D model width, G distinct timesteps.
 package import SoradTensor
 
-package struct TransformerWorkspace {
+package struct WanWorkspace {
     let layout: PatchLayout
     let sequences: Int
     let rotary: RotaryTable
@@ -22,13 +22,13 @@ package struct TransformerWorkspace {
     /// Rows [tokens, patch] as they come in; [R, patch] as they go out.
     let patches: any ActivationMatrix
     let velocities: Tensor
-    let time: TimeEmbedding.Workspace
+    let time: WanTimeEmbedding.Workspace
     /// [G, 6, D]: a block's shift, scale, gate, twice.
     let modulation: Tensor
 
     var tokens: Int { layout.grid.count }
 
-    fileprivate init(_ c: TransformerConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int, in arena: Arena) {
+    fileprivate init(_ c: WanConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int, in arena: Arena) {
         let rows = grid.count * sequences
         let matrix = Shape(rows, c.width)
         layout = PatchLayout(channels: c.inChannels, patch: c.patch, grid: grid)
@@ -44,7 +44,7 @@ package struct TransformerWorkspace {
         }
         patches = arena.activations(capacity: grid.count, width: c.inChannels * c.patchVolume)
         velocities = arena.tensor(Shape(rows, c.outChannels * c.patchVolume))
-        time = TimeEmbedding.Workspace(c, timesteps: timesteps, in: arena)
+        time = WanTimeEmbedding.Workspace(c, timesteps: timesteps, in: arena)
         modulation = arena.tensor(Shape(timesteps, 6, c.width))
     }
 
@@ -57,16 +57,16 @@ package struct TransformerWorkspace {
     }
 }
 
-extension DiffusionTransformer {
-    package func workspace(_ grid: TokenGrid, sequences: Int, timesteps: Int) -> TransformerWorkspace {
+extension WanTransformer {
+    package func workspace(_ grid: TokenGrid, sequences: Int, timesteps: Int) -> WanWorkspace {
         let workspace = backend.make {
-            TransformerWorkspace(configuration, grid: grid, sequences: sequences, timesteps: timesteps, in: $0)
+            WanWorkspace(configuration, grid: grid, sequences: sequences, timesteps: timesteps, in: $0)
         }
         workspace.rotary.fill()
         return workspace
     }
 
     func workspaceBytes(_ grid: TokenGrid, sequences: Int, timesteps: Int) -> Int {
-        backend.measure { TransformerWorkspace(configuration, grid: grid, sequences: sequences, timesteps: timesteps, in: $0) }
+        backend.measure { WanWorkspace(configuration, grid: grid, sequences: sequences, timesteps: timesteps, in: $0) }
     }
 }

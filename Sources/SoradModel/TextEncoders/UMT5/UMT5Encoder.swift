@@ -5,7 +5,7 @@
 package import SoradSystem
 package import SoradTensor
 
-package final class TextEncoder {
+package final class UMT5Encoder: TextEncoder {
     private struct Layer {
         let attentionNorm: Parameter, query, key, value, output: LinearWeights
         /// [buckets, heads], on the host: what attention reads is made of it for the length of a prompt.
@@ -13,13 +13,13 @@ package final class TextEncoder {
         let feedForwardNorm: Parameter, gate, up, down: LinearWeights
     }
 
-    private let configuration: TextEncoderConfiguration
+    private let configuration: UMT5Configuration
     private let backend: any ComputeBackend
     private let embedding: Parameter
     private let layers: [Layer]
     private let finalNorm: Parameter
 
-    init(_ configuration: TextEncoderConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
+    init(_ configuration: UMT5Configuration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
         let c = configuration
         let inner = c.heads * c.headWidth
         self.configuration = configuration
@@ -53,7 +53,7 @@ package final class TextEncoder {
         let normed, attended, gated: any ActivationMatrix
         let packed: any PackedKeysValues
 
-        init(_ c: TextEncoderConfiguration, length: Int, in arena: Arena) {
+        init(_ c: UMT5Configuration, length: Int, in arena: Arena) {
             let inner = Shape(length, c.heads * c.headWidth)
             let wide = Shape(length, c.feedForward)
             hidden = arena.tensor(Shape(length, c.width))
@@ -73,7 +73,7 @@ package final class TextEncoder {
     /// Token ids to embeddings [L, D], in the host's memory.
     /// - Parameter stop: asked before every part of a layer.
     /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
-    package func encode(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor {
+    package func encode(_ ids: [Int32], stop: StopCheck) throws(SoradError) -> Tensor {
         if let wrong = ids.first(where: { !(0..<configuration.vocabulary).contains(Int($0)) }) {
             throw SoradError(.badInput, "token \(wrong) is outside the model's vocabulary of \(configuration.vocabulary)")
         }

@@ -5,12 +5,12 @@
 import SoradSystem
 import SoradTensor
 
-struct TimeEmbedding {
+struct WanTimeEmbedding {
     private let first, second, projection: LinearWeights
     /// [1, 2, D]: shift and scale before the last projection, added to the embedding.
     private let finalTable: Tensor
 
-    init(_ c: TransformerConfiguration, _ weights: WeightReader) throws(SoradError) {
+    init(_ c: WanConfiguration, _ weights: WeightReader) throws(SoradError) {
         let own = weights.at("condition_embedder")
         first = try own.linear("time_embedder.linear_1", outputs: c.width, inputs: c.frequencyWidth)
         second = try own.linear("time_embedder.linear_2", outputs: c.width, inputs: c.width)
@@ -27,7 +27,7 @@ struct TimeEmbedding {
         /// [G, 2, D]
         let final: Tensor
 
-        init(_ c: TransformerConfiguration, timesteps: Int, in arena: Arena) {
+        init(_ c: WanConfiguration, timesteps: Int, in arena: Arena) {
             sinusoids = arena.activations(capacity: timesteps, width: c.frequencyWidth)
             intermediate = arena.activations(capacity: timesteps, width: c.width)
             activated = arena.activations(capacity: timesteps, width: c.width)

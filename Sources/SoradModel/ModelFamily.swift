@@ -1,0 +1,162 @@
+// Owns what a family of video models is to everything above it, and the registries by which a model file finds its parts.
+//
+// A family is a folder (Wan/ is the first) and a row in `ModelRegistry.standard`: how its part of a file is read, its network with its
+// conditioning, and by name the text encoder, the autoencoder and the sampler that it works with. Those are parts of their own, each with
+// a row in a registry of the same kind, so that families share them.
+package import SoradModelFile
+package import SoradSystem
+public import SoradTensor
+
+/// One family of diffusion networks.
+package protocol ModelFamily: Sendable {
+    /// `general.architecture` of its files.
+    var architecture: String { get }
+    /// Reads and checks the family's own metadata.
+    /// - Throws: `.badInput` naming the file and the key.
+    func configuration(_ data: Metadata) throws(SoradError) -> any NetworkConfiguration
+}
+
+/// The sizes of a family's network in one file, checked, and the parts that go with it.
+package protocol NetworkConfiguration: Sendable {
+    /// Rows of the registries.
+    var textEncoder: String { get }
+    var autoencoder: String { get }
+    var sampler: String { get }
+    /// Width of the text embeddings that it reads.
+    var textWidth: Int { get }
+    /// Channels of the latents that it reads and of the velocities that it writes.
+    var latentChannels: Int { get }
+    /// Latent values along each axis that one token stands for.
+    var patch: (frames: Int, height: Int, width: Int) { get }
+    /// Tokens along an axis that the position embedding knows.
+    var maxPositions: Int { get }
+    /// True if some latent frames may be given.
+    var takesKnownFrames: Bool { get }
+
+    func network(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any DiffusionNetwork
+}
+
+/// A network that says in which direction latents go.
+package protocol DiffusionNetwork: AnyObject {
+    /// Prepares the denoising of one clip: prompts, conditioning, workspace.
+    /// - Parameters:
+    ///   - prompts: [L, text width] each; the velocities come in their order.
+    ///   - textLength: rows that every prompt is filled up to.
+    ///   - known: latent frames that are given; only where the configuration takes them.
+    ///   - stop: asked between the parts of the work; what it throws ends it.
+    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, known: KnownFrames?, stop: StopCheck) throws(SoradError)
+        -> any DenoisingRun
+
+    /// Bytes that a run of so many prompts takes.
+    func runBytes(_ size: LatentSize, prompts: Int, textLength: Int) -> Int
+}
+
+/// One clip in a network. Used by one thread.
+package protocol DenoisingRun: AnyObject {
+    /// Writes what is known of the clip into its latents [C, T, h, w]; before and after every step.
+    func condition(_ latent: Tensor)
+
+    /// The velocity of `latent` [C, T, h, w] for every prompt, of the same shape.
+    /// - Parameter stop: called before every part of a layer; what it throws ends the pass.
+    func predict<Failure: Error>(
+        _ latent: Tensor, timestep: Float, into velocities: [Tensor], stop: () throws(Failure) -> Void) throws(Failure)
+}
+
+/// Text to embeddings.
+package protocol TextEncoder: AnyObject {
+    /// Bytes that encoding `length` tokens takes.
+    func workspaceBytes(length: Int) -> Int
+
+    /// Token ids to embeddings [L, width], in the host's memory.
+    /// - Parameter stop: asked before every part of a layer.
+    /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
+    func encode(_ ids: [Int32], stop: StopCheck) throws(SoradError) -> Tensor
+}
+
+extension TextEncoder {
+    /// As above, to the end.
+    package func encode(_ ids: [Int32]) throws(SoradError) -> Tensor { try encode(ids, stop: {}) }
+}
+
+/// The sizes of a text encoder in one file, checked.
+package protocol TextEncoderConfiguration: Sendable {
+    /// Of an embedding.
+    var width: Int { get }
+    func encoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any TextEncoder
+}
+
+/// The sizes of an autoencoder in one file, checked.
+package protocol AutoencoderConfiguration: Sendable {
+    var latentChannels: Int { get }
+    /// Pixels of the decoded clip per latent pixel.
+    var spatialScale: Int { get }
+    /// Frames per latent frame, the first aside.
+    var timeScale: Int { get }
+    func autoencoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any Autoencoder
+}
+
+/// The noise levels of one run, and how it goes from one to the next.
+public protocol Sampler: Sendable {
+    /// [steps + 1], falling from 1 (pure noise) to 0 (the clip).
+    var sigmas: [Float] { get }
+    /// [steps]: what the network is told.
+    var timesteps: [Float] { get }
+
+    /// Takes `latent` [C, T, h, w] from level `index` to the next, in place.
+    func step(_ index: Int, _ latent: Tensor, velocity: Tensor, _ backend: any ComputeBackend)
+
+    /// Mixes clean latents [C, T, h, w] into noise of the same shape at the level of one step, so that denoising can begin there.
+    func mix(_ clip: Tensor, into noise: Tensor, atStep step: Int)
+}
+
+/// Parts of one kind by the names that files and families give them.
+package struct PartRegistry<Part: Sendable>: Sendable {
+    package let rows: [(name: String, part: Part)]
+
+    package init(_ rows: [(name: String, part: Part)]) { self.rows = rows }
+
+    /// - Parameters:
+    ///   - place: the file and the key that name the part, for the sentence.
+    /// - Throws: `.badInput` where no row has this name.
+    func part(_ name: String, _ place: String) throws(SoradError) -> Part {
+        guard let row = rows.first(where: { $0.name == name }) else {
+            throw SoradError(
+                .badInput, "\(place) is \"\(name)\", and this program knows \(rows.map(\.name).joined(separator: ", "))",
+                hint: "use a file for this edition of sorad, or convert the checkpoint again")
+        }
+        return row.part
+    }
+}
+
+/// All that a model file can be made of. To add a family or a part, add its folder and one row.
+package struct ModelRegistry: Sendable {
+    package typealias TextEncoderReader = @Sendable (Metadata) throws(SoradError) -> any TextEncoderConfiguration
+    package typealias AutoencoderReader = @Sendable (Metadata) throws(SoradError) -> any AutoencoderConfiguration
+    package typealias SamplerMaker = @Sendable (_ steps: Int, _ shift: Float, _ numTrainTimesteps: Int) -> any Sampler
+
+    package var families: [any ModelFamily]
+    package var textEncoders: PartRegistry<TextEncoderReader>
+    package var autoencoders: PartRegistry<AutoencoderReader>
+    package var samplers: PartRegistry<SamplerMaker>
+
+    package static let standard = ModelRegistry(
+        families: [WanFamily()],
+        textEncoders: PartRegistry([
+            ("umt5", { data throws(SoradError) in try UMT5Configuration(data) })
+        ]),
+        autoencoders: PartRegistry([
+            ("taehv", { data throws(SoradError) in try TAEHVConfiguration(data) }),
+            ("wan", { data throws(SoradError) in try WanAutoencoderConfiguration(data) }),
+        ]),
+        samplers: PartRegistry([
+            ("flow_match_euler", { FlowMatchSchedule(steps: $0, shift: $1, numTrainTimesteps: $2) })
+        ]))
+
+    /// The family of a file.
+    /// - Throws: `.badInput` where none has its architecture.
+    func family(_ data: Metadata) throws(SoradError) -> any ModelFamily {
+        let key = "general.architecture"
+        let known = PartRegistry(families.map { (name: $0.architecture, part: $0) })
+        return try known.part(try data.string(key), "\(data.path): \(key)")
+    }
+}

@@ -1,0 +1,67 @@
+// The sizes of the Wan transformer, read from a model file and checked once.
+import SoradModelFile
+package import SoradSystem
+package import SoradTensor
+
+/// The Wan diffusion transformer (diffusers WanTransformer3DModel).
+package struct WanConfiguration: NetworkConfiguration {
+    package let textWidth, maxPositions: Int
+    package let patch: (frames: Int, height: Int, width: Int)
+    let layers, heads, headWidth, inChannels, outChannels, frequencyWidth, feedForward: Int
+    let crossAttentionNorm, expandTimesteps: Bool
+    package let autoencoder, sampler: String
+    let epsilon: Float
+    /// Of the attention between the clip's own tokens: int8 where its linear layers are. The text's few keys stay float.
+    package var attentionPrecision = AttentionPrecision.float
+    /// Bytes of a weight of int8 attention.
+    var attentionPlanes = 1
+
+    /// Channels of the hidden state.
+    var width: Int { heads * headWidth }
+    /// Latent values in one token.
+    var patchVolume: Int { patch.frames * patch.height * patch.width }
+
+    init(_ data: Metadata) throws(SoradError) {
+        layers = try data.integer("dit.num_layers", in: 1...512)
+        heads = try data.integer("dit.num_attention_heads", in: 1...256)
+        headWidth = try data.integer("dit.attention_head_dim", in: 6...256)
+        inChannels = try data.integer("dit.in_channels", in: 1...1024)
+        outChannels = try data.integer("dit.out_channels", in: 1...1024)
+        textWidth = try data.integer("dit.text_dim", in: 1...65536)
+        frequencyWidth = try data.integer("dit.freq_dim", in: 2...65536)
+        feedForward = try data.integer("dit.ffn_dim", in: 1...65536)
+        maxPositions = try data.integer("dit.rope_max_seq_len", in: 1...65536)
+        let sizes = try data.integers("dit.patch_size", in: 1...16)
+        crossAttentionNorm = try data.bool("dit.cross_attn_norm")
+        expandTimesteps = try data.bool("dit.expand_timesteps")
+        epsilon = try data.float("dit.eps")
+        if data.contains("dit.attention_planes") { attentionPlanes = try data.integer("dit.attention_planes", in: 1...2) }
+        autoencoder = try data.string("vae.type")
+        sampler = try data.string("scheduler.type")
+        let norm = try data.string("dit.qk_norm")
+        guard sizes.count == 3 else { throw SoradError(.badInput, "\(data.path): dit.patch_size has \(sizes.count) numbers, not 3") }
+        patch = (sizes[0], sizes[1], sizes[2])
+        guard norm == "rms_norm_across_heads" else {
+            throw SoradError(.badInput, "\(data.path): dit.qk_norm is \"\(norm)\", and only rms_norm_across_heads is known")
+        }
+        guard sizes[1] == sizes[2], inChannels * patchVolume <= 65536, outChannels * patchVolume <= 65536 else {
+            throw SoradError(
+                .badInput, "\(data.path): patches of \(sizes) with \(inChannels) and \(outChannels) channels are not square or too large")
+        }
+        guard inChannels == outChannels else {
+            throw SoradError(.badInput, "\(data.path): the transformer has \(inChannels) channels in and \(outChannels) out")
+        }
+        guard headWidth % 2 == 0, frequencyWidth % 2 == 0 else {
+            throw SoradError(.badInput, "\(data.path): dit.attention_head_dim \(headWidth) and dit.freq_dim \(frequencyWidth) must be even")
+        }
+    }
+
+    package var textEncoder: String { "umt5" }
+    package var latentChannels: Int { inChannels }
+    /// Tokens of given frames carry timestep 0.
+    package var takesKnownFrames: Bool { expandTimesteps }
+
+    package func network(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any DiffusionNetwork {
+        try WanTransformer(self, weights, backend)
+    }
+}
