@@ -2,10 +2,13 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 SWIFT ?= swift
+SWIFT_NEEDED := 6.3
 CONFIGURATION ?= release
 BUILD := .build/$(CONFIGURATION)
+STATIC := .build/static/release
 CHECKPOINT ?= .train/export/sorad-mini
 CALIBRATION ?= .train/calibration.safetensors
 CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
@@ -38,18 +41,30 @@ help: ## this list
 install_packages = missing=; for package in $(1); do dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; done; \
 	if [ -n "$$missing" ]; then echo "Installing$$missing"; $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
-deps: ## install what Debian 12 needs beside the Swift toolchain
-	@command -v $(SWIFT) >/dev/null || { echo "The Swift toolchain (6.2 or newer) is not on PATH; install it from swift.org first." >&2; exit 69; }
+toolchain:
+	@command -v $(SWIFT) >/dev/null || { echo "make: the Swift toolchain is not on PATH; install $(SWIFT_NEEDED) or newer from swift.org" >&2; exit 69; }
+	@version=$$($(SWIFT) --version 2>/dev/null | sed -n 's/.*Swift version \([0-9.]*\).*/\1/p' | head -n 1); \
+	[ "$$(printf '%s\n' $(SWIFT_NEEDED) "$$version" | sort -V | head -n 1)" = $(SWIFT_NEEDED) ] || \
+	{ echo "make: Swift $${version:-of unknown version} does not build sorad; install $(SWIFT_NEEDED) or newer from swift.org" >&2; exit 69; }
+
+# Installs nothing: a build says what is missing, and `make deps` installs it.
+ready: toolchain
+	@[ -e /usr/include/sqlite3.h ] || pkg-config --exists sqlite3 || { echo "make: the header of SQLite is missing; run: make deps" >&2; exit 69; }
+
+deps: toolchain ## install the Debian packages that build and tests need (asks sudo)
 	@$(call install_packages,$(PACKAGES))
 
 deps-arm: ## install what test-arm needs on an x86 machine
 	@$(call install_packages,$(ARM_PACKAGES))
 
-build: deps ## build all programs
+build: ready ## build all programs
 	$(SWIFT) build -c $(CONFIGURATION)
 
-run: build ## start sorad, ask it for a clip of PROMPT, leave it in CLIP
-	@./.ci/first-clip $(BUILD) $(MODEL) $(CLIP) '$(subst ','\'',$(PROMPT))'
+static: ready ## build the programs as `make install` copies them: without Swift's shared libraries
+	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static
+
+run: deps build ## install the packages, build, make a clip of PROMPT, leave it in CLIP
+	@./scripts/first-clip $(BUILD) $(MODEL) $(CLIP) '$(subst ','\'',$(PROMPT))'
 
 test: deps test-swift test-kernels test-service test-checks ## everything CI runs, from a clean clone
 
@@ -63,34 +78,34 @@ test-kernels: deps ## the C kernels of every instruction set against the scalar 
 test-arm: deps-arm ## the NEON kernels, cross-compiled and emulated, against the scalar reference, and that one against x86
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm
 
-test-service: build $(VENV)/.installed $(VENV)/sdk2/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
+test-service: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
 	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk Tests/load
 
-test-contract: build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
+test-contract: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
 	$(SDK_TESTS) SORAD_CONTRACT_SECONDS=$(CONTRACT_SECONDS) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_contract.py
 
-test-durability: build $(VENV)/durability/.installed ## as root: KILLS deaths, POINTS power cuts, a failing disk at every operation of a job (an hour)
+test-durability: deps build $(VENV)/durability/.installed ## as root: KILLS deaths, POINTS power cuts, a failing disk at every operation of a job (an hour)
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $(KILLS)
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $$(($(KILLS) / 3)) --workers 2
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/faults.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/powercut.py --points $(POINTS)
 
-test-systemd: deps ## as root: the installed units on a small Debian that boots in a container (debootstrap, systemd-nspawn)
+test-systemd: deps static ## as root: the installed units on a small Debian that boots in a container (debootstrap, systemd-nspawn)
 	@$(call install_packages,debootstrap systemd-container)
 	rm -rf .build/boot/installed
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
 	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
 
-test-load: build ## 1,000 clients, 500 slow senders, long bodies, an idle daemon: four minutes, on a machine that does nothing else
+test-load: deps build ## 1,000 clients, 500 slow senders, long bodies, an idle daemon: four minutes, on a machine that does nothing else
 	$(SDK_TESTS) python3 Tests/load/crowd.py
 	$(SDK_TESTS) python3 Tests/load/slow.py
 	$(SDK_TESTS) python3 Tests/load/bodies.py
 	$(SDK_TESTS) python3 Tests/load/idle.py
 
-test-soak: build ## JOBS jobs of the shipped model at its smallest, and whether anything grows
+test-soak: deps build ## JOBS jobs of the shipped model at its smallest, and whether anything grows
 	$(SDK_TESTS) python3 Tests/load/soak.py --jobs $(JOBS)
 
-bench-jobs: build $(VENV)/durability/.installed ## measure what checkpoints cost and how long a cancel takes in every phase
+bench-jobs: deps build $(VENV)/durability/.installed ## measure what checkpoints cost and how long a cancel takes in every phase
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/checkpoint_cost.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/cancel.py
 
@@ -119,7 +134,7 @@ bench: build ## measure kernels on this machine (JSON: sorad-bench kernels --jso
 bench-cost: build ## measure a forward pass of Wan 2.1 1.3B's blocks over tokens and threads, and draw it (docs/forward_cost.svg)
 	python3 Tests/bench/forward_cost.py --sorad $(BUILD)/sorad-bench --json docs/forward_cost.json --svg docs/forward_cost.svg
 
-bench-peers: build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape beside PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
+bench-peers: deps build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape beside PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
 	$(VENV)/bench/bin/python Tests/peers/bench_peers.py --sorad $(BUILD)/sorad-bench --tokens $(or $(TOKENS),1280) --cache $(VENV)/bench/models --json $(VENV)/bench/peers.json
 
 settings: build ## write the daemon's settings into docs/ADMIN.md
@@ -135,10 +150,11 @@ lint: ## check the format without changing anything
 model: build ## quantise the trained checkpoint in CHECKPOINT, with what CALIBRATION captured of it (see quantization/README.md), into MODEL
 	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --created $(CREATED) --json $(MODEL:.gguf=.quality.json)
 
-install: deps ## install programs, model and systemd units (PREFIX=/usr/local, DESTDIR=)
-	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static
+install: ## copy what `make static` built, the model and the systemd units into place (PREFIX=/usr/local, DESTDIR=)
+	@for program in $(PROGRAMS); do [ -x $(STATIC)/$$program ] || { echo "make install: $(STATIC)/$$program is missing; run first, without sudo: make static" >&2; exit 66; }; done
+	@[ -r $(MODEL) ] || { echo "make install: the model $(MODEL) is missing; clone the repository whole" >&2; exit 66; }
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sorad/models $(DESTDIR)$(SYSTEMD_DIR) $(DESTDIR)$(SYSUSERS_DIR) $(DESTDIR)$(TMPFILES_DIR)
-	install -m 755 -s $(addprefix .build/static/release/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 -s $(addprefix $(STATIC)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/sorad/models
 	sed 's,@PREFIX@,$(PREFIX),g' systemd/sorad.service > $(DESTDIR)$(SYSTEMD_DIR)/sorad.service
 	install -m 644 systemd/sorad.socket systemd/sorad-admin.socket $(DESTDIR)$(SYSTEMD_DIR)
@@ -162,7 +178,7 @@ $(VENV)/sdk2/.installed: Tests/sdk/requirements-sdk2.txt | $(VENV)/.installed
 	touch $@
 
 $(VENV)/durability/.installed: Tests/durability/requirements.txt
-	dpkg-query -W fuse3 >/dev/null 2>&1 || $(SUDO) apt-get install -y -qq --no-install-recommends fuse3 >/dev/null
+	@$(call install_packages,fuse3)
 	python3 -m venv $(VENV)/durability
 	$(VENV)/durability/bin/pip install -q -r Tests/durability/requirements.txt
 	touch $@
@@ -175,4 +191,4 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help deps deps-arm build run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers
+.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers
