@@ -16,8 +16,9 @@ package struct WeightReader {
     }
 
     /// Synthetic weights, as if under `prefix`.
-    package init(synthetic prefix: String, _ backend: any ComputeBackend) {
-        self.init(SyntheticWeights(), prefix, backend)
+    /// - Parameter isInt8: whether the layer of a name, prefix included, is int8.
+    package init(synthetic prefix: String, int8 isInt8: @escaping (String) -> Bool, _ backend: any ComputeBackend) {
+        self.init(SyntheticWeights(int8: isInt8), prefix, backend)
     }
 
     private init(_ source: any WeightSource, _ prefix: String, _ backend: any ComputeBackend) {

@@ -51,17 +51,14 @@ final class SyntheticWeights: WeightSource {
     /// Inputs of each int8 layer, which its scales follow.
     private var inputs: [String: Int] = [:]
 
-    private static let int8Layers = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
-    /// The ends and the attention of Wan's decoder, the ends of TAEHV's.
-    private static let floatConvolutions = ["conv_in", "conv_out", "to_qkv", "proj", "time_conv", "decoder.1", "decoder.22"]
+    /// Whether the layer of this name is int8.
+    private let isInt8: (String) -> Bool
+
+    init(int8 isInt8: @escaping (String) -> Bool) { self.isInt8 = isInt8 }
 
     func contains(_ name: String) -> Bool { true }
 
-    func type(of name: String) -> ElementType {
-        let layer = String(name.dropLast(".weight".count))
-        guard layer.hasPrefix("vae.") else { return Self.int8Layers.contains(where: layer.hasSuffix) ? .i8 : .f32 }
-        return layer.hasPrefix("vae.decoder.") && !Self.floatConvolutions.contains(where: layer.hasSuffix) ? .i8 : .f32
-    }
+    func type(of name: String) -> ElementType { isInt8(String(name.dropLast(".weight".count))) ? .i8 : .f32 }
 
     func tensor(_ name: String, _ types: [ElementType], dims: [Int]) -> Parameter {
         let count = dims.reduce(1, *)

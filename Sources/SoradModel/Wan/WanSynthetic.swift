@@ -1,4 +1,4 @@
-// Owns transformers and autoencoders without a file, of any size, on synthetic weights (see WeightSource.swift): for benchmarks.
+// Wan transformers without a file, of any size, on synthetic weights (see WeightSource.swift): for benchmarks.
 package import SoradSystem
 package import SoradTensor
 
@@ -23,25 +23,11 @@ extension WanConfiguration {
 }
 
 extension WanTransformer {
-    package static func synthetic(_ configuration: WanConfiguration, _ backend: any ComputeBackend) throws(SoradError)
-        -> WanTransformer
-    {
-        try WanTransformer(configuration, WeightReader(synthetic: "dit.", backend), backend)
-    }
-}
+    private static let int8Layers = ["to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn.net.2"]
 
-extension WanAutoencoder {
-    package static func synthetic(_ configuration: WanAutoencoderConfiguration, _ backend: any ComputeBackend) throws(SoradError)
-        -> WanAutoencoder
-    {
-        try WanAutoencoder(configuration, WeightReader(synthetic: "vae.", backend), backend)
-    }
-}
-
-extension TAEHVAutoencoder {
-    package static func synthetic(_ configuration: TAEHVConfiguration, _ backend: any ComputeBackend) throws(SoradError)
-        -> TAEHVAutoencoder
-    {
-        try TAEHVAutoencoder(configuration, WeightReader(synthetic: "vae.", backend), backend)
+    /// Int8 where a converted file's layers may be.
+    package static func synthetic(_ configuration: WanConfiguration, _ backend: any ComputeBackend) throws(SoradError) -> WanTransformer {
+        let weights = WeightReader(synthetic: "dit.", int8: { int8Layers.contains(where: $0.hasSuffix) }, backend)
+        return try WanTransformer(configuration, weights, backend)
     }
 }

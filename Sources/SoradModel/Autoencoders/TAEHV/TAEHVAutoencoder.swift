@@ -116,3 +116,17 @@ package final class TAEHVAutoencoder: Autoencoder {
         return FrameNetwork.byteCount(encoder, input: packed, backend) + pixels * c.imageChannels * 9
     }
 }
+
+extension TAEHVAutoencoder {
+    /// The ends of the decoder stay float.
+    private static let floatConvolutions = ["decoder.1", "decoder.22"]
+
+    /// On synthetic weights, int8 where a converted file's may be: for benchmarks.
+    package static func synthetic(_ configuration: TAEHVConfiguration, _ backend: any ComputeBackend) throws(SoradError)
+        -> TAEHVAutoencoder
+    {
+        let weights = WeightReader(
+            synthetic: "vae.", int8: { $0.hasPrefix("vae.decoder.") && !floatConvolutions.contains(where: $0.hasSuffix) }, backend)
+        return try TAEHVAutoencoder(configuration, weights, backend)
+    }
+}

@@ -27,16 +27,16 @@ enum CausalBlock {
     case residual(CausalConvolution, CausalConvolution, shortcut: ConvolutionWeights?)
     case attention(FrameAttention)
     /// One frame becomes two, one from each convolution; the first of the clip stays one.
-    case doubleTime(CausalConvolution, CausalConvolution)
+    case temporalUpsample(CausalConvolution, CausalConvolution)
     /// Two frames become one; the first of the clip stays one.
-    case halveTime(CausalConvolution)
+    case temporalDownsample(CausalConvolution)
     /// Twice the sides, or, with a stride of 2, half of them.
     case resize(ConvolutionWeights, upsample: Bool)
 
     /// Shape of an image that leaves for one of `input`.
     func output(_ input: Shape) -> Shape {
         switch self {
-        case .convolution(let weights), .doubleTime(let weights, _), .halveTime(let weights), .residual(_, let weights, _):
+        case .convolution(let weights), .temporalUpsample(let weights, _), .temporalDownsample(let weights), .residual(_, let weights, _):
             Shape(input[0], input[1], weights.outputs)
         case .attention: input
         case .resize(let weights, true): Shape(2 * input[0], 2 * input[1], weights.outputs)
@@ -48,7 +48,7 @@ enum CausalBlock {
     var outputCount: Int {
         switch self {
         case .attention, .residual(_, _, shortcut: nil): 0
-        case .doubleTime: 2
+        case .temporalUpsample: 2
         default: 1
         }
     }
@@ -57,7 +57,7 @@ enum CausalBlock {
     func remembered(_ input: Shape) -> [(shape: Shape, isInt8: Bool)] {
         switch self {
         case .convolution(let weights): weights.frames.count > 1 ? [(input, weights.isInt8)] : []
-        case .doubleTime(let weights, _), .halveTime(let weights): [(input, weights.isInt8)]
+        case .temporalUpsample(let weights, _), .temporalDownsample(let weights): [(input, weights.isInt8)]
         case .residual(let first, let second, _):
             [(input, first.isInt8), (Shape(input[0], input[1], first.outputs), second.isInt8)]
         case .attention, .resize: []
@@ -72,7 +72,7 @@ enum CausalBlock {
             case .residual(_, _, let shortcut): shortcut.map { [$0] } ?? []
             case .attention(let weights): weights.queryKeyValue + [weights.output]
             case .resize(let weights, _): [weights]
-            case .doubleTime, .halveTime: []
+            case .temporalUpsample, .temporalDownsample: []
             }
         return weights.map { backend.scratchBytes($0, image: input) }.max() ?? 0
     }

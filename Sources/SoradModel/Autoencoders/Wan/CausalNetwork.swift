@@ -148,7 +148,7 @@ final class CausalNetwork: StreamedNetwork {
             attend(x, weights, keys)
         case .resize(let weights, let upsample):
             convolve(x, weights, upsample: upsample, into: results[0])
-        case .doubleTime(let first, let second):
+        case .temporalUpsample(let first, let second):
             // The first frame is neither doubled nor remembered.
             if stage.histories[0].seen == 0 {
                 stage.histories[0].seen = 1
@@ -156,7 +156,7 @@ final class CausalNetwork: StreamedNetwork {
             } else {
                 convolve(x, [first, second], stage.histories[0], residual: nil, into: results, forgetting: 1)
             }
-        case .halveTime(let weights):
+        case .temporalDownsample(let weights):
             let history = stage.histories[0]
             if history.seen == 0 || history.seen % 2 == 1 {
                 backend.copy(x, into: history.frames[history.seen % 2])

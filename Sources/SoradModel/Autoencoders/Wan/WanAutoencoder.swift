@@ -41,7 +41,7 @@ package final class WanAutoencoder: Autoencoder {
             let halve = try resample.causal("resample.1", outputs: width, inputs: width, frames: 1, stride: 2, onlyFloat: true).frames[0]
             blocks.append(.resize(halve, upsample: false))
             guard c.halvesTime[level] else { continue }
-            blocks.append(.halveTime(try resample.causal("time_conv", outputs: width, inputs: width, kernel: 1, onlyFloat: true)))
+            blocks.append(.temporalDownsample(try resample.causal("time_conv", outputs: width, inputs: width, kernel: 1, onlyFloat: true)))
         }
         blocks += try middle(weights, width)
         blocks.append(.convolution(try weights.causal("conv_out", outputs: 2 * c.latentChannels, inputs: width, norm: "norm_out")))
@@ -71,7 +71,7 @@ package final class WanAutoencoder: Autoencoder {
             let sampler = block.at("upsamplers.0")
             if c.halvesTime[widths.count - 2 - level] {
                 let both = try sampler.causal("time_conv", outputs: width, inputs: width, kernel: 1, parts: 2)
-                blocks.append(.doubleTime(both[0], both[1]))
+                blocks.append(.temporalUpsample(both[0], both[1]))
             }
             let grow = try sampler.causal("resample.1", outputs: width / 2, inputs: width, frames: 1).frames[0]
             blocks.append(.resize(grow, upsample: true))
@@ -124,6 +124,20 @@ package final class WanAutoencoder: Autoencoder {
         let scale = configuration.spatialScale
         let image = Shape(size.height * scale, size.width * scale, 3)
         return CausalNetwork.byteCount(encoder, input: image, backend) + image.count * 9
+    }
+}
+
+extension WanAutoencoder {
+    /// The ends and the attention of the decoder stay float.
+    private static let floatConvolutions = ["conv_in", "conv_out", "to_qkv", "proj", "time_conv"]
+
+    /// On synthetic weights, int8 where a converted file's may be: for benchmarks.
+    package static func synthetic(_ configuration: WanAutoencoderConfiguration, _ backend: any ComputeBackend) throws(SoradError)
+        -> WanAutoencoder
+    {
+        let weights = WeightReader(
+            synthetic: "vae.", int8: { $0.hasPrefix("vae.decoder.") && !floatConvolutions.contains(where: $0.hasSuffix) }, backend)
+        return try WanAutoencoder(configuration, weights, backend)
     }
 }
 
