@@ -71,8 +71,10 @@ let package = Package(
         tests("SoradTensorTests", ["SoradTensor", "SoradCPU", "SoradTestSupport", "SoradSystem"]),
         tests("SoradCPUTests", ["SoradCPU", "SoradTensor", "SoradTestSupport", "SoradSystem", "CSoradKernels"]),
         tests("SoradTokenizerTests", ["SoradTokenizer"], exclude: ["Fixtures"]),
+        .target(name: "SoradTestFiles", dependencies: ["SoradSystem"], path: "Tests/SupportFiles", swiftSettings: swiftRules),
+        tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradTestFiles"]),
         tests(
-            "SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradConverter", "SoradTokenizer", "CSoradKernels"]),
+            "SoradConverterTests", ["SoradConverter", "SoradModelFile", "SoradTensor", "SoradSystem", "CSoradKernels", "SoradTestFiles"]),
         tests(
             "SoradModelTests",
             [

@@ -2,7 +2,7 @@
 
 /// The effective parameters of one clip. Made by the daemon from what the client sent and the model's defaults; stored with the job;
 /// handed to the worker unchanged.
-public struct GenerationRequest: Codable, Sendable, Equatable {
+public struct GenerationRequest: Sendable, Equatable {
     /// What any model may be asked for. The daemon refuses a request outside, and the worker checks again what it is handed.
     public static let numInferenceStepsRange = 1...1000
     public static let guidanceScaleRange = 0.0...50.0

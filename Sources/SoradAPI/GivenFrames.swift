@@ -1,8 +1,8 @@
-// What a clip is made from besides its prompt: pictures and clips whose frames are known, or that the noise is mixed into.
+// The reference media of a clip: pictures and clips whose frames condition it, or that the noise is mixed into.
 // Invariant: nothing here is a path. A file is named by its role and lies in the job's own directory, where the daemon put it.
 
 /// The part that a given file plays; its raw value is the file's name in the job's directory.
-public enum GivenFile: String, Codable, Sendable, CaseIterable {
+public enum GivenFile: String, Sendable, CaseIterable {
     /// A picture that is the first frame.
     case firstFrame = "given-first-frame"
     /// A picture that is the last frame.
@@ -16,7 +16,7 @@ public enum GivenFile: String, Codable, Sendable, CaseIterable {
 }
 
 /// A given clip as far as a job uses it.
-public struct GivenClip: Codable, Sendable, Equatable {
+public struct GivenClip: Sendable, Equatable {
     /// Frames that it has.
     public var numFrames: Int
     /// How many of them, next to the new frames, the model sees, 1…numFrames. For a clip that is made over: all that are used.
@@ -33,7 +33,7 @@ public struct GivenClip: Codable, Sendable, Equatable {
 }
 
 /// Which frames are given. The model makes `numFrames` of the request; the known ones at its ends are replaced by the given clips.
-public struct GivenFrames: Codable, Sendable, Equatable {
+public struct GivenFrames: Sendable, Equatable {
     public var hasFirstFrame = false
     public var hasLastFrame = false
     public var before: GivenClip?
@@ -75,8 +75,8 @@ extension GenerationRequest {
 }
 
 /// What a picture or a clip turned out to be.
-public struct MediaFacts: Codable, Sendable, Equatable {
-    public enum Format: String, Codable, Sendable, CaseIterable { case png, jpeg, webp, mp4 }
+public struct MediaFacts: Sendable, Equatable {
+    public enum Format: String, Sendable, CaseIterable { case png, jpeg, webp, mp4 }
 
     public var format: Format
     /// Pixels.

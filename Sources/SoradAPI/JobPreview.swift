@@ -1,7 +1,7 @@
 // A tiny picture of a clip that is being denoised.
 public import SoradSystem
 
-public struct JobPreview: Codable, Sendable, Equatable {
+public struct JobPreview: Sendable, Equatable {
     /// Pixels, 1…`longestSide`.
     public var width: Int
     public var height: Int

@@ -1,8 +1,8 @@
-// What a model can do, as the worker describes it and the daemon checks requests against it.
+// Sizes, limits and defaults of a model: the worker describes them, and the daemon checks requests with them.
 
 /// Facts about one installed model. Sent by the worker (`sorad-worker --describe` prints it as JSON) and kept by the daemon, which
 /// links no engine code and so knows sizes and limits only from here.
-public struct ModelInfo: Codable, Sendable, Equatable {
+public struct ModelInfo: Sendable, Equatable {
     /// Public name, e.g. "sorad-mini".
     public var id: String
     /// SHA-256 of the model file, 64 lower-case hexadecimal digits.
@@ -30,7 +30,7 @@ public struct ModelInfo: Codable, Sendable, Equatable {
     public var defaultFlowShift: Double
     /// Some frames may be given: first and last frame, a clip to continue.
     public var takesKnownFrames: Bool
-    /// nil where nobody planned it, as in what a running worker says of itself.
+    /// nil where it was not planned, as in the message of a running worker.
     public var memory: ModelMemory?
 
     public init(

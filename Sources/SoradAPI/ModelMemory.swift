@@ -1,111 +1,140 @@
-// What a clip takes of memory. The engine plans its memory before it takes any and hands the plan over as coefficients, so that the
-// daemon, which knows no model, can tell before a job is accepted whether it fits.
-// Invariant: never less than what a clip takes; each part is an upper bound over all sizes that the model makes.
-public import SoradSystem
+// The memory that a clip needs, stage by stage. The engine plans its memory before it takes any and sends the plan as coefficients, so
+// that the daemon, which knows no model, can tell before it accepts a job whether the clip fits.
+// Invariant: never less than a clip takes; each part is an upper bound over all sizes that the model makes.
 
-/// A model's need of memory by the size of a clip, in bytes.
-public struct ModelMemory: Codable, Sendable, Equatable {
-    /// fixed + perUnit · units
-    public struct Cost: Codable, Sendable, Equatable {
-        public var fixed: Int
-        public var perUnit: Int
-
-        public init(fixed: Int, perUnit: Int) {
-            self.fixed = fixed
-            self.perUnit = perUnit
-        }
-
-        func bytes(_ units: Int) -> Int { sum(fixed, product(perUnit, units)) }
-    }
-
+/// A model's need of memory by the size of a clip, in bytes: `base`, and on top of it the stage that needs most.
+public struct ModelMemory: Sendable, Equatable {
     /// Whatever the clip: the model file, the worker's program and tables.
     public var base: Int
     /// Pixels along a side, and frames, that one latent pixel stands for.
     public var spatialScale: Int
     public var timeScale: Int
-    /// Before the first step: while the longest prompt is encoded, or the previews are prepared.
-    public var preparing: Int
-    /// Per latent pixel of the clip, without and with guidance.
-    public var denoise: Cost
-    public var denoiseGuided: Cost
-    /// Per pixel of one frame.
-    public var decode: Cost
-    public var encode: Cost
-    /// ffmpeg while it writes a clip, per pixel that it holds (`heldPixels`).
-    public var writer: Cost
-    /// ffmpeg while it reads a given file, per pixel of a frame.
-    public var reader: Cost
-    /// Per pixel of all frames, while the written files are marked.
-    public var marking: Cost
+    public var stages: [Stage]
 
-    public init(
-        base: Int, spatialScale: Int, timeScale: Int, preparing: Int, denoise: Cost, denoiseGuided: Cost, decode: Cost, encode: Cost,
-        writer: Cost, reader: Cost, marking: Cost
-    ) {
+    public init(base: Int, spatialScale: Int, timeScale: Int, stages: [Stage]) {
         self.base = base
         self.spatialScale = spatialScale
         self.timeScale = timeScale
-        self.preparing = preparing
-        self.denoise = denoise
-        self.denoiseGuided = denoiseGuided
-        self.decode = decode
-        self.encode = encode
-        self.writer = writer
-        self.reader = reader
-        self.marking = marking
+        self.stages = stages
     }
 
-    /// Pixels that the writer holds: the frames that it looks ahead at and some that it works with, and the tiles of the contact sheet,
-    /// which go through several forms.
-    static func heldPixels(frames: Int, pixels: Int) -> Int {
-        sum(product(8 + min(frames, 50), pixels), 3 * min(frames, 16) * min(pixels, 256 * 256))
+    /// What is in memory at one time. A phase may have several rows, one for each part of its time.
+    public struct Stage: Sendable, Equatable {
+        public var phase: JobPhase
+        /// The stage's need is the sum of those whose condition holds.
+        public var parts: [Part]
+
+        public init(_ phase: JobPhase, _ parts: [Part]) {
+            self.phase = phase
+            self.parts = parts
+        }
+    }
+
+    /// The requests that a part is needed for.
+    public enum Condition: String, Sendable, CaseIterable {
+        case always
+        /// Without and with classifier-free guidance.
+        case unguided, guided
+        /// Pictures or clips are given.
+        case given
+        /// A given clip is a part of the finished one: its frames pass through the encoder.
+        case extending
+    }
+
+    /// Who holds the memory.
+    public enum Process: String, Sendable, CaseIterable { case worker, ffmpeg }
+
+    /// What a part of the memory grows with.
+    public enum Measure: String, Sendable, CaseIterable {
+        /// Latent pixels of the clip: latent frames × height × width.
+        case latentPixels
+        /// Pixels of one frame.
+        case framePixels
+        /// Pixels of the given frames that the encoder gets, and of one more.
+        case contextPixels
+        /// Pixels that ffmpeg holds of the largest given file (`MediaFacts.heldPixels`), at least one frame's.
+        case givenPixels
+        /// Pixels that ffmpeg holds while it writes the clip.
+        case writerPixels
+        /// Pixels of all frames.
+        case clipPixels
+    }
+
+    /// fixed + perUnit · measure
+    public struct Part: Sendable, Equatable {
+        public var process: Process
+        public var condition: Condition
+        public var measure: Measure
+        public var fixed: Int
+        public var perUnit: Int
+
+        public init(_ process: Process, when condition: Condition = .always, _ measure: Measure, fixed: Int, perUnit: Int) {
+            self.process = process
+            self.condition = condition
+            self.measure = measure
+            self.fixed = fixed
+            self.perUnit = perUnit
+        }
+
+        public func when(_ condition: Condition) -> Part { Part(process, when: condition, measure, fixed: fixed, perUnit: perUnit) }
     }
 
     /// Worker and ffmpeg together at their highest.
     /// - Parameter givenPixels: `MediaFacts.heldPixels` of the largest given file; 0 for none.
     public func bytes(for request: GenerationRequest, givenPixels: Int = 0) -> Int {
-        let pixels = product(request.width, request.height)
-        let reader = request.given == nil ? 0 : reader.bytes(max(givenPixels, pixels))
-        // The frames of given clips pass by before and after the new ones are decoded.
-        let passing = request.given?.before == nil && request.given?.after == nil ? 0 : reader
-        let writer = writer.bytes(ModelMemory.heldPixels(frames: request.clipFrames, pixels: pixels))
-        return sum(
-            base,
-            [
-                preparing, denoisingBytes(request), sum(encodingBytes(request), reader),
-                sum(max(decode.bytes(pixels), passing), writer), markingBytes(request),
-            ].max() ?? 0)
+        highest(request, givenPixels: givenPixels) { _ in true }
     }
 
     /// The worker's own part of that.
-    public func workerBytes(for request: GenerationRequest) -> Int {
+    public func workerBytes(for request: GenerationRequest) -> Int { highest(request, givenPixels: 0) { $0.process == .worker } }
+
+    private func highest(_ request: GenerationRequest, givenPixels: Int, where counts: (Part) -> Bool) -> Int {
+        let needs = stages.map { stage in
+            stage.parts.filter { $0.condition.holds(for: request) && counts($0) }.reduce(0) { need, part in
+                sum(need, sum(part.fixed, product(part.perUnit, units(of: part.measure, request, givenPixels))))
+            }
+        }
+        return sum(base, needs.max() ?? 0)
+    }
+
+    private func units(of measure: Measure, _ request: GenerationRequest, _ givenPixels: Int) -> Int {
         let pixels = product(request.width, request.height)
-        return sum(
-            base, [preparing, denoisingBytes(request), encodingBytes(request), decode.bytes(pixels), markingBytes(request)].max() ?? 0)
+        switch measure {
+        case .latentPixels:
+            let frames = 1 + (request.numFrames + timeScale - 2) / timeScale
+            return product(frames, product(request.width / spatialScale, request.height / spatialScale))
+        case .framePixels: return pixels
+        case .contextPixels:
+            return product(1 + max(request.given?.before?.contextFrames ?? 0, request.given?.after?.contextFrames ?? 0), pixels)
+        case .givenPixels: return max(givenPixels, pixels)
+        case .writerPixels: return ModelMemory.heldPixels(frames: request.clipFrames, pixels: pixels)
+        case .clipPixels: return product(request.clipFrames, pixels)
+        }
     }
 
-    private func denoisingBytes(_ request: GenerationRequest) -> Int {
-        let frames = 1 + (request.numFrames + timeScale - 2) / timeScale
-        let latents = product(frames, product(request.width / spatialScale, request.height / spatialScale))
-        return (request.guidanceScale == 1 ? denoise : denoiseGuided).bytes(latents)
-    }
-
-    private func encodingBytes(_ request: GenerationRequest) -> Int {
-        guard let given = request.given else { return 0 }
-        let held = 1 + max(given.before?.contextFrames ?? 0, given.after?.contextFrames ?? 0)
-        let pixels = product(request.width, request.height)
-        return sum(encode.bytes(pixels), product(3 * held, pixels))
-    }
-
-    private func markingBytes(_ request: GenerationRequest) -> Int {
-        marking.bytes(product(request.clipFrames, product(request.width, request.height)))
+    /// Pixels that ffmpeg holds while it writes a clip: the frames that the video encoder looks ahead at and some that it works with, and
+    /// the tiles of the contact sheet, which go through several forms.
+    static func heldPixels(frames: Int, pixels: Int) -> Int {
+        sum(product(8 + min(frames, 50), pixels), 3 * min(frames, 16) * min(pixels, 256 * 256))
     }
 
     /// What the arithmetic above relies on.
     public var isPlausible: Bool {
-        let costs = [denoise, denoiseGuided, decode, encode, writer, reader, marking]
-        return ([base, preparing] + costs.flatMap { [$0.fixed, $0.perUnit] }).allSatisfy { (0...1 << 50).contains($0) }
+        let coefficients = [base] + stages.flatMap { $0.parts.flatMap { [$0.fixed, $0.perUnit] } }
+        return coefficients.allSatisfy { (0...1 << 50).contains($0) } && !stages.isEmpty
             && [spatialScale, timeScale].allSatisfy { (1...1024).contains($0) }
+    }
+}
+
+extension ModelMemory.Condition {
+    fileprivate func holds(for request: GenerationRequest) -> Bool {
+        switch self {
+        case .always: true
+        case .unguided: request.guidanceScale == 1
+        case .guided: request.guidanceScale != 1
+        case .given: request.given != nil
+        case .extending: request.given?.before != nil || request.given?.after != nil
+        }
     }
 }
 
@@ -118,32 +147,4 @@ private func product(_ a: Int, _ b: Int) -> Int {
 private func sum(_ a: Int, _ b: Int) -> Int {
     let (result, overflow) = a.addingReportingOverflow(b)
     return overflow ? .max : result
-}
-
-extension ModelMemory: JSONRepresentable {
-    public var json: JSONValue {
-        [
-            "base": .integer(base), "spatialScale": .integer(spatialScale), "timeScale": .integer(timeScale),
-            "preparing": .integer(preparing),
-            "denoise": denoise.json, "denoiseGuided": denoiseGuided.json, "decode": decode.json, "encode": encode.json,
-            "writer": writer.json, "reader": reader.json, "marking": marking.json,
-        ]
-    }
-
-    public init(json: JSONValue) throws(JSONError) {
-        let members = JSONMembers(json, of: "memory")
-        func cost(_ key: String) throws(JSONError) -> Cost {
-            let members = JSONMembers(json[key] ?? .null, of: key)
-            return Cost(fixed: try members.integer("fixed"), perUnit: try members.integer("perUnit"))
-        }
-        self.init(
-            base: try members.integer("base"), spatialScale: try members.integer("spatialScale"),
-            timeScale: try members.integer("timeScale"), preparing: try members.integer("preparing"), denoise: try cost("denoise"),
-            denoiseGuided: try cost("denoiseGuided"), decode: try cost("decode"), encode: try cost("encode"),
-            writer: try cost("writer"), reader: try cost("reader"), marking: try cost("marking"))
-    }
-}
-
-extension ModelMemory.Cost {
-    var json: JSONValue { ["fixed": .integer(fixed), "perUnit": .integer(perUnit)] }
 }

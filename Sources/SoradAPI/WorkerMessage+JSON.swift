@@ -1,6 +1,5 @@
 // The JSON of what daemon and worker say to each other, and of what the job store keeps.
-// The shape is the one that `Codable` gives these types (keys are the property names; a case is an object with one member), so either
-// way of coding understands the other; written out here because the daemon links no Foundation.
+// Keys are the property names; a case is an object with one member, named after it. Written out because the daemon links no Foundation.
 public import SoradSystem
 
 extension WorkerCommand: JSONRepresentable {
@@ -124,7 +123,7 @@ extension JobProgress: JSONRepresentable {
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "progress")
         let name = try members.string("phase")
-        guard let phase = JobPhase(rawValue: name) else { throw JSONError("the phase \"\(name)\" is unknown") }
+        guard let phase = JobPhase(rawValue: name) else { throw JSONError("the phase \"\(name)\" is no name") }
         self.init(
             phase: phase, step: try members.integer("step"), steps: try members.integer("steps"),
             frame: json["frame"]?.integer ?? 0, percent: try members.integer("percent"), etaSeconds: json["etaSeconds"]?.double,

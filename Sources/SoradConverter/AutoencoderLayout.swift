@@ -3,14 +3,14 @@
 import SoradModelFile
 import SoradSystem
 
-/// What becomes of an autoencoder's configuration and tensors.
-protocol AutoencoderTensors {
+/// The metadata and the tensor rules of an autoencoder.
+protocol AutoencoderRules {
     var latentChannels: Int { get }
     var metadata: [(key: String, value: MetadataValue)] { get }
-    var tensors: [SourceTensor] { get }
+    var tensors: [TensorRule] { get }
 }
 
-struct AutoencoderLayout: AutoencoderTensors {
+struct AutoencoderLayout: AutoencoderRules {
     let imageChannels, latentChannels, patch: Int
     /// Stem and levels: one more than there are levels.
     let encoderChannels, decoderChannels: [Int]
@@ -52,16 +52,16 @@ struct AutoencoderLayout: AutoencoderTensors {
         ]
     }
 
-    var tensors: [SourceTensor] {
-        var list: [SourceTensor] = []
+    var tensors: [TensorRule] {
+        var list: [TensorRule] = []
         /// Latents and pixels, at the two ends of the decoder, are seen as they are; what lies between may be int8. Some of it is not
         /// behind a ReLU, which only makes its steps coarser: the engine looks at the range itself.
         func convolution(_ name: String, _ outputs: Int, _ inputs: Int, kernel: Int = 3, bias: Bool, inner: Bool = false) {
             list.append(
-                SourceTensor(
+                TensorRule(
                     name + ".weight", as: "vae.\(name).weight", [outputs, inputs, kernel, kernel],
                     .convolution(input: inner ? .imageAfterReLU : nil)))
-            if bias { list.append(SourceTensor(name + ".bias", as: "vae.\(name).bias", [outputs], .plain)) }
+            if bias { list.append(TensorRule(name + ".bias", as: "vae.\(name).bias", [outputs], .plain)) }
         }
         /// Three convolutions at 0, 2 and 4 of a block that sees its frame and the one before.
         func memoryBlock(_ name: String, _ channels: Int, inner: Bool = false) {

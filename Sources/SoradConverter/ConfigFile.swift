@@ -3,7 +3,7 @@
 import SoradModelFile
 import SoradSystem
 
-struct ConfigFile {
+package struct ConfigFile: Sendable {
     let path: String
     private let json: JSONValue
 
@@ -78,9 +78,12 @@ struct ConfigFile {
         return values.map { Float($0) }
     }
 
+    /// Whether `key` is there with anything but null, in a list too: diffusers writes a missing network as [null, null].
+    func isSet(_ key: String) -> Bool { json[key]?.array.map { $0.contains { $0 != .null } } ?? has(key) }
+
     /// Refuses the file unless `key` is one of `values`.
-    func require(_ key: String, oneOf values: [String]) throws(SoradError) {
-        let value = try string(key)
+    func require(_ key: String, oneOf values: [String], default fallback: String? = nil) throws(SoradError) {
+        let value = try string(key, default: fallback)
         guard values.contains(value) else {
             throw SoradError(
                 .badInput,

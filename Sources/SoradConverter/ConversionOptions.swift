@@ -1,4 +1,4 @@
-// What a conversion can be told.
+// The options of a conversion.
 
 /// Options of one conversion, as `sorad-quantize` takes them.
 public struct ConversionOptions: Sendable {
@@ -6,7 +6,7 @@ public struct ConversionOptions: Sendable {
     public var float = false
     /// Make the convolutions of the video decoder int8, but for its first and its last (and Wan's attention).
     public var int8Decoder = false
-    /// Weights of int8 attention in two planes of bytes instead of one.
+    /// 16-bit attention probabilities (high and low byte) instead of 8-bit ones.
     public var fineAttention = false
     /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
     public var keepFloat: [String] = []

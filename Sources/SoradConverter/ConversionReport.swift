@@ -1,4 +1,4 @@
-// What a conversion did, tensor by tensor: a table for people and JSON for comparing.
+// The account of a conversion, tensor by tensor: a table for people, and JSON to compare with.
 public import SoradSystem
 public import SoradTensor
 
@@ -17,8 +17,11 @@ public struct ConversionReport: Sendable {
         public internal(set) var weightError: Double?
         /// Relative L2 error of the layer's output for each form that was tried, in order; rotation nil is none.
         public internal(set) var attempts: [(rotation: Int?, error: Double)] = []
-        /// Whether the errors are on captured inputs rather than made-up ones.
+        /// Whether the errors are on captured inputs rather than synthetic ones.
         public internal(set) var captured = false
+
+        /// Groups in which the stored weights are rotated; nil for none.
+        public internal(set) var rotation: Int?
 
         init(name: String, shape: [Int], type: ElementType, decision: String) {
             self.name = name
@@ -29,6 +32,8 @@ public struct ConversionReport: Sendable {
     }
 
     public internal(set) var rows: [Row] = []
+    /// What the conversion left out or changed, as sentences.
+    public internal(set) var notices: [String] = []
     /// Where the file is, its size in bytes and its checksum.
     public internal(set) var path = ""
     public internal(set) var size = 0
@@ -47,7 +52,7 @@ public struct ConversionReport: Sendable {
     public var summary: String {
         let linear = rows.filter { !$0.attempts.isEmpty }
         let int8 = linear.filter { $0.type == .i8 }
-        let rotated = int8.filter { $0.attempts.count > 1 }
+        let rotated = int8.filter { $0.rotation != nil }
         let worst = int8.compactMap(\.attempts.last?.error).max()
         let account =
             linear.isEmpty
@@ -60,7 +65,7 @@ public struct ConversionReport: Sendable {
     public var json: JSONValue {
         [
             "schema": "sorad.conversion/1", "file": .string(path), "bytes": .integer(size), "sha256": .string(sha256),
-            "tensors": .array(rows.map(Self.json)),
+            "notices": .array(notices.map { .string($0) }), "tensors": .array(rows.map(Self.json)),
         ]
     }
 

@@ -1,5 +1,5 @@
-// One diffusers folder to one model file, in two passes: decide about every tensor, then write. The file's front says what the decisions
-// were, so they all have to be made before its first byte is written.
+// One checkpoint to one model file, in two passes: decide about every tensor, then write. The file's front states the decisions, so they
+// are all made before its first byte is written.
 import SoradModelFile
 public import SoradSystem
 import SoradTensor
@@ -10,17 +10,29 @@ public enum Converter {
     static let version = 1
 
     /// Converts the diffusers folder at `folder` into the model file `output`, which appears only when it is complete.
-    /// - Parameter progress: called once for every tensor when its form is decided.
+    /// - Parameters:
+    ///   - progress: called once for every tensor when its form is decided.
+    ///   - notice: called before the work begins, with each sentence about what the conversion leaves out or changes.
     /// - Throws: `.notFound`, `.permission`, `.badInput` for what is wrong with the folder; `.cannotCreate`, `.cannotWrite` for the output.
     public static func convert(
         _ folder: String, to output: String, options: ConversionOptions = ConversionOptions(),
-        progress: (ConversionReport.Row) -> Void = { _ in }
+        progress: (ConversionReport.Row) -> Void = { _ in }, notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
-        let checkpoint = try Checkpoint(folder, name: options.name)
+        try convert(CheckpointParts(diffusersFolder: folder), to: output, options: options, progress: progress, notice: notice)
+    }
+
+    /// The same for a checkpoint from anywhere.
+    package static func convert(
+        _ parts: CheckpointParts, to output: String, options: ConversionOptions, progress: (ConversionReport.Row) -> Void = { _ in },
+        notice: (String) -> Void = { _ in }
+    ) throws(SoradError) -> ConversionReport {
+        let checkpoint = try Checkpoint(parts, name: options.name)
         // An output that cannot be written is better known before an hour of work than after it.
         do { _ = try AtomicFile(output) }
+        checkpoint.notices.forEach(notice)
         let planner = try TensorPlanner(options, checkpoint)
         var report = ConversionReport()
+        report.notices = checkpoint.notices
         var plans: [TensorPlan] = []
         for (rule, tensor) in checkpoint.tensors {
             let plan = try planner.plan(rule, tensor)
@@ -28,7 +40,7 @@ public enum Converter {
             report.rows.append(plan.row)
             progress(plan.row)
         }
-        let (sources, newest) = try hashes(checkpoint.sources)
+        let (sources, newest) = try hashes(parts.files)
         let recipe = ["sorad-quantize", "\(version)", options.description].filter { !$0.isEmpty }.joined(separator: " ")
         let metadata = checkpoint.metadata(created: options.created ?? newest, sources: sources, recipe: recipe)
         let attention: [(key: String, value: MetadataValue)] = options.fineAttention ? [("dit.attention_planes", .uint32(2))] : []

@@ -1,8 +1,8 @@
-// The inputs on which a layer's int8 error is measured: captured ones where a calibration file has them, made-up ones otherwise.
+// The inputs on which a layer's int8 error is measured: captured ones where a calibration file has them, synthetic ones otherwise.
 //
-// Made-up inputs are normal numbers times what the checkpoint itself says about their sizes: the weights of the norm before the layer, or
-// the fixed part of its modulation, which is where most outlier channels come from. The rest only captured inputs show. The numbers come
-// from a fixed generator seeded with the tensor's name: the same checkpoint gives the same decisions.
+// Synthetic inputs are normal numbers times the sizes that the checkpoint itself gives them: the weights of the norm before the layer, or
+// the fixed part of its modulation, where most outlier channels come from. Only captured inputs show the rest. The numbers come from a fixed
+// generator seeded with the tensor's name: the same checkpoint gives the same decisions.
 import Glibc
 import SoradModelFile
 import SoradSystem
@@ -19,7 +19,7 @@ package struct LayerActivations {
     /// Tokens that are computed at once.
     static let block = 32
 
-    /// Stand-ins for what `input` describes: one block of tokens.
+    /// Synthetic inputs of the kind `input`: one block of tokens.
     /// - Parameter gain: what the layer's own norm or modulation multiplies each input by, if there is one; for a convolution an entry for
     ///   each channel, of which a row holds several rounds.
     package init(synthetic input: LayerInput, inputs: Int, gain: [Float]?, name: String) {
@@ -41,9 +41,9 @@ package struct LayerActivations {
     }
 
     /// Captured activations [tokens, K] from a calibration file; at most 256 tokens are used, evenly spread, the last repeated to fill a block.
-    init(captured tensor: SafetensorsTensor, inputs: Int) throws(SoradError) {
+    init(captured tensor: CheckpointTensor, inputs: Int) throws(SoradError) {
         guard tensor.shape.count == 2, tensor.shape[1] == inputs, tensor.shape[0] >= 1 else {
-            throw SoradError(.badInput, "\(tensor.bytes.file.path): \(tensor.name) has the shape \(tensor.shape), not [tokens, \(inputs)]")
+            throw SoradError(.badInput, "\(tensor.location): \(tensor.name) has the shape \(tensor.shape), not [tokens, \(inputs)]")
         }
         let available = tensor.shape[0]
         let used = min(available, 256)
@@ -54,7 +54,7 @@ package struct LayerActivations {
             values += try tensor.floats((row * inputs)..<((row + 1) * inputs))
         }
         guard values.allSatisfy(\.isFinite) else {
-            throw SoradError(.badInput, "\(tensor.bytes.file.path): \(tensor.name) holds numbers that are not finite")
+            throw SoradError(.badInput, "\(tensor.location): \(tensor.name) holds numbers that are not finite")
         }
         self.values = values
         self.inputs = inputs
@@ -76,7 +76,7 @@ package struct LayerActivations {
     }
 
     /// The same inputs as the engine sees them through int8: with a scale per token, or one for all, as for the pixels of an image.
-    package func quantised(asymmetric: Bool, together: Bool = false) -> LayerActivations {
+    package func quantized(asymmetric: Bool, together: Bool = false) -> LayerActivations {
         var values = values
         for token in 0..<(together ? 1 : tokens) {
             let range = together ? 0..<values.count : (token * inputs)..<((token + 1) * inputs)

@@ -1,5 +1,6 @@
-// How far an int8 layer's output is from the float layer's: relative L2 over all tokens and outputs, without the bias, which would only
-// flatter it. The int8 side multiplies the dequantised operands in float, which differs from the engine's integer sums by rounding alone.
+// The error of an int8 layer's output: relative L2 distance from the float layer's over all tokens and outputs, without the bias, which would
+// only make it smaller. The int8 side multiplies the dequantized operands in float, which differs from the engine's integer sums by rounding
+// alone.
 
 /// A linear layer's float outputs on its activations, computed once and compared with each attempt.
 package struct LayerError {
@@ -16,12 +17,12 @@ package struct LayerError {
     /// - Parameters:
     ///   - weights: rotated, if the layer is.
     ///   - scales: [N]
-    ///   - activations: rotated, if the layer is, and quantised.
+    ///   - activations: rotated, if the layer is, and quantized.
     package func relative(_ weights: WeightMatrix, scales: [Float], on activations: LayerActivations) -> Double {
         var (lost, total) = (0.0, 0.0)
         let columns = outputs.indices.map { activations.columns(block: $0) }
         for n in 0..<weights.outputs {
-            let steps = Int8Quantisation.steps(weights, row: n, scale: scales[n])[...]
+            let steps = Int8Quantization.steps(weights, row: n, scale: scales[n])[...]
             for (block, columns) in columns.enumerated() {
                 let exact = outputs[block][n]
                 lost += TokenLanes(steps, columns).scaled(by: scales[n]).squaredDistance(to: exact)

@@ -1,5 +1,6 @@
-// What a checkpoint says about itself beside its weights: name, native size, defaults, schedule. A folder of our own carries them in
-// `sorad.json`; a published one does not, and gets what Wan's own pipeline uses.
+// What a checkpoint states besides its weights: name, native size, defaults, schedule. A folder of our own carries them in `sorad.json`; a
+// published one does not, and gets the defaults of Wan's pipeline.
+// Invariant: a checkpoint whose clips need another way of sampling than the model file describes is refused, or a notice says so by name.
 import SoradModelFile
 import SoradSystem
 
@@ -8,11 +9,14 @@ struct ModelCard {
     let width, height, frames, framesPerSecond, steps, textLength, trainSteps: Int
     let guidanceScale, flowShift, scheduleShift: Float
     let expandTimesteps: Bool
+    /// What clips of the model file differ in from the checkpoint's own pipeline, as sentences.
+    let notices: [String]
 
     /// - Parameters:
     ///   - index: `model_index.json`. - scheduler: `scheduler/scheduler_config.json`. - own: `sorad.json`, if there is one.
     init(index: ConfigFile, scheduler: ConfigFile, own: ConfigFile?, folder: String, name: String?) throws(SoradError) {
-        try scheduler.require("_class_name", oneOf: ["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"])
+        try Self.checkPipeline(index)
+        notices = try Self.checkSchedule(scheduler)
         trainSteps = try scheduler.integer("num_train_timesteps", in: 1...100_000, default: 1000)
         scheduleShift = try scheduler.number(scheduler.has("flow_shift") ? "flow_shift" : "shift", in: 0.01...100, default: 1)
         expandTimesteps = try (own.flatMap { $0.has("expand_timesteps") ? $0 : nil } ?? index).bool("expand_timesteps", default: false)
@@ -29,6 +33,45 @@ struct ModelCard {
         textLength = try card.integer("text_length", in: 1...4096, default: 512)
         guidanceScale = try card.number("guidance_scale", in: 0...100, default: 5)
         flowShift = try card.number("flow_shift", in: 0.01...100, default: Double(scheduleShift))
+    }
+
+    /// Refuses a pipeline that does more than denoise with one transformer.
+    private static func checkPipeline(_ index: ConfigFile) throws(SoradError) {
+        if try index.string("_class_name", default: "") == "WanDMDPipeline" {
+            throw SoradError(
+                .badInput, "\(index.path): _class_name is WanDMDPipeline, which samples with new noise in each of a few steps",
+                hint: "use a checkpoint of WanPipeline")
+        }
+        try index.require("_class_name", oneOf: ["WanPipeline", "WanImageToVideoPipeline"], default: "WanPipeline")
+        for key in ["transformer_2", "boundary_ratio"] where index.isSet(key) {
+            throw CheckpointParts.twoExperts("\(index.path): \(key) is set")
+        }
+    }
+
+    /// Refuses a schedule whose noise levels are others than the shifted flow-matching ones.
+    /// - Returns: notices.
+    private static func checkSchedule(_ scheduler: ConfigFile) throws(SoradError) -> [String] {
+        try scheduler.require("_class_name", oneOf: ["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"])
+        let switches = [
+            "use_dynamic_shifting", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "invert_sigmas",
+            "stochastic_sampling",
+        ]
+        for key in switches where try scheduler.bool(key, default: false) {
+            throw SoradError(.badInput, "\(scheduler.path): \(key) is set, and such a schedule cannot be converted")
+        }
+        if scheduler.has("shift_terminal") {
+            throw SoradError(.badInput, "\(scheduler.path): shift_terminal is set, and such a schedule cannot be converted")
+        }
+        let name = try scheduler.string("_class_name")
+        guard name == "UniPCMultistepScheduler" else { return [] }
+        try scheduler.require("prediction_type", oneOf: ["flow_prediction"], default: "flow_prediction")
+        guard try scheduler.bool("use_flow_sigmas", default: true) else {
+            throw SoradError(.badInput, "\(scheduler.path): use_flow_sigmas is false, and such a schedule cannot be converted")
+        }
+        return [
+            "the checkpoint's scheduler is \(name), and the model file samples with Euler steps (flow_match_euler): "
+                + "clips differ from those of its own pipeline, most with few steps"
+        ]
     }
 
     /// Keys before those of the model's parts.

@@ -1,4 +1,4 @@
-// What was decided about one tensor: its form in the model file, and how much that costs.
+// The decision about one tensor: its form in the model file, and the error of that form.
 //
 // A plan holds the scales but not the weights: they are read, rotated and rounded again when the file is written, so that a conversion
 // needs memory for one layer at a time and not for the model.
@@ -20,8 +20,8 @@ struct TensorPlan {
         case rows(ElementType)
     }
 
-    let rule: SourceTensor
-    let tensor: SafetensorsTensor
+    let rule: TensorRule
+    let tensor: CheckpointTensor
     let storage: Storage
     let row: ConversionReport.Row
 
@@ -30,7 +30,7 @@ struct TensorPlan {
         switch storage {
         case .int8:
             [
-                TensorDescription(name: rule.name, type: .i8, dims: WeightPacking.int8Dims(outputs: outputs, inputs: codeInputs)),
+                TensorDescription(name: rule.name, type: .i8, dims: WeightPacking.int8Dims(outputs: outputs, inputs: int8Inputs)),
                 TensorDescription(name: rule.name + "_scale", type: .f32, dims: [outputs]),
                 TensorDescription(name: rule.name + "_sum", type: .i32, dims: [outputs]),
             ]
@@ -61,7 +61,7 @@ struct TensorPlan {
     private var inputs: Int { rule.shape.dropFirst().reduce(1, *) }
     private var isConvolution: Bool { if case .convolution = rule.form { true } else { false } }
     /// Inputs of the int8 form: a convolution's channels are filled up to a multiple of 4.
-    private var codeInputs: Int { isConvolution ? WeightPacking.int8Channels(rule.shape[1]) * rule.shape[2] * rule.shape[3] : inputs }
+    private var int8Inputs: Int { isConvolution ? WeightPacking.int8Channels(rule.shape[1]) * rule.shape[2] * rule.shape[3] : inputs }
 
     /// Reads the weights again and writes them in their form.
     func write(to writer: inout GGUFWriter) throws(SoradError) {
@@ -70,7 +70,7 @@ struct TensorPlan {
             var values = try tensor.floats()
             if let rotation { rotateHadamard(&values, group: rotation) }
             if isConvolution { values = WeightPacking.int8ChannelsLast(values, shape: rule.shape) }
-            let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: codeInputs, values), scales: scales)
+            let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: int8Inputs, values), scales: scales)
             try writer.append(packed, to: rule.name)
             try writer.append(scales, to: rule.name + "_scale")
             try writer.append(sums, to: rule.name + "_sum")
@@ -101,14 +101,7 @@ struct TensorPlan {
     }
 }
 
-extension SourceTensor {
+extension TensorRule {
     /// The layer's name: without ".weight".
     var layer: String { name.hasSuffix(".weight") ? String(name.dropLast(".weight".count)) : name }
-}
-
-extension SafetensorsTensor {
-    /// The elements in pieces of at most a million, for tensors that need not be in memory as a whole.
-    var pieces: [Range<Int>] {
-        stride(from: 0, to: elementCount, by: 1 << 20).map { $0..<min($0 + 1 << 20, elementCount) }
-    }
 }

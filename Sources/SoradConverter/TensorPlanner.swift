@@ -1,24 +1,24 @@
-// Decides for each tensor what it becomes. A linear layer is tried in int8, then int8 with its input rotated, and stays float when neither
-// keeps its output within the limit: quality decides, and the report says so.
+// Decides the form of each tensor. A linear layer is tried in int8, then in int8 with a Hadamard transform of its input, and stays float when
+// neither keeps the error of its output within the limit; the report gives all errors.
 import SoradModelFile
 import SoradSystem
 import SoradTensor
 
 struct TensorPlanner {
     let options: ConversionOptions
-    let calibration: SafetensorsFile?
+    let calibration: (any TensorSource)?
     /// All tensors of the checkpoint by their names in the model file.
-    let tensors: [String: SafetensorsTensor]
-    /// Groups that a rotation can have, the better one first.
+    let tensors: [String: CheckpointTensor]
+    /// Group sizes of the Hadamard transform, the better one first.
     static let rotations = [256, 64]
 
     init(_ options: ConversionOptions, _ checkpoint: Checkpoint) throws(SoradError) {
         self.options = options
         tensors = Dictionary(uniqueKeysWithValues: checkpoint.tensors.map { ($0.rule.name, $0.tensor) })
-        calibration = if let path = options.calibration { try SafetensorsFile(opening: path) } else { nil }
+        calibration = if let path = options.calibration { try SafetensorsSource(file: path) } else { nil }
     }
 
-    func plan(_ rule: SourceTensor, _ tensor: SafetensorsTensor) throws(SoradError) -> TensorPlan {
+    func plan(_ rule: TensorRule, _ tensor: CheckpointTensor) throws(SoradError) -> TensorPlan {
         switch rule.form {
         case .linear(let input, let gain):
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
@@ -40,7 +40,7 @@ struct TensorPlanner {
     }
 
     private func float(
-        _ rule: SourceTensor, _ tensor: SafetensorsTensor, _ storage: TensorPlan.Storage, _ decision: String
+        _ rule: TensorRule, _ tensor: CheckpointTensor, _ storage: TensorPlan.Storage, _ decision: String
     ) throws(SoradError) -> TensorPlan {
         _ = try largest(tensor)
         let type: ElementType = if case .rows(let type) = storage { type } else { .f32 }
@@ -57,10 +57,10 @@ struct TensorPlanner {
         let error: Double
     }
 
-    /// What a rotated layer may lose of what the layer as it is loses, to be worth its time.
+    /// The largest ratio of the errors with and without a rotation that is worth the rotation's time.
     private static let rotationGain = 0.8
 
-    private func linear(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError)
+    private func linear(_ rule: TensorRule, _ tensor: CheckpointTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError)
         -> TensorPlan
     {
         _ = try largest(tensor)
@@ -78,10 +78,10 @@ struct TensorPlanner {
                 inputs = activations.rotated(group: rotation)
             }
             let weights = WeightMatrix(outputs: n, inputs: k, turned)
-            let scales = Int8Quantisation.scales(weights, importance: activations.captured ? inputs.meanSquares() : nil)
+            let scales = Int8Quantization.scales(weights, importance: activations.captured ? inputs.meanSquares() : nil)
             return Attempt(
-                rotation: rotation, scales: scales, weightError: Int8Quantisation.error(weights, scales: scales),
-                error: reference.relative(weights, scales: scales, on: inputs.quantised(asymmetric: input.asymmetric)))
+                rotation: rotation, scales: scales, weightError: Int8Quantization.error(weights, scales: scales),
+                error: reference.relative(weights, scales: scales, on: inputs.quantized(asymmetric: input.asymmetric)))
         }
         var best = attempt(nil)
         row.attempts.append((nil, best.error))
@@ -93,7 +93,10 @@ struct TensorPlanner {
         }
         row.weightError = best.weightError
         if best.error <= options.errorLimit {
-            if let rotation = best.rotation { row.decision = "int8, rotated by \(rotation)" }
+            if let rotation = best.rotation {
+                row.rotation = rotation
+                row.decision = "int8, rotated by \(rotation)"
+            }
             return TensorPlan(rule: rule, tensor: tensor, storage: .int8(scales: best.scales, rotation: best.rotation), row: row)
         }
         row.type = .f32
@@ -101,19 +104,19 @@ struct TensorPlanner {
         return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
     }
 
-    private func convolution(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ input: LayerInput) throws(SoradError) -> TensorPlan {
+    private func convolution(_ rule: TensorRule, _ tensor: CheckpointTensor, _ input: LayerInput) throws(SoradError) -> TensorPlan {
         _ = try largest(tensor)
         let values = WeightPacking.int8ChannelsLast(try tensor.floats(), shape: rule.shape)
         let weights = WeightMatrix(outputs: rule.shape[0], inputs: values.count / rule.shape[0], values)
         let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: nil, name: rule.name)
-        let codes = activations.quantised(asymmetric: true, together: true)
+        let quantized = activations.quantized(asymmetric: true, together: true)
         return convolution(
-            rule, tensor, LayerError(weights, on: activations), weights, codes, weights.inputs, limit: options.errorLimit,
+            rule, tensor, LayerError(weights, on: activations), weights, quantized, weights.inputs, limit: options.errorLimit,
             else: .packedFloat
         ) { .int8(scales: $0, rotation: nil) }
     }
 
-    private func frames(_ rule: SourceTensor, _ tensor: SafetensorsTensor, _ parts: Int, _ input: LayerInput, _ gain: InputGain?)
+    private func frames(_ rule: TensorRule, _ tensor: CheckpointTensor, _ parts: Int, _ input: LayerInput, _ gain: InputGain?)
         throws(SoradError) -> TensorPlan
     {
         _ = try largest(tensor)
@@ -128,7 +131,7 @@ struct TensorPlanner {
         return convolution(
             rule, tensor, LayerError(weights, on: activations), balanced,
             input == .image
-                ? activations.divided(by: balance) : activations.divided(by: balance).quantised(asymmetric: true, together: true),
+                ? activations.divided(by: balance) : activations.divided(by: balance).quantized(asymmetric: true, together: true),
             inputsOfASum,
             limit: options.causalErrorLimit,
             else: .packedFrames(parts: parts)
@@ -137,21 +140,21 @@ struct TensorPlanner {
 
     /// A convolution is a linear layer on the neighbourhoods of pixels; there is no rotation, and one scale serves all pixels.
     private func convolution(
-        _ rule: SourceTensor, _ tensor: SafetensorsTensor, _ reference: LayerError, _ weights: WeightMatrix,
+        _ rule: TensorRule, _ tensor: CheckpointTensor, _ reference: LayerError, _ weights: WeightMatrix,
         _ activations: LayerActivations,
         _ inputsOfASum: Int, limit: Double, else float: TensorPlan.Storage, int8: ([Float]) -> TensorPlan.Storage
     ) -> TensorPlan {
-        let scales = Int8Quantisation.scales(weights, importance: nil)
+        let scales = Int8Quantization.scales(weights, importance: nil)
         let error = reference.relative(weights, scales: scales, on: activations)
         let fits = error <= limit && inputsOfASum <= ConvolutionWeights.mostInt8Inputs
         var row = ConversionReport.Row(
             name: rule.name, shape: rule.shape, type: fits ? .i8 : .f32, decision: fits ? "int8" : "float: int8 loses too much")
-        row.weightError = Int8Quantisation.error(weights, scales: scales)
+        row.weightError = Int8Quantization.error(weights, scales: scales)
         row.attempts.append((nil, error))
         return TensorPlan(rule: rule, tensor: tensor, storage: fits ? int8(scales) : float, row: row)
     }
 
-    private func activations(_ rule: SourceTensor, _ input: LayerInput, _ gain: InputGain?, inputs: Int) throws(SoradError)
+    private func activations(_ rule: TensorRule, _ input: LayerInput, _ gain: InputGain?, inputs: Int) throws(SoradError)
         -> LayerActivations
     {
         if let captured = calibration?[rule.layer] { return try LayerActivations(captured: captured, inputs: inputs) }
@@ -159,19 +162,19 @@ struct TensorPlanner {
         return LayerActivations(synthetic: input, inputs: inputs, gain: gains, name: rule.name)
     }
 
-    private func gains(_ rule: SourceTensor, _ gain: InputGain, _ width: Int) throws(SoradError) -> [Float] {
+    private func gains(_ rule: TensorRule, _ gain: InputGain, _ width: Int) throws(SoradError) -> [Float] {
         guard let tensor = tensors[gain.name] else { preconditionFailure("\(rule.name): no tensor \(gain.name)") }
         return try tensor.floats((gain.row * width)..<((gain.row + 1) * width)).map { gain.addsOne ? 1 + $0 : $0 }
     }
 
     /// The largest magnitude; refuses numbers that are not finite, which training that went wrong leaves behind.
-    private func largest(_ tensor: SafetensorsTensor) throws(SoradError) -> Float {
+    private func largest(_ tensor: CheckpointTensor) throws(SoradError) -> Float {
         var largest: Float = 0
         for range in tensor.pieces {
             for value in try tensor.floats(range) {
                 guard value.isFinite else {
                     throw SoradError(
-                        .badInput, "\(tensor.bytes.file.path): the tensor \(tensor.name) holds \(value)",
+                        .badInput, "\(tensor.location): the tensor \(tensor.name) holds \(value)",
                         hint: "the checkpoint is damaged or its training diverged")
                 }
                 largest = max(largest, value.magnitude)

@@ -13,7 +13,7 @@ struct TextEncoderLayout {
     static let embeddings = ["shared.weight", "encoder.embed_tokens.weight"]
 
     /// - Parameter weights: tells which of the permitted spellings this checkpoint uses.
-    init(_ config: ConfigFile, _ weights: SafetensorsFolder) throws(SoradError) {
+    init(_ config: ConfigFile, _ weights: any TensorSource) throws(SoradError) {
         try config.require("feed_forward_proj", oneOf: ["gated-gelu"])
         width = try config.integer("d_model", in: 1...65536)
         headSize = try config.integer("d_kv", in: 1...256)
@@ -27,8 +27,8 @@ struct TextEncoderLayout {
             throw SoradError(.badInput, "\(config.path): \(buckets) relative attention buckets do not fit a distance of \(maxDistance)")
         }
         epsilon = try config.number("layer_norm_epsilon", in: 1e-12...1e-1, default: 1e-6)
-        embedding = Self.embeddings.first { weights[$0] != nil } ?? Self.embeddings[0]
-        biasInEveryBlock = weights["encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight"] != nil
+        embedding = Self.embeddings.first { weights.shape(of: $0) != nil } ?? Self.embeddings[0]
+        biasInEveryBlock = weights.shape(of: "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight") != nil
     }
 
     var metadata: [(key: String, value: MetadataValue)] {
@@ -46,13 +46,13 @@ struct TextEncoderLayout {
         ]
     }
 
-    var tensors: [SourceTensor] {
+    var tensors: [TensorRule] {
         let inner = heads * headSize
-        var list = [SourceTensor(embedding, as: "te.token_embedding.weight", [vocabulary, width], .table)]
+        var list = [TensorRule(embedding, as: "te.token_embedding.weight", [vocabulary, width], .table)]
         for block in 0..<layers {
             let (from, to) = ("encoder.block.\(block).layer.", "te.block.\(block).")
-            func add(_ source: String, _ name: String, _ shape: [Int], _ form: SourceTensor.Form) {
-                list.append(SourceTensor(from + source, as: to + name, shape, form))
+            func add(_ source: String, _ name: String, _ shape: [Int], _ form: TensorRule.Form) {
+                list.append(TensorRule(from + source, as: to + name, shape, form))
             }
             add("0.layer_norm.weight", "attn_norm.weight", [width], .plain)
             for projection in ["q", "k", "v"] {
@@ -73,7 +73,7 @@ struct TextEncoderLayout {
                 .linear(input: .normal, gain: .norm(to + "ffn_norm.weight")))
             add("1.DenseReluDense.wo.weight", "ffn.wo.weight", [width, feedForward], .linear(input: .gatedGELU))
         }
-        list.append(SourceTensor("encoder.final_layer_norm.weight", as: "te.final_norm.weight", [width], .plain))
+        list.append(TensorRule("encoder.final_layer_norm.weight", as: "te.final_norm.weight", [width], .plain))
         return list
     }
 

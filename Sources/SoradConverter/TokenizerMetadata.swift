@@ -9,7 +9,7 @@ enum TokenizerMetadata {
         let model: SentencePieceModel
         do throws(TokenizerError) {
             guard file.size <= SentencePieceModel.Limit.fileBytes else {
-                throw TokenizerError("It has \(file.size) bytes; at most \(SentencePieceModel.Limit.fileBytes) are read.")
+                throw TokenizerError("it has \(file.size) bytes, and at most \(SentencePieceModel.Limit.fileBytes) are read")
             }
             model = try SentencePieceModel(spieceModel: file.bytes.array)
         } catch {

@@ -53,12 +53,12 @@ struct TransformerLayout {
     }
 
     /// Every tensor; the names stay, behind "dit.".
-    var tensors: [SourceTensor] {
-        var list: [SourceTensor] = []
-        func add(_ name: String, _ shape: [Int], _ form: SourceTensor.Form) {
-            list.append(SourceTensor(name, as: "dit." + name, shape, form))
+    var tensors: [TensorRule] {
+        var list: [TensorRule] = []
+        func add(_ name: String, _ shape: [Int], _ form: TensorRule.Form) {
+            list.append(TensorRule(name, as: "dit." + name, shape, form))
         }
-        func linear(_ name: String, _ outputs: Int, _ inputs: Int, _ form: SourceTensor.Form) {
+        func linear(_ name: String, _ outputs: Int, _ inputs: Int, _ form: TensorRule.Form) {
             add(name + ".weight", [outputs, inputs], form)
             add(name + ".bias", [outputs], .plain)
         }

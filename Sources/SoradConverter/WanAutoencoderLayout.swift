@@ -3,7 +3,7 @@
 import SoradModelFile
 import SoradSystem
 
-struct WanAutoencoderLayout: AutoencoderTensors {
+struct WanAutoencoderLayout: AutoencoderRules {
     let latentChannels, baseWidth, decoderBaseWidth, residualBlocks: Int
     let factors: [Int]
     let attentionScales: [Float]
@@ -64,7 +64,7 @@ struct WanAutoencoderLayout: AutoencoderTensors {
         ]
     }
 
-    var tensors: [SourceTensor] {
+    var tensors: [TensorRule] {
         var list = WanTensorList()
         let levels = factors.count
         list.convolution("quant_conv", 2 * latentChannels, 2 * latentChannels, [1, 1, 1], parts: 2)
@@ -113,7 +113,7 @@ struct WanAutoencoderLayout: AutoencoderTensors {
 
 /// The tensors of the autoencoder's blocks, by diffusers' names; they stay, behind "vae.".
 private struct WanTensorList {
-    private(set) var tensors: [SourceTensor] = []
+    private(set) var tensors: [TensorRule] = []
 
     /// - Parameters:
     ///   - parts: pieces of the outputs that are read as convolutions of their own.
@@ -123,10 +123,10 @@ private struct WanTensorList {
         let inner = name.hasPrefix("decoder.") && (norm != nil || Self.unnormed.contains(where: name.hasSuffix))
         let input: LayerInput? = inner ? (norm == nil ? .image : .imageAfterSiLU) : nil
         tensors.append(
-            SourceTensor(
+            TensorRule(
                 name + ".weight", as: "vae.\(name).weight", [outputs, inputs] + kernel,
                 .frames(parts: parts, input: input, gain: norm.map { .norm("vae.\($0).gamma") })))
-        tensors.append(SourceTensor(name + ".bias", as: "vae.\(name).bias", [outputs], .plain))
+        tensors.append(TensorRule(name + ".bias", as: "vae.\(name).bias", [outputs], .plain))
     }
 
     /// Convolutions that may be int8 and read an image without a norm, in two planes. That of time would have to keep both, for little work.
@@ -134,7 +134,7 @@ private struct WanTensorList {
 
     mutating func norm(_ name: String, _ width: Int, axes: Int = 3) {
         let shape = [width] + [Int](repeating: 1, count: axes)
-        tensors.append(SourceTensor(name + ".gamma", as: "vae.\(name).gamma", shape, .vector))
+        tensors.append(TensorRule(name + ".gamma", as: "vae.\(name).gamma", shape, .vector))
     }
 
     mutating func residualBlock(_ name: String, _ outputs: Int, _ inputs: Int) {

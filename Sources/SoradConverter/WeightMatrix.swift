@@ -1,5 +1,5 @@
 // The weights of one linear layer while they are being judged: rows of eight-float lanes, so that the loops over them are SIMD code
-// without unsafe access. Also the two things done to a whole matrix before quantisation: rotation, and the test for finite numbers.
+// without unsafe access. Also the two things done to a whole matrix before quantization: rotation, and the test for finite numbers.
 
 /// [N, K] floats, row by row; each row is filled up with zeros to whole lanes.
 package struct WeightMatrix {

@@ -17,7 +17,7 @@ package enum WeightPacking {
         for n in 0..<weights.outputs {
             let start = (n / outputs) * groups * outputs * inputs + (n % outputs) * inputs
             var k = 0
-            for lane in Int8Quantisation.steps(weights, row: n, scale: scales[n]) {
+            for lane in Int8Quantization.steps(weights, row: n, scale: scales[n]) {
                 for i in 0..<min(8, weights.inputs - k) {
                     let step = Int8(lane[i])
                     sums[n] += Int32(step)
@@ -87,7 +87,7 @@ package enum WeightPacking {
         }
     }
 
-    /// The same as codes, with the sums of each part and frame; the scales are those of all outputs.
+    /// The same as int8, with the sums of each part and frame; the scales are those of all outputs.
     package static func int8Frames(_ values: [Float], shape: [Int], parts: Int, scales: [Float]) -> (packed: [Int8], sums: [Int32]) {
         let n = shape[0] / parts
         var all: (packed: [Int8], sums: [Int32]) = ([], [])

@@ -32,16 +32,15 @@ extension JobStore {
     /// Records what a completed job's clip took. Phases that were not run here are left out.
     package func remember(_ job: Job) throws(DatabaseError) {
         guard let result = job.result else { return }
-        let steps = job.request.stepsToRun - result.resumedStep
         var seconds: [String: Double] = [:]
-        for phase in JobPhase.allCases {
-            guard let spent = result.timings[phase.rawValue], (0...JobStore.longestPhase).contains(spent) else { continue }
-            if phase == .decoding, result.resumedFrames > 0 { continue }
-            if phase != .denoising {
-                seconds[phase.rawValue] = spent
-            } else if steps > 0 {
-                // Per step, so that clips of another number of steps can be compared.
-                seconds[phase.rawValue] = spent / Double(steps)
+        for stage in job.request.stages {
+            let name = stage.phase.rawValue
+            guard let spent = result.timings[name], (0...JobStore.longestPhase).contains(spent) else { continue }
+            let resumed = result.resumed(in: stage.phase)
+            if stage.unitsVary, resumed < stage.units {
+                seconds[name] = spent / Double(stage.units - resumed)
+            } else if !stage.unitsVary, resumed == 0 {
+                seconds[name] = spent
             }
         }
         guard !seconds.isEmpty else { return }
@@ -63,10 +62,10 @@ extension JobStore {
         // A record that cannot be read is as good as none.
         let clips = rows.map { row in secondsByPhase(row[0].text.flatMap { try? JSONValue(parsing: Array($0.utf8)) }) }
         var expected: [String: Double] = [:]
-        for phase in JobPhase.allCases {
-            let values = clips.compactMap { $0[phase.rawValue] }.sorted()
+        for stage in request.stages {
+            let values = clips.compactMap { $0[stage.phase.rawValue] }.sorted()
             guard !values.isEmpty else { continue }
-            expected[phase.rawValue] = values[values.count / 2] * (phase == .denoising ? Double(request.stepsToRun) : 1)
+            expected[stage.phase.rawValue] = values[values.count / 2] * (stage.unitsVary ? Double(stage.units) : 1)
         }
         return expected
     }

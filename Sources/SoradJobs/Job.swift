@@ -17,7 +17,7 @@ public struct Job: Sendable, Equatable {
     public var percent: Int
     /// How many workers have died on it, or found that its files could not be written, since it last went beyond `diedAt`.
     public var workerDeaths: Int
-    /// `JobProgress.place` where that happened last.
+    /// `GenerationRequest.place(of:)` where that happened last.
     public var diedAt = 0
     /// Set when `status` is `.failed`.
     public var error: JobError?
@@ -52,7 +52,7 @@ public struct Job: Sendable, Equatable {
     }
 
     /// Whether a job that failed counts among the clips that its owner asked for: it was begun, and it was they who ended it.
-    var hasUsedTime: Bool { startedAt != nil && error?.code == "cancelled" }
+    var hasUsedTime: Bool { startedAt != nil && error?.code == JobError.cancelled }
 
     public var isOver: Bool { status == .completed || status == .failed }
 

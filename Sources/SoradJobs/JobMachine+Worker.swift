@@ -28,7 +28,7 @@ extension JobMachine {
         let record = change(id) { job in
             job.percent = percent
             job.progress = progress
-            if progress.place > job.diedAt { job.workerDeaths = 0 }
+            if job.request.place(of: progress) > job.diedAt { job.workerDeaths = 0 }
         }
         guard hasGrown, state.lastRecord.map({ now - $0 >= limits.progressRecord }) ?? true else { return [] }
         state.lastRecord = now
@@ -93,7 +93,7 @@ extension JobMachine {
     /// The job goes on from its last checkpoint, unless a worker has died on it at this place before.
     private mutating func tryAgain(_ id: JobIdentifier, orFail error: JobError, unixSeconds: Int) -> [Action] {
         let deaths = jobs[id]!.workerDeaths + 1
-        let place = jobs[id]!.progress?.place ?? 0
+        let place = jobs[id]!.progress.map(jobs[id]!.request.place) ?? 0
         if deaths < limits.workerDeaths {
             queue.insert(id, at: 0)
             return change(id) { job in

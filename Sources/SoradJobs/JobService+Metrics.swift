@@ -18,9 +18,9 @@ extension JobService {
         if let end = job.completedAt, let start = job.startedAt {
             metrics.observe("sorad_job_duration_seconds", [:], Double(max(0, end - start)))
         }
-        for phase in JobPhase.allCases {
-            if let seconds = result.timings[phase.rawValue] {
-                metrics.observe("sorad_phase_duration_seconds", ["phase": phase.rawValue], seconds)
+        for stage in job.request.stages {
+            if let seconds = result.timings[stage.phase.rawValue] {
+                metrics.observe("sorad_phase_duration_seconds", ["phase": stage.phase.rawValue], seconds)
             }
         }
     }

@@ -36,13 +36,7 @@ extension JobService {
                 result.videoSHA256 = try spool.digest(id, result.video)
                 event = .finished(slot, id, result)
             } catch {
-                let code =
-                    switch error.kind {
-                    case .storageFull: JobError.insufficientStorage
-                    case .cannotWrite: JobError.mediaFailed
-                    default: "internal_error"
-                    }
-                event = .failed(slot, id, JobError(code: code, message: error.message))
+                event = .failed(slot, id, JobError(error))
             }
         case .ticked: tend()
         case .stopRequested: state.withLock { $0.isStopping = true }
@@ -58,7 +52,7 @@ extension JobService {
             if error.isOutOfSpace {
                 throw SoradError(.storageFull, "The disk that holds the clips is full; free some space and send the request again.")
             }
-            throw SoradError(.unavailable, "Cannot make the directory of \(id): \(error.reason).")
+            throw SoradError(.unavailable, "Cannot make the directory of \(id): \(error.reason).", code: JobError.mediaFailed)
         }
         return spool.directory(of: id)
     }

@@ -27,7 +27,7 @@ struct Patience: Sendable {
 
     init(_ bounds: ClosedRange<Duration>, _ request: GenerationRequest, since now: MonotonicTime) {
         self.bounds = bounds
-        units = [.denoising: request.stepsToRun, .decoding: request.clipFrames]
+        units = Dictionary(uniqueKeysWithValues: request.stages.map { ($0.phase, $0.units) })
         last = now
     }
 

@@ -86,10 +86,7 @@ public final class WorkerSupervisor {
                     .generate(
                         job: id.text, request: request, directory: try service.prepareDirectory(of: id),
                         expectedSeconds: service.expectedSeconds(for: request)))
-            } catch {
-                let code = error.kind == .storageFull ? JobError.insufficientStorage : JobError.mediaFailed
-                service.deliver(.failed(slot, id, JobError(code: code, message: error.message)))
-            }
+            } catch { service.deliver(.failed(slot, id, JobError(error))) }
         case .cancel(_, let id): send(.cancel(job: id.text))
         case .closeWorker: running?.channel.shutDown()
         case .killWorker: running?.process.kill(SIGKILL)

@@ -1,6 +1,6 @@
-// Owns the way from raw frames to the three files of a finished clip: H.264 in MP4, a WebP thumbnail and a JPEG contact sheet.
-// Invariant: a final file name shows a whole, marked, durable file or nothing. ffmpeg writes under interim names; the results are read
-// back, marked as generated, and only then published.
+// Turns raw frames into the three files of a finished clip: H.264 in MP4, a WebP thumbnail and a JPEG contact sheet.
+// Invariant: a final file name stands for a whole, marked, durable file. ffmpeg writes under interim names; the results are read back,
+// marked as generated, and only then published.
 import Glibc
 public import SoradAPI
 public import SoradSystem
@@ -23,7 +23,7 @@ public struct ClipFiles: Sendable, Equatable {
     var all: [String] { [video, thumbnail, spritesheet] }
 }
 
-/// One clip being written. Used from one thread. Dropped unfinished, it stops ffmpeg and leaves no file behind.
+/// One clip being written, by one thread. Released before `finish`, it stops ffmpeg and leaves no file.
 public final class ClipEncoder {
     private let format: ClipFormat
     private let provenance: Provenance
@@ -33,7 +33,7 @@ public final class ClipEncoder {
     private let ffmpeg: FFmpegProcess
     private var framesTaken = 0
 
-    /// Finds out before any work is done whether clips can be written at all.
+    /// Checks, before any work is done, that clips can be written.
     /// - Parameter program: a name to look up in PATH, or a path.
     /// - Throws: `.configuration` naming what to install.
     public static func checkAvailable(_ program: String = "ffmpeg") throws(SoradError) { _ = try FFmpegProcess.find(program) }
@@ -59,12 +59,12 @@ public final class ClipEncoder {
         ffmpeg = try FFmpegProcess(program, command.arguments, limits: limits, shouldStop: shouldStop)
     }
 
-    /// What ffmpeg takes while it writes a clip, per pixel that it holds: measured with ffmpeg 5.1 on frames of noise from
+    /// Memory of ffmpeg while it writes a clip, per pixel that it holds: measured with ffmpeg 5.1 on frames of noise from
     /// 16×16 to 1280×704, 1 to 161 of them (61 to 245 MB). Most of it is its shared libraries.
-    public static let memory = ModelMemory.Cost(fixed: 66_000_000, perUnit: 4)
-    /// What reading the written files back and marking them takes, per pixel of the clip: file, and file with its mark, of at most half
-    /// a byte for a pixel.
-    public static let markingMemory = ModelMemory.Cost(fixed: 1 << 20, perUnit: 1)
+    public static let memory = ModelMemory.Part(.ffmpeg, .writerPixels, fixed: 66_000_000, perUnit: 4)
+    /// Memory to read the written files back and mark them, per pixel of the clip: the file, and the file with its mark, of at most half a
+    /// byte for a pixel.
+    public static let markingMemory = ModelMemory.Part(.worker, .clipPixels, fixed: 1 << 20, perUnit: 1)
 
     deinit {
         ffmpeg.stop()
@@ -92,11 +92,13 @@ public final class ClipEncoder {
         let thumbnail = try markedWebP(read(interim.thumbnail), width: width, height: height, xmp: packet)
         let spritesheet = try markedJPEG(read(interim.spritesheet), xmp: packet)
         let names = ClipFiles.standard
-        for (name, bytes) in [(names.thumbnail, thumbnail), (names.spritesheet, spritesheet), (names.video, video)] {
-            var file = try AtomicFile(directory + "/" + name)
-            try file.write(bytes)
-            try file.commit()
-        }
+        do throws(SoradError) {
+            for (name, bytes) in [(names.thumbnail, thumbnail), (names.spritesheet, spritesheet), (names.video, video)] {
+                var file = try AtomicFile(directory + "/" + name)
+                try file.write(bytes)
+                try file.commit()
+            }
+        } catch { throw error.asMediaFailure() }
         return names
     }
 
@@ -111,17 +113,20 @@ public final class ClipEncoder {
                 guard bytes.count <= limits.fileBytes else { throw Errno(code: EFBIG, call: "read \(path)") }
             }
         } catch {
-            throw SoradError(.internalFault, "cannot read what ffmpeg wrote: \(error)")
+            throw SoradError.ffmpeg("cannot read what ffmpeg wrote: \(error)")
         }
     }
 }
 
 /// Adds the XMP box after the media data.
-/// - Throws: `.badInput` if `mp4` is not an MP4 with its index first.
+/// - Throws: `.internalFault` if `mp4` is not an MP4 with its index first.
 func markedMP4(_ mp4: [UInt8], xmp packet: [UInt8]) throws(SoradError) -> [UInt8] {
-    let types = try MP4Box.topLevel(of: mp4).map(\.type)
+    let types: [String]
+    do throws(SoradError) { types = try MP4Box.topLevel(of: mp4).map(\.type) } catch {
+        throw SoradError.ffmpeg("ffmpeg wrote a damaged file: \(error.message)")
+    }
     guard types.first == "ftyp", let index = types.firstIndex(of: "moov"), let data = types.firstIndex(of: "mdat"), index < data else {
-        throw SoradError(.internalFault, "ffmpeg wrote an MP4 file whose index does not come first: \(types.joined(separator: " "))")
+        throw SoradError.ffmpeg("ffmpeg wrote an MP4 file whose index does not come first: \(types.joined(separator: " "))")
     }
     return mp4 + MP4Box.xmp(packet)
 }

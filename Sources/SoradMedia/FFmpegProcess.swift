@@ -1,24 +1,23 @@
-// Owns one running ffmpeg: it takes frames on standard input until it is told that there are no more, and its complaints are kept for
-// the error sentence.
-// Invariant: no wait is unbounded. Every wait ends by progress, by the caller's wish to stop, or by the stall limit, and the child is
-// killed and reaped on every way out. Its input is a socket rather than a pipe, so that an ffmpeg that died is an error code here and
-// never a SIGPIPE for the whole program.
+// Owns one running ffmpeg, which reads frames from its standard input. Its standard error is captured for the error sentence.
+// Invariant: no wait is unbounded. Every wait ends by progress, by the caller's request to stop, or by the stall limit, and the child is
+// killed and reaped on every way out. The input is a socket rather than a pipe, so that a dead ffmpeg is an error code here and never a
+// SIGPIPE for the whole program.
 import Glibc
 import SoradSystem
 
 final class FFmpegProcess {
     private let process: ChildProcess
-    /// Nil once the end of the frames has been said.
+    /// nil once it is closed, after the last frame.
     private var input: FileDescriptor?
     private let errors: FileDescriptor
-    /// The beginning of what ffmpeg wrote on standard error; the rest is read and dropped.
-    private var complaint: [UInt8] = []
+    /// The beginning of ffmpeg's standard error; the rest is read and dropped.
+    private var captured: [UInt8] = []
     private var errorsEnded = false
     private let limits: EncoderLimits
     private let shouldStop: () -> Bool
 
-    private static let complaintLimit = 16 << 10
-    /// How often a wait looks up to see whether it should stop.
+    private static let captureLimit = 16 << 10
+    /// How often a wait asks whether it should stop.
     private static let slice = Duration.milliseconds(50)
 
     /// - Throws: `.configuration` if ffmpeg is not installed or cannot be started.
@@ -38,7 +37,9 @@ final class FFmpegProcess {
             input = consume sockets.first
             errors = consume pipe.readEnd
         } catch {
-            throw SoradError(.configuration, "cannot start ffmpeg: \(error)", hint: "Check that `ffmpeg -version` works for this user.")
+            throw SoradError.ffmpeg(
+                "cannot start ffmpeg: \(error)", kind: .configuration,
+                hint: "check that `ffmpeg -version` works for this user")
         }
     }
 
@@ -46,11 +47,11 @@ final class FFmpegProcess {
     static func find(_ program: String) throws(SoradError) -> String {
         if let executable = ChildProcess.executablePath(of: program) { return executable }
         let place = program.contains("/") ? "\(program) is not an executable file" : "the \(program) command is not in PATH"
-        throw SoradError(.configuration, "cannot write the clip: \(place)", hint: "sudo apt install ffmpeg")
+        throw SoradError.ffmpeg("cannot write the clip: \(place)", kind: .configuration, hint: "sudo apt install ffmpeg")
     }
 
     /// Sends bytes of frames, waiting while ffmpeg is busy.
-    /// - Throws: `.cancelled` when told to stop, otherwise why ffmpeg failed.
+    /// - Throws: `.cancelled` on a request to stop, else the reason why ffmpeg failed.
     func write(_ bytes: [UInt8]) throws(SoradError) {
         var offset = 0
         var lastProgress = MonotonicTime.now()
@@ -65,7 +66,7 @@ final class FFmpegProcess {
         }
     }
 
-    /// Says that there are no more frames and waits until ffmpeg has written its files.
+    /// Closes the input and waits until ffmpeg has written its files.
     func finish() throws(SoradError) {
         input = nil
         let start = MonotonicTime.now()
@@ -85,7 +86,7 @@ final class FFmpegProcess {
         _ = process.wait(timeout: .seconds(5))
     }
 
-    /// Bytes taken by ffmpeg, 0 when it takes none now, nil when it no longer listens.
+    /// Number of bytes that ffmpeg took: 0 while it is busy, nil when it has closed its input.
     private func send(_ bytes: [UInt8], from offset: Int) throws(SoradError) -> Int? {
         precondition(input != nil, "frames after the end of the clip")
         do throws(Errno) {
@@ -93,20 +94,20 @@ final class FFmpegProcess {
         } catch {
             switch error.code {
             case EPIPE, ECONNRESET: return nil
-            default: throw SoradError(.internalFault, "cannot send frames to ffmpeg: \(error)")
+            default: throw SoradError.ffmpeg("cannot send frames to ffmpeg: \(error)")
             }
         }
     }
 
-    /// Waits for one slice at most; reads what ffmpeg says meanwhile, so that it never blocks on us.
+    /// Waits for one slice at most; reads standard error meanwhile, so that ffmpeg never blocks on it.
     private func pause(since: MonotonicTime, untilWritable: Bool) throws(SoradError) {
         var entries: [PollEntry] = errorsEnded ? [] : [PollEntry(reading: errors.rawValue)]
         if untilWritable, let descriptor = input?.rawValue { entries.append(PollEntry(writing: descriptor)) }
         do throws(Errno) {
             try poll(&entries, timeout: FFmpegProcess.slice)
-            if !errorsEnded, entries[0].isReady { try readComplaint() }
+            if !errorsEnded, entries[0].isReady { try readErrors() }
         } catch {
-            throw SoradError(.internalFault, "cannot wait for ffmpeg: \(error)")
+            throw SoradError.ffmpeg("cannot wait for ffmpeg: \(error)")
         }
         try checkTime(since: since)
     }
@@ -118,41 +119,41 @@ final class FFmpegProcess {
         }
         guard MonotonicTime.now() - since < limits.stall else {
             process.kill(SIGKILL)
-            throw SoradError(.internalFault, "ffmpeg made no progress for \(limits.stall.components.seconds) seconds and was stopped")
+            throw SoradError.ffmpeg("ffmpeg made no progress for \(limits.stall.components.seconds) seconds and was stopped")
         }
     }
 
-    private func readComplaint() throws(Errno) {
+    private func readErrors() throws(Errno) {
         let bytes = try errors.read(upTo: 4096)
         if bytes.isEmpty { errorsEnded = true }
-        complaint += bytes.prefix(FFmpegProcess.complaintLimit - complaint.count)
+        captured += bytes.prefix(FFmpegProcess.captureLimit - captured.count)
     }
 
-    /// The end of an ffmpeg that has stopped listening; it is killed if it lingers.
+    /// How an ffmpeg that has closed its input ends; it is killed if it does not.
     private func waitForEnd() -> ChildProcess.Ending {
         let ending = process.wait(timeout: .seconds(1)) ?? .killed(signal: SIGKILL)
         process.kill(SIGKILL)
         while !errorsEnded {
             do throws(Errno) {
                 guard try waitUntilReady(PollEntry(reading: errors.rawValue), timeout: FFmpegProcess.slice) else { break }
-                try readComplaint()
+                try readErrors()
             } catch { break }
         }
         return ending
     }
 
-    /// One sentence out of how ffmpeg ended and the last line it wrote.
+    /// One sentence from the exit status and the last line on standard error.
     private func failure(_ ending: ChildProcess.Ending) -> SoradError {
-        let lines = String(decoding: complaint, as: UTF8.self).split(whereSeparator: \.isNewline)
+        let lines = String(decoding: captured, as: UTF8.self).split(whereSeparator: \.isNewline)
         if lines.contains(where: { $0.contains("No space left on device") || $0.contains("Disk quota exceeded") }) {
-            return SoradError(.storageFull, "cannot write the clip: the disk is full", hint: "Free some space and try again.")
+            return SoradError(.storageFull, "cannot write the clip: the disk is full", hint: "free some space and try again")
         }
         if ending == .killed(signal: SIGXFSZ) || lines.contains(where: { $0.contains("File too large") }) {
-            return SoradError(.cannotWrite, "cannot write the clip: a file grew beyond the limit of \(limits.fileBytes) bytes")
+            return SoradError.ffmpeg("cannot write the clip: a file grew beyond the limit of \(limits.fileBytes) bytes", kind: .cannotWrite)
         }
         let reason = lines.last.map { ", saying: \($0)" } ?? ""
-        return SoradError(
-            .internalFault, "cannot write the clip: ffmpeg \(ending)\(reason)",
+        return SoradError.ffmpeg(
+            "cannot write the clip: ffmpeg \(ending)\(reason)",
             hint: "sorad needs ffmpeg 5.1 or newer with libx264 and libwebp: sudo apt install ffmpeg")
     }
 

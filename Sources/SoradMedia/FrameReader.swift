@@ -1,5 +1,5 @@
-// Owns one running ffmpeg that decodes a given file: RGB frames come out one at a time, so a clip of any length takes little memory.
-// Invariant: no wait is unbounded: each ends by progress, by the caller's wish to stop, or by the stall limit; the child is killed and
+// Owns one running ffmpeg that decodes a given file: it yields RGB frames one at a time, so a clip of any length takes little memory.
+// Invariant: no wait is unbounded: each ends by progress, by the caller's request to stop, or by the stall limit; the child is killed and
 // reaped on every way out.
 import Glibc
 public import SoradAPI
@@ -28,32 +28,35 @@ public final class FrameReader {
         _ path: String, width: Int, height: Int, count: Int, program: String = "ffmpeg", shouldStop: @escaping () -> Bool = { false }
     ) throws(SoradError) {
         precondition((1...MediaLimits.side).contains(width) && (1...MediaLimits.side).contains(height) && count > 0, "\(width)×\(height)")
-        command = DecodeCommand(path: path, format: try checkedFormat(of: path))
+        do throws(SoradError) { command = DecodeCommand(path: path, format: try checkedFormat(of: path)) } catch {
+            throw error.asMediaFailure()
+        }
         frameBytes = width * height * 3
         self.shouldStop = shouldStop
         let executable = try FFmpegProcess.find(program)
         do throws(Errno) {
             let frames = try Pipe()
-            let complaints = try Pipe()
+            let errorPipe = try Pipe()
             process = try ChildProcess(
                 ChildProcess.Command(
                     executable, command.frames(width: width, height: height, count: count), environment: FFmpegProcess.environment(),
-                    descriptors: [1: frames.writeEnd.rawValue, 2: complaints.writeEnd.rawValue], limits: DecodeCommand.limits))
+                    descriptors: [1: frames.writeEnd.rawValue, 2: errorPipe.writeEnd.rawValue], limits: DecodeCommand.limits))
             output = consume frames.readEnd
-            errors = consume complaints.readEnd
+            errors = consume errorPipe.readEnd
         } catch {
-            throw SoradError(.configuration, "cannot start ffmpeg: \(error)", hint: "Check that `ffmpeg -version` works for this user.")
+            throw SoradError.ffmpeg(
+                "cannot start ffmpeg: \(error)", kind: .configuration, hint: "check that `ffmpeg -version` works for this user")
         }
     }
 
     /// What ffmpeg takes while it reads a given file, per pixel that it holds (`MediaFacts.heldPixels`): measured with ffmpeg 5.1 on
     /// pictures of up to 24 megapixels (3 bytes for a pixel) and clips of up to 3 (15); a clip may look back at more frames than those did.
-    public static let memory = ModelMemory.Cost(fixed: 66_000_000, perUnit: 30)
+    public static let memory = ModelMemory.Part(.ffmpeg, .givenPixels, fixed: 66_000_000, perUnit: 30)
 
     deinit { process.kill(SIGKILL) }
 
     /// The next frame, [H, W, 3] bytes; nil after the last.
-    /// - Throws: `.cancelled` when told to stop, `.badInput` when the file turns out to be damaged.
+    /// - Throws: `.cancelled` on a request to stop, `.badInput` when the file is damaged.
     public func next() throws(SoradError) -> [UInt8]? {
         while buffer.count < frameBytes, !outputEnded { try wait() }
         if buffer.count >= frameBytes {
@@ -66,8 +69,7 @@ public final class FrameReader {
         return nil
     }
 
-    /// Waits until something has come, and takes it. What ffmpeg complains of is read, so that it never blocks, and dropped: it names
-    /// paths of ours.
+    /// Waits for bytes and takes them. Standard error is read, so that ffmpeg never blocks on it, and dropped: it names paths of ours.
     private func wait() throws(SoradError) {
         let start = MonotonicTime.now()
         while true {
@@ -76,12 +78,12 @@ public final class FrameReader {
                 throw SoradError(.badInput, "decoding the given file made no progress for \(FrameReader.stall.components.seconds) seconds")
             }
             do throws(Errno) {
-                if try takeWhatHasCome() { return }
-            } catch { throw SoradError(.internalFault, "cannot read from ffmpeg: \(error)") }
+                if try takeBytes() { return }
+            } catch { throw SoradError.ffmpeg("cannot read from ffmpeg: \(error)") }
         }
     }
 
-    private func takeWhatHasCome() throws(Errno) -> Bool {
+    private func takeBytes() throws(Errno) -> Bool {
         var entries: [PollEntry] = []
         if !outputEnded { entries.append(PollEntry(reading: output.rawValue)) }
         if !errorsEnded { entries.append(PollEntry(reading: errors.rawValue)) }

@@ -1,6 +1,6 @@
-// Owns what a given file is, told from its own bytes: kind, size, and whether it is whole. Pure.
-// Invariant: nothing but PNG, JPEG, WebP and MP4 ever reaches a decoder, whatever a file's name or claimed type, and no picture larger
-// than the limits: its header is read here, before anything is allocated for it.
+// Determines kind, size and completeness of a given file from its own bytes. Pure.
+// Invariant: only PNG, JPEG, WebP and MP4 reach a decoder, whatever a file's name or claimed type, and no picture beyond the limits: its
+// header is read here, before anything is allocated for it.
 public import SoradAPI
 public import SoradSystem
 

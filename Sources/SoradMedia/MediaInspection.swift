@@ -1,5 +1,5 @@
-// Owns the look at a given file before a job is accepted: its bytes first, then a trial decoding by ffmpeg, so that what is refused is
-// refused at once and what is accepted can be decoded.
+// Inspects a given file before its job is accepted: first its bytes, then by a trial decoding with ffmpeg. So a file that cannot be decoded
+// is refused at once.
 import Glibc
 public import SoradAPI
 public import SoradSystem

@@ -1,11 +1,11 @@
-// Owns the reading of what a clip says about its own origin: the XMP packet and the comment that `Provenance` describes, from any
-// program, and whether there is a C2PA manifest (which is not looked into: its signatures need certificates that nobody has offline).
-// Invariant: the file is anybody's. Only the boxes' heads and a few bounded boxes are read; nothing is decoded and ffmpeg is not asked.
+// Reads the mark of origin of a clip by any program: the XMP packet and the comment that `Provenance` describes, and whether there is a C2PA
+// manifest (its content is not read: verifying its signatures needs certificates that are not available offline).
+// Invariant: the file is untrusted. Only the boxes' heads and a few bounded boxes are read; nothing is decoded and ffmpeg does not run.
 import Glibc
 public import SoradAPI
 public import SoradSystem
 
-/// What the MP4 file at `path` says.
+/// The mark of origin in the MP4 file at `path`.
 /// - Throws: `.badInput` with one sentence when it is no MP4 file, or a damaged one; `.notFound`.
 public func originMark(at path: String) throws(SoradError) -> OriginMark {
     do {

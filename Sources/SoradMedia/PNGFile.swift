@@ -1,5 +1,5 @@
-// Owns the making of tiny PNG files (PNG, third edition): eight bits of red, green and blue, stored and not compressed, because a preview
-// of some thousand pixels is sent once over a local socket and no compressor is worth its code there.
+// Writes tiny PNG files (PNG, third edition): eight bits of red, green and blue, stored without compression, because a preview of some
+// thousand pixels goes once over a local socket and a compressor is not worth its code.
 
 /// A whole PNG file.
 /// - Parameters:

@@ -40,7 +40,6 @@ private func littleEndian(_ value: Int, count: Int) -> [UInt8] {
 }
 
 private func notA(_ kind: String) -> SoradError {
-    SoradError(
-        .internalFault, "ffmpeg did not write a \(kind) picture",
-        hint: "Check `ffmpeg -version`: sorad needs ffmpeg 5.1 or newer with libx264 and libwebp.")
+    SoradError.ffmpeg(
+        "ffmpeg did not write a \(kind) picture", hint: "check `ffmpeg -version`: sorad needs 5.1 or newer with libx264 and libwebp")
 }

@@ -1,5 +1,5 @@
-// Owns what a clip says about its own origin: one sentence for people, one XMP packet for programs.
-// Invariant: both always say that the media was made by a trained model. Metadata is one layer only: whoever re-encodes a clip loses it.
+// The mark of origin in every clip: one sentence for people, one XMP packet for programs.
+// Invariant: both always state that a trained model made the media. Metadata is one layer only: re-encoding a clip removes it.
 // The vocabulary is IPTC's "digital source type", which exiftool, browsers' inspectors and photo agencies read.
 
 /// Who made a clip: written into every file that comes out of a job.

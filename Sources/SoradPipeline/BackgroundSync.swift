@@ -1,6 +1,6 @@
-// Makes checkpoints durable on a thread of its own, since waiting for the disk would cost a quick clip more than it takes.
-// Invariant: at most one thread at a time; what it syncs is not written to meanwhile (`spared`), so a file that counts as durable holds on
-// the disk what was in it when its sync began. A sync that fails is not tried again: the file counts for nothing until it was written anew.
+// Syncs checkpoints on a background thread, because waiting for the disk would cost a quick clip more than its own time.
+// Invariant: at most one thread at a time; the file that it syncs is not written to meanwhile (`spared`), so a durable file holds on the disk
+// what was in it when its sync began. A failed sync is never retried: the file is not durable until it is written again.
 import SoradSystem
 import Synchronization
 

@@ -1,9 +1,8 @@
-// Owns the state that a clip is taken up from when its worker died: the latents after the last denoise step, and the encoded prompts; for
-// what follows, see DecoderCheckpoint.
+// Owns the state from which a clip resumes when its worker died: the latents after the last denoise step, and the encoded prompts. For the
+// frames, see FrameCheckpoint.
 // Invariant: latents, step and prompts are the whole state of denoising, so the clip then has the same frames as one that was never
 // interrupted. The files stay until the daemon has recorded the result; see CheckpointName.
 package import SoradAPI
-package import SoradModel
 package import SoradSystem
 package import SoradTensor
 
@@ -25,16 +24,18 @@ package final class Checkpoint {
     /// - Parameters:
     ///   - directory: the job's own; a checkpoint in it is an earlier one of this job.
     ///   - model: the model's checksum.
+    ///   - frameStages: that the frames pass through.
     ///   - syncInterval: a power cut costs so much work at most; a process's death costs none of it.
     package init(
-        of request: GenerationRequest, model: String, in directory: String, interval: Duration, time: TimeSource,
+        of request: GenerationRequest, model: String, frameStages: [JobPhase] = [], in directory: String, interval: Duration,
+        time: TimeSource,
         syncInterval: Duration = .milliseconds(250)
     ) {
         self.directory = directory
         self.interval = interval
         self.syncInterval = syncInterval
         self.time = time
-        digest = Checkpoint.digest(of: request, model: model)
+        digest = Checkpoint.digest(of: request, model: model, frameStages: frameStages)
         prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
         steps = request.numInferenceSteps
         let start = time.monotonic()
@@ -44,9 +45,10 @@ package final class Checkpoint {
             pacing: Pacing(interval: max(interval, syncInterval), share: 50, start: start), time: time)
     }
 
-    /// The same only for the same work: request, model and program.
-    package static func digest(of request: GenerationRequest, model: String) -> [UInt8] {
-        SHA256.hash(Array("\(soradVersion)\n\(model)\n\(request.json.text())".utf8))
+    /// The same only for the same work: request, model, frame stages and program.
+    package static func digest(of request: GenerationRequest, model: String, frameStages: [JobPhase] = []) -> [UInt8] {
+        let stages = frameStages.map { "\($0.rawValue)\n" }.joined()
+        return SHA256.hash(Array("\(soradVersion)\n\(model)\n\(stages)\(request.json.text())".utf8))
     }
 
     /// Fills `latent` with what an earlier worker left.
@@ -111,14 +113,14 @@ package final class Checkpoint {
     /// The name of the file of latents that is known to be on the disk.
     package var durable: String? { latents.durable }
 
-    /// Checkpoints of the same clip's decoding.
+    /// Checkpoints of the same clip's frames.
     /// - Parameters:
-    ///   - decoder: not yet used.
-    ///   - frameBytes: of one frame.
-    ///   - numFrames: at most so many are kept.
-    package func decoding(_ decoder: ClipDecoder, frameBytes: Int, numFrames: Int) -> DecoderCheckpoint {
-        DecoderCheckpoint(
-            decoder, digest: digest, in: directory, frameBytes: frameBytes, numFrames: numFrames, interval: interval,
+    ///   - makers: the decoder and the stages behind it, not yet used.
+    ///   - frameBytes: of one frame that comes out of the last.
+    ///   - numFrames: the most that are kept.
+    package func frames(_ makers: [any ResumableFrames], frameBytes: Int, numFrames: Int) -> FrameCheckpoint {
+        FrameCheckpoint(
+            makers, digest: digest, in: directory, frameBytes: frameBytes, numFrames: numFrames, interval: interval,
             syncInterval: syncInterval, time: time)
     }
 }

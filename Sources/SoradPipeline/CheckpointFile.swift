@@ -1,5 +1,5 @@
-// Owns the layout of the files that a clip is taken up from, and the judgement whether one may be trusted.
-// Invariant: what is read was written whole, by this version of the program, for this very request and model; else nothing is read.
+// Owns the layout of checkpoint files, and decides whether one can be trusted.
+// Invariant: a file is read only if it was written whole, by this version of the program, for this very request and model.
 //
 // Layout, little-endian: magic (8 bytes), digest of request, model and program (32), words (u32 each, as many as the kind of file has),
 // the content of tensors and buffers as it lies in memory, `Checksum` of all that (32). Neither writing nor reading holds a copy of it.
@@ -60,17 +60,17 @@ package struct CheckpointFile {
     /// Reads a whole and fitting file.
     /// - Parameters:
     ///   - count: of its words.
-    ///   - room: where the content goes, given the words and its bytes; nil when it does not fit. What is there is only of use when words
+    ///   - buffers: where the content goes, given the words and its bytes; nil when it does not fit. What is there is only of use when words
     ///     are returned.
     /// - Returns: the words; nil for every other file.
-    package func read(words count: Int, room: (_ words: [UInt32], _ bytes: Int) -> [ByteBuffer]?) -> [UInt32]? {
+    package func read(words count: Int, into buffers: (_ words: [UInt32], _ bytes: Int) -> [ByteBuffer]?) -> [UInt32]? {
         guard let (file, head, words, size) = opened(words: count) else { return nil }
         let contentBytes = size - head.count - CheckpointFile.checksumBytes
-        guard let buffers = room(words, contentBytes), buffers.reduce(0, { $0 + $1.count }) == contentBytes else { return nil }
+        guard let targets = buffers(words, contentBytes), targets.reduce(0, { $0 + $1.count }) == contentBytes else { return nil }
         var checksum = Checksum()
         unsafe checksum.update(head.span.bytes)
         var offset = head.count
-        for buffer in buffers {
+        for buffer in targets {
             let got = buffer.withMutableBytes { bytes in try? file.descriptor.read(at: offset, into: &bytes) }
             guard got == buffer.count else { return nil }
             buffer.withBytes { checksum.update($0) }

@@ -1,9 +1,9 @@
-// Owns checkpoints of one kind that follow each other: files that are written in turn.
+// Owns successive checkpoints of one kind: a few files, written in turn.
 //
-// Nobody waits for the disk: what was written survives the death of the process. For the death of the machine a thread of its own makes the
-// newest durable. None is written over the newest, the one that is being made durable, or the newest that is durable, so whatever dies, and
-// whenever, a whole one is left. With four files one is always free; with three, none may be while the disk is busy, and a checkpoint is then
-// left out.
+// Nobody waits for the disk: a written file survives the death of the process. Against the death of the machine a background thread syncs
+// the newest. A checkpoint never overwrites the newest, the one that is being synced, or the newest synced one; so a whole one is left,
+// whatever dies and whenever. With four files one is always free. With three there may be none while the disk is busy, and that checkpoint
+// is skipped.
 import SoradSystem
 import SoradTensor
 
@@ -24,12 +24,12 @@ final class CheckpointSeries {
     /// Reads the newest whole file; the first of its words says how far the work is.
     /// - Parameters:
     ///   - range: where the work may be.
-    ///   - room: as in `CheckpointFile.read`.
+    ///   - buffers: as in `CheckpointFile.read`.
     /// - Returns: the words; nil when there is nothing usable.
-    func restore(words count: Int, in range: ClosedRange<Int>, room: ([UInt32], Int) -> [ByteBuffer]?) -> [UInt32]? {
+    func restore(words count: Int, in range: ClosedRange<Int>, into buffers: ([UInt32], Int) -> [ByteBuffer]?) -> [UInt32]? {
         let candidates = files.indices.compactMap { slot in files[slot].words(count).map { (slot: slot, done: Int($0[0])) } }
         for candidate in candidates.filter({ range.contains($0.done) }).sorted(by: { $0.done > $1.done }) {
-            guard let words = files[candidate.slot].read(words: count, room: room) else { continue }
+            guard let words = files[candidate.slot].read(words: count, into: buffers) else { continue }
             // The dead worker may not have come to it, and the other files are about to be written over.
             files[candidate.slot].makeDurable()
             held[candidate.slot] = candidate.done

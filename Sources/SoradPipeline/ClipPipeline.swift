@@ -1,6 +1,5 @@
-// Owns the way of one request to one clip, read from top to bottom: tokens, text embedding, noise, denoise steps, frames, files.
-// Invariant: frames never pile up. The decoder hands over one at a time, and each goes into the hash and the encoder at once, so the
-// memory of a clip is that of its latents and a few frames, however long it is.
+// Turns one request into one clip, read from top to bottom: tokens, text embedding, noise, denoise steps, frames, files.
+// Invariant: the memory of a clip is that of its latents and a few frames, however long it is; see ClipPipeline+Frames.swift.
 public import SoradAPI
 import SoradCPU
 import SoradMedia
@@ -13,13 +12,14 @@ public import SoradTensor
 public final class ClipPipeline {
     public let info: ModelInfo
     private let file: ModelFile
-    private let model: VideoModel
+    let model: VideoModel
     private let tokenizer: PromptTokenizer
     private let time: TimeSource
-    private let ffmpeg: String
+    let ffmpeg: String
+    private let frameStages: [any FrameStageKind]
     private let checkpointInterval: Duration?
     private let previewInterval: Duration?
-    private var rates = ClipRates()
+    private var rates: ClipRates
     /// Made for the first clip.
     private lazy var preview = LatentPreview(model)
 
@@ -35,9 +35,20 @@ public final class ClipPipeline {
     ///   - previewInterval: how often at most the progress has a picture; nil means never.
     ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
-    public init(
+    public convenience init(
         modelPath: String, backend: BackendFactory, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
         checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, meanwhile: () -> Void = {}
+    ) throws(SoradError) {
+        try self.init(
+            modelPath: modelPath, backend: backend, ffmpeg: ffmpeg, time: time, checkpointInterval: checkpointInterval,
+            previewInterval: previewInterval, frameStages: FrameStages.all, meanwhile: meanwhile)
+    }
+
+    /// As above.
+    /// - Parameter frameStages: that clips may pass through, in their order.
+    package init(
+        modelPath: String, backend: BackendFactory, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
+        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, frameStages: [any FrameStageKind], meanwhile: () -> Void = {}
     ) throws(SoradError) {
         file = try ModelFile(opening: modelPath, meanwhile: meanwhile)
         model = try VideoModel(file: file, backend: backend.make())
@@ -47,11 +58,18 @@ public final class ClipPipeline {
         self.ffmpeg = ffmpeg
         self.checkpointInterval = checkpointInterval
         self.previewInterval = previewInterval
+        self.frameStages = frameStages
+        rates = ClipRates(frameStages)
     }
 
     /// What a model file offers, and what its clips take of memory in a process like this one. The file is checked whole.
     /// - Throws: as `init`.
     public static func describe(modelPath: String) throws(SoradError) -> ModelInfo {
+        try describe(modelPath: modelPath, frameStages: FrameStages.all)
+    }
+
+    /// As above, with the memory of `frameStages`.
+    package static func describe(modelPath: String, frameStages: [any FrameStageKind]) throws(SoradError) -> ModelInfo {
         let file = try ModelFile(opening: modelPath)
         // Whatever SORAD_ISA says: the model is the same, and a wrong name there is told by the worker that is to compute.
         let model = try VideoModel(file: file, backend: BackendFactory.cpu(threads: 1, instructionSet: .best).make())
@@ -59,7 +77,7 @@ public final class ClipPipeline {
         var info = try ModelInfo(file, model.configuration)
         let identity = try identity(of: modelPath)
         // What a worker holds lies in memory while it is measured.
-        withExtendedLifetime(tokenizer) { info.memory = ModelMemory(model, file: identity, info) }
+        withExtendedLifetime(tokenizer) { info.memory = ModelMemory(model, file: identity, info, frameStages: frameStages) }
         return info
     }
 
@@ -81,7 +99,7 @@ public final class ClipPipeline {
     ///   - directory: exists; receives the files.
     ///   - expectedSeconds: what clips like this one took on this machine, by phase name, for the progress alone; may be empty.
     ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
-    /// - Throws: "cancelled", "invalid_request", or "media_failed" when ffmpeg or the disk is at fault.
+    /// - Throws: the fault with its own code, see `JobError`.
     public func makeClip(
         _ request: GenerationRequest, into directory: String, expectedSeconds: [String: Double] = [:], stop: @escaping StopCheck,
         progress: @escaping ProgressHandler = { _ in }
@@ -96,16 +114,20 @@ public final class ClipPipeline {
         _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         try check(request)
-        try file.file.checkUnchanged()
+        do throws(SoradError) { try file.file.checkUnchanged() } catch {
+            throw SoradError(error.kind, error.message, hint: error.hint, code: JobError.modelInvalid)
+        }
         try ClipEncoder.checkAvailable(ffmpeg)
         let size = try model.configuration.latentSize(width: request.width, height: request.height, numFrames: request.numFrames)
-        let work = ClipWork(request, size)
+        let frames = try FramePlan(request, frameStages)
+        let work = ClipWork(request, size).with(frames.work, after: .decoding)
         let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
-        var job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
+        let job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
         let checkpoint = checkpointInterval.map { interval in
-            Checkpoint(of: request, model: file.sha256, in: directory, interval: interval, time: time)
+            Checkpoint(
+                of: request, model: file.sha256, frameStages: frames.phases, in: directory, interval: interval, time: time)
         }
         let earlier = checkpoint?.restorePrompts(width: model.configuration.textWidth, length: model.configuration.textLength)
         try job.resumed(.encodingText, earlier == nil ? 0 : 1, of: 1)
@@ -117,21 +139,21 @@ public final class ClipPipeline {
         let given = try givenFrames.encode(size)
         // Before the denoiser's workspace is there: the first time, an encoder runs for them.
         var previews = previewMaker()
-        let (latent, done) = try denoise(request, size, text, given, checkpoint, &previews, &job)
+        let (latent, done) = try denoise(request, size, text, given, checkpoint, &previews, job)
 
-        let (files, sha256, decoding) = try write(latent, request, givenFrames, directory, checkpoint, &job)
+        let clip = try write(latent, request, frames, givenFrames, directory, checkpoint, job)
         var timings = job.finish()
         // Of a clip that was taken up again only a part was measured.
         if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
-        // Parts of the time of denoising, told so that it can be seen how little they are.
+        // Parts of the other times, reported so that it can be seen how little they are.
         if let previews { timings["previews"] = previews.spent.inSeconds }
-        if let checkpoint { timings["checkpoints"] = (checkpoint.spent + (decoding?.spent ?? .zero)).inSeconds }
+        if let checkpoint { timings["checkpoints"] = (checkpoint.spent + clip.checkpointTime).inSeconds }
         return ClipResult(
-            sha256: sha256, video: files.video, thumbnail: files.thumbnail, spritesheet: files.spritesheet, timings: timings,
-            resumedStep: done, resumedFrames: decoding?.resumed ?? 0)
+            sha256: clip.sha256, video: clip.files.video, thumbnail: clip.files.thumbnail, spritesheet: clip.files.spritesheet,
+            timings: timings, resumedStep: done, resumedFrames: clip.resumedFrames)
     }
 
-    private var provenance: Provenance { Provenance(program: "sorad \(soradVersion)", model: info.id) }
+    var provenance: Provenance { Provenance(program: "sorad \(soradVersion)", model: info.id) }
 
     private func previewMaker() -> PreviewMaker? {
         guard let previewInterval else { return nil }
@@ -144,7 +166,7 @@ public final class ClipPipeline {
     /// returns, so they never lie in memory beside the decoder's.
     private func denoise(
         _ request: GenerationRequest, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: Checkpoint?,
-        _ previews: inout PreviewMaker?, _ job: inout RunningJob
+        _ previews: inout PreviewMaker?, _ job: RunningJob
     ) throws(SoradError) -> (latent: Tensor, done: Int) {
         let stop = job.stop
         let denoiser = try model.denoiser(
@@ -172,59 +194,6 @@ public final class ClipPipeline {
         guard request.guidanceScale != 1 else { return EncodedPrompts(prompt: prompt, negative: nil) }
         try stop()
         return EncodedPrompts(prompt: prompt, negative: try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop))
-    }
-
-    /// Decodes latents [C, T, h, w] into the hash and the files, between the frames of the clips that were given.
-    private func write(
-        _ latent: Tensor, _ request: GenerationRequest, _ givenFrames: GivenFramesEncoder, _ directory: String, _ checkpoint: Checkpoint?,
-        _ job: inout RunningJob
-    ) throws(SoradError) -> (ClipFiles, sha256: String, DecoderCheckpoint?) {
-        let total = request.clipFrames
-        let format = try ClipFormat(width: request.width, height: request.height, numFrames: total, fps: request.fps)
-        let stop = job.stop
-        let decoder = model.decoder(latent)
-        let kept = checkpoint?.decoding(decoder, frameBytes: format.frameBytes, numFrames: request.newFrames.count)
-        // What is told at first says whether the job goes on here, and where.
-        if let kept, kept.restore(groups: latent.shape[1]) > 0 {
-            try job.resumed(.decoding, kept.resumed, of: total)
-        } else {
-            try job.reached(.decoding, 0, of: total)
-        }
-        let encoder = try ClipEncoder(
-            format, into: directory, provenance: provenance, program: ffmpeg,
-            shouldStop: { (try? stop()) == nil })
-        var hash = SHA256()
-        var count = 0
-        func put(_ frame: [UInt8]) throws(SoradError) {
-            hash.update(frame)
-            try encoder.append(frame)
-            count += 1
-        }
-        func take(_ frame: [UInt8]) throws(SoradError) {
-            try put(frame)
-            try job.reached(.decoding, count, of: total)
-        }
-        if let before = request.given?.before { try givenFrames.forEachFrame(.before, before.numFrames, take) }
-        // They count as taken from the beginning on.
-        if let kept {
-            for index in 0..<kept.resumed {
-                try put(kept.frame(index))
-                try stop()
-            }
-        }
-        while decoder.isUnfinished {
-            try decoder.next(stop: stop) { (index, frame) throws(SoradError) in
-                guard request.newFrames.contains(index) else { return }
-                try take(frame)
-                kept?.keep(frame)
-            }
-            try model.backend.finish()
-            kept?.store()
-        }
-        if let after = request.given?.after, request.isAfterShown { try givenFrames.forEachFrame(.after, after.numFrames, take) }
-        try job.reached(.writing, 0, of: 1)
-        let files = try encoder.finish()
-        return (files, SHA256.hexadecimal(hash.finalize()), kept)
     }
 
     /// The daemon has checked all this against the same `info`; a mistake there must not become a crash here.
@@ -269,19 +238,5 @@ extension GenerationRequest {
         guard let given else { return 0 }
         return (given.hasFirstFrame ? firstStep > 0 ? numFrames : 4 : 0) + (given.hasLastFrame ? 12 : 0)
             + [given.before, given.after, given.source].reduce(0) { $0 + ($1?.contextFrames ?? 0) }
-    }
-}
-
-extension JobError {
-    /// How a failed clip is told to the daemon. Everything but a bad request and a cancel comes from writing the files.
-    init(_ error: SoradError) {
-        let code =
-            switch error.kind {
-            case .cancelled: "cancelled"
-            case .badInput: "invalid_request"
-            case .storageFull: JobError.insufficientStorage
-            default: "media_failed"
-            }
-        self.init(code: code, message: error.message + (error.hint.map { " (\($0))" } ?? ""))
     }
 }

@@ -1,4 +1,4 @@
-// Owns the way from given pictures and clips to latents: what is known, and what the noise is mixed into.
+// Encodes given pictures and clips to latents: the conditioning frames, and the latents that the noise is mixed into.
 // Invariant: everything after the decoded RGB is the engine's own arithmetic, so the same decoded frames give the same bits everywhere.
 //
 // Alignment: the first latent frame of a clip is its first frame alone, each other one is a group of `g` frames (the model's time scale).

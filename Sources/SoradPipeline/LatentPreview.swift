@@ -1,6 +1,6 @@
-// Owns the way from one latent frame to a tiny picture: a linear map from the channels of a latent pixel to the colours of the pixels
-// that it stands for. The map is fitted once for a loaded model, by least squares, to a chart that the model's own encoder has read; so
-// it is right for any model and needs nothing in the model file. It costs a thousandth of a decoder.
+// Turns one latent frame into a tiny picture: a linear map from the channels of a latent pixel to the colors of the pixels that it stands for.
+// The map is fitted once for a loaded model, by least squares, to a chart that the model's own encoder has read; so it suits any model and
+// needs nothing in the model file. It costs a thousandth of a decoder.
 // Invariant: nothing here is ever part of a clip.
 import SoradAPI
 import SoradMedia

@@ -1,6 +1,6 @@
-// Owns the way from the engine's plans to the coefficients of `ModelMemory`.
-// A plan grows with the size of a clip nearly along a line: tensors are linear in the number of tokens or pixels, some have a largest
-// size, some a border. The line takes its slope from the largest sizes and its start from the size that needs most above it.
+// Turns the engine's plans into the coefficients of `ModelMemory`.
+// A plan grows nearly linearly with the size of a clip: tensors are linear in the number of tokens or pixels, some have a largest size, some
+// a border. The line takes its slope from the largest sizes and its start from the size that needs most above it.
 import SoradAPI
 import SoradCPU
 import SoradMedia
@@ -16,14 +16,19 @@ extension ModelMemory {
     ///   - model: loaded in this process.
     ///   - file: of the model.
     ///   - info: the sizes that it makes.
-    init(_ model: VideoModel, file: FileIdentity, _ info: ModelInfo) {
+    ///   - frameStages: that its clips may pass through.
+    init(_ model: VideoModel, file: FileIdentity, _ info: ModelInfo, frameStages: [any FrameStageKind]) {
         let c = model.configuration
         let sizes = ModelMemory.samples(info).compactMap { sample in
             try? c.latentSize(width: sample.width, height: sample.height, numFrames: sample.frames)
         }
-        func line(_ units: (LatentSize) -> Int, _ bytes: (LatentSize) -> Int) -> Cost { Cost(above: sizes.map { (units($0), bytes($0)) }) }
         func latents(_ size: LatentSize) -> Int { size.frames * size.height * size.width }
-        func pixels(_ size: LatentSize) -> Int { size.height * size.width * c.spatialScale * c.spatialScale }
+        func byLatents(when condition: Condition, _ bytes: (LatentSize) -> Int) -> Part {
+            Part(.latentPixels, above: sizes.map { (latents($0), bytes($0)) }).when(condition)
+        }
+        func byPixels(_ bytes: (LatentSize) -> Int) -> Part {
+            Part(.framePixels, above: sizes.map { ($0.height * $0.width * c.spatialScale * c.spatialScale, bytes($0)) })
+        }
         let chart = LatentPreview.chartSide(c)
         let chartSize = LatentSize(
             channels: c.latentChannels, frames: 1, height: chart / c.spatialScale, width: chart / c.spatialScale)
@@ -33,12 +38,32 @@ extension ModelMemory {
             base: MemoryRoom.resident(without: file) + Int(file.size) + ModelMemory.firstClipBytes
                 + ProcessorCount.usable() * CPUBackend.threadBytes,
             spatialScale: c.spatialScale, timeScale: c.timeScale,
-            preparing: max(model.textBytes, model.encodeBytes(chartSize)),
-            denoise: line(latents) { model.denoiseBytes($0, guided: false) },
-            denoiseGuided: line(latents) { model.denoiseBytes($0, guided: true) },
-            decode: line(pixels) { model.decodeBytes($0) + 2 * mostLatents },
-            encode: line(pixels) { model.encodeBytes($0) + 2 * mostLatents },
-            writer: ClipEncoder.memory, reader: FrameReader.memory, marking: ClipEncoder.markingMemory)
+            stages: [
+                // While the longest prompt is encoded, or the previews are prepared.
+                Stage(
+                    .encodingText,
+                    [Part(.worker, .framePixels, fixed: max(model.textBytes, model.encodeBytes(chartSize)), perUnit: 0)]),
+                Stage(
+                    .encodingFrames,
+                    [
+                        byPixels { model.encodeBytes($0) + 2 * mostLatents }.when(.given),
+                        Part(.worker, when: .given, .contextPixels, fixed: 0, perUnit: 3), FrameReader.memory.when(.given),
+                    ]),
+                Stage(
+                    .denoising,
+                    [
+                        byLatents(when: .unguided) { model.denoiseBytes($0, guided: false) },
+                        byLatents(when: .guided) { model.denoiseBytes($0, guided: true) },
+                    ]),
+                Stage(
+                    .decoding,
+                    [byPixels { model.decodeBytes($0) + 2 * mostLatents }, ClipEncoder.memory] + frameStages.flatMap(\.memory)),
+                // The frames of given clips pass by before and after the new ones are decoded.
+                Stage(
+                    .decoding,
+                    [FrameReader.memory.when(.extending), ClipEncoder.memory.when(.extending)] + frameStages.flatMap(\.memory)),
+                Stage(.writing, [ClipEncoder.markingMemory]),
+            ])
     }
 
     /// Sizes at the corners of what a model makes, and its own.
@@ -57,16 +82,17 @@ extension ModelMemory {
     }
 }
 
-extension ModelMemory.Cost {
-    /// The line that no sample lies above; its slope is that between the largest sample and the largest of about half its size.
-    init(above samples: [(units: Int, bytes: Int)]) {
+extension ModelMemory.Part {
+    /// The worker's part along the line that no sample lies above; its slope is that between the largest sample and the largest of about
+    /// half its size.
+    fileprivate init(_ measure: ModelMemory.Measure, above samples: [(units: Int, bytes: Int)]) {
         guard let largest = samples.max(by: { $0.units < $1.units }) else {
-            self.init(fixed: 0, perUnit: 0)
+            self.init(.worker, measure, fixed: 0, perUnit: 0)
             return
         }
         let half = samples.filter { 3 * $0.units <= 2 * largest.units }.max { $0.units < $1.units }
         let (rise, run) = half.map { (largest.bytes - $0.bytes, largest.units - $0.units) } ?? (largest.bytes, max(largest.units, 1))
         let slope = max(0, (rise + run - 1) / run)
-        self.init(fixed: samples.reduce(0) { max($0, $1.bytes - slope * $1.units) }, perUnit: slope)
+        self.init(.worker, measure, fixed: samples.reduce(0) { max($0, $1.bytes - slope * $1.units) }, perUnit: slope)
     }
 }

@@ -1,4 +1,4 @@
-// Owns when something that is done beside a clip (a checkpoint, a preview) is due again.
+// Decides when work besides the clip itself (a checkpoint, a preview) is due again.
 package import SoradSystem
 
 /// Not before `interval` has passed since the last time, nor before `share` times as long as it takes, so that it costs less than one part

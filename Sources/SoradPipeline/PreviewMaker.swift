@@ -1,11 +1,10 @@
-// Owns when previews of a clip are made: seldom enough that they cost less than a hundredth of its time.
+// Makes the previews of one clip, seldom enough that they cost less than a hundredth of its time.
 import SoradAPI
 import SoradMedia
 import SoradModel
 import SoradSystem
 import SoradTensor
 
-/// Makes the previews of one clip.
 struct PreviewMaker {
     let preview: LatentPreview
     let provenance: Provenance

@@ -1,72 +1,11 @@
-// Owns the arithmetic of progress: how much of a clip's time each phase takes, and so the percentage and the remaining time.
-// Invariant: the percentage never falls, and 100 is said by nobody but `finished`; no remaining time is told before something was
-// measured that it follows from: clips like this one, or the first steps of this one. Pure: time comes in as values.
+// Owns the arithmetic of progress: from the share of a clip's time that each stage takes to the percentage and the remaining time.
+// Invariant: the percentage never falls, and only `finished` reports 100. A remaining time always follows from a measurement: of clips
+// like this one, or of the first steps of this one. Pure: time comes in as values.
 package import SoradAPI
 package import SoradSystem
 
-/// Seconds that this machine needs for a unit of each phase; learnt from the clips that this process has made. Of another size they
-/// are good for the weights of the phases, and not for a remaining time.
-package struct ClipRates: Sendable, Equatable {
-    /// Per prompt.
-    package var encodingText = 0.05
-    /// Per pixel and given frame.
-    package var encodingFrames = 2e-6
-    /// Per latent token, step and forward.
-    package var denoising = 1.5e-4
-    /// Per pixel and frame.
-    package var decoding = 2e-6
-    /// Per clip, after its last frame.
-    package var writing = 0.2
-
-    package init() {}
-}
-
-/// How much there is to do for one clip.
-package struct ClipWork: Sendable, Equatable {
-    /// Denoise steps.
-    package var steps: Int
-    /// Latent tokens × forwards a step.
-    package var tokensPerStep: Int
-    package var frames: Int
-    /// width × height.
-    package var pixelsPerFrame: Int
-    /// Given frames that go through the encoder.
-    package var encodedFrames: Int
-
-    package init(steps: Int, tokensPerStep: Int, frames: Int, pixelsPerFrame: Int, encodedFrames: Int = 0) {
-        self.steps = steps
-        self.tokensPerStep = tokensPerStep
-        self.frames = frames
-        self.pixelsPerFrame = pixelsPerFrame
-        self.encodedFrames = encodedFrames
-    }
-
-    /// Expected seconds by phase, in the order of the phases.
-    package func seconds(_ rates: ClipRates) -> [(phase: JobPhase, seconds: Double)] {
-        [
-            (.encodingText, rates.encodingText),
-            (.encodingFrames, rates.encodingFrames * Double(encodedFrames) * Double(pixelsPerFrame)),
-            (.denoising, rates.denoising * Double(steps) * Double(tokensPerStep)),
-            (.decoding, rates.decoding * Double(frames) * Double(pixelsPerFrame)), (.writing, rates.writing),
-        ]
-    }
-
-    /// The rates that the measured `timings` (seconds by phase name) mean; phases that took no time keep theirs.
-    package func rates(from timings: [String: Double], before: ClipRates) -> ClipRates {
-        var rates = before
-        func measured(_ phase: JobPhase) -> Double? { timings[phase.rawValue].flatMap { $0 > 0 ? $0 : nil } }
-        if let seconds = measured(.encodingText) { rates.encodingText = seconds }
-        if let seconds = measured(.encodingFrames), encodedFrames > 0 {
-            rates.encodingFrames = seconds / (Double(encodedFrames) * Double(pixelsPerFrame))
-        }
-        if let seconds = measured(.denoising) { rates.denoising = seconds / (Double(steps) * Double(tokensPerStep)) }
-        if let seconds = measured(.decoding) { rates.decoding = seconds / (Double(frames) * Double(pixelsPerFrame)) }
-        if let seconds = measured(.writing) { rates.writing = seconds }
-        return rates
-    }
-}
-
 package struct ProgressMeter {
+    /// Expected seconds by reported phase, in the order of the phases.
     private let plan: [(phase: JobPhase, seconds: Double)]
     /// The plan was measured with clips like this one.
     private let isMeasured: Bool
@@ -85,10 +24,16 @@ package struct ProgressMeter {
     /// - Parameter expected: seconds by phase name that clips like this one took; empty when none is known.
     package init(_ work: ClipWork, rates: ClipRates, expected: [String: Double] = [:], start: MonotonicTime) {
         isMeasured = (expected[JobPhase.denoising.rawValue] ?? 0) > 0
-        let isMeasured = isMeasured
-        plan = work.seconds(rates).map { phase, seconds in
-            (phase, isMeasured ? max(0, expected[phase.rawValue] ?? 0) : seconds)
+        var plan: [(phase: JobPhase, seconds: Double)] = []
+        for stage in work.stages {
+            let seconds = isMeasured ? max(0, expected[stage.phase.rawValue] ?? 0) : rates[stage.phase] * stage.amount
+            if plan.last?.phase == stage.reported {
+                plan[plan.count - 1].seconds += seconds
+            } else {
+                plan.append((stage.reported, seconds))
+            }
         }
+        self.plan = plan
         steps = work.steps
         self.start = start
     }
@@ -103,16 +48,13 @@ package struct ProgressMeter {
     /// Progress when `done` of `total` units of `phase` are finished and everything before it is.
     package mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int, at now: MonotonicTime) -> JobProgress {
         precondition(total > 0 && (0...total).contains(done), "\(done) of \(total)")
-        switch phase {
-        case .loading, .encodingText, .encodingFrames: step = 0
-        case .denoising: step = done
-        case .decoding, .writing: step = steps
-        }
+        let place = plan.firstIndex { $0.phase == phase }
+        let denoising = plan.firstIndex { $0.phase == .denoising }
+        step = place == denoising ? done : (place ?? -1) < (denoising ?? 0) ? 0 : steps
         ownSteps = step - skippedSteps
         let expected = plan.reduce(0) { $0 + $1.seconds }
-        let before = plan.prefix { $0.phase != phase }.reduce(0) { $0 + $1.seconds }
-        let current = plan.first { $0.phase == phase }?.seconds ?? 0
-        let finished = phase == .loading ? 0 : before + current * Double(done) / Double(total)
+        let before = plan.prefix(place ?? 0).reduce(0) { $0 + $1.seconds }
+        let finished = place.map { before + plan[$0].seconds * Double(done) / Double(total) } ?? 0
         percent = max(percent, min(99, Int(100 * finished / expected)))
         return JobProgress(
             phase: phase, step: step, steps: steps, frame: phase == .decoding ? done : 0, percent: percent,

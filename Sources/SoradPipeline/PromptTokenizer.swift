@@ -1,4 +1,4 @@
-// Owns the tokenizer that a model file carries in its metadata.
+// Makes the tokenizer from a model file's metadata.
 import SoradModelFile
 import SoradSystem
 import SoradTokenizer

@@ -1,14 +1,15 @@
-// Owns the bookkeeping of the clip that is being made: where it is, how long each phase took, and whether it should go on.
-// Invariant: every mark on the way passes through `reached`, so none forgets to look for a cancel.
+// Keeps the books of the clip that is being made: its progress, the time of each phase, and whether it is cancelled.
+// Invariant: every report of progress passes through `reached`, which looks for a cancel.
 import SoradAPI
 import SoradSystem
 
-struct RunningJob {
+final class RunningJob {
     let stop: StopCheck
     private var meter: ProgressMeter
     private let time: TimeSource
     private let progress: ClipPipeline.ProgressHandler
     private var timings: [String: Double] = [:]
+    /// The phase that the passing time is charged to.
     private var phase: JobPhase?
     private var phaseStart: MonotonicTime
 
@@ -22,7 +23,7 @@ struct RunningJob {
 
     /// Marks that `done` of `total` units of `phase` are finished.
     /// - Throws: what `stop` throws.
-    mutating func reached(_ phase: JobPhase, _ done: Int, of total: Int, preview: JobPreview? = nil) throws(SoradError) {
+    func reached(_ phase: JobPhase, _ done: Int, of total: Int, preview: JobPreview? = nil) throws(SoradError) {
         try stop()
         let now = time.monotonic()
         if phase != self.phase { close(at: now, next: phase) }
@@ -32,19 +33,27 @@ struct RunningJob {
     }
 
     /// As `reached`, for units that were finished in an earlier life of the job: they say nothing about the pace of this one.
-    mutating func resumed(_ phase: JobPhase, _ done: Int, of total: Int) throws(SoradError) {
+    func resumed(_ phase: JobPhase, _ done: Int, of total: Int) throws(SoradError) {
         meter.skip(phase, done, of: total)
         try reached(phase, done, of: total)
     }
 
+    /// Charges the time of `body` to `phase`, and the time after it to the phase before it.
+    func during(_ phase: JobPhase, _ body: () throws(SoradError) -> Void) throws(SoradError) {
+        let before = self.phase
+        close(at: time.monotonic(), next: phase)
+        defer { close(at: time.monotonic(), next: before) }
+        try body()
+    }
+
     /// Ends the last phase.
     /// - Returns: seconds spent by phase name.
-    mutating func finish() -> [String: Double] {
+    func finish() -> [String: Double] {
         close(at: time.monotonic(), next: nil)
         return timings
     }
 
-    private mutating func close(at now: MonotonicTime, next: JobPhase?) {
+    private func close(at now: MonotonicTime, next: JobPhase?) {
         if let phase { timings[phase.rawValue, default: 0] += (now - phaseStart).inSeconds }
         phase = next
         phaseStart = now

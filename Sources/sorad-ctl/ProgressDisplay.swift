@@ -40,12 +40,14 @@ struct ProgressSnapshot: Sendable, Equatable {
     private var phaseWords: String {
         switch phase {
         case nil: "working"
-        case .loading?: "loading the model"
-        case .encodingText?: "reading the prompt"
-        case .encodingFrames?: "reading the pictures"
-        case .denoising?: steps.map { "denoising \(step ?? 0)/\($0)" } ?? "denoising"
-        case .decoding?: frame.flatMap { frame in frames.map { "decoding \(frame)/\($0)" } } ?? "decoding frames"
-        case .writing?: "writing the file"
+        case JobPhase.loading?: "loading the model"
+        case JobPhase.encodingText?: "reading the prompt"
+        case JobPhase.encodingFrames?: "reading the pictures"
+        case JobPhase.denoising?: steps.map { "denoising \(step ?? 0)/\($0)" } ?? "denoising"
+        case JobPhase.decoding?: frame.flatMap { frame in frames.map { "decoding \(frame)/\($0)" } } ?? "decoding frames"
+        case JobPhase.writing?: "writing the file"
+        // A stage that this program knows nothing about.
+        case let other?: String(other.rawValue.map { $0 == "_" ? " " : $0 })
         }
     }
 }

@@ -25,18 +25,18 @@ struct QuantizeSettings: Sendable {
 
     private static let table = SettingsTable(QuantizeSettings()) {
         Setting("output", short: "o", \.output, "FILE.gguf", "the model file to write; replaced only when the new one is complete")
-        Setting("float", \.keepsFloat, "keep everything float: the reference of a checkpoint")
-        Setting("int8-decoder", \.int8Decoder, "make the video decoder's inner convolutions int8; without it they stay float")
+        Setting("float", \.keepsFloat, "keep all weights float, as a reference")
+        Setting("int8-decoder", \.int8Decoder, "quantize the inner convolutions of the video decoder to int8; default float")
         Setting("fine-attention", \.fineAttention, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
         Setting("keep-float", \.floatPatterns, "PATTERN", "keep the tensors of these names float (* and ? as in file names)")
-        Setting("calibration", \.calibration, "FILE", "safetensors with captured inputs [tokens, K] by layer, to measure and tune on")
-        Setting("name", \.name, "ID", "the model's public name")
+        Setting("calibration", \.calibration, "FILE", "safetensors with captured layer inputs [tokens, K], to measure the errors on")
+        Setting("name", \.name, "ID", "public name of the model")
         Setting(
             "created", 0...Int.max, \.created, unit: "UNIX", default: "the newest source file's time",
-            "when the model was made, in seconds since 1970")
-        Setting("json", \.json, "REPORT", "also write the table as JSON; with --inspect, without REPORT, print JSON")
+            "creation time in seconds since 1970")
+        Setting("json", \.json, "REPORT", "also write the report as JSON; with --inspect, without REPORT, print JSON")
         Setting("inspect", \.inspect, "FILE.gguf", "print metadata and tensors of a model file")
-        Setting("verify", \.verify, "FILE.gguf", "read a model file whole and check it")
+        Setting("verify", \.verify, "FILE.gguf", "check a model file and its checksum")
     }
 
     static func command(_ run: @escaping @Sendable (QuantizeTask) throws(SoradError) -> Void) -> Command {
@@ -44,6 +44,8 @@ struct QuantizeSettings: Sendable {
             "sorad-quantize", [Argument("FOLDER", isOptional: true, "a checkpoint in the layout of diffusers")], options: table.options,
             summary: "turns a checkpoint in the layout of diffusers into one int8 model file for sorad",
             details: """
+                The safetensors files of the checkpoint may have diffusers' names or those of Wan's own release. Lines that begin with
+                "notice:" name what the model file leaves out or does otherwise than the checkpoint's own pipeline.
                 With --inspect or --verify it looks into a model file instead.
                 Exit status: 0 done, 64 usage, 65 bad input, 66 no such file, 73 and 74 cannot write, 77 not permitted.
                 """,

@@ -18,8 +18,14 @@ import SoradSystem
     @Sendable private static func run(_ task: QuantizeTask) throws(SoradError) {
         switch task {
         case .convert(let folder, let output, let options, let reportPath):
-            say(ConversionReport.head)
-            let report = try Converter.convert(folder, to: output, options: options) { say(ConversionReport.line($0)) }
+            var isHeadWritten = false
+            let report = try Converter.convert(
+                folder, to: output, options: options,
+                progress: { row in
+                    if !isHeadWritten { say(ConversionReport.head) }
+                    isHeadWritten = true
+                    say(ConversionReport.line(row))
+                }, notice: { say("notice: \($0)") })
             if let reportPath { try write(report.json.text(pretty: true) + "\n", to: reportPath) }
             say(report.summary)
         case .inspect(let path, let json):

@@ -7,9 +7,33 @@ import Testing
 
 /// 100 MB whatever the clip; a megabyte for every 64 latent pixels; a kilobyte for a pixel of one frame.
 private let memory = ModelMemory(
-    base: 100_000_000, spatialScale: 16, timeScale: 4, preparing: 0, denoise: .init(fixed: 0, perUnit: 15_625),
-    denoiseGuided: .init(fixed: 0, perUnit: 31_250), decode: .init(fixed: 0, perUnit: 1_000), encode: .init(fixed: 0, perUnit: 2_000),
-    writer: .init(fixed: 1_000_000, perUnit: 1), reader: .init(fixed: 2_000_000, perUnit: 3), marking: .init(fixed: 0, perUnit: 1))
+    base: 100_000_000, spatialScale: 16, timeScale: 4,
+    stages: [
+        .init(.encodingText, [.init(.worker, .framePixels, fixed: 0, perUnit: 0)]),
+        .init(
+            .encodingFrames,
+            [
+                .init(.worker, when: .given, .framePixels, fixed: 0, perUnit: 2_000),
+                .init(.worker, when: .given, .contextPixels, fixed: 0, perUnit: 3),
+                .init(.ffmpeg, when: .given, .givenPixels, fixed: 2_000_000, perUnit: 3),
+            ]),
+        .init(
+            .denoising,
+            [
+                .init(.worker, when: .unguided, .latentPixels, fixed: 0, perUnit: 15_625),
+                .init(.worker, when: .guided, .latentPixels, fixed: 0, perUnit: 31_250),
+            ]),
+        .init(
+            .decoding,
+            [.init(.worker, .framePixels, fixed: 0, perUnit: 1_000), .init(.ffmpeg, .writerPixels, fixed: 1_000_000, perUnit: 1)]),
+        .init(
+            .decoding,
+            [
+                .init(.ffmpeg, when: .extending, .givenPixels, fixed: 2_000_000, perUnit: 3),
+                .init(.ffmpeg, when: .extending, .writerPixels, fixed: 1_000_000, perUnit: 1),
+            ]),
+        .init(.writing, [.init(.worker, .clipPixels, fixed: 0, perUnit: 1)]),
+    ])
 
 @Suite struct MemoryTests {
     private static func request(_ width: Int, _ height: Int, _ frames: Int, guidance: Double = 1) -> GenerationRequest {
@@ -45,7 +69,7 @@ private let memory = ModelMemory(
         #expect(try ModelInfo(json: info.json) == info)
         #expect(memory.isPlausible)
         var wrong = memory
-        wrong.decode.perUnit = -1
+        wrong.stages[3].parts[0].perUnit = -1
         #expect(!wrong.isPlausible)
         wrong = memory
         wrong.spatialScale = 0

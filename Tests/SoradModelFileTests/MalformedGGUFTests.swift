@@ -2,6 +2,7 @@
 import SoradModelFile
 import SoradSystem
 import SoradTensor
+import SoradTestFiles
 import Testing
 
 struct MalformedFile: Sendable, CustomTestStringConvertible {

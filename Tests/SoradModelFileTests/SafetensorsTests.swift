@@ -1,6 +1,7 @@
 // Checkpoints: the numbers come back in all three float types, and a header that lies is refused.
 import SoradModelFile
 import SoradSystem
+import SoradTestFiles
 import Testing
 
 @Suite struct SafetensorsTests {

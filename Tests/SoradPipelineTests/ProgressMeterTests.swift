@@ -10,10 +10,10 @@ import Testing
     /// One second of text, ten of denoising, five of decoding, four of writing.
     private var rates: ClipRates {
         var rates = ClipRates()
-        rates.encodingText = 1
-        rates.denoising = 0.01
-        rates.decoding = 0.001
-        rates.writing = 4
+        rates[.encodingText] = 1
+        rates[.denoising] = 0.01
+        rates[.decoding] = 0.001
+        rates[.writing] = 4
         return rates
     }
 
@@ -81,9 +81,9 @@ import Testing
     @Test func ratesAreLearntFromAClip() {
         let timings = ["encoding_text": 2.0, "denoising": 5.0, "decoding": 10.0, "writing": 0]
         let learnt = work.rates(from: timings, before: rates)
-        #expect(learnt.encodingText == 2)
-        #expect(abs(learnt.denoising - 0.005) < 1e-12)
-        #expect(abs(learnt.decoding - 0.002) < 1e-12)
-        #expect(learnt.writing == 4)
+        #expect(learnt[.encodingText] == 2)
+        #expect(abs(learnt[.denoising] - 0.005) < 1e-12)
+        #expect(abs(learnt[.decoding] - 0.002) < 1e-12)
+        #expect(learnt[.writing] == 4)
     }
 }

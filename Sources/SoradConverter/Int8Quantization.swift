@@ -3,7 +3,7 @@
 // The scale of a channel need not be its largest weight / 127: giving up the tip of a single long weight can make all others finer. So a
 // few clip ratios are tried and the one with the least squared error is kept, weighted by how much each input is used where that is known.
 
-package enum Int8Quantisation {
+package enum Int8Quantization {
     /// Tried in this order; the first of equals wins, so a channel that gains nothing keeps its full range.
     /// Close to 1 they are dense: at 127 / 127.5 the longest weight still rounds no worse than any other.
     private static let clipRatios: [Float] = [

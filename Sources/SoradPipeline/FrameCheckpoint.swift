@@ -1,15 +1,14 @@
-// Owns the state that decoding is taken up from: the decoder's memory after the last group of frames, and all frames so far, since the clip's
-// file has to be encoded from its beginning.
-// Invariant: a state is of use only with the frames that it was written after, whole; it names them by number and checksum. Frames are made
-// durable before the state that needs them.
+// Owns the state from which a clip's frames resume: the memory of the decoder and of the frame stages after the last group of frames, and all
+// frames that the last stage has emitted, since the clip's file has to be encoded from its beginning.
+// Invariant: a state is valid only together with the frames that were kept before it; it names them by number and checksum. Frames are
+// synced before the state that needs them.
 import Glibc
 import SoradAPI
-import SoradModel
 package import SoradSystem
 import SoradTensor
 
-package final class DecoderCheckpoint {
-    private let decoder: ClipDecoder
+package final class FrameCheckpoint {
+    private let makers: [any ResumableFrames]
     private let series: CheckpointSeries
     private let path: String
     private let frameBytes: Int
@@ -19,25 +18,23 @@ package final class DecoderCheckpoint {
     private var frames: OpenFile?
     private var kept = 0
     private var checksum = Checksum()
-    /// Frames that an earlier worker left.
-    package private(set) var resumed = 0
     /// What writing took so far.
     package private(set) var spent = Duration.zero
 
     /// Nothing is written where it could fill the disk: not while less than this many times its bytes are free.
-    private static let roomFactor = 4
+    private static let freeSpaceFactor = 4
     private static let checksumWords = 8
 
     /// - Parameters:
-    ///   - decoder: of the clip, not yet used.
+    ///   - makers: the clip's decoder and the stages behind it, not yet used.
     ///   - digest: of the work, see `Checkpoint`.
     ///   - frameBytes: of one frame.
-    ///   - numFrames: at most so many are kept.
+    ///   - numFrames: the most that are kept.
     init(
-        _ decoder: ClipDecoder, digest: [UInt8], in directory: String, frameBytes: Int, numFrames: Int, interval: Duration,
+        _ makers: [any ResumableFrames], digest: [UInt8], in directory: String, frameBytes: Int, numFrames: Int, interval: Duration,
         syncInterval: Duration, time: TimeSource
     ) {
-        self.decoder = decoder
+        self.makers = makers
         self.frameBytes = frameBytes
         self.time = time
         path = "\(directory)/\(CheckpointName.frames)"
@@ -46,31 +43,35 @@ package final class DecoderCheckpoint {
         series = CheckpointSeries(
             CheckpointName.decoder, magic: "SORADDE1", digest: digest, directory: directory,
             pacing: Pacing(interval: max(interval, syncInterval), share: 50, start: start), time: time)
-        let stateBytes = decoder.memory.reduce(0) { $0 + $1.count }
+        let stateBytes = makers.flatMap(\.memory).reduce(0) { $0 + $1.count }
         let (clipBytes, overflow) = frameBytes.multipliedReportingOverflow(by: numFrames)
         guard !overflow, stateBytes < CheckpointFile.sizeLimit / 2, clipBytes < Int.max / 8,
             let free = try? DiskSpace(at: directory).free,
-            free / DecoderCheckpoint.roomFactor >= clipBytes + CheckpointName.decoder.count * stateBytes,
+            free / FrameCheckpoint.freeSpaceFactor >= clipBytes + CheckpointName.decoder.count * stateBytes,
             let descriptor = try? FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
         else { return }
         frames = OpenFile(descriptor)
     }
 
-    /// Brings the decoder to where an earlier worker left it.
+    /// Brings decoder and stages to where an earlier worker left them.
     /// - Parameter groups: latent frames of the clip.
-    /// - Returns: how many frames are kept; 0 when there is nothing usable, and the decoder then begins at the beginning.
-    package func restore(groups: Int) -> Int {
-        guard let frames else { return 0 }
-        let counters = decoder.counters.count
-        let words = series.restore(words: counters + 1 + DecoderCheckpoint.checksumWords, in: 1...groups) { words, _ in
-            hasFrames(Int(words[counters]), checksum: Array(words[(counters + 1)...]), in: frames) ? decoder.memory : nil
+    /// - Returns: how many frames are kept; nil when there is nothing usable, and all then begin at the beginning.
+    package func restore(groups: Int) -> Int? {
+        guard let frames else { return nil }
+        let counters = makers.reduce(0) { $0 + $1.counters.count }
+        let words = series.restore(words: counters + 1 + FrameCheckpoint.checksumWords, in: 1...groups) { words, _ in
+            hasFrames(Int(words[counters]), checksum: Array(words[(counters + 1)...]), in: frames) ? makers.flatMap(\.memory) : nil
         }
         guard let words else {
             (kept, checksum) = (0, Checksum())
-            return 0
+            return nil
         }
-        decoder.resume(Array(words[..<counters]))
-        resumed = kept
+        var rest = words[..<counters]
+        for maker in makers {
+            let count = maker.counters.count
+            maker.resume(Array(rest.prefix(count)))
+            rest = rest.dropFirst(count)
+        }
         return kept
     }
 
@@ -113,14 +114,14 @@ package final class DecoderCheckpoint {
         spent = spent + (time.monotonic() - began)
     }
 
-    /// Writes the decoder down after a group of frames that are all kept, unless groups are so quick that this would cost more than one part
-    /// in 50.
+    /// Writes decoder and stages down after a group of frames whose results are all kept, unless groups are so quick that this would cost
+    /// more than one part in 50.
     package func store() {
         guard let frames else { return }
         let (began, used) = (time.monotonic(), time.processor())
         guard pacing.isDue(at: began) else { return }
-        let words = decoder.counters + [UInt32(kept)] + UInt32.words(checksum.value()[...])
-        _ = series.store(words: words, decoder.memory, after: [frames])
+        let words = makers.flatMap(\.counters) + [UInt32(kept)] + UInt32.words(checksum.value()[...])
+        _ = series.store(words: words, makers.flatMap(\.memory), after: [frames])
         let ended = time.monotonic()
         pacing.done(from: began, to: ended, cost: time.processor() - used)
         spent = spent + (ended - began)

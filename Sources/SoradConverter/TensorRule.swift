@@ -1,8 +1,8 @@
-// What the converter expects to find in a checkpoint, tensor by tensor, and what becomes of each. The three `…Layout` files build lists of
-// these from the configuration; nothing else in the converter knows a model's names.
+// The tensors that the converter expects in a checkpoint, and the form that each takes in the model file. The `…Layout` files build lists of
+// these from the configuration; names are diffusers' (NameTable translates others).
 
 /// One tensor of the checkpoint with its shape and its destination.
-struct SourceTensor {
+struct TensorRule {
     /// Where the numbers go.
     enum Form: Equatable {
         /// [N, K] of a linear layer that may become int8. `input` and `gain` say what its activations look like.
@@ -22,7 +22,7 @@ struct SourceTensor {
         case plain
     }
 
-    /// Name in the checkpoint.
+    /// Name in the checkpoint, as diffusers spells it.
     let source: String
     /// Name in the model file.
     let name: String
@@ -38,11 +38,11 @@ struct SourceTensor {
     }
 }
 
-/// The kind of activations that a linear layer reads; it decides how they are quantised and what stands in for them when none were captured.
+/// The kind of activations that a linear layer reads. It decides how they are quantized and which synthetic ones replace captured ones.
 package enum LayerInput: Equatable {
     /// Normed or attended values: about normal, symmetric.
     case normal
-    /// Behind GELU: skewed, so quantised with a zero point.
+    /// Behind GELU: skewed, so quantized with a zero point.
     case afterGELU
     /// GELU of one projection times another (T5's gated feed-forward).
     case gatedGELU
@@ -50,14 +50,14 @@ package enum LayerInput: Equatable {
     case imageAfterReLU
     /// An image whose pixels were normed and went through SiLU: hardly anything is below 0.
     case imageAfterSiLU
-    /// An image as it comes, about normal, read in two planes of codes: its own rounding is not worth counting.
+    /// An image as it comes, about normal, quantized to 16 bits (high and low byte): its own rounding is not worth counting.
     case image
 
-    /// Whether the activations are quantised with a zero point.
+    /// Whether the activations are quantized with a zero point.
     var asymmetric: Bool { self != .normal && self != .gatedGELU }
 }
 
-/// Where the checkpoint says how large each input of a layer is: the tensor that multiplies it just before.
+/// The tensor of the checkpoint that multiplies a layer's inputs just before it, and so gives their sizes.
 struct InputGain: Equatable {
     /// Name in the model file.
     let name: String

@@ -5,6 +5,7 @@ import SoradConverter
 import SoradModelFile
 import SoradSystem
 import SoradTensor
+import SoradTestFiles
 import Testing
 
 @Suite struct ConverterTests {

@@ -1,9 +1,10 @@
 // int8: how large the error may be, what the scale search and the rotation buy, and where every byte lies.
 import CSoradKernels
 import SoradConverter
+import SoradTestFiles
 import Testing
 
-@Suite struct QuantisationTests {
+@Suite struct QuantizationTests {
     private static func outputError(
         _ weights: [Float], outputs: Int, inputs: Int, _ x: LayerActivations, rotation: Int?, asymmetric: Bool = false
     ) -> Double {
@@ -16,7 +17,7 @@ import Testing
         }
         let matrix = WeightMatrix(outputs: outputs, inputs: inputs, turned)
         return reference.relative(
-            matrix, scales: Int8Quantisation.scales(matrix, importance: nil), on: inputsTurned.quantised(asymmetric: asymmetric))
+            matrix, scales: Int8Quantization.scales(matrix, importance: nil), on: inputsTurned.quantized(asymmetric: asymmetric))
     }
 
     @Test(arguments: [16, 100, 256, 1536]) func gaussianLayersAreWithinTheLimit(inputs: Int) {
@@ -47,10 +48,10 @@ import Testing
         let weights = random.normals(8 * 4096)
         let matrix = WeightMatrix(outputs: 8, inputs: 4096, weights)
         let full = (0..<8).map { n in weights[(n * 4096)..<((n + 1) * 4096)].reduce(0) { max($0, $1.magnitude) } / 127 }
-        let found = Int8Quantisation.scales(matrix, importance: nil)
+        let found = Int8Quantization.scales(matrix, importance: nil)
         #expect(zip(found, full).allSatisfy { $0 <= $1 * 1.000001 && $0 > 0.5 * $1 })
         #expect(found != full)
-        #expect(Int8Quantisation.error(matrix, scales: found) < Int8Quantisation.error(matrix, scales: full))
+        #expect(Int8Quantization.error(matrix, scales: found) < Int8Quantization.error(matrix, scales: full))
     }
 
     @Test func importanceMovesTheScale() {
@@ -61,12 +62,12 @@ import Testing
         let matrix = WeightMatrix(outputs: 1, inputs: 64, weights)
         var importance = [SIMD8<Float>](repeating: SIMD8(repeating: 1), count: 8)
         importance[0][0] = 0
-        #expect(Int8Quantisation.scales(matrix, importance: importance)[0] < Int8Quantisation.scales(matrix, importance: nil)[0])
+        #expect(Int8Quantization.scales(matrix, importance: importance)[0] < Int8Quantization.scales(matrix, importance: nil)[0])
     }
 
     @Test func emptyAndTinyChannelsAreZero() {
         let matrix = WeightMatrix(outputs: 2, inputs: 3, [0, 0, 0, 0x1p-133, -0x1p-140, 0])
-        #expect(Int8Quantisation.scales(matrix, importance: nil) == [0, 0])
+        #expect(Int8Quantization.scales(matrix, importance: nil) == [0, 0])
         let (packed, sums) = WeightPacking.int8(matrix, scales: [0, 0])
         #expect(packed.allSatisfy { $0 == 0 } && sums == [0, 0])
     }

@@ -8,7 +8,7 @@ import SoradTensor
 import Synchronization
 import Testing
 
-@Suite struct DecoderCheckpointTests {
+@Suite struct FrameCheckpointTests {
     /// Five groups of frames.
     private static let request: GenerationRequest = {
         var request = PipelineFixture.request(steps: 2)

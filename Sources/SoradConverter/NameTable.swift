@@ -1,0 +1,109 @@
+// How the formats spell the names of tensors. The layouts ask for diffusers' names; a table turns another format's names into these.
+// Invariant: a name that no rule covers stays as it is, so the strict account of all tensors refuses what nobody understands.
+package import SoradSystem
+
+/// The names of one format.
+package struct NameTable: Sendable {
+    /// A tensor that only this format has; it tells the format.
+    let mark: String
+    /// Rules from the beginning of a name to the beginning of diffusers' name; the rest stays. "*" stands for one part between dots.
+    let rules: [(theirs: String, ours: String)]
+
+    package init(mark: String, rules: [(theirs: String, ours: String)]) {
+        self.mark = mark
+        self.rules = rules
+    }
+
+    /// What repackaged files put before every name.
+    private static let prefixes = ["", "model.diffusion_model.", "diffusion_model.", "model.", "net."]
+
+    /// Wan's own release of the diffusion transformer.
+    package static let wanTransformer = NameTable(
+        mark: "head.modulation",
+        rules: [
+            ("time_embedding.0", "condition_embedder.time_embedder.linear_1"),
+            ("time_embedding.2", "condition_embedder.time_embedder.linear_2"),
+            ("time_projection.1", "condition_embedder.time_proj"),
+            ("text_embedding.0", "condition_embedder.text_embedder.linear_1"),
+            ("text_embedding.2", "condition_embedder.text_embedder.linear_2"),
+            ("head.modulation", "scale_shift_table"),
+            ("head.head", "proj_out"),
+            ("blocks.*.modulation", "blocks.*.scale_shift_table"),
+            // The original's norm1 and norm2 have no weights.
+            ("blocks.*.norm3", "blocks.*.norm2"),
+            ("blocks.*.ffn.0", "blocks.*.ffn.net.0.proj"),
+            ("blocks.*.ffn.2", "blocks.*.ffn.net.2"),
+        ]
+            + [("self_attn", "attn1"), ("cross_attn", "attn2")].flatMap { theirs, ours in
+                [("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("o", "to_out.0"), ("norm_q", "norm_q"), ("norm_k", "norm_k")].map {
+                    ("blocks.*.\(theirs).\($0)", "blocks.*.\(ours).\($1)")
+                }
+            })
+
+    /// Wan's own release of the umT5 encoder.
+    package static let wanTextEncoder = NameTable(
+        mark: "blocks.0.ffn.gate.0.weight",
+        rules: [
+            ("token_embedding", "shared"),
+            ("norm", "encoder.final_layer_norm"),
+            ("blocks.*.norm1", "encoder.block.*.layer.0.layer_norm"),
+            ("blocks.*.attn", "encoder.block.*.layer.0.SelfAttention"),
+            ("blocks.*.pos_embedding.embedding", "encoder.block.*.layer.0.SelfAttention.relative_attention_bias"),
+            ("blocks.*.norm2", "encoder.block.*.layer.1.layer_norm"),
+            ("blocks.*.ffn.gate.0", "encoder.block.*.layer.1.DenseReluDense.wi_0"),
+            ("blocks.*.ffn.fc1", "encoder.block.*.layer.1.DenseReluDense.wi_1"),
+            ("blocks.*.ffn.fc2", "encoder.block.*.layer.1.DenseReluDense.wo"),
+        ])
+
+    /// `source` under diffusers' names: through the one of `tables` whose mark it has, or as it is.
+    /// - Throws: `.badInput` when two of its names become one.
+    package static func renamed(_ source: any TensorSource, by tables: [NameTable]) throws(SoradError) -> any TensorSource {
+        for table in tables {
+            for prefix in prefixes where source.shape(of: prefix + table.mark) != nil {
+                return try RenamedSource(source) { table.renamed($0, prefix: prefix) }
+            }
+        }
+        return source
+    }
+
+    /// Diffusers' name of a tensor that this format calls `name`.
+    private func renamed(_ name: String, prefix: String) -> String {
+        let parts = name.dropFirst(name.hasPrefix(prefix) ? prefix.count : 0).split(separator: ".", omittingEmptySubsequences: false)
+        for rule in rules {
+            let pattern = rule.theirs.split(separator: ".")
+            guard parts.count >= pattern.count, zip(pattern, parts).allSatisfy({ $0 == "*" || $0 == $1 }) else { continue }
+            var variable = zip(pattern, parts).lazy.filter { $0.0 == "*" }.map(\.1).makeIterator()
+            let ours = rule.ours.split(separator: ".").map { $0 == "*" ? variable.next() ?? $0 : $0 }
+            return (ours + parts[pattern.count...]).joined(separator: ".")
+        }
+        return parts.joined(separator: ".")
+    }
+}
+
+/// A source whose tensors have other names.
+struct RenamedSource: TensorSource {
+    private let source: any TensorSource
+    /// The source's own names by the new ones.
+    private let originals: [String: String]
+
+    init(_ source: any TensorSource, _ rename: (String) -> String) throws(SoradError) {
+        var originals: [String: String] = [:]
+        for name in source.names.sorted() {
+            if let other = originals.updateValue(name, forKey: rename(name)) {
+                throw SoradError(.badInput, "\(source.path): the tensors \(other) and \(name) are both \(rename(name))")
+            }
+        }
+        self.source = source
+        self.originals = originals
+    }
+
+    var path: String { source.path }
+    var names: [String] { Array(originals.keys) }
+    func shape(of name: String) -> [Int]? { originals[name].flatMap(source.shape) }
+    func location(of name: String) -> String { originals[name].map(source.location) ?? path }
+
+    func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
+        guard let original = originals[name] else { preconditionFailure("\(path) has no tensor \(name)") }
+        return try source.floats(of: original, in: range)
+    }
+}

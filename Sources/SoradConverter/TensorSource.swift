@@ -1,0 +1,49 @@
+// Where the numbers of a checkpoint come from. The converter sees named tensors of floats and nothing of files, formats or element types.
+//
+// A view is a source over another source: other names (RenamedSource), and in the same way scales to multiply by or differences to add. So
+// a format needs one source, and layouts, decisions, packing and report stay as they are.
+package import SoradSystem
+
+/// Tensors by name. Names, shapes and elements never change while a conversion runs: the elements are read twice, to decide and to write.
+package protocol TensorSource: Sendable {
+    /// What errors call the source: the path of its folder or file.
+    var path: String { get }
+    /// Names of all tensors, in any order.
+    var names: [String] { get }
+    /// PyTorch order, slowest dimension first; nil for a name that is not there.
+    func shape(of name: String) -> [Int]?
+    /// What errors call the place of one tensor, e.g. the file of several that holds it.
+    func location(of name: String) -> String
+    /// Elements `range` of the flattened tensor.
+    /// - Throws: `.badInput` when the element type cannot be read, or the data are damaged.
+    func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float]
+}
+
+extension TensorSource {
+    package func location(of name: String) -> String { path }
+
+    package subscript(name: String) -> CheckpointTensor? {
+        shape(of: name).map { CheckpointTensor(source: self, name: name, shape: $0) }
+    }
+}
+
+/// One tensor of a source.
+package struct CheckpointTensor: Sendable {
+    let source: any TensorSource
+    package let name: String
+    /// PyTorch order, slowest dimension first.
+    package let shape: [Int]
+
+    package var elementCount: Int { shape.reduce(1, *) }
+    var location: String { source.location(of: name) }
+
+    func floats(_ range: Range<Int>) throws(SoradError) -> [Float] { try source.floats(of: name, in: range) }
+
+    /// All elements.
+    package func floats() throws(SoradError) -> [Float] { try floats(0..<elementCount) }
+
+    /// The elements in pieces of at most 2²⁰, for tensors that need not be in memory as a whole.
+    var pieces: [Range<Int>] {
+        stride(from: 0, to: elementCount, by: 1 << 20).map { $0..<min($0 + 1 << 20, elementCount) }
+    }
+}

@@ -1,0 +1,97 @@
+// Turns a clip's latents into its files: decoder → frame stages → hash and encoder, between the frames of given clips.
+// Invariant: frames never pile up; each goes through the stages into the hash and the encoder at once.
+import SoradAPI
+import SoradMedia
+import SoradModel
+import SoradSystem
+import SoradTensor
+
+extension ClipDecoder: ResumableFrames {}
+
+/// What is left of a clip when its frames are written.
+struct WrittenClip {
+    let files: ClipFiles
+    /// Of the raw frames, hexadecimal.
+    let sha256: String
+    /// Frames that an earlier worker had left.
+    let resumedFrames: Int
+    /// What writing checkpoints took.
+    let checkpointTime: Duration
+}
+
+/// The end of the chain: every frame goes into the hash and to ffmpeg, in order.
+private struct FrameSink {
+    private let encoder: ClipEncoder
+    private var hash = SHA256()
+    private(set) var count = 0
+
+    init(_ encoder: ClipEncoder) { self.encoder = encoder }
+
+    mutating func put(_ frame: [UInt8]) throws(SoradError) {
+        hash.update(frame)
+        try encoder.append(frame)
+        count += 1
+    }
+
+    mutating func finish() throws(SoradError) -> (files: ClipFiles, sha256: String) {
+        (try encoder.finish(), SHA256.hexadecimal(hash.finalize()))
+    }
+}
+
+extension ClipPipeline {
+    /// Decodes latents [C, T, h, w] into files in `directory`.
+    func write(
+        _ latent: Tensor, _ request: GenerationRequest, _ plan: FramePlan, _ givenFrames: GivenFramesEncoder, _ directory: String,
+        _ checkpoint: Checkpoint?, _ job: RunningJob
+    ) throws(SoradError) -> WrittenClip {
+        let total = plan.output.numFrames
+        let stop = job.stop
+        let decoder = model.decoder(latent)
+        let chain = try plan.chain()
+        // Given clips' frames pass before and after; what comes out meanwhile is made again and not kept.
+        let kept = checkpoint?.frames(
+            [decoder] + chain.stages, frameBytes: plan.output.frameBytes, numFrames: plan.outputFrames(of: request.newFrames.count))
+        // The first report says whether the job goes on here, and where.
+        let resumed = kept?.restore(groups: latent.shape[1])
+        if let resumed {
+            try job.resumed(.decoding, resumed, of: total)
+        } else {
+            try job.reached(.decoding, 0, of: total)
+        }
+        var sink = FrameSink(
+            try ClipEncoder(plan.output, into: directory, provenance: provenance, program: ffmpeg, shouldStop: { (try? stop()) == nil }))
+        func take(_ frame: [UInt8]) throws(SoradError) {
+            try sink.put(frame)
+            try job.reached(.decoding, sink.count, of: total)
+        }
+        if let before = request.given?.before {
+            // The stages of a clip that is taken up again have these frames behind them: others make what came out of them.
+            let first = resumed == nil ? chain : try plan.chain()
+            try givenFrames.forEachFrame(.before, before.numFrames) { frame throws(SoradError) in try first.push(frame, job, sink: take) }
+        }
+        if let kept, let resumed {
+            for index in 0..<resumed {
+                try sink.put(kept.frame(index))
+                try stop()
+            }
+        }
+        while decoder.isUnfinished {
+            try decoder.next(stop: stop) { (index, frame) throws(SoradError) in
+                guard request.newFrames.contains(index) else { return }
+                try chain.push(frame, job) { frame throws(SoradError) in
+                    try take(frame)
+                    kept?.keep(frame)
+                }
+            }
+            try model.backend.finish()
+            kept?.store()
+        }
+        if let after = request.given?.after, request.isAfterShown {
+            try givenFrames.forEachFrame(.after, after.numFrames) { frame throws(SoradError) in try chain.push(frame, job, sink: take) }
+        }
+        try chain.finish(job, sink: take)
+        try job.reached(.writing, 0, of: 1)
+        let (files, sha256) = try sink.finish()
+        return WrittenClip(files: files, sha256: sha256, resumedFrames: resumed ?? 0, checkpointTime: kept?.spent ?? .zero)
+    }
+}
