@@ -39,7 +39,7 @@ public struct ClipStage: Sendable, Equatable {
     }
 }
 
-extension GenerationRequest {
+extension ClipPlan {
     /// The stages of the clip, in their order, after the model is loaded. To add a stage is to add a row here.
     public var stages: [ClipStage] {
         [

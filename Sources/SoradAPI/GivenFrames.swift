@@ -11,7 +11,7 @@ public enum GivenFile: String, Sendable, CaseIterable {
     case before = "given-before"
     /// A clip that is led up to.
     case after = "given-after"
-    /// A clip that is made over.
+    /// A clip that is mixed with noise and denoised again.
     case source = "given-source"
 }
 
@@ -19,7 +19,7 @@ public enum GivenFile: String, Sendable, CaseIterable {
 public struct GivenClip: Sendable, Equatable {
     /// Frames that it has.
     public var numFrames: Int
-    /// How many of them, next to the new frames, the model sees, 1…numFrames. For a clip that is made over: all that are used.
+    /// How many of them, next to the new frames, the model sees, 1…numFrames. For a `source`: all that are used.
     public var contextFrames: Int
 
     static let limit = 100_000
@@ -51,7 +51,7 @@ public struct GivenFrames: Sendable, Equatable {
     public init() {}
 }
 
-extension GenerationRequest {
+extension ClipPlan {
     /// Frames of the finished clip: those of the given clips and the new ones.
     public var clipFrames: Int { (given?.before?.numFrames ?? 0) + newFrames.count + (isAfterShown ? given?.after?.numFrames ?? 0 : 0) }
 
@@ -74,7 +74,7 @@ extension GenerationRequest {
     public var stepsToRun: Int { numInferenceSteps - firstStep }
 }
 
-/// What a picture or a clip turned out to be.
+/// The facts of a picture or clip.
 public struct MediaFacts: Sendable, Equatable {
     public enum Format: String, Sendable, CaseIterable { case png, jpeg, webp, mp4 }
 
@@ -96,6 +96,6 @@ public struct MediaFacts: Sendable, Equatable {
 
     public var isPicture: Bool { format != .mp4 }
 
-    /// What a decoder holds of it, in pixels of a clip: that keeps up to 16 frames to look back at, a picture none.
+    /// Pixels that a decoder holds, as those of a clip: it keeps up to 16 frames to look back at, a picture none.
     public var heldPixels: Int { width * height / (isPicture ? 8 : 1) }
 }

@@ -5,7 +5,7 @@ struct JSONMembers {
     let value: JSONValue
     let name: String
 
-    /// `name` is what the value is called in errors, e.g. "video".
+    /// `name` is the value's name in errors, e.g. "video".
     init(_ value: JSONValue, of name: String) {
         self.value = value
         self.name = name

@@ -10,7 +10,7 @@ public struct ModelInfo: Sendable, Equatable {
     /// Unix time in seconds.
     public var created: Int
     public var license: String
-    /// Native size in pixels and frames; what a request gets when it names none.
+    /// Native size in pixels and frames: the default of requests.
     public var defaultWidth: Int
     public var defaultHeight: Int
     public var defaultNumFrames: Int

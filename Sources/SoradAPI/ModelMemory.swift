@@ -81,14 +81,14 @@ public struct ModelMemory: Sendable, Equatable {
 
     /// Worker and ffmpeg together at their highest.
     /// - Parameter givenPixels: `MediaFacts.heldPixels` of the largest given file; 0 for none.
-    public func bytes(for request: GenerationRequest, givenPixels: Int = 0) -> Int {
+    public func bytes(for request: ClipPlan, givenPixels: Int = 0) -> Int {
         highest(request, givenPixels: givenPixels) { _ in true }
     }
 
     /// The worker's own part of that.
-    public func workerBytes(for request: GenerationRequest) -> Int { highest(request, givenPixels: 0) { $0.process == .worker } }
+    public func workerBytes(for request: ClipPlan) -> Int { highest(request, givenPixels: 0) { $0.process == .worker } }
 
-    private func highest(_ request: GenerationRequest, givenPixels: Int, where counts: (Part) -> Bool) -> Int {
+    private func highest(_ request: ClipPlan, givenPixels: Int, where counts: (Part) -> Bool) -> Int {
         let needs = stages.map { stage in
             stage.parts.filter { $0.condition.holds(for: request) && counts($0) }.reduce(0) { need, part in
                 sum(need, sum(part.fixed, product(part.perUnit, units(of: part.measure, request, givenPixels))))
@@ -97,7 +97,7 @@ public struct ModelMemory: Sendable, Equatable {
         return sum(base, needs.max() ?? 0)
     }
 
-    private func units(of measure: Measure, _ request: GenerationRequest, _ givenPixels: Int) -> Int {
+    private func units(of measure: Measure, _ request: ClipPlan, _ givenPixels: Int) -> Int {
         let pixels = product(request.width, request.height)
         switch measure {
         case .latentPixels:
@@ -127,7 +127,7 @@ public struct ModelMemory: Sendable, Equatable {
 }
 
 extension ModelMemory.Condition {
-    fileprivate func holds(for request: GenerationRequest) -> Bool {
+    fileprivate func holds(for request: ClipPlan) -> Bool {
         switch self {
         case .always: true
         case .unguided: request.guidanceScale == 1

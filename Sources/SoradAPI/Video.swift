@@ -24,7 +24,7 @@ public struct Video: JSONRepresentable, Equatable {
     public var remixedFromVideoID: String?
     /// Set when `status` is `failed`.
     public var error: JobError?
-    /// What sorad adds: the effective parameters, the phase, the hash.
+    /// Members of sorad alone: the effective parameters, the phase, the hash.
     public var details: VideoDetails
 
     public init(
@@ -111,19 +111,19 @@ public struct VideoDetails: Sendable, Equatable {
 
     public init() {}
 
-    /// The effective parameters of `request`; phase, hash and timings are still nil.
-    public init(request: GenerationRequest) {
-        width = request.width
-        height = request.height
-        numFrames = request.clipFrames
-        fps = request.fps
-        seed = request.seed
-        negativePrompt = request.negativePrompt
-        numInferenceSteps = request.numInferenceSteps
-        guidanceScale = request.guidanceScale
-        flowShift = request.flowShift
-        strength = request.given?.strength
-        sourceVideoID = request.given?.videoID
+    /// The effective parameters of `plan`; phase, hash and timings are still nil.
+    public init(plan: ClipPlan) {
+        width = plan.width
+        height = plan.height
+        numFrames = plan.clipFrames
+        fps = plan.fps
+        seed = plan.seed
+        negativePrompt = plan.negativePrompt
+        numInferenceSteps = plan.numInferenceSteps
+        guidanceScale = plan.guidanceScale
+        flowShift = plan.flowShift
+        strength = plan.given?.strength
+        sourceVideoID = plan.given?.videoID
     }
 
     init(json: JSONValue) {

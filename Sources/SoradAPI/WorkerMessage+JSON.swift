@@ -1,14 +1,14 @@
-// The JSON of what daemon and worker say to each other, and of what the job store keeps.
+// The JSON of the messages between daemon and worker, and of the job store's records.
 // Keys are the property names; a case is an object with one member, named after it. Written out because the daemon links no Foundation.
 public import SoradSystem
 
 extension WorkerCommand: JSONRepresentable {
     public var json: JSONValue {
         switch self {
-        case .generate(let job, let request, let directory, let expected):
+        case .generate(let job, let plan, let directory, let expected):
             [
                 "generate": [
-                    "job": .string(job), "request": request.json, "directory": .string(directory), "expectedSeconds": secondsJSON(expected),
+                    "job": .string(job), "request": plan.json, "directory": .string(directory), "expectedSeconds": secondsJSON(expected),
                 ]
             ]
         case .cancel(let job): ["cancel": ["job": .string(job)]]
@@ -20,7 +20,7 @@ extension WorkerCommand: JSONRepresentable {
         switch name {
         case "generate":
             self = .generate(
-                job: try members.string("job"), request: try GenerationRequest(json: members.value["request"] ?? .null),
+                job: try members.string("job"), plan: try ClipPlan(json: members.value["request"] ?? .null),
                 directory: try members.string("directory"), expectedSeconds: secondsByPhase(members.value["expectedSeconds"]))
         case "cancel": self = .cancel(job: try members.string("job"))
         default: throw JSONError("the worker command \"\(name)\" is unknown")
@@ -54,7 +54,7 @@ extension WorkerEvent: JSONRepresentable {
     }
 }
 
-extension GenerationRequest: JSONRepresentable {
+extension ClipPlan: JSONRepresentable {
     public var json: JSONValue {
         var object: JSONObject = [
             "model": .string(model), "prompt": .string(prompt), "negativePrompt": .string(negativePrompt), "width": .integer(width),

@@ -49,7 +49,7 @@ public struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
         case .busy: self.init(.tooManyRequests, message, param: error.param, code: "busy", headers: ["retry-after": "5"])
         case .conflict: self.init(.conflict, message, param: error.param, code: "conflict")
         case .storageFull: self.init(.insufficientStorage, message, param: error.param, code: "insufficient_storage")
-        case .unavailable, .notRunning:
+        case .unavailable:
             self.init(.serviceUnavailable, message, param: error.param, code: "unavailable", headers: ["retry-after": "5"])
         case .timedOut: self.init(.serviceUnavailable, message, param: error.param, code: "timed_out", headers: ["retry-after": "5"])
         case .jobFailed: self.init(.internalServerError, message, param: error.param, code: "job_failed")
@@ -63,12 +63,12 @@ public struct APIError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// What a handler threw, as a refusal; an error of an unknown type becomes a 500 that tells nothing of the inside.
+    /// A handler's error as a refusal; an error of an unknown type becomes a 500 without details.
     public init(anything error: any Error) {
         switch error {
         case let error as APIError: self = error
         case let error as SoradError: self.init(error)
-        default: self.init(.internalServerError, "The server failed to answer; its journal says why.", code: "internal_error")
+        default: self.init(.internalServerError, "the server failed to answer; its journal says why", code: "internal_error")
         }
     }
 

@@ -1,4 +1,4 @@
-// `host [":" port]`: what Host and a target in absolute form name. RFC 9110 section 7.2 wants a request with a malformed one refused.
+// `host [":" port]`, the authority in Host and in a target in absolute form. RFC 9110 section 7.2 wants a request with a malformed one refused.
 
 enum Authority {
     /// RFC 3986 section 3.2 without user information; empty is valid, a request may name no host.

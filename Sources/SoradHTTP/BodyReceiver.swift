@@ -72,7 +72,7 @@ package struct BodyReceiver {
     /// Goes with the request.
     package let share: BodyMemory.Share
 
-    /// Refuses what the route cannot take by its header alone: 411, 413, 415.
+    /// Refuses bodies that the route cannot take, by the header alone: 411, 413, 415.
     package init(head: RequestHead, kind: BodyKind, settings: ServerSettings, memory: BodyMemory) throws(APIError) {
         self.settings = settings
         share = BodyMemory.Share(of: memory)
@@ -91,21 +91,21 @@ package struct BodyReceiver {
         if head.framing == .none {
             guard head.headers["content-length"] != nil else {
                 throw APIError(
-                    .lengthRequired, "The request needs a body with Content-Length or chunked Transfer-Encoding.", code: "length_required")
+                    .lengthRequired, "the request needs a body with Content-Length or chunked Transfer-Encoding", code: "length_required")
             }
             return .empty
         }
         let accepted = "send application/json or multipart/form-data"
         let coding = head.headers.tokens("content-encoding").filter { $0 != "identity" }
-        guard coding.isEmpty else { throw unsupported("The body has a content coding; send it as it is.") }
+        guard coding.isEmpty else { throw unsupported("the body has a content coding; send it as it is") }
         let types = head.headers.all("content-type")
         guard types.count == 1, let type = ParameterizedValue(types[0]) else {
-            throw unsupported("The body has no valid Content-Type; \(accepted).")
+            throw unsupported("the body has no valid Content-Type; \(accepted)")
         }
         switch type.value {
         case "application/json":
             guard ["utf-8", "utf8"].contains(type.parameters["charset"]?.lowercased() ?? "utf-8") else {
-                throw unsupported("The JSON body's charset must be UTF-8.")
+                throw unsupported("the JSON body's charset must be UTF-8")
             }
             return .json(Pieces())
         case "multipart/form-data":
@@ -115,7 +115,7 @@ package struct BodyReceiver {
             return .form(
                 MultipartParser(boundary: boundary, limits: settings.multipart),
                 FormBuilder(limits: settings.multipart, uploadDirectory: settings.uploadDirectory))
-        default: throw unsupported("A body of type \(type.value.prefix(64)) is not accepted; \(accepted).")
+        default: throw unsupported("a body of type \(type.value.prefix(64)) is not accepted; \(accepted)")
         }
     }
 
@@ -124,7 +124,7 @@ package struct BodyReceiver {
     }
 
     private var tooLarge: APIError {
-        APIError(.contentTooLarge, "The body is larger than the limit of \(limit) bytes.", code: "content_too_large")
+        APIError(.contentTooLarge, "the body is larger than the limit of \(limit) bytes", code: "content_too_large")
     }
 
     package mutating func append(_ bytes: [UInt8]) throws(APIError) {
@@ -166,7 +166,7 @@ package struct BodyReceiver {
 
     static func overloaded(_ settings: ServerSettings) -> APIError {
         .unavailable(
-            "The server has too much to do; try again in \(settings.retryAfter) s.", code: "overloaded", retryAfter: settings.retryAfter)
+            "the server has too much to do; try again in \(settings.retryAfter) s", code: "overloaded", retryAfter: settings.retryAfter)
     }
 }
 
@@ -202,10 +202,10 @@ package struct WholeBody: Sendable {
                 limits.bytes = limit
                 value = try JSONValue(parsing: pieces.joined, limits: limits)
             } catch {
-                throw APIError(.badRequest, "The body is not valid JSON: \(error).", code: "malformed_json")
+                throw APIError(.badRequest, "the body is not valid JSON: \(error)", code: "malformed_json")
             }
             guard case .object(let object) = value else {
-                throw APIError(.badRequest, "The body must be a JSON object.", code: "malformed_json")
+                throw APIError(.badRequest, "the body must be a JSON object", code: "malformed_json")
             }
             return Fields(json: object)
         case .form(let members, let isComplete):

@@ -39,7 +39,7 @@ public final class BodyStream: Sendable {
         return accepted
     }
 
-    /// Ends the body after what was written.
+    /// Ends the body.
     public func finish() {
         let wake = state.withLock { state in
             state.finished = true
@@ -88,7 +88,7 @@ public final class BodyStream: Sendable {
         }
     }
 
-    /// The connection is over.
+    /// The connection has ended.
     func detach() {
         let onClose = state.withLock { state -> (@Sendable () -> Void)? in
             state.wake = nil

@@ -51,7 +51,7 @@ struct ByteQueue {
     }
 }
 
-/// What is wrong with the bytes of a message; the connection cannot go on after it.
+/// A fault in the bytes of a message; the connection ends after it.
 package struct WireError: Error, Equatable {
     package let status: Status
     /// A clause without a full stop.
@@ -72,7 +72,7 @@ package struct WireError: Error, Equatable {
         case .versionNotSupported: code = "version_not_supported"
         default: code = "malformed_request"
         }
-        return APIError(status, "The request was refused: \(problem).", code: code)
+        return APIError(status, "the request was refused: \(problem)", code: code)
     }
 }
 

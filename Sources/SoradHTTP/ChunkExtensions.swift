@@ -1,4 +1,4 @@
-// What may stand between a chunk's size and its CR LF. Extensions mean nothing here, but a line that only looks like one is how requests
+// Chunk extensions: the text between a chunk's size and its CR LF. Extensions mean nothing here, but a line that only looks like one is how requests
 // are smuggled past a peer that reads it otherwise; so the grammar is held.
 
 enum ChunkExtensions {

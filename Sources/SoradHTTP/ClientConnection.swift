@@ -1,4 +1,4 @@
-// The client's socket: sends and receives with deadlines, and says in plain words what went wrong.
+// The client's socket: sends and receives with deadlines, and explains failures in plain words.
 import Glibc
 package import SoradSystem
 
@@ -16,7 +16,7 @@ package struct ClientConnection: ~Copyable {
         }
     }
 
-    /// What an operator needs to know when connect(2) failed.
+    /// The operator's explanation of a failed connect(2).
     package static func cannotConnect(_ path: String, _ error: Errno, _ timeout: Duration) -> SoradError {
         let message = { (reason: String) in "cannot connect to \(path): \(reason)" }
         switch error.code {
@@ -52,7 +52,7 @@ package struct ClientConnection: ~Copyable {
         }
     }
 
-    /// What has arrived; nil at the end of the connection.
+    /// The bytes that have arrived; nil at the end of the connection.
     mutating func receive(within timeout: Duration?) throws(SoradError) -> ArraySlice<UInt8>? {
         do throws(Errno) {
             while true {

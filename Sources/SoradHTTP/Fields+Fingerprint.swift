@@ -1,4 +1,4 @@
-// A digest of what a client sent: the same for the same fields, in whatever order, whatever the multipart boundary.
+// A digest of a request's fields: the same for the same fields, in whatever order, whatever the multipart boundary.
 // Invariant: every value is written with its kind and its length, so that no two different requests write the same bytes.
 public import SoradSystem
 

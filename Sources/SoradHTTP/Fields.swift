@@ -1,5 +1,5 @@
-// What a client sent, read in one way whether it came as JSON, as a multipart form or in the query string.
-// Each accessor throws one plain sentence with the field's name when the value is not what it must be; JSON's null counts as absent.
+// A request's fields, read in one way whether they came as JSON, as a multipart form or in the query string.
+// Each accessor throws one plain sentence with the field's name when the value is wrong; JSON's null counts as absent.
 public import SoradSystem
 
 /// Named values. Text is accepted where a number or a truth value is wanted, because a form has nothing but text.
@@ -134,19 +134,19 @@ public struct Fields: Sendable {
         guard let name = names.first(where: { !known.contains($0) }) else { return }
         throw APIError(
             .badRequest,
-            "The field \"\(prefix)\(name.prefix(64))\" is unknown; the fields here are \(known.sorted().joined(separator: ", ")).",
+            "the field \"\(prefix)\(name.prefix(64))\" is unknown; the fields here are \(known.sorted().joined(separator: ", "))",
             param: "\(prefix)\(name.prefix(64))", code: "unknown_parameter")
     }
 
     // MARK: errors, for handlers too
 
     public func missing(_ name: String) -> APIError {
-        APIError(.badRequest, "The field \"\(prefix)\(name)\" is missing.", param: prefix + name, code: "missing_required_parameter")
+        APIError(.badRequest, "the field \"\(prefix)\(name)\" is missing", param: prefix + name, code: "missing_required_parameter")
     }
 
     /// `problem` follows the field's name: "must be even".
     public func invalid(_ name: String, _ problem: String, code: String = "invalid_value") -> APIError {
-        APIError(.badRequest, "The field \"\(prefix)\(name)\" \(problem).", param: prefix + name, code: code)
+        APIError(.badRequest, "the field \"\(prefix)\(name)\" \(problem)", param: prefix + name, code: code)
     }
 
     private func wrongType(_ name: String, _ value: Value, wanted: String) -> APIError {

@@ -9,7 +9,7 @@ extension Response {
         let tag = "\"\(entityTag)\""
         var headers: Headers = ["etag": tag, "accept-ranges": "bytes"]
         if let condition = request.headers["if-match"], !matches(condition, tag, weak: false) {
-            return APIError(.preconditionFailed, "The content has changed; ask for it without If-Match.", code: "precondition_failed")
+            return APIError(.preconditionFailed, "the content has changed; ask for it without If-Match", code: "precondition_failed")
                 .response
         }
         if let condition = request.headers["if-none-match"], matches(condition, tag, weak: true) {
@@ -23,7 +23,7 @@ extension Response {
         case .ignored: return whole
         case .unsatisfiable:
             var response = APIError(
-                .rangeNotSatisfiable, "The range lies outside the content, which has \(file.size) bytes.", code: "range_not_satisfiable"
+                .rangeNotSatisfiable, "the range lies outside the content, which has \(file.size) bytes", code: "range_not_satisfiable"
             ).response
             response.headers.append("content-range", "bytes */\(file.size)")
             return response

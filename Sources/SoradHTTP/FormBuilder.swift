@@ -44,7 +44,7 @@ struct FormBuilder {
         if open.header.fileName == nil {
             guard open.size <= limits.textField else {
                 throw APIError(
-                    .contentTooLarge, "The field \"\(open.header.name)\" has more than \(limits.textField) bytes.", param: open.header.name,
+                    .contentTooLarge, "the field \"\(open.header.name)\" has more than \(limits.textField) bytes", param: open.header.name,
                     code: "field_too_large")
             }
             open.bytes += bytes
@@ -65,7 +65,7 @@ struct FormBuilder {
             bytesInMemory += min(bytes.count, limits.fileInMemory)
             guard open.size > limits.fileInMemory else { return }
             guard let directory else {
-                throw SoradError(.badInput, "A file here may have at most \(limits.fileInMemory) bytes.", param: open.header.name)
+                throw SoradError(.badInput, "a file here may have at most \(limits.fileInMemory) bytes", param: open.header.name)
             }
             let file = try TemporaryFile(directory: directory)
             try file.append(open.bytes)
@@ -88,7 +88,7 @@ struct FormBuilder {
         } else {
             guard let text = String(validating: open.bytes, as: UTF8.self) else {
                 throw APIError(
-                    .badRequest, "The field \"\(open.header.name)\" is not valid UTF-8.", param: open.header.name, code: "invalid_value")
+                    .badRequest, "the field \"\(open.header.name)\" is not valid UTF-8", param: open.header.name, code: "invalid_value")
             }
             value = .text(text)
         }
@@ -99,7 +99,7 @@ struct FormBuilder {
     /// "a[b][]" is a, then the member b, then a new element.
     private static func steps(_ name: String) throws(APIError) -> (String, [Step]) {
         let malformed = APIError(
-            .badRequest, "The field name \"\(name.prefix(64))\" is malformed; write name, name[] or name[member].",
+            .badRequest, "the field name \"\(name.prefix(64))\" is malformed; write name, name[] or name[member]",
             param: String(name.prefix(64)),
             code: "invalid_name")
         let head = name.prefix { $0 != "[" }
@@ -122,7 +122,7 @@ struct FormBuilder {
         _ value: Fields.Value, at name: String, _ steps: ArraySlice<Step>, into members: inout [String: Fields.Value], fullName: String
     ) throws(APIError) {
         let clash = APIError(
-            .badRequest, "The field \"\(fullName)\" appears twice or in two shapes; for a list write \"\(name)[]\".", param: fullName,
+            .badRequest, "the field \"\(fullName)\" appears twice or in two shapes; for a list write \"\(name)[]\"", param: fullName,
             code: "duplicate_field")
         switch (steps.first, members[name]) {
         case (nil, nil): members[name] = value
@@ -146,7 +146,7 @@ extension Fields {
         let limits = MultipartLimits()
         guard query.count <= limits.parts else {
             throw APIError(
-                .badRequest, "The query string has \(query.count) fields; at most \(limits.parts) are taken.", code: "invalid_value")
+                .badRequest, "the query string has \(query.count) fields; at most \(limits.parts) are taken", code: "invalid_value")
         }
         var builder = FormBuilder(limits: limits, uploadDirectory: nil)
         for item in query where !item.name.isEmpty {

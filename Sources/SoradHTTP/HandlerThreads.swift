@@ -23,7 +23,7 @@ final class HandlerThreads: Sendable {
         }
     }
 
-    /// What the threads hold on to; not `HandlerThreads` itself.
+    /// The state that the threads own; not `HandlerThreads` itself.
     private final class Shared: Sendable {
         let queue = Mutex(Queue())
         let available: EventCounter
@@ -64,7 +64,7 @@ final class HandlerThreads: Sendable {
         return accepted
     }
 
-    /// Finishes what waits, then ends the threads.
+    /// Finishes the waiting tasks, then ends the threads.
     func stop() {
         shared.queue.withLock { $0.stopped = true }
         shared.available.add(UInt64(threads.count))

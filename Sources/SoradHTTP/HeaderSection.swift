@@ -1,4 +1,4 @@
-// Header lines and what they say about the body's framing: RFC 9112 sections 5 and 6, for requests, answers, trailers and form parts.
+// Header lines and the framing of the body that they declare: RFC 9112 sections 5 and 6, for requests, answers, trailers and form parts.
 
 /// Collects field lines up to the empty one.
 struct HeaderSection {

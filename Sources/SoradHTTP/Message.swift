@@ -33,7 +33,6 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
     public static let unsupportedMediaType = Status(415)
     public static let rangeNotSatisfiable = Status(416)
     public static let expectationFailed = Status(417)
-    public static let unprocessableContent = Status(422)
     public static let tooManyRequests = Status(429)
     public static let headerFieldsTooLarge = Status(431)
     public static let internalServerError = Status(500)
@@ -63,7 +62,6 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
         case 415: "Unsupported Media Type"
         case 416: "Range Not Satisfiable"
         case 417: "Expectation Failed"
-        case 422: "Unprocessable Content"
         case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"

@@ -1,7 +1,7 @@
-// multipart/form-data (RFC 7578 on RFC 2046) as a state machine without I/O: `append` what arrived, call `next` until it gives nil.
+// multipart/form-data (RFC 7578 on RFC 2046) as a state machine without I/O: `append` bytes, call `next` until it gives nil.
 // Stricter than the RFCs where nobody needs more: no preamble, no epilogue, no padding after a boundary, no multipart within.
 
-/// What a part's header says.
+/// A part's header.
 package struct PartHeader: Equatable, Sendable {
     package var name: String
     /// Set for a file; only ever shown, never a path.
@@ -106,7 +106,7 @@ package struct MultipartParser {
             case .content:
                 return takeContent()
             case .epilogue:
-                // A last CR LF is what everybody sends.
+                // Everybody sends a last CR LF.
                 guard rest.elementsEqual([0x0D, 0x0A].prefix(rest.count)) else {
                     throw MultipartParser.malformed("text follows its last boundary")
                 }
@@ -137,7 +137,7 @@ package struct MultipartParser {
         }
     }
 
-    /// Content up to the next delimiter; keeps back what might be the beginning of one.
+    /// Content up to the next delimiter; keeps back bytes that may begin one.
     private mutating func takeContent() -> Event? {
         var end = start
         while let mark = buffer[end...].firstIndex(of: 0x0D) {
@@ -177,10 +177,10 @@ package struct MultipartParser {
     }
 
     static func malformed(_ problem: String) -> APIError {
-        APIError(.badRequest, "The multipart form is malformed: \(problem).", code: "malformed_form")
+        APIError(.badRequest, "the multipart form is malformed: \(problem)", code: "malformed_form")
     }
 
     private static func tooLarge(_ problem: String) -> APIError {
-        APIError(.contentTooLarge, "The multipart form is too large: \(problem).", code: "form_too_large")
+        APIError(.contentTooLarge, "the multipart form is too large: \(problem)", code: "form_too_large")
     }
 }

@@ -8,7 +8,7 @@ public struct Request: Sendable {
     public var method: Method
     /// Percent-decoded once, segment by segment joined with "/"; begins with "/".
     public var path: String
-    /// What the route's `{name}` segments matched, decoded; 1…128 characters of A-Z a-z 0-9 _ . -, not beginning with ".".
+    /// The matches of the route's `{name}` segments, decoded; 1…128 characters of A-Z a-z 0-9 _ . -, not beginning with ".".
     public var parameters: [String: String]
     /// The query string as text fields.
     public var query: Fields
@@ -59,6 +59,6 @@ public final class Reply: Sendable {
 
     deinit {
         guard let deliver = once.take() else { return }
-        deliver(APIError(.internalServerError, "The server dropped the request without an answer; this is a fault of sorad.").response)
+        deliver(APIError(.internalServerError, "the server dropped the request without an answer; this is a fault of sorad").response)
     }
 }

@@ -1,4 +1,4 @@
-// Bytes to requests: RFC 9112 as a state machine without I/O. `append` what arrived, then call `next` until it gives nil.
+// Bytes to requests: RFC 9112 as a state machine without I/O. `append` bytes, then call `next` until it gives nil.
 // Invariant: the events depend on the bytes alone, not on how they were cut; after an error nothing more comes.
 
 /// The head of a request whose framing is sound.
@@ -111,7 +111,7 @@ package struct RequestParser {
         else { throw WireError("its first line does not end in an HTTP version") }
         guard version[5] == UInt8(ascii: "1") else { throw WireError("only HTTP/1.1 is spoken here", status: .versionNotSupported) }
         let methodName = String(decoding: parts[0], as: UTF8.self)
-        // The targets of methods not known here (OPTIONS *, CONNECT host:port) need not make sense: the method is what is refused.
+        // The targets of methods not known here (OPTIONS *, CONNECT host:port) need not make sense: the method is refused.
         let target = Method(rawValue: methodName) == nil ? (try? RequestTarget(parts[1])) ?? .root : try RequestTarget(parts[1])
         return StartLine(
             methodName: methodName, target: target,

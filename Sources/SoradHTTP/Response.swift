@@ -48,7 +48,7 @@ public final class OpenFile: Sendable {
             descriptor = try FileDescriptor(openingForReading: path)
             size = try descriptor.regularFileSize()
         } catch {
-            throw SoradError(error.isNoSuchFile ? .notFound : .internalFault, "Cannot read \(path): \(error.reason).")
+            throw SoradError(error.isNoSuchFile ? .notFound : .internalFault, "cannot read \(path): \(error.reason)")
         }
     }
 }
@@ -69,6 +69,6 @@ public struct FileRegion: Sendable {
 }
 
 extension Response {
-    /// The answer to what a handler threw.
+    /// The answer to a handler's error.
     init(failure error: any Error) { self = APIError(anything: error).response }
 }

@@ -1,7 +1,7 @@
 // Which handler answers which path. A pattern is literal segments and `{name}` segments; a literal one wins over a name at the same
 // place, whatever the order of declaration, and is then the only candidate: GET on a path that only POST serves is 405, not an id.
 
-/// What body a route takes.
+/// The kind of body that a route takes.
 public enum BodyKind: Sendable {
     /// None; a small one is read and ignored.
     case none

@@ -2,7 +2,7 @@
 public import SoradSystem
 import Synchronization
 
-/// What the server tells about its work, for the journal. Called on the server's threads: be quick.
+/// Reports of the server about its work, for the journal. Called on the server's threads: be quick.
 public enum ServerNotice: Sendable {
     /// One answered request; `bytes` of body sent.
     case answered(id: String, peer: Peer, method: String, path: String, status: Int, bytes: Int, duration: Duration)
@@ -18,7 +18,7 @@ public final class HTTPServer: Sendable {
     private let thread: SystemThread
     private let clock: TimeSource
 
-    /// Carries a listener into the thread: a closure cannot consume what it captures.
+    /// Carries a listener into the thread: a closure cannot consume its captures.
     private final class Carrier: Sendable {
         private let descriptor: Mutex<Int32?>
         init(_ descriptor: consuming FileDescriptor) { self.descriptor = Mutex(descriptor.take()) }
@@ -52,7 +52,7 @@ public final class HTTPServer: Sendable {
                 } catch { observer(.fault("the HTTP server could not start: \(error)")) }
             }
         } catch {
-            throw SoradError(.unavailable, "The HTTP server could not start: \(error).")
+            throw SoradError(.unavailable, "the HTTP server could not start: \(error)")
         }
         self.clock = clock
     }

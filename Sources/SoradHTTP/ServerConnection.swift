@@ -2,14 +2,14 @@
 import SoradSystem
 
 final class ServerConnection {
-    /// What is left of the answer's body.
+    /// The rest of the answer's body.
     private enum Outgoing {
         case nothing
         case file(FileRegion, sent: Int)
         case stream(BodyStream, chunked: Bool)
     }
 
-    /// What all connections of a server share.
+    /// State that all connections of a server share.
     struct Environment {
         let routes: Routes
         let settings: ServerSettings
@@ -229,7 +229,7 @@ final class ServerConnection {
         flush()
     }
 
-    /// Sends what fits, and ends the answer when all of it is out.
+    /// Sends as much as fits, and ends the answer when all of it is out.
     private func flush() {
         do throws(Errno) {
             while true {
@@ -256,7 +256,7 @@ final class ServerConnection {
         return true
     }
 
-    /// False when the socket is full or the connection is over.
+    /// False when the socket is full or the connection has ended.
     private func send(_ region: FileRegion, sent: Int) throws(Errno) -> Bool {
         guard sent < region.length else {
             outgoing = .nothing
@@ -274,7 +274,7 @@ final class ServerConnection {
         return true
     }
 
-    /// False when the stream has nothing now, or the connection is over.
+    /// False when the stream has nothing now, or the connection has ended.
     private func take(from stream: BodyStream, chunked: Bool) -> Bool {
         switch stream.take() {
         case .nothingYet:

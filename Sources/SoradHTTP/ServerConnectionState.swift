@@ -1,4 +1,4 @@
-// What one connection of the server does next: a pure state machine. Bytes, times and the fate of answers go in, actions come out.
+// One connection of the server as a pure state machine. Bytes, times and the fate of answers go in, actions come out.
 // Invariants: requests are answered one at a time and in order; each is answered exactly once; input waits (unread, in the kernel)
 // while an answer is under way; every phase but `handling` has a deadline that the client cannot push away by trickling bytes.
 package import SoradSystem
@@ -30,7 +30,7 @@ package struct ServerConnectionState {
         case complete
         /// Answer without a handler; `head` is nil when it could not be parsed.
         case refuse(APIError, head: RequestHead?)
-        /// Say that nothing more is sent, and go on discarding what comes.
+        /// Shut down the sending side and discard incoming bytes.
         case finishSending
         case close
     }
@@ -93,7 +93,7 @@ package struct ServerConnectionState {
         guard let deadline, deadline <= now else { return }
         switch phase {
         case .head, .body, .discarding:
-            let late = APIError(.requestTimeout, "The request did not arrive in time.", code: "request_timeout")
+            let late = APIError(.requestTimeout, "the request did not arrive in time", code: "request_timeout")
             refuseAndClose(phase == .discarding ? pendingRefusal ?? late : late)
         case .idle, .responding, .lingering: close()
         case .handling, .closed: break
@@ -109,7 +109,7 @@ package struct ServerConnectionState {
     /// The answer's framing can only end with the connection.
     package mutating func closeAfterAnswer() { closesAfterAnswer = true }
 
-    // MARK: what to do
+    // MARK: actions
 
     /// The next action; nil when there is nothing to do before more input, an answer or a deadline.
     package mutating func next(now: MonotonicTime) -> Action? {
@@ -181,21 +181,21 @@ package struct ServerConnectionState {
 
     private static func route(_ head: RequestHead, _ routes: Routes) -> Result<(Route, [String: String]), APIError> {
         if head.expectation == .unknown {
-            return .failure(APIError(.expectationFailed, "The only expectation known here is 100-continue.", code: "expectation_failed"))
+            return .failure(APIError(.expectationFailed, "the only expectation known here is 100-continue", code: "expectation_failed"))
         }
         guard let method = head.method else {
             return .failure(
-                APIError(.notImplemented, "The method \(head.methodName.prefix(32)) is not known here.", code: "method_not_implemented"))
+                APIError(.notImplemented, "the method \(head.methodName.prefix(32)) is not known here", code: "method_not_implemented"))
         }
         switch routes.match(method, path: head.target.segments) {
         case .found(let route, let parameters): return .success((route, parameters))
         case .notFound:
-            return .failure(APIError(.notFound, "There is nothing at \(head.target.path.prefix(128)).", code: "unknown_path"))
+            return .failure(APIError(.notFound, "there is nothing at \"\(head.target.path.prefix(128))\"", code: "unknown_path"))
         case .methodNotAllowed(let allowed):
             let names = allowed.map(\.rawValue).joined(separator: ", ")
             return .failure(
                 APIError(
-                    .methodNotAllowed, "\(head.target.path.prefix(128)) does not take \(method.rawValue); it takes \(names).",
+                    .methodNotAllowed, "\(head.target.path.prefix(128)) does not take \(method.rawValue); it takes \(names)",
                     code: "method_not_allowed", headers: ["allow": names]))
         }
     }
@@ -206,7 +206,7 @@ package struct ServerConnectionState {
         // A client that waits for 100 may or may not send its body after a refusal: the connection cannot be kept.
         if head?.expectation != RequestHead.Expectation.none && head?.framing != BodyFraming.none { return refuseAndClose(error) }
         if case .length(let count) = framing ?? head?.framing, count > settings.discardedBody { return refuseAndClose(error) }
-        // What has come already counts: a client that stops here would wait for its answer until the deadline.
+        // Bytes that have come already count: a client that stops here would wait for its answer until the deadline.
         if bodyBytes > settings.discardedBody { return refuseAndClose(error) }
         phase = .discarding
         pendingRefusal = error

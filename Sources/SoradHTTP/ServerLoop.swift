@@ -128,7 +128,7 @@ final class ServerLoop {
 
     private func open(_ socket: consuming FileDescriptor, _ peer: Peer) throws(Errno) {
         let ofUser = perUser[peer.userID, default: 0]
-        // One user's surplus must not use up what is kept for telling others; that client sees its connection end.
+        // One user's surplus must not use up the places that are kept for refusals; that client sees its connection end.
         guard ofUser < settings.connectionsPerUser + max(1, settings.shedConnections / 2) else { return }
         let isShed = connections.count >= settings.connections || ofUser >= settings.connectionsPerUser
         let id = nextID
@@ -142,7 +142,7 @@ final class ServerLoop {
         noteDeadline(of: connection)
     }
 
-    /// After anything happened to a connection: watch for what it wants now, or let it go.
+    /// After anything happened to a connection: watch for its next event, or let it go.
     private func update(_ connection: ServerConnection) throws(Errno) {
         if connection.isClosed {
             try poller.remove(connection.socket.rawValue)

@@ -11,7 +11,7 @@ public struct ServerSettings: Sendable {
     /// Requests that wait for a handler thread; more are answered with 503.
     public var queuedRequests = 1_024
     public var handlerThreads = 2
-    /// The same for requests whose body has more than `largeBody` bytes: reading it, and what is done with the pictures in it, takes long.
+    /// The same for requests whose body has more than `largeBody` bytes: reading it and inspecting its pictures takes long.
     /// So few threads also bound the memory that reading takes, which is about three times the body's bytes.
     public var queuedLargeBodies = 64
     public var largeBodyThreads = 2

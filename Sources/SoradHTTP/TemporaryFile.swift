@@ -3,7 +3,7 @@ import SoradSystem
 import Synchronization
 
 final class TemporaryFile: Sendable {
-    /// Files of this server begin with this, so that what a killed daemon left behind can be told and removed.
+    /// Files of this server begin with this, so that leftovers of a killed daemon can be recognized and removed.
     static let namePrefix = "upload-"
     private static let counter = Atomic<UInt64>(0)
 
@@ -49,14 +49,14 @@ final class TemporaryFile: Sendable {
         } catch { throw failure(error) }
     }
 
-    /// Removes what a killed process left behind.
+    /// Removes leftovers of a killed process.
     static func removeAll(in directory: String) throws(Errno) {
         for name in try fileNames(in: directory) where name.hasPrefix(namePrefix) { removeFile("\(directory)/\(name)") }
     }
 
     private static func failure(_ error: Errno) -> SoradError {
         error.isOutOfSpace
-            ? SoradError(.storageFull, "The upload could not be stored: the disk is full; free some space and try again.")
-            : SoradError(.internalFault, "The upload could not be stored: \(error.reason).")
+            ? SoradError(.storageFull, "the upload could not be stored: the disk is full; free some space and try again")
+            : SoradError(.internalFault, "the upload could not be stored: \(error.reason)")
     }
 }

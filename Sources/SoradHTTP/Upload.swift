@@ -3,9 +3,9 @@ public import SoradSystem
 import Synchronization
 
 public final class Upload: Sendable {
-    /// What the client called it: for messages only, never a path.
+    /// The client's name for it: for messages only, never a path.
     public let clientFileName: String?
-    /// What the client claims; trust the bytes instead.
+    /// The client's claim; trust the bytes instead.
     public let claimedContentType: String?
     public let size: Int
     private let storage: Storage
@@ -37,7 +37,7 @@ public final class Upload: Sendable {
 
     /// All bytes; refused with `.badInput` above `limit`.
     public func bytes(limit: Int) throws(SoradError) -> [UInt8] {
-        guard size <= limit else { throw SoradError(.badInput, "The file has \(size) bytes and the limit is \(limit).") }
+        guard size <= limit else { throw SoradError(.badInput, "the file has \(size) bytes and the limit is \(limit)") }
         return try prefix(size)
     }
 

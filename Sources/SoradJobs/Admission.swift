@@ -1,51 +1,33 @@
-// Whether a request becomes a job: the last step before it is recorded. Every refusal has numbers and says what to do.
-// Order: what concerns everybody (draining, the queue, the disk, memory), then what concerns this user.
-public import SoradAPI
+// Admission: the last checks before a request becomes a job. Every refusal has numbers and advice.
+// Order: limits of everybody (draining, the queue, the disk, memory), then those of this user.
+package import SoradAPI
 import SoradSystem
 
-/// What a client wants made, checked and complete but for the room and the right to it.
-public struct Wish: Sendable {
-    public var request: GenerationRequest
-    /// The length of the clip as the answer says it: decimal text.
-    public var seconds: String
-    /// Of the request; nil in tests that have none.
-    public var model: ModelInfo?
-    public var priority = 0
-    /// Of the largest given file, `MediaFacts.heldPixels`; 0 for none.
-    public var givenPixels = 0
-
-    public init(_ request: GenerationRequest, seconds: String, model: ModelInfo? = nil) {
-        self.request = request
-        self.seconds = seconds
-        self.model = model
-    }
-}
-
 extension JobService {
-    /// What stands in the way of any new job.
+    /// Refuses every new job while draining or when the queue is full.
     func checkIntake(_ state: inout State) throws(SoradError) {
         guard !state.controls.isDraining else {
             throw SoradError(
-                .unavailable, "New jobs are not taken at the moment: an administrator has sorad finish what it has; try again later.",
+                .unavailable, "new jobs are not taken at the moment: an administrator has sorad finish what it has; try again later",
                 code: "draining", retryAfter: 60)
         }
         let waiting = state.machine.queuedCount
         guard waiting < settings.queueLimit else {
             throw SoradError(
-                .busy, "The queue is full: \(waiting) jobs wait already and the limit is \(settings.queueLimit); try again later.",
+                .busy, "the queue is full: \(waiting) jobs wait already and the limit is \(settings.queueLimit); try again later",
                 code: "queue_full", retryAfter: state.secondsPerJob)
         }
     }
 
-    /// What stands in the way of this one.
-    func check(_ wish: Wish, of owner: Viewer, _ state: inout State) throws(SoradError) {
-        try checkRoom(wish, &state)
-        try checkMemory(wish)
+    /// Refuses this plan when the disk, the memory or the user's quota does not allow it.
+    func check(_ plan: ClipPlan, _ model: ModelInfo?, of owner: Viewer, _ state: inout State) throws(SoradError) {
+        try checkDisk(plan, model, &state)
+        try checkMemory(plan, model)
         guard !owner.isAdmin else { return }
         let now = time.unixSeconds()
         let usage = try usage(of: owner.user, now: now, state)
         try state.controls.quotas.quota(of: owner.user).check(
-            usage, adding: wish.request.clipMilliseconds, now: now, jobSeconds: state.secondsPerJob)
+            usage, adding: plan.clipMilliseconds, now: now, jobSeconds: state.secondsPerJob)
     }
 
     private func usage(of user: UInt32, now: Int, _ state: State) throws(SoradError) -> Usage {
@@ -58,17 +40,17 @@ extension JobService {
 }
 
 extension JobService.State {
-    /// How long a job takes, as far as is known: what a client that finds no place is told to wait.
+    /// Seconds of the last clip, 1 to 120: the `retry-after` of a client that finds the queue full.
     var secondsPerJob: Int { min(120, max(1, lastDuration ?? 5)) }
 }
 
-extension GenerationRequest {
+extension ClipPlan {
     /// Of the finished clip.
     var clipMilliseconds: Int { clipFrames * 1000 / max(1, fps) }
 
     /// The largest number of frames at this size, fewer than asked for, for which `fits` holds; nil when there is none or when the
     /// length is not the request's own to choose.
-    package func largestFrames(_ model: ModelInfo?, where fits: (GenerationRequest) -> Bool) -> Int? {
+    package func largestFrames(_ model: ModelInfo?, where fits: (ClipPlan) -> Bool) -> Int? {
         guard let model, given?.before == nil, given?.after == nil, given?.source == nil else { return nil }
         var smaller = self
         // More frames never fit better: halve the range. `low` counts groups that fit, `high` groups that do not.

@@ -1,11 +1,11 @@
-// What clips took on this machine, phase by phase, so that the progress of the next one like them is weighted and its remaining time is
-// told from the start.
+// Durations of clips on this machine, phase by phase: they weight the progress of the next clip like them and give its remaining time
+// from the start.
 // Invariant: only clips of the same shape are compared. A guess from another size would be wrong, since attention grows with the square
 // of the tokens; none is better. Losing this table costs estimates and nothing else.
 package import SoradAPI
 import SoradSystem
 
-extension GenerationRequest {
+extension ClipPlan {
     /// Everything but the number of steps that a clip's time depends on, as text.
     package var timeShape: String {
         // Guidance takes two forwards a step.
@@ -29,11 +29,11 @@ extension JobStore {
     /// No phase is believed to have taken longer.
     private static let longestPhase = 1e8
 
-    /// Records what a completed job's clip took. Phases that were not run here are left out.
+    /// Records the durations of a completed job. Phases that were not run here are left out.
     package func remember(_ job: Job) throws(DatabaseError) {
         guard let result = job.result else { return }
         var seconds: [String: Double] = [:]
-        for stage in job.request.stages {
+        for stage in job.plan.stages {
             let name = stage.phase.rawValue
             guard let spent = result.timings[name], (0...JobStore.longestPhase).contains(spent) else { continue }
             let resumed = result.resumed(in: stage.phase)
@@ -46,7 +46,7 @@ extension JobStore {
         guard !seconds.isEmpty else { return }
         let record = seconds
         try database.transaction { () throws(DatabaseError) in
-            let shape = job.request.timeShape
+            let shape = job.plan.timeShape
             try database.run("INSERT INTO clip_time (shape, seconds) VALUES (?, ?)", .text(shape), .text(secondsJSON(record).text()))
             try database.run(
                 "DELETE FROM clip_time WHERE shape = ?1 AND number <= (SELECT number FROM clip_time WHERE shape = ?1 "
@@ -57,7 +57,7 @@ extension JobStore {
     }
 
     /// Seconds by phase name that `request` will take: the median of the last clips like it; empty when there is none.
-    package func expectedSeconds(for request: GenerationRequest) throws(DatabaseError) -> [String: Double] {
+    package func expectedSeconds(for request: ClipPlan) throws(DatabaseError) -> [String: Double] {
         let rows = try database.run("SELECT seconds FROM clip_time WHERE shape = ?", .text(request.timeShape))
         // A record that cannot be read is as good as none.
         let clips = rows.map { row in secondsByPhase(row[0].text.flatMap { try? JSONValue(parsing: Array($0.utf8)) }) }
@@ -73,7 +73,7 @@ extension JobStore {
 
 extension JobService {
     /// Seconds by phase name that clips like this one took here; empty when there is none.
-    package func expectedSeconds(for request: GenerationRequest) -> [String: Double] {
+    package func expectedSeconds(for request: ClipPlan) -> [String: Double] {
         withStore { store throws(DatabaseError) in try store.expectedSeconds(for: request) } ?? [:]
     }
 }

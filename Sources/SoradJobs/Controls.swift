@@ -1,11 +1,11 @@
-// What an administrator has set and a restart keeps: whether jobs are taken in, whether they are begun, and the quotas.
+// An administrator's controls, which a restart keeps: whether jobs are taken in, whether they are begun, and the quotas.
 // Two axes, as printers have them: intake and processing.
 import SoradSystem
 
 struct Controls: Sendable, Equatable {
     /// New jobs are refused; those that wait are done.
     var isDraining = false
-    /// Nothing new is begun; what runs goes on to its end.
+    /// Nothing new is begun; running jobs continue to their end.
     var isPaused = false
     var quotas = QuotaTable.initial
 
@@ -22,7 +22,7 @@ struct Controls: Sendable, Equatable {
         }
     }
 
-    /// Makes what differs from `before` durable.
+    /// Makes the differences from `before` durable.
     func record(in store: JobStore, before: Controls) throws(DatabaseError) {
         if isDraining != before.isDraining { try store.set(Controls.intake, .bool(isDraining)) }
         if isPaused != before.isPaused { try store.set(Controls.processing, .bool(isPaused)) }

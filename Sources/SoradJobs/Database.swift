@@ -3,13 +3,13 @@
 import CSQLite
 import SoradSystem
 
-/// What SQLite refused, with its own words.
+/// An error of SQLite, in its own words.
 package struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertible {
     package let code: Int32
     package let message: String
     package let statement: String
 
-    /// What the operating system said, 0 when it said nothing.
+    /// The operating system's errno; 0 for none.
     package let systemCode: Int32
 
     init(code: Int32, message: String, statement: String, systemCode: Int32 = 0) {
@@ -20,12 +20,12 @@ package struct DatabaseError: Error, Sendable, Equatable, CustomStringConvertibl
     }
 
     /// No space is left, or no quota; nothing was changed, and it may be tried again when there is some. SQLite calls only ENOSPC in a
-    /// write "full". A sync that fails is never meant here, whatever its reason: what it lost is not known.
+    /// write "full". A failed sync never counts as this, whatever its reason: the lost data are unknown.
     var isFull: Bool {
         let hasNoSpace = Errno(code: systemCode, call: "").isOutOfSpace
         return code & 0xff == SQLITE_FULL || (hasNoSpace && DatabaseError.beforeTheSync.contains(code))
     }
-    /// Reading, writing or syncing failed for another reason than a lack of space: what is on disk is not known.
+    /// Reading, writing or syncing failed for another reason than a lack of space: the content of the disk is unknown.
     var isDiskFailure: Bool { code & 0xff == SQLITE_IOERR && !isFull }
     /// SQLITE_IOERR_WRITE and SQLITE_IOERR_SHMSIZE, macros that Swift does not import.
     private static let beforeTheSync = [SQLITE_IOERR | 3 << 8, SQLITE_IOERR | 19 << 8]
@@ -47,7 +47,7 @@ package enum DatabaseValue: Sendable, Equatable {
     /// nil between a `reopen` that failed and the next; every call then is an error.
     private var handle: OpaquePointer?
     private var statements: [String: OpaquePointer] = unsafe [:]
-    /// What the next transactions end with instead of being committed; for tests.
+    /// The error with which the next transactions end instead of a commit; for tests.
     package var fault: (code: Int32, count: Int)?
 
     /// Opens or makes the file at `path`.
@@ -56,7 +56,7 @@ package enum DatabaseValue: Sendable, Equatable {
         unsafe handle = try Database.open(path)
     }
 
-    /// Gives up everything that is known of the file and looks at it anew.
+    /// Closes the file and opens it again.
     func reopen() throws(DatabaseError) {
         close()
         unsafe handle = try Database.open(path)

@@ -1,4 +1,4 @@
-// Room on the disk for the records of jobs that are already accepted: a file that is given up when nothing else is left.
+// Disk space for the records of jobs that are already accepted: a file that is deleted when the disk is full.
 // Invariant: new work is refused before the reserve is touched, so it is there when a running job must be recorded as over.
 import SoradSystem
 
@@ -11,7 +11,7 @@ struct DiskReserve: Sendable {
 
     init(path: String) { self.path = path }
 
-    /// Takes the room if there is any.
+    /// Takes the space if there is any.
     mutating func fill() {
         guard !isFilled else { return }
         do throws(Errno) {
@@ -20,7 +20,7 @@ struct DiskReserve: Sendable {
         } catch { isFilled = false }
     }
 
-    /// Gives the room up. False when it was given up before.
+    /// Gives the space up. False when it was given up before.
     mutating func give() -> Bool {
         defer { isFilled = false }
         guard isFilled else { return false }
@@ -29,7 +29,7 @@ struct DiskReserve: Sendable {
     }
 }
 
-/// What a job may need on the disk, as an upper bound that it never reaches in practice.
+/// The disk space of a job: an upper bound that it never reaches in practice.
 enum DiskNeed {
     /// Per pixel and frame: a byte for the latents of four checkpoints, half a byte for the clip as ffmpeg writes it, half a byte for the marked copy.
     private static let halfBytesPerPixel = 4

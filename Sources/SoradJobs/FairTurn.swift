@@ -1,6 +1,6 @@
 // Whose job is begun next. Pure.
-// Rules, in this order: the higher priority; a job that was begun before (its worker died, or the daemon was stopped), so that what is
-// half done is not left lying; the user whose last turn lies longest behind; of one user's jobs the one that waits longest.
+// Rules, in this order: the higher priority; a job that was begun before (its worker died, or the daemon was stopped), so that half-done
+// work is finished first; the user whose last turn lies longest behind; of one user's jobs the one that waits longest.
 
 package struct FairTurn: Sendable {
     /// When each user had a job begun last, by counting.

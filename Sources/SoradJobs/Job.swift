@@ -5,9 +5,7 @@ public struct Job: Sendable, Equatable {
     public let id: JobIdentifier
     /// The user who asked for it; nobody else but root may know of it.
     public let owner: UInt32
-    public let request: GenerationRequest
-    /// The length of the clip as the answer says it: decimal text.
-    public let seconds: String
+    public let plan: ClipPlan
     /// Unix time in seconds, like the others here.
     public let createdAt: Int
     public var startedAt: Int?
@@ -17,7 +15,7 @@ public struct Job: Sendable, Equatable {
     public var percent: Int
     /// How many workers have died on it, or found that its files could not be written, since it last went beyond `diedAt`.
     public var workerDeaths: Int
-    /// `GenerationRequest.place(of:)` where that happened last.
+    /// `ClipPlan.place(of:)` where that happened last.
     public var diedAt = 0
     /// Set when `status` is `.failed`.
     public var error: JobError?
@@ -25,26 +23,23 @@ public struct Job: Sendable, Equatable {
     public var result: ClipResult?
     /// Bytes of its files once it is completed.
     public var bytes = 0
-    /// When a job that is over is removed; nil for never.
+    /// When a finished job is removed; nil for never.
     public var expiresAt: Int?
     /// A higher one goes first; 0 unless somebody said otherwise.
     public var priority = 0
     /// The same only for requests whose clips are the same.
     public var digest: String?
-    /// Bytes that worker and ffmpeg take at their highest; 0 where that is not known.
-    public var memory = 0
-    /// What the worker said last; only in memory.
+    /// The worker's last report; only in memory.
     public var progress: JobProgress?
-    /// When it will be done, as far as is known, while it waits; only in what is told to clients.
+    /// Seconds until it will be done, where known, while it waits; only in answers to clients.
     public var etaSeconds: Double?
     /// Why it waits, when it waits for something else than its turn; only in memory.
     public var note: String?
 
-    public init(id: JobIdentifier, owner: UInt32, request: GenerationRequest, seconds: String, createdAt: Int) {
+    public init(id: JobIdentifier, owner: UInt32, plan: ClipPlan, createdAt: Int) {
         self.id = id
         self.owner = owner
-        self.request = request
-        self.seconds = seconds
+        self.plan = plan
         self.createdAt = createdAt
         status = .queued
         percent = 0
@@ -58,7 +53,7 @@ public struct Job: Sendable, Equatable {
 
     /// As a client sees it.
     public var video: Video {
-        var details = VideoDetails(request: request)
+        var details = VideoDetails(plan: plan)
         if status == .inProgress, let progress {
             details.phase = progress.phase
             details.step = progress.step
@@ -74,8 +69,8 @@ public struct Job: Sendable, Equatable {
         details.sha256 = result?.sha256
         details.timings = result?.timings
         return Video(
-            id: id.text, model: request.model, status: status, progress: percent, createdAt: createdAt, completedAt: completedAt,
-            expiresAt: expiresAt, prompt: request.prompt, size: "\(request.width)x\(request.height)", seconds: seconds,
-            remixedFromVideoID: request.given?.isRemix == true ? request.given?.videoID : nil, error: error, details: details)
+            id: id.text, model: plan.model, status: status, progress: percent, createdAt: createdAt, completedAt: completedAt,
+            expiresAt: expiresAt, prompt: plan.prompt, size: "\(plan.width)x\(plan.height)", seconds: plan.seconds,
+            remixedFromVideoID: plan.given?.isRemix == true ? plan.given?.videoID : nil, error: error, details: details)
     }
 }

@@ -33,7 +33,7 @@ public final class JobDraft: Sendable {
         do throws(Errno) {
             try systemCall("link") { unsafe link(clip, target) }
         } catch {
-            if error.isNoSuchFile { throw SoradError(.notFound, "The clip is no longer there.") }
+            if error.isNoSuchFile { throw SoradError(.notFound, "the clip is no longer there") }
             throw failure(error)
         }
     }
@@ -49,25 +49,25 @@ public final class JobDraft: Sendable {
     func keep() { isKept.store(true, ordering: .releasing) }
 
     private func failure(_ error: Errno) -> SoradError {
-        if error.isOutOfSpace { return SoradError(.storageFull, "The disk that holds the jobs is full; free some space and try again.") }
-        return SoradError(.internalFault, "The given files could not be stored: \(error.reason).")
+        if error.isOutOfSpace { return SoradError(.storageFull, "the disk that holds the jobs is full; free some space and try again") }
+        return SoradError(.internalFault, "the given files could not be stored: \(error.reason)")
     }
 }
 
-/// Asks the worker, the only program that decodes, what a given file is: `worker --inspect PATH`.
+/// Asks the worker, the only program that decodes, for the facts of a given file: `worker --inspect PATH`.
 /// - Throws: `.badInput` with one clause about the file ("the PNG picture is cut off after 12 bytes").
 public func inspectGivenFile(at path: String, worker: String, timeout: Duration = .seconds(60)) throws(SoradError) -> MediaFacts {
     try askAboutGivenFile(["--inspect", path], worker: worker, timeout: timeout)
 }
 
-/// What the worker answers as JSON on standard output.
+/// Runs the worker and reads its JSON answer from standard output.
 /// - Throws: `.badInput` with one clause about the file.
 func askAboutGivenFile<Answer: JSONRepresentable>(_ arguments: [String], worker: String, timeout: Duration) throws(SoradError) -> Answer {
     let output: CapturedOutput
     do throws(Errno) {
         output = try captureOutput(of: .init(worker, arguments), timeout: timeout, limit: 1 << 16)
     } catch {
-        throw SoradError(.unavailable, "The worker \(worker) cannot be run: \(error.reason).")
+        throw SoradError(.unavailable, "the worker \(worker) cannot be run: \(error.reason)")
     }
     guard let ending = output.ending else { throw SoradError(.badInput, "it takes too long to read") }
     guard ending.isSuccess else {
@@ -75,13 +75,15 @@ func askAboutGivenFile<Answer: JSONRepresentable>(_ arguments: [String], worker:
         let sentence = line.hasPrefix("sorad-worker: ") ? line.dropFirst("sorad-worker: ".count) : line
         // 65 is the exit status of bad input; anything else is a trouble of ours.
         guard ending == .exited(SoradError(.badInput, "").exitCode), !sentence.isEmpty else {
-            throw SoradError(.internalFault, "The given file cannot be looked at: the worker \(ending). \(sentence)")
+            throw SoradError(
+                .internalFault, "the given file cannot be looked at: the worker \(ending)\(sentence.isEmpty ? "" : ", saying: \(sentence)")"
+            )
         }
         throw SoradError(.badInput, String(sentence))
     }
     do throws(JSONError) {
         return try Answer(json: try JSONValue(parsing: output.standardOutput))
     } catch {
-        throw SoradError(.internalFault, "The worker's description of a given file is not usable: \(error).")
+        throw SoradError(.internalFault, "the worker's description of a given file is not usable: \(error)")
     }
 }

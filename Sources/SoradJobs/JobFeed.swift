@@ -1,5 +1,5 @@
-// Tells those who watch a job what happens to it, as it happens.
-// Invariant: a listener hears first what the job is now and then every change after that, in order and none twice: it is called while
+// Sends the changes of a job to its listeners as they happen.
+// Invariant: a listener gets first the present state of the job and then every later change, in order and none twice: it is called while
 // the job service's lock is held. So it must never wait and never call the service. Nothing is kept for a job that nobody watches but a
 // number, and one preview of each job that runs.
 public import SoradAPI
@@ -14,7 +14,7 @@ public enum JobNews: Sendable {
     case deleted(JobIdentifier)
     /// Nothing was said for a while.
     case quiet
-    /// The daemon stops; the job goes on later.
+    /// The daemon stops; the job continues after its next start.
     case ended
 }
 
@@ -77,7 +77,7 @@ public final class JobFeed: Sendable {
 
     // MARK: for the job service, under its lock
 
-    /// Tells `listener` what the job is now, and goes on telling it unless the job is over.
+    /// Sends `listener` the present state of the job and, unless it is finished, every change.
     func add(_ job: Job, now: MonotonicTime, _ listener: @escaping Listener) -> Subscription {
         state.withLock { state in
             state.lastSubscription += 1

@@ -1,4 +1,4 @@
-// What a worker says, and what becomes of its job.
+// Events of workers and their consequences for the workers' jobs.
 import SoradAPI
 import SoradSystem
 
@@ -19,8 +19,8 @@ extension JobMachine {
     mutating func progressed(_ slot: WorkerSlot, _ id: JobIdentifier, _ progress: JobProgress, now: MonotonicTime) -> [Action] {
         var state = slots[slot.number]
         guard case .working(let model, id, _) = state.worker, state.fault == nil else { return [] }
-        state.patience.heard(at: now, in: progress.phase)
-        state.worker = .working(model: model, job: id, killAt: state.patience.end)
+        state.watchdog.heard(at: now, in: progress.phase)
+        state.worker = .working(model: model, job: id, killAt: state.watchdog.end)
         defer { slots[slot.number] = state }
         // 100 is for jobs that are over and durable.
         let percent = max(jobs[id]!.percent, min(progress.percent, 99))
@@ -28,7 +28,7 @@ extension JobMachine {
         let record = change(id) { job in
             job.percent = percent
             job.progress = progress
-            if job.request.place(of: progress) > job.diedAt { job.workerDeaths = 0 }
+            if job.plan.place(of: progress) > job.diedAt { job.workerDeaths = 0 }
         }
         guard hasGrown, state.lastRecord.map({ now - $0 >= limits.progressRecord }) ?? true else { return [] }
         state.lastRecord = now
@@ -61,7 +61,7 @@ extension JobMachine {
         return end(id, error, unixSeconds: unixSeconds) + [.removeFiles(id)]
     }
 
-    /// A job that found the disk full loses nothing: it goes on from its last checkpoint when there is free space.
+    /// A job that found the disk full loses nothing: it continues from its last checkpoint when there is free space.
     private mutating func waitForSpace(_ id: JobIdentifier) -> [Action] {
         storageFailures[id, default: 0] += 1
         holds.insert(.disk)
@@ -69,7 +69,7 @@ extension JobMachine {
         return change(id) { job in
             job.status = .queued
             job.progress = nil
-            job.note = "the disk is full; the job goes on from its last step when there is free space"
+            job.note = "the disk is full; the job continues from its last step when there is free space"
         }
     }
 
@@ -90,10 +90,10 @@ extension JobMachine {
         }
     }
 
-    /// The job goes on from its last checkpoint, unless a worker has died on it at this place before.
+    /// The job continues from its last checkpoint, unless a worker has died on it at this place before.
     private mutating func tryAgain(_ id: JobIdentifier, orFail error: JobError, unixSeconds: Int) -> [Action] {
         let deaths = jobs[id]!.workerDeaths + 1
-        let place = jobs[id]!.progress.map(jobs[id]!.request.place) ?? 0
+        let place = jobs[id]!.progress.map(jobs[id]!.plan.place) ?? 0
         if deaths < limits.workerDeaths {
             queue.insert(id, at: 0)
             return change(id) { job in

@@ -1,7 +1,7 @@
-// What happens to jobs and workers: a pure state machine. Events go in, actions come out; it reads no clock, file or socket.
+// Jobs and workers as a pure state machine. Events go in, actions come out; it reads no clock, file or socket.
 // Invariant: a job that is not over is either in `queue` or in exactly one slot, never both; a job leaves the machine exactly once,
 // when it is over or erased. Whoever runs it makes the `store` and `erase` actions of one event durable, together, before anything else
-// of that event becomes visible. JobMachine+Worker has what a worker says, WorkerSlot what is of one worker alone.
+// of that event becomes visible. JobMachine+Worker handles the events of workers; WorkerSlot holds the state of one worker.
 public import SoradAPI
 public import SoradSystem
 
@@ -10,14 +10,14 @@ public struct JobMachine: Sendable {
     public struct Limits: Sendable {
         /// The longest silence of a worker that loads its model.
         public var workerStart: Duration = .seconds(120)
-        /// Bounds of the silence of a worker with a job after which it counts as hanging; see `Patience`.
+        /// Bounds of the silence of a worker with a job after which it counts as hanging; see `HangWatchdog`.
         public var shortestSilence: Duration = .seconds(60)
         public var longestSilence: Duration = .seconds(600)
         public var workerSilence: ClosedRange<Duration> {
             get { min(shortestSilence, longestSilence)...longestSilence }
             set { (shortestSilence, longestSilence) = (newValue.lowerBound, newValue.upperBound) }
         }
-        /// A look at the clock that comes so much too late says nothing about the worker: this process, or all of them, stood still.
+        /// A tick that comes this late says nothing about the worker: this process, or the whole machine, stood still.
         public var lateness: Duration = .seconds(5)
         /// How long a worker without work is kept.
         public var workerIdle: Duration = .seconds(300)
@@ -28,7 +28,7 @@ public struct JobMachine: Sendable {
         /// A job on which this many workers have died, or found its files not to be written, at one place is given up. One that goes
         /// further each time is not to blame.
         public var workerDeaths = 2
-        /// A job that found no room on the disk this many times, although there was some again in between, is given up.
+        /// A job that found the disk full this many times, although there was free space again in between, is given up.
         public var storageFailures = 3
 
         public init() {}
@@ -38,7 +38,7 @@ public struct JobMachine: Sendable {
     public enum Hold: String, Sendable, CaseIterable {
         /// It is not known yet which models there are.
         case models
-        /// There is no room on the disk.
+        /// The disk is full.
         case disk
         case administrator
     }
@@ -48,9 +48,9 @@ public struct JobMachine: Sendable {
         /// The owner wants no more of a job that is not over. With `erase`, nor to hear of it again.
         case cancelled(JobIdentifier, erase: Bool)
         /// An administrator moves a job that is not over.
-        case prioritised(JobIdentifier, Int)
+        case prioritized(JobIdentifier, Int)
         case workerReady(WorkerSlot, model: String)
-        /// The worker has nothing new to tell, and goes on.
+        /// A heartbeat: nothing new, and the computing thread is alive.
         case workerAlive(WorkerSlot)
         case progressed(WorkerSlot, JobIdentifier, JobProgress)
         case finished(WorkerSlot, JobIdentifier, ClipResult)
@@ -76,13 +76,13 @@ public struct JobMachine: Sendable {
         /// No worker writes there any more.
         case removeFiles(JobIdentifier)
         case startWorker(WorkerSlot, model: String)
-        case generate(WorkerSlot, JobIdentifier, GenerationRequest)
+        case generate(WorkerSlot, JobIdentifier, ClipPlan)
         case cancel(WorkerSlot, JobIdentifier)
         /// Closing its socket tells the worker to exit.
         case closeWorker(WorkerSlot)
         case killWorker(WorkerSlot)
 
-        /// The slot whose worker is meant; nil for what is not about a worker.
+        /// The slot of the worker; nil for actions that are not about a worker.
         var slot: WorkerSlot? {
             switch self {
             case .store, .erase, .removeFiles: nil
@@ -142,7 +142,7 @@ public struct JobMachine: Sendable {
     /// When `ticked` has something to do.
     public var nextDeadline: MonotonicTime? { slots.compactMap(\.deadline).min() }
 
-    /// `unixSeconds`: the wall clock, for what is stored.
+    /// `unixSeconds`: the wall clock, for the records.
     public mutating func handle(_ event: Event, now: MonotonicTime, unixSeconds: Int) -> [Action] {
         var actions: [Action] = []
         switch event {
@@ -152,7 +152,7 @@ public struct JobMachine: Sendable {
             queue.append(job.id)
             actions = [.store(job)]
         case .cancelled(let id, let erase): actions = cancel(id, erase: erase, now: now, unixSeconds: unixSeconds)
-        case .prioritised(let id, let priority): if jobs[id] != nil { actions = change(id) { $0.priority = priority } }
+        case .prioritized(let id, let priority): if jobs[id] != nil { actions = change(id) { $0.priority = priority } }
         case .workerReady(let slot, let model): actions = workerBecameReady(slot, model, now: now)
         case .workerAlive(let slot): slots[slot.number].heard(at: now, loading: limits.workerStart)
         case .progressed(let slot, let id, let progress): actions = progressed(slot, id, progress, now: now)
@@ -177,7 +177,7 @@ public struct JobMachine: Sendable {
     /// Begins the job whose turn it is, or makes a place for it. nil when there is nothing that can be begun now.
     private mutating func startNext(now: MonotonicTime, unixSeconds: Int) -> [Action]? {
         guard !isStopping, holds.isEmpty, let id = turn.next(of: queue, jobs), let job = jobs[id] else { return nil }
-        let model = job.request.model
+        let model = job.plan.model
         guard let slot = place(for: model) else { return makePlace(now) }
         // An idle worker elsewhere may hold the memory that is missing.
         guard hasMemory(for: job, in: slot) else { return makePlace(now, except: slot) }
@@ -211,11 +211,11 @@ public struct JobMachine: Sendable {
         return [.closeWorker(WorkerSlot(idle))]
     }
 
-    /// Whether the clip fits beside those that are being made. Alone it may always begin: that was found out when it was accepted.
+    /// Whether the clip fits next to the running ones. Alone it may always begin: its need was checked when it was accepted.
     private func hasMemory(for job: Job, in slot: WorkerSlot) -> Bool {
         let others = allSlots.filter { $0 != slot && slots[$0.number].job != nil }
         guard !others.isEmpty, let free = memory(Set(others + [slot])) else { return true }
-        return others.compactMap { slots[$0.number].job.flatMap { jobs[$0]?.memory } }.reduce(job.memory, saturatingSum) <= free
+        return others.compactMap { slots[$0.number].job.flatMap { jobs[$0]?.plan.memory } }.reduce(job.plan.memory, saturatingSum) <= free
     }
 
     private mutating func begin(_ id: JobIdentifier, in slot: WorkerSlot, unixSeconds: Int) -> [Action] {
@@ -226,23 +226,22 @@ public struct JobMachine: Sendable {
             job.status = .inProgress
             job.startedAt = job.startedAt ?? unixSeconds
             job.note = nil
-            job.progress = JobProgress(phase: .loading, step: 0, steps: job.request.stepsToRun, percent: job.percent)
+            job.progress = JobProgress(phase: .loading, step: 0, steps: job.plan.stepsToRun, percent: job.percent)
         }
     }
 
     mutating func generate(_ job: Job, _ model: String, in slot: WorkerSlot, _ now: MonotonicTime) -> [Action] {
-        let patience = Patience(limits.workerSilence, job.request, since: now)
-        slots[slot.number].patience = patience
-        slots[slot.number].worker = .working(model: model, job: job.id, killAt: now + patience.limit)
-        return [.generate(slot, job.id, job.request)]
+        let watchdog = HangWatchdog(limits.workerSilence, job.plan, since: now)
+        slots[slot.number].watchdog = watchdog
+        slots[slot.number].worker = .working(model: model, job: job.id, killAt: now + watchdog.limit)
+        return [.generate(slot, job.id, job.plan)]
     }
 
-    /// Tells what clips like the job in `slot` took on this machine, in seconds by phase name: the measure of how long its worker may
-    /// be silent.
+    /// Sets the expected seconds by phase name of the job in `slot`: the measure of its hang watchdog.
     public mutating func expect(_ seconds: [String: Double], in slot: WorkerSlot) {
         guard case .working(let model, let id, _) = slots[slot.number].worker else { return }
-        slots[slot.number].patience.expected = seconds
-        slots[slot.number].worker = .working(model: model, job: id, killAt: slots[slot.number].patience.end)
+        slots[slot.number].watchdog.expected = seconds
+        slots[slot.number].worker = .working(model: model, job: id, killAt: slots[slot.number].watchdog.end)
     }
 
     /// Changes a job that is not over and records it.

@@ -1,4 +1,4 @@
-// What an administrator may do. Durable when it returns: a daemon that was drained or paused starts so.
+// The calls of administrators. Durable when they return: a daemon that was drained or paused starts so.
 public import SoradSystem
 import Synchronization
 
@@ -8,7 +8,7 @@ extension JobService {
     /// No new jobs are taken; those that wait are done.
     public func drain() throws(SoradError) { try change { $0.isDraining = true } }
 
-    /// No job is begun any more; the one that runs goes on to its end.
+    /// No job is begun any more; running jobs continue to their end.
     public func pause() throws(SoradError) { try change { $0.isPaused = true } }
 
     /// Ends both.
@@ -33,7 +33,7 @@ extension JobService {
     public func setPriority(_ priority: Int, of id: JobIdentifier) throws(SoradError) -> Job? {
         precondition(JobService.priorityRange.contains(priority), "priority \(priority)")
         return try locked { state throws(SoradError) in
-            try handle(.prioritised(id, priority), &state)
+            try handle(.prioritized(id, priority), &state)
             return state.machine.jobs[id].map { state.estimated($0) }
         }
     }
@@ -43,9 +43,9 @@ extension JobService {
             var controls = state.controls
             body(&controls)
             do throws(DatabaseError) { try controls.record(in: state.store, before: state.controls) } catch {
-                if error.isFull { throw SoradError(.storageFull, "The disk that holds the jobs is full; free some space and try again.") }
+                if error.isFull { throw SoradError(.storageFull, "the disk that holds the jobs is full; free some space and try again") }
                 beginOutage(error, &state)
-                throw SoradError(.unavailable, "The job store failed: \(error).")
+                throw SoradError(.unavailable, "the job store failed: \(error)")
             }
             let wasPaused = state.controls.isPaused
             state.controls = controls

@@ -1,4 +1,4 @@
-// What a client may do with jobs: submit, look, cancel, delete. Called on HTTP's threads.
+// The calls of clients: submit, look, cancel, delete. Called on HTTP's threads.
 public import SoradAPI
 public import SoradSystem
 import Synchronization
@@ -6,8 +6,8 @@ import Synchronization
 extension JobService {
     /// The job that an earlier request like this one made; nil for a new request.
     /// - Throws: `.conflict` when the key belongs to another request.
-    public func earlier(_ submission: Submission, owner: UInt32) throws(SoradError) -> Job? {
-        try locked { state throws(SoradError) in try earlier(submission, owner, &state) }
+    public func earlier(_ record: IdempotencyRecord, owner: UInt32) throws(SoradError) -> Job? {
+        try locked { state throws(SoradError) in try earlier(record, owner, &state) }
     }
 
     /// A place for the files of a job to be. Refused like the job itself when no new one is taken.
@@ -21,7 +21,7 @@ extension JobService {
             if ofJob {
                 try counted(&state) { state throws(SoradError) in
                     try checkIntake(&state)
-                    try checkRoom(nil, &state)
+                    try checkDisk(nil, nil, &state)
                 }
             }
             return state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
@@ -29,26 +29,27 @@ extension JobService {
         return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log)
     }
 
-    /// Accepts a job: durable when this returns, and its draft's files before it. A `submission` that has come before gives the job
+    /// Accepts a job: durable when this returns, and its draft's files before it. `model` is the plan's; nil in tests that have none. A `record` that has come before gives the job
     /// that it made then.
     public func submit(
-        owner: Viewer, _ wish: Wish, draft: JobDraft? = nil, submission: Submission? = nil, digest: String? = nil
+        owner: Viewer, _ plan: ClipPlan, model: ModelInfo? = nil, priority: Int = 0, draft: JobDraft? = nil,
+        record: IdempotencyRecord? = nil, digest: String? = nil
     ) throws(SoradError) -> Job {
+        var plan = plan
+        plan.memory = plan.memory(of: model) ?? 0
         try draft?.seal()
         // When the store has failed it is not known whether the job is recorded, so its files stay until it is.
         defer { if failure != nil { draft?.keep() } }
         let job = try locked { state throws(SoradError) in
-            if let submission, let job = try earlier(submission, owner.user, &state) { return job }
+            if let record, let job = try earlier(record, owner.user, &state) { return job }
             return try counted(&state) { state throws(SoradError) in
                 try checkIntake(&state)
-                try check(wish, of: owner, &state)
+                try check(plan, model, of: owner, &state)
                 let id = draft?.id ?? state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
-                var job = Job(
-                    id: id, owner: owner.user, request: wish.request, seconds: wish.seconds, createdAt: time.unixSeconds())
-                job.priority = wish.priority
+                var job = Job(id: id, owner: owner.user, plan: plan, createdAt: time.unixSeconds())
+                job.priority = priority
                 job.digest = digest
-                job.memory = memory(for: wish) ?? 0
-                try handle(.submitted(job), &state, submission)
+                try handle(.submitted(job), &state, record)
                 return state.estimated(state.machine.jobs[id] ?? job)
             }
         }
@@ -71,7 +72,7 @@ extension JobService {
         try locked { state throws(SoradError) in try find(id, viewer, &state) }
     }
 
-    /// Tells `listener`, which must not wait, what the job is and what becomes of it. nil when `viewer` has no such job.
+    /// Sends `listener`, which must not wait, the job and all its changes. nil when `viewer` has no such job.
     public func watch(_ id: JobIdentifier, viewer: Viewer, _ listener: @escaping JobFeed.Listener) throws(SoradError)
         -> JobFeed.Subscription?
     {
@@ -127,7 +128,7 @@ extension JobService {
         job.result.map { "\(spool.directory(of: job.id))/\($0[keyPath: file])" }
     }
 
-    /// After how many milliseconds asking again is worth it: a tenth of what the last clip took.
+    /// Milliseconds after which asking again is worth it: a tenth of the last clip's time.
     public var pollAfterMilliseconds: Int {
         state.withLock { min(5_000, max(250, ($0.lastDuration ?? 10) * 100)) }
     }
@@ -137,7 +138,7 @@ extension JobService {
         public let running: Int
         /// Worker processes that have not ended.
         public let workers: Int
-        /// What keeps jobs from being accepted or done, in a sentence.
+        /// The reason why jobs are not accepted or done, in a sentence; nil for none.
         public let trouble: String?
         public let isDraining: Bool
         public let isPaused: Bool
@@ -153,21 +154,21 @@ extension JobService {
 
     // MARK: inside
 
-    private func earlier(_ submission: Submission, _ owner: UInt32, _ state: inout State) throws(SoradError) -> Job? {
+    private func earlier(_ record: IdempotencyRecord, _ owner: UInt32, _ state: inout State) throws(SoradError) -> Job? {
         let found = try reading { () throws(DatabaseError) in
-            try state.store.earlier(submission, owner: owner, now: time.unixSeconds())
+            try state.store.earlier(record, owner: owner, now: time.unixSeconds())
         }
         switch found {
         case .none: return nil
         case .job(let id): return try find(id, Viewer(user: owner), &state)
         case .otherRequest:
             throw SoradError(
-                .conflict, "This Idempotency-Key was used for a request with other fields; use a new key for a new request.",
+                .conflict, "this Idempotency-Key was used for a request with other fields; use a new key for a new request",
                 param: "Idempotency-Key")
         }
     }
 
-    /// Counts what becomes of a request.
+    /// Counts refusals.
     private func counted<Value>(
         _ state: inout State, _ body: (inout State) throws(SoradError) -> Value
     ) throws(SoradError) -> Value {

@@ -1,7 +1,8 @@
-// What happens when the disk is full or fails. The daemon stays, and every accepted job with it.
-// - A full disk refuses new jobs and holds the queue; what must be recorded takes the reserve's room. When there is room again, all goes on.
-// - A disk that fails ends the use of the database as it is known here: the worker is killed, nothing is answered, and every while the
-//   file is taken up anew, as at a start. What was acknowledged is in it, and jobs go on from their checkpoints.
+// A disk that is full or fails: the daemon stays, and so does every accepted job.
+// - A full disk refuses new jobs and holds the queue; records that must be written take the reserve's space. Work continues when there is
+//   free space again.
+// - A disk that fails ends the use of the database as it is known here: the worker is killed, nothing is answered, and from time to time
+//   the file is reopened, as at a start. It holds every acknowledged record, and jobs continue from their checkpoints.
 import SoradAPI
 import SoradSystem
 import Synchronization
@@ -11,7 +12,7 @@ struct StoreOutage {
     /// SQLite's words.
     let reason: String
     let isFull: Bool
-    /// Slots whose workers of before have not ended yet; the jobs begin anew without them.
+    /// Slots whose earlier workers have not ended yet; the jobs begin again without them.
     var workers: Set<WorkerSlot>
     var retryAt: MonotonicTime
     /// To the attempt after the next.
@@ -22,14 +23,14 @@ struct StoreOutage {
     var refusal: SoradError {
         SoradError(
             isFull ? .storageFull : .unavailable,
-            "The job store cannot be written (\(reason)); accepted jobs are kept and go on when it can, and so can you: try again later.")
+            "the job store cannot be written (\(reason)); accepted jobs are kept and continue when it can; try again later")
     }
 }
 
 extension JobService.State {
     var trouble: String? {
-        if outage != nil { return "The job store cannot be written; accepted jobs wait" }
-        if machine.holds.contains(.disk) { return "The disk is full; jobs wait" }
+        if outage != nil { return "the job store cannot be written; accepted jobs wait" }
+        if machine.holds.contains(.disk) { return "the disk is full; jobs wait" }
         return nil
     }
 }
@@ -39,25 +40,23 @@ extension JobService {
 
     // MARK: a disk that is full
 
-    /// Refuses `wish` when the disk would not hold its clip beside those of the jobs that wait. nil: not known yet, it may be small.
-    func checkRoom(_ wish: Wish?, _ state: inout State) throws(SoradError) {
+    /// Refuses `plan` when the disk has no space for its clip and those of the waiting jobs. nil: not known yet, it may be small.
+    func checkDisk(_ plan: ClipPlan?, _ model: ModelInfo?, _ state: inout State) throws(SoradError) {
         if state.machine.holds.contains(.disk) { releaseDisk(&state) }
         guard let space = try? DiskSpace(at: directory) else { return }
-        let own = wish?.request.diskNeed ?? 0
-        let others = state.machine.jobs.values.reduce(0) { $0 + $1.request.diskNeed }
+        let own = plan?.diskNeed ?? 0
+        let others = state.machine.jobs.values.reduce(0) { $0 + $1.plan.diskNeed }
         let reserve = state.reserve.isFilled ? 0 : DiskReserve.size
         let needed = own + others + reserve + settings.minimumFree
         guard space.free < needed else { return }
-        let largest = wish.flatMap { wish in
-            wish.request.largestFrames(wish.model) { space.free >= needed - own + $0.diskNeed }
-        }
+        let largest = plan?.largestFrames(model) { space.free >= needed - own + $0.diskNeed }
         let smaller = largest.map { ", or ask for at most \($0) frames" } ?? ""
         let parts = [(own, "for this clip"), (others, "for the jobs that wait"), (reserve + settings.minimumFree, "that stay free")]
         throw SoradError(
             .storageFull,
-            "The disk that holds the clips has \(megabytes(space.free)) free, and \(megabytes(needed)) are needed: "
+            "the disk that holds the clips has \(megabytes(space.free)) free, and \(megabytes(needed)) are needed: "
                 + parts.filter { $0.0 > 0 }.map { "\(megabytes($0.0)) \($0.1)" }.joined(separator: ", ")
-                + ". Free some space or delete finished clips\(smaller), and send the request again.")
+                + "; free some space or delete finished clips\(smaller), and send the request again")
     }
 
     /// After anything that may have met a full disk.
@@ -69,21 +68,21 @@ extension JobService {
         guard state.machine.holds.contains(.disk), state.diskCheck == nil else { return }
         state.diskCheck = time.monotonic() + JobService.diskInterval
         metrics.add("sorad_disk_full_total")
-        log.error("the disk is full: no jobs are accepted or begun until there is room")
+        log.error("the disk is full: no jobs are accepted or begun until there is free space")
         wake.add()
     }
 
-    /// Lets work begin again if there is room for the first job that waits.
+    /// Lets work begin again if there is free space for the first job that waits.
     private func releaseDisk(_ state: inout State) {
         state.diskCheck = time.monotonic() + JobService.diskInterval
-        let first = state.machine.queue.first.flatMap { state.machine.jobs[$0]?.request.diskNeed } ?? 0
+        let first = state.machine.queue.first.flatMap { state.machine.jobs[$0]?.plan.diskNeed } ?? 0
         guard let space = try? DiskSpace(at: directory),
             space.free >= first + settings.minimumFree + (state.reserve.isFilled ? 0 : DiskReserve.size)
         else { return }
         state.reserve.fill()
         guard state.reserve.isFilled else { return }
         state.diskCheck = nil
-        log.notice("there is room on the disk again")
+        log.notice("there is free space on the disk again")
         try? handle(.released(.disk), &state)
     }
 
@@ -96,12 +95,12 @@ extension JobService {
         let workers = state.machine.slotsWithWorker
         state.outage = StoreOutage(
             reason: error.description, isFull: error.isFull, workers: workers, retryAt: time.monotonic() + .seconds(1))
-        // What they have done since their last checkpoints is not known to anybody.
+        // Their work since the last checkpoints is unknown.
         state.effects += workers.sorted().map { .killWorker($0) }
         wake.add()
     }
 
-    /// Does what is due.
+    /// Runs the tasks that are due.
     func tend() {
         state.withLock { state in
             guard !state.isStopping else { return }
@@ -122,7 +121,7 @@ extension JobService {
             }
             state.machine = machine(jobs: unfinished, holds: state.machine.holds)
             state.outage = nil
-            log.notice("the job store can be used again; \(unfinished.count) unfinished jobs go on")
+            log.notice("the job store can be used again; \(unfinished.count) unfinished jobs continue")
         } catch {
             var outage = outage
             outage.retryAt = time.monotonic() + outage.wait
@@ -133,6 +132,6 @@ extension JobService {
     }
 }
 
-extension GenerationRequest {
+extension ClipPlan {
     var diskNeed: Int { DiskNeed.bytes(width: width, height: height, frames: clipFrames) }
 }

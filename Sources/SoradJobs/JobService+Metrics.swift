@@ -1,10 +1,10 @@
-// What of the jobs is counted, and what is measured when somebody asks.
+// Metrics of jobs: counters on events, gauges when somebody asks.
 import SoradAPI
 import SoradSystem
 import Synchronization
 
 extension JobService {
-    /// A job was recorded; `before` is what was known of it.
+    /// A job was recorded; `before` is its earlier state, nil for a new one.
     func count(_ job: Job, before: Job?) {
         if before == nil && job.status == .queued { metrics.add("sorad_jobs_accepted_total") }
         if job.startedAt != nil, before?.startedAt == nil {
@@ -14,18 +14,18 @@ extension JobService {
         let status = job.error?.code == "cancelled" ? "cancelled" : job.status.rawValue
         metrics.add("sorad_jobs_finished_total", ["status": status])
         guard let result = job.result else { return }
-        metrics.add("sorad_clip_seconds_total", [:], Double(job.request.clipMilliseconds) / 1000)
+        metrics.add("sorad_clip_seconds_total", [:], Double(job.plan.clipMilliseconds) / 1000)
         if let end = job.completedAt, let start = job.startedAt {
             metrics.observe("sorad_job_duration_seconds", [:], Double(max(0, end - start)))
         }
-        for stage in job.request.stages {
+        for stage in job.plan.stages {
             if let seconds = result.timings[stage.phase.rawValue] {
                 metrics.observe("sorad_phase_duration_seconds", ["phase": stage.phase.rawValue], seconds)
             }
         }
     }
 
-    /// The metrics as text, with what can be measured now.
+    /// The metrics as text; gauges are measured now.
     public func metricsText() -> String {
         let summary = summary
         metrics.set("sorad_jobs_queued", [:], Double(summary.queued))

@@ -1,4 +1,4 @@
-// Removes jobs whose time is over and what nobody owns, at the start and every while. An idle daemon with nothing to remove sleeps.
+// Removes expired jobs and files without an owner, at the start and from time to time. An idle daemon with nothing to remove sleeps.
 import SoradAPI
 import SoradSystem
 import Synchronization
@@ -16,13 +16,13 @@ extension JobService {
         state.collectAt = time.monotonic()
     }
 
-    /// What a job that is over gets before it is recorded.
+    /// Sets expiry and size of a finished job before it is recorded.
     func settle(_ job: inout Job) {
         job.expiresAt = job.completedAt.flatMap { settings.retention.expiry(completedAt: $0) }
         if job.status == .completed { job.bytes = spool.size(of: job.id) }
     }
 
-    /// Removes what is due. `thoroughly`: also looks through the spool for what no record names.
+    /// Removes expired jobs. `thoroughly`: also orphans in the spool, which no record names.
     func collect(_ state: inout State, thoroughly: Bool) {
         do {
             let now = time.unixSeconds()
@@ -33,14 +33,14 @@ extension JobService {
                 for id in gone where !state.machine.abandonedJobs.contains(id) { removeFiles(id) }
                 metrics.add("sorad_jobs_removed_total", ["reason": "expired"], Double(verdict.expired.count))
                 metrics.add("sorad_jobs_removed_total", ["reason": "budget"], Double(verdict.overBudget.count))
-                log.info("removed \(verdict.expired.count) jobs that expired and \(verdict.overBudget.count) for want of room")
+                log.info("removed \(verdict.expired.count) jobs that expired and \(verdict.overBudget.count) for the budget")
             }
             let nextDigest = try forgetClips(&state, now)
             if thoroughly {
                 // A draft has files before it has a record, but never for so long.
                 let limit = time.unixMilliseconds() - JobService.collectionInterval.nanoseconds / 1_000_000
-                let strangers = try spool.removeStrangers(keeping: try state.store.identifiers(), before: limit)
-                if !strangers.isEmpty { log.notice("removed the files of \(strangers.count) jobs that are not recorded") }
+                let orphans = try spool.removeOrphans(keeping: try state.store.identifiers(), before: limit)
+                if !orphans.isEmpty { log.notice("removed the files of \(orphans.count) jobs that are not recorded") }
             }
             let next = [verdict.nextExpiry, nextDigest].compactMap { $0 }.min()
             let expiry = next.map { Duration.seconds(max(1, $0 - now)) }
@@ -54,7 +54,7 @@ extension JobService {
 }
 
 extension JobService {
-    /// Forgets the digests of clips whose time is over; when the next one's is.
+    /// Deletes expired digests of removed clips and returns when the next one expires.
     func forgetClips(_ state: inout State, _ now: Int) throws(DatabaseError) -> Int? {
         guard let age = settings.retention.digestAge else { return nil }
         let (count, next) = try state.store.forgetClips(until: now - age)
@@ -67,7 +67,7 @@ extension JobService {
 }
 
 extension Spool {
-    /// Bytes of a job's files, without what goes when it is over.
+    /// Bytes of a job's files, without the checkpoints that are deleted at its end.
     func size(of id: JobIdentifier) -> Int {
         let names = (try? directoryEntries(directory(of: id))) ?? []
         return names.filter { !CheckpointName.all.contains($0) && !$0.hasPrefix(".") }.reduce(0) { sum, name in

@@ -1,4 +1,4 @@
-// What the daemon's loop does with jobs: it brings what the worker says and takes away what is to be done with it.
+// The calls of the daemon's loop: it delivers the events of workers and takes the actions for them.
 import SoradAPI
 public import SoradSystem
 import Synchronization
@@ -7,7 +7,7 @@ extension JobService {
     /// A slot for each worker that there may be.
     public var slots: [WorkerSlot] { state.withLock { $0.machine.allSlots } }
 
-    /// What is to be done with the worker of `slot` since the last call, in order.
+    /// The actions for the worker of `slot` since the last call, in order.
     public func takeEffects(of slot: WorkerSlot) -> [JobMachine.Action] {
         state.withLock { state in
             defer { state.effects.removeAll { $0.slot == slot } }
@@ -50,9 +50,9 @@ extension JobService {
     public func prepareDirectory(of id: JobIdentifier) throws(SoradError) -> String {
         do throws(Errno) { try spool.prepare(id) } catch {
             if error.isOutOfSpace {
-                throw SoradError(.storageFull, "The disk that holds the clips is full; free some space and send the request again.")
+                throw SoradError(.storageFull, "the disk that holds the clips is full; free some space and send the request again")
             }
-            throw SoradError(.unavailable, "Cannot make the directory of \(id): \(error.reason).", code: JobError.mediaFailed)
+            throw SoradError(.unavailable, "cannot make the directory of \(id): \(error.reason)", code: JobError.mediaFailed)
         }
         return spool.directory(of: id)
     }
@@ -60,7 +60,7 @@ extension JobService {
     /// Ends the next `count` records with the error `code` of SQLite; for tests.
     package func failStore(_ count: Int, code: Int32) { state.withLock { $0.store.fail(count, code: code) } }
 
-    /// Lets the database grow to so many pages and then be full, as on a full disk; for tests.
+    /// Limits the database to this many pages, as a full disk does; for tests.
     package func limitDatabase(toPages pages: Int) throws(SoradError) {
         try locked { state throws(SoradError) in
             try reading { () throws(DatabaseError) in try state.store.limit(toPages: pages) }

@@ -1,5 +1,5 @@
-// The jobs, whole: state machine, store and spool behind one lock. What clients may do with them is in JobService+Clients, what the
-// daemon's loop does in JobService+Worker; both go through `locked` and `handle` here.
+// The job service: state machine, store and spool behind one lock. Clients' calls are in JobService+Clients, those of the daemon's loop in
+// JobService+Worker; both go through `locked` and `handle` here.
 // Invariant: an event's records are durable before anybody sees its effect; when they cannot be written the event has not happened.
 import SoradAPI
 public import SoradSystem
@@ -36,7 +36,7 @@ public final class JobService: Sendable {
         var reserve: DiskReserve
         /// Set when a write finds the disk full, until the machine has been held for it.
         var metFullDisk = false
-        /// When to look again whether the disk has room; set while the machine is held for that.
+        /// When to look again whether the disk has free space; set while the machine is held for that.
         var diskCheck: MonotonicTime?
         /// When something expires, or leftovers are looked for.
         var collectAt: MonotonicTime?
@@ -55,7 +55,7 @@ public final class JobService: Sendable {
     let log: Log
     let processes = WorkerProcesses()
     public let metrics = Metrics()
-    /// What happens to jobs, for those who watch them.
+    /// Sends the changes of jobs to listeners.
     public let feed: JobFeed
     /// Holds everything.
     let directory: String
@@ -64,7 +64,7 @@ public final class JobService: Sendable {
     /// `deliver(.released(.models))`. `wake` is signalled when the loop has something to do.
     public init(directory: String, settings: Settings, time: TimeSource, wake: EventCounter, log: Log) throws(SoradError) {
         var reserve = DiskReserve(path: "\(directory)/reserve")
-        // On a full disk the database needs the reserve's room to be opened.
+        // On a full disk the database needs the reserve's space to be opened.
         removeFile(reserve.path)
         let store = try JobStore(path: "\(directory)/jobs.sqlite")
         reserve.fill()
@@ -72,9 +72,9 @@ public final class JobService: Sendable {
         do {
             let controls = try Controls(store)
             let unfinished = try store.unfinished()
-            let strangers = try spool.removeStrangers(keeping: try store.identifiers())
-            if !unfinished.isEmpty { log.notice("\(unfinished.count) unfinished jobs of the last run go on") }
-            if !strangers.isEmpty { log.notice("removed the files of \(strangers.count) jobs that are not recorded") }
+            let orphans = try spool.removeOrphans(keeping: try store.identifiers())
+            if !unfinished.isEmpty { log.notice("\(unfinished.count) unfinished jobs of the last run continue") }
+            if !orphans.isEmpty { log.notice("removed the files of \(orphans.count) jobs that are not recorded") }
             var holds: Set<JobMachine.Hold> = reserve.isFilled ? [.models] : [.models, .disk]
             if controls.isPaused { holds.insert(.administrator) }
             state = Mutex(
@@ -83,7 +83,7 @@ public final class JobService: Sendable {
                     store: store, identifiers: JobIdentifierSequence(after: try store.newest()), reserve: reserve,
                     diskCheck: reserve.isFilled ? nil : time.monotonic() + JobService.diskInterval, controls: controls))
         } catch {
-            throw SoradError(.unavailable, "Cannot take up the jobs in \(directory): \(error).")
+            throw SoradError(.unavailable, "cannot take up the jobs in \(directory): \(error)")
         }
         self.directory = directory
         self.settings = settings
@@ -110,7 +110,7 @@ public final class JobService: Sendable {
         JobService.machine(settings, processes, jobs: jobs, holds: holds)
     }
 
-    /// What `body` gives, or nil when the store fails: for records that can be done without. A disk that fails is an outage here too.
+    /// The result of `body`, or nil when the store fails: for dispensable records. A disk that fails is an outage here too.
     @discardableResult
     func withStore<Value: Sendable>(_ body: (JobStore) throws(DatabaseError) -> Value) -> Value? {
         try? locked { state throws(SoradError) in
@@ -131,7 +131,7 @@ public final class JobService: Sendable {
         return try result.get()
     }
 
-    func handle(_ event: JobMachine.Event, _ state: inout State, _ submission: Submission? = nil) throws(SoradError) {
+    func handle(_ event: JobMachine.Event, _ state: inout State, _ record: IdempotencyRecord? = nil) throws(SoradError) {
         var machine = state.machine
         let actions = machine.handle(event, now: time.monotonic(), unixSeconds: time.unixSeconds())
         for case .generate(let slot, _, let request) in actions {
@@ -150,7 +150,7 @@ public final class JobService: Sendable {
             case .progressed: .optional
             default: .needed
             }
-        try write(stored: stored, erased: erased, &state, submission, need)
+        try write(stored: stored, erased: erased, &state, record, need)
         let before = state.machine.jobs
         for (new, old) in zip(machine.slots, state.machine.slots) {
             if let fault = new.fault, old.fault == nil { log.warning("the worker \(fault) and is killed") }
@@ -176,7 +176,7 @@ public final class JobService: Sendable {
         if !actions.isEmpty { wake.add() }
     }
 
-    /// What became of jobs whose worker died, for the log and the metrics.
+    /// Logs and counts jobs that lost their worker or continue.
     private func tellOfWorker(_ event: JobMachine.Event, _ stored: [Job], _ before: [JobIdentifier: Job]) {
         switch event {
         case .workerEnded:
@@ -197,7 +197,7 @@ public final class JobService: Sendable {
 
     private func tellWatchers(of event: JobMachine.Event, stored: [Job], erased: [JobIdentifier], _ state: inout State) {
         for job in stored { feed.changed(state.estimated(job)) }
-        // Most of what a worker says is not worth a record.
+        // Most progress reports are not worth a record.
         if case .progressed(_, let id, _) = event, !stored.contains(where: { $0.id == id }), let job = state.machine.jobs[id] {
             feed.changed(job)
         }
@@ -217,7 +217,7 @@ public final class JobService: Sendable {
         }
     }
 
-    /// What the clip took goes into the history; a job is not lost over that.
+    /// Records the clip's durations; a failure here does not fail the job.
     private func remember(_ job: Job, _ state: inout State) {
         do throws(DatabaseError) { try state.store.remember(job) } catch {
             log.warning("the time of \(job.id) could not be recorded: \(error)")
@@ -226,24 +226,24 @@ public final class JobService: Sendable {
         state.estimate = QueueEstimate()
     }
 
-    /// What a record that finds the disk full means.
+    /// The need of a record that finds the disk full.
     enum WriteNeed {
         /// The request is refused.
         case refusable
         /// The next record says the same and more.
         case optional
-        /// A job is over, or gone: the reserve is there for this.
+        /// A job has ended or was removed: the reserve is there for this.
         case needed
     }
 
-    /// A write that fails is never tried again, since that could acknowledge what the disk has lost; the store is then taken up anew. Only
-    /// a full disk changes nothing, and a second attempt with the reserve's room is a first one.
+    /// A write that fails is never tried again, since that could acknowledge what the disk has lost; the store is then reopened. Only
+    /// a full disk changes nothing, and a second attempt with the reserve's space is a first one.
     func write(
-        stored: [Job], erased: [JobIdentifier], _ state: inout State, _ submission: Submission? = nil, _ need: WriteNeed = .needed
+        stored: [Job], erased: [JobIdentifier], _ state: inout State, _ record: IdempotencyRecord? = nil, _ need: WriteNeed = .needed
     ) throws(SoradError) {
         do throws(DatabaseError) {
             do throws(DatabaseError) {
-                try state.store.apply(stored: stored, erased: erased, submission: submission, isNew: need == .refusable)
+                try state.store.apply(stored: stored, erased: erased, record: record, isNew: need == .refusable)
             } catch {
                 guard error.isFull else { throw error }
                 state.metFullDisk = true
@@ -252,31 +252,31 @@ public final class JobService: Sendable {
                 case .optional: return
                 case .needed:
                     guard state.reserve.give() else { throw error }
-                    return try state.store.apply(stored: stored, erased: erased, submission: submission, isNew: need == .refusable)
+                    return try state.store.apply(stored: stored, erased: erased, record: record, isNew: need == .refusable)
                 }
                 throw error
             }
         } catch {
             if error.isFull && need == .refusable {
-                throw SoradError(.storageFull, "The disk that holds the jobs is full; free some space and try again.")
+                throw SoradError(.storageFull, "the disk that holds the jobs is full; free some space and try again")
             }
             beginOutage(error, &state)
-            throw SoradError(.unavailable, "The job store failed: \(error).")
+            throw SoradError(.unavailable, "the job store failed: \(error)")
         }
     }
 
     func reading<Value>(_ body: () throws(DatabaseError) -> Value) throws(SoradError) -> Value {
-        do throws(DatabaseError) { return try body() } catch { throw SoradError(.internalFault, "The job store cannot be read: \(error).") }
+        do throws(DatabaseError) { return try body() } catch { throw SoradError(.internalFault, "the job store cannot be read: \(error)") }
     }
 
     func removeFiles(_ id: JobIdentifier) {
-        // What stays behind is found by the next start, if its record has gone.
+        // The next start removes leftovers whose record has gone.
         do throws(Errno) { try spool.remove(id) } catch { log.error("cannot remove the files of \(id): \(error)") }
     }
 }
 
 extension JobProgress {
-    /// What of the phase is done, where that is counted.
+    /// The finished units of the phase, where they are counted.
     fileprivate var done: String? {
         switch phase {
         case .denoising: "step \(step) of \(steps)"

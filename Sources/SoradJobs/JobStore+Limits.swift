@@ -1,4 +1,4 @@
-// What the store keeps so that jobs end and users are limited: sizes, ends, digests, the time of clips, what an administrator set.
+// Records for retention and quotas: sizes, expiries, digests, the users' clip time, the administrator's settings.
 // Invariant: the time of a clip is recorded in the transaction that records its job, and outlives the job: deleting a clip gives no
 // time back.
 import SoradSystem
@@ -22,7 +22,7 @@ extension JobStore {
         CREATE TABLE setting (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
         """
 
-    // MARK: what is kept
+    // MARK: retention
 
     /// Jobs that are over, the one that ended first in front.
     func over() throws(DatabaseError) -> [Retention.Kept] {
@@ -60,7 +60,7 @@ extension JobStore {
         ).first?[0].text.flatMap { JobIdentifier($0) }
     }
 
-    // MARK: what users have used
+    // MARK: usage
 
     func bytes(of owner: UInt32) throws(DatabaseError) -> Int {
         let rows = try database.run(
@@ -76,12 +76,12 @@ extension JobStore {
         ).map { Usage.Clip(createdAt: Int($0[0].integer ?? 0), milliseconds: Int($0[1].integer ?? 0)) }
     }
 
-    /// Within the transaction that records a new job. Forgets what is older than a day.
+    /// Within the transaction that records a new job. Deletes records older than a day.
     func recordClipTime(of job: Job) throws(DatabaseError) {
         try database.run("DELETE FROM spent_clip_time WHERE created_at <= ?", .integer(Int64(job.createdAt - Usage.window)))
         try database.run(
             "INSERT INTO spent_clip_time (job, owner, created_at, milliseconds) VALUES (?, ?, ?, ?)", .text(job.id.text),
-            .integer(Int64(job.owner)), .integer(Int64(job.createdAt)), .integer(Int64(job.request.clipMilliseconds)))
+            .integer(Int64(job.owner)), .integer(Int64(job.createdAt)), .integer(Int64(job.plan.clipMilliseconds)))
     }
 
     /// A job that ended without a clip before it was begun, or through no fault of its owner, has used nothing.
@@ -89,7 +89,7 @@ extension JobStore {
         try database.run("DELETE FROM spent_clip_time WHERE job = ?", .text(id.text))
     }
 
-    // MARK: what an administrator set
+    // MARK: settings of administrators
 
     func setting(_ name: String) throws(DatabaseError) -> JSONValue? {
         guard let text = try database.run("SELECT value FROM setting WHERE name = ?", .text(name)).first?[0].text else { return nil }

@@ -1,5 +1,5 @@
 // The jobs on disk. WAL with synchronous=FULL is the one mode of SQLite that loses no acknowledged transaction in a power cut.
-// Invariant: what a method returned from is durable.
+// Invariant: a write is durable when its method returns.
 import SoradAPI
 public import SoradSystem
 
@@ -71,10 +71,10 @@ public final class JobStore {
         } catch {
             if error.isNotADatabase {
                 throw SoradError(
-                    .configuration, "The job database \(path) is damaged: \(error.message).",
+                    .configuration, "the job database \(path) is damaged: \(error.message)",
                     hint: "move it and its -wal and -shm files away to start with an empty one")
             }
-            throw SoradError(.unavailable, "Cannot open the job database \(path): \(error.message).")
+            throw SoradError(.unavailable, "cannot open the job database \(path): \(error.message)")
         }
     }
 
@@ -84,8 +84,8 @@ public final class JobStore {
         try migrate(database)
     }
 
-    /// After a write or a sync that failed: what counts is what the file says now. The log is copied into the file and emptied, so that
-    /// what is read from here on has been written and synced anew, whatever the kernel kept of the failed attempt.
+    /// After a failed write or sync: the database is reopened and its WAL checkpointed (TRUNCATE), so that everything read from here on has
+    /// been written and synced again, whatever the kernel kept of the failed attempt.
     func recover() throws(DatabaseError) {
         try database.reopen()
         try JobStore.prepare(database)
@@ -113,15 +113,16 @@ public final class JobStore {
     /// Ends the next `count` transactions with the error `code` instead of a commit; for tests.
     package func fail(_ count: Int, code: Int32) { database.fault = (code, count) }
 
-    /// One durable transaction. `isNew`: the job in `stored` is new (it may be there twice, as queued and as begun); `submission`: how it came.
-    package func apply(stored: [Job], erased: [JobIdentifier], submission: Submission? = nil, isNew: Bool = false) throws(DatabaseError) {
+    /// One durable transaction. `isNew`: the job in `stored` is new (it may be there twice, as queued and as begun); `record`: how it came.
+    package func apply(stored: [Job], erased: [JobIdentifier], record: IdempotencyRecord? = nil, isNew: Bool = false) throws(DatabaseError)
+    {
         if stored.isEmpty && erased.isEmpty { return }
         try database.transaction { () throws(DatabaseError) in
             for job in stored {
                 try write(job)
                 try recordClip(of: job)
             }
-            if let submission, let job = stored.first { try record(submission, of: job) }
+            if let record, let job = stored.first { try add(record, of: job) }
             if isNew, let job = stored.first { try recordClipTime(of: job) }
             for job in stored where job.status == .failed && !job.hasUsedTime { try giveBackClipTime(of: job.id) }
             for id in erased { try database.run("DELETE FROM job WHERE id = ?", .text(id.text)) }
@@ -139,9 +140,9 @@ public final class JobStore {
             """,
             .text(job.id.text), .integer(Int64(job.owner)), .text(job.status.rawValue), .integer(Int64(job.createdAt)),
             .optional(job.startedAt), .optional(job.completedAt), .integer(Int64(job.percent)), .integer(Int64(job.workerDeaths)),
-            .text(job.seconds), .text(job.request.json.text()), .optional(job.error?.json), .optional(job.result?.json),
+            .text(job.plan.seconds), .text(job.plan.json.text()), .optional(job.error?.json), .optional(job.result?.json),
             .integer(Int64(job.bytes)), .optional(job.expiresAt), .integer(Int64(job.priority)), job.digest.map { .text($0) } ?? .null,
-            .integer(Int64(job.diedAt)), .integer(Int64(job.memory)))
+            .integer(Int64(job.diedAt)), .integer(Int64(job.plan.memory)))
     }
 
     package func job(_ id: JobIdentifier) throws(DatabaseError) -> Job? {
@@ -197,9 +198,10 @@ extension Job {
             let status = row[2].text.flatMap(Video.Status.init(rawValue:)), let created = row[3].integer, let percent = row[6].integer,
             let deaths = row[7].integer, let seconds = row[8].text, let request = row[9].text
         else { throw JSONError("a column is missing") }
-        self.init(
-            id: id, owner: owner, request: try GenerationRequest(json: try JSONValue(parsing: Array(request.utf8))), seconds: seconds,
-            createdAt: Int(created))
+        var plan = try ClipPlan(json: try JSONValue(parsing: Array(request.utf8)))
+        plan.seconds = seconds
+        plan.memory = Int(row[17].integer ?? 0)
+        self.init(id: id, owner: owner, plan: plan, createdAt: Int(created))
         self.status = status
         startedAt = row[4].integer.map { Int($0) }
         completedAt = row[5].integer.map { Int($0) }
@@ -210,7 +212,6 @@ extension Job {
         priority = Int(row[14].integer ?? 0)
         digest = row[15].text
         diedAt = Int(row[16].integer ?? 0)
-        memory = Int(row[17].integer ?? 0)
         if let text = row[10].text { error = try JobError(json: try JSONValue(parsing: Array(text.utf8))) }
         if let text = row[11].text { result = try ClipResult(json: try JSONValue(parsing: Array(text.utf8))) }
     }

@@ -1,6 +1,6 @@
 // Numbers about the daemon's work, in the text format of Prometheus (version 0.0.4). The table below is all there is; docs/ADMIN.md
 // explains it.
-// Invariant: a name is only used as what the table says it is, so what comes out is always well formed.
+// Invariant: a name is only used as the kind that the table gives it, so the text is always well formed.
 import Synchronization
 
 public final class Metrics: Sendable {
@@ -36,7 +36,7 @@ public final class Metrics: Sendable {
         .init(name: "sorad_worker_deaths_total", kind: .counter, help: "Jobs whose worker ended before them."),
         .init(name: "sorad_store_outages_total", kind: .counter, help: "Times that the job store could not be used."),
         .init(name: "sorad_disk_full_total", kind: .counter, help: "Times that the disk was found full."),
-        .init(name: "sorad_disk_free_bytes", kind: .gauge, help: "Room on the disk that holds the jobs."),
+        .init(name: "sorad_disk_free_bytes", kind: .gauge, help: "Free space on the disk that holds the jobs."),
         .init(name: "sorad_clips_bytes", kind: .gauge, help: "Bytes of all finished clips."),
         .init(name: "sorad_draining", kind: .gauge, help: "1 while new jobs are not taken."),
         .init(name: "sorad_paused", kind: .gauge, help: "1 while no job is begun."),
@@ -87,7 +87,7 @@ public final class Metrics: Sendable {
         return definition
     }
 
-    /// Everything, in the order of the table. What never happened is not there.
+    /// All series in the order of the table. A counter appears once it has been incremented.
     public var text: String {
         let all = series.withLock { $0 }
         var text = ""

@@ -1,4 +1,4 @@
-// Which models there are: the worker is asked what each file holds, because only it can read one.
+// The models that are installed: the worker describes each file, because only it can read one.
 // A broken file is remembered with the reason and never stops the others.
 public import SoradAPI
 public import SoradSystem
@@ -20,7 +20,7 @@ public final class ModelCatalog: Sendable {
 
     public init() throws(SoradError) {
         do throws(Errno) { firstScan = try EventCounter(.signal) } catch {
-            throw SoradError(.unavailable, "Cannot make an event counter: \(error.reason).")
+            throw SoradError(.unavailable, "cannot make an event counter: \(error.reason)")
         }
     }
 
@@ -33,7 +33,7 @@ public final class ModelCatalog: Sendable {
     /// The one for requests that name none: `preferred` if it is there, else the first.
     public func standard(preferred: String) -> Entry? { entry(preferred) ?? entries.first }
 
-    /// Waits until the first scan is over, so that a request right after the start is not refused for a model that is about to appear.
+    /// Waits until the first scan has ended, so that a request right after the start is not refused for a model that is about to appear.
     public func waitForFirstScan(timeout: Duration) {
         // The counter is never taken from, so it stays readable.
         _ = try? waitUntilReady(PollEntry(reading: firstScan.rawDescriptor), timeout: timeout)
@@ -63,7 +63,7 @@ public final class ModelCatalog: Sendable {
                     hasNews = true
                 }
                 if let first = found.entries.first(where: { $0.info.id == info.id }) {
-                    throw SoradError(.configuration, "\(path) holds the model \(info.id), which \(first.path) already gives.")
+                    throw SoradError(.configuration, "\(path) holds the model \(info.id), which \(first.path) already gives")
                 }
                 found.entries.append(Entry(info: info, path: path))
                 log.info("model \(info.id): \(path)\(recorded == nil ? "" : ", unchanged")")
@@ -98,10 +98,10 @@ func describeModel(at path: String, worker: String, timeout: Duration = .seconds
     do throws(Errno) {
         output = try captureOutput(of: .init(worker, ["--model", path, "--describe"]), timeout: timeout, limit: 1 << 20)
     } catch {
-        throw SoradError(.unavailable, "The worker \(worker) cannot be run: \(error.reason).")
+        throw SoradError(.unavailable, "the worker \(worker) cannot be run: \(error.reason)")
     }
     guard let ending = output.ending else {
-        throw SoradError(.timedOut, "The worker did not describe it within \(Int(timeout.inSeconds)) s.")
+        throw SoradError(.timedOut, "the worker did not describe it within \(Int(timeout.inSeconds)) s")
     }
     guard ending.isSuccess else {
         let sentence = String(decoding: output.standardError.prefix(2_000), as: UTF8.self).split(separator: "\n").first.map(String.init)
@@ -112,12 +112,12 @@ func describeModel(at path: String, worker: String, timeout: Duration = .seconds
         guard info.isPlausible else { throw JSONError("its sizes contradict each other") }
         return info
     } catch {
-        throw SoradError(.badInput, "The worker's description is not usable: \(error).")
+        throw SoradError(.badInput, "the worker's description is not usable: \(error)")
     }
 }
 
 extension ModelInfo {
-    /// What the arithmetic on requests relies on.
+    /// Whether the arithmetic on requests can rely on these values.
     var isPlausible: Bool {
         let sizes = [defaultWidth, defaultHeight, maxWidth, maxHeight, sizeMultiple]
         let counts = [defaultNumFrames, maxNumFrames, frameMultiple, fps, defaultNumInferenceSteps]

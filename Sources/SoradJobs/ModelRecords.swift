@@ -1,4 +1,4 @@
-// What earlier looks at model files found, so that a start need not read every file whole again. Rows name the state of a file and of
+// Descriptions of model files from earlier scans, so that a start need not read every file whole again. Rows name the state of a file and of
 // the worker that described it; a file or a worker that has changed has no row.
 // Invariant: losing this table costs time and nothing else. The worker checks a file's checksum again whenever it loads it.
 package import SoradAPI
@@ -8,7 +8,7 @@ package import SoradSystem
 package protocol ModelRecords: Sendable {
     /// nil when nothing is known about this file as this worker describes it.
     func describedModel(_ key: ModelRecordKey) -> ModelInfo?
-    /// Makes the records what they are given, no more.
+    /// Replaces all records.
     func replaceDescribedModels(_ models: [(key: ModelRecordKey, info: ModelInfo)])
 }
 

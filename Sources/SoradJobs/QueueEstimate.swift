@@ -1,12 +1,12 @@
-// When a job that waits will be done: the slots take the jobs in turn, each as soon as one is free, and every job takes what clips like
-// it took on this machine.
+// Estimates when a waiting job will be done: the slots take the jobs in turn, each as soon as one is free, and every job takes as long as
+// clips like it took on this machine.
 // Invariant: no estimate rests on a guess. There is none for a job behind one of a shape that was never made here, and none while nothing
 // is begun; a slot whose running job cannot be estimated counts as never free. Later jobs with a higher priority or an earlier turn make
-// it longer; it is what holds if nothing else comes.
+// it longer.
 import SoradAPI
 import SoradSystem
 
-/// What estimates are made from; thrown away when it is no longer so.
+/// The inputs of estimates, cached until they change.
 struct QueueEstimate {
     /// Seconds of a clip by shape and number of steps; nil for those that were never made.
     fileprivate var clips: [String: Double?] = [:]
@@ -18,7 +18,7 @@ struct QueueEstimate {
     /// Jobs have come, gone or changed places.
     mutating func queueChanged() { (order, ends) = (nil, nil) }
 
-    /// When each job ends if slots are free after so many seconds; nil is never.
+    /// Seconds until each job ends, from the seconds until each slot is free; nil is never.
     static func ends(_ order: [(id: JobIdentifier, seconds: Double)], slots: [Double?]) -> [JobIdentifier: Double] {
         var free = slots.compactMap { $0 }
         var ends: [JobIdentifier: Double] = [:]
@@ -58,11 +58,11 @@ extension JobService.State {
         return order
     }
 
-    /// What is left of a job that is not being computed now; nil when no clip like it was made here.
+    /// Remaining seconds of a job that is not running; nil when no clip like it was made here.
     private mutating func seconds(for job: Job) -> Double? {
-        let key = "\(job.request.stepsToRun) \(job.request.timeShape)"
+        let key = "\(job.plan.stepsToRun) \(job.plan.timeShape)"
         if estimate.clips[key] == nil {
-            let phases = (try? store.expectedSeconds(for: job.request)) ?? [:]
+            let phases = (try? store.expectedSeconds(for: job.plan)) ?? [:]
             let isKnown = phases[JobPhase.denoising.rawValue] ?? 0 > 0
             estimate.clips[key] = .some(isKnown ? phases.values.reduce(0, +) : nil)
         }

@@ -1,4 +1,5 @@
 // How much one user may ask for, and how much they have. Pure: the refusal has the numbers and says when to come back.
+import SoradAPI
 public import SoradSystem
 
 /// Limits of one user; nil for none.
@@ -32,7 +33,7 @@ public struct Quota: Sendable, Equatable, JSONRepresentable {
     }
 }
 
-/// What one user has asked for and has.
+/// The present usage of one user.
 package struct Usage: Sendable, Equatable {
     /// Seconds for which a clip counts.
     package static let window = 86_400
@@ -69,29 +70,29 @@ extension Quota {
     package func check(_ usage: Usage, adding milliseconds: Int, now: Int, jobSeconds: Int) throws(SoradError) {
         if let jobs, usage.jobs >= jobs {
             throw SoradError(
-                .busy, "You have \(usage.jobs) jobs that are not finished, and your quota is \(jobs); wait for one, or cancel one.",
+                .busy, "you have \(usage.jobs) jobs that are not finished, and your quota is \(jobs); wait for one, or cancel one",
                 code: "quota_exceeded", retryAfter: max(1, jobSeconds))
         }
         if let bytes, usage.bytes >= bytes {
             throw SoradError(
                 .storageFull,
-                "Your finished clips take \(megabytes(usage.bytes)), and your quota is \(megabytes(bytes)); delete some of them.",
+                "your finished clips take \(megabytes(usage.bytes)), and your quota is \(megabytes(bytes)); delete some of them",
                 code: "quota_exceeded")
         }
         guard let secondsPerDay, usage.milliseconds + milliseconds > secondsPerDay * 1000 else { return }
         let left = max(0, secondsPerDay * 1000 - usage.milliseconds)
         let sentence =
-            "This clip has \(seconds(milliseconds)) s; of the \(secondsPerDay) s that you may ask for within a day, "
+            "this clip has \(seconds(milliseconds)) s; of the \(secondsPerDay) s that you may ask for within a day, "
             + "\(seconds(left)) s are left"
         guard milliseconds <= secondsPerDay * 1000 else {
-            throw SoradError(.badInput, "\(sentence), so it can never be made; ask for a shorter one.", code: "quota_exceeded")
+            throw SoradError(.badInput, "\(sentence), so it can never be made; ask for a shorter one", code: "quota_exceeded")
         }
         throw SoradError(
-            .busy, "\(sentence); ask for a shorter one, or come back later.", code: "quota_exceeded",
+            .busy, "\(sentence); ask for a shorter one, or come back later", code: "quota_exceeded",
             retryAfter: Quota.wait(for: usage.milliseconds + milliseconds - secondsPerDay * 1000, usage.clips, now: now))
     }
 
-    /// Seconds until clips of so many milliseconds have left the window.
+    /// Seconds until clips of `milliseconds` in all have left the window.
     private static func wait(for milliseconds: Int, _ clips: [Usage.Clip], now: Int) -> Int {
         var gone = 0
         for clip in clips {

@@ -1,9 +1,9 @@
 // Which jobs that are over are removed, and when. Pure: times and sizes come in as values.
-// Invariant: a job is never removed before the end that its owner was told, except for want of room in the budget, and then the one that
+// Invariant: a job is never removed before the end that its owner was told, except for the budget, and then the one that
 // ended first goes first. The newest clip is kept whatever it weighs: nobody asked for it to be thrown away unseen.
 
 public struct Retention: Sendable, Equatable {
-    /// Seconds that a job is kept once it is over; nil for ever.
+    /// Seconds that a finished job is kept; nil for ever.
     public var maximumAge: Int?
     /// Bytes of all finished clips together; nil for no limit.
     public var maximumBytes: Int?
@@ -29,7 +29,7 @@ public struct Retention: Sendable, Equatable {
         self.maximumBytes = maximumBytes
     }
 
-    /// One job that is over.
+    /// One finished job.
     package struct Kept: Sendable, Equatable {
         package let id: JobIdentifier
         /// Unix time in seconds, like `expiresAt`.

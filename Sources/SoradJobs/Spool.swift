@@ -11,11 +11,11 @@ public struct Spool: Sendable {
     public init(path: String) throws(SoradError) {
         self.path = path
         do throws(Errno) { try makeDirectories(path) } catch {
-            throw SoradError(.configuration, "Cannot make the spool directory \(path): \(error.reason).")
+            throw SoradError(.configuration, "cannot make the spool directory \(path): \(error.reason)")
         }
     }
 
-    private static var full: SoradError { SoradError(.storageFull, "The disk that holds the clips is full.") }
+    private static var full: SoradError { SoradError(.storageFull, "the disk that holds the clips is full") }
 
     public func directory(of id: JobIdentifier) -> String { "\(path)/\(id.text)" }
 
@@ -24,11 +24,11 @@ public struct Spool: Sendable {
 
     /// Makes a finished job's files durable.
     /// - Throws: `.internalFault` when the worker named a file that is not a plain name in the job's directory; `.cannotWrite` when one is
-    ///   not there, is empty, or the disk fails: made anew it may be whole; `.storageFull`.
+    ///   not there, is empty, or the disk fails: made again it may be whole; `.storageFull`.
     package func seal(_ id: JobIdentifier, _ result: ClipResult) throws(SoradError) {
         for name in [result.video, result.thumbnail, result.spritesheet] {
             guard !name.isEmpty, !name.contains("/"), name != ".", name != "..", !name.utf8.contains(0) else {
-                throw SoradError(.internalFault, "The worker named a result \"\(name.prefix(64))\", which is not a file name.")
+                throw SoradError(.internalFault, "the worker named a result \"\(name.prefix(64))\", which is not a file name")
             }
             do throws(Errno) {
                 let file = try FileDescriptor(openingForReading: "\(directory(of: id))/\(name)")
@@ -37,12 +37,12 @@ public struct Spool: Sendable {
             } catch {
                 if error.isOutOfSpace { throw Spool.full }
                 throw SoradError(
-                    .cannotWrite, "The worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)").")
+                    .cannotWrite, "the worker's result \(name) is \(error.code == 0 ? "empty" : "not usable: \(error.reason)")")
             }
         }
         do throws(Errno) { try syncDirectory(directory(of: id)) } catch {
             if error.isOutOfSpace { throw Spool.full }
-            throw SoradError(.cannotWrite, "The results of \(id) could not be made durable: \(error.reason).")
+            throw SoradError(.cannotWrite, "the results of \(id) could not be made durable: \(error.reason)")
         }
     }
 
@@ -55,8 +55,8 @@ public struct Spool: Sendable {
 
     package func remove(_ id: JobIdentifier) throws(Errno) { try removeDirectory(directory(of: id)) }
 
-    /// Removes what no record names; the names removed. `before`: only what was made before then, in milliseconds since 1970.
-    package func removeStrangers(keeping known: Set<String>, before limit: Int64 = .max) throws(Errno) -> [String] {
+    /// Removes directories that no record names and returns their names. `before`: only older ones, in milliseconds since 1970.
+    package func removeOrphans(keeping known: Set<String>, before limit: Int64 = .max) throws(Errno) -> [String] {
         var removed: [String] = []
         for name in try directoryEntries(path) {
             guard let id = JobIdentifier(name), id.milliseconds < limit, !known.contains(name) else { continue }

@@ -1,4 +1,4 @@
-// Who asks, as the kernel says, and what they may know and do. Pure.
+// The user who asks, as the kernel identifies them, and their rights. Pure.
 public import SoradSystem
 
 public struct Viewer: Sendable, Equatable, ExpressibleByIntegerLiteral {

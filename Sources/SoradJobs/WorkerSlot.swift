@@ -1,6 +1,6 @@
 // One place for a worker: the state of its worker, and how long that may last. Pure; times come in as values.
-// Invariant: a slot has at most one worker process and one job. Faults, hang-ups, silences and deaths are of that worker alone, so what
-// happens in one slot changes nothing in another.
+// Invariant: a slot has at most one worker process and one job. Faults, hang-ups, silences and deaths belong to that worker
+// alone: events of one slot change nothing in another.
 import SoradSystem
 
 /// Names one of the daemon's places for workers.
@@ -32,7 +32,7 @@ struct SlotState: Sendable {
     /// Its connection is closed, and its process should end now.
     var hasHungUp = false
     /// With the worker that has a job.
-    var patience = Patience()
+    var watchdog = HangWatchdog()
     /// When the percentage of its job was recorded last.
     var lastRecord: MonotonicTime?
 
@@ -47,7 +47,7 @@ struct SlotState: Sendable {
         }
     }
 
-    /// A job that is over, or waits again, but whose directory the worker may still write to.
+    /// A job that has ended, or waits again, but whose directory the worker may still write to.
     var abandonedJob: JobIdentifier? {
         switch worker {
         case .abandoning(_, let job, _): job
@@ -64,14 +64,14 @@ struct SlotState: Sendable {
         }
     }
 
-    /// The worker has given a sign: its deadline moves.
+    /// A message or a heartbeat has come: the deadline moves.
     mutating func heard(at now: MonotonicTime, loading: Duration) {
         guard fault == nil, !hasHungUp else { return }
         switch worker {
         case .starting(let model, let job, _): worker = .starting(model: model, job: job, killAt: now + loading)
         case .working(let model, let job, _):
-            patience.heard(at: now)
-            worker = .working(model: model, job: job, killAt: patience.end)
+            watchdog.heard(at: now)
+            worker = .working(model: model, job: job, killAt: watchdog.end)
         default: break
         }
     }
@@ -88,7 +88,8 @@ struct SlotState: Sendable {
         hasHungUp = true
     }
 
-    /// The worker's process has ended. What it was doing.
+    /// The worker's process has ended.
+    /// - Returns: the state in which it ended.
     mutating func ended() -> Worker {
         let before = worker
         self = SlotState()
@@ -96,7 +97,7 @@ struct SlotState: Sendable {
     }
 
     /// The deadline has passed.
-    /// - Returns: what is to be done with the worker.
+    /// - Returns: whether to close the worker's socket, and whether to kill it.
     mutating func ticked(_ now: MonotonicTime, _ limits: JobMachine.Limits) -> (close: Bool, kill: Bool) {
         guard let deadline, now >= deadline else { return (false, false) }
         // A killed worker ends at once; should the kernel hold it, it is killed again later.
@@ -108,7 +109,7 @@ struct SlotState: Sendable {
             worker = .starting(model: model, job: job, killAt: now + limits.workerStart)
             return (false, false)
         case .working(let model, let job, _) where isLate:
-            worker = .working(model: model, job: job, killAt: now + patience.limit)
+            worker = .working(model: model, job: job, killAt: now + watchdog.limit)
             return (false, false)
         case .idle:
             worker = .leaving(job: nil, killAt: again)
@@ -117,7 +118,7 @@ struct SlotState: Sendable {
             fault = fault ?? (hasHungUp ? "closed its connection" : "said nothing for \(Int(limits.workerStart.inSeconds)) s, loading")
             worker = .starting(model: model, job: job, killAt: again)
         case .working(let model, let job, _):
-            fault = fault ?? (hasHungUp ? "closed its connection" : "said nothing for \(Int(patience.limit.inSeconds)) s")
+            fault = fault ?? (hasHungUp ? "closed its connection" : "said nothing for \(Int(watchdog.limit.inSeconds)) s")
             worker = .working(model: model, job: job, killAt: again)
         case .abandoning(let model, let job, _): worker = .abandoning(model: model, job: job, killAt: again)
         case .leaving(let job, _): worker = .leaving(job: job, killAt: again)

@@ -1,6 +1,6 @@
 // Runs the worker process of one slot: starts it, talks to it, watches for its end. Lives in one thread, the daemon's loop.
-// Invariant: after the worker's process has ended, everything it sent before is delivered before the news of its end, and what it wrote
-// on standard error is read before that too: its last sentence is the reason that a failed job gives.
+// Invariant: after the worker's process has ended, everything it sent before is delivered before the news of its end, and its standard
+// error is read before that too: its last sentence is the reason that a failed job gives.
 import Glibc
 import SoradAPI
 public import SoradSystem
@@ -12,9 +12,9 @@ public final class WorkerSupervisor {
         let channel: FrameChannel
         /// Its standard error.
         let errors: FileDescriptor
-        var complaint = WorkerComplaint()
+        var captured = CapturedStderr()
         var errorsEnded = false
-        /// Its socket is over or broken; only its end is waited for.
+        /// Its socket is closed or broken; only its end is awaited.
         var isSilent = false
 
         init(_ process: ChildProcess, _ channel: FrameChannel, errors: consuming FileDescriptor) {
@@ -27,7 +27,7 @@ public final class WorkerSupervisor {
     /// Longest wait for a worker that does not read its socket.
     private static let sendTimeout: Duration = .milliseconds(500)
     /// Bytes of a worker's standard error that are read at a time, so that one that never stops talking does not hold up the loop.
-    private static let complaintPiece = 65_536
+    private static let errorPiece = 65_536
 
     private let slot: WorkerSlot
     private let service: JobService
@@ -49,7 +49,7 @@ public final class WorkerSupervisor {
         self.log = log
     }
 
-    /// What to poll for.
+    /// The descriptors to poll.
     public var pollEntries: [PollEntry] {
         guard let running else { return [] }
         return newsEntries(running) + (running.errorsEnded ? [] : [PollEntry(reading: running.errors.rawValue)])
@@ -60,7 +60,7 @@ public final class WorkerSupervisor {
         return worker.isSilent ? [end] : [PollEntry(reading: worker.channel.rawDescriptor), end]
     }
 
-    /// Reads what the worker says, notices its end, and does what the service wants done, until there is nothing left to do now.
+    /// Reads the worker's messages, notices its end and performs the service's actions, until nothing is left to do now.
     public func work() {
         repeat {
             if running != nil { listen() }
@@ -78,14 +78,14 @@ public final class WorkerSupervisor {
     private func perform(_ action: JobMachine.Action) {
         switch action {
         case .startWorker(_, let model): start(model)
-        case .generate(_, let id, let request):
-            // What it said about an earlier job explains nothing about this one.
-            running?.complaint.forget()
+        case .generate(_, let id, let plan):
+            // Its words about an earlier job explain nothing about this one.
+            running?.captured.forget()
             do throws(SoradError) {
                 send(
                     .generate(
-                        job: id.text, request: request, directory: try service.prepareDirectory(of: id),
-                        expectedSeconds: service.expectedSeconds(for: request)))
+                        job: id.text, plan: plan, directory: try service.prepareDirectory(of: id),
+                        expectedSeconds: service.expectedSeconds(for: plan)))
             } catch { service.deliver(.failed(slot, id, JobError(error))) }
         case .cancel(_, let id): send(.cancel(job: id.text))
         case .closeWorker: running?.channel.shutDown()
@@ -135,16 +135,16 @@ public final class WorkerSupervisor {
 
     private func listen() {
         guard let worker = running else { return }
-        // First whether it has ended: what it sent before that is then all there.
+        // First whether it has ended: all its messages have then arrived.
         let ending = worker.process.wait(timeout: .zero)
-        readComplaint(worker, hasEnded: ending != nil)
+        readErrors(worker, hasEnded: ending != nil)
         while running?.isSilent == false, let event = nextEvent(worker.channel) { deliver(event) }
         guard let ending else { return }
         running = nil
         service.processes[slot] = nil
         log.info("worker \(worker.process.pid) \(ending)")
         var how = "\(ending)"
-        if let sentence = worker.complaint.sentence {
+        if let sentence = worker.captured.sentence {
             how += ", saying: \(sentence)"
         } else if ending == .killed(signal: SIGKILL) {
             how += ", perhaps for lack of memory"
@@ -152,17 +152,17 @@ public final class WorkerSupervisor {
         service.deliver(.workerEnded(slot, how: how))
     }
 
-    /// What has come on the worker's standard error goes to the log.
-    private func readComplaint(_ worker: Running, hasEnded: Bool) {
+    /// Copies the worker's standard error to the log.
+    private func readErrors(_ worker: Running, hasEnded: Bool) {
         var lines: [String] = []
         do throws(Errno) {
             if !worker.errorsEnded, try waitUntilReady(PollEntry(reading: worker.errors.rawValue), timeout: .zero) {
-                let bytes = try worker.errors.read(upTo: WorkerSupervisor.complaintPiece)
+                let bytes = try worker.errors.read(upTo: WorkerSupervisor.errorPiece)
                 worker.errorsEnded = bytes.isEmpty
-                lines = worker.complaint.append(bytes)
+                lines = worker.captured.append(bytes)
             }
         } catch { worker.errorsEnded = true }
-        if hasEnded { lines += worker.complaint.finish() }
+        if hasEnded { lines += worker.captured.finish() }
         for line in lines { log.warning("worker \(worker.process.pid): \(line)") }
     }
 

@@ -27,7 +27,7 @@ package final class Checkpoint {
     ///   - frameStages: that the frames pass through.
     ///   - syncInterval: a power cut costs so much work at most; a process's death costs none of it.
     package init(
-        of request: GenerationRequest, model: String, frameStages: [JobPhase] = [], in directory: String, interval: Duration,
+        of request: ClipPlan, model: String, frameStages: [JobPhase] = [], in directory: String, interval: Duration,
         time: TimeSource,
         syncInterval: Duration = .milliseconds(250)
     ) {
@@ -46,7 +46,7 @@ package final class Checkpoint {
     }
 
     /// The same only for the same work: request, model, frame stages and program.
-    package static func digest(of request: GenerationRequest, model: String, frameStages: [JobPhase] = []) -> [UInt8] {
+    package static func digest(of request: ClipPlan, model: String, frameStages: [JobPhase] = []) -> [UInt8] {
         let stages = frameStages.map { "\($0.rawValue)\n" }.joined()
         return SHA256.hash(Array("\(soradVersion)\n\(model)\n\(stages)\(request.json.text())".utf8))
     }

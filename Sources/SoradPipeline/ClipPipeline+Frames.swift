@@ -41,7 +41,7 @@ private struct FrameSink {
 extension ClipPipeline {
     /// Decodes latents [C, T, h, w] into files in `directory`.
     func write(
-        _ latent: Tensor, _ request: GenerationRequest, _ plan: FramePlan, _ givenFrames: GivenFramesEncoder, _ directory: String,
+        _ latent: Tensor, _ request: ClipPlan, _ plan: FramePlan, _ givenFrames: GivenFramesEncoder, _ directory: String,
         _ checkpoint: Checkpoint?, _ job: RunningJob
     ) throws(SoradError) -> WrittenClip {
         let total = plan.output.numFrames

@@ -89,7 +89,7 @@ public final class ClipPipeline {
 
     /// As below, to the end.
     public func makeClip(
-        _ request: GenerationRequest, into directory: String, progress: @escaping ProgressHandler = { _ in }
+        _ request: ClipPlan, into directory: String, progress: @escaping ProgressHandler = { _ in }
     ) throws(JobError) -> ClipResult {
         try makeClip(request, into: directory, stop: {}, progress: progress)
     }
@@ -101,7 +101,7 @@ public final class ClipPipeline {
     ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
     /// - Throws: the fault with its own code, see `JobError`.
     public func makeClip(
-        _ request: GenerationRequest, into directory: String, expectedSeconds: [String: Double] = [:], stop: @escaping StopCheck,
+        _ request: ClipPlan, into directory: String, expectedSeconds: [String: Double] = [:], stop: @escaping StopCheck,
         progress: @escaping ProgressHandler = { _ in }
     ) throws(JobError) -> ClipResult {
         do throws(SoradError) {
@@ -110,7 +110,7 @@ public final class ClipPipeline {
     }
 
     private func run(
-        _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
+        _ request: ClipPlan, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
         _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         try check(request)
@@ -165,7 +165,7 @@ public final class ClipPipeline {
     /// From noise to latents [C, T, h, w], and how many steps an earlier worker had done. The denoiser and its workspace are gone when this
     /// returns, so they never lie in memory beside the decoder's.
     private func denoise(
-        _ request: GenerationRequest, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: Checkpoint?,
+        _ request: ClipPlan, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: Checkpoint?,
         _ previews: inout PreviewMaker?, _ job: RunningJob
     ) throws(SoradError) -> (latent: Tensor, done: Int) {
         let stop = job.stop
@@ -188,7 +188,7 @@ public final class ClipPipeline {
         return (latent, done)
     }
 
-    private func encode(_ request: GenerationRequest, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {
+    private func encode(_ request: ClipPlan, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {
         try stop()
         let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
         guard request.guidanceScale != 1 else { return EncodedPrompts(prompt: prompt, negative: nil) }
@@ -197,14 +197,14 @@ public final class ClipPipeline {
     }
 
     /// The daemon has checked all this against the same `info`; a mistake there must not become a crash here.
-    private func check(_ request: GenerationRequest) throws(SoradError) {
+    private func check(_ request: ClipPlan) throws(SoradError) {
         guard request.model == info.id else {
             throw SoradError(.badInput, "the request is for the model \(request.model), and \(info.id) is loaded", param: "model")
         }
         try info.checkSize(width: request.width, height: request.height, numFrames: request.numFrames)
-        try check(request.numInferenceSteps, in: GenerationRequest.numInferenceStepsRange, "num_inference_steps")
-        try check(request.guidanceScale, in: GenerationRequest.guidanceScaleRange, "guidance_scale")
-        try check(request.flowShift, in: GenerationRequest.flowShiftRange, "flow_shift")
+        try check(request.numInferenceSteps, in: ClipPlan.numInferenceStepsRange, "num_inference_steps")
+        try check(request.guidanceScale, in: ClipPlan.guidanceScaleRange, "guidance_scale")
+        try check(request.flowShift, in: ClipPlan.flowShiftRange, "flow_shift")
     }
 
     private func check<Value: Comparable>(_ value: Value, in range: ClosedRange<Value>, _ field: String) throws(SoradError) {
@@ -215,7 +215,7 @@ public final class ClipPipeline {
 
     /// What a given clip says about its origin; needs no model.
     /// - Throws: `.badInput` with one sentence when it is no MP4 file or a damaged one, `.notFound`.
-    public static func origin(_ path: String) throws(SoradError) -> OriginMark { try originMark(at: path) }
+    public static func origin(_ path: String) throws(SoradError) -> ProvenanceMark { try originMark(at: path) }
 
     /// What a given picture or clip is; needs no model.
     /// - Throws: `.badInput` with one sentence when it cannot be used, `.notFound`, `.configuration` without ffmpeg.
@@ -225,14 +225,14 @@ public final class ClipPipeline {
 }
 
 extension ClipWork {
-    init(_ request: GenerationRequest, _ size: LatentSize) {
+    init(_ request: ClipPlan, _ size: LatentSize) {
         self.init(
             steps: request.stepsToRun, tokensPerStep: size.frames * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
             frames: request.clipFrames, pixelsPerFrame: request.width * request.height, encodedFrames: request.encodedFrames)
     }
 }
 
-extension GenerationRequest {
+extension ClipPlan {
     /// About how many given frames go through the encoder; for the estimate of the time alone.
     fileprivate var encodedFrames: Int {
         guard let given else { return 0 }

@@ -38,9 +38,9 @@ package protocol FrameStageKind: Sendable {
     var secondsPerPixel: Double { get }
     /// Size, rate and number of the frames that come out; nil when the request does not ask for the stage.
     /// - Throws: `.badInput` when they are beyond what a clip may have.
-    func output(_ input: ClipFormat, for request: GenerationRequest) throws(SoradError) -> ClipFormat?
+    func output(_ input: ClipFormat, for request: ClipPlan) throws(SoradError) -> ClipFormat?
     /// The stage for frames of the format `input`.
-    func stage(_ input: ClipFormat, for request: GenerationRequest) throws(SoradError) -> any FrameStage
+    func stage(_ input: ClipFormat, for request: ClipPlan) throws(SoradError) -> any FrameStage
 }
 
 /// The registry: every kind that this program has, in the order in which frames pass.
@@ -54,10 +54,10 @@ struct FramePlan {
     let input: ClipFormat
     /// As the files hold them.
     let output: ClipFormat
-    private let request: GenerationRequest
+    private let request: ClipPlan
     private let links: [(kind: any FrameStageKind, input: ClipFormat)]
 
-    init(_ request: GenerationRequest, _ kinds: [any FrameStageKind]) throws(SoradError) {
+    init(_ request: ClipPlan, _ kinds: [any FrameStageKind]) throws(SoradError) {
         input = try ClipFormat(width: request.width, height: request.height, numFrames: request.clipFrames, fps: request.fps)
         self.request = request
         var format = input

@@ -20,7 +20,7 @@ struct GivenLatents {
 /// Encodes what `request` gives. Used by one thread.
 struct GivenFramesEncoder {
     let model: VideoModel
-    let request: GenerationRequest
+    let request: ClipPlan
     /// The job's own, where the given files lie.
     let directory: String
     let ffmpeg: String

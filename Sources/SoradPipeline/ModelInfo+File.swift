@@ -35,22 +35,4 @@ extension ModelInfo {
             throw SoradError(.badInput, "\(file.path) has a native size that it cannot make: \(error.message)")
         }
     }
-
-    /// - Throws: `.badInput` when a clip of this size is not within the limits.
-    func checkSize(width: Int, height: Int, numFrames: Int) throws(SoradError) {
-        for (name, value, limit) in [("width", width, maxWidth), ("height", height, maxHeight)] {
-            guard value > 0, value <= limit, value % sizeMultiple == 0 else {
-                throw SoradError(.badInput, "\(name) is \(value); \(id) makes multiples of \(sizeMultiple) up to \(limit)", param: name)
-            }
-        }
-        guard numFrames > 0, numFrames <= maxNumFrames, (numFrames - 1) % frameMultiple == 0 else {
-            throw SoradError(
-                .badInput, "num_frames is \(numFrames); \(id) makes 1 plus a multiple of \(frameMultiple), up to \(maxNumFrames)",
-                param: "num_frames")
-        }
-        guard width * height * numFrames <= maxPixels else {
-            throw SoradError(
-                .badInput, "\(width)×\(height)×\(numFrames) is more than the \(maxPixels) pixels that \(id) makes at once", param: "size")
-        }
-    }
 }

@@ -35,7 +35,7 @@ extension ModelMemory {
         // All tensors of latents are there while frames are encoded or decoded, so the largest clip's are added.
         let mostLatents = sizes.map { latents($0) * c.latentChannels * 4 }.max() ?? 0
         self.init(
-            base: MemoryRoom.resident(without: file) + Int(file.size) + ModelMemory.firstClipBytes
+            base: MemoryHeadroom.resident(without: file) + Int(file.size) + ModelMemory.firstClipBytes
                 + ProcessorCount.usable() * CPUBackend.threadBytes,
             spatialScale: c.spatialScale, timeScale: c.timeScale,
             stages: [

@@ -1,4 +1,4 @@
-// A child process run to its end, with what it wrote. Both outputs are read as they come, so that neither can block the other.
+// A child process run to its end, with its output. Both outputs are read as they come, so that neither can block the other.
 import Glibc
 
 public struct CapturedOutput: Sendable {

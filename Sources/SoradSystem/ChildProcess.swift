@@ -7,7 +7,7 @@ import Synchronization
 
 /// A running program. Safe to use from several threads.
 public final class ChildProcess: Sendable {
-    /// What to start and with what.
+    /// A program with its arguments, environment and descriptors.
     public struct Command: Sendable {
         /// A path; see `ChildProcess.executablePath(of:)` for a look-up in PATH.
         public var executable: String
@@ -83,7 +83,7 @@ public final class ChildProcess: Sendable {
         ending.withLock { if $0 == nil { _ = Glibc.kill(pid, signal) } }
     }
 
-    /// Waits for the end. nil when `timeout` (nil: none) is over first.
+    /// Waits for the end. nil when `timeout` (nil: none) passes first.
     public func wait(timeout: Duration? = nil) -> Ending? {
         if let known = ending.withLock({ $0 }) { return known }
         guard let ready = try? waitUntilReady(PollEntry(reading: endDescriptor), timeout: timeout), ready else { return nil }

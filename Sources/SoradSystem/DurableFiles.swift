@@ -3,7 +3,7 @@
 import CSoradLinux
 import Glibc
 
-/// Writes `bytes` to `directory/name` so that after any crash the name holds either what it held before or all of `bytes`.
+/// Writes `bytes` to `directory/name` so that after any crash the name holds either its old content or all of `bytes`.
 public func writeDurably(_ bytes: [UInt8], named name: String, in directory: String) throws(Errno) {
     let temporary = "\(directory)/.\(name).new"
     do throws(Errno) {
@@ -13,7 +13,7 @@ public func writeDurably(_ bytes: [UInt8], named name: String, in directory: Str
         let target = "\(directory)/\(name)"
         try systemCall("rename \(target)") { unsafe rename(temporary, target) }
     } catch {
-        // Half a file on a full disk would only keep others from what is left.
+        // Half a file on a full disk would only take the rest of the space.
         removeFile(temporary)
         throw error
     }
@@ -37,7 +37,7 @@ extension FileDescriptor {
         try systemCall("fsync") { fsync(raw) }
     }
 
-    /// fdatasync(2): the content, and what is needed to find it.
+    /// fdatasync(2): the content, and the metadata needed to find it.
     public borrowing func syncData() throws(Errno) {
         let raw = rawValue
         try systemCall("fdatasync") { fdatasync(raw) }

@@ -6,7 +6,7 @@ import Glibc
 public struct EventPoller: ~Copyable {
     /// One descriptor that is ready.
     public struct Event: Sendable {
-        /// What the descriptor was added under.
+        /// The key of the descriptor.
         public let token: UInt64
         public let isReadable: Bool
         public let isWritable: Bool
@@ -37,7 +37,7 @@ public struct EventPoller: ~Copyable {
         try systemCall("epoll_ctl") { sorad_linux_poller_set(poller, change, watched, token, reading ? 1 : 0, writing ? 1 : 0) }
     }
 
-    /// Waits until something is ready or `timeout` is over; nil waits for ever. At most 64 events.
+    /// Waits until something is ready or `timeout` has passed; nil waits for ever. At most 64 events.
     public mutating func wait(timeout: Duration?) throws(Errno) -> [Event] {
         // Rounded up: waking before a deadline would only mean waiting again.
         let milliseconds = timeout.map { Int32(clamping: (max(0, $0.nanoseconds) + 999_999) / 1_000_000) } ?? -1

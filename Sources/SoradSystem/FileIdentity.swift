@@ -1,9 +1,9 @@
-// Owns the question whether a file is still the one that was looked at: by what the kernel keeps of it, without reading it.
+// Tells whether a file is still the same, by the kernel's metadata, without reading it.
 // Invariant: whoever changes the contents of a file changes its change time, which no program can set back; only within the clock's
-// coarse tick two changes can look like one, and `isSettled` says when that is over.
+// coarse tick two changes can look like one, and `isSettled` says when that has passed.
 import Glibc
 
-/// What tells one state of one file from every other.
+/// Identifies one state of one file.
 public struct FileIdentity: Sendable, Equatable, Hashable {
     public let device: UInt64
     public let inode: UInt64
@@ -12,7 +12,7 @@ public struct FileIdentity: Sendable, Equatable, Hashable {
     public let modified: Int64
     public let changed: Int64
 
-    /// The identity of what is at `path`; symbolic links are followed.
+    /// The identity of the file at `path`; symbolic links are followed.
     public init(_ path: String) throws(Errno) {
         var status = stat()
         try systemCall("stat \(path)") { unsafe stat(path, &status) }

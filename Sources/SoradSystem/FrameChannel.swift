@@ -6,12 +6,12 @@ import Synchronization
 
 /// One end of a framed connection. One thread may receive while others send; whole frames are never interleaved.
 public final class FrameChannel: Sendable {
-    /// What `receive` found.
+    /// The result of `receive`.
     public enum Reception: Sendable, Equatable {
         case frame([UInt8])
         /// The peer closed its end between two frames.
         case endOfStream
-        /// No whole frame arrived in time; what did arrive is kept for the next call.
+        /// No whole frame arrived in time; a part of one is kept for the next call.
         case timedOut
     }
 
@@ -64,7 +64,7 @@ public final class FrameChannel: Sendable {
         if let failure { throw failure }
     }
 
-    /// The next frame. `timeout`: how long to wait for a whole one; zero only takes what is there, nil waits for ever.
+    /// The next frame. `timeout`: how long to wait for a whole one; zero does not wait, nil waits for ever.
     public func receive(timeout: Duration? = nil) throws(Failure) -> Reception {
         let deadline = timeout.map { MonotonicTime.now() + $0 }
         let outcome: Result<Reception, Failure> = received.withLock { buffer in
@@ -91,7 +91,7 @@ public final class FrameChannel: Sendable {
         }
     }
 
-    /// Reads what is there, waiting for it until the deadline. The count read, 0 at the end of the stream, nil when time is up.
+    /// Reads available bytes, waiting for them until the deadline. The count read, 0 at the end of the stream, nil when time is up.
     private func readMore(into buffer: inout FrameDecoder, deadline: MonotonicTime?) throws(Failure) -> Int? {
         do throws(Errno) {
             guard try waitUntilReady(PollEntry(reading: rawDescriptor), timeout: remaining(deadline)) else { return nil }

@@ -4,7 +4,7 @@
 /// Why a document was refused; `message` is a clause that can follow "the body is not valid JSON: ".
 public struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
     public let message: String
-    /// Offset in bytes of the first byte that does not fit; nil when the document parsed but is not what was expected.
+    /// Offset in bytes of the first byte that does not fit; nil when the document parsed but its content is wrong.
     public let offset: Int?
 
     public init(_ message: String, offset: Int? = nil) {

@@ -1,5 +1,4 @@
-// A JSON document as a value: what requests are read from, answers are made of, and what configuration files and safetensors headers
-// hold. There is one such type and one parser.
+// A JSON document as a value: requests, answers, configuration files and safetensors headers. There is one such type and one parser.
 // Numbers keep their text, so that a 64-bit seed survives and "17.5" can be told from "17"; objects keep the order of their members, so
 // that the same answer always has the same bytes. Own code rather than Codable: a request needs errors that name the field at fault.
 

@@ -16,10 +16,10 @@ extension FileDescriptor {
         } catch {
             if error.code == EADDRINUSE {
                 throw SoradError(
-                    .unavailable, "Cannot listen on \(path): another program listens there.", hint: "stop it, or give another --socket")
+                    .unavailable, "cannot listen on \(path): another program listens there", hint: "stop it, or give another --socket")
             }
             throw SoradError(
-                .unavailable, "Cannot listen on \(path): \(error.reason).", hint: "give a --socket in a directory that you may write to")
+                .unavailable, "cannot listen on \(path): \(error.reason)", hint: "give a --socket in a directory that you may write to")
         }
     }
 
@@ -33,7 +33,7 @@ extension FileDescriptor {
     }
 }
 
-/// Makes `group` the group of what is at `path`.
+/// Makes `group` the group of the file at `path`.
 public func giveToGroup(_ path: String, _ group: UInt32) throws(Errno) {
     try systemCall("chown \(path)") { unsafe lchown(path, uid_t.max, gid_t(group)) }
 }

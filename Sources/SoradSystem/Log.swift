@@ -1,4 +1,4 @@
-// What the operator reads: one line per event on standard error, written with one system call.
+// The operator's log: one line per event on standard error, written with one system call.
 // Under systemd each line begins with its priority, `<N>`, which the journal takes off; elsewhere with the program's name.
 import Glibc
 import Synchronization

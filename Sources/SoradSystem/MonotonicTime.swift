@@ -24,9 +24,9 @@ public struct MonotonicTime: Sendable, Equatable, Comparable, Hashable {
 public struct TimeSource: Sendable {
     /// For deadlines and durations.
     public let monotonic: @Sendable () -> MonotonicTime
-    /// For what people and files see: milliseconds since 1970, UTC.
+    /// For people and files: milliseconds since 1970, UTC.
     public let unixMilliseconds: @Sendable () -> Int64
-    /// What the calling thread has used of a processor so far, for what its own work costs.
+    /// CPU time of the calling thread so far, for the cost of its own work.
     public let processor: @Sendable () -> Duration
 
     public init(
@@ -38,7 +38,7 @@ public struct TimeSource: Sendable {
         self.processor = processor
     }
 
-    /// What the calling thread has used of a processor so far.
+    /// CPU time of the calling thread so far.
     public static func ownProcessorTime() -> Duration { .nanoseconds(read(CLOCK_THREAD_CPUTIME_ID)) }
 
     public static let system = TimeSource(

@@ -1,7 +1,7 @@
 // Waiting for descriptors, with a deadline that interruptions do not move.
 import Glibc
 
-/// One descriptor to wait for and what for.
+/// One descriptor to wait for, and the events.
 public struct PollEntry: Sendable, Equatable {
     public let descriptor: Int32
     public let wantsWrite: Bool
@@ -19,7 +19,7 @@ public struct PollEntry: Sendable, Equatable {
     }
 }
 
-/// Waits until one of `entries` is ready or `timeout` is over (nil: for ever). Returns whether any is ready.
+/// Waits until one of `entries` is ready or `timeout` has passed (nil: for ever). Returns whether any is ready.
 @discardableResult
 public func poll(_ entries: inout [PollEntry], timeout: Duration?) throws(Errno) -> Bool {
     var descriptors = entries.map { pollfd(fd: $0.descriptor, events: Int16($0.wantsWrite ? POLLOUT : POLLIN), revents: 0) }

@@ -1,6 +1,6 @@
 // SHA-256 (FIPS 180-4), streaming. Names model files, frames and source files, so it must not depend on a library that may be absent.
 //
-// The CPU's own instructions are used where it has them; the portable code here is what they are tested against.
+// The CPU's own instructions are used where it has them; the portable code here is their reference in the tests.
 //
 // Invariant: `state` covers exactly the whole 64-byte blocks among the `length` bytes seen so far; the rest wait in `pending`.
 import CSoradLinux

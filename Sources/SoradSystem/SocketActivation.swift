@@ -21,19 +21,19 @@ public enum SocketActivation {
         let names = (environment["LISTEN_FDNAMES"] ?? "").split(separator: ":", omittingEmptySubsequences: false)
         guard count <= 2 else {
             throw SoradError(
-                .configuration, "The service manager handed over \(count) sockets; sorad serves one, and one for administrators.")
+                .configuration, "the service manager handed over \(count) sockets; sorad serves one, and one for administrators")
         }
         for index in 0..<count {
             let descriptor = 3 + index
             guard sorad_linux_is_unix_listener(descriptor) == 1, sorad_linux_adopt(descriptor) == 0 else {
                 throw SoradError(
-                    .configuration, "A socket handed over by the service manager is not a listening Unix stream socket.",
+                    .configuration, "a socket handed over by the service manager is not a listening Unix stream socket",
                     hint: "use ListenStream= with a path in the socket unit")
             }
             let isAdmin = Int(index) < names.count && names[Int(index)] == "admin"
             guard isAdmin ? listeners.administrators == nil : listeners.clients == nil else {
                 throw SoradError(
-                    .configuration, "The service manager handed over two sockets for the same purpose.",
+                    .configuration, "the service manager handed over two sockets for the same purpose",
                     hint: "set FileDescriptorName=admin in sorad-admin.socket alone")
             }
             if isAdmin {

@@ -16,7 +16,7 @@ import Glibc
     }
 }
 
-/// What is written to `writeEnd` can be read from `readEnd`.
+/// Bytes written to `writeEnd` can be read from `readEnd`.
 @frozen public struct Pipe: ~Copyable {
     public var readEnd: FileDescriptor
     public var writeEnd: FileDescriptor

@@ -1,19 +1,20 @@
-// The one error type for what an operator or a client can cause: bad input, a bad environment, a refused request.
+// The one error type for faults that an operator or a client can cause: bad input, a bad environment, a refused request.
+// One form for all sentences: lower case, no full stop, the advice apart in `hint`.
 // A broken invariant of our own is a `precondition`, never a SoradError.
 
-/// An error that is meant to be read: `message` says what failed and why, `hint` what to do about it.
+/// An error that is meant to be read: `message` gives the failure and its cause, `hint` the remedy.
 public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// What sort of failure it is; decides the exit code of a program and the HTTP status of an answer.
+    /// The class of the failure; decides the exit code of a program and the HTTP status of an answer.
     public enum Kind: String, Sendable, CaseIterable {
-        case jobFailed, cancelled, notRunning, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration,
+        case jobFailed, cancelled, usage, badInput, notFound, unavailable, internalFault, busy, permission, configuration,
             timedOut
         case cannotCreate, cannotWrite, interrupted, storageFull, conflict
     }
 
     public let kind: Kind
-    /// One plain sentence: what, why.
+    /// One plain sentence: lower case, no full stop.
     public let message: String
-    /// What to do next, if there is something to do.
+    /// The remedy, if there is one.
     public let hint: String?
     /// The request field or setting at fault, if one is.
     public let param: String?
@@ -43,7 +44,6 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
         switch kind {
         case .jobFailed: 1
         case .cancelled: 2
-        case .notRunning: 3
         case .usage: 64
         case .badInput, .conflict: 65
         case .notFound: 66

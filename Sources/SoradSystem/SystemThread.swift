@@ -40,7 +40,7 @@ public final class SystemThread: Sendable {
         precondition(code == 0, "pthread_join: \(code)")
     }
 
-    /// Lets it end by itself: nobody waits for it. What it uses is held by its body.
+    /// Lets it end by itself: nobody waits for it. Its body holds the objects that it uses.
     public func detach() {
         let code = pthread_detach(thread)
         precondition(code == 0, "pthread_detach: \(code)")

@@ -29,11 +29,11 @@ public func executableDirectory() -> String {
     return path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
 }
 
-/// Runs a program to its end. The one place where an error becomes lines on standard error ("NAME: what and why", "hint: what to do") and
+/// Runs a program to its end. The one place where an error becomes lines on standard error ("NAME: message", "hint: remedy") and
 /// an exit status.
 public func runProgram(_ name: String, _ body: () throws(SoradError) -> Void) -> Never {
     do throws(SoradError) { try body() } catch {
-        // What was printed before belongs above it.
+        // Earlier output belongs above it.
         _ = fflush(nil)
         printError("\(name): \(error)\n")
         exit(error.exitCode)

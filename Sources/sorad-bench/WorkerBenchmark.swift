@@ -58,7 +58,7 @@ struct WorkerBenchmark {
         }
     }
 
-    private static let patience = Duration.seconds(600)
+    private static let timeout = Duration.seconds(600)
 
     func run() throws(SoradError) -> Report {
         let folder = "/tmp/sorad-bench-\(processIdentifier())"
@@ -89,7 +89,7 @@ struct WorkerBenchmark {
                 .init(program, arguments, environment: environment, descriptors: [workerSocketDescriptor: pair.second.rawValue]))
             return (process, FrameChannel(owning: pair.first, limit: workerFrameLimit))
         } catch {
-            throw SoradError(.unavailable, "cannot start \(program): \(error)", hint: "Build it: swift build -c release.")
+            throw SoradError(.unavailable, "cannot start \(program): \(error)", hint: "build it: swift build -c release")
         }
     }
 
@@ -101,7 +101,7 @@ struct WorkerBenchmark {
         _ model: ModelInfo, _ job: String, _ folder: String, _ channel: FrameChannel, since start: MonotonicTime
     ) throws(SoradError) -> Times {
         let directory = folder + "/" + job
-        let request = GenerationRequest(
+        let plan = ClipPlan(
             model: model.id, prompt: "a red ball bounces on green grass on a sunny day", negativePrompt: "", width: model.defaultWidth,
             height: model.defaultHeight, numFrames: model.defaultNumFrames, fps: model.fps, seed: 1,
             numInferenceSteps: steps ?? model.defaultNumInferenceSteps, guidanceScale: model.defaultGuidanceScale,
@@ -111,7 +111,7 @@ struct WorkerBenchmark {
         } catch { throw SoradError(.cannotWrite, "cannot make \(directory): \(error.reason)") }
         do throws(FrameChannel.Failure) {
             try channel.send(
-                WorkerCommand.generate(job: job, request: request, directory: directory).json.bytes(), timeout: Self.patience)
+                WorkerCommand.generate(job: job, plan: plan, directory: directory).json.bytes(), timeout: Self.timeout)
         } catch { throw SoradError(.internalFault, "the worker does not listen: \(error)") }
         var times = Times()
         while true {
@@ -134,7 +134,7 @@ struct WorkerBenchmark {
     private func nextEvent(_ channel: FrameChannel) throws(SoradError) -> WorkerEvent {
         let reception: FrameChannel.Reception
         do throws(FrameChannel.Failure) {
-            reception = try channel.receive(timeout: Self.patience)
+            reception = try channel.receive(timeout: Self.timeout)
         } catch { throw SoradError(.internalFault, "lost the worker: \(error)") }
         guard case .frame(let frame) = reception else {
             throw SoradError(.internalFault, "the worker ended or says nothing; what it wrote above is the reason")

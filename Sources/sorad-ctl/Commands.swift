@@ -131,6 +131,6 @@ private let pictureOptions = [
     strengthOption("with --image: how far the clip may move away from it", "1"),
 ]
 
-private let timeoutOption = Option("timeout", .number("S"), "stop waiting after this many seconds; the job goes on")
+private let timeoutOption = Option("timeout", .number("S"), "stop waiting after this many seconds; the job continues")
 private let quietOption = Option("quiet", short: "q", "show no progress")
 private let waitingOptions = [Option("no-wait", "print the job's id and return at once"), timeoutOption, quietOption]

@@ -7,7 +7,7 @@ import SoradSystem
 import Synchronization
 
 final class JobFollower: Sendable {
-    /// What there is to take.
+    /// The news to take.
     enum News: Sendable {
         case nothing
         case video(Video)
@@ -79,7 +79,7 @@ final class JobFollower: Sendable {
 }
 
 extension Video {
-    /// Takes over what a progress event says.
+    /// Takes over the members of a progress event.
     fileprivate mutating func update(_ json: JSONValue) {
         progress = json["progress"]?.integer ?? progress
         details.phase = json["phase"]?.string.flatMap(JobPhase.init(rawValue:))

@@ -3,11 +3,11 @@ import SoradAPI
 import SoradSystem
 
 struct JobWatch {
-    /// What an interrupt means.
+    /// The meaning of an interrupt.
     enum Purpose {
         /// The job was made by this command and goes with it.
         case ownJob
-        /// Somebody looks on; the job goes on.
+        /// Somebody looks on; the job continues.
         case anyJob
     }
 
@@ -66,7 +66,7 @@ struct JobWatch {
     private mutating func checkTime(_ id: String) throws(SoradError) {
         guard let deadline, MonotonicTime.now() >= deadline else { return }
         endLine()
-        throw SoradError(.timedOut, "\(id) is not finished yet; it goes on without this command", hint: "sorad-ctl get \(id) -o FILE")
+        throw SoradError(.timedOut, "\(id) is not finished yet; it continues without this command", hint: "sorad-ctl get \(id) -o FILE")
     }
 
     private mutating func show(_ video: Video, _ lastLine: inout JSONValue?) throws(SoradError) {
@@ -81,10 +81,10 @@ struct JobWatch {
         if let text = display.end() { Console.note(text) }
     }
 
-    /// Cancels a job of one's own; what to throw.
+    /// Cancels a job of one's own and returns the error to throw.
     private mutating func interrupted(_ id: String) -> SoradError {
         endLine()
-        guard purpose == .ownJob else { return SoradError(.interrupted, "interrupted; \(id) goes on") }
+        guard purpose == .ownJob else { return SoradError(.interrupted, "interrupted; \(id) continues") }
         do throws(SoradError) { _ = try daemon.cancel(id) } catch {
             return SoradError(
                 .interrupted, "interrupted, and \(id) could not be cancelled: \(error.message)", hint: "sorad-ctl cancel \(id)")

@@ -2,7 +2,7 @@
 import SoradAPI
 import SoradSystem
 
-/// What is known of a running job at one moment.
+/// The state of a running job at one moment.
 struct ProgressSnapshot: Sendable, Equatable {
     var status: Video.Status
     var percent: Int
@@ -65,7 +65,7 @@ struct ProgressDisplay {
 
     init(style: Style) { self.style = style }
 
-    /// What to write to standard error now; nil when there is nothing new to say.
+    /// The text for standard error now; nil when there is nothing new.
     mutating func update(_ snapshot: ProgressSnapshot) -> String? {
         defer { last = snapshot }
         switch style {
@@ -77,7 +77,7 @@ struct ProgressDisplay {
         }
     }
 
-    /// Ends the line that is being redrawn, so that what follows starts on its own.
+    /// Ends the line that is being redrawn, so that the next output starts a new one.
     mutating func end() -> String? {
         guard case .bar = style, last != nil else { return nil }
         last = nil

@@ -1,4 +1,4 @@
-// Owns the translation of flags into the fields of POST /v1/videos and its like. Only what the user said is sent: defaults belong
+// Owns the translation of flags into the fields of POST /v1/videos and its like. Only given values are sent: defaults belong
 // to the daemon, and so does the judgement of values.
 import Glibc
 import SoradAPI
@@ -24,7 +24,7 @@ func requestFields(prompt: String, flags: Arguments) -> JSONObject {
     return fields
 }
 
-/// The picture at `path` as a `data:` URL; the daemon judges what it is.
+/// The picture at `path` as a `data:` URL; the daemon judges the file.
 func dataURL(of path: String) throws(SoradError) -> String {
     let size: Int
     let bytes: [UInt8]

@@ -1,8 +1,8 @@
-// The command line of sorad-quantize: what may be asked for, and which options exclude each other.
+// The command line of sorad-quantize: its tasks and options, and which options exclude each other.
 import SoradConverter
 import SoradSystem
 
-/// What was asked for.
+/// A task of the program.
 enum QuantizeTask {
     case convert(folder: String, output: String, options: ConversionOptions, report: String?)
     case inspect(path: String, json: Bool)

@@ -1,4 +1,4 @@
-// Shows what is in a model file, for people and as JSON ("sorad.model-file/1").
+// Shows the content of a model file, for people and as JSON ("sorad.model-file/1").
 import SoradModelFile
 import SoradSystem
 import SoradTensor

@@ -1,5 +1,5 @@
-// Tells the daemon that the thread which loads or computes goes on. It is called by that thread itself, in the middle of its work; a thread
-// of its own would go on beating when that one hangs.
+// The heartbeat of the thread that loads or computes. That thread itself calls it in the middle of its work; a separate thread would keep
+// beating while that one hangs.
 import SoradSystem
 import Synchronization
 
@@ -11,7 +11,7 @@ final class Heartbeat: Sendable {
 
     init(_ send: @escaping @Sendable () -> Void) { self.send = send }
 
-    /// Sends a sign of life, if the last one is a second ago.
+    /// Sends a heartbeat, if the last one is a second ago.
     func beat() {
         let now = MonotonicTime.now().nanoseconds
         guard now - last.load(ordering: .relaxed) >= Heartbeat.interval else { return }

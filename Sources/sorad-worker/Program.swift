@@ -1,4 +1,4 @@
-// The engine in a process of its own: one model, one job at a time, told what to do over a socket that it inherits. It may be killed at
+// The engine in a process of its own: one model, one job at a time, commanded over a socket that it inherits. It may be killed at
 // any moment; whoever started it starts it again. Standard output carries the answers of `--describe`, `--inspect` and `--origin` alone.
 import Glibc
 import SoradAPI
@@ -11,7 +11,7 @@ import SoradTensor
 struct Program {
     static func main() {
         MappedFile.explainLostPages()
-        MemoryRoom.returnFreedBlocks()
+        MemoryHeadroom.returnFreedBlocks()
         runProgram("sorad-worker") { () throws(SoradError) in
             try WorkerSettings.command(run).main(Array(CommandLine.arguments.dropFirst()))
         }

@@ -29,17 +29,17 @@ final class WorkerLoop: Sendable {
     }
 
     /// Serves commands until the daemon closes the socket.
-    /// - Throws: `.internalFault` when what comes over the socket is not the protocol.
+    /// - Throws: `.internalFault` when the daemon breaks the protocol.
     func run() throws(SoradError) {
         send(.ready(model: maker.info))
         var worker: SystemThread?
         while let command = try nextCommand() {
             switch command {
-            case .generate(let job, let request, let directory, let expected):
+            case .generate(let job, let plan, let directory, let expected):
                 guard let stop = begin(job) else { continue }
                 // The thread of the job before has nothing left to do but to end.
                 if let previous = worker.take() { previous.join() }
-                worker = try start(job, request, directory, expected, stop)
+                worker = try start(job, plan, directory, expected, stop)
             case .cancel(let job):
                 current.withLock { if $0?.id == job { $0?.stop.stop() } }
             }
@@ -63,7 +63,7 @@ final class WorkerLoop: Sendable {
     }
 
     private func start(
-        _ job: String, _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: StopFlag
+        _ job: String, _ plan: ClipPlan, _ directory: String, _ expected: [String: Double], _ stop: StopFlag
     ) throws(SoradError) -> SystemThread {
         do throws(Errno) {
             return try SystemThread(name: "clip", stackSize: 8 << 20) { [self] in
@@ -72,7 +72,7 @@ final class WorkerLoop: Sendable {
                     try stop.check()
                     heartbeat.beat()
                 }
-                let answer = maker.make(job, request, directory, expected, check) { [self] in send(.progress(job: job, progress: $0)) }
+                let answer = maker.make(job, plan, directory, expected, check) { [self] in send(.progress(job: job, progress: $0)) }
                 current.withLock { $0 = nil }
                 send(answer)
             }
@@ -114,14 +114,14 @@ private final class ClipMaker: @unchecked Sendable {
     }
 
     func make(
-        _ job: String, _ request: GenerationRequest, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
+        _ job: String, _ plan: ClipPlan, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
         progress: @escaping (JobProgress) -> Void
     ) -> WorkerEvent {
         do throws(JobError) {
             return .finished(
                 job: job,
                 result: try pipeline.makeClip(
-                    request, into: directory, expectedSeconds: expected, stop: stop, progress: progress))
+                    plan, into: directory, expectedSeconds: expected, stop: stop, progress: progress))
         } catch { return .failed(job: job, error: error) }
     }
 }

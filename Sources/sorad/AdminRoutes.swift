@@ -1,4 +1,4 @@
-// The admin socket: what an administrator asks and sets. The socket's mode lets in root and its group; the kernel's word about the peer
+// The admin socket: state and controls for administrators. The socket's mode lets in root and its group; the kernel's word about the peer
 // is asked again here, so that a careless mode opens nothing. Small JSON objects, described in docs/ADMIN.md.
 import Glibc
 import SoradAPI
@@ -48,7 +48,7 @@ struct AdminRoutes: Sendable {
         routes.on(method, pattern, body: body) { request in
             guard access.mayAdminister(request.peer) else {
                 throw APIError(
-                    .forbidden, "Only root and members of the admin group may administer sorad.", code: "permission_denied")
+                    .forbidden, "only root and members of the admin group may administer sorad", code: "permission_denied")
             }
             return try handler(request)
         }
@@ -93,7 +93,7 @@ struct AdminRoutes: Sendable {
         let fields = request.fields
         try fields.rejectUnknown(known: Set(Quota.names))
         guard !fields.isEmpty else {
-            throw APIError(.badRequest, "The quota is empty; send some of \(Quota.names.joined(separator: ", ")).", code: "invalid_value")
+            throw APIError(.badRequest, "the quota is empty; send some of \(Quota.names.joined(separator: ", "))", code: "invalid_value")
         }
         let user = try user(request)
         let table = service.quotas
@@ -110,7 +110,7 @@ struct AdminRoutes: Sendable {
 
     @Sendable private func removeQuota(_ request: Request) throws -> Response {
         guard let user = try user(request) else {
-            throw APIError(.badRequest, "The default quota cannot be removed; set its limits to null.", code: "invalid_value")
+            throw APIError(.badRequest, "the default quota cannot be removed; set its limits to null", code: "invalid_value")
         }
         let new = try service.setQuota(nil, of: user)
         log.notice("quota of uid \(user) removed by uid \(request.peer.userID)")
@@ -122,7 +122,7 @@ struct AdminRoutes: Sendable {
         let name = request.parameter("user")
         if name == "default" { return nil }
         guard let user = userIdentifier(name) else {
-            throw APIError.notFound("There is no user \"\(name)\" on this system.", code: "user_not_found")
+            throw APIError.notFound("there is no user \"\(name)\" on this system", code: "user_not_found")
         }
         return user
     }
@@ -133,10 +133,10 @@ struct AdminRoutes: Sendable {
         }
         let text = request.parameter("id")
         guard let id = JobIdentifier(text), let job = try service.job(id, viewer: 0) else {
-            throw APIError.notFound("There is no video \"\(text)\".", code: "video_not_found")
+            throw APIError.notFound("there is no video \"\(text)\"", code: "video_not_found")
         }
         guard let moved = try service.setPriority(priority, of: id) else {
-            throw APIError.conflict("The video \(id) is \(job.status.rawValue), so its priority means nothing.", code: "video_over")
+            throw APIError.conflict("the video \(id) is \(job.status.rawValue), so its priority means nothing", code: "video_over")
         }
         log.notice("priority of \(id) set to \(priority) by uid \(request.peer.userID)")
         return .json(moved.video)

@@ -25,7 +25,7 @@ final class Daemon {
     private var nextWatchdog: MonotonicTime?
     private var lastStatus = ""
 
-    /// Takes the state directory and the socket, and begins to serve. What it throws is for the operator.
+    /// Takes the state directory and the socket, and begins to serve. Its errors are for the operator.
     init(
         _ settings: DaemonSettings, arguments: Arguments, environment: [String: String],
         signals: consuming SignalDescriptor, log: Log
@@ -39,7 +39,7 @@ final class Daemon {
         var handedOver = try SocketActivation.takeListeners(environment: environment)
         stateLock = try Daemon.lockState(settings.stateDirectory)
         do throws(Errno) { wake = try EventCounter(.signal) } catch {
-            throw SoradError(.unavailable, "Cannot make an event counter: \(error.reason).")
+            throw SoradError(.unavailable, "cannot make an event counter: \(error.reason)")
         }
         service = try JobService(directory: settings.stateDirectory, settings: settings.jobs, time: .system, wake: wake, log: log)
         models = try ModelCatalog()
@@ -59,9 +59,8 @@ final class Daemon {
         }
         self.ownSocketPaths = ownSocketPaths
         var routes = Routes()
-        VideoRoutes(service: service, models: models, defaultModel: settings.defaultModel, worker: settings.worker, access: access)
+        ClientRoutes(service: service, models: models, defaultModel: settings.defaultModel, worker: settings.worker, access: access)
             .add(to: &routes)
-        ModelRoutes(service: service, models: models).add(to: &routes)
         var serverSettings = ServerSettings()
         // Enough that some that wait for the first look at the models do not hold up the others.
         serverSettings.handlerThreads = 4
@@ -78,7 +77,7 @@ final class Daemon {
         }
     }
 
-    /// Serves until it is told to stop.
+    /// Serves until a signal to stop.
     func run() {
         scanModels()
         notifier.send("READY=1", "STATUS=\(status())")
@@ -98,7 +97,7 @@ final class Daemon {
                 }
             }
             if let deadline = service.nextDeadline, MonotonicTime.now() >= deadline {
-                // What the workers have said by now counts before their silence does.
+                // Messages that have arrived by now count before the silence does.
                 supervisors.forEach { $0.work() }
                 service.deliver(.ticked)
             }
@@ -192,11 +191,11 @@ final class Daemon {
             if let lock = try openLocked("\(directory)/lock") { return lock }
         } catch {
             throw SoradError(
-                .unavailable, "Cannot use the state directory \(directory): \(error.reason).",
+                .unavailable, "cannot use the state directory \(directory): \(error.reason)",
                 hint: "give a --state-dir that you may write to")
         }
         throw SoradError(
-            .configuration, "Another sorad uses the state directory \(directory).", hint: "stop it, or give another --state-dir")
+            .configuration, "another sorad uses the state directory \(directory)", hint: "stop it, or give another --state-dir")
     }
 
     /// nil when another process holds the lock.
@@ -242,7 +241,7 @@ final class Daemon {
         do throws(Errno) {
             try removeDirectory(path)
             try makeDirectories(path)
-        } catch { throw SoradError(.unavailable, "Cannot use the directory \(path): \(error.reason).") }
+        } catch { throw SoradError(.unavailable, "cannot use the directory \(path): \(error.reason)") }
         return path
     }
 

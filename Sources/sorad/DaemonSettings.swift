@@ -76,7 +76,7 @@ struct DaemonSettings: Sendable {
         Setting("cancel-grace", seconds: 1...60, \.jobs.limits.grace, "time that a worker has to stop; then it is killed")
     }
 
-    /// What is for the command line alone.
+    /// Options of the command line alone.
     private static let programOptions = SettingsTable(DaemonSettings()) {
         Setting(
             "config", \.config, "FILE", default: "/etc/sorad/sorad.conf; for a normal user $XDG_CONFIG_HOME/sorad/sorad.conf",
@@ -85,7 +85,7 @@ struct DaemonSettings: Sendable {
         Setting("print-settings", \.printsTable, "print the settings as a Markdown table, and exit")
     }
 
-    /// The daemon's command line; `run` gets what it asked for unless that was a text to print.
+    /// The daemon's command line; `run` gets its arguments unless they ask for a text to print.
     static func command(_ run: @escaping @Sendable (Arguments) throws(SoradError) -> Void) -> Command {
         Command(
             "sorad", options: table.options + programOptions.options,
@@ -107,7 +107,7 @@ struct DaemonSettings: Sendable {
     }
 
     /// Reads all sources.
-    /// - Returns: also what the log should say.
+    /// - Returns: also warnings for the log.
     static func load(
         _ arguments: Arguments, environment: [String: String], isRoot: Bool
     ) throws(SoradError) -> (settings: DaemonSettings, warnings: [String]) {

@@ -1,28 +1,26 @@
-// GET /v1/videos/{id}/events: a job's life as server-sent events, from what it is now to its end.
+// GET /v1/videos/{id}/events: a job's changes as server-sent events, from its present state to its end.
 import SoradAPI
 import SoradHTTP
 import SoradJobs
 import SoradSystem
 import Synchronization
 
-extension VideoRoutes {
-    func addEvents(to routes: inout Routes) { routes.on(.get, "/v1/videos/{id}/events", events) }
-
-    @Sendable private func events(_ request: Request) throws -> Response {
+extension ClientRoutes {
+    @Sendable func events(_ request: Request) throws -> Response {
         let id = try identifier(request)
         let feed = service.feed
         let writer = JobEventWriter(run: feed.run, lastEventID: request.headers["last-event-id"])
         let subscription = try service.watch(id, viewer: access.viewer(request.peer)) { writer.take($0) }
         guard let subscription else { throw unknown(id.text) }
-        // A browser asks again for ever, unless it is told that there is nothing more.
+        // A browser asks again for ever unless the answer is 204.
         if writer.hasNothingToSay { return Response(.noContent) }
         writer.stream.onClose { feed.remove(subscription) }
         return .events(writer.stream)
     }
 }
 
-/// Writes what happens to one job as events to one client.
-/// Invariant: never waits. A client that reads slowly is told less, but always the end; one that does not read at all loses the
+/// Writes the changes of one job as events to one client.
+/// Invariant: never waits. A client that reads slowly gets fewer events, but always the end; one that does not read at all loses the
 /// connection.
 final class JobEventWriter: Sendable {
     let stream = BodyStream()
@@ -38,7 +36,7 @@ final class JobEventWriter: Sendable {
 
     /// The id of the last event of every job.
     private static let lastID = "over"
-    /// Bytes that may wait for the client before it is told of changes of state only.
+    /// Bytes that may wait for the client before it gets changes of state only.
     private static let backlog = 64 << 10
     /// Milliseconds after which a client that lost the connection comes back.
     private static let retry = Array("retry: 1000\n".utf8)

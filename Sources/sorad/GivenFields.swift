@@ -55,7 +55,7 @@ extension Fields {
         guard let upload, upload.size > 0 else { throw invalid(name, "is empty; give a PNG, JPEG or WebP picture") }
         guard upload.size <= Fields.pictureLimit else {
             throw APIError(
-                .contentTooLarge, "The field \"\(name)\" has \(upload.size) bytes, and a picture may have \(Fields.pictureLimit).",
+                .contentTooLarge, "the field \"\(name)\" has \(upload.size) bytes, and a picture may have \(Fields.pictureLimit)",
                 param: name, code: "file_too_large")
         }
         return upload

@@ -1,10 +1,10 @@
-// sorad: the daemon. Reads the settings, starts, and serves until it is told to stop.
+// sorad: the daemon. Reads the settings, starts, and serves until a signal to stop.
 import Glibc
 import SoradSystem
 
 @main struct Program {
     static func main() {
-        MemoryRoom.returnFreedBlocks()
+        MemoryHeadroom.returnFreedBlocks()
         runProgram("sorad") { () throws(SoradError) in
             try DaemonSettings.command(serve).main(Array(CommandLine.arguments.dropFirst()))
         }

@@ -1,14 +1,12 @@
 // POST /v1/content_provenance_checks: where does this clip come from? Owns no state.
-// What is certain (this very file was made here) is told apart from what a file merely says of itself.
+// Certain findings (this very file was made here) are kept apart from claims in the file.
 import SoradAPI
 import SoradHTTP
 import SoradJobs
 import SoradSystem
 
-extension VideoRoutes {
-    func addProvenance(to routes: inout Routes) { routes.on(.post, "/v1/content_provenance_checks", body: .fields, checkProvenance) }
-
-    @Sendable private func checkProvenance(_ request: Request) throws -> Response {
+extension ClientRoutes {
+    @Sendable func checkProvenance(_ request: Request) throws -> Response {
         guard let upload = try request.fields.clipFile("file") else { throw request.fields.missing("file") }
         let finding: OriginFinding
         if let made = service.madeClip(sha256: try upload.hexadecimalDigest()) {
@@ -23,11 +21,11 @@ extension VideoRoutes {
             ]))
     }
 
-    private func mark(of upload: Upload, _ fields: Fields) throws -> OriginMark {
+    private func mark(of upload: Upload, _ fields: Fields) throws -> ProvenanceMark {
         let place = try service.scratch()
         try upload.move(to: place.path(.source))
         do throws(SoradError) {
-            return try readOriginMark(at: place.path(.source), worker: worker)
+            return try readProvenanceMark(at: place.path(.source), worker: worker)
         } catch {
             guard error.kind == .badInput else { throw error }
             throw fields.invalid("file", "cannot be checked: \(error.message)", code: "invalid_file")
@@ -35,11 +33,11 @@ extension VideoRoutes {
     }
 }
 
-/// What there is to say about a file.
+/// The finding about a file.
 private enum OriginFinding {
     /// `isVisible`: who asks may see the job.
-    case madeHere(MadeClip, isVisible: Bool)
-    case marked(OriginMark)
+    case madeHere(ClipDigest, isVisible: Bool)
+    case marked(ProvenanceMark)
 
     var json: JSONValue {
         var object: JSONObject = ["type": "c2pa"]
@@ -65,7 +63,7 @@ private enum OriginFinding {
             object["model"] = .optional(mark.model)
             object["generated_at"] = .null
             object["origin"] = .string(origin)
-            object["signs"] = .array(mark.signs.map { .string($0) })
+            object["signs"] = .array(mark.evidence.map { .string($0) })
         }
         return .object(object)
     }

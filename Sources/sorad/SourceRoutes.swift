@@ -5,55 +5,42 @@ import SoradHTTP
 import SoradJobs
 import SoradSystem
 
-extension VideoRoutes {
-    func addSources(to routes: inout Routes) {
-        onCreate("/v1/videos/edits", in: &routes, edit)
-        onCreate("/v1/videos/extensions", in: &routes, extend)
-        onCreate("/v1/videos/{id}/remix", in: &routes, remix)
-        routes.on(.post, "/v1/videos/characters", body: .fields) { _ in throw noCharacters }
-        routes.on(.get, "/v1/videos/characters/{id}") { _ in throw noCharacters }
-    }
-
-    private var noCharacters: APIError {
+extension ClientRoutes {
+    var noCharacters: APIError {
         let model = models.standard(preferred: defaultModel)?.info
         let sources =
             model?.takesKnownFrames == true
             ? "first and last pictures (input_reference, end_image) and clips (edits, remix, extensions)" : "clips (edits, remix)"
         return APIError(
             .badRequest,
-            "The model \(model?.id ?? "that is installed") cannot keep characters; it makes clips from text, \(sources). "
-                + "Describe who is to be seen in the prompt.", code: "unsupported_parameter")
+            "the model \(model?.id ?? "that is installed") cannot keep characters; it makes clips from text, \(sources); "
+                + "describe who is to be seen in the prompt", code: "unsupported_parameter")
     }
 
     // MARK: handlers
 
-    @Sendable private func remix(_ request: Request) throws -> NewClip {
-        let parameters = try ClipParameters(
-            request.fields, unsupported: ClipParameters.notForClips.merging(["video": "another video"]) { $1 })
-        return try remake(.job(request.parameter("id")), parameters, request, isRemix: true)
+    @Sendable func remix(_ asked: ClipRequest, _ request: Request) throws -> Planned {
+        try remake(.job(request.parameter("id")), asked, request, isRemix: true)
     }
 
-    @Sendable private func edit(_ request: Request) throws -> NewClip {
-        let parameters = try ClipParameters(request.fields, unsupported: ClipParameters.notForClips)
+    @Sendable func edit(_ asked: ClipRequest, _ request: Request) throws -> Planned {
         guard let video = try request.fields.video("video") else { throw request.fields.missing("video") }
-        return try remake(video, parameters, request, isRemix: false)
+        return try remake(video, asked, request, isRemix: false)
     }
 
-    private func remake(
-        _ video: VideoReference, _ parameters: ClipParameters, _ request: Request, isRemix: Bool
-    ) throws -> NewClip {
+    private func remake(_ video: VideoReference, _ asked: ClipRequest, _ request: Request, isRemix: Bool) throws -> Planned {
         let draft = try service.draft()
         let source = try take(video, "video", as: .source, in: draft, request)
-        let model = try model(named: try request.fields.text("model", maxBytes: 1024) ?? source.model, request.fields)
-        let effective = try parameters.remake(of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix)
-        return NewClip(model: model, effective: effective, draft: draft, givenPixels: source.pixels)
+        let model = try model(named: asked.model ?? source.model, request.fields)
+        var plan = try asked.remake(of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix)
+        plan.givenPixels = source.pixels
+        return (plan, draft)
     }
 
-    @Sendable private func extend(_ request: Request) throws -> NewClip {
+    @Sendable func extend(_ asked: ClipRequest, _ request: Request) throws -> Planned {
         let fields = request.fields
-        let parameters = try ClipParameters(fields, unsupported: ClipParameters.notForClips.merging(["strength": "a strength"]) { $1 })
         guard let video = try fields.video("video") else { throw fields.missing("video") }
-        guard parameters.seconds != nil || parameters.numFrames != nil else { throw fields.missing("seconds") }
+        guard asked.seconds != nil || asked.numFrames != nil else { throw fields.missing("seconds") }
         let direction = try fields.choice("direction", of: ["forwards", "backwards"])
         let isLoop = try fields.bool("loop") ?? false
         let next = try fields.video("end_video")
@@ -64,7 +51,7 @@ extension VideoRoutes {
         let draft = try service.draft()
         let source = try take(video, "video", as: direction == "backwards" ? .after : .before, in: draft, request)
         var givenPixels = source.pixels
-        var how = direction == "backwards" ? ClipParameters.Extension.backwards : .forwards
+        var how = direction == "backwards" ? ClipRequest.Extension.backwards : .forwards
         if isLoop {
             try draft.adopt(draft.path(.before), as: .after)
             how = .loop
@@ -73,9 +60,10 @@ extension VideoRoutes {
             givenPixels = max(givenPixels, after.pixels)
             how = .join(after.clip)
         }
-        let model = try model(named: try fields.text("model", maxBytes: 1024) ?? source.model, fields)
-        let effective = try parameters.extending(source.clip, how, for: model, randomSeed: randomSeed())
-        return NewClip(model: model, effective: effective, draft: draft, givenPixels: givenPixels)
+        let model = try model(named: asked.model ?? source.model, fields)
+        var plan = try asked.extending(source.clip, how, for: model, randomSeed: randomSeed())
+        plan.givenPixels = givenPixels
+        return (plan, draft)
     }
 
     // MARK: taking files in
@@ -97,8 +85,8 @@ extension VideoRoutes {
             do throws(SoradError) { try draft.adopt(path, as: file) } catch {
                 throw error.kind == .notFound ? unknown(text) : APIError(error)
             }
-            let model = models.entry(job.request.model) == nil ? nil : job.request.model
-            return (SourceClip(job), model, job.request.width * job.request.height)
+            let model = models.entry(job.plan.model) == nil ? nil : job.plan.model
+            return (SourceClip(job), model, job.plan.width * job.plan.height)
         }
     }
 
@@ -117,17 +105,8 @@ extension VideoRoutes {
         guard let id = JobIdentifier(text), let job = try service.job(id, viewer: viewer) else { throw unknown(text) }
         switch job.status {
         case .completed: return job
-        case .failed: throw APIError.conflict("The video \(id) failed, so nothing can be made from it.", code: "video_failed")
-        case .queued, .inProgress:
-            throw APIError.conflict(
-                "The video \(id) is not ready: it is \(job.status.rawValue) at \(job.percent) %.", code: "video_not_ready")
+        case .failed: throw APIError.conflict("the video \(id) failed, so nothing can be made from it", code: "video_failed")
+        case .queued, .inProgress: throw notReady(job)
         }
     }
-}
-
-extension ClipParameters {
-    /// Fields of a clip from text and pictures that mean nothing where a clip is the source.
-    static let notForClips: [String: String] = [
-        "input_reference": "a picture beside the video", "end_image": "a picture beside the video", "image": "a picture beside the video",
-    ]
 }

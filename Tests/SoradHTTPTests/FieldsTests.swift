@@ -74,35 +74,35 @@ private func message(_ body: () throws -> Void) -> String {
         ("\"4.0\"", "must be a whole number from 1 to 20, not \"4.0\""), ("\"٤\"", "must be a whole number from 1 to 20, not \"٤\""),
     ]) func wrongIntegers(_ value: String, _ problem: String) throws {
         let fields = try json("{\"n\":\(value)}")
-        #expect(message { _ = try fields.integer("n", in: 1...20) } == "n: The field \"n\" \(problem).")
+        #expect(message { _ = try fields.integer("n", in: 1...20) } == "n: the field \"n\" \(problem)")
     }
 
     @Test(arguments: ["\"inf\"", "\"nan\"", "\"0x1\"", "\"1e\"", "\" 1\"", "1e400", "-0.5", "false", "\"\""]) func wrongNumbers(
         _ value: String
     ) throws {
         let fields = try json("{\"n\":\(value)}")
-        #expect(message { _ = try fields.number("n", in: 0...20) }.hasPrefix("n: The field \"n\" must be a number"))
+        #expect(message { _ = try fields.number("n", in: 0...20) }.hasPrefix("n: the field \"n\" must be a number"))
     }
 
     @Test func otherMisuses() throws {
         let fields = try json(
             "{\"text\":5,\"bool\":\"yes\",\"object\":\"v\",\"long\":\"abcdef\",\"nul\":\"a\\u0000b\",\"nested\":{\"id\":7},\"list\":[1,\"x\"]}"
         )
-        #expect(message { _ = try fields.requiredText("prompt") } == "prompt: The field \"prompt\" is missing.")
-        #expect(message { _ = try fields.text("text") } == "text: The field \"text\" must be text, not 5.")
-        #expect(message { _ = try fields.bool("bool") } == "bool: The field \"bool\" must be true or false, not \"yes\".")
-        #expect(message { _ = try fields.object("object") } == "object: The field \"object\" must be an object, not \"v\".")
-        #expect(message { _ = try fields.file("object") } == "object: The field \"object\" must be a file, not \"v\".")
-        #expect(message { _ = try fields.text("long", maxBytes: 5) } == "long: The field \"long\" has 6 bytes and the limit is 5.")
-        #expect(message { _ = try fields.text("nul") } == "nul: The field \"nul\" contains a NUL character; remove it.")
-        #expect(message { _ = try fields.object("nested")?.text("id") } == "nested.id: The field \"nested.id\" must be text, not 7.")
+        #expect(message { _ = try fields.requiredText("prompt") } == "prompt: the field \"prompt\" is missing")
+        #expect(message { _ = try fields.text("text") } == "text: the field \"text\" must be text, not 5")
+        #expect(message { _ = try fields.bool("bool") } == "bool: the field \"bool\" must be true or false, not \"yes\"")
+        #expect(message { _ = try fields.object("object") } == "object: the field \"object\" must be an object, not \"v\"")
+        #expect(message { _ = try fields.file("object") } == "object: the field \"object\" must be a file, not \"v\"")
+        #expect(message { _ = try fields.text("long", maxBytes: 5) } == "long: the field \"long\" has 6 bytes and the limit is 5")
+        #expect(message { _ = try fields.text("nul") } == "nul: the field \"nul\" contains a NUL character; remove it")
+        #expect(message { _ = try fields.object("nested")?.text("id") } == "nested.id: the field \"nested.id\" must be text, not 7")
         #expect(
             message { _ = try fields.choice("long", of: ["asc", "desc"]) }
-                == "long: The field \"long\" must be one of asc, desc, not \"abcdef\".")
+                == "long: the field \"long\" must be one of asc, desc, not \"abcdef\"")
         #expect(message { for element in try fields.list("list") { _ = try element.text("value") } }.hasPrefix("list[0].value: "))
         #expect(
             message { try fields.rejectUnknown(known: ["text", "bool", "object", "long", "nul", "list"]) }.hasPrefix(
-                "nested: The field \"nested\" is unknown"))
+                "nested: the field \"nested\" is unknown"))
         try fields.rejectUnknown(known: Set(fields.names))
     }
 
@@ -124,7 +124,7 @@ private func message(_ body: () throws -> Void) -> String {
 
     @Test func errorKindsHaveTheirStatus() {
         let expected: [SoradError.Kind: Int] = [
-            .badInput: 400, .usage: 400, .notFound: 404, .permission: 403, .cancelled: 409, .busy: 429, .unavailable: 503, .notRunning: 503,
+            .badInput: 400, .usage: 400, .notFound: 404, .permission: 403, .cancelled: 409, .busy: 429, .unavailable: 503,
             .timedOut: 503, .storageFull: 507, .conflict: 409,
             .jobFailed: 500, .configuration: 500, .internalFault: 500,
         ]

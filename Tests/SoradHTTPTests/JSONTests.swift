@@ -72,12 +72,12 @@ import Testing
     }
 
     @Test func videoHasEveryMemberAndComesBack() throws {
-        let request = GenerationRequest(
+        let request = ClipPlan(
             model: "sorad-mini", prompt: "a \"red\" ball", negativePrompt: "", width: 128, height: 128, numFrames: 17, fps: 8, seed: .max,
             numInferenceSteps: 8, guidanceScale: 2.5, flowShift: 3)
         var video = Video(
             id: "video_1", model: "sorad-mini", status: .inProgress, progress: 40, createdAt: 1, prompt: request.prompt, size: "128x128",
-            seconds: "2", details: VideoDetails(request: request))
+            seconds: "2", details: VideoDetails(plan: request))
         let text = video.json.text()
         for member in ["completed_at", "expires_at", "remixed_from_video_id", "error"] { #expect(text.contains("\"\(member)\":null")) }
         #expect(

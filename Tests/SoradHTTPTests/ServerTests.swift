@@ -85,7 +85,7 @@ import Testing
                 }
             }
             #expect { try client.fetch(ClientRequest(.post, "/v1/videos/v/remix", body: .json([:])), as: JSONValue.self) } throws: {
-                ($0 as? SoradError)?.message == "The field \"prompt\" is missing."
+                ($0 as? SoradError)?.message == "the field \"prompt\" is missing"
             }
         }
     }
@@ -94,7 +94,7 @@ import Testing
         struct Unknown: Error {}
         try withServer(routes: { routes, _ in
             routes.on(.get, "/unknown") { _ in throw Unknown() }
-            routes.on(.get, "/full") { _ in throw APIError.busy("The queue is full.", retryAfter: 7) }
+            routes.on(.get, "/full") { _ in throw APIError.busy("the queue is full", retryAfter: 7) }
             routes.on(.get, "/permission") { _ in throw SoradError(.permission, "Not yours.") }
             routes.onDeferred(.get, "/dropped") { _, _ in }
             routes.onDeferred(.get, "/twice") { _, reply in

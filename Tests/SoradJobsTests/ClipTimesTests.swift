@@ -5,9 +5,9 @@ import SoradSystem
 import Testing
 
 @Suite struct ClipTimesTests {
-    private func completed(_ request: GenerationRequest, _ timings: [String: Double], resumedStep: Int = 0) -> Job {
+    private func completed(_ request: ClipPlan, _ timings: [String: Double], resumedStep: Int = 0) -> Job {
         let id = JobIdentifier(milliseconds: 1, random: [UInt8](repeating: 0, count: 10))
-        var job = Job(id: id, owner: 1, request: request, seconds: "1", createdAt: 1)
+        var job = Job(id: id, owner: 1, plan: request, createdAt: 1)
         job.status = .completed
         job.result = ClipResult(
             sha256: "", video: "v", thumbnail: "t", spritesheet: "s", timings: timings, resumedStep: resumedStep)
@@ -19,15 +19,15 @@ import Testing
         let store = try JobStore(path: directory.path + "/jobs.sqlite")
         #expect(try store.expectedSeconds(for: .sample()).isEmpty)
         try store.remember(completed(.sample(), ["denoising": 10, "decoding": 2]))
-        for change in [\GenerationRequest.width, \.height, \.numFrames] {
-            var other = GenerationRequest.sample()
+        for change in [\ClipPlan.width, \.height, \.numFrames] {
+            var other = ClipPlan.sample()
             other[keyPath: change] *= 2
             #expect(try store.expectedSeconds(for: other).isEmpty)
         }
-        var single = GenerationRequest.sample()
+        var single = ClipPlan.sample()
         single.guidanceScale = single.guidanceScale == 1 ? 4 : 1
         #expect(try store.expectedSeconds(for: single).isEmpty)
-        var model = GenerationRequest.sample()
+        var model = ClipPlan.sample()
         model.model = "another"
         #expect(try store.expectedSeconds(for: model).isEmpty)
     }
@@ -35,7 +35,7 @@ import Testing
     @Test func stepsScaleAndTheOtherPhasesDoNot() throws {
         let directory = try TemporaryDirectory()
         let store = try JobStore(path: directory.path + "/jobs.sqlite")
-        var request = GenerationRequest.sample()
+        var request = ClipPlan.sample()
         request.numInferenceSteps = 10
         try store.remember(completed(request, ["encoding_text": 0.5, "denoising": 20, "decoding": 4, "writing": 1]))
         request.numInferenceSteps = 30
@@ -46,7 +46,7 @@ import Testing
     @Test func ofAClipThatWasTakenUpAgainTheStepsThatWereRunHereCount() throws {
         let directory = try TemporaryDirectory()
         let store = try JobStore(path: directory.path + "/jobs.sqlite")
-        var request = GenerationRequest.sample()
+        var request = ClipPlan.sample()
         request.numInferenceSteps = 10
         try store.remember(completed(request, ["denoising": 8], resumedStep: 6))
         #expect(try store.expectedSeconds(for: request) == ["denoising": 20])
@@ -78,8 +78,8 @@ import Testing
             directory: directory.path, settings: JobService.Settings(), time: .system, wake: try EventCounter(.signal),
             log: Log(program: "test", level: .error, environment: [:]))
         service.deliver(.released(.models))
-        let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
-        service.deliver(.workerReady(.first, model: GenerationRequest.sample().model))
+        let job = try service.submit(owner: 1, .sample())
+        service.deliver(.workerReady(.first, model: ClipPlan.sample().model))
         let path = try service.prepareDirectory(of: job.id)
         for name in ["v", "t", "s"] { try writeDurably([1], named: name, in: path) }
         let result = ClipResult(sha256: "", video: "v", thumbnail: "t", spritesheet: "s", timings: ["decoding": 2.5])

@@ -50,7 +50,7 @@ private final class Ear: Sendable {
     @Test func everyChangeIsHeardOnceAndInOrderToTheEnd() throws {
         let directory = try TemporaryDirectory()
         let service = try service(directory)
-        let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
+        let job = try service.submit(owner: 1, .sample())
         let ear = Ear()
         #expect(try service.watch(job.id, viewer: 2, ear.hear) == nil)
         #expect(try service.watch(job.id, viewer: 1, ear.hear) != nil)
@@ -72,7 +72,7 @@ private final class Ear: Sendable {
     @Test func oneWhoComesLaterHearsTheStateAndTheLastPreview() throws {
         let directory = try TemporaryDirectory()
         let service = try service(directory)
-        let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
+        let job = try service.submit(owner: 1, .sample())
         service.deliver(.workerReady(.first, model: "mini"))
         service.deliver(.progressed(.first, job.id, progress(10, preview: "A")))
         service.deliver(.progressed(.first, job.id, progress(20)))
@@ -92,7 +92,7 @@ private final class Ear: Sendable {
     @Test func silenceIsBrokenOnlyWhileSomebodyListens() throws {
         let directory = try TemporaryDirectory()
         let service = try service(directory)
-        let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
+        let job = try service.submit(owner: 1, .sample())
         #expect(service.feed.nextBeat == nil)
         let ear = Ear()
         let subscription = try #require(try service.watch(job.id, viewer: 1, ear.hear))

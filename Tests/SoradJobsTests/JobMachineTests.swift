@@ -45,7 +45,7 @@ struct MachineBench {
 
     mutating func newJob(model: String = "mini") -> Job {
         let id = identifiers.next(unixMilliseconds: 1_700_000_000_000, random: [UInt8](repeating: 7, count: 10))
-        return Job(id: id, owner: 1000, request: .sample(model: model), seconds: "1", createdAt: 1_700_000_000)
+        return Job(id: id, owner: 1000, plan: .sample(model: model), createdAt: 1_700_000_000)
     }
 
     mutating func submit(model: String = "mini") -> JobIdentifier {
@@ -67,11 +67,13 @@ struct MachineBench {
     }
 }
 
-extension GenerationRequest {
-    static func sample(model: String = "mini", prompt: String = "a red ball") -> GenerationRequest {
-        GenerationRequest(
+extension ClipPlan {
+    static func sample(model: String = "mini", prompt: String = "a red ball") -> ClipPlan {
+        var plan = ClipPlan(
             model: model, prompt: prompt, negativePrompt: "", width: 128, height: 128, numFrames: 17, fps: 16, seed: 1,
             numInferenceSteps: 20, guidanceScale: 4, flowShift: 3)
+        plan.seconds = "1"
+        return plan
     }
 }
 
@@ -86,7 +88,7 @@ private typealias Bench = MachineBench
         let job = bench.newJob()
         #expect(bench.send(.submitted(job)) == [.startWorker(.first, model: "mini")])
         #expect(bench.stored[job.id]?.status == .inProgress)
-        #expect(bench.send(.workerReady(.first, model: "mini")) == [.generate(.first, job.id, job.request)])
+        #expect(bench.send(.workerReady(.first, model: "mini")) == [.generate(.first, job.id, job.plan)])
         bench.send(.progressed(.first, job.id, percent(40)))
         #expect(bench.machine.jobs[job.id]?.percent == 40)
         #expect(bench.send(.finished(.first, job.id, result())) == [])
@@ -306,11 +308,11 @@ private typealias Bench = MachineBench
         let failure = JobError(code: JobError.mediaFailed, message: "the disk says no")
         func reach(_ phase: JobPhase) { bench.send(.progressed(.first, id, JobProgress(phase: phase, step: 0, steps: 20, percent: 9))) }
         reach(.decoding)
-        #expect(bench.send(.failed(.first, id, failure)) == [.generate(.first, id, bench.stored[id]!.request)])
+        #expect(bench.send(.failed(.first, id, failure)) == [.generate(.first, id, bench.stored[id]!.plan)])
         #expect(bench.stored[id]?.status == .inProgress && bench.stored[id]?.workerDeaths == 1)
         // Further on it is another matter.
         reach(.writing)
-        #expect(bench.send(.failed(.first, id, failure)) == [.generate(.first, id, bench.stored[id]!.request)])
+        #expect(bench.send(.failed(.first, id, failure)) == [.generate(.first, id, bench.stored[id]!.plan)])
         reach(.writing)
         #expect(bench.send(.failed(.first, id, failure)).first == .removeFiles(id))
         #expect(
@@ -418,7 +420,7 @@ private typealias Bench = MachineBench
             #expect(bench.machine.holds == [.disk] && bench.machine.queue == [id, waiting])
             #expect(bench.stored[id]?.status == .queued && bench.stored[id]?.percent == 60)
             #expect(bench.send(.ticked) == [])
-            #expect(bench.send(.released(.disk)) == [.generate(.first, id, bench.stored[id]!.request)])
+            #expect(bench.send(.released(.disk)) == [.generate(.first, id, bench.stored[id]!.plan)])
         }
         // There was room each time, and still the job finds none: it is the job's own fault.
         #expect(bench.send(.failed(.first, id, full)).contains(.removeFiles(id)))

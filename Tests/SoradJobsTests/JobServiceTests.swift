@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct JobServiceTests {
     /// Longer than a page of the database, so that it needs a new one.
-    private let large = GenerationRequest.sample(prompt: String(repeating: "a red ball ", count: 2_000))
+    private let large = ClipPlan.sample(prompt: String(repeating: "a red ball ", count: 2_000))
 
     @Test func aFullDiskRefusesAJobAndChangesNothing() throws {
         let directory = try TemporaryDirectory()
@@ -16,14 +16,14 @@ import Testing
             directory: directory.path, settings: JobService.Settings(), time: .system, wake: try EventCounter(.signal),
             log: Log(program: "test", level: .error, environment: [:]))
         try service.limitDatabase(toPages: 1)
-        let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, Wish(large, seconds: "1")) }
+        let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, large) }
         #expect(error?.kind == .storageFull)
-        #expect(error?.message == "The disk that holds the jobs is full; free some space and try again.")
+        #expect(error?.message == "the disk that holds the jobs is full; free some space and try again")
         #expect(service.failure == nil && service.summary.queued == 0)
         #expect(try service.page(viewer: 0, after: nil, newestFirst: true, limit: 10).jobs.isEmpty)
         // With space, the next one is taken.
         try service.limitDatabase(toPages: 1000)
-        let job = try service.submit(owner: 1, Wish(large, seconds: "1"))
+        let job = try service.submit(owner: 1, large)
         #expect(try service.job(job.id, viewer: 1) == job)
     }
 }
@@ -57,7 +57,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
 
     /// A job that a worker has.
     private func running(_ bench: Bench) throws -> JobIdentifier {
-        let id = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")).id
+        let id = try bench.service.submit(owner: 1, .sample()).id
         #expect(bench.service.takeEffects(of: .first) == [.startWorker(.first, model: "mini")])
         bench.service.deliver(.workerReady(.first, model: "mini"))
         _ = bench.service.takeEffects(of: .first)
@@ -67,7 +67,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
     @Test(arguments: [writeError, syncError]) func aStoreThatFailsIsTakenUpAnewAndNothingAcceptedIsLost(code: Int32) throws {
         let bench = try Bench()
         let id = try running(bench)
-        let waiting = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")).id
+        let waiting = try bench.service.submit(owner: 1, .sample()).id
         bench.service.failStore(1, code: code)
         let percent = JobProgress(phase: .denoising, step: 1, steps: 2, percent: 40)
         bench.service.deliver(.progressed(.first, id, percent))
@@ -90,9 +90,9 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
 
     @Test func aStoreThatKeepsFailingIsTriedAgain() throws {
         let bench = try Bench()
-        _ = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1"))
+        _ = try bench.service.submit(owner: 1, .sample())
         bench.service.failStore(1, code: syncError)
-        #expect(throws: SoradError.self) { try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1")) }
+        #expect(throws: SoradError.self) { try bench.service.submit(owner: 1, .sample()) }
         bench.service.deliver(.workerEnded(.first, how: "was killed"))
         let path = bench.directory.path + "/jobs.sqlite"
         // A directory in the database's place cannot be opened.
@@ -116,11 +116,11 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         bench.service.deliver(.failed(.first, id, JobError(code: "invalid_request", message: "no")))
         #expect(bench.service.failure == nil && !fileExists(reserve))
         #expect(try bench.service.job(id, viewer: 1)?.error?.code == "invalid_request")
-        #expect(bench.service.summary.trouble == "The disk is full; jobs wait")
+        #expect(bench.service.summary.trouble == "the disk is full; jobs wait")
         // There is room again at the next look: the reserve is back and work is taken.
         bench.pass(.seconds(5))
         #expect(fileExists(reserve) && bench.service.summary.trouble == nil)
-        _ = try bench.service.submit(owner: 1, Wish(.sample(), seconds: "1"))
+        _ = try bench.service.submit(owner: 1, .sample())
     }
 
     @Test func progressThatCannotBeRecordedIsToldAllTheSame() throws {
@@ -139,7 +139,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         let job = try #require(try bench.service.job(id, viewer: 1))
         #expect(job.status == .queued && job.video.details.note?.hasPrefix("the disk is full") == true)
         bench.pass(.seconds(5))
-        #expect(bench.service.takeEffects(of: .first) == [.generate(.first, id, job.request)])
+        #expect(bench.service.takeEffects(of: .first) == [.generate(.first, id, job.plan)])
         #expect(try bench.service.job(id, viewer: 1)?.video.details.note == nil)
     }
 
@@ -150,7 +150,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         let service = try JobService(
             directory: directory.path, settings: settings, time: .system, wake: try EventCounter(.signal),
             log: Log(program: "test", level: .error, environment: [:]))
-        let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, Wish(.sample(), seconds: "1")) }
+        let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, .sample()) }
         #expect(error?.kind == .storageFull)
         #expect(error?.message.contains("1.6 MB for this clip, ") == true, "\(error?.message ?? "")")
         #expect(service.summary.queued == 0)
@@ -175,27 +175,27 @@ private func quiet() throws -> Int32 { try FileDescriptor(opening: "/dev/null", 
             log: Log(program: "test", level: .error, environment: [:]))
     }
 
-    private let retry = Submission(key: nil, fingerprint: "f", isRetry: true)
-    private let keyed = Submission(key: "k", fingerprint: "f", isRetry: false)
+    private let retry = IdempotencyRecord(key: nil, fingerprint: "f", isRetry: true)
+    private let keyed = IdempotencyRecord(key: "k", fingerprint: "f", isRetry: false)
 
     @Test(arguments: [(0, true), (900, true), (901, false)] as [(Int64, Bool)])
     func aRetryCountsForFifteenMinutes(later: Int64, isSame: Bool) throws {
         let directory = try TemporaryDirectory()
-        let first = try service(directory, at: 1_700_000_000).submit(owner: 1, Wish(.sample(), seconds: "1"), submission: retry)
+        let first = try service(directory, at: 1_700_000_000).submit(owner: 1, .sample(), record: retry)
         let after = try service(directory, at: 1_700_000_000 + later)
         #expect(try after.earlier(retry, owner: 2) == nil)
-        #expect(try (after.submit(owner: 1, Wish(.sample(), seconds: "1"), submission: retry).id == first.id) == isSame)
+        #expect(try (after.submit(owner: 1, .sample(), record: retry).id == first.id) == isSame)
     }
 
     @Test(arguments: [(86_399, true), (86_400, false)] as [(Int64, Bool)])
     func aKeyCountsForADay(later: Int64, isSame: Bool) throws {
         let directory = try TemporaryDirectory()
-        let first = try service(directory, at: 1_700_000_000).submit(owner: 1, Wish(.sample(), seconds: "1"), submission: keyed)
+        let first = try service(directory, at: 1_700_000_000).submit(owner: 1, .sample(), record: keyed)
         let after = try service(directory, at: 1_700_000_000 + later)
         #expect(try after.earlier(keyed, owner: 2) == nil)
-        #expect(try (after.submit(owner: 1, Wish(.sample(), seconds: "1"), submission: keyed).id == first.id) == isSame)
-        let other = Submission(key: "k", fingerprint: "g", isRetry: false)
-        let error = #expect(throws: SoradError.self) { try after.submit(owner: 1, Wish(.sample(), seconds: "1"), submission: other) }
+        #expect(try (after.submit(owner: 1, .sample(), record: keyed).id == first.id) == isSame)
+        let other = IdempotencyRecord(key: "k", fingerprint: "g", isRetry: false)
+        let error = #expect(throws: SoradError.self) { try after.submit(owner: 1, .sample(), record: other) }
         #expect(error?.kind == .conflict)
     }
 }

@@ -17,8 +17,10 @@ final class TemporaryDirectory {
 @Suite struct JobStoreTests {
     private func job(_ number: Int64, owner: UInt32 = 1000) -> Job {
         let id = JobIdentifier(milliseconds: number, random: [UInt8](repeating: UInt8(number & 0xff), count: 10))
-        return Job(
-            id: id, owner: owner, request: .sample(prompt: "Ünïcode \"quotes\" 球 \(number)"), seconds: "1.063", createdAt: Int(number))
+        var plan = ClipPlan.sample(prompt: "Ünïcode \"quotes\" 球 \(number)")
+        plan.seconds = "1.063"
+        plan.memory = 1 << 40
+        return Job(id: id, owner: owner, plan: plan, createdAt: Int(number))
     }
 
     @Test func whatWasStoredIsThereAfterReopening() throws {
@@ -49,13 +51,12 @@ final class TemporaryDirectory {
     @Test func theLargestSeedSurvives() throws {
         let directory = try TemporaryDirectory()
         let store = try JobStore(path: directory.path + "/jobs.sqlite")
-        var request = GenerationRequest.sample()
+        var request = ClipPlan.sample()
         request.seed = .max
         let job = Job(
-            id: JobIdentifier(milliseconds: 1, random: [UInt8](repeating: 0, count: 10)), owner: .max, request: request, seconds: "1",
-            createdAt: 1)
+            id: JobIdentifier(milliseconds: 1, random: [UInt8](repeating: 0, count: 10)), owner: .max, plan: request, createdAt: 1)
         try store.apply(stored: [job], erased: [])
-        #expect(try store.job(job.id)?.request.seed == .max)
+        #expect(try store.job(job.id)?.plan.seed == .max)
         #expect(try store.job(job.id)?.owner == .max)
     }
 
@@ -163,7 +164,7 @@ final class TemporaryDirectory {
             try writeDurably([1], named: "file", in: spool.directory(of: job))
         }
         try makeDirectories(directory.path + "/not-a-job")
-        #expect(try spool.removeStrangers(keeping: [kept.text]) == [id.text])
+        #expect(try spool.removeOrphans(keeping: [kept.text]) == [id.text])
         #expect(try directoryEntries(directory.path) == ["not-a-job", kept.text])
     }
 }

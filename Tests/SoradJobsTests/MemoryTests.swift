@@ -36,8 +36,8 @@ private let memory = ModelMemory(
     ])
 
 @Suite struct MemoryTests {
-    private static func request(_ width: Int, _ height: Int, _ frames: Int, guidance: Double = 1) -> GenerationRequest {
-        GenerationRequest(
+    private static func request(_ width: Int, _ height: Int, _ frames: Int, guidance: Double = 1) -> ClipPlan {
+        ClipPlan(
             model: "mini", prompt: "a red ball", negativePrompt: "", width: width, height: height, numFrames: frames, fps: 16, seed: 1,
             numInferenceSteps: 20, guidanceScale: guidance, flowShift: 3)
     }
@@ -64,7 +64,7 @@ private let memory = ModelMemory(
 
     @Test func coefficientsSurviveTheirJSON() throws {
         #expect(try ModelMemory(json: JSONValue(parsing: memory.json.bytes())) == memory)
-        var info = ClipParametersTests.model
+        var info = ClipRequestTests.model
         info.memory = memory
         #expect(try ModelInfo(json: info.json) == info)
         #expect(memory.isPlausible)
@@ -79,12 +79,12 @@ private let memory = ModelMemory(
     private final class Bench {
         let directory: TemporaryDirectory
         let service: JobService
-        var model = ClipParametersTests.model
+        var model = ClipRequestTests.model
 
         init(available: Int, most: Int, limit: Int? = nil) throws {
             directory = try TemporaryDirectory()
             var settings = JobService.Settings()
-            settings.memory.room = { MemoryRoom(available: available, most: most) }
+            settings.memory.headroom = { MemoryHeadroom(available: available, most: most) }
             settings.memory.limit = limit
             service = try JobService(
                 directory: directory.path, settings: settings, time: .system, wake: try EventCounter(.signal),
@@ -92,11 +92,11 @@ private let memory = ModelMemory(
             model.memory = memory
         }
 
-        func refusal(_ request: GenerationRequest, givenPixels: Int = 0) -> SoradError? {
-            var wish = Wish(request, seconds: "1", model: model)
-            wish.givenPixels = givenPixels
+        func refusal(_ request: ClipPlan, givenPixels: Int = 0) -> SoradError? {
+            var plan = request
+            plan.givenPixels = givenPixels
             do throws(SoradError) {
-                _ = try service.submit(owner: 1, wish)
+                _ = try service.submit(owner: 1, plan, model: model)
                 return nil
             } catch { return error }
         }
@@ -114,7 +114,7 @@ private let memory = ModelMemory(
         #expect(error.kind == .unavailable && error.code == "insufficient_memory" && error.retryAfter == 30 && error.param == "num_frames")
         #expect(
             error.message
-                == "This clip needs 121.0 MB of memory, and 121.0 MB are free now; try again later, or ask for at most 77 frames, or for 112x112."
+                == "this clip needs 121.0 MB of memory, and 121.0 MB are free now; try again later, or ask for at most 77 frames, or for 112x112"
         )
         #expect(bench.service.summary.queued == 0)
         #expect(bench.service.metricsText().contains("sorad_jobs_refused_total{reason=\"insufficient_memory\"} 1"))
@@ -128,14 +128,14 @@ private let memory = ModelMemory(
         #expect(error.kind == .badInput && error.code == "insufficient_memory" && error.retryAfter == nil && error.param == "size")
         #expect(
             error.message
-                == "This clip needs 118.6 MB of memory, and sorad can use 115.0 MB here at most; ask for 112x112.")
+                == "this clip needs 118.6 MB of memory, and sorad can use 115.0 MB here at most; ask for 112x112")
         // Fewer frames would not help, since the highest stage is that of one frame.
         #expect(bench.refusal(Self.request(112, 112, 17))?.kind == .unavailable)
     }
 
     @Test func aModelThatIsTooLargeSaysSo() throws {
         let error = try #require(try Bench(available: 1, most: 90_000_000).refusal(Self.request(128, 128, 17)))
-        #expect(error.kind == .badInput && error.message.hasSuffix("at most; no clip of this model fits into that."))
+        #expect(error.kind == .badInput && error.message.hasSuffix("at most; no clip of this model fits into that"))
     }
 
     @Test func theSettingIsACap() throws {

@@ -13,7 +13,7 @@ import Testing
     /// A directory with a model file and a worker that writes down that it was asked.
     private func prepare() throws -> (directory: TemporaryDirectory, worker: String, model: String) {
         let directory = try TemporaryDirectory()
-        try writeDurably(Array(ClipParametersTests.model.json.text().utf8), named: "mini.gguf", in: directory.path)
+        try writeDurably(Array(ClipRequestTests.model.json.text().utf8), named: "mini.gguf", in: directory.path)
         let script = "#!/bin/sh\necho asked >> \(directory.path)/log\ncat \"$2\"\n"
         try writeDurably(Array(script.utf8), named: "worker", in: directory.path)
         _ = unsafe chmod(directory.path + "/worker", 0o700)
@@ -39,14 +39,14 @@ import Testing
 
     @Test func anUnchangedFileIsReadOnce() throws {
         let (directory, worker, model) = try prepare()
-        for _ in 0..<3 { #expect(try scan(model, worker, directory, time: later).map(\.info) == [ClipParametersTests.model]) }
+        for _ in 0..<3 { #expect(try scan(model, worker, directory, time: later).map(\.info) == [ClipRequestTests.model]) }
         #expect(try questions(directory) == 1)
     }
 
     @Test func aChangedFileOrWorkerIsAskedAgain() throws {
         let (directory, worker, model) = try prepare()
         _ = try scan(model, worker, directory, time: later)
-        var other = ClipParametersTests.model
+        var other = ClipRequestTests.model
         other.id = "other"
         try writeDurably(Array(other.json.text().utf8), named: "mini.gguf", in: directory.path)
         #expect(try scan(model, worker, directory, time: later).map(\.info.id) == ["other"])

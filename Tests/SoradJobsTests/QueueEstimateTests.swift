@@ -16,7 +16,7 @@ import Testing
             directory = try TemporaryDirectory()
             if let seconds {
                 let id = JobIdentifier(milliseconds: 1, random: [UInt8](repeating: 0, count: 10))
-                var job = Job(id: id, owner: 1, request: .sample(), seconds: "1", createdAt: 1)
+                var job = Job(id: id, owner: 1, plan: .sample(), createdAt: 1)
                 job.result = ClipResult(
                     sha256: "", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": seconds - 1, "decoding": 1])
                 try JobStore(path: directory.path + "/jobs.sqlite").remember(job)
@@ -29,8 +29,8 @@ import Testing
             service.deliver(.released(.models))
         }
 
-        func submit(owner: UInt32 = 1, _ request: GenerationRequest = .sample()) throws -> JobIdentifier {
-            try service.submit(owner: Viewer(user: owner), Wish(request, seconds: "1")).id
+        func submit(owner: UInt32 = 1, _ request: ClipPlan = .sample()) throws -> JobIdentifier {
+            try service.submit(owner: Viewer(user: owner), request).id
         }
 
         func eta(_ id: JobIdentifier) throws -> Double? {
@@ -59,7 +59,7 @@ import Testing
 
     @Test func anotherNumberOfStepsTakesAnotherTime() throws {
         _ = try bench.submit()
-        var short = GenerationRequest.sample()
+        var short = ClipPlan.sample()
         short.numInferenceSteps = 10
         #expect(try bench.eta(bench.submit(short)) == 10 + 4.5 + 1)
     }
@@ -67,7 +67,7 @@ import Testing
     @Test func thereIsNoEstimateBehindWhatWasNeverMade() throws {
         let running = try bench.submit()
         let before = try bench.submit()
-        var strange = GenerationRequest.sample()
+        var strange = ClipPlan.sample()
         strange.width *= 2
         let unknown = try bench.submit(strange)
         let behind = try bench.submit()
@@ -108,7 +108,7 @@ import Testing
         var identifiers = JobIdentifierSequence(after: nil)
         for _ in 0..<40 {
             let id = identifiers.next(unixMilliseconds: 1_700_000_000_000, random: [UInt8](repeating: 7, count: 10))
-            var job = Job(id: id, owner: UInt32.random(in: 0..<5, using: &random), request: .sample(), seconds: "1", createdAt: 1)
+            var job = Job(id: id, owner: UInt32.random(in: 0..<5, using: &random), plan: .sample(), createdAt: 1)
             job.priority = Int.random(in: 0..<3, using: &random)
             if Int.random(in: 0..<8, using: &random) == 0 { job.startedAt = 1 }
             jobs[id] = job

@@ -23,17 +23,17 @@ import Testing
         Case(quota: Quota(), usage: Usage(jobs: 10_000, bytes: .max)),
         Case(quota: Quota(jobs: 3), usage: Usage(jobs: 2)),
         Case(
-            quota: Quota(jobs: 3), usage: Usage(jobs: 3), kind: .busy, words: "You have 3 jobs that are not finished, and your quota is 3",
+            quota: Quota(jobs: 3), usage: Usage(jobs: 3), kind: .busy, words: "you have 3 jobs that are not finished, and your quota is 3",
             retryAfter: 7),
         Case(quota: Quota(jobs: 0), usage: Usage(), kind: .busy, words: "your quota is 0", retryAfter: 7),
         Case(quota: Quota(bytes: 10), usage: Usage(bytes: 9)),
         Case(
             quota: Quota(bytes: 2_500_000), usage: Usage(bytes: 2_500_000), kind: .storageFull,
-            words: "Your finished clips take 2.5 MB, and your quota is 2.5 MB; delete some"),
+            words: "your finished clips take 2.5 MB, and your quota is 2.5 MB; delete some"),
         Case(quota: Quota(secondsPerDay: 3), usage: clips((1, 2_000))),
         Case(
             quota: Quota(secondsPerDay: 3), usage: clips((1, 2_001)), kind: .busy,
-            words: "This clip has 1 s; of the 3 s that you may ask for within a day, 0.999 s are left", retryAfter: 1 + 86_400 - 1_000),
+            words: "this clip has 1 s; of the 3 s that you may ask for within a day, 0.999 s are left", retryAfter: 1 + 86_400 - 1_000),
         // The first clip alone makes no room.
         Case(
             quota: Quota(secondsPerDay: 3), usage: clips((1, 500), (600, 2_500)), kind: .busy, words: "0 s are left",
@@ -71,7 +71,7 @@ import Testing
         var queue: [JobIdentifier] = []
         for (index, (owner, priority)) in jobs.enumerated() {
             let id = JobIdentifier(milliseconds: Int64(index), random: [UInt8](repeating: 0, count: 10))
-            known[id] = Job(id: id, owner: owner, request: .sample(), seconds: "1", createdAt: 0)
+            known[id] = Job(id: id, owner: owner, plan: .sample(), createdAt: 0)
             known[id]?.priority = priority
             if begun.contains(index) { known[id]?.startedAt = 1 }
             queue.append(id)
@@ -122,7 +122,7 @@ import Testing
             directory: directory.path, settings: JobService.Settings(), time: .system, wake: try EventCounter(.signal),
             log: Log(program: "test", level: .error, environment: [:]))
     }
-    private let wish = Wish(.sample(), seconds: "1.063")
+    private let plan = ClipPlan.sample()
 
     @Test func aUsersQuotaIsTheirsAloneAndOutlivesARestart() throws {
         let directory = try TemporaryDirectory()
@@ -132,12 +132,12 @@ import Testing
             _ = try first.setQuota(Quota(jobs: 2), of: 7)
         }
         let service = try service(directory)
-        for owner: Viewer in [6, 7, 7, 0, 0] { _ = try service.submit(owner: owner, wish) }
+        for owner: Viewer in [6, 7, 7, 0, 0] { _ = try service.submit(owner: owner, plan) }
         for owner: Viewer in [6, 7] {
-            let error = #expect(throws: SoradError.self) { try service.submit(owner: owner, wish) }
+            let error = #expect(throws: SoradError.self) { try service.submit(owner: owner, plan) }
             #expect(error?.code == "quota_exceeded" && error?.retryAfter != nil)
         }
-        _ = try service.submit(owner: Viewer(user: 6, isAdmin: true), wish)
+        _ = try service.submit(owner: Viewer(user: 6, isAdmin: true), plan)
         #expect(try service.setQuota(nil, of: 7).users.isEmpty)
     }
 
@@ -145,13 +145,13 @@ import Testing
         let directory = try TemporaryDirectory()
         let service = try service(directory)
         _ = try service.setQuota(Quota(secondsPerDay: 3), of: nil)
-        let jobs = try (0..<2).map { _ in try service.submit(owner: 5, wish) }
-        #expect(throws: SoradError.self) { try service.submit(owner: 5, wish) }
+        let jobs = try (0..<2).map { _ in try service.submit(owner: 5, plan) }
+        #expect(throws: SoradError.self) { try service.submit(owner: 5, plan) }
         // Deleting gives nothing back; cancelling what was not begun does.
         #expect(try service.delete(jobs[1].id, viewer: 5))
-        #expect(throws: SoradError.self) { try service.submit(owner: 5, wish) }
+        #expect(throws: SoradError.self) { try service.submit(owner: 5, plan) }
         _ = try service.cancel(jobs[0].id, viewer: 5)
-        let third = try service.submit(owner: 5, wish)
+        let third = try service.submit(owner: 5, plan)
         #expect(try service.job(third.id, viewer: 5) != nil)
     }
 
@@ -161,10 +161,10 @@ import Testing
             let first = try service(directory)
             first.deliver(.released(.models))
             try first.pause()
-            _ = try first.submit(owner: 1, wish)
+            _ = try first.submit(owner: 1, plan)
             #expect(first.takeEffects(of: .first) == [] && first.summary.queued == 1)
             try first.drain()
-            let error = #expect(throws: SoradError.self) { try first.submit(owner: 0, wish) }
+            let error = #expect(throws: SoradError.self) { try first.submit(owner: 0, plan) }
             #expect(error?.code == "draining" && error?.retryAfter == 60)
         }
         let second = try service(directory)
@@ -172,13 +172,13 @@ import Testing
         #expect(second.summary.isDraining && second.summary.isPaused && second.takeEffects(of: .first) == [])
         try second.resume()
         #expect(second.takeEffects(of: .first) == [.startWorker(.first, model: "mini")])
-        _ = try second.submit(owner: 1, wish)
+        _ = try second.submit(owner: 1, plan)
     }
 
     @Test func aPriorityMovesAJobAndIsKept() throws {
         let directory = try TemporaryDirectory()
         let service = try service(directory)
-        let ids = try (0..<3).map { _ in try service.submit(owner: 1, wish).id }
+        let ids = try (0..<3).map { _ in try service.submit(owner: 1, plan).id }
         #expect(try service.setPriority(9, of: ids[2])?.video.details.priority == 9)
         service.deliver(.released(.models))
         #expect(try service.job(ids[2], viewer: 1)?.status == .inProgress)
@@ -186,9 +186,9 @@ import Testing
     }
 
     @Test func theLargestClipThatFitsIsFound() {
-        var request = GenerationRequest.sample()
+        var request = ClipPlan.sample()
         request.numFrames = 81
-        let model = ClipParametersTests.model
+        let model = ClipRequestTests.model
         #expect(request.largestFrames(model) { $0.numFrames <= 40 } == 37)
         #expect(request.largestFrames(model) { $0.numFrames <= 1 } == 1)
         #expect(request.largestFrames(model) { _ in false } == nil)

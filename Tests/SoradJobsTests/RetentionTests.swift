@@ -64,7 +64,7 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
         }
 
         func finished(_ bytes: Int) throws -> JobIdentifier {
-            let job = try service.submit(owner: 1, Wish(.sample(), seconds: "1"))
+            let job = try service.submit(owner: 1, .sample())
             service.deliver(.workerReady(.first, model: "mini"))
             let path = try service.prepareDirectory(of: job.id)
             for (name, size) in [("v", bytes - 2), ("t", 1), ("s", 1), ("checkpoint-2", 1000), ("checkpoint-prompts", 1000), (".half", 5)] {

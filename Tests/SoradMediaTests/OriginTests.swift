@@ -30,35 +30,35 @@ import Testing
 
     @Test func ourOwnMarkIsReadBackFromBothPlaces() throws {
         let mark = try originMark(at: clip)
-        #expect(mark == OriginMark(state: .marked, program: "sorad 0.1.0", model: "mini <&> \"x\"", signs: ["xmp", "comment"]))
+        #expect(mark == ProvenanceMark(state: .marked, program: "sorad 0.1.0", model: "mini <&> \"x\"", evidence: ["xmp", "comment"]))
         #expect(mark.isOfSorad)
-        #expect(try OriginMark(json: mark.json) == mark)
+        #expect(try ProvenanceMark(json: mark.json) == mark)
     }
 
     @Test func aCopiedStreamKeepsTheCommentAndAnEncodedOneLosesAll() throws {
         _ = try output(of: "ffmpeg", ["-loglevel", "error", "-i", clip, "-c", "copy", folder.path + "/copy.mp4"])
-        #expect(try originMark(at: folder.path + "/copy.mp4").signs == ["comment"])
+        #expect(try originMark(at: folder.path + "/copy.mp4").evidence == ["comment"])
         let clean = folder.path + "/clean.mp4"
         _ = try output(of: "ffmpeg", ["-loglevel", "error", "-i", clip, "-map_metadata", "-1", clean])
-        #expect(try originMark(at: clean) == OriginMark(state: .unmarked))
+        #expect(try originMark(at: clean) == ProvenanceMark(state: .unmarked))
     }
 
     @Test func otherProgramsMarksAreRead() throws {
         _ = try output(of: "ffmpeg", ["-loglevel", "error", "-i", clip, "-map_metadata", "-1", folder.path + "/plain.mp4"])
         let plain = try folder.bytes(of: "plain.mp4")
-        func marked(_ xmp: String) throws -> OriginMark {
+        func marked(_ xmp: String) throws -> ProvenanceMark {
             try originMark(at: try write("other.mp4", plain + MP4Box.xmp(Array(xmp.utf8))))
         }
         let source = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
         let element = "<rdf:RDF><a:DigitalSourceType>\(source)</a:DigitalSourceType><x:CreatorTool>Other 2</x:CreatorTool></rdf:RDF>"
-        #expect(try marked(element) == OriginMark(state: .marked, program: "Other 2", signs: ["xmp"]))
-        #expect(try marked("<rdf:RDF a:DigitalSourceType = '\(source)'/></rdf:RDF>") == OriginMark(state: .marked, signs: ["xmp"]))
-        #expect(try marked("<rdf:RDF a:DigitalSourceType=\"…/digitalCapture\"></rdf:RDF>") == OriginMark(state: .unmarked))
-        #expect(try marked("<rdf:RDF> cut off") == OriginMark(state: .unreadable, signs: ["xmp"]))
+        #expect(try marked(element) == ProvenanceMark(state: .marked, program: "Other 2", evidence: ["xmp"]))
+        #expect(try marked("<rdf:RDF a:DigitalSourceType = '\(source)'/></rdf:RDF>") == ProvenanceMark(state: .marked, evidence: ["xmp"]))
+        #expect(try marked("<rdf:RDF a:DigitalSourceType=\"…/digitalCapture\"></rdf:RDF>") == ProvenanceMark(state: .unmarked))
+        #expect(try marked("<rdf:RDF> cut off") == ProvenanceMark(state: .unreadable, evidence: ["xmp"]))
         let manifest: [UInt8] =
             [0, 0, 0, 28] + Array("uuid".utf8)
             + [0xD8, 0xFE, 0xC3, 0xD6, 0x1B, 0x0E, 0x48, 0x3C, 0x92, 0x97, 0x58, 0x28, 0x87, 0x7E, 0xC4, 0x81, 0, 0, 0, 0]
-        #expect(try originMark(at: try write("c2pa.mp4", plain + manifest)) == OriginMark(state: .marked, signs: ["c2pa"]))
+        #expect(try originMark(at: try write("c2pa.mp4", plain + manifest)) == ProvenanceMark(state: .marked, evidence: ["c2pa"]))
     }
 
     @Test func whatIsNoWholeClipIsNamed() throws {

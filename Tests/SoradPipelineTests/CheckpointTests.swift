@@ -14,7 +14,7 @@ import Testing
     private static let frozen = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1_000) }, unixMilliseconds: { 0 }, processor: { .zero })
     private func latent() -> Tensor { Tensor(Shape(2, 1, 2, 3), (0..<12).map { Float($0) * 0.1 - 0.3 }) }
 
-    private func checkpoint(_ directory: String, _ request: GenerationRequest, model: String = "m") -> Checkpoint {
+    private func checkpoint(_ directory: String, _ request: ClipPlan, model: String = "m") -> Checkpoint {
         Checkpoint(of: request, model: model, in: directory, interval: .zero, time: Self.frozen, syncInterval: .zero)
     }
 

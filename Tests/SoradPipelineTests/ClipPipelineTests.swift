@@ -61,7 +61,7 @@ private final class Questions: Sendable {
 
     @Test func promptSeedAndNegativePromptMatter() throws {
         let pipeline = try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1))
-        func hash(_ request: GenerationRequest) throws -> String {
+        func hash(_ request: ClipPlan) throws -> String {
             try pipeline.makeClip(request, into: PipelineFixture.scratch("vary")).sha256
         }
         let base = PipelineFixture.request()
@@ -115,11 +115,11 @@ private final class Questions: Sendable {
         #expect(stopping.count <= middle + 1)
     }
 
-    private static let impossible: [(name: String, change: @Sendable (inout GenerationRequest) -> Void)] = [
+    private static let impossible: [(name: String, change: @Sendable (inout ClipPlan) -> Void)] = [
         ("model", { $0.model = "other" }), ("width", { $0.width = 17 }), ("height", { $0.height = -64 }), ("width", { $0.width = 1 << 40 }),
         ("num_frames", { $0.numFrames = 6 }), ("num_frames", { $0.numFrames = 0 }), ("num_inference_steps", { $0.numInferenceSteps = 0 }),
         ("guidance_scale", { $0.guidanceScale = .nan }), ("flow_shift", { $0.flowShift = 0 }),
-        ("num_inference_steps", { $0.numInferenceSteps = GenerationRequest.numInferenceStepsRange.upperBound + 1 }),
+        ("num_inference_steps", { $0.numInferenceSteps = ClipPlan.numInferenceStepsRange.upperBound + 1 }),
     ]
 
     @Test(arguments: impossible.indices)

@@ -10,7 +10,7 @@ import Testing
 
 @Suite struct FrameCheckpointTests {
     /// Five groups of frames.
-    private static let request: GenerationRequest = {
+    private static let request: ClipPlan = {
         var request = PipelineFixture.request(steps: 2)
         request.numFrames = 17
         return request

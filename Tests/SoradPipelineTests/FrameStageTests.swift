@@ -20,11 +20,11 @@ private struct Upscaling: FrameStageKind {
     let memory = [ModelMemory.Part(.worker, when: .guided, .framePixels, fixed: 1_000, perUnit: 12)]
     let secondsPerPixel = 1e-9
 
-    func output(_ input: ClipFormat, for request: GenerationRequest) throws(SoradError) -> ClipFormat? {
+    func output(_ input: ClipFormat, for request: ClipPlan) throws(SoradError) -> ClipFormat? {
         try ClipFormat(width: 2 * input.width, height: 2 * input.height, numFrames: input.numFrames, fps: input.fps)
     }
 
-    func stage(_ input: ClipFormat, for request: GenerationRequest) -> any FrameStage { Stage(width: input.width) }
+    func stage(_ input: ClipFormat, for request: ClipPlan) -> any FrameStage { Stage(width: input.width) }
 
     static func doubled(_ frame: [UInt8], width: Int) -> [UInt8] {
         let height = frame.count / 3 / width
@@ -61,11 +61,11 @@ private struct Interpolation: FrameStageKind {
     let memory = [ModelMemory.Part(.worker, .framePixels, fixed: 0, perUnit: 3)]
     let secondsPerPixel = 1e-9
 
-    func output(_ input: ClipFormat, for request: GenerationRequest) throws(SoradError) -> ClipFormat? {
+    func output(_ input: ClipFormat, for request: ClipPlan) throws(SoradError) -> ClipFormat? {
         try ClipFormat(width: input.width, height: input.height, numFrames: 2 * input.numFrames - 1, fps: 2 * input.fps)
     }
 
-    func stage(_ input: ClipFormat, for request: GenerationRequest) -> any FrameStage { Stage(frameBytes: input.frameBytes) }
+    func stage(_ input: ClipFormat, for request: ClipPlan) -> any FrameStage { Stage(frameBytes: input.frameBytes) }
 
     static func mean(_ a: [UInt8], _ b: [UInt8]) -> [UInt8] { zip(a, b).map { UInt8((Int($0) + Int($1) + 1) / 2) } }
 
@@ -110,8 +110,8 @@ private final class Tap: FrameStageKind {
     init(failingWith fault: SoradError? = nil) { self.fault = fault }
 
     var frames: [[UInt8]] { seen.withLock { $0 } }
-    func output(_ input: ClipFormat, for request: GenerationRequest) -> ClipFormat? { input }
-    func stage(_ input: ClipFormat, for request: GenerationRequest) -> any FrameStage { Stage(self) }
+    func output(_ input: ClipFormat, for request: ClipPlan) -> ClipFormat? { input }
+    func stage(_ input: ClipFormat, for request: ClipPlan) -> any FrameStage { Stage(self) }
 
     final class Stage: FrameStage {
         private let tap: Tap
@@ -133,7 +133,7 @@ private final class Tap: FrameStageKind {
 
 @Suite struct FrameStageTests {
     /// Five groups of frames of 64×64.
-    private static let request: GenerationRequest = {
+    private static let request: ClipPlan = {
         var request = PipelineFixture.request(steps: 2)
         request.numFrames = 17
         return request
@@ -181,7 +181,7 @@ private final class Tap: FrameStageKind {
     }
 
     /// Makes the clip until `frames` of it are finished.
-    private func stopped(_ pipeline: ClipPipeline, _ request: GenerationRequest, in directory: String, afterFrames frames: Int) {
+    private func stopped(_ pipeline: ClipPipeline, _ request: ClipPlan, in directory: String, afterFrames frames: Int) {
         let stop = StopFlag()
         let taken = Mutex(0)
         _ = #expect(throws: JobError.self) {

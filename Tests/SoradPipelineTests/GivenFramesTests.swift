@@ -25,7 +25,7 @@ import Testing
         return directory
     }
 
-    private func request(_ change: (inout GivenFrames) -> Void) -> GenerationRequest {
+    private func request(_ change: (inout GivenFrames) -> Void) -> ClipPlan {
         var request = PipelineFixture.request()
         request.numFrames = 13
         var given = GivenFrames()
@@ -34,7 +34,7 @@ import Testing
         return request
     }
 
-    private func clip(_ request: GenerationRequest, _ directory: String, threads: Int = 1) throws -> ClipResult {
+    private func clip(_ request: ClipPlan, _ directory: String, threads: Int = 1) throws -> ClipResult {
         try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: threads)).makeClip(request, into: directory)
     }
 

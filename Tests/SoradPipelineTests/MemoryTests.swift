@@ -109,7 +109,7 @@ private final class Watcher: Sendable {
     @Test(arguments: clips) func neverLessThanTheNeedAndLittleMore(clip: Clip) throws {
         let info = try ClipPipeline.describe(inOwnProcess: clip.model)
         let memory = try #require(info.memory)
-        let request = GenerationRequest(
+        let request = ClipPlan(
             model: info.id, prompt: "a red ball rolls to the left", negativePrompt: "", width: clip.width, height: clip.height,
             numFrames: clip.frames, fps: 8, seed: 1, numInferenceSteps: 2, guidanceScale: clip.guidance, flowShift: 3, given: clip.given)
         let directory = PipelineFixture.scratch("memory")
@@ -128,7 +128,7 @@ private final class Watcher: Sendable {
     }
 
     /// One clip in a worker of its own.
-    private static func make(_ request: GenerationRequest, _ model: String, _ directory: String) throws -> Peak {
+    private static func make(_ request: ClipPlan, _ model: String, _ directory: String) throws -> Peak {
         let pair = try SocketPair()
         let process = try ChildProcess(
             ChildProcess.Command(
@@ -143,7 +143,7 @@ private final class Watcher: Sendable {
             channel.shutDown()
             _ = process.wait(timeout: .seconds(20))
         }
-        try channel.send(WorkerCommand.generate(job: "j", request: request, directory: directory).json.bytes())
+        try channel.send(WorkerCommand.generate(job: "j", plan: request, directory: directory).json.bytes())
         while true {
             guard case .frame(let bytes) = try channel.receive(timeout: .seconds(120)) else { throw SoradError(.timedOut, "no answer") }
             switch try WorkerEvent(json: JSONValue(parsing: bytes)) {
@@ -158,7 +158,7 @@ private final class Watcher: Sendable {
     }
 
     /// The given files, cut from a clip that is made for that.
-    private static func write(_ given: GivenFrames, into directory: String, like request: GenerationRequest) throws {
+    private static func write(_ given: GivenFrames, into directory: String, like request: ClipPlan) throws {
         var source = request
         source.given = nil
         source.numFrames = 5

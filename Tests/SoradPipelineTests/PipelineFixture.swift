@@ -37,8 +37,8 @@ enum PipelineFixture {
     }
 
     /// A request that takes a fraction of a second.
-    static func request(prompt: String = "a red ball rolls to the left", seed: UInt64 = 7, steps: Int = 2) -> GenerationRequest {
-        GenerationRequest(
+    static func request(prompt: String = "a red ball rolls to the left", seed: UInt64 = 7, steps: Int = 2) -> ClipPlan {
+        ClipPlan(
             model: "tiny", prompt: prompt, negativePrompt: "", width: 64, height: 64, numFrames: 5, fps: 8, seed: seed,
             numInferenceSteps: steps, guidanceScale: 3, flowShift: 3)
     }

@@ -70,7 +70,7 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
             request, into: PipelineFixture.scratch("expected"))
         for job in ["first", "second"] {
             let directory = PipelineFixture.scratch(job)
-            try worker.send(.generate(job: job, request: request, directory: directory))
+            try worker.send(.generate(job: job, plan: request, directory: directory))
             let (progress, last) = try worker.answer(for: job)
             guard case .finished(_, let result) = last else {
                 Issue.record("\(last)")
@@ -85,7 +85,7 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
     @Test func aCancelStopsTheJobAndTheNextOneRuns() throws {
         let worker = try Worker()
         _ = try worker.receive()
-        try worker.send(.generate(job: "long", request: PipelineFixture.request(steps: 1000), directory: PipelineFixture.scratch("long")))
+        try worker.send(.generate(job: "long", plan: PipelineFixture.request(steps: 1000), directory: PipelineFixture.scratch("long")))
         while true {
             guard case .progress(_, let progress) = try worker.receive() else { throw SoradError(.internalFault, "no progress") }
             if progress.step >= 2 { break }
@@ -99,7 +99,7 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
         }
         #expect(error.code == "cancelled")
         #expect((progress.last?.step ?? 0) < 1000)
-        try worker.send(.generate(job: "next", request: PipelineFixture.request(), directory: PipelineFixture.scratch("next")))
+        try worker.send(.generate(job: "next", plan: PipelineFixture.request(), directory: PipelineFixture.scratch("next")))
         guard case .finished = try worker.answer(for: "next").last else {
             Issue.record("the job after a cancel failed")
             return
@@ -119,7 +119,7 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
             let worker = try Worker()
             _ = try worker.receive()
             let before = checkpoints()
-            try worker.send(.generate(job: kill, request: request, directory: directory))
+            try worker.send(.generate(job: kill, plan: request, directory: directory))
             var first: Int?
             receiving: while true {
                 switch try worker.receive() {
@@ -144,8 +144,8 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
     @Test func aSecondJobAtOnceIsRefused() throws {
         let worker = try Worker()
         _ = try worker.receive()
-        try worker.send(.generate(job: "long", request: PipelineFixture.request(steps: 1000), directory: PipelineFixture.scratch("long")))
-        try worker.send(.generate(job: "pushy", request: PipelineFixture.request(), directory: PipelineFixture.scratch("pushy")))
+        try worker.send(.generate(job: "long", plan: PipelineFixture.request(steps: 1000), directory: PipelineFixture.scratch("long")))
+        try worker.send(.generate(job: "pushy", plan: PipelineFixture.request(), directory: PipelineFixture.scratch("pushy")))
         while true {
             let event = try worker.receive()
             if case .failed("pushy", _) = event { break }
@@ -161,7 +161,7 @@ private func run(_ arguments: [String]) throws -> (ending: ChildProcess.Ending?,
         _ = try worker.receive()
         if isBusy {
             try worker.send(
-                .generate(job: "long", request: PipelineFixture.request(steps: 1000), directory: PipelineFixture.scratch("long")))
+                .generate(job: "long", plan: PipelineFixture.request(steps: 1000), directory: PipelineFixture.scratch("long")))
             _ = try worker.receive()
         }
         worker.channel.shutDown()

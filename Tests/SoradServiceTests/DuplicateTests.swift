@@ -25,7 +25,7 @@ import Testing
         #expect(other.status == 409 && other.headers["x-should-retry"] == "false")
         #expect(
             try daemon.refusal(other).message
-                == "This Idempotency-Key was used for a request with other fields; use a new key for a new request.")
+                == "this Idempotency-Key was used for a request with other fields; use a new key for a new request")
         #expect(try VideoList(json: JSONValue(parsing: daemon.send(.get, "/v1/videos").body)).data.count == 3)
     }
 

@@ -20,7 +20,7 @@ import Testing
         return try #require(json["results"]?.array?.first)
     }
 
-    private func clip(_ mark: OriginMark) -> [UInt8] {
+    private func clip(_ mark: ProvenanceMark) -> [UInt8] {
         [0, 0, 0, 24] + Array("ftypisom".utf8) + [UInt8](repeating: 1, count: 300) + Array("\n\(mark.json.text())".utf8)
     }
 
@@ -45,12 +45,12 @@ import Testing
 
     @Test func whatAFileSaysOfItselfIsToldApart() throws {
         let daemon = try DaemonUnderTest()
-        let cases: [(OriginMark, outcome: String, state: String, origin: String)] = [
-            (OriginMark(state: .marked, program: "sorad 9", model: "m", signs: ["xmp"]), "detected", "valid", "another_sorad"),
-            (OriginMark(state: .marked, program: "Other", signs: ["xmp", "comment"]), "detected", "valid", "another_program"),
-            (OriginMark(state: .marked, signs: ["c2pa"]), "detected", "valid", "another_program"),
-            (OriginMark(state: .unmarked), "not_detected", "not_present", "none"),
-            (OriginMark(state: .unreadable, signs: ["xmp"]), "not_detected", "invalid", "unknown"),
+        let cases: [(ProvenanceMark, outcome: String, state: String, origin: String)] = [
+            (ProvenanceMark(state: .marked, program: "sorad 9", model: "m", evidence: ["xmp"]), "detected", "valid", "another_sorad"),
+            (ProvenanceMark(state: .marked, program: "Other", evidence: ["xmp", "comment"]), "detected", "valid", "another_program"),
+            (ProvenanceMark(state: .marked, evidence: ["c2pa"]), "detected", "valid", "another_program"),
+            (ProvenanceMark(state: .unmarked), "not_detected", "not_present", "none"),
+            (ProvenanceMark(state: .unreadable, evidence: ["xmp"]), "not_detected", "invalid", "unknown"),
         ]
         for (mark, outcome, state, origin) in cases {
             let found = try result(try check(daemon, clip(mark)))
@@ -67,7 +67,9 @@ import Testing
             let response = try check(daemon, bytes)
             #expect(response.status == 400)
             let refusal = try daemon.refusal(response)
-            #expect(refusal.param == "file" && refusal.code == "invalid_file" && refusal.message.hasSuffix("."))
+            #expect(
+                refusal.param == "file" && refusal.code == "invalid_file" && !refusal.message.hasSuffix(".")
+                    && refusal.message.hasPrefix("the field"))
         }
         let bodies: [(JSONObject, String)] = [
             ([:], "missing_required_parameter"), (["file": "hello"], "invalid_value"), (["file": 7], "invalid_type"),

@@ -67,6 +67,7 @@ import Testing
         try eventually("both run") { try [steady, dying].allSatisfy { try daemon.video($0).status == .inProgress } }
         let health = try JSONValue(parsing: daemon.send(.get, "/healthz").body)
         #expect(health["running"] == 2 && health["workers"] == 2 && health["worker"] == true)
+        #expect(health["version"] == .string(soradVersion))
         #expect(try daemon.finished(dying).status == .completed)
         #expect(try daemon.video(steady).status == .inProgress)
         #expect(try daemon.finished(steady).status == .completed)
@@ -211,7 +212,7 @@ import Testing
             of: .init(DaemonUnderTest.program, DaemonUnderTest.arguments(daemon.directory, []), environment: [:]), timeout: .seconds(15),
             limit: 1 << 16)
         #expect(second.ending == .exited(78))
-        #expect(String(decoding: second.standardError, as: UTF8.self).contains("Another sorad uses the state directory"))
+        #expect(String(decoding: second.standardError, as: UTF8.self).contains("another sorad uses the state directory"))
         #expect(try daemon.send(.get, "/healthz").status == 200)
         let other = try captureOutput(
             of: .init(

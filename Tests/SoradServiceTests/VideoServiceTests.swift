@@ -78,7 +78,7 @@ import Testing
         let daemon = try DaemonUnderTest()
         let long = try daemon.send(.post, "/v1/videos", body: .json(["prompt": .string(String(repeating: "a", count: 100_000))]))
         #expect(long.status == 400)
-        #expect(try daemon.refusal(long).message == "The prompt is too long; at most 4000 characters are allowed.")
+        #expect(try daemon.refusal(long).message == "the prompt is too long; at most 4000 characters are allowed")
         #expect(try daemon.create("x", ["quality": "best"]).status != .failed)
     }
 

@@ -98,7 +98,7 @@ func errorComplaint(_ error: APIError) -> String? {
     guard let value = try? JSONValue(parsing: text), let read = try? ErrorEnvelope(json: value), read == error.envelope else {
         return "the envelope of \(error) cannot be read"
     }
-    guard error.envelope.message.hasSuffix("."), error.envelope.code != nil, error.status.code >= 400 else {
+    guard !error.envelope.message.hasSuffix("."), error.envelope.code != nil, error.status.code >= 400 else {
         return "\(error) is no sentence with a code"
     }
     return nil

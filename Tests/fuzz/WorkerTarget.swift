@@ -61,8 +61,8 @@ private func comesBack<Message: JSONRepresentable & Equatable>(_ json: JSONValue
 }
 
 /// The numbers that follow from a request which the worker has let through its check of the ranges.
-private func requestComplaint(_ request: GenerationRequest) -> String? {
-    guard GenerationRequest.numInferenceStepsRange.contains(request.numInferenceSteps), (1...100_000).contains(request.numFrames) else {
+private func requestComplaint(_ request: ClipPlan) -> String? {
+    guard ClipPlan.numInferenceStepsRange.contains(request.numInferenceSteps), (1...100_000).contains(request.numFrames) else {
         return nil
     }
     guard (0..<request.numInferenceSteps).contains(request.firstStep), request.stepsToRun + request.firstStep == request.numInferenceSteps,

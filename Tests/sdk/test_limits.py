@@ -69,7 +69,7 @@ def test_users_have_quotas_and_turns_of_their_own(make_daemon):
     assert [create(daemon, QUICK, NOBODY)[0] for _ in range(2)] == [200, 200]
     status, headers, answer = create(daemon, QUICK, NOBODY)
     assert status == 429 and answer["error"]["code"] == "quota_exceeded" and int(headers["retry-after"]) >= 1, answer
-    assert "You have 2 jobs" in answer["error"]["message"] and "quota is 2" in answer["error"]["message"]
+    assert "you have 2 jobs" in answer["error"]["message"] and "quota is 2" in answer["error"]["message"]
     # Somebody else's quota is untouched, and root has none.
     assert create(daemon, QUICK, OTHER)[0] == 200
     assert [create(daemon, QUICK)[0] for _ in range(4)] == [200] * 4
@@ -211,7 +211,7 @@ def test_a_clip_that_memory_cannot_hold_is_refused_with_the_largest_that_it_can(
     assert status == 400 and headers["x-should-retry"] == "false" and answer["error"]["code"] == "insufficient_memory", answer
     sentence = answer["error"]["message"]
     need, most, size = re.fullmatch(
-        r"This clip needs (\S+) MB of memory, and sorad can use (\S+) MB here at most; ask for (?:at most \d+ frames, or for )?(\d+x\d+)\.",
+        r"this clip needs (\S+) MB of memory, and sorad can use (\S+) MB here at most; ask for (?:at most \d+ frames, or for )?(\d+x\d+)",
         sentence).groups()
     assert float(need) > 118 and most == "118.0"
     # What it offers is taken, and made.

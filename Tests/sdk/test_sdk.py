@@ -219,8 +219,8 @@ def test_characters():
                  lambda: client.post("/videos/characters", **json_body), lambda: client.videos.get_character("char_1")):
         error = raises(openai.BadRequestError, call, code="unsupported_parameter")
         assert error.body["message"] == (
-            "The model sorad-mini cannot keep characters; it makes clips from text, first and last pictures (input_reference, "
-            "end_image) and clips (edits, remix, extensions). Describe who is to be seen in the prompt.")
+            "the model sorad-mini cannot keep characters; it makes clips from text, first and last pictures (input_reference, "
+            "end_image) and clips (edits, remix, extensions); describe who is to be seen in the prompt")
 
 
 def test_provenance():

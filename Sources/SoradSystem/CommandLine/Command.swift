@@ -1,4 +1,4 @@
-// A command: what it takes and what it does. Parser and help are made from this value. Pure but for `run`.
+// A command: its arguments, its options and its action. Parser and help are made from this value. Pure but for `run`.
 
 public struct Command: Sendable {
     /// As it is called: "sorad-worker", or "sorad-ctl generate" within a table of commands.

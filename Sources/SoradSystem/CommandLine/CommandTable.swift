@@ -22,7 +22,7 @@ public struct CommandTable: Sendable {
     }
 
     /// Runs the command that `words` name.
-    /// - Throws: `.usage` that names the word at fault, and what the command throws.
+    /// - Throws: `.usage` that names the word at fault, and the command's errors.
     public func main(_ words: [String], environment: [String: String] = [:]) throws(SoradError) {
         guard let name = words.first else { throw usage("no command given") }
         let rest = Array(words.dropFirst())

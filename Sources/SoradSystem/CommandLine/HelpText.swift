@@ -40,7 +40,7 @@ extension Option {
     }
 }
 
-/// Two columns; what is long on the right goes on under itself, and what is too long on the left has a line of its own.
+/// Two columns; long text on the right is wrapped, and text that is too long on the left has a line of its own.
 private func columns(_ rows: [(left: String, right: String)]) -> String {
     let width = min(rows.map(\.left.count).max() ?? 0, 30)
     return rows.map { left, right in

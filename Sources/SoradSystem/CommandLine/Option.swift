@@ -19,7 +19,7 @@ public struct Option: Sendable, Equatable {
         /// One of these words.
         case choice([String])
 
-        /// What stands for the value in the help; nil for a flag.
+        /// The placeholder of the value in the help; nil for a flag.
         public var placeholder: String? {
             switch self {
             case .flag: nil
@@ -29,7 +29,7 @@ public struct Option: Sendable, Equatable {
             }
         }
 
-        /// What `text` must be, as it follows "must be"; nil if it has this form.
+        /// The rule that `text` breaks, as it follows "must be"; nil if it has this form.
         public func requirement(unmetBy text: String) -> String? {
             switch self {
             case .flag: nil

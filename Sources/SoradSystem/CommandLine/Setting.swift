@@ -128,7 +128,7 @@ public struct SettingsTable<Values: Sendable>: Sendable {
     }
 
     /// The values of all sources, strongest first: the command line, variables, the files from the last to the first, the defaults.
-    /// - Returns: also what was ignored and the operator should hear of.
+    /// - Returns: also warnings about lines that were ignored.
     /// - Throws: `.configuration` that names the setting, its value and where it came from.
     public func values(
         _ arguments: Arguments, environment: [String: String], files: [SettingsFile]

@@ -1,5 +1,5 @@
 // Settings in files: `name = value` lines; `#` and `;` begin a comment line, `[section]` lines are allowed and mean nothing. An empty value
-// takes back what the file said before. A line that cannot be used is ignored with a warning: a typing error must not stop a service.
+// takes back the file's earlier ones. A line that cannot be used is ignored with a warning: a typing error must not stop a service.
 import Glibc
 
 public struct SettingsFile: Sendable, Equatable {
@@ -11,7 +11,7 @@ public struct SettingsFile: Sendable, Equatable {
         self.text = text
     }
 
-    /// A settings file and the `*.conf` files of the directory beside it (`path` + ".d"), in order of growing strength. Missing ones are
+    /// A settings file and the `*.conf` files of the directory `path` + ".d", in order of growing strength. Missing ones are
     /// left out unless `isRequired`.
     /// - Throws: `.configuration` for a file that cannot be read.
     public static func all(at path: String, isRequired: Bool) throws(SoradError) -> [SettingsFile] {
@@ -70,7 +70,7 @@ extension SettingsTable {
     public func sampleFile(of program: String) -> String {
         var text = """
             # Settings of \(program). Every line that is commented out shows the default; remove the # to change one.
-            # Stronger than this file: the *.conf files of the directory beside it, SORAD_* variables
+            # Stronger than this file: the *.conf files of its .d directory, SORAD_* variables
             # (SORAD_KEEP_DAYS for keep-days), the command line (--keep-days).
 
             """

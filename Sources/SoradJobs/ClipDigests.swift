@@ -1,11 +1,11 @@
-// The digests of the clips that were made here, so that a file that comes back can be told for certain. They outlive their jobs,
-// for as long as the retention says.
+// Digests of the clips that were made here: they identify a file that comes back for certain. They outlive their jobs for as long as the
+// retention allows.
 // Invariant: a job is recorded as completed together with the digest of its clip.
 public import SoradAPI
 public import SoradSystem
 
 /// A clip that was made here.
-public struct MadeClip: Sendable, Equatable {
+public struct ClipDigest: Sendable, Equatable {
     /// The job that made it, which may be gone.
     public let job: JobIdentifier
     public let model: String
@@ -19,7 +19,7 @@ extension JobStore {
         guard job.status == .completed, let digest = job.result?.videoSHA256 else { return }
         try database.run(
             "INSERT OR REPLACE INTO made_clip (sha256, job, model, completed_at) VALUES (?, ?, ?, ?)", .text(digest), .text(job.id.text),
-            .text(job.request.model), .integer(Int64(job.completedAt ?? job.createdAt)))
+            .text(job.plan.model), .integer(Int64(job.completedAt ?? job.createdAt)))
     }
 
     /// Forgets the clips that were completed at `time` or before and whose jobs are gone; how many. And when the next one's time comes, as
@@ -31,17 +31,17 @@ extension JobStore {
         return (gone.count, next.first?.first?.integer.map { Int($0) })
     }
 
-    func madeClip(sha256: String) throws(DatabaseError) -> MadeClip? {
+    func madeClip(sha256: String) throws(DatabaseError) -> ClipDigest? {
         guard let row = try database.run("SELECT job, model, completed_at FROM made_clip WHERE sha256 = ?", .text(sha256)).first,
             let job = row[0].text.flatMap({ JobIdentifier($0) }), let model = row[1].text, let time = row[2].integer
         else { return nil }
-        return MadeClip(job: job, model: model, completedAt: Int(time))
+        return ClipDigest(job: job, model: model, completedAt: Int(time))
     }
 }
 
 extension JobService {
     /// The clip made here whose MP4 file has this SHA-256, in lower-case hexadecimal digits.
-    public func madeClip(sha256: String) -> MadeClip? {
+    public func madeClip(sha256: String) -> ClipDigest? {
         withStore { store throws(DatabaseError) in try store.madeClip(sha256: sha256) } ?? nil
     }
 }
@@ -57,12 +57,12 @@ extension Spool {
                 if piece.isEmpty { return SHA256.hexadecimal(sum.finalize()) }
                 sum.update(piece)
             }
-        } catch { throw SoradError(.cannotWrite, "The worker's result \(name) cannot be read: \(error.reason).") }
+        } catch { throw SoradError(.cannotWrite, "the worker's result \(name) cannot be read: \(error.reason)") }
     }
 }
 
-/// Asks the worker what a given clip says about its origin: `worker --origin PATH`.
+/// Asks the worker for the provenance mark of a given clip: `worker --origin PATH`.
 /// - Throws: `.badInput` with one clause about the file.
-public func readOriginMark(at path: String, worker: String) throws(SoradError) -> OriginMark {
+public func readProvenanceMark(at path: String, worker: String) throws(SoradError) -> ProvenanceMark {
     try askAboutGivenFile(["--origin", path], worker: worker, timeout: .seconds(60))
 }

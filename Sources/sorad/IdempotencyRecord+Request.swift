@@ -1,9 +1,9 @@
-// Reads from a request what tells a repeated one from a new one.
+// Reads the identity of a request from its headers and fields.
 import SoradHTTP
 import SoradJobs
 import SoradSystem
 
-extension Submission {
+extension IdempotencyRecord {
     private static let keyLimit = 255
 
     /// - Throws: a refusal for an `Idempotency-Key` that is empty, too long or not plain text.
@@ -11,9 +11,9 @@ extension Submission {
         let keys = request.headers.all("idempotency-key")
         if let key = keys.first {
             let isPlain = key.utf8.allSatisfy { (0x20...0x7E).contains($0) }
-            guard keys.count == 1, (1...Submission.keyLimit).contains(key.utf8.count), isPlain else {
+            guard keys.count == 1, (1...IdempotencyRecord.keyLimit).contains(key.utf8.count), isPlain else {
                 throw APIError(
-                    .badRequest, "The Idempotency-Key must be one text of 1 to \(Submission.keyLimit) printable ASCII characters.",
+                    .badRequest, "the Idempotency-Key must be one text of 1 to \(IdempotencyRecord.keyLimit) printable ASCII characters",
                     param: "Idempotency-Key", code: "invalid_value")
             }
         }

@@ -1,7 +1,7 @@
-// What a clip says about its own origin, as the worker reads it and the daemon passes it on.
+// The provenance mark in a clip, as the worker reads it and the daemon passes it on.
 public import SoradSystem
 
-public struct OriginMark: Sendable, Equatable {
+public struct ProvenanceMark: Sendable, Equatable {
     public enum State: String, Sendable, CaseIterable {
         /// Nothing says that it was generated.
         case unmarked
@@ -15,23 +15,23 @@ public struct OriginMark: Sendable, Equatable {
     public var program: String?
     public var model: String?
     /// Where it says so: "xmp", "comment", "c2pa".
-    public var signs: [String]
+    public var evidence: [String]
 
-    public init(state: State, program: String? = nil, model: String? = nil, signs: [String] = []) {
+    public init(state: State, program: String? = nil, model: String? = nil, evidence: [String] = []) {
         self.state = state
         self.program = program
         self.model = model
-        self.signs = signs
+        self.evidence = evidence
     }
 
     public var isOfSorad: Bool { state == .marked && program?.hasPrefix("sorad ") == true }
 }
 
-extension OriginMark: JSONRepresentable {
+extension ProvenanceMark: JSONRepresentable {
     public var json: JSONValue {
         [
             "state": .string(state.rawValue), "program": .optional(program), "model": .optional(model),
-            "signs": .array(signs.map { .string($0) }),
+            "signs": .array(evidence.map { .string($0) }),
         ]
     }
 
@@ -40,6 +40,6 @@ extension OriginMark: JSONRepresentable {
         guard let state = State(rawValue: try members.string("state")) else { throw JSONError("the mark's state is unknown") }
         self.init(
             state: state, program: json["program"]?.string, model: json["model"]?.string,
-            signs: try members.array("signs").compactMap(\.string))
+            evidence: try members.array("signs").compactMap(\.string))
     }
 }

@@ -1,4 +1,4 @@
-// From what a client asked for to a request that starts from pictures or clips. Pure; every refusal names the field and what is allowed.
+// The way from a request to a plan that starts from pictures or clips. Pure; every refusal names the field and the values that are allowed.
 //
 // Lengths, with `g` for the frames of one group (the model's frame multiple): the model makes 1 + a multiple of g frames. Of a clip that is
 // continued it sees the last 1 + g (or the last one), of a clip that is led up to the first 2g (or g); they count into what it makes.
@@ -20,9 +20,9 @@ public struct SourceClip: Sendable, Equatable {
     }
 
     public init(_ job: Job) {
-        size = (job.request.width, job.request.height)
-        numFrames = job.request.clipFrames
-        fps = job.request.fps
+        size = (job.plan.width, job.plan.height)
+        numFrames = job.plan.clipFrames
+        fps = job.plan.fps
         videoID = job.id.text
     }
 
@@ -32,14 +32,12 @@ public struct SourceClip: Sendable, Equatable {
     }
 }
 
-extension ClipParameters {
+extension ClipRequest {
     public static let strengthRange = 0.01...1.0
-    /// Enough to change what is there and keep where it is.
+    /// Enough to change the things in the clip and keep their places.
     public static let defaultStrength = 0.7
     /// Frames of a finished clip.
     public static let clipFrameLimit = 3_000
-
-    public typealias Effective = (request: GenerationRequest, seconds: String)
 
     /// How a clip is made longer.
     public enum Extension: Sendable, Equatable {
@@ -51,62 +49,63 @@ extension ClipParameters {
     }
 
     /// A clip whose first or last frame is a picture.
-    public func effective(
+    public func plan(
         for model: ModelInfo, randomSeed: UInt64, hasFirstFrame: Bool, hasLastFrame: Bool
-    ) throws(SoradError) -> Effective {
-        var result = try effective(for: model, randomSeed: randomSeed)
+    ) throws(SoradError) -> ClipPlan {
+        var result = try plan(for: model, randomSeed: randomSeed)
         guard hasFirstFrame || strength == nil else {
-            throw refused("strength", "The strength says how much of a picture or clip is made over; send it with an input_reference.")
+            throw refused("strength", "the strength says how much of a picture or clip is made over; send it with an input_reference")
         }
         guard hasFirstFrame || hasLastFrame else { return result }
         try requireKnownFrames(model, hasFirstFrame ? "input_reference" : "end_image")
-        guard !(hasFirstFrame && hasLastFrame && result.request.numFrames == 1) else {
-            throw refused("end_image", "A clip of one frame cannot begin with one picture and end on another; ask for more frames.")
+        guard !(hasFirstFrame && hasLastFrame && result.numFrames == 1) else {
+            throw refused("end_image", "a clip of one frame cannot begin with one picture and end on another; ask for more frames")
         }
         var given = GivenFrames()
         given.hasFirstFrame = hasFirstFrame
         given.hasLastFrame = hasLastFrame
         given.strength = strength
-        result.request.given = given
+        result.given = given
         return result
     }
 
-    /// The same clip for another prompt: it is mixed with noise and made over.
+    /// The same clip for another prompt: it is mixed with noise and denoised again.
     public func remake(
         of source: SourceClip, for model: ModelInfo, randomSeed: UInt64, isRemix: Bool
-    ) throws(SoradError) -> Effective {
-        var parameters = fitted(to: source)
+    ) throws(SoradError) -> ClipPlan {
+        var asked = fitted(to: source)
         let usable = 1 + (source.numFrames - 1) / model.frameMultiple * model.frameMultiple
         let takesAll = numFrames == nil && seconds == nil
-        if takesAll { parameters.numFrames = usable }
-        var request: GenerationRequest
+        if takesAll { asked.numFrames = usable }
+        var plan: ClipPlan
         do throws(SoradError) {
-            request = try parameters.effective(for: model, randomSeed: randomSeed).request
+            plan = try asked.plan(for: model, randomSeed: randomSeed)
         } catch {
             throw takesAll && error.param == "num_frames" ? refused("video", error.message) : error
         }
-        guard request.numFrames <= usable else {
+        guard plan.numFrames <= usable else {
             throw refused(
                 numFrames == nil ? "seconds" : "num_frames",
-                "The video has \(source.numFrames) frames, of which \(usable) can be made over; \(request.numFrames) are too many.")
+                "the video has \(source.numFrames) frames, of which \(usable) can be made over; \(plan.numFrames) are too many")
         }
         var given = GivenFrames()
-        given.source = GivenClip(numFrames: source.numFrames, contextFrames: request.numFrames)
-        given.strength = strength ?? ClipParameters.defaultStrength
+        given.source = GivenClip(numFrames: source.numFrames, contextFrames: plan.numFrames)
+        given.strength = strength ?? ClipRequest.defaultStrength
         given.videoID = source.videoID
         given.isRemix = isRemix
-        request.given = given
-        return (request, decimalText(Double(request.clipFrames) / Double(request.fps)))
+        plan.given = given
+        plan.seconds = decimalText(Double(plan.clipFrames) / Double(plan.fps))
+        return plan
     }
 
     /// A clip with new frames behind, before, or between; `seconds` or `numFrames` of this say how many are new, rounded up.
     public func extending(
         _ source: SourceClip, _ how: Extension, for model: ModelInfo, randomSeed: UInt64
-    ) throws(SoradError) -> Effective {
+    ) throws(SoradError) -> ClipPlan {
         try requireKnownFrames(model, "video")
         let group = model.frameMultiple
-        var parameters = fitted(to: source)
-        let wanted = numFrames ?? seconds.map { Int(($0 * Double(parameters.fps ?? model.fps) - 1e-6).rounded(.up)) } ?? 1
+        var asked = fitted(to: source)
+        let wanted = numFrames ?? seconds.map { Int(($0 * Double(asked.fps ?? model.fps) - 1e-6).rounded(.up)) } ?? 1
         var given = GivenFrames()
         given.videoID = source.videoID
         given.isLoop = how == .loop
@@ -121,39 +120,40 @@ extension ClipParameters {
         // With a clip before it, the first latent frame is taken; without, the new frames have it.
         let alone = given.before == nil ? 1 : 0
         let added = alone + (max(wanted, 1) - alone + group - 1) / group * group
-        parameters.seconds = nil
-        parameters.numFrames = added + (given.before?.contextFrames ?? 0) + (given.after?.contextFrames ?? 0)
-        var request: GenerationRequest
+        asked.seconds = nil
+        asked.numFrames = added + (given.before?.contextFrames ?? 0) + (given.after?.contextFrames ?? 0)
+        var plan: ClipPlan
         do throws(SoradError) {
-            request = try parameters.effective(for: model, randomSeed: randomSeed).request
+            plan = try asked.plan(for: model, randomSeed: randomSeed)
         } catch {
             guard error.param == "num_frames" else { throw error }
             throw refused(
                 numFrames == nil ? "seconds" : "num_frames",
-                "\(error.message) The frames next to the new ones, which the model sees, count into that.")
+                "\(error.message); the frames next to the new ones, which the model sees, count into that")
         }
-        request.given = given
-        guard request.clipFrames <= ClipParameters.clipFrameLimit else {
+        plan.given = given
+        guard plan.clipFrames <= ClipRequest.clipFrameLimit else {
             throw refused(
-                "video", "The clip would have \(request.clipFrames) frames, and \(ClipParameters.clipFrameLimit) are the limit.")
+                "video", "the clip would have \(plan.clipFrames) frames, and \(ClipRequest.clipFrameLimit) are the limit")
         }
-        return (request, decimalText(Double(request.clipFrames) / Double(request.fps)))
+        plan.seconds = decimalText(Double(plan.clipFrames) / Double(plan.fps))
+        return plan
     }
 
     /// Size and speed are the source's where nothing else was asked for.
-    private func fitted(to source: SourceClip) -> ClipParameters {
-        var parameters = self
+    private func fitted(to source: SourceClip) -> ClipRequest {
+        var asked = self
         if let size = source.size, self.size == nil, width == nil, height == nil {
-            parameters.width = size.width
-            parameters.height = size.height
+            asked.width = size.width
+            asked.height = size.height
         }
-        parameters.fps = fps ?? source.fps
-        return parameters
+        asked.fps = fps ?? source.fps
+        return asked
     }
 
     private func ledUpTo(_ clip: SourceClip, _ group: Int, _ field: String) throws(SoradError) -> GivenClip {
         guard clip.numFrames >= group else {
-            throw refused(field, "The video has \(clip.numFrames) frames; at least \(group) are needed to lead up to it.")
+            throw refused(field, "the video has \(clip.numFrames) frames; at least \(group) are needed to lead up to it")
         }
         return GivenClip(numFrames: clip.numFrames, contextFrames: clip.numFrames >= 2 * group ? 2 * group : group)
     }
@@ -161,7 +161,7 @@ extension ClipParameters {
     private func requireKnownFrames(_ model: ModelInfo, _ field: String) throws(SoradError) {
         guard model.takesKnownFrames else {
             throw refused(
-                field, "The model \(model.id) cannot start from given frames; it makes clips from text, and remixes and edits of clips.")
+                field, "the model \(model.id) cannot start from given frames; it makes clips from text, and remixes and edits of clips")
         }
     }
 }

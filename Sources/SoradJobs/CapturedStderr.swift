@@ -1,8 +1,8 @@
-// What a worker writes on standard error, line by line, and which of it explains its end.
-// Invariant: what comes out has no control characters and a bounded length, whatever a worker writes: it ends up in logs, terminals
-// and answers to clients. Pure: bytes come in as values.
+// A worker's captured standard error, line by line, and the sentence in it that explains the worker's end.
+// Invariant: lines have no control characters and a bounded length, whatever a worker writes, because they reach logs, terminals and
+// clients. Pure: bytes come in as values.
 
-package struct WorkerComplaint: Sendable {
+package struct CapturedStderr: Sendable {
     /// Bytes of a line that has not ended yet.
     private var pending: [UInt8] = []
     /// The last line that is no hint.
@@ -13,12 +13,12 @@ package struct WorkerComplaint: Sendable {
 
     package init() {}
 
-    /// Takes in what was read; the lines that are complete now, fit for a log. The rest of a line beyond the limit is a line of its own.
+    /// Appends bytes and returns the lines that are complete now, fit for a log. The rest of a line beyond the limit is a line of its own.
     package mutating func append(_ bytes: [UInt8]) -> [String] {
         var lines: [String] = []
         for byte in bytes {
             if byte != UInt8(ascii: "\n") { pending.append(byte) }
-            if byte == UInt8(ascii: "\n") || pending.count >= WorkerComplaint.lineLimit { lines += endLine() }
+            if byte == UInt8(ascii: "\n") || pending.count >= CapturedStderr.lineLimit { lines += endLine() }
         }
         return lines
     }
@@ -26,7 +26,7 @@ package struct WorkerComplaint: Sendable {
     /// Ends a last line that has no line end.
     package mutating func finish() -> [String] { endLine() }
 
-    /// What was said so far has nothing to do with what comes next.
+    /// Forgets the last sentence: it has nothing to do with the next job.
     package mutating func forget() { last = nil }
 
     /// The last sentence, without the program's name and the full stop.
@@ -35,12 +35,12 @@ package struct WorkerComplaint: Sendable {
         if text.hasPrefix("sorad-worker: ") { text.removeFirst("sorad-worker: ".count) }
         while text.hasSuffix(".") { text.removeLast() }
         let scalars = text.unicodeScalars
-        guard scalars.count > WorkerComplaint.sentenceLimit else { return text.isEmpty ? nil : text }
-        return String(String.UnicodeScalarView(scalars.prefix(WorkerComplaint.sentenceLimit))) + "…"
+        guard scalars.count > CapturedStderr.sentenceLimit else { return text.isEmpty ? nil : text }
+        return String(String.UnicodeScalarView(scalars.prefix(CapturedStderr.sentenceLimit))) + "…"
     }
 
     private mutating func endLine() -> [String] {
-        let line = WorkerComplaint.printable(pending)
+        let line = CapturedStderr.printable(pending)
         pending = []
         guard !line.isEmpty else { return [] }
         if !line.hasPrefix("hint: ") { last = line }

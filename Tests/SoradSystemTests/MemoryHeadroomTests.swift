@@ -3,9 +3,9 @@ import Glibc
 import SoradSystem
 import Testing
 
-@Suite struct MemoryRoomTests {
+@Suite struct MemoryHeadroomTests {
     private final class Kernel {
-        let root = "/tmp/sorad-memory-room-" + randomBytes(8).map { String($0, radix: 16) }.joined()
+        let root = "/tmp/sorad-memory-headroom-" + randomBytes(8).map { String($0, radix: 16) }.joined()
 
         init(group: String) throws {
             try file("proc/meminfo", "MemTotal:        8000 kB\nMemFree:  10 kB\nMemAvailable:    5000 kB\nHugePages_Total:       0\n")
@@ -27,43 +27,43 @@ import Testing
             try file("groups\(path)/memory.stat", "anon 5\nactive_file \(cached / 2)\ninactive_file \(cached - cached / 2)\nshmem 9\n")
         }
 
-        var room: MemoryRoom? { .ofThisProcess(proc: "\(root)/proc", groups: "\(root)/groups") }
+        var headroom: MemoryHeadroom? { .ofThisProcess(proc: "\(root)/proc", groups: "\(root)/groups") }
     }
 
     @Test func withoutGroupsItIsTheMachines() throws {
-        #expect(try Kernel(group: "0::/\n").room == MemoryRoom(available: 5000 << 10, most: 8000 << 10))
+        #expect(try Kernel(group: "0::/\n").headroom == MemoryHeadroom(available: 5000 << 10, most: 8000 << 10))
         // Version 1 alone has no line of version 2.
-        #expect(try Kernel(group: "4:memory:/a\n").room == MemoryRoom(available: 5000 << 10, most: 8000 << 10))
+        #expect(try Kernel(group: "4:memory:/a\n").headroom == MemoryHeadroom(available: 5000 << 10, most: 8000 << 10))
     }
 
     @Test func theTightestGroupDecidesAndCachedFilesAreRoom() throws {
         let kernel = try Kernel(group: "4:memory:/x\n0::/system.slice/sorad.service\n")
         try kernel.group("/system.slice", max: "3000000", current: 1_500_000, cached: 0)
         try kernel.group("/system.slice/sorad.service", max: "max", high: "2000000", current: 900_000, cached: 400_001)
-        #expect(kernel.room == MemoryRoom(available: 1_500_000, most: 2_000_000))
+        #expect(kernel.headroom == MemoryHeadroom(available: 1_500_000, most: 2_000_000))
         // What is cached in the parent is of no use to a group that is full itself.
         try kernel.group("/system.slice/sorad.service", max: "1000000", high: "2000000", current: 1_200_000, cached: 100_000)
-        #expect(kernel.room == MemoryRoom(available: 0, most: 1_000_000))
+        #expect(kernel.headroom == MemoryHeadroom(available: 0, most: 1_000_000))
     }
 
     @Test func aGroupThatIsNotToBeSeenHasNoSay() throws {
         let kernel = try Kernel(group: "0::/../../elsewhere\n")
         try kernel.group("", max: "4000000", current: 1_000_000, cached: 0)
-        #expect(kernel.room == MemoryRoom(available: 3_000_000, most: 4_000_000))
+        #expect(kernel.headroom == MemoryHeadroom(available: 3_000_000, most: 4_000_000))
         try kernel.group("", max: "max", current: 1_000_000, cached: 0)
-        #expect(kernel.room == MemoryRoom(available: 5000 << 10, most: 8000 << 10))
+        #expect(kernel.headroom == MemoryHeadroom(available: 5000 << 10, most: 8000 << 10))
     }
 
     @Test func withoutProcNothingIsKnown() {
-        #expect(MemoryRoom.ofThisProcess(proc: "/nowhere", groups: "/nowhere") == nil)
+        #expect(MemoryHeadroom.ofThisProcess(proc: "/nowhere", groups: "/nowhere") == nil)
     }
 
     @Test func thisMachineHasMemory() throws {
-        let room = try #require(MemoryRoom.ofThisProcess())
-        #expect(room.available > 1 << 20 && room.most >= room.available)
-        #expect(MemoryRoom.anonymous(process: getpid()) > 1 << 16)
+        let headroom = try #require(MemoryHeadroom.ofThisProcess())
+        #expect(headroom.available > 1 << 20 && headroom.most >= headroom.available)
+        #expect(MemoryHeadroom.anonymous(process: getpid()) > 1 << 16)
         let program = try FileIdentity("/proc/self/exe")
         let nothing = try FileIdentity("/dev/null")
-        #expect(MemoryRoom.resident(without: program) < MemoryRoom.resident(without: nothing))
+        #expect(MemoryHeadroom.resident(without: program) < MemoryHeadroom.resident(without: nothing))
     }
 }

@@ -3,27 +3,25 @@ import SoradJobs
 import SoradSystem
 import Testing
 
-@Suite struct ClipParametersTests {
+@Suite struct ClipRequestTests {
     static let model = ModelInfo(
         id: "mini", sha256: String(repeating: "0", count: 64), created: 0, license: "Apache-2.0", defaultWidth: 128, defaultHeight: 128,
         defaultNumFrames: 17, fps: 16, sizeMultiple: 16, frameMultiple: 4, maxWidth: 256, maxHeight: 192, maxNumFrames: 81,
         maxPixels: 256 * 192 * 41, defaultNumInferenceSteps: 20, defaultGuidanceScale: 4, defaultFlowShift: 3)
 
-    private func parameters(_ change: (inout ClipParameters) -> Void) -> ClipParameters {
-        var parameters = ClipParameters()
+    private func parameters(_ change: (inout ClipRequest) -> Void) -> ClipRequest {
+        var parameters = ClipRequest()
         parameters.prompt = "a red ball rolls left"
         change(&parameters)
         return parameters
     }
 
     @Test func whatIsNotSaidIsTheModels() throws {
-        let (request, seconds) = try parameters { _ in }.effective(for: Self.model, randomSeed: 77)
-        #expect(
-            request
-                == GenerationRequest(
-                    model: "mini", prompt: "a red ball rolls left", negativePrompt: "", width: 128, height: 128, numFrames: 17, fps: 16,
-                    seed: 77, numInferenceSteps: 20, guidanceScale: 4, flowShift: 3))
-        #expect(seconds == "1.063")
+        var expected = ClipPlan(
+            model: "mini", prompt: "a red ball rolls left", negativePrompt: "", width: 128, height: 128, numFrames: 17, fps: 16,
+            seed: 77, numInferenceSteps: 20, guidanceScale: 4, flowShift: 3)
+        expected.seconds = "1.063"
+        #expect(try parameters { _ in }.plan(for: Self.model, randomSeed: 77) == expected)
     }
 
     @Test(arguments: [
@@ -33,20 +31,20 @@ import Testing
         let small = parameters {
             $0.seconds = seconds; $0.fps = fps; $0.width = 64; $0.height = 64
         }
-        #expect(try small.effective(for: Self.model, randomSeed: 0).request.numFrames == frames)
+        #expect(try small.plan(for: Self.model, randomSeed: 0).numFrames == frames)
     }
 
     @Test func framesWinOverSecondsAndAreRoundedUpToo() throws {
-        let (request, seconds) = try parameters {
+        let plan = try parameters {
             $0.seconds = 2; $0.numFrames = 18
-        }.effective(for: Self.model, randomSeed: 0)
-        #expect(request.numFrames == 21)
-        #expect(seconds == "1.313")
+        }.plan(for: Self.model, randomSeed: 0)
+        #expect(plan.numFrames == 21)
+        #expect(plan.seconds == "1.313")
     }
 
     @Test func theLengthIsEchoedAsItWasAskedFor() throws {
-        #expect(try parameters { $0.seconds = 2 }.effective(for: Self.model, randomSeed: 0).seconds == "2")
-        #expect(try parameters { $0.seconds = 1.5 }.effective(for: Self.model, randomSeed: 0).seconds == "1.5")
+        #expect(try parameters { $0.seconds = 2 }.plan(for: Self.model, randomSeed: 0).seconds == "2")
+        #expect(try parameters { $0.seconds = 1.5 }.plan(for: Self.model, randomSeed: 0).seconds == "1.5")
     }
 
     @Test(arguments: [
@@ -54,7 +52,7 @@ import Testing
         "99999999999999999999x16", "272x128", "128x208", "120x128",
     ])
     func sizesThatAreNotPossibleAreRefusedWithWhatIs(size: String) {
-        let error = #expect(throws: SoradError.self) { try parameters { $0.size = size }.effective(for: Self.model, randomSeed: 0) }
+        let error = #expect(throws: SoradError.self) { try parameters { $0.size = size }.plan(for: Self.model, randomSeed: 0) }
         #expect(error?.kind == .badInput)
         #expect(error?.param == "size")
         #expect(error?.message.contains("128x128") == true)
@@ -64,43 +62,43 @@ import Testing
         #expect(
             try parameters {
                 $0.size = "256x64"; $0.width = 256
-            }.effective(for: Self.model, randomSeed: 0).request.height == 64)
+            }.plan(for: Self.model, randomSeed: 0).height == 64)
         let error = #expect(throws: SoradError.self) {
             try parameters {
                 $0.size = "256x64"; $0.width = 128
-            }.effective(for: Self.model, randomSeed: 0)
+            }.plan(for: Self.model, randomSeed: 0)
         }
-        #expect(error?.message == "The size 256x64 contradicts width and height; send one of them.")
+        #expect(error?.message == "the size 256x64 contradicts width and height; send one of them")
     }
 
     @Test func tooManyFramesAreRefusedWithTheMostThatGo() throws {
-        let long = #expect(throws: SoradError.self) { try parameters { $0.seconds = 12 }.effective(for: Self.model, randomSeed: 0) }
+        let long = #expect(throws: SoradError.self) { try parameters { $0.seconds = 12 }.plan(for: Self.model, randomSeed: 0) }
         #expect(long?.param == "seconds")
         #expect(long?.message.contains("at most 81 frames, which are 5.063 seconds") == true)
         let large = #expect(throws: SoradError.self) {
             try parameters {
                 $0.size = "256x192"; $0.numFrames = 45
-            }.effective(for: Self.model, randomSeed: 0)
+            }.plan(for: Self.model, randomSeed: 0)
         }
         #expect(large?.param == "num_frames")
         #expect(large?.message.contains("at most 41 frames") == true)
         #expect(
             try parameters {
                 $0.size = "256x192"; $0.numFrames = 41
-            }.effective(for: Self.model, randomSeed: 0).request.numFrames == 41)
+            }.plan(for: Self.model, randomSeed: 0).numFrames == 41)
     }
 
     @Test func promptsAreNeitherEmptyNorEndless() throws {
         for prompt in ["", "   \n\t"] {
-            let error = #expect(throws: SoradError.self) { try parameters { $0.prompt = prompt }.effective(for: Self.model, randomSeed: 0) }
+            let error = #expect(throws: SoradError.self) { try parameters { $0.prompt = prompt }.plan(for: Self.model, randomSeed: 0) }
             #expect(error?.param == "prompt")
         }
         #expect(throws: Never.self) {
-            try parameters { $0.prompt = String(repeating: "球", count: 4000) }.effective(for: Self.model, randomSeed: 0)
+            try parameters { $0.prompt = String(repeating: "球", count: 4000) }.plan(for: Self.model, randomSeed: 0)
         }
         for prompt in [String(repeating: "a", count: 4001), String(repeating: "a", count: 100_000)] {
-            let error = #expect(throws: SoradError.self) { try parameters { $0.prompt = prompt }.effective(for: Self.model, randomSeed: 0) }
-            #expect(error?.message == "The prompt is too long; at most 4000 characters are allowed.")
+            let error = #expect(throws: SoradError.self) { try parameters { $0.prompt = prompt }.plan(for: Self.model, randomSeed: 0) }
+            #expect(error?.message == "the prompt is too long; at most 4000 characters are allowed")
         }
     }
 }

@@ -1,9 +1,9 @@
-// A request after validation: every value is set, so that the same request always means the same clip.
+// The clip that will be made: every value is set, so that the same plan always means the same frames.
 
-/// The effective parameters of one clip. Made by the daemon from what the client sent and the model's defaults; stored with the job;
-/// handed to the worker unchanged.
-public struct GenerationRequest: Sendable, Equatable {
-    /// What any model may be asked for. The daemon refuses a request outside, and the worker checks again what it is handed.
+/// The effective parameters of one clip. Made by the daemon from a client's `ClipRequest` and the model's defaults, stored with the job,
+/// handed to the worker.
+public struct ClipPlan: Sendable, Equatable {
+    /// Ranges that hold for every model. The daemon refuses a request outside, and the worker checks its plan again.
     public static let numInferenceStepsRange = 1...1000
     public static let guidanceScaleRange = 0.0...50.0
     public static let flowShiftRange = 0.1...50.0
@@ -26,6 +26,15 @@ public struct GenerationRequest: Sendable, Equatable {
     /// Pictures and clips that the new one is made from; nil for text alone.
     public var given: GivenFrames?
 
+    // The following is the daemon's own: it is not part of the JSON.
+
+    /// The length of the clip as the answer says it: decimal text.
+    public var seconds = ""
+    /// `MediaFacts.heldPixels` of the largest given file; 0 for none.
+    public var givenPixels = 0
+    /// Bytes that worker and ffmpeg take at their highest; 0 where that is not known.
+    public var memory = 0
+
     public init(
         model: String, prompt: String, negativePrompt: String, width: Int, height: Int, numFrames: Int, fps: Int, seed: UInt64,
         numInferenceSteps: Int, guidanceScale: Double, flowShift: Double, given: GivenFrames? = nil
@@ -43,4 +52,9 @@ public struct GenerationRequest: Sendable, Equatable {
         self.flowShift = flowShift
         self.given = given
     }
+}
+
+extension ClipPlan {
+    /// Bytes that worker and ffmpeg take for the clip at their highest; nil where the model has no plan of its memory.
+    public func memory(of model: ModelInfo?) -> Int? { model?.memory?.bytes(for: self, givenPixels: givenPixels) }
 }

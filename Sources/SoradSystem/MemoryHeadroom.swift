@@ -1,8 +1,8 @@
 // How much memory there is for this process and its children: the machine's, and that of every control group (version 2) above them.
-// Files in the page cache count as room, since the kernel gives their pages up; a model file that is mapped lies in just these.
+// Files in the page cache count as free, since the kernel gives their pages up; a model file that is mapped lies in just these.
 import CSoradLinux
 
-public struct MemoryRoom: Sendable, Equatable {
+public struct MemoryHeadroom: Sendable, Equatable {
     /// Bytes that may be taken now.
     public var available: Int
     /// Bytes that there would be if nothing else ran.
@@ -16,23 +16,23 @@ public struct MemoryRoom: Sendable, Equatable {
     /// As the kernel says it now; nil when it does not (no /proc).
     /// - Parameters:
     ///   - proc, groups: where procfs and the control groups are mounted.
-    public static func ofThisProcess(proc: String = "/proc", groups: String = "/sys/fs/cgroup") -> MemoryRoom? {
+    public static func ofThisProcess(proc: String = "/proc", groups: String = "/sys/fs/cgroup") -> MemoryHeadroom? {
         let machine = kilobytes(smallFile("\(proc)/meminfo"))
         guard let total = machine["MemTotal"], let available = machine["MemAvailable"] else { return nil }
-        var room = MemoryRoom(available: available, most: total)
+        var headroom = MemoryHeadroom(available: available, most: total)
         for directory in groupDirectories(smallFile("\(proc)/self/cgroup"), below: groups) {
             let limits = ["memory.max", "memory.high"].compactMap { Int(smallFile("\(directory)/\($0)").prefix { $0 != "\n" }) }
             guard let limit = limits.min(), let used = Int(smallFile("\(directory)/memory.current").prefix { $0 != "\n" }) else { continue }
             let parts = pairs(smallFile("\(directory)/memory.stat"))
             let cached = (parts["active_file"] ?? 0) + (parts["inactive_file"] ?? 0)
-            room.most = min(room.most, limit)
-            room.available = min(room.available, limit - min(used, max(0, used - cached)))
+            headroom.most = min(headroom.most, limit)
+            headroom.available = min(headroom.available, limit - min(used, max(0, used - cached)))
         }
-        room.available = max(0, min(room.available, room.most))
-        return room
+        headroom.available = max(0, min(headroom.available, headroom.most))
+        return headroom
     }
 
-    /// Has large blocks go back to the system when they are freed. The C library would keep ever larger ones, and what a process holds
+    /// Makes freed large blocks go back to the system. The C library would keep ever larger ones, and a process's memory
     /// would depend on the largest clips and bodies that it has seen.
     public static func returnFreedBlocks() { sorad_linux_map_blocks_from(256 << 10) }
 
@@ -60,7 +60,7 @@ public struct MemoryRoom: Sendable, Equatable {
     private static func groupDirectories(_ text: String, below root: String) -> [String] {
         guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return [] }
         var parts = line.dropFirst(4).split(separator: "/")
-        // A group outside of what this process sees; its own limits are not to be seen either.
+        // A group outside this process's view; its own limits are invisible too.
         if parts.contains("..") { parts = [] }
         return (0...parts.count).map { count in parts.prefix(count).reduce(root) { "\($0)/\($1)" } }
     }

@@ -1,21 +1,21 @@
-// How long a worker that has a job may be silent before it is held to hang. Pure.
-// A worker speaks at every mark of progress, and at least once a second as long as the thread that computes comes by; so silence says
-// that nothing moves, however slow the machine is. The measure is what one unit of the phase (a step, a frame) took on this machine, or
-// the longest silence so far in this phase; without either only the longest patience is left.
+// The hang watchdog: how long a worker with a job may be silent before it counts as hanging. Pure.
+// A worker sends a message at every step, and a heartbeat at least once a second from the thread that computes; so silence means that
+// nothing moves, however slow the machine is. The measure is the duration of one unit of the phase (a step, a frame) on this machine, or
+// the longest silence so far in this phase; without either only the upper bound is left.
 import SoradAPI
 import SoradSystem
 
-struct Patience: Sendable {
+struct HangWatchdog: Sendable {
     private let bounds: ClosedRange<Duration>
     private let units: [JobPhase: Int]
-    /// What clips like this one took here, in seconds by phase name.
+    /// Expected seconds by phase name, from clips like this one on this machine.
     var expected: [String: Double] = [:]
     /// The first of which a worker tells.
     private var phase = JobPhase.encodingText
     private var last: MonotonicTime
     private var longest: Duration?
 
-    /// A silence of so many times the measure is no slowness.
+    /// A silence longer than this many times the measure is a hang.
     private static let factor = 10.0
 
     /// With nobody.
@@ -25,13 +25,13 @@ struct Patience: Sendable {
         last = MonotonicTime(nanoseconds: 0)
     }
 
-    init(_ bounds: ClosedRange<Duration>, _ request: GenerationRequest, since now: MonotonicTime) {
+    init(_ bounds: ClosedRange<Duration>, _ request: ClipPlan, since now: MonotonicTime) {
         self.bounds = bounds
         units = Dictionary(uniqueKeysWithValues: request.stages.map { ($0.phase, $0.units) })
         last = now
     }
 
-    /// The worker has given a sign.
+    /// A message or a heartbeat has come.
     mutating func heard(at now: MonotonicTime, in phase: JobPhase? = nil) {
         if let phase, phase != self.phase {
             self.phase = phase
@@ -46,7 +46,7 @@ struct Patience: Sendable {
         let unit = expected[phase.rawValue].map { $0 / Double(max(1, units[phase] ?? 1)) }
         guard let measure = [unit, longest?.inSeconds].compactMap({ $0 }).max() else { return bounds.upperBound }
         // Expected seconds come from a file; a product beyond any bound is no number of nanoseconds.
-        let limit = min(max(0, measure * Patience.factor), bounds.upperBound.inSeconds)
+        let limit = min(max(0, measure * HangWatchdog.factor), bounds.upperBound.inSeconds)
         return max(bounds.lowerBound, .seconds(limit))
     }
 

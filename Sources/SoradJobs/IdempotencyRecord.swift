@@ -1,9 +1,9 @@
-// How a request that comes twice is told from two requests: by the client's idempotency key, or, without one, by a retry count together
-// with the same fields from the same user a short while before.
-// Invariant: a submission is recorded in the transaction that records its job, and goes with it.
+// Recognizes a request that comes twice: by the client's idempotency key, or, without one, by a retry count together with the same
+// fields from the same user a short while before.
+// Invariant: a record is written in the transaction that records its job, and goes with it.
 
-/// What of a request matters for finding out whether it has come before.
-public struct Submission: Sendable, Equatable {
+/// The parts of a request that identify it.
+public struct IdempotencyRecord: Sendable, Equatable {
     /// The client's own name for this request; valid for `keyLifetime`.
     public var key: String?
     /// A digest of everything that was asked for, the same for the same fields.
@@ -31,33 +31,33 @@ extension JobStore {
         case otherRequest
     }
 
-    /// What is recorded about a submission. `now` is Unix time in seconds.
-    func earlier(_ submission: Submission, owner: UInt32, now: Int) throws(DatabaseError) -> Earlier {
-        if let key = submission.key {
+    /// The job of an earlier request with the same record. `now` is Unix time in seconds.
+    func earlier(_ record: IdempotencyRecord, owner: UInt32, now: Int) throws(DatabaseError) -> Earlier {
+        if let key = record.key {
             let rows = try database.run(
                 "SELECT job, fingerprint FROM submission WHERE owner = ? AND key = ? AND created_at > ?", .integer(Int64(owner)),
                 .text(key),
-                .integer(Int64(now - Submission.keyLifetime)))
+                .integer(Int64(now - IdempotencyRecord.keyLifetime)))
             guard let row = rows.first, let id = row[0].text.flatMap({ JobIdentifier($0) }) else { return .none }
-            return row[1] == .text(submission.fingerprint) ? .job(id) : .otherRequest
+            return row[1] == .text(record.fingerprint) ? .job(id) : .otherRequest
         }
-        guard submission.isRetry else { return .none }
+        guard record.isRetry else { return .none }
         let rows = try database.run(
             """
             SELECT job FROM submission WHERE owner = ? AND fingerprint = ? AND key IS NULL AND created_at >= ?
             ORDER BY created_at DESC, job DESC LIMIT 1
             """,
-            .integer(Int64(owner)), .text(submission.fingerprint), .integer(Int64(now - Submission.retryWindow)))
+            .integer(Int64(owner)), .text(record.fingerprint), .integer(Int64(now - IdempotencyRecord.retryWindow)))
         return rows.first?[0].text.flatMap { JobIdentifier($0) }.map { .job($0) } ?? .none
     }
 
-    /// Within a transaction, after the job itself. Forgets what is too old to matter.
-    func record(_ submission: Submission, of job: Job) throws(DatabaseError) {
+    /// Within a transaction, after the job itself. Deletes records that are too old to matter.
+    func add(_ record: IdempotencyRecord, of job: Job) throws(DatabaseError) {
         try database.run(
-            "DELETE FROM submission WHERE created_at <= ?", .integer(Int64(job.createdAt - Submission.keyLifetime)))
+            "DELETE FROM submission WHERE created_at <= ?", .integer(Int64(job.createdAt - IdempotencyRecord.keyLifetime)))
         try database.run(
             "INSERT INTO submission (job, owner, key, fingerprint, created_at) VALUES (?, ?, ?, ?, ?)", .text(job.id.text),
-            .integer(Int64(job.owner)), submission.key.map { .text($0) } ?? .null, .text(submission.fingerprint),
+            .integer(Int64(job.owner)), record.key.map { .text($0) } ?? .null, .text(record.fingerprint),
             .integer(Int64(job.createdAt)))
     }
 }

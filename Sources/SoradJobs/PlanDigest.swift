@@ -1,10 +1,10 @@
-// What makes two clips the same: the model's file, every effective value, and the given files.
+// The identity of a clip before it is made: the model's file, every value of the plan, and the given files.
 public import SoradAPI
 public import SoradSystem
 
-/// 64 hexadecimal digits: the same only for requests whose frames are the same.
+/// 64 hexadecimal digits: the same only for plans whose frames are the same.
 /// - Parameter draft: holds the given files.
-public func clipDigest(of request: GenerationRequest, model: ModelInfo, draft: JobDraft?) throws(SoradError) -> String {
+public func planDigest(of plan: ClipPlan, model: ModelInfo, draft: JobDraft?) throws(SoradError) -> String {
     var sum = SHA256()
     // Lengths in front, so that no two different lists of parts write the same bytes.
     func add(_ part: [UInt8]) {
@@ -12,7 +12,7 @@ public func clipDigest(of request: GenerationRequest, model: ModelInfo, draft: J
         sum.update(part)
     }
     add(Array(model.sha256.utf8))
-    add(Array(request.json.text().utf8))
+    add(Array(plan.json.text().utf8))
     if let draft {
         for file in GivenFile.allCases where fileExists(draft.path(file)) {
             add(Array(file.rawValue.utf8))
@@ -31,5 +31,5 @@ private func fileDigest(_ path: String) throws(SoradError) -> [UInt8] {
             if piece.isEmpty { return sum.finalize() }
             sum.update(piece)
         }
-    } catch { throw SoradError(.internalFault, "The given files cannot be read: \(error.reason).") }
+    } catch { throw SoradError(.internalFault, "the given files cannot be read: \(error.reason)") }
 }

@@ -1,0 +1,93 @@
+// A client's request, and the way from there to a plan in which every value is set. Pure; every refusal names the field and the values
+// that are allowed.
+public import SoradAPI
+public import SoradSystem
+
+/// The fields of a request, each of the right type and range on its own; nil where the client sent none.
+public struct ClipRequest: Sendable, Equatable {
+    public static let promptLimit = 4_000
+    public static let dimensionRange = 1...16_384
+    public static let frameRange = 1...100_000
+    public static let fpsRange = 1...60
+    public static let secondsRange = 0.05...3_600.0
+
+    /// The model's name.
+    public var model: String?
+    public var prompt = ""
+    public var negativePrompt: String?
+    /// "WIDTHxHEIGHT"
+    public var size: String?
+    public var width: Int?
+    public var height: Int?
+    public var seconds: Double?
+    /// Wins over `seconds`.
+    public var numFrames: Int?
+    public var fps: Int?
+    public var seed: UInt64?
+    public var numInferenceSteps: Int?
+    public var guidanceScale: Double?
+    public var flowShift: Double?
+    /// How much of a given picture or clip is replaced.
+    public var strength: Double?
+    public var priority = 0
+    /// A finished clip of the same plan will do.
+    public var mayReuse = false
+
+    public init() {}
+
+    /// The plan for `model`. `randomSeed` is used when no seed was asked for.
+    public func plan(for model: ModelInfo, randomSeed: UInt64) throws(SoradError) -> ClipPlan {
+        try check(prompt, "prompt")
+        let isBlank = prompt.unicodeScalars.allSatisfy { $0.properties.isWhitespace || $0.properties.generalCategory == .control }
+        if isBlank { throw refused("prompt", "the prompt is empty; describe the clip in a sentence") }
+        try check(negativePrompt ?? "", "negative_prompt")
+        let (width, height) = try plannedSize(model)
+        let fps = fps ?? model.fps
+        let frames = plannedFrames(model, fps: fps)
+        do throws(SoradError) { try model.checkSize(width: width, height: height, numFrames: frames, fps: fps) } catch {
+            throw refused(askedField(error.param), error.message)
+        }
+        var plan = ClipPlan(
+            model: model.id, prompt: prompt, negativePrompt: negativePrompt ?? "", width: width, height: height, numFrames: frames,
+            fps: fps, seed: seed ?? randomSeed, numInferenceSteps: numInferenceSteps ?? model.defaultNumInferenceSteps,
+            guidanceScale: guidanceScale ?? model.defaultGuidanceScale, flowShift: flowShift ?? model.defaultFlowShift)
+        plan.seconds = decimalText((numFrames == nil ? seconds : nil) ?? Double(frames) / Double(fps))
+        return plan
+    }
+
+    /// The field with which the client asked for a size or a length.
+    private func askedField(_ field: String?) -> String {
+        if field == "num_frames" { return numFrames != nil ? "num_frames" : seconds != nil ? "seconds" : "size" }
+        return size != nil ? "size" : width != nil ? "width" : height != nil ? "height" : "size"
+    }
+
+    private func check(_ text: String, _ field: String) throws(SoradError) {
+        // Bytes first: counting characters of a huge text is work.
+        let isLong = text.utf8.count > 8 * ClipRequest.promptLimit || text.count > ClipRequest.promptLimit
+        if isLong { throw refused(field, "the \(field) is too long; at most \(ClipRequest.promptLimit) characters are allowed") }
+    }
+
+    private func plannedSize(_ model: ModelInfo) throws(SoradError) -> (Int, Int) {
+        guard let size else { return (width ?? model.defaultWidth, height ?? model.defaultHeight) }
+        let parts = size.split(separator: "x", omittingEmptySubsequences: false)
+        let numbers = parts.compactMap { part in part.utf8.count <= 5 && part.utf8.allSatisfy(isDigit) ? Int(part) : nil }
+        guard parts.count == 2, numbers.count == 2 else {
+            throw refused("size", "the size \"\(size.prefix(32))\" is not WIDTHxHEIGHT in pixels, e.g. \(model.nativeSize)")
+        }
+        if width ?? numbers[0] != numbers[0] || height ?? numbers[1] != numbers[1] {
+            throw refused("size", "the size \(size) contradicts width and height; send one of them")
+        }
+        return (numbers[0], numbers[1])
+    }
+
+    private func plannedFrames(_ model: ModelInfo, fps: Int) -> Int {
+        // The subtraction forgives the last bit of, say, 1.1 × 10.
+        let wanted = numFrames ?? seconds.map { Int(($0 * Double(fps) - 1e-6).rounded(.up)) } ?? model.defaultNumFrames
+        let groups = (max(wanted, 1) - 1 + model.frameMultiple - 1) / model.frameMultiple
+        return 1 + groups * model.frameMultiple
+    }
+
+    func refused(_ field: String, _ message: String) -> SoradError { SoradError(.badInput, message, param: field) }
+}
+
+private func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
