@@ -109,8 +109,9 @@ bench-jobs: deps build $(VENV)/durability/.installed ## measure what checkpoints
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/checkpoint_cost.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/cancel.py
 
-test-checks: build ## import table, what the programs link, formatting
+test-checks: build ## import table, words, paths in documents, linked libraries, format
 	./.ci/check-imports
+	./.ci/check-paths
 	./.ci/check-binaries $(BUILD)
 	$(MAKE) --no-print-directory lint
 
@@ -128,13 +129,13 @@ test-tsan: deps ## the daemon's suites, and the daemon that they start, under Th
 fuzz: deps ## every fuzz target for SECONDS each (default 60); stops at the first finding and names its input
 	Tests/fuzz/run $(or $(SECONDS),60)
 
-bench: build ## measure kernels on this machine (JSON: sorad-bench kernels --json)
-	$(BUILD)/sorad-bench kernels
+bench: build ## measure this machine and write the table of docs/PERFORMANCE.md (a minute or two, nothing else running)
+	python3 Tests/bench/table.py --sorad $(BUILD)/sorad-bench --model $(MODEL) --document docs/PERFORMANCE.md
 
 bench-cost: build ## measure a forward pass of Wan 2.1 1.3B's blocks over tokens and threads, and draw it (docs/forward_cost.svg)
 	python3 Tests/bench/forward_cost.py --sorad $(BUILD)/sorad-bench --json docs/forward_cost.json --svg docs/forward_cost.svg
 
-bench-peers: deps build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape beside PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
+bench-peers: deps build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape next to PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
 	$(VENV)/bench/bin/python Tests/peers/bench_peers.py --sorad $(BUILD)/sorad-bench --tokens $(or $(TOKENS),1280) --cache $(VENV)/bench/models --json $(VENV)/bench/peers.json
 
 settings: build ## write the daemon's settings into docs/ADMIN.md
@@ -147,7 +148,7 @@ format: ## rewrite the Swift sources in the project's format
 lint: ## check the format without changing anything
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
-model: build ## quantise the trained checkpoint in CHECKPOINT, with what CALIBRATION captured of it (see quantization/README.md), into MODEL
+model: build ## quantize the trained checkpoint in CHECKPOINT, with what CALIBRATION captured of it (see quantization/README.md), into MODEL
 	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --created $(CREATED) --json $(MODEL:.gguf=.quality.json)
 
 install: ## copy what `make static` built, the model and the systemd units into place (PREFIX=/usr/local, DESTDIR=)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How a forward pass grows with tokens and threads, beside what the arithmetic says: measured by sorad-bench, drawn as an SVG.
+"""How a forward pass grows with tokens and threads, next to what the arithmetic says: measured by sorad-bench, drawn as an SVG.
 
     Tests/bench/forward_cost.py --sorad .build/release/sorad-bench --json figures.json --svg docs/forward_cost.svg
     Tests/bench/forward_cost.py --json figures.json --svg docs/forward_cost.svg        draws figures that were measured before
@@ -70,19 +70,19 @@ class Panel:
             self.parts.append(f'<text x="{self.left - 8}" y="{self.y(tick) + 4:.1f}" class="end">{tick:g}{unit}</text>')
         self.parts.append(f'<text x="{(self.left + right) / 2}" y="{bottom + 38}" class="middle">tokens</text>')
 
-    def line(self, points, colour, dashed=False):
+    def line(self, points, color, dashed=False):
         path = " ".join(f"{self.x(tokens):.1f},{self.y(value):.1f}" for tokens, value in points)
         style = ' stroke-dasharray="5 4"' if dashed else ""
-        self.parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"{style}/>')
+        self.parts.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="2"{style}/>')
         if not dashed:
             for tokens, value in points:
-                self.parts.append(f'<circle cx="{self.x(tokens):.1f}" cy="{self.y(value):.1f}" r="3.5" fill="{colour}"/>')
+                self.parts.append(f'<circle cx="{self.x(tokens):.1f}" cy="{self.y(value):.1f}" r="3.5" fill="{color}"/>')
 
-    def label(self, x, y, colour, text):
-        self.parts.append(f'<text x="{x}" y="{y}" fill="{colour}">{text}</text>')
+    def label(self, x, y, color, text):
+        self.parts.append(f'<text x="{x}" y="{y}" fill="{color}">{text}</text>')
 
 
-COLOURS = ["#1b6ca8", "#c2571a", "#3c8d40", "#7a4fa3"]
+COLORS = ["#1b6ca8", "#c2571a", "#3c8d40", "#7a4fa3"]
 
 
 def draw(figures):
@@ -97,14 +97,14 @@ def draw(figures):
     share = Panel(560, "share of the int8 peak of as many threads", 0, 100, False)
     share.axes(range(0, 101, 20), " %")
     for index, threads in enumerate(sorted({f["threads"] for f in figures})):
-        colour = COLOURS[index % len(COLOURS)]
+        color = COLORS[index % len(COLORS)]
         own = sorted((f for f in figures if f["threads"] == threads), key=lambda f: f["tokens"])
-        time.line([(f["tokens"], f["seconds"]) for f in own], colour)
-        time.line([(f["tokens"], floor[id(f)]) for f in own], colour, dashed=True)
-        share.line([(f["tokens"], 100 * floor[id(f)] / f["seconds"]) for f in own], colour)
+        time.line([(f["tokens"], f["seconds"]) for f in own], color)
+        time.line([(f["tokens"], floor[id(f)]) for f in own], color, dashed=True)
+        share.line([(f["tokens"], 100 * floor[id(f)] / f["seconds"]) for f in own], color)
         name = f"{threads} thread" + ("s" if threads > 1 else "")
-        time.label(time.left + 12, time.top + 20 + 20 * index, colour, f"{name}; dashed: the arithmetic alone")
-        share.label(share.left + 12, share.top + share.HEIGHT - 14 - 20 * index, colour, name)
+        time.label(time.left + 12, time.top + 20 + 20 * index, color, f"{name}; dashed: the arithmetic alone")
+        share.label(share.left + 12, share.top + share.HEIGHT - 14 - 20 * index, color, name)
     style = (
         "text{font:13px sans-serif} .title{font-weight:bold} .middle{text-anchor:middle} .end{text-anchor:end} "
         ".grid{stroke:#ddd;stroke-width:1}"
