@@ -111,6 +111,7 @@ bench-jobs: deps build $(VENV)/durability/.installed ## measure what checkpoints
 
 test-checks: build ## import table, words, paths in documents, linked libraries, format
 	./.ci/check-imports
+	./.ci/check-words
 	./.ci/check-paths
 	./.ci/check-binaries $(BUILD)
 	$(MAKE) --no-print-directory lint

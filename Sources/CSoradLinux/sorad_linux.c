@@ -80,8 +80,8 @@ int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes
     const int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (descriptor < 0) return -1;
     // A queue that its reader leaves full must not hold the sender for ever.
-    const struct timeval patience = {.tv_sec = 1};
-    setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    const struct timeval timeout = {.tv_sec = 1};
+    setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     const ssize_t sent = sendto(descriptor, bytes, count, MSG_NOSIGNAL, (const struct sockaddr *)&address, size);
     const int error = errno;
     close(descriptor);

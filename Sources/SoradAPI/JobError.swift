@@ -7,7 +7,7 @@ public struct JobError: Sendable, Equatable, Error {
     public static let cancelled = "cancelled"
     /// The request, or a file that came with it, cannot be used.
     public static let invalidRequest = "invalid_request"
-    /// The disk is full. The job goes on from its last checkpoint when there is free space.
+    /// The disk is full. The job continues from its last checkpoint when there is free space.
     public static let insufficientStorage = "insufficient_storage"
     /// The clip's files could not be written or read, or ffmpeg failed. The daemon tries once more, because a disk may fail once.
     public static let mediaFailed = "media_failed"

@@ -28,7 +28,7 @@ extension CPUBackend {
         case .zeros(let count): unsafe image.c1 = count
         case .tensor(let other):
             precondition(
-                other.shape.rank == 3 && other.shape[0] == x.shape[0] && other.shape[1] == x.shape[1], "\(other.shape) beside \(x.shape)")
+                other.shape.rank == 3 && other.shape[0] == x.shape[0] && other.shape[1] == x.shape[1], "\(other.shape) next to \(x.shape)")
             unsafe (image.x1, image.c1) = (UnsafePointer(other.pointer()), other.shape[2])
             partner = other
         }
@@ -279,7 +279,7 @@ extension CPUBackend {
         }
     }
 
-    /// Writes codes of the range that `ranges` hold; a norm is taken anew, a line at a time.
+    /// Writes codes of the range that `ranges` hold; a norm is computed again, a row at a time.
     @unsafe private func encode(
         _ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: CPUImage, fine: CPUImage? = nil
     ) {

@@ -1,4 +1,4 @@
-// Linear layers on the CPU: quantise what needs it, cut the work into tiles, call the kernels.
+// Linear layers on the CPU: quantize what needs it, cut the work into tiles, call the kernels.
 // `unsafe` here: kernels take addresses in argument structures; shapes are checked at the head of each operation.
 internal import CSoradKernels
 @_spi(HostMemory) public import SoradTensor
@@ -96,7 +96,7 @@ extension CPUBackend {
 
     /// How a product is cut into pieces: wide enough to make the reading of rows worth while, tall enough for the weights',
     /// and about two dozen for each thread, so that one that is held up does not keep the others waiting; as alike as possible. Each thread
-    /// begins with a band of rows of its own, which it has quantised and whose results it will read.
+    /// begins with a band of rows of its own, which it has quantized and whose results it will read.
     private struct Tiling {
         let rows, columns: Range<Int>
         let columnStep, rowStep: Int
@@ -121,10 +121,10 @@ extension CPUBackend {
             let height = pieces(units.count, bands)
             let most = pieces(height * unit, 96)
             let wanted = isParallel ? max(pieces(height * unit, 768), min(pieces(24 * threads / bands, across), most)) : 1
-            // Of about so many the most even ones, of those the smallest.
+            // Of about that number the most balanced ones, of those the smallest.
             let options = isParallel ? max(1, wanted - 1)...max(wanted, min(wanted + 2, most)) : 1...1
-            func unevenness(_ down: Int) -> Int { down * pieces(height, down) - height }
-            let chosen = options.reversed().min { unevenness($0) < unevenness($1) }!
+            func imbalance(_ down: Int) -> Int { down * pieces(height, down) - height }
+            let chosen = options.reversed().min { imbalance($0) < imbalance($1) }!
             rowStep = max(1, pieces(height, chosen)) * unit
             down = pieces(height * unit, rowStep)
         }

@@ -51,7 +51,7 @@ public final class CPUBackend: ComputeBackend {
     /// About ten microseconds of one core.
     static let parallelCost = 200_000
 
-    /// A piece size that gives each thread about so many pieces, in multiples of `unit`.
+    /// A piece size that gives each thread about `perThread` pieces, in multiples of `unit`.
     func share(_ total: Int, unit: Int = 1, perThread: Int = 4) -> Int {
         let pieces = pool.threadCount * perThread
         let units = (total + unit - 1) / unit

@@ -84,7 +84,7 @@ private final class WorkerStart {
     }
 }
 
-/// On cache lines of its own, so that nobody waits for a neighbour's.
+/// On cache lines of its own, so that nobody waits for a neighbor's.
 private struct Share: ~Copyable {
     /// operation (24 bits) | next piece (20 bits) | end of the share (20 bits)
     let ticket = Atomic<UInt64>(0)

@@ -45,7 +45,7 @@ public struct ConversionOptions: Sendable {
 /// Whether `name` fits `pattern`, in which `*` stands for any run of characters and `?` for one.
 private func matches(_ name: ArraySlice<UInt8>, _ pattern: ArraySlice<UInt8>) -> Bool {
     var (name, pattern) = (name, pattern)
-    // Where to go on when a guess about the last star fails: one character later.
+    // Where to continue when a guess about the last star fails: one character later.
     var retry: (name: ArraySlice<UInt8>, pattern: ArraySlice<UInt8>)?
     while let next = name.first {
         if let wanted = pattern.first, wanted == UInt8(ascii: "*") {

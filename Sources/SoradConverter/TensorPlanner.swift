@@ -138,7 +138,7 @@ struct TensorPlanner {
         ) { scales in .int8Frames(scales: scales, inputGains: balance, parts: parts) }
     }
 
-    /// A convolution is a linear layer on the neighbourhoods of pixels; there is no rotation, and one scale serves all pixels.
+    /// A convolution is a linear layer on the neighborhoods of pixels; there is no rotation, and one scale serves all pixels.
     private func convolution(
         _ rule: TensorRule, _ tensor: CheckpointTensor, _ reference: LayerError, _ weights: WeightMatrix,
         _ activations: LayerActivations,

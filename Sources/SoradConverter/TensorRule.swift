@@ -46,7 +46,7 @@ package enum LayerInput: Equatable {
     case afterGELU
     /// GELU of one projection times another (T5's gated feed-forward).
     case gatedGELU
-    /// An image behind a ReLU: no value is below 0. Quantised with one scale for all of it.
+    /// An image behind a ReLU: no value is below 0. Quantized with one scale for all of it.
     case imageAfterReLU
     /// An image whose pixels were normed and went through SiLU: hardly anything is below 0.
     case imageAfterSiLU

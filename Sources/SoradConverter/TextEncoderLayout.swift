@@ -77,6 +77,6 @@ struct TextEncoderLayout {
         return list
     }
 
-    /// Names that may be present beside `tensors` without being used: the embedding's second name.
+    /// Names that may be present besides `tensors` without being used: the embedding's second name.
     var duplicates: Set<String> { Set(Self.embeddings).subtracting([embedding]) }
 }

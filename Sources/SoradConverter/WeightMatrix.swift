@@ -31,7 +31,7 @@ package struct WeightMatrix {
     func row(_ n: Int) -> ArraySlice<SIMD8<Float>> { lanes[(n * lanesPerRow)..<((n + 1) * lanesPerRow)] }
 }
 
-/// Multiplies every group of `group` neighbouring values by the normalised regular Hadamard matrix of that order, in place: the
+/// Multiplies every group of `group` neighboring values by the normalized regular Hadamard matrix of that order, in place: the
 /// Kronecker power of [1 1 1 -1; 1 1 -1 1; 1 -1 1 1; -1 1 1 1] / 2, which is symmetric and its own inverse. The engine does the same to
 /// the layer's input, so the product does not change, and what stuck out in one channel is spread over its group.
 /// - Parameters:

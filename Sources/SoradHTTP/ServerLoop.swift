@@ -48,7 +48,7 @@ final class ServerLoop {
                 try expireDueConnections()
             }
         } catch {
-            environment.observer(.fault("the HTTP server cannot go on: \(error)"))
+            environment.observer(.fault("the HTTP server cannot continue: \(error)"))
             preconditionFailure("HTTP server: \(error)")
         }
     }

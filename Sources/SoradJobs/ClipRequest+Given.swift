@@ -54,7 +54,7 @@ extension ClipRequest {
     ) throws(SoradError) -> ClipPlan {
         var result = try plan(for: model, randomSeed: randomSeed)
         guard hasFirstFrame || strength == nil else {
-            throw refused("strength", "the strength says how much of a picture or clip is made over; send it with an input_reference")
+            throw refused("strength", "the strength says how much of a picture or clip is replaced; send it with an input_reference")
         }
         guard hasFirstFrame || hasLastFrame else { return result }
         try requireKnownFrames(model, hasFirstFrame ? "input_reference" : "end_image")
@@ -86,7 +86,7 @@ extension ClipRequest {
         guard plan.numFrames <= usable else {
             throw refused(
                 numFrames == nil ? "seconds" : "num_frames",
-                "the video has \(source.numFrames) frames, of which \(usable) can be made over; \(plan.numFrames) are too many")
+                "the video has \(source.numFrames) frames, of which \(usable) can be replaced; \(plan.numFrames) are too many")
         }
         var given = GivenFrames()
         given.source = GivenClip(numFrames: source.numFrames, contextFrames: plan.numFrames)

@@ -1,6 +1,6 @@
 // Jobs and workers as a pure state machine. Events go in, actions come out; it reads no clock, file or socket.
 // Invariant: a job that is not over is either in `queue` or in exactly one slot, never both; a job leaves the machine exactly once,
-// when it is over or erased. Whoever runs it makes the `store` and `erase` actions of one event durable, together, before anything else
+// when it ends or is erased. Whoever runs it makes the `store` and `erase` actions of one event durable, together, before anything else
 // of that event becomes visible. JobMachine+Worker handles the events of workers; WorkerSlot holds the state of one worker.
 public import SoradAPI
 public import SoradSystem
@@ -63,7 +63,7 @@ public struct JobMachine: Sendable {
         case workerEnded(WorkerSlot, how: String)
         /// Time has passed.
         case ticked
-        /// Nothing new is started for this reason; jobs that run go on.
+        /// Nothing new is started for this reason; running jobs continue.
         case held(Hold)
         case released(Hold)
         /// The daemon stops: nothing new is started.
@@ -121,7 +121,7 @@ public struct JobMachine: Sendable {
         self.holds = holds
         self.memory = memory
         for var job in restored.sorted(by: { $0.id < $1.id }) {
-            precondition(!job.isOver, "\(job.id) is over")
+            precondition(!job.isOver, "\(job.id) has ended")
             job.status = .queued
             jobs[job.id] = job
             queue.append(job.id)

@@ -83,7 +83,7 @@ public final class JobService: Sendable {
                     store: store, identifiers: JobIdentifierSequence(after: try store.newest()), reserve: reserve,
                     diskCheck: reserve.isFilled ? nil : time.monotonic() + JobService.diskInterval, controls: controls))
         } catch {
-            throw SoradError(.unavailable, "cannot take up the jobs in \(directory): \(error)")
+            throw SoradError(.unavailable, "cannot resume the jobs in \(directory): \(error)")
         }
         self.directory = directory
         self.settings = settings
@@ -189,7 +189,7 @@ public final class JobService: Sendable {
         case .progressed(_, let id, let progress):
             guard let earlier = before[id]?.progress, earlier.phase != progress.phase else { return }
             if progress.step > 0 && progress.phase == .denoising || progress.frame > 0, let done = progress.done {
-                log.notice("\(id) goes on after \(done)")
+                log.notice("\(id) continues after \(done)")
             }
         default: break
         }

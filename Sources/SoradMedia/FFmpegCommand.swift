@@ -23,7 +23,7 @@ struct FFmpegCommand: Sendable, Equatable {
         ]
     }
 
-    /// BT.709 in limited range, said both to the converter and in the stream, so that players agree on the colours.
+    /// BT.709 in limited range, said both to the converter and in the stream, so that players agree on the colors.
     private var filters: String {
         let sheet = format.sheet
         let side = ClipFormat.tileSide

@@ -47,7 +47,7 @@ package protocol DiffusionNetwork: AnyObject {
     func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, known: KnownFrames?, stop: StopCheck) throws(SoradError)
         -> any DenoisingRun
 
-    /// Bytes that a run of so many prompts takes.
+    /// Bytes that a run of `prompts` prompts takes.
     func runBytes(_ size: LatentSize, prompts: Int, textLength: Int) -> Int
 }
 

@@ -1,6 +1,6 @@
 // Parses the front of a GGUF v3 file: metadata and the list of tensors. Pure: bytes in, a checked directory out.
 //
-// Nothing here is believed. Every count is held against the bytes that are left before anything is allocated, every sum and product is
+// Nothing here is believed. Every count is compared with the bytes that are left before anything is allocated, every sum and product is
 // checked for overflow, and what comes out satisfies: names and keys are unique printable ASCII, tensors have 1 to 4 dimensions of at
 // least 1, start on the alignment, lie inside the file and do not overlap. Whoever uses a directory need not check again.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md

@@ -103,7 +103,7 @@ public struct GGUFWriter: ~Copyable {
         try file.write(zeros)
     }
 
-    /// The reader's own limits, held against what is to be written: a file that cannot be read back must not come into being.
+    /// The reader's own limits, applied to what is to be written: a file that cannot be read back must not come into being.
     private static func check(_ keys: [String], _ tensors: [TensorDescription], _ path: String) throws(SoradError) {
         func usable(_ name: String, _ limit: Int) -> Bool {
             (1...limit).contains(name.utf8.count) && name.utf8.allSatisfy { (0x21...0x7e).contains($0) }

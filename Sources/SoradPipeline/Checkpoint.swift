@@ -25,7 +25,7 @@ package final class Checkpoint {
     ///   - directory: the job's own; a checkpoint in it is an earlier one of this job.
     ///   - model: the model's checksum.
     ///   - frameStages: that the frames pass through.
-    ///   - syncInterval: a power cut costs so much work at most; a process's death costs none of it.
+    ///   - syncInterval: the most work that a power cut costs; a process's death costs none of it.
     package init(
         of request: ClipPlan, model: String, frameStages: [JobPhase] = [], in directory: String, interval: Duration,
         time: TimeSource,

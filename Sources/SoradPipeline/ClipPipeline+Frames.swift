@@ -51,7 +51,7 @@ extension ClipPipeline {
         // Given clips' frames pass before and after; what comes out meanwhile is made again and not kept.
         let kept = checkpoint?.frames(
             [decoder] + chain.stages, frameBytes: plan.output.frameBytes, numFrames: plan.outputFrames(of: request.newFrames.count))
-        // The first report says whether the job goes on here, and where.
+        // The first report says whether the job continues here, and where.
         let resumed = kept?.restore(groups: latent.shape[1])
         if let resumed {
             try job.resumed(.decoding, resumed, of: total)
@@ -65,7 +65,7 @@ extension ClipPipeline {
             try job.reached(.decoding, sink.count, of: total)
         }
         if let before = request.given?.before {
-            // The stages of a clip that is taken up again have these frames behind them: others make what came out of them.
+            // The stages of a clip that is continued have these frames behind them: others make what came out of them.
             let first = resumed == nil ? chain : try plan.chain()
             try givenFrames.forEachFrame(.before, before.numFrames) { frame throws(SoradError) in try first.push(frame, job, sink: take) }
         }

@@ -143,7 +143,7 @@ public final class ClipPipeline {
 
         let clip = try write(latent, request, frames, givenFrames, directory, checkpoint, job)
         var timings = job.finish()
-        // Of a clip that was taken up again only a part was measured.
+        // Of a clip that was continued only a part was measured.
         if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
         // Parts of the other times, reported so that it can be seen how little they are.
         if let previews { timings["previews"] = previews.spent.inSeconds }
@@ -163,7 +163,7 @@ public final class ClipPipeline {
     }
 
     /// From noise to latents [C, T, h, w], and how many steps an earlier worker had done. The denoiser and its workspace are gone when this
-    /// returns, so they never lie in memory beside the decoder's.
+    /// returns, so they never lie in memory together with the decoder's.
     private func denoise(
         _ request: ClipPlan, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: Checkpoint?,
         _ previews: inout PreviewMaker?, _ job: RunningJob

@@ -75,7 +75,7 @@ package final class FrameCheckpoint {
         return kept
     }
 
-    /// Reads so many frames; leaves `kept` and `checksum` as they were after them.
+    /// Reads `count` frames; leaves `kept` and `checksum` as they were after them.
     private func hasFrames(_ count: Int, checksum expected: [UInt32], in file: OpenFile) -> Bool {
         (kept, checksum) = (0, Checksum())
         while kept < count {

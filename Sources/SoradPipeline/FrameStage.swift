@@ -7,7 +7,7 @@ package import SoradMedia
 package import SoradSystem
 package import SoradTensor
 
-/// What a clip's next worker needs to go on in the middle of its frames.
+/// What a clip's next worker needs to continue in the middle of its frames.
 /// Invariant: `counters` and `memory`, put back into a new one of the same clip, give the same frames from there on, bit for bit. A new one
 /// expects nothing of what is in `memory`.
 package protocol ResumableFrames: AnyObject {
@@ -15,7 +15,7 @@ package protocol ResumableFrames: AnyObject {
     var counters: [UInt32] { get }
     /// Its own memory, not a copy; of the same sizes from the beginning of the clip to its end.
     var memory: [ByteBuffer] { get }
-    /// Goes on where the one was that had these counters and of which `memory` was filled.
+    /// Continues where the one was that had these counters and of which `memory` was filled.
     func resume(_ counters: [UInt32])
 }
 

@@ -12,7 +12,7 @@ struct LatentPreview {
     private let channels: Int
     /// Parts along a side into which a latent pixel is divided.
     private let parts: Int
-    /// [C + 1, parts · parts · 3]: what each channel, and at last a constant, adds to the colours, 0 to 1.
+    /// [C + 1, parts · parts · 3]: what each channel, and at last a constant, adds to the colors, 0 to 1.
     private let weights: [Float]
 
     /// More channels would take too long to fit.
@@ -55,19 +55,19 @@ struct LatentPreview {
         let width = (columns + stride - 1) / stride * size
         let height = (rows + stride - 1) / stride * size
         var rgb = [UInt8](repeating: 0, count: width * height * 3)
-        var colours = [Float](repeating: 0, count: size * size * 3)
-        let count = colours.count
+        var colors = [Float](repeating: 0, count: size * size * 3)
+        let count = colors.count
         latent.withElements { values in
             for row in 0..<height / size {
                 for column in 0..<width / size {
-                    for index in 0..<count { colours[index] = map[channels * count + index] }
+                    for index in 0..<count { colors[index] = map[channels * count + index] }
                     for channel in 0..<channels {
                         let value = values[(channel * rows + row * stride) * columns + column * stride]
-                        for index in 0..<count { colours[index] += value * map[channel * count + index] }
+                        for index in 0..<count { colors[index] += value * map[channel * count + index] }
                     }
                     for y in 0..<size {
                         let target = ((row * size + y) * width + column * size) * 3
-                        for index in 0..<size * 3 { rgb[target + index] = LatentPreview.byte(colours[y * size * 3 + index]) }
+                        for index in 0..<size * 3 { rgb[target + index] = LatentPreview.byte(colors[y * size * 3 + index]) }
                     }
                 }
             }
@@ -76,7 +76,7 @@ struct LatentPreview {
         return JobPreview(width: width, height: height, png: base64Encoded(file))
     }
 
-    /// The mean colour of a latent pixel's parts, [C + 1, 3].
+    /// The mean color of a latent pixel's parts, [C + 1, 3].
     private var meanWeights: [Float] {
         let count = parts * parts
         return (0..<(channels + 1) * 3).map { index in
@@ -92,8 +92,8 @@ struct LatentPreview {
 
     // MARK: fitting
 
-    /// Rectangles of random size, place and colour over each other, like the leaves on a path: edges at every offset, flat parts, all
-    /// colours. [side, side, 3]; always the same.
+    /// Rectangles of random size, place and color over each other, like the leaves on a path: edges at every offset, flat parts, all
+    /// colors. [side, side, 3]; always the same.
     private static func chart(side: Int) -> [UInt8] {
         var state: UInt64 = 0x5EED
         func random(below limit: Int) -> Int {
@@ -104,17 +104,17 @@ struct LatentPreview {
         for _ in 0..<side * 2 {
             let (width, height) = (4 + random(below: side / 4), 4 + random(below: side / 4))
             let (left, top) = (random(below: side + width) - width, random(below: side + height) - height)
-            let colour = (0..<3).map { _ in UInt8(random(below: 256)) }
+            let color = (0..<3).map { _ in UInt8(random(below: 256)) }
             for y in max(top, 0)..<max(min(top + height, side), max(top, 0)) {
                 for x in max(left, 0)..<max(min(left + width, side), max(left, 0)) {
-                    for part in 0..<3 { pixels[(y * side + x) * 3 + part] = colour[part] }
+                    for part in 0..<3 { pixels[(y * side + x) * 3 + part] = color[part] }
                 }
             }
         }
         return pixels
     }
 
-    /// Ridge regression from latent pixels to the mean colours of their parts.
+    /// Ridge regression from latent pixels to the mean colors of their parts.
     private static func fit(_ latents: Tensor, _ chart: [UInt8], scale: Int, parts: Int) -> [Float] {
         let channels = latents.shape[0]
         let (rows, columns) = (latents.shape[2], latents.shape[3])
@@ -129,10 +129,10 @@ struct LatentPreview {
                     (0..<channels).map { channel in
                         Double(samples[((channel * (last + 1) + last) * rows + row) * columns + column])
                     } + [1]
-                let colours = partColours(chart, side: columns * scale, row: row, column: column, scale: scale, parts: parts)
+                let colors = partColors(chart, side: columns * scale, row: row, column: column, scale: scale, parts: parts)
                 for i in 0..<unknowns {
                     for j in 0...i { normal[i * unknowns + j] += features[i] * features[j] }
-                    for j in 0..<count { right[i * count + j] += features[i] * colours[j] }
+                    for j in 0..<count { right[i * count + j] += features[i] * colors[j] }
                 }
             }
         }
@@ -140,8 +140,8 @@ struct LatentPreview {
         return solve(normal, unknowns, right, count).map { Float($0) }
     }
 
-    /// Mean colours, 0 to 1, of the parts of one latent pixel's square, [parts, parts, 3].
-    private static func partColours(_ chart: [UInt8], side: Int, row: Int, column: Int, scale: Int, parts: Int) -> [Double] {
+    /// Mean colors, 0 to 1, of the parts of one latent pixel's square, [parts, parts, 3].
+    private static func partColors(_ chart: [UInt8], side: Int, row: Int, column: Int, scale: Int, parts: Int) -> [Double] {
         let cell = scale / parts
         var sums = [Double](repeating: 0, count: parts * parts * 3)
         for y in 0..<cell * parts {

@@ -2,7 +2,7 @@
 // model can be stopped between two layers without knowing of jobs.
 import Synchronization
 
-/// Asked in the middle of long work, every few milliseconds, whether to go on; throws when not. Cheap.
+/// Asked in the middle of long work, every few milliseconds, whether to continue; throws when not. Cheap.
 public typealias StopCheck = @Sendable () throws(SoradError) -> Void
 
 /// Goes from "carry on" to "stop" once and never back.

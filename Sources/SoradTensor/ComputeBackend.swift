@@ -45,7 +45,7 @@ public protocol ComputeBackend: AnyObject {
     /// Bytes that `convolve` of a tensor [height, width, C] sets aside for the image that it quantizes; the largest is kept and reused.
     func scratchBytes(_ weights: ConvolutionWeights, image: Shape) -> Int
 
-    /// Products waste nothing on so many rows or a multiple of them.
+    /// Products waste nothing on this number of rows or a multiple of it.
     var rowGranularity: Int { get }
 
     /// How many rows of a wide intermediate are best computed and read again before the next ones are, so that they stay in a cache.
@@ -98,7 +98,7 @@ public protocol ComputeBackend: AnyObject {
 
     // MARK: Attention
 
-    /// `rmsNorm` of x [M, H·D] in place, then its rotary position embedding: row i of x is position i of the table, which begins anew
+    /// `rmsNorm` of x [M, H·D] in place, then its rotary position embedding: row i of x is position i of the table, which begins again
     /// for every further sequence that M holds.
     func normAndRotate(_ x: Tensor, epsilon: Float, weight: Parameter, heads: Int, by table: RotaryTable)
 

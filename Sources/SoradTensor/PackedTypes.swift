@@ -46,7 +46,7 @@ public struct PixelNorm {
 /// What the products of an attention are made of. Each gives the same bits on every machine; int8 is two to three times as fast.
 public enum AttentionPrecision: Sendable {
     case float
-    /// Keys, values and probabilities of 8 bits. Not for keys with a large bias, beside which the others' probabilities would vanish.
+    /// Keys, values and probabilities of 8 bits. Not for keys with a large bias, next to which the others' probabilities would vanish.
     case int8
     /// The same with probabilities of 16 bits (a high and a low byte), for where few keys take most of the weight and a byte is too
     /// coarse for the others.

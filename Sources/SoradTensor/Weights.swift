@@ -63,7 +63,7 @@ public struct LinearWeights: Sendable {
 /// A 2-D convolution, channels last, padded with zeros so that stride 1 keeps the size.
 public struct ConvolutionWeights: Sendable {
     public enum Precision: Sendable {
-        /// As of a linear layer whose K = (ky, kx, channel up to a multiple of 4); the input is quantised with a zero point and one scale
+        /// As of a linear layer whose K = (ky, kx, channel up to a multiple of 4); the input is quantized with a zero point and one scale
         /// for the whole image.
         case int8(codes: Parameter, scale: Parameter, sum: Parameter)
         /// F32 [outputs/16][K][16] zero-filled, K in the order (ky, kx, channel).

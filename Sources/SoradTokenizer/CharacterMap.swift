@@ -1,4 +1,4 @@
-// The compiled normalisation rules of a SentencePiece model: a double-array trie from character sequences to the
+// The compiled normalization rules of a SentencePiece model: a double-array trie from character sequences to the
 // offsets of their NUL-terminated replacements.
 // Invariant: from a reachable unit, any byte leads to a unit inside `units`, and every leaf's value is inside `replacements`:
 // checked once here, so that the walk over untrusted rules needs no test of its own.
@@ -8,7 +8,7 @@
 /// Finds the longest rule that applies at a place in the text.
 package struct CharacterMap: Sendable {
     /// Rules are keyed by a character sequence of at most this many bytes. Without a bound, a hostile trie with a cycle
-    /// would make normalisation quadratic.
+    /// would make normalization quadratic.
     private static let maximumKeyBytes = 512
     /// Bounds how much a text can grow. The longest replacement of NFKC is 33 bytes.
     private static let maximumReplacementBytes = 128
@@ -84,7 +84,7 @@ extension CharacterMap {
     }
 
     private static func invalid(_ reason: String) -> TokenizerError {
-        TokenizerError("The tokenizer's normalisation rules (precompiled_charsmap) are damaged: \(reason).")
+        TokenizerError("the tokenizer's normalization rules (precompiled_charsmap) are damaged: \(reason)")
     }
 
     private func checkReplacements() throws(TokenizerError) {

@@ -32,7 +32,7 @@ struct PieceTrie: Sendable {
                     pieceIDs[pieceIDs.count - 1] = keys.id(first)
                     range = (first + 1)..<range.upperBound
                     if let second = range.first, keys.count(second) == depth {
-                        throw TokenizerError("The vocabulary has the piece `\(pieces[Int(keys.id(second))])` twice.")
+                        throw TokenizerError("the vocabulary has the piece `\(pieces[Int(keys.id(second))])` twice")
                     }
                 }
                 var start = range.lowerBound

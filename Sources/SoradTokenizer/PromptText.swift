@@ -1,4 +1,4 @@
-// What happens to a prompt before it is tokenised: white space is folded, nothing else.
+// What happens to a prompt before it is tokenized: white space is folded, nothing else.
 // The reference pipeline (`prompt_clean` in diffusers' `pipeline_wan.py`) also repairs mojibake with ftfy, where that is
 // installed, and decodes HTML entities twice. Both are for text scraped from the web. Here a person or a program writes the
 // prompt, and "&amp;" or a rare letter means what it says. Folding is kept because not every vocabulary's rules do it: plain

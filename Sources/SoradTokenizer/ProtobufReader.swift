@@ -36,7 +36,7 @@ struct ProtobufReader {
         guard position < end else { return nil }
         let tag = try readVarint()
         guard tag >> 3 >= 1, tag >> 3 < 1 << 29 else {
-            throw TokenizerError("The SentencePiece model is damaged: byte \(position) holds an impossible field number.")
+            throw TokenizerError("the SentencePiece model is damaged: byte \(position) holds an impossible field number")
         }
         let number = Int(tag >> 3)
         switch tag & 7 {
@@ -46,7 +46,7 @@ struct ProtobufReader {
         case 5: return (number, .fixed32(UInt32(truncatingIfNeeded: try readLittleEndian(byteCount: 4))))
         default:
             throw TokenizerError(
-                "The SentencePiece model is damaged: field \(number) before byte \(position) has the unknown wire type \(tag & 7).")
+                "the SentencePiece model is damaged: field \(number) before byte \(position) has the unknown wire type \(tag & 7)")
         }
     }
 
@@ -61,7 +61,7 @@ struct ProtobufReader {
             value |= UInt64(byte & 0x7F) << UInt64(shift)
             if byte < 0x80 { return value }
         }
-        throw TokenizerError("The SentencePiece model is damaged: the integer before byte \(position) is longer than 64 bits.")
+        throw TokenizerError("the SentencePiece model is damaged: the integer before byte \(position) is longer than 64 bits")
     }
 
     private mutating func readLittleEndian(byteCount: Int) throws(TokenizerError) -> UInt64 {
@@ -84,6 +84,6 @@ struct ProtobufReader {
 
     private func truncated() -> TokenizerError {
         TokenizerError(
-            "The SentencePiece model is cut off: a field at byte \(position) needs more bytes than the \(end - position) that follow.")
+            "the SentencePiece model is cut off: a field at byte \(position) needs more bytes than the \(end - position) that follow")
     }
 }

@@ -2,12 +2,12 @@
 // Unknown fields are skipped, as protobuf wants; what would change the tokens and is not supported is refused by name.
 
 extension SentencePieceModel {
-    /// Reads and checks a serialised `ModelProto` from untrusted bytes.
+    /// Reads and checks a serialized `ModelProto` from untrusted bytes.
     /// - Throws: `TokenizerError` if the bytes are not such a model, or if it is not a unigram model of the supported kind.
     public init(spieceModel bytes: [UInt8]) throws(TokenizerError) {
-        guard !bytes.isEmpty else { throw TokenizerError("The SentencePiece model is empty.") }
+        guard !bytes.isEmpty else { throw TokenizerError("the SentencePiece model is empty") }
         guard bytes.count <= Limit.fileBytes else {
-            throw TokenizerError("The SentencePiece model is \(bytes.count) bytes long; at most \(Limit.fileBytes) are supported.")
+            throw TokenizerError("the SentencePiece model is \(bytes.count) bytes long; at most \(Limit.fileBytes) are supported")
         }
         var fields = ModelFields()
         try fields.read(ProtobufReader(bytes))
@@ -24,8 +24,8 @@ extension SentencePieceModel {
         guard byteFallback == fields.trainer.byteFallback else {
             throw TokenizerError(
                 byteFallback
-                    ? "The SentencePiece model has byte pieces although its byte_fallback is off."
-                    : "The SentencePiece model has no byte pieces although its byte_fallback is on.")
+                    ? "the SentencePiece model has byte pieces although its byte_fallback is off"
+                    : "the SentencePiece model has no byte pieces although its byte_fallback is on")
         }
     }
 }
@@ -48,12 +48,12 @@ private struct ModelFields {
             default: break
             }
         }
-        guard !pieces.isEmpty else { throw TokenizerError("The file is not a SentencePiece model: it has no pieces.") }
+        guard !pieces.isEmpty else { throw TokenizerError("the file is not a SentencePiece model: it has no pieces") }
     }
 
     private mutating func readPiece(_ message: ProtobufReader) throws(TokenizerError) {
         guard pieces.count < SentencePieceModel.Limit.pieces else {
-            throw TokenizerError("The SentencePiece model has more than \(SentencePieceModel.Limit.pieces) pieces.")
+            throw TokenizerError("the SentencePiece model has more than \(SentencePieceModel.Limit.pieces) pieces")
         }
         var reader = message
         var piece = ""
@@ -78,7 +78,7 @@ private struct ModelFields {
 
     func requiredID(of type: SentencePieceModel.PieceType, named name: String) throws(TokenizerError) -> Int32 {
         guard let id = id(of: type, named: name) else {
-            throw TokenizerError("The SentencePiece model has no piece `\(name)` of type \(type), which a T5 tokenizer needs.")
+            throw TokenizerError("the SentencePiece model has no piece `\(name)` of type \(type), which a T5 tokenizer needs")
         }
         return id
     }
@@ -112,10 +112,10 @@ private struct TrainerFields {
     func checkSupported() throws(TokenizerError) {
         let names: [UInt64: String] = [2: "BPE", 3: "WORD", 4: "CHAR"]
         guard modelType == 1 else {
-            throw TokenizerError("The SentencePiece model is of type \(names[modelType] ?? String(modelType)); only UNIGRAM is supported.")
+            throw TokenizerError("the SentencePiece model is of type \(names[modelType] ?? String(modelType)); only UNIGRAM is supported")
         }
         guard !treatWhitespaceAsSuffix else {
-            throw TokenizerError("The SentencePiece model was trained with treat_whitespace_as_suffix, which is not supported.")
+            throw TokenizerError("the SentencePiece model was trained with treat_whitespace_as_suffix, which is not supported")
         }
     }
 }
@@ -161,12 +161,12 @@ extension ProtobufReader.Value {
         let bytes = reader.bytes[try range(of: field)]
         guard !bytes.isEmpty else { return fallback }
         guard let text = String(validating: bytes, as: UTF8.self) else {
-            throw TokenizerError("The SentencePiece model is damaged: \(field) is not valid UTF-8.")
+            throw TokenizerError("the SentencePiece model is damaged: \(field) is not valid UTF-8")
         }
         return text
     }
 
     private func wrongType(_ field: String) -> TokenizerError {
-        TokenizerError("The SentencePiece model is damaged: \(field) has the wrong wire type.")
+        TokenizerError("the SentencePiece model is damaged: \(field) has the wrong wire type")
     }
 }

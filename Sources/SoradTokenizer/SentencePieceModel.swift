@@ -1,6 +1,6 @@
 // The vocabulary and the rules of a SentencePiece unigram tokenizer as plain values.
 // Invariant: an instance is valid. Every way to make one goes through the same checks, so that nothing behind it
-// (the normaliser, the trie, the search) has to doubt an id, a score or a rule again. One check is left to `UnigramTokenizer`,
+// (the normalizer, the trie, the search) has to doubt an id, a score or a rule again. One check is left to `UnigramTokenizer`,
 // which sorts the pieces anyway: that no two pieces are equal.
 // The values are exactly those that a model file stores as metadata, so a tokenizer is the same whether it was read
 // from `spiece.model` or from there.
@@ -14,7 +14,7 @@ public struct SentencePieceModel: Sendable, Equatable {
         case unknown = 2
         /// Never produced from text: `</s>`, `<pad>` and their like.
         case control = 3
-        /// Matched literally in the text, before normalisation.
+        /// Matched literally in the text, before normalization.
         case userDefined = 4
         /// Keeps its id but is never produced.
         case unused = 5
@@ -39,7 +39,7 @@ public struct SentencePieceModel: Sendable, Equatable {
     public let scores: [Float]
     /// [V]
     public let types: [PieceType]
-    /// The compiled normalisation rules; empty means that text is taken as it is.
+    /// The compiled normalization rules; empty means that text is taken as it is.
     public let precompiledCharsmap: [UInt8]
     /// Puts one space before the text.
     public let addDummyPrefix: Bool
@@ -67,7 +67,7 @@ public struct SentencePieceModel: Sendable, Equatable {
     ) throws(TokenizerError) {
         guard pieces.count == scores.count, pieces.count == types.count else {
             throw TokenizerError(
-                "The vocabulary has \(pieces.count) pieces, \(scores.count) scores and \(types.count) types; the three must agree.")
+                "the vocabulary has \(pieces.count) pieces, \(scores.count) scores and \(types.count) types; the three must agree")
         }
         self.types = try Self.checkedTypes(types)
         try Self.check(pieces: pieces, types: self.types)
@@ -94,22 +94,22 @@ public struct SentencePieceModel: Sendable, Equatable {
 extension SentencePieceModel {
     private static func checkedTypes(_ types: [Int32]) throws(TokenizerError) -> [PieceType] {
         guard types.count <= Limit.pieces else {
-            throw TokenizerError("The vocabulary has \(types.count) pieces; at most \(Limit.pieces) are supported.")
+            throw TokenizerError("the vocabulary has \(types.count) pieces; at most \(Limit.pieces) are supported")
         }
         var result: [PieceType] = []
         result.reserveCapacity(types.count)
         for (id, raw) in types.enumerated() {
             guard let type = PieceType(rawValue: raw) else {
-                throw TokenizerError("Piece \(id) of the vocabulary has the unknown type \(raw).")
+                throw TokenizerError("piece \(id) of the vocabulary has the unknown type \(raw)")
             }
             result.append(type)
         }
         guard result.contains(.normal) else {
-            throw TokenizerError("The vocabulary has no piece of type normal, so it cannot represent any text.")
+            throw TokenizerError("the vocabulary has no piece of type normal, so it cannot represent any text")
         }
         let unknownCount = result.count(where: { $0 == .unknown })
         guard unknownCount == 1 else {
-            throw TokenizerError("The vocabulary has \(unknownCount) unknown pieces; it must have exactly one.")
+            throw TokenizerError("the vocabulary has \(unknownCount) unknown pieces; it must have exactly one")
         }
         return result
     }
@@ -119,31 +119,31 @@ extension SentencePieceModel {
         var reserved: Set<[UInt8]> = []
         for (id, piece) in pieces.enumerated() {
             let count = piece.utf8.count
-            guard count > 0 else { throw TokenizerError("Piece \(id) of the vocabulary is empty.") }
+            guard count > 0 else { throw TokenizerError("piece \(id) of the vocabulary is empty") }
             guard count <= Limit.pieceBytes else {
-                throw TokenizerError("Piece \(id) of the vocabulary is \(count) bytes long; at most \(Limit.pieceBytes) are supported.")
+                throw TokenizerError("piece \(id) of the vocabulary is \(count) bytes long; at most \(Limit.pieceBytes) are supported")
             }
-            guard !piece.utf8.contains(0) else { throw TokenizerError("Piece \(id) of the vocabulary contains a null character.") }
+            guard !piece.utf8.contains(0) else { throw TokenizerError("piece \(id) of the vocabulary contains a null character") }
             total += count
             let type = types[id]
             if type == .control || type == .unknown || type == .byte, !reserved.insert(Array(piece.utf8)).inserted {
-                throw TokenizerError("Piece \(id) of the vocabulary, `\(piece)`, is there twice.")
+                throw TokenizerError("piece \(id) of the vocabulary, `\(piece)`, is there twice")
             }
         }
         guard total <= Limit.totalPieceBytes else {
-            throw TokenizerError("The vocabulary holds \(total) bytes of pieces; at most \(Limit.totalPieceBytes) are supported.")
+            throw TokenizerError("the vocabulary holds \(total) bytes of pieces; at most \(Limit.totalPieceBytes) are supported")
         }
     }
 
     private static func check(scores: [Float]) throws(TokenizerError) {
         for (id, score) in scores.enumerated() where !(score.magnitude <= Limit.absoluteScore) {
-            throw TokenizerError("Piece \(id) of the vocabulary has the score \(score), which is not a log probability.")
+            throw TokenizerError("piece \(id) of the vocabulary has the score \(score), which is not a log probability")
         }
     }
 
     private static func check(id: Int32, named name: String, is type: PieceType, in types: [PieceType]) throws(TokenizerError) {
         guard id >= 0, Int(id) < types.count, types[Int(id)] == type else {
-            throw TokenizerError("The \(name) id \(id) is not a piece of type \(type) in this vocabulary of \(types.count) pieces.")
+            throw TokenizerError("the \(name) id \(id) is not a piece of type \(type) in this vocabulary of \(types.count) pieces")
         }
     }
 
@@ -154,12 +154,12 @@ extension SentencePieceModel {
         for (id, type) in types.enumerated() where type == .byte {
             guard let byte = byteValue(ofPiece: pieces[id]) else {
                 throw TokenizerError(
-                    "Piece \(id) of the vocabulary has type byte but is called `\(pieces[id])` instead of `<0x00>` to `<0xFF>`.")
+                    "piece \(id) of the vocabulary has type byte but is called `\(pieces[id])` instead of `<0x00>` to `<0xFF>`")
             }
             ids[Int(byte)] = Int32(id)
         }
         guard let missing = ids.firstIndex(of: -1) else { return ids }
-        throw TokenizerError("The vocabulary has byte pieces but none for byte \(missing); it needs all 256.")
+        throw TokenizerError("the vocabulary has byte pieces but none for byte \(missing); it needs all 256")
     }
 
     /// The byte that `<0x41>` names: two hexadecimal digits, letters in upper case.

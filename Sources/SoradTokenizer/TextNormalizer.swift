@@ -1,12 +1,12 @@
-// Text to the normalised bytes that the vocabulary is searched with, and the way back from them to the text.
+// Text to the normalized bytes that the vocabulary is searched with, and the way back from them to the text.
 // Invariant: `origins` has one entry more than `bytes`, never decreases, and stays within the text.
 // Follows `Normalizer::Normalize` of the sentencepiece library (0.2) byte for byte: rules first, then what to do with spaces.
 
-/// A text after normalisation.
+/// A text after normalization.
 struct NormalizedText {
     /// UTF-8 wherever the text and the rules are.
     var bytes: [UInt8] = []
-    /// [bytes.count + 1] for each normalised byte, the offset in the text of what it was made from; the last one is where the
+    /// [bytes.count + 1] for each normalized byte, the offset in the text of what it was made from; the last one is where the
     /// text that counts ends.
     var origins: [Int32] = []
 }
@@ -58,7 +58,7 @@ struct TextNormalizer: Sendable {
             if let last = kept.last { previousIsSpace = removeExtraWhitespaces && last == Self.space }
             position += length
             guard result.bytes.count <= Self.maximumNormalizedBytes else {
-                throw TokenizerError("The text is too long: normalised it has more than \(Self.maximumNormalizedBytes) bytes.")
+                throw TokenizerError("the text is too long: normalized it has more than \(Self.maximumNormalizedBytes) bytes")
             }
         }
 
@@ -72,7 +72,7 @@ struct TextNormalizer: Sendable {
         for _ in bytes { result.origins.append(Int32(origin)) }
     }
 
-    /// The offset of the first character that is not normalised to a single space.
+    /// The offset of the first character that is not normalized to a single space.
     private func skipLeadingSpaces(in text: [UInt8]) -> Int {
         var position = 0
         while position < text.count {
@@ -95,7 +95,7 @@ struct TextNormalizer: Sendable {
         return end
     }
 
-    /// What the text at `start` is normalised to, and how many bytes of the text that consumes (at least 1): a user-defined piece
+    /// What the text at `start` is normalized to, and how many bytes of the text that consumes (at least 1): a user-defined piece
     /// as it is, else the longest rule, else one character.
     private func normalizedPrefix(of text: [UInt8], at start: Int) -> (length: Int, characters: ArraySlice<UInt8>) {
         if let length = userDefined?.longestMatch(in: text, at: start) {

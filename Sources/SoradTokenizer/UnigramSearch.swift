@@ -1,11 +1,11 @@
-// The most probable split of a normalised text into pieces (Viterbi over a unigram language model; Kudo 2018,
+// The most probable split of a normalized text into pieces (Viterbi over a unigram language model; Kudo 2018,
 // "Subword Regularization", section 3.2).
 // Invariant: every position that begins a character has a best path, because a character that no piece covers alone gets the
 // unknown piece. Time is linear in the text: from each character at most the longest piece's bytes are walked.
 // Scores are added in Float in the order of the sentencepiece library (`EncodeOptimized`, 0.2.3), because with another
 // order or width two nearly equal splits would sometimes change places.
 
-/// Splits normalised text.
+/// Splits normalized text.
 struct UnigramSearch: Sendable {
     /// What an unknown character costs beyond the least probable piece.
     private static let unknownPenalty: Float = 10
@@ -43,7 +43,7 @@ struct UnigramSearch: Sendable {
         unknownScore = minimum - Self.unknownPenalty
     }
 
-    /// - Parameter text: normalised bytes.
+    /// - Parameter text: normalized bytes.
     /// - Returns: the pieces' ids and byte ranges in `text`, in order, without gaps.
     func bestSplit(_ text: [UInt8]) -> [(id: Int32, range: Range<Int>)] {
         var ends = [PathEnd](repeating: PathEnd(), count: text.count + 1)

@@ -5,7 +5,7 @@
 // Where the tokenizers of `transformers` differ, and why we do not follow them:
 // - They cut special tokens (`</s>`, `<pad>`, `<unk>`, `<extra_id_0>`) out of the text first and turn them into their ids. Here
 //   text stays text. (`<extra_id_0>` still becomes its id where the vocabulary has it as a user-defined piece, as in sentencepiece.)
-// - Since version 5 they normalise per grapheme cluster and re-implement the search in double precision, so rare strings differ
+// - Since version 5 they normalize per grapheme cluster and re-implement the search in double precision, so rare strings differ
 //   from sentencepiece, which the published models were trained with.
 // - They pad to a fixed length. The encoder here works on the tokens alone, so padding is left to whoever needs it.
 
@@ -19,7 +19,7 @@ public struct Token: Sendable, Equatable {
 
 /// A SentencePiece unigram tokenizer.
 public struct UnigramTokenizer: Sendable {
-    /// The longest text that is accepted, in bytes. Splitting needs up to 17 bytes of memory per normalised byte.
+    /// The longest text that is accepted, in bytes. Splitting needs up to 17 bytes of memory per normalized byte.
     public static let maximumTextBytes = 256 << 10
 
     public let vocabularySize: Int
@@ -65,7 +65,7 @@ public struct UnigramTokenizer: Sendable {
     /// - Parameter text: meant to be UTF-8; each byte that is not part of it counts as U+FFFD.
     public func tokens(in text: [UInt8]) throws(TokenizerError) -> [Token] {
         guard text.count <= Self.maximumTextBytes else {
-            throw TokenizerError("The text is \(text.count) bytes long; at most \(Self.maximumTextBytes) can be tokenised.")
+            throw TokenizerError("the text is \(text.count) bytes long; at most \(Self.maximumTextBytes) can be tokenized")
         }
         let normalized = try normalizer.normalize(text)
         var tokens: [Token] = []

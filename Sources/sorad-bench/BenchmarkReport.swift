@@ -5,7 +5,7 @@ struct BenchmarkRow {
     let name: String
     let shape: String
     let rate: Double
-    /// The peak loop's rate measured just before; nil where there is none.
+    /// The rate of the peak-throughput microbenchmark measured just before; nil where there is none.
     let peak: Double?
     /// Where both were measured in pairs, the median of their ratios.
     var pairs: Double?

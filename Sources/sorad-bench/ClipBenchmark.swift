@@ -76,7 +76,7 @@ struct ClipBenchmark {
         var stages: [Stage] = []
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
-        let peak = PeakLoop(set, isInteger: true, threads: count)?.rate().typical
+        let peak = PeakThroughput(set, isInteger: true, threads: count)?.rate().typical
         var clock = Stopwatch()
         let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
         let file = try ModelFile(opening: path)

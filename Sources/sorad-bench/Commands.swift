@@ -17,7 +17,7 @@ let benchmarks = CommandTable(
         syntheticDecode(.taehv, "a clip decoded by TAEHV with synthetic weights"),
         Command(
             "sorad-bench clip", [model], options: clipTable.options,
-            summary: "a clip of a model file, prompt to frames, stage by stage; then by a worker, start to MP4"
+            summary: "a clip of a model file: its stages in one process, then a worker from start to MP4"
         ) { arguments throws(SoradError) in
             let benchmark = clipTable.values(arguments, from: ClipBenchmark(path: arguments.words[0]))
             var report = try benchmark.run()
@@ -26,7 +26,7 @@ let benchmarks = CommandTable(
         },
         Command(
             "sorad-bench decode", [model], options: decodeTable.options,
-            summary: "the video decoder of a model file alone, on latents that the model makes"
+            summary: "the video decoder of a model file alone, on the model's own latents"
         ) { arguments throws(SoradError) in
             print(try decodeTable.values(arguments, from: DecodeBenchmark(path: arguments.words[0])).run())
         },
@@ -54,7 +54,7 @@ private func instructionSet<Values>(_ place: any WritableKeyPath<Values, String?
     Setting("isa", place, "NAME", default: "the best", setHelp)
 }
 private func threads<Values>(_ place: any WritableKeyPath<Values, Int?> & Sendable) -> Setting<Values> {
-    Setting("threads", counts, place, default: "one for each CPU that may be used", "threads that compute")
+    Setting("threads", counts, place, default: "one per usable CPU", "compute threads")
 }
 
 // MARK: kernels
@@ -70,7 +70,7 @@ private struct KernelOptions {
         instructionSet(\.isa)
         Setting(
             "threads", counts, \.threads,
-            "with more than 1 the large int8 products alone, cut as a forward pass cuts them, each right after the peak microbenchmark")
+            "with more than 1, only the large int8 products, divided as in a forward pass")
         Setting("filter", \.filter, "TEXT", "only the rows whose name contains TEXT")
     }
 
@@ -93,7 +93,7 @@ private let forwardTable = SettingsTable(ForwardBenchmark()) {
     Setting(
         Option(
             "model", .choice(ForwardBenchmark.Configuration.named.map(\.name)), default: ForwardBenchmark.Configuration.named[0].name,
-            "sizes to begin with")
+            "preset of all sizes")
     ) { benchmark, names in
         if let named = ForwardBenchmark.Configuration.named.first(where: { $0.name == names[0] }) {
             benchmark.configuration = named.value
@@ -146,7 +146,7 @@ private func syntheticDecode(_ family: SyntheticDecodeBenchmark.Family, _ summar
         Setting("height", 1...2048, \.height, "pixels, a multiple of 8")
         Setting("frames", 1...1025, \.frames, "1 plus a multiple of 4")
         Setting("base", 1...128, \.baseWidth, "channels of the finest level of Wan's")
-        Setting("runs", 1...100, \.runs, "decodings, of which the fastest counts")
+        Setting("runs", 1...100, \.runs, "number of decodings; the fastest counts")
         Setting("json", \.json, jsonHelp)
         Setting("profile", \.profile, profileHelp)
         instructionSet(\.isa)

@@ -30,7 +30,7 @@ struct DecodeBenchmark {
         let size = try model.configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
         var report = ForwardReport(
             what: "decode", title: "\(path): \(d.numFrames) frames of \(d.width)×\(d.height), \(backend.description)",
-            peaks: PeakLoop.rates(set, threads: threads ?? ProcessorCount.usable()))
+            peaks: PeakThroughput.rates(set, threads: threads ?? ProcessorCount.usable()))
         report.best = .infinity
         var decibels: [Double] = []
         for seed in 1...clips {

@@ -67,7 +67,7 @@ struct ForwardBenchmark {
         var report = ForwardReport(
             title:
                 "\(backend.description), \(tokens) tokens, \(oneLayer ? 1 : c.layers) layers of \(c.heads)x\(c.headWidth), feed-forward \(c.feedForward)",
-            peaks: PeakLoop.rates(set, threads: count))
+            peaks: PeakThroughput.rates(set, threads: count))
         _ = try forward()
         report.best = .infinity
         var total = 0.0
@@ -78,7 +78,7 @@ struct ForwardBenchmark {
             total += seconds
             report.runs += 1
         }
-        report.peaks = PeakLoop.rates(set, threads: count, before: report.peaks)
+        report.peaks = PeakThroughput.rates(set, threads: count, before: report.peaks)
         report.peakBytes = mostMemory()
         return json ? report.json(profile: profile || oneLayer) : report.table(profile: profile || oneLayer)
     }
@@ -89,7 +89,7 @@ struct ForwardReport {
     var what = "forward"
     let title: String
     /// Of all threads: int8, float.
-    var peaks: [PeakLoop.Rate?]
+    var peaks: [PeakThroughput.Rate?]
     var runs = 0
     var best = 0.0
     var entries: [ProfilingBackend.Entry] = []

@@ -1,5 +1,5 @@
-// Speed of the int8 product in several threads, cut into pieces as a forward pass cuts it. Before each product the peak loop does as many
-// operations in as many threads; figures are medians, the ratio that of the pairs.
+// Speed of the int8 product in several threads, cut into pieces as a forward pass cuts it. Before each product the peak-throughput
+// microbenchmark does as many operations in as many threads; figures are medians, the ratio that of the pairs.
 // Invariant: weights of one product are those of many matrices in turn, as layers come, more than the caches hold.
 
 import SoradCPU
@@ -16,7 +16,7 @@ struct ProductBenchmark {
     func run(filter: String?) throws(SoradError) -> BenchmarkReport {
         var report = BenchmarkReport(isa: set.description, threads: threads)
         let backend = try BackendFactory.cpu(threads: threads, instructionSet: set).make()
-        let loop = PeakLoop(set, isInteger: true, threads: threads)
+        let loop = PeakThroughput(set, isInteger: true, threads: threads)
         for (m, k, n) in Self.sizes {
             let (name, shape) = ("gemm_int8", "M=\(m) K=\(k) N=\(n)")
             guard filter.map({ name.contains($0) || shape.contains($0) }) ?? true else { continue }
@@ -26,9 +26,9 @@ struct ProductBenchmark {
         return report
     }
 
-    /// Products for two seconds. Rows are quantised once, before.
+    /// Products for two seconds. Rows are quantized once, before.
     private func measure(
-        _ backend: any ComputeBackend, _ loop: PeakLoop?, _ m: Int, _ k: Int, _ n: Int
+        _ backend: any ComputeBackend, _ loop: PeakThroughput?, _ m: Int, _ k: Int, _ n: Int
     ) -> (rate: Double, peak: Double?, ratio: Double?) {
         let matrices = (0..<max(2, Self.leastWeightBytes / (k * n))).map { _ in
             LinearWeights(

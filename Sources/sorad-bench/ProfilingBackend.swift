@@ -6,7 +6,7 @@ final class ProfilingBackend: ComputeBackend {
     /// All calls of one operation with one shape.
     struct Entry {
         let name, shape: String
-        /// Products of int8 numbers, to be held against the int8 peak.
+        /// Products of int8 numbers, to be compared with the int8 peak.
         let isInteger: Bool
         /// Multiplies and adds of one call; 0 where they are not what the time goes to.
         let operations: Double

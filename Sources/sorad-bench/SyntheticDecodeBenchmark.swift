@@ -41,7 +41,7 @@ struct SyntheticDecodeBenchmark {
             what: "decode-\(family)",
             title:
                 "\(backend.description), \(family == .wan ? "Wan autoencoder of base width \(baseWidth)" : "TAEHV"), \(width)x\(height), \(frames) frames, \(workspace >> 20) MiB of workspace",
-            peaks: PeakLoop.rates(set, threads: count))
+            peaks: PeakThroughput.rates(set, threads: count))
         report.best = .infinity
         for _ in 0..<runs {
             backend.forget()

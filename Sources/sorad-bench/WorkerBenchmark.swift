@@ -137,11 +137,11 @@ struct WorkerBenchmark {
             reception = try channel.receive(timeout: Self.timeout)
         } catch { throw SoradError(.internalFault, "lost the worker: \(error)") }
         guard case .frame(let frame) = reception else {
-            throw SoradError(.internalFault, "the worker ended or says nothing; what it wrote above is the reason")
+            throw SoradError(.internalFault, "the worker ended or is silent; its messages above have the reason")
         }
         do throws(JSONError) {
             return try WorkerEvent(json: JSONValue(parsing: frame))
-        } catch { throw SoradError(.internalFault, "the worker said something that is no event: \(error)") }
+        } catch { throw SoradError(.internalFault, "the worker sent something that is not an event: \(error)") }
     }
 
     private func seconds(since start: MonotonicTime) -> Double { (MonotonicTime.now() - start).seconds }

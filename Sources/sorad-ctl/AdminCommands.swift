@@ -6,12 +6,12 @@ import SoradSystem
 
 let adminCommands: [Command] = [
     Command(
-        "sorad-ctl drain", options: adminOptions, summary: "take no new jobs; the waiting ones are done",
-        details: "Kept over restarts until resume. " + stateDetails,
+        "sorad-ctl drain", options: adminOptions, summary: "take no new jobs; finish the waiting ones",
+        details: "Stays in effect over restarts, until resume. " + stateDetails,
         run: { arguments throws(SoradError) in try control("drain", arguments) }),
     Command(
-        "sorad-ctl pause", options: adminOptions, summary: "begin no job; the running ones go on to their end",
-        details: "Kept over restarts until resume. " + stateDetails,
+        "sorad-ctl pause", options: adminOptions, summary: "begin no job; running jobs continue to their end",
+        details: "Stays in effect over restarts, until resume. " + stateDetails,
         run: { arguments throws(SoradError) in try control("pause", arguments) }),
     Command(
         "sorad-ctl resume", options: adminOptions, summary: "take and begin jobs again, after drain and pause", details: stateDetails,
@@ -28,7 +28,7 @@ let adminCommands: [Command] = [
         "sorad-ctl priority",
         [
             Argument("ID", "a queued or running job"),
-            Argument("PRIORITY", "-100 to 100; a higher one goes first (put -- before a negative one)"),
+            Argument("PRIORITY", "-100 to 100, higher first (put -- before a negative one)"),
         ],
         options: adminOptions, summary: "move a job forwards or backwards in the queue",
         details: "With --json: one object of schema sorad.job/1.", examples: ["sorad-ctl priority video_… 10"], run: setPriority),
@@ -36,9 +36,9 @@ let adminCommands: [Command] = [
         "sorad-ctl quota", [Argument("USER", isOptional: true, "a name, a number, or default; without it, all are shown")],
         options: [
             Option("jobs", .text("N"), "queued and running jobs; none for no limit"),
-            Option("seconds-per-day", .text("N"), "seconds of clip within a day; none for no limit"),
+            Option("seconds-per-day", .text("N"), "seconds of clips within a day; none for no limit"),
             Option("bytes", .text("N"), "bytes of finished clips; none for no limit"),
-            Option("remove", "let the default apply to this user"),
+            Option("remove", "remove the limits of this user, so that the default applies"),
         ] + adminOptions, summary: "show or set the limits of users",
         details: "Limits that are not named stay as they are. With --json: one object of schema sorad.quotas/1.",
         examples: ["sorad-ctl quota", "sorad-ctl quota alice --jobs 5 --seconds-per-day 600", "sorad-ctl quota default --bytes none"],
@@ -124,7 +124,7 @@ private func quota(_ arguments: Arguments) throws(SoradError) {
             arguments.has("remove") ? ClientRequest(.delete, path) : ClientRequest(.post, path, body: .json(.object(limits))))
     } else {
         guard limits.members.isEmpty, !arguments.has("remove") else {
-            throw SoradError(.usage, "whose quota? name a USER, or default", hint: "sorad-ctl help quota")
+            throw SoradError(.usage, "no user is named; give a USER, or default", hint: "sorad-ctl help quota")
         }
         answer = try client.fetch(ClientRequest(.get, "/admin/quotas"))
     }

@@ -23,7 +23,7 @@ let commandTable = CommandTable(
 private let clientCommands: [Command] = [
     Command(
         "sorad-ctl generate", [promptArgument], options: requestOptions + pictureOptions + waitingOptions,
-        summary: "make a clip from a sentence, and perhaps pictures, and save it",
+        summary: "make a clip from a prompt, optionally with pictures, and save it",
         details: """
             Sends the prompt to the daemon, shows the progress, and saves the finished MP4. Options that are left out
             have the model's defaults. Ctrl-C cancels the job. With --json, standard output carries one JSON object a line:
@@ -41,9 +41,9 @@ private let clientCommands: [Command] = [
         "sorad-ctl remix", [idArgument, promptArgument],
         options: requestOptions + [strengthOption("how much of the clip is replaced, above 0 (nothing) to 1 (all)", "0.7")]
             + waitingOptions,
-        summary: "make a finished clip again for another sentence, and save it",
+        summary: "make a finished clip again for another prompt, and save it",
         details: """
-            Mixes the job's clip with noise and denoises it for the new sentence, so that unchanged things stay where they are.
+            Mixes the job's clip with noise and denoises it for the new prompt, so that unchanged things stay where they are.
             The size, the length and the model are those of the clip. With --json: as generate.
             """,
         examples: ["sorad-ctl remix video_… \"a green ball rolls to the left on grass\" --strength 0.6 -o green.mp4"], run: remix),
@@ -54,9 +54,9 @@ private let clientCommands: [Command] = [
             Option("loop", "add frames that lead from its end back to its beginning"),
             Option("join", .text("ID"), "add frames that lead to the clip of another job, and that clip"),
         ] + waitingOptions,
-        summary: "make a finished clip longer, and save the whole",
+        summary: "make a finished clip longer, and save all of it",
         details: """
-            --seconds or --frames say how much is added, rounded up to whole groups of frames; the saved file holds the old
+            --seconds or --frames set the added length, rounded up to whole groups of frames; the saved file holds the old
             and the new frames. With --json: as generate.
             """,
         examples: [
@@ -73,7 +73,7 @@ private let clientCommands: [Command] = [
     Command(
         "sorad-ctl watch", [idArgument], options: [timeoutOption, quietOption], summary: "follow a job to its end",
         details: """
-            Shows the progress as it happens. Ctrl-C ends the watching and not the job. With --json, standard output carries
+            Shows the progress as it happens. Ctrl-C stops the watching, not the job. With --json, standard output carries
             one JSON object a line: sorad.progress/1 while it runs, sorad.job/1 at the end.
             """,
         run: watchJob),
@@ -117,7 +117,7 @@ private let requestOptions = [
     Option("guidance", .number("G"), "classifier-free guidance scale; 1 is none and fastest"),
     Option("flow-shift", .number("S"), "timestep shift of the flow-matching schedule"),
     Option("reuse", "take the finished clip of an identical earlier request; needs --seed"),
-    Option("priority", .wholeNumber("N"), "a higher one goes first; above 0 for administrators alone"),
+    Option("priority", .wholeNumber("N"), "order in the queue, higher first; above 0 for administrators only"),
     Option("negative", .text("TEXT"), "negative prompt: things to keep out of the clip"),
 ]
 
@@ -128,7 +128,7 @@ private func strengthOption(_ summary: String, _ standard: String) -> Option {
 private let pictureOptions = [
     Option("image", .text("FILE"), "a picture that is the first frame"),
     Option("end-image", .text("FILE"), "a picture that is the last frame"),
-    strengthOption("with --image: how far the clip may move away from it", "1"),
+    strengthOption("with --image: how far the clip may differ from it", "1"),
 ]
 
 private let timeoutOption = Option("timeout", .number("S"), "stop waiting after this many seconds; the job continues")

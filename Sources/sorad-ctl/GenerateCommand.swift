@@ -24,7 +24,7 @@ func remix(_ arguments: Arguments) throws(SoradError) {
 
 func extend(_ arguments: Arguments) throws(SoradError) {
     guard arguments.has("seconds") || arguments.has("frames") else {
-        throw SoradError(.usage, "extend needs --seconds S or --frames N: how much is to be added", hint: "sorad-ctl help extend")
+        throw SoradError(.usage, "extend needs the length to add: --seconds S or --frames N", hint: "sorad-ctl help extend")
     }
     try makeClip(arguments, prompt: arguments.words[1]) { (fields, daemon) throws(SoradError) in
         var fields = fields

@@ -46,7 +46,7 @@ struct QuantizeSettings: Sendable {
             details: """
                 The safetensors files of the checkpoint may have diffusers' names or those of Wan's own release. Lines that begin with
                 "notice:" name what the model file leaves out or does otherwise than the checkpoint's own pipeline.
-                With --inspect or --verify it looks into a model file instead.
+                With --inspect or --verify it reads a model file instead.
                 Exit status: 0 done, 64 usage, 65 bad input, 66 no such file, 73 and 74 cannot write, 77 not permitted.
                 """,
             examples: ["sorad-quantize FOLDER -o FILE.gguf", "sorad-quantize --inspect FILE.gguf"]

@@ -14,20 +14,20 @@ struct WorkerSettings: Sendable {
 
     private static let table = SettingsTable(WorkerSettings()) {
         Setting("model", \.model, "FILE", "the model file")
-        Setting("threads", 1...1024, \.threads, default: "one for each CPU that may be used", "threads that compute")
+        Setting("threads", 1...1024, \.threads, default: "one per usable CPU", "compute threads")
         Setting(
             "checkpoint-interval", 0...3_600_000, \.checkpointInterval, unit: "MILLISECONDS",
             "shortest time between two checkpoints of a clip")
         Setting("describe", \.describes, "print the model's facts as JSON and exit")
         Setting("inspect", \.inspect, "FILE", "print the facts of a picture or clip as JSON and exit; needs no model")
-        Setting("origin", \.origin, "FILE", "print the mark of origin of a clip as JSON and exit; needs no model")
+        Setting("origin", \.origin, "FILE", "print the provenance mark of a clip as JSON and exit; needs no model")
     }
 
     static func command(_ run: @escaping @Sendable (WorkerSettings) throws(SoradError) -> Void) -> Command {
         Command(
             "sorad-worker", options: table.options,
-            summary: "the engine of sorad, which starts it with a socket on descriptor 3",
-            details: "By hand it is of use with --describe, --inspect and --origin."
+            summary: "the engine of sorad; the daemon starts it with a socket on descriptor 3",
+            details: "Run it by hand with --describe, --inspect or --origin."
         ) { arguments throws(SoradError) in
             let settings = table.values(arguments)
             guard !settings.model.isEmpty || settings.inspect != nil || settings.origin != nil else {

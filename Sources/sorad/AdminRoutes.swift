@@ -136,7 +136,7 @@ struct AdminRoutes: Sendable {
             throw APIError.notFound("there is no video \"\(text)\"", code: "video_not_found")
         }
         guard let moved = try service.setPriority(priority, of: id) else {
-            throw APIError.conflict("the video \(id) is \(job.status.rawValue), so its priority means nothing", code: "video_over")
+            throw APIError.conflict("the video \(id) is \(job.status.rawValue), so its priority has no effect", code: "video_over")
         }
         log.notice("priority of \(id) set to \(priority) by uid \(request.peer.userID)")
         return .json(moved.video)

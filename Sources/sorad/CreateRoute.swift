@@ -43,7 +43,8 @@ extension ClipRequest {
     ]
     /// Fields of a clip from text and pictures that mean nothing where a clip is the source.
     static let notForClips: [String: String] = [
-        "input_reference": "a picture beside the video", "end_image": "a picture beside the video", "image": "a picture beside the video",
+        "input_reference": "a picture besides the video", "end_image": "a picture besides the video",
+        "image": "a picture besides the video",
     ]
     static let notForRemixes = notForClips.merging(["video": "another video"]) { $1 }
     static let notForExtensions = notForClips.merging(["strength": "a strength"]) { $1 }

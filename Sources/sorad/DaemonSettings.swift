@@ -34,18 +34,19 @@ struct DaemonSettings: Sendable {
             "state-dir", \.stateDirectory, "DIR", default: "/var/lib/sorad; for a normal user $XDG_STATE_HOME/sorad",
             "folder of the jobs and their files")
         Setting(
-            "model", \.models, "FILE", default: "those found in the model directories", "model file; with it no directory is searched")
+            "model", \.models, "FILE", default: "those found in the model directories",
+            "model file; model directories are then not searched")
         Setting(
             "model-dir", \.modelDirectories, "DIR", default: "../share/sorad/models from the program's folder, and STATE-DIR/models",
             "folder that is searched for *.gguf")
         Setting(
-            "default-model", \.defaultModel, "NAME", "model of requests that name none; the first one found where it is missing")
-        Setting("worker", \.worker, "PATH", default: "sorad-worker in the program's folder", "the engine's program")
-        Setting("workers", 1...64, \.jobs.workers, "clips that are made at once, each by a worker of its own")
+            "default-model", \.defaultModel, "NAME", "model for requests that name none; if it is missing, the first one found")
+        Setting("worker", \.worker, "PATH", default: "sorad-worker in the program's folder", "path of the engine, sorad-worker")
+        Setting("workers", 1...64, \.jobs.workers, "clips made at the same time, each by its own worker")
         Setting(
             "threads", 0...1024, \.threads,
-            "threads that compute, divided among the workers; 0 is one for each CPU that may be used")
-        Setting("log-level", \.logLevel, "least urgent lines of the log")
+            "compute threads, divided among the workers; 0 is one per usable CPU")
+        Setting("log-level", \.logLevel, "least urgent level that is logged")
         Setting("queue-limit", 1...10_000, \.jobs.queueLimit, "jobs that may wait; more are refused")
         Setting(
             "min-free", 1...1_000_000, \.jobs.minimumFreeMegabytes, unit: "MEGABYTES", "free disk space that new jobs must leave")
@@ -53,34 +54,34 @@ struct DaemonSettings: Sendable {
             "memory-limit", 0...1_000_000_000, \.jobs.memory.limitMegabytes, unit: "MEGABYTES",
             "memory of all workers and their ffmpegs; clips that need more are refused; 0 is all that the machine and the control "
                 + "group have")
-        Setting("keep-days", 0...36_500, \.jobs.retention.days, "days for which finished jobs are kept; 0 is for ever")
+        Setting("keep-days", 0...36_500, \.jobs.retention.days, "days to keep finished jobs; 0 keeps them forever")
         Setting(
             "keep-megabytes", 0...1_000_000_000, \.jobs.retention.megabytes,
             "size of all finished clips above which the oldest are removed; 0 is no limit")
         Setting(
             "keep-digests-days", 0...36_500, \.jobs.retention.digestDays,
-            "days after its completion for which the digest of a removed clip is kept for provenance checks; 0 is for ever")
+            "days to keep the digest of a removed clip for provenance checks, from its completion; 0 keeps it forever")
         Setting(
             "worker-idle-timeout", seconds: 0...604_800, \.jobs.limits.workerIdle,
-            "time after which a worker without work is stopped and gives its memory back")
+            "idle time after which a worker is stopped and its memory freed")
         Setting(
             "worker-start-timeout", seconds: 1...86_400, \.jobs.limits.workerStart,
-            "longest time without a heartbeat while a worker loads its model; then it is killed")
+            "longest time without a heartbeat while a worker loads its model, before it is killed")
         Setting(
             "worker-silence-timeout", seconds: 1...86_400, \.jobs.limits.longestSilence,
-            "longest time without a heartbeat while a worker has a job; then it is killed")
+            "longest time without a heartbeat while a worker has a job, before it is killed")
         Setting(
             "worker-silence-floor", seconds: 1...86_400, \.jobs.limits.shortestSilence,
             "lower bound of the adaptive hang timeout, which is ten times the expected duration of a step or a frame")
-        Setting("event-heartbeat", seconds: 1...3_600, \.jobs.heartbeat, "longest time without a byte on a stream of events")
-        Setting("cancel-grace", seconds: 1...60, \.jobs.limits.grace, "time that a worker has to stop; then it is killed")
+        Setting("event-heartbeat", seconds: 1...3_600, \.jobs.heartbeat, "longest silence on an event stream")
+        Setting("cancel-grace", seconds: 1...60, \.jobs.limits.grace, "time that a worker has to stop, before it is killed")
     }
 
     /// Options of the command line alone.
     private static let programOptions = SettingsTable(DaemonSettings()) {
         Setting(
             "config", \.config, "FILE", default: "/etc/sorad/sorad.conf; for a normal user $XDG_CONFIG_HOME/sorad/sorad.conf",
-            "settings file; the *.conf files of the folder FILE.d count more")
+            "settings file; *.conf files in the folder FILE.d override it")
         Setting("print-config", \.printsConfiguration, "print a settings file with every setting explained, and exit")
         Setting("print-settings", \.printsTable, "print the settings as a Markdown table, and exit")
     }
@@ -92,8 +93,8 @@ struct DaemonSettings: Sendable {
             summary: "makes short videos from text on this machine: listens on a Unix socket, keeps jobs, runs workers",
             details: """
                 Settings come from, strongest first: these options, SORAD_* variables (SORAD_LOG_LEVEL for --log-level), the
-                *.conf files beside the settings file, the settings file ("log-level = debug"), the defaults.
-                Signals: TERM and INT stop the daemon (running jobs go on after the next start), HUP reads the log level and the
+                *.conf files next to the settings file, the settings file ("log-level = debug"), the defaults.
+                Signals: TERM and INT stop the daemon (running jobs continue after the next start), HUP reads the log level and the
                 models again.
                 Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or the state is not available,
                 78 wrong settings or a second daemon on the same state.

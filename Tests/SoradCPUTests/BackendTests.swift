@@ -31,8 +31,9 @@ import Testing
         #expect(error < 0.012 && error > 0, "\(error)")
     }
 
-    /// One input serves layers of different precision and rotation, in any order, and forgets its codes when it is written anew.
-    @Test func inputIsQuantisedForEachFormAndAnew() {
+    /// One input serves layers of different precision and rotation, in any order, and forgets its quantized values when it is
+    /// written again.
+    @Test func inputIsQuantizedForEachFormAndAnew() {
         var random = Random(seed: 3)
         let x = random.tensor(Shape(9, 64))
         let y = random.tensor(Shape(9, 64))

@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    /// Nothing to quantise, and numbers that are none: the convolution is that of zeros, and nothing faults.
+    /// Nothing to quantize, and numbers that are none: the convolution is that of zeros, and nothing faults.
     @Test(arguments: [Float(0), .nan, 1e-38]) func emptyImagesGiveTheBias(_ value: Float) throws {
         let x = Tensor(Shape(4, 4, 4))
         x.fill(value)

@@ -51,7 +51,7 @@ func packInt8(_ w: [Int8], outputs: Int, inputs: Int) -> Parameter {
     return Parameter(packed)
 }
 
-/// int8 weights with one scale per output, quantised from `w`.
+/// int8 weights with one scale per output, quantized from `w`.
 func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, asymmetricInput: Bool = false) -> LinearWeights {
     var codes: [Int8] = []
     var scales: [Float] = []
@@ -59,10 +59,10 @@ func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, 
     for n in 0..<outputs {
         let row = w[n * inputs..<(n + 1) * inputs]
         let scale = row.reduce(0) { max($0, abs($1)) } / 127
-        let quantised = row.map { Int8(($0 / scale).rounded(.toNearestOrEven)) }
-        codes += quantised
+        let quantized = row.map { Int8(($0 / scale).rounded(.toNearestOrEven)) }
+        codes += quantized
         scales.append(scale)
-        sums.append(quantised.reduce(0) { $0 + Int32($1) })
+        sums.append(quantized.reduce(0) { $0 + Int32($1) })
     }
     return LinearWeights(
         outputs: outputs, inputs: inputs,
@@ -70,7 +70,7 @@ func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, 
         bias: bias.map { Parameter($0) }, asymmetricInput: asymmetricInput)
 }
 
-/// An int8 convolution quantised from `w` [N, kernel², inputs], channels last.
+/// An int8 convolution quantized from `w` [N, kernel², inputs], channels last.
 func int8Convolution(_ w: [Float], outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, bias: [Float]? = nil) -> ConvolutionWeights {
     let channels = (inputs + 3) / 4 * 4
     let filled = (0..<outputs * kernel * kernel * channels).map { i in

@@ -86,7 +86,7 @@ final class Service {
     private let worker: String
     var socket: String { directory + "/s" }
 
-    /// - Parameter workerOptions: what the worker gets beside what the daemon gives it.
+    /// - Parameter workerOptions: what the worker gets besides what the daemon gives it.
     init(environment: [String: String] = [:], workerOptions: String = "") throws {
         self.environment = ChildProcess.currentEnvironment().merging(environment) { $1 }
         if workerOptions.isEmpty {

@@ -16,7 +16,7 @@ import Testing
             (["generate", "x", "-o", "-", "--json"], "cannot both go to standard output"),
             (["get", "video_1", "--variant", "poster"], "one of video, thumbnail"),
             (["quota", "alice", "--jobs", "many", "--socket", "/x"], "--jobs must be a whole number or none"),
-            (["quota", "--jobs", "1", "--socket", "/x"], "whose quota?"),
+            (["quota", "--jobs", "1", "--socket", "/x"], "no user is named"),
             (["priority", "video_1", "high", "--socket", "/x"], "PRIORITY must be a whole number"),
             (["jobs", "--limit", "0"], "--limit must be 1 or more"), (["help", "dance"], "there is no command \"dance\""),
         ] as [([String], String)])

@@ -5,7 +5,7 @@ import SoradSystem
 import Synchronization
 import Testing
 
-/// Holds a handler until it is told to go on.
+/// Holds a handler until the test releases it.
 private final class Gate: Sendable {
     private let isOpen = Atomic<Bool>(false)
     let entered = Atomic<Int>(0)
@@ -103,7 +103,7 @@ private final class Gate: Sendable {
             #expect(refused.status == 400)
             #expect(try ErrorEnvelope(json: JSONValue(parsing: refused.body)).code == "malformed_json")
             #expect(refused.headers["x-should-retry"] == "false")
-            // The body was read to its end, so the connection goes on.
+            // The body was read to its end, so the connection stays open.
             #expect(try client.answer()?.status == 200)
         }
     }

@@ -1,4 +1,4 @@
-// The table of requests that must be refused, and how: status, and whether the connection goes on.
+// The table of requests that must be refused, and how: status, and whether the connection stays open.
 import Testing
 
 struct RequestCase: CustomTestStringConvertible, Sendable {

@@ -8,10 +8,10 @@ import Testing
 /// Notes what it hears, in short.
 private final class Ear: Sendable {
     private let heard = Mutex<[String]>([])
-    private let patience: Int
+    private let limit: Int
 
-    /// - Parameter patience: how many pieces of news it wants.
-    init(patience: Int = .max) { self.patience = patience }
+    /// - Parameter limit: how many pieces of news it wants.
+    init(limit: Int = .max) { self.limit = limit }
 
     var news: [String] { heard.withLock { $0 } }
 
@@ -26,7 +26,7 @@ private final class Ear: Sendable {
             }
         return heard.withLock { heard in
             heard.append(text)
-            return heard.count < patience
+            return heard.count < limit
         }
     }
 }
@@ -76,7 +76,7 @@ private final class Ear: Sendable {
         service.deliver(.workerReady(.first, model: "mini"))
         service.deliver(.progressed(.first, job.id, progress(10, preview: "A")))
         service.deliver(.progressed(.first, job.id, progress(20)))
-        let (ear, impatient, gone) = (Ear(), Ear(patience: 1), Ear())
+        let (ear, impatient, gone) = (Ear(), Ear(limit: 1), Ear())
         _ = try service.watch(job.id, viewer: 0, ear.hear)
         _ = try service.watch(job.id, viewer: 0, impatient.hear)
         let subscription = try #require(try service.watch(job.id, viewer: 0, gone.hear))

@@ -440,7 +440,7 @@ private typealias Bench = MachineBench
         #expect(bench.machine.runningJob == id)
     }
 
-    /// Random events in random order: every job stays in exactly one place, and a job that is over stays over.
+    /// Random events in random order: every job stays in exactly one place, and a job that has ended stays ended.
     @Test(arguments: 0..<20)
     func noOrderOfEventsLosesAJob(seed: UInt64) {
         var random = SeededGenerator(state: seed)

@@ -82,7 +82,7 @@ final class TemporaryDirectory {
         #expect(try store.jobs(owner: nil, after: nil, newestFirst: true, limit: 3) == [jobs[6], jobs[5], jobs[4]])
         #expect(try store.jobs(owner: nil, after: jobs[4].id, newestFirst: true, limit: 3) == [jobs[3], jobs[2], jobs[1]])
         #expect(try store.jobs(owner: 1000, after: nil, newestFirst: false, limit: 10) == [jobs[1], jobs[3], jobs[5]])
-        // The page goes on where it was even though the job it stood at is gone.
+        // The page continues where it was although the job it stood at is gone.
         try store.apply(stored: [], erased: [jobs[3].id])
         #expect(try store.jobs(owner: 1000, after: jobs[3].id, newestFirst: false, limit: 10) == [jobs[5]])
     }

@@ -5,7 +5,7 @@ import SoradSystem
 import Testing
 
 extension Job {
-    /// The same job, whose clip takes so much memory.
+    /// The same job, whose clip takes `memory` bytes.
     fileprivate func with(memory: Int) -> Job {
         var plan = plan
         plan.memory = memory
@@ -166,7 +166,7 @@ extension MachineBench {
         #expect(bench.send(.workerEnded(.second, how: "exited")) == [.startWorker(.second, model: "large")])
     }
 
-    /// Random events in random order over three slots: every job stays in exactly one place, and a job that is over stays over.
+    /// Random events in random order over three slots: every job stays in exactly one place, and a job that has ended stays ended.
     @Test(arguments: 0..<20)
     func noOrderOfEventsLosesAJob(seed: UInt64) {
         var random = SeededGenerator(state: seed)

@@ -53,7 +53,7 @@ import Testing
         #expect(results[0] == results[1])
     }
 
-    /// A decoder goes on on a device where one on the CPU was left, and the other way round.
+    /// A decoder continues on a device where one on the CPU stopped, and the other way round.
     @Test(arguments: [false, true]) func aDecoderGoesOnOnAnotherBackend(startsOnDevice: Bool) throws {
         let file = try Fixture("tiny").modelFile(.int8, int8Decoder: true)
         let factories = [BackendFactory.cpu(threads: 1), DeferredBackend.factory]

@@ -1,5 +1,5 @@
 // What the model tests share: the committed checkpoints, converted once per precision, and their reference tensors.
-// The fixtures are written by quantization/reference/write_fixtures.py; recipe.json beside them has command, seed and versions.
+// The fixtures are written by quantization/reference/write_fixtures.py; recipe.json next to them has command, seed and versions.
 import Glibc
 import SoradCPU
 import SoradConverter

@@ -1,5 +1,5 @@
 // Wan's causal autoencoder, streamed, against diffusers' AutoencoderKLWan. The fixtures are written by
-// quantization/reference/write_wan_vae_fixture.py; recipe.json beside them has command, seed and versions.
+// quantization/reference/write_wan_vae_fixture.py; recipe.json next to them has command, seed and versions.
 import Glibc
 import SoradCPU
 import SoradConverter

@@ -1,4 +1,4 @@
-// Clips that are taken up again.
+// Clips that another worker continues.
 import Glibc
 import SoradAPI
 import SoradCPU
@@ -49,7 +49,7 @@ import Testing
                 }
             }
         }
-        // One that goes on writes over none that it may need.
+        // A continued one overwrites none that it may need.
         let next = checkpoint(directory, request)
         #expect(next.restore(into: latent()) == 6)
         let newest = try #require(next.durable)

@@ -15,7 +15,7 @@ private final class Reports: Sendable {
     var all: [JobProgress] { list.withLock { $0 } }
 }
 
-/// Counts how often it is asked whether to go on, and says no from the given question on.
+/// Counts how often it is asked whether to continue, and says no from the given question on.
 private final class Questions: Sendable {
     private let asked = Mutex<Int>(0)
     private let limit: Int

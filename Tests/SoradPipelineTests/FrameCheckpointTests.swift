@@ -1,4 +1,4 @@
-// Clips that are taken up again while they are decoded.
+// Clips that another worker continues to decode.
 import Glibc
 import SoradAPI
 import SoradCPU
@@ -22,7 +22,7 @@ import Testing
         try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1), time: Self.frozen, checkpointInterval: .zero)
     }
 
-    /// Makes the clip until `frames` of it are taken. Decoding goes on to the end of nothing that was told.
+    /// Makes the clip until `frames` of it are taken. Decoding ends with the frame that was reported last.
     private func stopped(_ pipeline: ClipPipeline, afterFrames frames: Int) throws -> String {
         let directory = PipelineFixture.scratch("stopped")
         let stop = StopFlag()

@@ -93,7 +93,7 @@ import Testing
         #expect(try clip(plain, PipelineFixture.scratch("plain")).sha256 != one.sha256)
     }
 
-    /// The hash is over the old frames as they were and the new ones behind them.
+    /// The hash covers the old frames as they were and the new ones behind them.
     @Test func anExtensionBeginsWithItsSource() throws {
         let directory = try directory([.before])
         let result = try clip(request { $0.before = GivenClip(numFrames: 9, contextFrames: 5) }, directory)

@@ -102,9 +102,9 @@ final class DaemonUnderTest {
 
     func video(_ id: String) throws -> Video { try Video(json: JSONValue(parsing: try send(.get, "/v1/videos/\(id)").body)) }
 
-    /// Waits until the job is over.
+    /// Waits until the job has ended.
     func finished(_ id: String) throws -> Video {
-        try eventually("\(id) is over; log:\n\(log)") { [.completed, .failed].contains(try self.video(id).status) }
+        try eventually("\(id) has ended; log:\n\(log)") { [.completed, .failed].contains(try self.video(id).status) }
         return try video(id)
     }
 

@@ -65,7 +65,7 @@ import Testing
         let second = try events(daemon, waiting, lastEventID: id)
         #expect(second.map(\.event) == ["done"])
         #expect(try Video(json: json(second[0])).error?.code == "cancelled")
-        // Another run of the daemon counts anew.
+        // Another run of the daemon counts from the start.
         #expect(try events(daemon, running, lastEventID: "other-1") { _ in true }.map(\.event) == ["video"])
     }
 
@@ -98,7 +98,7 @@ import Testing
         #expect(text.hasPrefix("retry: 1000\nevent: video\n"))
     }
 
-    /// Nobody reads these streams, and the pictures are large: the job, its other watcher and everybody else go on.
+    /// Nobody reads these streams, and the pictures are large: the job, its other watcher and everybody else continue.
     @Test func slowReadersHoldNobodyUp() throws {
         let daemon = try DaemonUnderTest()
         let id = try daemon.create("x steps=60 pause=0.02 preview=60000").id

@@ -52,7 +52,7 @@ import Testing
         if index == 0 { #expect(daemon.log.contains("hint: buy one")) }
     }
 
-    @Test func aComplaintExplainsOnlyItsOwnJob() throws {
+    @Test func standardErrorExplainsOnlyItsOwnJob() throws {
         let daemon = try DaemonUnderTest()
         let own = try daemon.finished(daemon.create("complain die").id)
         #expect(own.error?.message.contains("was killed by signal 9 (Killed), saying: the disk smells of smoke; the job") == true)

@@ -28,7 +28,7 @@ import Testing
         #expect(backend.measure { ($0.tensor(Shape(5, 3)), $0.tensor(Shape(7)), $0.bytes(3)) } == 64 + 64 + 64)
     }
 
-    @Test func rowGroupsJoinNeighbours() {
+    @Test func rowGroupsJoinNeighbors() {
         var groups = RowGroups()
         groups.append(2, group: 1)
         groups.append(3, group: 1)

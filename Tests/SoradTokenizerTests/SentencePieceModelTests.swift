@@ -30,16 +30,16 @@ import Testing
     /// A later occurrence of a message is merged into the first, so a setting can be changed by appending it.
     @Test(
         arguments: [
-            ([0x12, 2, 0x18, 2], "The SentencePiece model is of type BPE; only UNIGRAM is supported."),
-            ([0x12, 2, 0x18, 9], "The SentencePiece model is of type 9; only UNIGRAM is supported."),
-            ([0x12, 3, 0xC0, 1, 1], "The SentencePiece model was trained with treat_whitespace_as_suffix, which is not supported."),
-            ([0x12, 3, 0x98, 2, 0], "The SentencePiece model has byte pieces although its byte_fallback is off."),
-            ([0x12, 5, 0xFA, 2, 2, 0x3C, 0x3E], "The SentencePiece model has no piece `<>` of type control, which a T5 tokenizer needs."),
-            ([0x0A, 0], "Piece 3500 of the vocabulary is empty."),
-            ([0x0A, 3, 0x0A, 1, 0], "Piece 3500 of the vocabulary contains a null character."),
-            ([0x0A, 3, 0x0A, 1, 0xFF], "The SentencePiece model is damaged: piece 3500 is not valid UTF-8."),
-            ([0x0A, 5, 0x0A, 1, 0x21, 0x18, 7], "Piece 3500 of the vocabulary has the unknown type 7."),
-            ([0x0A, 5, 0x0A, 1, 0x21, 0x18, 2], "The vocabulary has 2 unknown pieces; it must have exactly one."),
+            ([0x12, 2, 0x18, 2], "the SentencePiece model is of type BPE; only UNIGRAM is supported"),
+            ([0x12, 2, 0x18, 9], "the SentencePiece model is of type 9; only UNIGRAM is supported"),
+            ([0x12, 3, 0xC0, 1, 1], "the SentencePiece model was trained with treat_whitespace_as_suffix, which is not supported"),
+            ([0x12, 3, 0x98, 2, 0], "the SentencePiece model has byte pieces although its byte_fallback is off"),
+            ([0x12, 5, 0xFA, 2, 2, 0x3C, 0x3E], "the SentencePiece model has no piece `<>` of type control, which a T5 tokenizer needs"),
+            ([0x0A, 0], "piece 3500 of the vocabulary is empty"),
+            ([0x0A, 3, 0x0A, 1, 0], "piece 3500 of the vocabulary contains a null character"),
+            ([0x0A, 3, 0x0A, 1, 0xFF], "the SentencePiece model is damaged: piece 3500 is not valid UTF-8"),
+            ([0x0A, 5, 0x0A, 1, 0x21, 0x18, 7], "piece 3500 of the vocabulary has the unknown type 7"),
+            ([0x0A, 5, 0x0A, 1, 0x21, 0x18, 2], "the vocabulary has 2 unknown pieces; it must have exactly one"),
             ([0x0A, 7, 0x0A, 5, 0x3C, 0x70, 0x61, 0x64, 0x3E, 0x0A], nil),
             ([0x0A, 0x7F], nil),
             ([0x0B], nil),
@@ -47,7 +47,7 @@ import Testing
             ([0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1], nil),
             (
                 [0x1A, 5, 0x12, 3, 1, 2, 3],
-                "The tokenizer's normalisation rules (precompiled_charsmap) are damaged: it is only 3 bytes long."
+                "the tokenizer's normalization rules (precompiled_charsmap) are damaged: it is only 3 bytes long"
             ),
         ] as [([UInt8], String?)])
     func unsupportedAndDamagedFilesAreRefused(appended: [UInt8], message: String?) throws {
@@ -96,32 +96,32 @@ import Testing
     typealias Change = @Sendable (inout Values) -> Void
 
     static let impossible: [(change: Change, message: String)] = [
-        ({ _ = $0.scores.removeLast() }, "The vocabulary has 6 pieces, 5 scores and 6 types; the three must agree."),
-        ({ $0.scores[3] = .nan }, "Piece 3 of the vocabulary has the score nan, which is not a log probability."),
-        ({ $0.scores[4] = -.infinity }, "Piece 4 of the vocabulary has the score -inf, which is not a log probability."),
-        ({ $0.scores[4] = 3e38 }, "Piece 4 of the vocabulary has the score 3e+38, which is not a log probability."),
-        ({ $0.types[3] = 0 }, "Piece 3 of the vocabulary has the unknown type 0."),
-        ({ $0.types[2] = 1 }, "The vocabulary has 0 unknown pieces; it must have exactly one."),
-        ({ $0.types = [3, 3, 2, 4, 4, 4] }, "The vocabulary has no piece of type normal, so it cannot represent any text."),
-        ({ $0.types[3] = 6 }, "Piece 3 of the vocabulary has type byte but is called `a` instead of `<0x00>` to `<0xFF>`."),
+        ({ _ = $0.scores.removeLast() }, "the vocabulary has 6 pieces, 5 scores and 6 types; the three must agree"),
+        ({ $0.scores[3] = .nan }, "piece 3 of the vocabulary has the score nan, which is not a log probability"),
+        ({ $0.scores[4] = -.infinity }, "piece 4 of the vocabulary has the score -inf, which is not a log probability"),
+        ({ $0.scores[4] = 3e38 }, "piece 4 of the vocabulary has the score 3e+38, which is not a log probability"),
+        ({ $0.types[3] = 0 }, "piece 3 of the vocabulary has the unknown type 0"),
+        ({ $0.types[2] = 1 }, "the vocabulary has 0 unknown pieces; it must have exactly one"),
+        ({ $0.types = [3, 3, 2, 4, 4, 4] }, "the vocabulary has no piece of type normal, so it cannot represent any text"),
+        ({ $0.types[3] = 6 }, "piece 3 of the vocabulary has type byte but is called `a` instead of `<0x00>` to `<0xFF>`"),
         (
             {
                 $0.pieces[3] = "<0x00>"; $0.types[3] = 6
-            }, "The vocabulary has byte pieces but none for byte 1; it needs all 256."
+            }, "the vocabulary has byte pieces but none for byte 1; it needs all 256"
         ),
-        ({ $0.pieces[4] = "a" }, "The vocabulary has the piece `a` twice."),
-        ({ $0.pieces[0] = "</s>" }, "Piece 1 of the vocabulary, `</s>`, is there twice."),
-        ({ $0.pieces[3] = "" }, "Piece 3 of the vocabulary is empty."),
-        ({ $0.pieces[3] = "a\0" }, "Piece 3 of the vocabulary contains a null character."),
-        ({ $0.pieces[3] = String(repeating: "a", count: 513) }, "Piece 3 of the vocabulary is 513 bytes long; at most 512 are supported."),
-        ({ $0.eosID = 3 }, "The end-of-sequence id 3 is not a piece of type control in this vocabulary of 6 pieces."),
-        ({ $0.eosID = -1 }, "The end-of-sequence id -1 is not a piece of type control in this vocabulary of 6 pieces."),
-        ({ $0.padID = 6 }, "The padding id 6 is not a piece of type control in this vocabulary of 6 pieces."),
-        ({ $0.unknownID = 1 }, "The unknown id 1 is not a piece of type unknown in this vocabulary of 6 pieces."),
+        ({ $0.pieces[4] = "a" }, "the vocabulary has the piece `a` twice"),
+        ({ $0.pieces[0] = "</s>" }, "piece 1 of the vocabulary, `</s>`, is there twice"),
+        ({ $0.pieces[3] = "" }, "piece 3 of the vocabulary is empty"),
+        ({ $0.pieces[3] = "a\0" }, "piece 3 of the vocabulary contains a null character"),
+        ({ $0.pieces[3] = String(repeating: "a", count: 513) }, "piece 3 of the vocabulary is 513 bytes long; at most 512 are supported"),
+        ({ $0.eosID = 3 }, "the end-of-sequence id 3 is not a piece of type control in this vocabulary of 6 pieces"),
+        ({ $0.eosID = -1 }, "the end-of-sequence id -1 is not a piece of type control in this vocabulary of 6 pieces"),
+        ({ $0.padID = 6 }, "the padding id 6 is not a piece of type control in this vocabulary of 6 pieces"),
+        ({ $0.unknownID = 1 }, "the unknown id 1 is not a piece of type unknown in this vocabulary of 6 pieces"),
         (
             {
                 $0.pieces = []; $0.scores = []; $0.types = []
-            }, "The vocabulary has no piece of type normal, so it cannot represent any text."
+            }, "the vocabulary has no piece of type normal, so it cannot represent any text"
         ),
     ]
 
@@ -136,7 +136,7 @@ import Testing
 }
 
 @Suite struct DamagedModelTests {
-    /// Texts that go through every branch of normalisation and search.
+    /// Texts that go through every branch of normalization and search.
     private static let probes: [[UInt8]] = [
         Array("  A red ball</s> — 日本語 ﷺ ﬁ①ÄÖ abc... 😀😀 e\u{301}\t\n\u{200B}".utf8), [0xFF, 0xE2, 0x96, 0x20, 0xF0, 0x9F],
         [UInt8](repeating: 0x61, count: 3000), Array(0...255), [],

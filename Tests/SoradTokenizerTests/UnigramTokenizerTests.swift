@@ -49,7 +49,7 @@ import Testing
         let tokens = try tokenizer.tokens(in: whole)
         #expect(tokens.last?.range.upperBound == limit)
         let error = #expect(throws: TokenizerError.self) { try tokenizer.tokens(in: whole + [0x61]) }
-        #expect(error?.message == "The text is \(limit + 1) bytes long; at most \(limit) can be tokenised.")
+        #expect(error?.message == "the text is \(limit + 1) bytes long; at most \(limit) can be tokenized")
     }
 
     @Test func theLongestGrowthOfNFKCStaysWithinTheLimit() throws {

@@ -31,7 +31,7 @@ import Synchronization
     /// Address space, of which pages become memory when they are written.
     private static let size = 1 << 32
     private static let page = 4096
-    /// So many operations wait before the thread begins by itself.
+    /// The number of waiting operations at which the thread begins by itself.
     private static let batch = 64
 
     init() {

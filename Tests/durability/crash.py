@@ -5,8 +5,8 @@
 
 Two clients keep jobs of every kind waiting, each sent with an Idempotency-Key and sent again until it is answered. It must
 hold: every accepted job is completed with the frames of an undisturbed run; the same key never makes a second job; after a
-death at most one finished denoise step is done again, and decoding goes on after the last group of frames; a worker that is frozen (SIGSTOP) is killed in time and its job goes
-on, and one that is frozen for a moment only is left alone. A worker is killed again only after the job went on past the
+death at most one finished denoise step is done again, and decoding continues after the last group of frames; a worker that is frozen (SIGSTOP) is killed in time and its job
+continues, and one that is frozen for a moment only is left alone. A worker is killed again only after the job went on past the
 place where the last one died, since two deaths at one place are the job's own fault as far as sorad can tell. With several
 workers every running job must have gone on, since it is not seen from outside which worker has which job; and it must hold
 that as many jobs as workers run at once, and that the death of one worker costs the other's job nothing.
@@ -24,8 +24,8 @@ import time
 
 import box as boxes
 
-# Seconds: of silence until a worker is killed, at the least and at the most.
-PATIENCE = (5, 15)
+# Seconds: of silence until a worker is killed, the least and the most.
+HANG_LIMIT = (5, 15)
 
 
 PHASES = ["loading", "encoding_text", "encoding_frames", "denoising", "decoding", "writing"]
@@ -118,9 +118,9 @@ class Killer:
         if kind not in ("daemon", "both") and len({l[0] for l in lost}) > 1:
             self.wrong.append(f"one death took several jobs: {lost}")
 
-    def lost(self, told, patience):
+    def lost(self, told, seconds):
         """(identifier, phase, number) of the jobs that the log, from `told` on, says to have lost their workers. Waits until there is one."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + seconds
         while True:
             found = re.findall(r"(video_\w+) lost its worker while ([a-z_]+)(?:, after (?:step|frame) (\d+))?", self.log()[told:])
             if found or time.monotonic() > deadline:
@@ -142,7 +142,7 @@ class Killer:
         os.kill(worker, signal.SIGSTOP)
         began = time.monotonic()
         if kind == "thawed_soon":
-            time.sleep(self.chance.random() * PATIENCE[0] / 2)
+            time.sleep(self.chance.random() * HANG_LIMIT[0] / 2)
             os.kill(worker, signal.SIGCONT)
             return
         last = began
@@ -150,7 +150,7 @@ class Killer:
             if time.monotonic() - last > 1:
                 began += time.monotonic() - last        # everything stood still
             last = time.monotonic()
-            if last - began > 2 * PATIENCE[1]:
+            if last - began > 2 * HANG_LIMIT[1]:
                 os.kill(worker, signal.SIGCONT)
                 self.wrong.append(f"the frozen worker {worker} was not killed")
                 return
@@ -169,7 +169,7 @@ def redone(log):
     for line in log.splitlines():
         if found := re.search(r"(video_\w+) lost its worker while [a-z_]+, after (step|frame) (\d+)", line):
             lost[found[1], found[2]] = int(found[3])
-        elif found := re.search(r"(video_\w+) goes on after (step|frame) (\d+)", line):
+        elif found := re.search(r"(video_\w+) continues after (step|frame) (\d+)", line):
             if (found[1], found[2]) in lost:
                 again[found[2]].append(max(0, lost.pop((found[1], found[2])) - int(found[3])))
     return again["step"], again["frame"], len(lost)
@@ -184,7 +184,7 @@ def main():
     chance = random.Random(args.seed)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="sorad-crash-"))
     hashes = boxes.undisturbed(folder / "undisturbed")
-    least, most = map(str, PATIENCE)
+    least, most = map(str, HANG_LIMIT)
     box = boxes.Box(folder, folder / "state", "--worker-silence-floor", least, "--worker-silence-timeout", most,
                     "--worker-start-timeout", most, "--workers", str(args.workers))
     box.start()

@@ -6,7 +6,7 @@ The daemon's state lies in a FUSE folder (`faulty_folder.py`). For ENOSPC and EI
 disk that fails from there on until it is mended: a job is sent while operation 1, 2, 3 ... fails, up to the last one that
 a job makes. It must hold: a request that was answered with 200 leads to the frames of an undisturbed run once the disk
 works again; a refused one says so in a JSON error with a status of 500 or more, and works when it is sent again;
-the daemon goes on, or, started again, knows every job that it accepted.
+the daemon continues, or, started again, knows every job that it accepted.
 """
 import argparse
 import errno
@@ -106,7 +106,7 @@ def seen(box, identifier):
 
 
 def follow(box, identifier, control, number, seconds):
-    """Looks at a job until it is over, at most so long after operation `number` failed. Whether that was met at all."""
+    """Looks at a job until it has ended, at most a given time after operation `number` failed. Whether that was met at all."""
     met = None
     began = time.monotonic()
     while True:

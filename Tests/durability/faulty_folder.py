@@ -4,7 +4,7 @@
 
 CONTROL is a small file that the test writes: "ERRNO FIRST COUNT", for example "28 17 1": the operations number FIRST to
 FIRST + COUNT - 1 of those that change something (create, write, fsync, rename, mkdir, unlink, truncate) fail with that
-errno; every change of CONTROL starts the count anew. CONTROL.seen holds what has been counted: one line an operation.
+errno; every change of CONTROL starts the count again. CONTROL.seen holds what has been counted: one line an operation.
 """
 import errno
 import os

@@ -3,7 +3,7 @@
     python powercut.py --points 500 --seed 1
 
 Runs as root. The daemon's state lies on ext4 on a loop device on a disk that records every write and flush
-(`recorded_disk.py`). After the run the disk is made anew as it would be after a power cut at a random record, mounted
+(`recorded_disk.py`). After the run the disk is rebuilt as it would be after a power cut at a random record, mounted
 (ext4 replays its journal), and must hold: a sound database; every job whose creation was answered before the cut,
 unless its deletion was asked for; no job whose deletion was answered; every clip that the API called completed, with
 the very bytes that were served; and nothing half: whatever the database calls completed has whole files. At every

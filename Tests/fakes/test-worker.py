@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A worker without an engine, for tests of the daemon: speaks the worker protocol on descriptor 3 and does what the prompt says.
 
-The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" beside the ModelInfo it can be
-described, but the worker writes the text on standard error and exits when it is started; with "startDelay": N it takes so many seconds.
+The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" next to the ModelInfo it can be
+described, but the worker writes the text on standard error and exits when it is started; with "startDelay": N it takes N seconds.
 With --origin it says what the file's last line says as JSON, and that anything that does not begin like an MP4 is damaged.
 With --inspect it takes whatever begins like a PNG for a picture and like an MP4 for a clip of 20 frames.
 A prompt is words; each may be an instruction:
@@ -14,7 +14,7 @@ A prompt is words; each may be an instruction:
   die-once     the same, but only if it has not yet died in this job's directory
   hang         never answers again, not even to cancel
   hang-once    the same, but only if it has not yet done so in this job's directory
-  alive        gives a sign of life five times a second
+  alive        sends a heartbeat five times a second
   garbage      sends a frame that is no JSON
   badlength    sends a frame length beyond the limit
   hangup       closes the socket and stays alive

@@ -16,7 +16,7 @@ func checkGGUF(_ bytes: [UInt8]) -> String? {
         { placesComplaint(directory, bytes.count) },
         {
             let front = written(directory)
-            return bytes.starts(with: front) ? nil : "what was written anew differs from what was read"
+            return bytes.starts(with: front) ? nil : "what was written again differs from what was read"
         },
         { metadataComplaint(directory.metadata) })
 }

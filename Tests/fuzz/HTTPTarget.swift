@@ -16,7 +16,7 @@ private let settings: ServerSettings = {
     return settings
 }()
 
-/// For what was written anew: percent-encoding makes targets longer.
+/// For what was written again: percent-encoding makes targets longer.
 private let wideSettings: ServerSettings = {
     var settings = ServerSettings()
     settings.requestLine = 4096
@@ -79,7 +79,7 @@ private struct ParsedStream: Equatable {
     }
 
     func complaint(_ inputCount: Int) -> String? {
-        if isDisordered { return "the events are out of order, or go on after an error" }
+        if isDisordered { return "the events are out of order, or continue after an error" }
         if messages.reduce(0, { $0 + $1.body.count }) > inputCount { return "the bodies have more bytes than the input" }
         for message in messages {
             guard case .length(let length) = message.head.framing else { continue }
@@ -98,7 +98,7 @@ private func comesBack(_ stream: ParsedStream) -> String? {
     let bytes = complete.flatMap { written($0) }
     let again = ParsedStream([bytes[...]], wideSettings)
     if again.messages == complete && again.failure == nil { return nil }
-    return "what was written anew is read as something else (\(again.failure?.problem ?? "no error"))"
+    return "what was written again is read as something else (\(again.failure?.problem ?? "no error"))"
 }
 
 private func written(_ message: ParsedStream.Message) -> [UInt8] {

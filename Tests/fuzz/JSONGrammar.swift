@@ -1,4 +1,4 @@
-// RFC 8259 once more, as a recogniser that shares no code with the parser. It knows no limits, no duplicate keys, no surrogate pairs:
+// RFC 8259 once more, as a recognizer that shares no code with the parser. It knows no limits, no duplicate keys, no surrogate pairs:
 // it only tells whether a text is JSON at all.
 
 struct JSONGrammar {

@@ -105,7 +105,7 @@ private func comesBack(_ form: ParsedForm) -> String? {
     }
     bytes += Array("--r\(number)--\r\n".utf8)
     let again = ParsedForm([bytes[...]], boundary: "r\(number)", MultipartLimits())
-    return again == form ? nil : "what was written anew is read as something else (\(again.failure.map { "\($0)" } ?? "no error"))"
+    return again == form ? nil : "what was written again is read as something else (\(again.failure.map { "\($0)" } ?? "no error"))"
 }
 
 private func quoted(_ text: String) -> String {

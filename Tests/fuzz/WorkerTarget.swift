@@ -35,7 +35,7 @@ private struct ParsedFrames: Equatable {
     func complaint(_ bytes: [UInt8]) -> String? {
         guard frames.allSatisfy({ (1...limit).contains($0.count) }) else { return "a frame has a length outside the limit" }
         let again = frames.flatMap { FrameDecoder.encode($0) }
-        guard bytes.starts(with: again) else { return "the frames written anew are not what was read" }
+        guard bytes.starts(with: again) else { return "the frames written again are not what was read" }
         guard failure != nil || endsInsideFrame == (again.count < bytes.count) else { return "bytes were lost between frames" }
         return nil
     }
@@ -55,7 +55,7 @@ private func messageComplaint(_ bytes: [UInt8]) -> String? {
 private func comesBack<Message: JSONRepresentable & Equatable>(_ json: JSONValue, _: Message.Type) -> String? {
     guard let message = try? Message(json: json) else { return nil }
     guard let text = try? JSONValue(parsing: message.json.bytes()), let again = try? Message(json: text), again == message else {
-        return "the \(Message.self) written anew is read as something else"
+        return "the \(Message.self) written again is read as something else"
     }
     return nil
 }

@@ -1,4 +1,4 @@
-"""JSON bodies of 24 MiB, one after the other from several clients, and an honest client beside them.
+"""JSON bodies of 24 MiB, one after the other from several clients, and an honest client among them.
 
     python bodies.py --clients 4 --seconds 30
 

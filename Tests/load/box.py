@@ -113,7 +113,7 @@ def message(method, path, fields=None, close=False):
 
 
 class Client:
-    """A connection of asyncio's that goes on from request to request."""
+    """A connection of asyncio's that serves one request after the other."""
 
     async def open(self, path):
         self.reader, self.writer = await asyncio.open_unix_connection(path)
@@ -158,7 +158,7 @@ def percentile(values, share):
 
 
 class Honest:
-    """An honest client beside the others (`honest.py`), for so many seconds."""
+    """An honest client among the others (`honest.py`), for `seconds`."""
 
     def __init__(self, box, seconds):
         program = pathlib.Path(__file__).parent / "honest.py"

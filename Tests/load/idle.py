@@ -3,7 +3,7 @@
     python idle.py --starts 20 --seconds 60
 
 Prints the time from the program's start to its first answer, on an empty state folder and on one with a thousand jobs; its memory; and
-how often each of its threads woke up in so many seconds, without and with a watchdog of the service manager, and once a worker has been
+how often each of its threads woke up in a time, without and with a watchdog of the service manager, and once a worker has been
 there and gone. It must hold: no thread wakes but for the watchdog.
 """
 import argparse
@@ -31,7 +31,7 @@ def wakeups(process):
 
 
 def watch(process, seconds):
-    """Wake-ups of all threads in so many seconds; none is counted that looking at them makes."""
+    """Wake-ups of all threads in `seconds`, without those that the measurement makes."""
     before = wakeups(process)
     time.sleep(seconds)
     after = wakeups(process)
@@ -58,7 +58,7 @@ class Manager:
                 return messages
 
     def collect(self, seconds):
-        """Takes what comes in so many seconds."""
+        """Takes what comes in `seconds`."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             self.messages += self.take()
@@ -85,7 +85,7 @@ def quiet(seconds, watchdog=None):
 
 
 def quiet_after_work(seconds):
-    """As above, once a clip was made and the worker has left: its memory is given back, and no timer goes on."""
+    """As above, once a clip was made and the worker has left: its memory is given back, and no timer runs."""
     with boxes.Box("--worker-idle-timeout", "1", "--keep-days", "0", "--keep-digests-days", "0") as box:
         box.finish(boxes.TINY)
         while box.worker():
@@ -95,7 +95,7 @@ def quiet_after_work(seconds):
 
 
 def fill(box, count):
-    """Makes one job's record and files into so many."""
+    """Multiplies one job's record and files."""
     clip = box.finish(boxes.TINY)["id"]
     box.process.terminate()
     box.process.wait(20)

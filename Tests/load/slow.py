@@ -1,8 +1,8 @@
-"""Slow senders, and an honest client beside them.
+"""Slow senders, and an honest client among them.
 
     python slow.py --senders 500 --seconds 120
 
-A third of the senders trickle a request's head, a third a JSON body, a third a form, a byte every half second; each begins anew as soon as
+A third of the senders trickle a request's head, a third a JSON body, a third a form, a byte every half second; each begins again as soon as
 it is cut. It must hold: each is cut at its deadline, with a 408 and the end of the connection, no sooner than the deadline and
 at most two seconds later; an honest client's requests are all answered, 99 of 100 within 100 ms.
 """

@@ -3,7 +3,7 @@
     python soak.py --jobs 10000
 
 Jobs of the smallest kind go through one daemon and, as long as it lives, one worker; half of them are deleted, the others go when the
-budget for clips is reached. Every so many jobs it looks at memory, descriptors, threads and the state folder, and in the end draws a line
+budget for clips is reached. At intervals it looks at memory, descriptors, threads and the state folder, and in the end draws a line
 through each, from the point where the budget is full: growth for a thousand jobs, and its standard error. Memory must be flat: no line
 rises by more than three standard errors and 64 KiB for a thousand jobs. The state folder may rise by 512 KiB: the digests of clips that were
 removed stay, so that a clip can be told to be sorad's.

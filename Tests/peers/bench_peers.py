@@ -1,10 +1,10 @@
-"""One forward pass of a transformer of Wan 2.1 1.3B's shape, random weights: sorad beside PyTorch and OpenVINO.
+"""One forward pass of a transformer of Wan 2.1 1.3B's shape, random weights: sorad next to PyTorch and OpenVINO.
 
     bench_peers.py --sorad .build/release/sorad-bench [--tokens 1280 4590] [--engines NAME...] [--rounds 2] [--json FILE]
 
 Every engine runs in a process of its own, right before a sorad run of its own, with the same tokens and threads; times are the
 best of all rounds. The memory of an engine is the most that its process held in memory while it ran, its loading included; what
-preparing its model took at most stands beside it. Rivals compute what their published pipelines compute: 512 text rows in every forward.
+preparing its model took at most stands next to it. Rivals compute what their published pipelines compute: 512 text rows in every forward.
 sorad folds equal padding keys and keeps the prompt's keys and values, which is part of what it is; the work so saved is not
 counted as its own.
 
@@ -130,7 +130,7 @@ def runner(engine, tokens, threads, cache):
     model = transformer(torch, dtype)
     if engine == "torch-int8":
         torch.backends.quantized.engine = "onednn" if "onednn" in torch.backends.quantized.supported_engines else "x86"
-        # The embeddings outside of the blocks ask their layers for the type of their weights, which quantised ones do not have.
+        # The embeddings outside of the blocks ask their layers for the type of their weights, which quantized ones do not have.
         torch.ao.quantization.quantize_dynamic(model.blocks, {torch.nn.Linear}, dtype=torch.qint8, inplace=True)
     data = inputs(torch, tokens, dtype)
 
@@ -177,13 +177,13 @@ def sorad(program, tokens, threads):
 
 
 def table(rows):
-    print(f"{'engine':30} {'tokens':>7} {'seconds':>9} {'GB':>6} {'prepared in GB':>15} {'sorad beside it':>16} {'times as fast':>14}")
+    print(f"{'engine':30} {'tokens':>7} {'seconds':>9} {'GB':>6} {'prepared in GB':>15} {'sorad next to it':>16} {'times as fast':>14}")
     for row in rows:
-        beside = row.get("beside")
+        own = row.get("sorad")
         print(
             f"{row['name']:30} {row['tokens']:7} {row['seconds']:9.3f} {row['memory'] / 1e9:6.2f} "
             f"{row['prepared'] / 1e9 if row.get('prepared') else 0:15.2f} "
-            f"{f'{beside:.3f}' if beside else '':>16} {row['seconds'] / beside if beside else 1:14.2f}")
+            f"{f'{own:.3f}' if own else '':>16} {row['seconds'] / own if own else 1:14.2f}")
 
 
 def main():
@@ -220,16 +220,16 @@ def main():
     for tokens in options.tokens:
         ours = None
         for engine in options.engines:
-            best, memory, beside = float("inf"), 0, float("inf")
+            best, memory, ours = float("inf"), 0, float("inf")
             for _ in range(options.rounds):
                 mine = sorad(options.sorad, tokens, options.threads)
                 if ours is None or mine["seconds"] < ours["seconds"]:
                     ours = mine
                 output, used = child(own + ["--run", engine, "--tokens", str(tokens)])
                 best, memory = min(best, json.loads(output)["seconds"]), max(memory, used)
-                beside = min(beside, mine["seconds"])
+                ours = min(ours, mine["seconds"])
             rows.append({
-                "engine": engine, "name": ENGINES[engine], "tokens": tokens, "seconds": best, "memory": memory, "beside": beside,
+                "engine": engine, "name": ENGINES[engine], "tokens": tokens, "seconds": best, "memory": memory, "sorad": ours,
                 "prepared": prepared.get(engine),
             })
         rows.append({"engine": "sorad", "name": "sorad", "tokens": tokens} | ours)

@@ -34,10 +34,10 @@ def wait_for(daemon, what, condition, seconds=300):
 def finished(daemon, id):
     def over():
         video = answer(daemon, "/v1/videos/" + id)
-        # 503 while the store is being taken up.
+        # 503 while the store is being reopened.
         return video if video.get("status") in ("completed", "failed") else None
 
-    return wait_for(daemon, id + " is over", over)
+    return wait_for(daemon, id + " has ended", over)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_disk_that_fails_once_in_the_daemon(make_daemon, tmp_path, when):
     accepted = []
 
     def more():
-        # Refused only while the store is being taken up.
+        # Refused only while the store is being reopened.
         video = create(daemon, request)
         if "id" in video:
             accepted.append(video["id"])

@@ -157,7 +157,7 @@ def test_drain_pause_resume(make_daemon):
     assert "GET /v1/models 200" in daemon.log.read_text()
     assert ctl(daemon, "reload") == "reloading\n"
     run = daemon.ctl("priority", waiting["id"], "1")
-    assert run.returncode == 75 and "its priority means nothing" in run.stderr, run
+    assert run.returncode == 75 and "its priority has no effect" in run.stderr, run
     assert daemon.ctl("quota", "no-such-user-here", "--jobs", "1").returncode == 66
 
 

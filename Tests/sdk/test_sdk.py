@@ -145,9 +145,9 @@ def test_cancel():
     client.videos.delete(video.id)
 
 
-def png(width, height, colour):
-    """A picture of one colour."""
-    rows = (b"\0" + bytes(colour) * width) * height
+def png(width, height, color):
+    """A picture of one color."""
+    rows = (b"\0" + bytes(color) * width) * height
     chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)

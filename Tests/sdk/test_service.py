@@ -82,8 +82,8 @@ def test_same_frames_from_a_picture_on_every_instruction_set_and_thread_count(ma
 
 def test_pictures_remix_and_extension_from_the_command_line(make_daemon, tmp_path):
     daemon = make_daemon()
-    for name, colour in (("a.png", "red"), ("b.webp", "blue")):
-        subprocess.run(["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", f"color={colour}:size=64x64", "-frames:v", "1", tmp_path / name], check=True)
+    for name, color in (("a.png", "red"), ("b.webp", "blue")):
+        subprocess.run(["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", f"color={color}:size=64x64", "-frames:v", "1", tmp_path / name], check=True)
 
     def made(*arguments):
         run = daemon.ctl(*arguments, "--steps", "2", "--json", "--quiet", "-o", str(tmp_path / "clip.mp4"))

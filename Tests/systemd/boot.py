@@ -150,7 +150,7 @@ def disturbed(system, expected, disturb):
     system.wait("denoising", system.is_denoising)
     disturb()
     _, errors = job.communicate(timeout=240)
-    if job.returncode == 69:            # the command lost its connection while no daemon ran; the job goes on
+    if job.returncode == 69:            # the command lost its connection while no daemon ran; the job continues
         identifier = json.loads(system.ctl("jobs", "--json").stdout)["data"][0]["id"]
         system.ctl("get", identifier, "--wait", "-o", name)
     else:

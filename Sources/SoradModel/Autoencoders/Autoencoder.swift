@@ -6,7 +6,7 @@ package import SoradTensor
 package protocol Autoencoder: AnyObject {
     var backend: any ComputeBackend { get }
 
-    /// A decoder for one clip of normalised latents [C, T, h, w].
+    /// A decoder for one clip of normalized latents [C, T, h, w].
     func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder
 
     /// Encodes a clip frame by frame.
@@ -83,7 +83,7 @@ final class NetworkDecoder<Network: StreamedNetwork>: LatentDecoder {
 }
 
 extension Autoencoder {
-    /// Decodes normalised latents [C, T, h, w]; `frame` gets index and values [H, W, 3] of every frame in order, not yet limited to
+    /// Decodes normalized latents [C, T, h, w]; `frame` gets index and values [H, W, 3] of every frame in order, not yet limited to
     /// [0, 1]. `stop` is called before every block.
     package func decodeValues<Failure: Error>(
         _ latent: Tensor, stop: () throws(Failure) -> Void, frame: (Int, Tensor) throws(Failure) -> Void
@@ -99,7 +99,7 @@ extension Autoencoder {
         }
     }
 
-    /// Encodes frames of [height, width, 3] bytes to normalised latents [C, T, h, w].
+    /// Encodes frames of [height, width, 3] bytes to normalized latents [C, T, h, w].
     /// - Throws: `.badInput` for no frames or sizes that do not fit.
     func encode(_ frames: [[UInt8]], width: Int, height: Int) throws(SoradError) -> Tensor {
         let encoder = try latentEncoder(numFrames: frames.count, width: width, height: height)

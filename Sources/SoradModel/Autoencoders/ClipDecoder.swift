@@ -1,4 +1,4 @@
-// Owns the way from a clip's latents to its frames, group by group, and what is needed to go on after any of them.
+// Owns the way from a clip's latents to its frames, group by group, and what is needed to continue after any of them.
 // Invariant: `counters` and `memory`, put back into a decoder of the same latents, give the same frames from there on, bit for bit.
 public import SoradTensor
 
@@ -39,7 +39,7 @@ public final class ClipDecoder {
     /// The decoder's own memory, not a copy of it.
     public var memory: [ByteBuffer] { decoder.memory }
 
-    /// Goes on where the decoder was that had these counters and of which `memory` was filled.
+    /// Continues where the decoder was that had these counters and of which `memory` was filled.
     public func resume(_ counters: [UInt32]) {
         precondition(counters.count > 2 && counters[0] <= latent.shape[1], "\(counters.prefix(2)) for latents \(latent.shape)")
         (groups, frames) = (Int(counters[0]), Int(counters[1]))

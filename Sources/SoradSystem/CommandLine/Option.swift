@@ -80,7 +80,7 @@ public struct Option: Sendable, Equatable {
     public init(_ name: String, short: Character? = nil, _ summary: String) { self.init(name, short: short, .flag, summary) }
 
     /// Every program has these two.
-    public static let help = Option("help", short: "h", "explain the program, or the command before it")
+    public static let help = Option("help", short: "h", "print this help")
     public static let version = Option("version", "print the version")
 }
 

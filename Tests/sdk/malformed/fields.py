@@ -51,7 +51,7 @@ CLIPS = [
     keeps("edit of a video that is a number", document("/v1/videos/edits", prompt="x", video=5), 400, param="video"),
     keeps("edit of a video without an id", document("/v1/videos/edits", prompt="x", video={}), 400, param="video.id"),
     keeps("edit of an unknown video", document("/v1/videos/edits", prompt="x", video={"id": "video_nobody"}), 404),
-    keeps("edit with a picture beside", document("/v1/videos/edits", prompt="x", video={"id": "video_1"}, input_reference="x"), 400, param="input_reference"),
+    keeps("edit with a picture besides", document("/v1/videos/edits", prompt="x", video={"id": "video_1"}, input_reference="x"), 400, param="input_reference"),
     keeps("edit of a clip that is text", form(part('Content-Disposition: form-data; name="prompt"', end="")
           + part('Content-Disposition: form-data; name="video"; filename="a.mp4"', content="hello"), path="/v1/videos/edits"), 400, param="video"),
     keeps("extension without a length", document("/v1/videos/extensions", prompt="x", video="video_1"), 400, param="seconds"),

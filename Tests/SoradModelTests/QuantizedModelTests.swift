@@ -5,7 +5,7 @@ import SoradSystem
 import SoradTensor
 import Testing
 
-@Suite struct QuantisedModelTests {
+@Suite struct QuantizedModelTests {
     @Test(arguments: Fixture.names) func oneStepKeepsItsDirection(name: String) throws {
         let fixture = try Fixture(name)
         let model = try fixture.model(.int8)
@@ -17,7 +17,7 @@ import Testing
         let fixture = try Fixture(name)
         let model = try fixture.model(.int8)
         let backend = model.backend
-        var quantised = 0
+        var quantized = 0
         var rotated = 0
         for (index, block) in model.wan.blocks.enumerated() {
             let layers: [(String, LinearWeights)] = [
@@ -36,11 +36,11 @@ import Testing
                 backend.linear(input, weights, into: out)
                 let error = relativeError(out.elements, expected.elements)
                 #expect(error <= 0.015, "blocks.\(index).\(layer): \(error)")
-                if case .int8 = weights.precision { quantised += 1 }
+                if case .int8 = weights.precision { quantized += 1 }
                 if weights.rotation != nil { rotated += 1 }
             }
         }
-        #expect(quantised == 20, "only \(quantised) layers are int8")
+        #expect(quantized == 20, "only \(quantized) layers are int8")
         #expect(name == "tiny" ? rotated == 0 : rotated >= 8, "\(rotated) layers are rotated")
     }
 
@@ -64,7 +64,7 @@ import Testing
         for (index, clip) in clips.enumerated() { #expect(clip == clips[0], "backend \(index)") }
     }
 
-    /// A run stopped after any step and taken up from its latents ends the same.
+    /// A run stopped after any step and continued from its latents ends the same.
     @Test func aRunCanBeTakenUpAgain() throws {
         let fixture = try Fixture("tiny")
         let model = try fixture.model(.int8)

@@ -1,14 +1,15 @@
-// The peak loop of an instruction set in several threads at once: nothing but multiply-adds on registers, the measure of everything that runs
-// in several threads. Two threads may share a core, or what it takes from the others, so it can be less than so many times one thread's.
+// The peak-throughput microbenchmark of an instruction set in several threads at once: nothing but multiply-adds on registers, the measure
+// of everything that runs in several threads. Two threads may share a core, or what one takes from the others, so the rate can be less than
+// the number of threads times one thread's.
 //
 // Invariant: like is compared with like. A CPU's clock rises for some milliseconds and falls again, on the machines of docs/PERFORMANCE.md by
-// 3 to 6 %, so what takes long is held against what the loop does typically, not against its best moment; that is reported beside it.
+// 3 to 6 %, so long work is compared with the median rate, not with the best moment, which is reported next to it.
 
 import CSoradKernels
 import SoradCPU
 import SoradTensor
 
-struct PeakLoop {
+struct PeakThroughput {
     /// Thousand millions of operations per second of all threads.
     struct Rate {
         /// The median of windows of some milliseconds, which makes sending threads to work less than a hundredth of it.
@@ -37,7 +38,7 @@ struct PeakLoop {
 
     /// Of int8 and of float loops; with those from before some work, the middle between then and now.
     static func rates(_ set: InstructionSet, threads: Int, before: [Rate?]? = nil) -> [Rate?] {
-        let now = [true, false].map { isInteger in PeakLoop(set, isInteger: isInteger, threads: threads)?.rate() }
+        let now = [true, false].map { isInteger in PeakThroughput(set, isInteger: isInteger, threads: threads)?.rate() }
         guard let before else { return now }
         return zip(before, now).map { pair in
             guard let first = pair.0, let second = pair.1 else { return nil }
@@ -45,7 +46,7 @@ struct PeakLoop {
         }
     }
 
-    /// How long the loop takes for about so many operations, and how many it did.
+    /// The time of about this number of operations, and their exact number.
     func run(operations: Double) -> (seconds: Double, operations: Double) {
         let (isa, isInteger) = (isa, isInteger)
         let iterations = UInt64(max(1, (operations / operationsOfIteration / Double(threads)).rounded()))
