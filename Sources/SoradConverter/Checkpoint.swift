@@ -54,8 +54,12 @@ struct Checkpoint {
     }
 
     private static func autoencoder(_ config: ConfigFile) throws(SoradError) -> any AutoencoderRules {
-        try config.require("_class_name", oneOf: ["AutoencoderTAEHV", "AutoencoderKLWan"])
-        return try config.string("_class_name") == "AutoencoderKLWan" ? WanAutoencoderLayout(config) : AutoencoderLayout(config)
+        try config.require("_class_name", oneOf: ["AutoencoderTAEHV", "AutoencoderKLWan", "AutoencoderFrameBlocks"])
+        return switch try config.string("_class_name") {
+        case "AutoencoderKLWan": try WanAutoencoderLayout(config)
+        case "AutoencoderFrameBlocks": try FrameBlocksLayout(config)
+        default: try AutoencoderLayout(config)
+        }
     }
 
     /// Pairs rules with tensors.

@@ -59,6 +59,13 @@ package struct ConfigFile: Sendable {
         return values.compactMap(\.self)
     }
 
+    func strings(_ key: String, count: ClosedRange<Int>) throws(SoradError) -> [String] {
+        try list(key, count).map { value throws(SoradError) in
+            guard let text = value.string else { throw wrong(key, "texts") }
+            return text
+        }
+    }
+
     func bools(_ key: String, count: Int) throws(SoradError) -> [Bool] {
         let values = try list(key, count...count).compactMap(\.bool)
         guard values.count == count else { throw wrong(key, "a list of \(count) times true or false") }

@@ -146,6 +146,7 @@ package struct ModelRegistry: Sendable {
         ]),
         autoencoders: PartRegistry([
             ("taehv", { data throws(SoradError) in try TAEHVConfiguration(data) }),
+            ("frame_blocks", { data throws(SoradError) in try FrameBlocksConfiguration(data) }),
             ("wan", { data throws(SoradError) in try WanAutoencoderConfiguration(data) }),
         ]),
         samplers: PartRegistry([

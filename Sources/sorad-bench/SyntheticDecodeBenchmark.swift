@@ -31,7 +31,7 @@ struct SyntheticDecodeBenchmark {
         let autoencoder: any Autoencoder =
             switch family {
             case .wan: try WanAutoencoder.synthetic(WanAutoencoderConfiguration(baseWidth: baseWidth), backend)
-            case .taehv: try TAEHVAutoencoder.synthetic(TAEHVConfiguration(), backend)
+            case .taehv: try FrameAutoencoder.synthetic(TAEHVConfiguration(), backend)
             }
         let latent = backend.tensor(Shape(16, (frames - 1) / 4 + 1, height / 8, width / 8))
         latent.fillNormal(seed: 1, stream: 0)

@@ -18,38 +18,7 @@ import Testing
     private static func modelFile(_ name: String, int8: Bool = false, changing change: (old: String, new: String)? = nil) throws
         -> ModelFile
     {
-        let folder = try temporaryFolder()
-        let parts = ["model_index.json", "sorad.json", "scheduler", "text_encoder", "tokenizer", "transformer"]
-        let model = folder + "/model.gguf"
-        var made = [model]
-        defer {
-            for path in made.reversed() { unsafe _ = Glibc.remove(path) }
-            unsafe rmdir(folder)
-        }
-        for part in parts {
-            unsafe symlink(Fixture.folder + "/tiny/" + part, folder + "/" + part)
-            made.append(folder + "/" + part)
-        }
-        unsafe mkdir(folder + "/vae", 0o700)
-        made.append(folder + "/vae")
-        let weights = "/diffusion_pytorch_model.safetensors"
-        unsafe symlink("\(Self.folder)/\(name)\(weights)", folder + "/vae" + weights)
-        made.append(folder + "/vae" + weights)
-        var config = String(decoding: try MappedFile("\(Self.folder)/\(name)/config.json").bytes.array, as: UTF8.self)
-        if let change {
-            let pieces = config.split(separator: change.old, maxSplits: 1, omittingEmptySubsequences: false)
-            guard pieces.count == 2 else { throw SoradError(.notFound, "no \(change.old) in the configuration of \(name)") }
-            config = String(pieces[0]) + change.new + String(pieces[1])
-        }
-        let descriptor = try FileDescriptor(opening: folder + "/vae/config.json", flags: O_WRONLY | O_CREAT | O_TRUNC)
-        try descriptor.write(Array(config.utf8))
-        made.append(folder + "/vae/config.json")
-        var options = ConversionOptions()
-        options.created = 0
-        options.float = !int8
-        options.int8Decoder = int8
-        _ = try Converter.convert(folder, to: model, options: options)
-        return try ModelFile(opening: model)
+        try tinyModelFile(vae: "\(folder)/\(name)", int8Decoder: int8, changing: change)
     }
 
     private static func reference(_ name: String) throws -> (String) throws -> Tensor {

@@ -19,6 +19,12 @@ package struct TAEHVConfiguration: AutoencoderConfiguration {
     /// Frames per latent frame.
     package var timeScale: Int { 1 << decoderTimeUpscale.filter { $0 }.count }
 
+    var geometry: FrameGeometry {
+        FrameGeometry(
+            patchSize: patchSize, latentChannels: latentChannels, spatialScale: spatialScale, encoderScale: patchSize << Self.levels,
+            timeScale: timeScale, padsInFront: padsInFront, mean: mean, std: std)
+    }
+
     init(_ data: Metadata) throws(SoradError) {
         imageChannels = try data.integer("vae.image_channels", in: 3...3)
         latentChannels = try data.integer("vae.latent_channels", in: 1...1024)
@@ -61,6 +67,6 @@ package struct TAEHVConfiguration: AutoencoderConfiguration {
     }
 
     package func autoencoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any Autoencoder {
-        try TAEHVAutoencoder(self, weights, backend)
+        try FrameAutoencoder(self, weights, backend)
     }
 }

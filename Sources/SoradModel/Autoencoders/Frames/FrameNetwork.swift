@@ -14,6 +14,8 @@ enum FrameBlock {
     case memory(ConvolutionWeights, ConvolutionWeights, ConvolutionWeights)
     /// One frame becomes `stride`: the 1×1 convolution gives them behind each other along the channels.
     case grow(ConvolutionWeights, stride: Int)
+    /// An image of twice the sides: the convolution gives its 2×2 pixels behind each other along the channels, as torch's pixel_shuffle.
+    case growSpace(ConvolutionWeights)
     /// `stride` (1 or 2) frames, joined along the channels, become one.
     case pool(ConvolutionWeights, stride: Int)
 }
@@ -63,7 +65,7 @@ final class FrameNetwork: StreamedNetwork {
             let weights: [ConvolutionWeights] =
                 switch stage.block {
                 case .softClamp: []
-                case .convolution(let weights, _, _), .grow(let weights, _), .pool(let weights, _): [weights]
+                case .convolution(let weights, _, _), .grow(let weights, _), .growSpace(let weights), .pool(let weights, _): [weights]
                 case .memory(let first, let second, let third): [first, second, third]
                 }
             for weights in weights { most = max(most, backend.scratchBytes(weights, image: shape)) }
@@ -105,6 +107,9 @@ final class FrameNetwork: StreamedNetwork {
                 scratchFloats[0] = max(scratchFloats[0], height * width * weights.outputs)
                 outputs = (0..<stride).map { _ in arena.tensor(Shape(height, width, weights.outputs / stride)) }
                 shape = Shape(height, width, weights.outputs / stride)
+            case .growSpace(let weights):
+                scratchFloats[0] = max(scratchFloats[0], height * width * weights.outputs)
+                shape = Shape(2 * height, 2 * width, weights.outputs / 4)
             case .pool(let weights, let stride):
                 past = stride > 1 ? arena.tensor(Shape(height, width, channels)) : nil
                 shape = Shape(height, width, weights.outputs)
@@ -169,6 +174,10 @@ final class FrameNetwork: StreamedNetwork {
             }
             for image in stage.outputs { try push(image, index + 1, stop, emit) }
             return
+        case .growSpace(let weights):
+            let wide = scratch[0].prefix(Shape(x.shape[0], x.shape[1], weights.outputs))
+            backend.convolve(x, .none, weights, upsample: false, activation: .none, residual: nil, reluAtEnd: false, into: wide)
+            backend.shufflePixels(wide, 2, into: out)
         case .pool(let weights, let stride):
             if let past = stage.past, seen[index] % stride != 0 {
                 backend.copy(x, into: past)

@@ -1,21 +1,12 @@
-// Owns the TAEHV-family video autoencoder (madebyollin/taehv, published state-dict names, free widths): latents to frames and back, both
-// streamed. The first 2^k − 1 frames that the decoder makes, k being its doublings of time, are dropped.
+// The blocks of the TAEHV family (madebyollin/taehv, published state-dict names, free widths).
 package import SoradSystem
 package import SoradTensor
 
-package final class TAEHVAutoencoder: Autoencoder {
-    private let configuration: TAEHVConfiguration
-    package let backend: any ComputeBackend
-    private let encoder, decoder: [FrameBlock]
-    private let mean, std: Tensor
-
-    init(_ configuration: TAEHVConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
-        self.configuration = configuration
-        self.backend = backend
-        encoder = try Self.encoder(configuration, weights.at("encoder"))
-        decoder = try Self.decoder(configuration, weights.at("decoder"))
-        mean = backend.tensor(Shape(configuration.latentChannels), configuration.mean)
-        std = backend.tensor(Shape(configuration.latentChannels), configuration.std)
+extension FrameAutoencoder {
+    convenience init(_ configuration: TAEHVConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
+        self.init(
+            configuration.geometry, encoder: try Self.encoder(configuration, weights.at("encoder")),
+            decoder: try Self.decoder(configuration, weights.at("decoder")), backend)
     }
 
     /// Index in the published Sequential: 0 convolution, 1 relu, then per level pool, convolution, three memory blocks; last a convolution.
@@ -71,62 +62,18 @@ package final class TAEHVAutoencoder: Autoencoder {
             try weights.convolution("conv.0", outputs: n, inputs: 2 * n), try weights.convolution("conv.2", outputs: n, inputs: n),
             try weights.convolution("conv.4", outputs: n, inputs: n))
     }
-
-    package func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder {
-        let c = configuration
-        let input = backend.tensor(Shape(latentHeight, latentWidth, c.latentChannels))
-        let image = backend.tensor(Shape(latentHeight * c.spatialScale, latentWidth * c.spatialScale, c.imageChannels))
-        let network = FrameNetwork(decoder, input: input.shape, dropping: c.timeScale - 1, backend)
-        return NetworkDecoder(backend, mean: mean, std: std, input: input, network: network) { [backend] packed in
-            backend.shufflePixels(packed, c.patchSize, into: image)
-            return image
-        }
-    }
-
-    package func decodeBytes(_ size: LatentSize) -> Int {
-        let c = configuration
-        let pixels = size.height * size.width * c.spatialScale * c.spatialScale
-        return FrameNetwork.byteCount(decoder, input: Shape(size.height, size.width, c.latentChannels), backend)
-            + pixels * c.imageChannels * 5
-    }
-
-    package func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
-        let c = configuration
-        let scale = c.patchSize << TAEHVConfiguration.levels
-        try LatentEncoder.check(numFrames: numFrames, width: width, height: height, scale: scale)
-        let missing = (c.timeScale - numFrames % c.timeScale) % c.timeScale
-        let packed = backend.tensor(Shape(height / c.patchSize, width / c.patchSize, c.imageChannels * c.patchSize * c.patchSize))
-        let network = FrameNetwork(encoder, input: packed.shape, dropping: 0, backend)
-        return LatentEncoder(
-            backend, numFrames: numFrames, image: Shape(height, width, c.imageChannels),
-            latent: Shape(c.latentChannels, (numFrames + missing) / c.timeScale, height / scale, width / scale),
-            missing: missing, padsInFront: c.padsInFront, mean: mean, std: std
-        ) { [backend] image, emit in
-            backend.unshufflePixels(image, c.patchSize, into: packed)
-            network.push(packed, stop: {}, emit: emit)
-        }
-    }
-
-    package func encodeBytes(_ size: LatentSize) -> Int {
-        let c = configuration
-        let pixels = size.height * size.width * c.spatialScale * c.spatialScale
-        let packed = Shape(
-            size.height * c.spatialScale / c.patchSize, size.width * c.spatialScale / c.patchSize,
-            c.imageChannels * c.patchSize * c.patchSize)
-        return FrameNetwork.byteCount(encoder, input: packed, backend) + pixels * c.imageChannels * 9
-    }
 }
 
-extension TAEHVAutoencoder {
-    /// The ends of the decoder stay float.
+extension FrameAutoencoder {
+    /// The ends of TAEHV's decoder stay float.
     private static let floatConvolutions = ["decoder.1", "decoder.22"]
 
     /// On synthetic weights, int8 where a converted file's may be: for benchmarks.
     package static func synthetic(_ configuration: TAEHVConfiguration, _ backend: any ComputeBackend) throws(SoradError)
-        -> TAEHVAutoencoder
+        -> FrameAutoencoder
     {
         let weights = WeightReader(
             synthetic: "vae.", int8: { $0.hasPrefix("vae.decoder.") && !floatConvolutions.contains(where: $0.hasSuffix) }, backend)
-        return try TAEHVAutoencoder(configuration, weights, backend)
+        return try FrameAutoencoder(configuration, weights, backend)
     }
 }
