@@ -23,7 +23,8 @@ public enum FrameBlockLine: Sendable, Equatable {
         let words = text.split(separator: " ", omittingEmptySubsequences: false)
         guard let kind = words.first else { return nil }
         let relu = kind == "conv" && words.last == "relu"
-        let widths = words.dropFirst().dropLast(relu ? 1 : 0).compactMap { word in Int(word).flatMap { (1...4096).contains($0) ? $0 : nil } }
+        let widths = words.dropFirst().dropLast(relu ? 1 : 0).compactMap { word in Int(word).flatMap { (1...4096).contains($0) ? $0 : nil }
+        }
         guard widths.count == words.count - 1 - (relu ? 1 : 0) else { return nil }
         switch (kind, widths.count) {
         case ("conv", 2): self = .convolution(inputs: widths[0], outputs: widths[1], relu: relu)
@@ -107,8 +108,16 @@ public struct FrameBlocks: Sendable {
             guard let block = FrameBlockLine(line) else {
                 throw SoradError(.badInput, "\(place): \"\(line)\" in the autoencoder's \(half) is no block")
             }
-            let isEncoders = switch block { case .down, .timePool: true; default: false }
-            let isDecoders = switch block { case .spaceGrow, .timeGrow: true; default: false }
+            let isEncoders =
+                switch block {
+                case .down, .timePool: true;
+                default: false
+                }
+            let isDecoders =
+                switch block {
+                case .spaceGrow, .timeGrow: true;
+                default: false
+                }
             guard half == "encoder" ? !isDecoders : !isEncoders else {
                 throw SoradError(.badInput, "\(place): \"\(line)\" cannot stand in the autoencoder's \(half)")
             }

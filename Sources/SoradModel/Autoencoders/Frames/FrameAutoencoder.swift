@@ -56,7 +56,8 @@ package final class FrameAutoencoder: Autoencoder {
         let scale = g.encoderScale
         try LatentEncoder.check(numFrames: numFrames, width: width, height: height, scale: scale)
         let missing = (g.timeScale - numFrames % g.timeScale) % g.timeScale
-        let packed = backend.tensor(Shape(height / g.patchSize, width / g.patchSize, FrameGeometry.imageChannels * g.patchSize * g.patchSize))
+        let packed = backend.tensor(
+            Shape(height / g.patchSize, width / g.patchSize, FrameGeometry.imageChannels * g.patchSize * g.patchSize))
         let network = FrameNetwork(encoder, input: packed.shape, dropping: 0, backend)
         return LatentEncoder(
             backend, numFrames: numFrames, image: Shape(height, width, FrameGeometry.imageChannels),
