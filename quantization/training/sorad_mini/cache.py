@@ -111,7 +111,7 @@ def write_statistics(work: Path, size: tuple[int, int]) -> None:
 
 
 class Latents:
-    """All cached shards of one size in memory, as (latent - mean) / std; grows by `refresh`."""
+    """All cached shards of one size, mapped, as (latent - mean) / std; grows by `refresh`."""
 
     def __init__(self, work: Path, width: int, height: int) -> None:
         self.folder = folder(work, width, height)
@@ -131,8 +131,8 @@ class Latents:
         for path in sorted(self.folder.glob("??????.npy")):
             if int(path.stem) not in known:
                 self.numbers.append(int(path.stem))
-                self.tokens.append(np.load(path.with_suffix(".tokens.npy")))
-                self.shards.append(np.load(path))
+                self.tokens.append(np.load(path.with_suffix(".tokens.npy"), mmap_mode="r"))
+                self.shards.append(np.load(path, mmap_mode="r"))
         return len(self)
 
     def __len__(self) -> int:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,7 +35,7 @@ from .position import initialise_position
 from .reading import CaptionReader, lessons, reading_loss
 from .render import contact_sheet
 from .sampler import sample, token_timesteps
-from .tokenizer import Tokenizer
+from .tokenizer import PAD, Tokenizer
 from .transformer import Transformer, TransformerConfig
 from .truth import TruthHead, classes, truth_loss
 from .world import sample_scene
@@ -44,7 +45,7 @@ LESSON_WEIGHT, TRUTH_WEIGHT, CONTRAST_WEIGHT = 0.05, 0.10, 0.05
 PLAIN = ("scale_shift_table", "patch_embedding", "proj_out", "time_embedder", "time_proj", "shared", "embed_tokens",
          "relative_attention", "heads.")
 STEPS, FLOW_SHIFT, GUIDANCE_SCALE = 16, 3.0, 3.0
-SMALLEST_TOKENS = 80
+SMALLEST_TOKENS, TOGETHER = 80, 8
 
 
 class Model(nn.Module):
@@ -104,11 +105,21 @@ class Pool:
     def refresh(self) -> int:
         return sum(latents.refresh() for latents in self.sets)
 
-    def draw(self, rng: np.random.Generator) -> list:
-        latents = self.sets[rng.choice(len(self.sets), p=self.weights)]
-        tokens = latents[0][2].numel()
-        count = max(2, round(self.batch * SMALLEST_TOKENS / tokens))
-        return [latents[int(k)] for k in rng.integers(len(latents), size=count)]
+    def batches(self, tokenizer: Tokenizer, rng: np.random.Generator, round_: int) -> Iterator[tuple[list, np.ndarray]]:
+        """Endless (clips, token ids [B, L] of their captions). The clips of TOGETHER batches are sorted by the length
+        of their captions, since a batch costs what its longest caption does. Processes that begin at the same
+        `round_` draw equal sizes and lengths at the same time: they wait for each other."""
+        while True:
+            common, round_ = np.random.default_rng([5, round_]), round_ + 1
+            latents = self.sets[common.choice(len(self.sets), p=self.weights)]
+            count = max(2, round(self.batch * SMALLEST_TOKENS / latents[0][2].numel()))
+            picked = [latents[int(k)] for k in rng.integers(len(latents), size=count * TOGETHER)]
+            texts = ["" if rng.random() < DROP_CAPTION else caption(scene, rng) for scene, _, _ in picked]
+            ids = tokenizer.batch(texts, sample=True)
+            lengths = (ids != PAD).sum(1)
+            order = np.argsort(lengths + rng.random(len(ids)))
+            for group in common.permutation(order.reshape(TOGETHER, count)):
+                yield [picked[k] for k in group], ids[group][:, :max(1, lengths[group].max())]
 
 
 def load_text_encoder(work: Path, model: Model, teachers: Teachers) -> None:
@@ -179,14 +190,15 @@ def train(args: argparse.Namespace) -> None:
     tap = model.transformer.config.num_layers // 2 - 1
     began, last_save, last_sheet = time.monotonic() - state["spent"], time.monotonic(), time.monotonic()
     running = torch.zeros(3)
+    batches = pool.batches(tokenizer, rng, state["step"])
+    model.text.requires_grad_(args.text_lr > 0)
     while state["spent"] < args.minutes * 60:
         progress = state["spent"] / (args.minutes * 60)
-        picked = pool.draw(rng)
+        picked, numbers = next(batches)
         scenes = [scene for scene, _, _ in picked]
         clean = torch.stack([latent for _, latent, _ in picked]).to(args.device)
         shown = torch.stack([tokens for _, _, tokens in picked])
         wanted = torch.stack([classes(scene, tokens) for scene, tokens in zip(scenes, shown)], 1).flatten(2)
-        texts = ["" if rng.random() < DROP_CAPTION else caption(scene, rng) for scene in scenes]
         b, _, t, h, w = clean.shape
         shift = args.train_shift * (shown[0].numel() / SMALLEST_TOKENS) ** 0.5
         sigma = noise_levels(b, shift, random).to(args.device)
@@ -202,13 +214,18 @@ def train(args: argparse.Namespace) -> None:
             timestep = token_timesteps(timestep, known, (h // 2, w // 2))
             weight = weight * ~known[:, :, None, None]
         weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, None]
-        ids = torch.from_numpy(tokenizer.batch(texts, sample=True)).to(args.device)
+        ids = torch.from_numpy(numbers).to(args.device)
+        kept = None
+        if known is None and args.route > 0:
+            kept = torch.rand(b, shown[0].numel(), generator=random).argsort(1)
+            kept = kept[:, :round(kept.shape[1] * (1 - args.route))].to(args.device)
+            wanted = wanted.gather(2, kept.cpu().expand(len(wanted), -1, -1))
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
             context, bias = text_encoder.encode_folded(model.text, ids)
-            velocity, middle = model.transformer(noised, timestep, context, bias, tap=tap)
+            velocity, middle = model.transformer(noised, timestep, context, bias, tap=tap, kept=kept)
             truth = truth_loss(teachers.truth, middle, wanted.to(args.device))
             reading = velocity.new_zeros(())
-            if args.lessons:
+            if args.lessons and args.text_lr > 0:
                 reading, _, _ = reading_loss(model.text, teachers.reader, tokenizer, *lessons(args.lessons, rng))
         target = noise - clean
         velocity = velocity.float()
@@ -266,7 +283,8 @@ def main() -> None:
     parser.add_argument("--sizes", type=parse_share, nargs="+", default=[((64, 64), 1.0)], metavar="WxH[:SHARE]")
     parser.add_argument("--minutes", type=float, default=120, help="of this schedule, earlier runs counted in")
     parser.add_argument("--lr", type=float, default=1.5e-3)
-    parser.add_argument("--text-lr", type=float, default=0.3, help="of the text encoder, as a share of --lr")
+    parser.add_argument("--text-lr", type=float, default=0.3, help="of the text encoder, as a share of --lr; 0 keeps it")
+    parser.add_argument("--route", type=float, default=0.5, help="share of the tokens that skip the middle blocks")
     parser.add_argument("--batch", type=int, default=32, help="clips of 64x64 in a step; fewer of larger ones")
     parser.add_argument("--focus", type=float, default=2.5, help="weight of tokens that show things")
     parser.add_argument("--lessons", type=int, default=16, help="captions a step that the text encoder is examined on")

@@ -55,7 +55,7 @@ def rotary_table(config: TransformerConfig, t: int, h: int, w: int) -> Tensor:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """[B, N, H, d] rotated pairwise."""
+    """[B, N, H, d] rotated pairwise by `table` [2, N, 1, d / 2] or [2, B, N, 1, d / 2]."""
     even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = table.unbind(0)
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
@@ -170,7 +170,9 @@ class Transformer(nn.Module):
     The L rows of the context are all attended to, padding too, as in diffusers. `text_bias` [L] allows the same result
     with fewer rows: n equal rows may be given once, with a bias of ln n.
 
-    `tap` names a block: the tokens [B, N, D] after it are returned beside the velocity, for lessons in training."""
+    `tap` names a block: the tokens after it are returned beside the velocity, for lessons in training. `kept` [B, K]
+    are the tokens that pass the blocks of `routed`; the others skip them, which makes training cheaper and, as it makes
+    the outer blocks useful early, quicker (TREAD, Krause et al. 2025, arXiv 2501.04765). Tapped are then only those."""
 
     def __init__(self, config: TransformerConfig = TransformerConfig()) -> None:
         super().__init__()
@@ -183,9 +185,10 @@ class Transformer(nn.Module):
         self.proj_out = nn.Linear(width, 4 * config.out_channels)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, width) / width ** 0.5)
         self.tables: dict[tuple[int, int, int], Tensor] = {}
+        self.routed = range(2, config.num_layers - 1)
 
     def forward(self, latent: Tensor, timestep: Tensor, context: Tensor, text_bias: Tensor | None = None,
-                tap: int | None = None) -> Tensor | tuple[Tensor, Tensor]:
+                tap: int | None = None, kept: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
         b, c, t, h, w = latent.shape
         grid = (t, h // 2, w // 2)
         if grid not in self.tables:
@@ -194,9 +197,14 @@ class Transformer(nn.Module):
         patches = latent.view(b, c, t, h // 2, 2, w // 2, 2).permute(0, 2, 3, 5, 1, 4, 6).reshape(b, -1, 4 * c)
         x = F.linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
         time, modulation, text = self.condition_embedder(timestep.reshape(b, -1), context)
-        tapped = None
+        tapped, whole, table = None, x, self.tables[grid]
         for k, block in enumerate(self.blocks):
-            x = block(x, text, modulation, self.tables[grid], text_bias)
+            if kept is not None and k == self.routed.start:
+                whole, places = x, kept[..., None].expand(-1, -1, x.shape[-1])
+                x, table = x.gather(1, places), table[:, kept]
+            if kept is not None and k == self.routed.stop:
+                x, table = whole.scatter(1, places, x.to(whole.dtype)), self.tables[grid]
+            x = block(x, text, modulation, table, text_bias)
             if k == tap:
                 tapped = x
         shift, scale = (self.scale_shift_table[None] + time[:, :, None]).unbind(2)

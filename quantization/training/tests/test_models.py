@@ -92,6 +92,22 @@ def test_the_transformer_equals_diffusers(per_token):
 
 
 @torch.no_grad()
+def test_tokens_that_skip_the_middle_change_nothing_when_none_does():
+    config = transformer.TransformerConfig(num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4,
+                                           text_dim=8, ffn_dim=32, num_layers=5, freq_dim=16)
+    torch.manual_seed(0)
+    model = transformer.Transformer(config).eval()
+    latent, timestep, context = torch.randn(2, 4, 2, 4, 4), torch.tensor([300.0, 700.0]), torch.randn(2, 3, 8)
+    with torch.no_grad():
+        whole, tapped = model(latent, timestep, context, tap=2)
+        order = torch.stack([torch.randperm(8), torch.randperm(8)])
+        routed, kept = model(latent, timestep, context, tap=2, kept=order)
+        half, few = model(latent, timestep, context, tap=2, kept=order[:, :4])
+    assert torch.allclose(routed, whole, atol=1e-5)
+    assert torch.allclose(kept, tapped.gather(1, order[..., None].expand(-1, -1, 24)), atol=1e-5)
+    assert few.shape == (2, 4, 24) and half.shape == whole.shape and not torch.allclose(half, whole, atol=1e-3)
+
+
 def test_known_frames_come_back_untouched():
     torch.manual_seed(2)
     model = transformer.Transformer(transformer.TransformerConfig(num_attention_heads=1, ffn_dim=64, num_layers=1))
