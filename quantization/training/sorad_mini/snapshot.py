@@ -4,13 +4,15 @@
     python -m sorad_mini.snapshot restore --work DIR --state quantization/training/state
 
 Weights in float16 (the autoencoder's encoder is used in float16 anyway, see `cache.load_trained`, so latents stay the
-same bits), without the optimizers' moments, which come back within some hundred steps. Files of at most PART bytes.
+same bits), the transformer's matrices as int8 with a scale for each row, without the optimizers' moments: both come back
+within some hundred steps. What equals a tensor that is kept already is kept once. Files of at most PART bytes.
 """
 from __future__ import annotations
 
 import argparse
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -24,19 +26,47 @@ PART = 15 << 20
 KEPT = {"autoencoder.pt": ("ema",), "text_encoder.pt": ("model",), "transformer.pt": ("ema", "teachers"),
         "distilled.pt": ("ema",)}
 PLAIN = ("statistics.json", "encoder.sha256")
+COARSE = ("transformer.pt/ema/transformer.", "distilled.pt/ema/transformer.")   # kept as int8
+SCALE = ".row_scale"
+
+
+def packed(tensors: dict[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """The tensors as they are kept, large first met first: int8 with scales where COARSE says so, float16 else."""
+    for name, tensor in tensors.items():
+        if not name.startswith(COARSE) or tensor.ndim < 2 or tensor.numel() < 4096:
+            yield name, tensor.half().contiguous()
+            continue
+        rows = tensor.flatten(1)
+        scale = rows.abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
+        yield name, (rows / scale).round().to(torch.int8).view(tensor.shape)
+        yield name + SCALE, scale.flatten()
+
+
+def unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    out = {}
+    for name, value in tensors.items():
+        if not name.endswith(SCALE):
+            scale = tensors.get(name + SCALE)
+            out[name] = value.float() if scale is None else value.float() * scale.view(-1, *[1] * (value.ndim - 1))
+    return out
 
 
 def write_parts(state: Path, tensors: dict[str, Tensor]) -> None:
     part: dict[str, Tensor] = {}
     number = size = 0
-    for name, tensor in tensors.items():
-        kept = tensor.half().contiguous()
+    for name, kept in packed(tensors):
         if part and size + kept.nbytes > PART:
             save_file(part, state / f"weights-{number:02d}.safetensors")
             part, size, number = {}, 0, number + 1
         part[name] = kept.clone()
         size += kept.nbytes
     save_file(part, state / f"weights-{number:02d}.safetensors")
+
+
+def twin(file: str, name: str) -> str:
+    """Where the same tensor lies while it is not trained any further: the transformer's text encoder."""
+    kept = file in ("transformer.pt", "distilled.pt") and name.startswith("text.")
+    return "text_encoder.pt/model/encoder." + name.removeprefix("text.") if kept else ""
 
 
 def save(work: Path, state: Path) -> None:
@@ -50,7 +80,11 @@ def save(work: Path, state: Path) -> None:
             continue
         facts[file] = {k: stored[k] for k in ("state", "config", "schedule") if k in stored}
         for key in keys:
-            tensors.update({f"{file}/{key}/{name}": value for name, value in stored[key].items()})
+            for name, value in stored[key].items():
+                same = twin(file, name)
+                if same in tensors and torch.equal(tensors[same].half(), value.half()):
+                    continue
+                tensors[f"{file}/{key}/{name}"] = value
     write_parts(state, tensors)
     (state / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
     shutil.copytree(work / "tokenizer", state / "tokenizer")
@@ -66,11 +100,16 @@ def restore(work: Path, state: Path) -> None:
     tensors: dict[str, Tensor] = {}
     for path in sorted(state.glob("weights-*.safetensors")):
         tensors.update(load_file(path))
+    tensors = unpacked(tensors)
     for file, facts in json.loads((state / "facts.json").read_text()).items():
         found: dict = dict(facts, optimizer=None, frozen=None)
         for key in KEPT[file]:
             start = f"{file}/{key}/"
-            found[key] = {name[len(start):]: value.float() for name, value in tensors.items() if name.startswith(start)}
+            found[key] = {name[len(start):]: value for name, value in tensors.items() if name.startswith(start)}
+            if file in ("transformer.pt", "distilled.pt") and key == "ema":
+                shared = {name: value for name, value in tensors.items() if name.startswith("text_encoder.pt/model/encoder.")}
+                for name, value in shared.items():
+                    found[key].setdefault("text." + name.removeprefix("text_encoder.pt/model/encoder."), value)
         found.setdefault("model", found.get("ema"))
         checkpoint.save(work / file, found)
     shutil.copytree(state / "tokenizer", work / "tokenizer", dirs_exist_ok=True)

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from . import checkpoint, text_encoder
 from .cache import Latents, load_trained
@@ -105,8 +106,10 @@ class Pool:
     def refresh(self) -> int:
         return sum(latents.refresh() for latents in self.sets)
 
-    def batches(self, tokenizer: Tokenizer, rng: np.random.Generator, round_: int) -> Iterator[tuple[list, np.ndarray]]:
-        """Endless (clips, token ids [B, L] of their captions). The clips of TOGETHER batches are sorted by the length
+    def batches(self, tokenizer: Tokenizer, rng: np.random.Generator, round_: int) \
+            -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """Endless (latents [B, C, T, h, w], shown things [B, T, h / 2, w / 2], lessons of `truth` [targets, B, N], token
+        ids [B, L] of the captions). The clips of TOGETHER batches are sorted by the length
         of their captions, since a batch costs what its longest caption does. Processes that begin at the same
         `round_` draw equal sizes and lengths at the same time: they wait for each other."""
         while True:
@@ -119,7 +122,28 @@ class Pool:
             lengths = (ids != PAD).sum(1)
             order = np.argsort(lengths + rng.random(len(ids)))
             for group in common.permutation(order.reshape(TOGETHER, count)):
-                yield [picked[k] for k in group], ids[group][:, :max(1, lengths[group].max())]
+                chosen = [picked[k] for k in group]
+                shown = torch.stack([tokens for _, _, tokens in chosen])
+                wanted = torch.stack([classes(scene, tokens) for (scene, _, _), tokens in zip(chosen, shown)], 1).flatten(2)
+                yield (torch.stack([latent for _, latent, _ in chosen]), shown, wanted,
+                       torch.from_numpy(ids[group][:, :max(1, lengths[group].max())]))
+
+
+class Loading(IterableDataset):
+    """`Pool.batches` in other processes, for a GPU that would otherwise wait for captions."""
+
+    def __init__(self, args: argparse.Namespace, seed: list[int]) -> None:
+        self.args, self.seed = args, seed
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        number = get_worker_info().id
+        torch.set_num_threads(1)
+        pool, tokenizer = Pool(self.args.work, self.args.sizes, self.args.batch), Tokenizer(self.args.work / "tokenizer")
+        return pool.batches(tokenizer, np.random.default_rng([*self.seed, number]), self.seed[-1] + 1_000_000 * number)
+
+
+def loaded(args: argparse.Namespace, seed: list[int]) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    return iter(DataLoader(Loading(args, seed), batch_size=None, num_workers=args.loaders, prefetch_factor=4))
 
 
 def load_text_encoder(work: Path, model: Model, teachers: Teachers) -> None:
@@ -190,15 +214,12 @@ def train(args: argparse.Namespace) -> None:
     tap = model.transformer.config.num_layers // 2 - 1
     began, last_save, last_sheet = time.monotonic() - state["spent"], time.monotonic(), time.monotonic()
     running = torch.zeros(3)
-    batches = pool.batches(tokenizer, rng, state["step"])
+    batches = loaded(args, [4, rank, state["step"]]) if args.loaders else pool.batches(tokenizer, rng, state["step"])
     model.text.requires_grad_(args.text_lr > 0)
     while state["spent"] < args.minutes * 60:
         progress = state["spent"] / (args.minutes * 60)
-        picked, numbers = next(batches)
-        scenes = [scene for scene, _, _ in picked]
-        clean = torch.stack([latent for _, latent, _ in picked]).to(args.device)
-        shown = torch.stack([tokens for _, _, tokens in picked])
-        wanted = torch.stack([classes(scene, tokens) for scene, tokens in zip(scenes, shown)], 1).flatten(2)
+        clean, shown, wanted, ids = next(batches)
+        clean, ids = clean.to(args.device), ids.to(args.device)
         b, _, t, h, w = clean.shape
         shift = args.train_shift * (shown[0].numel() / SMALLEST_TOKENS) ** 0.5
         sigma = noise_levels(b, shift, random).to(args.device)
@@ -214,7 +235,6 @@ def train(args: argparse.Namespace) -> None:
             timestep = token_timesteps(timestep, known, (h // 2, w // 2))
             weight = weight * ~known[:, :, None, None]
         weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, None]
-        ids = torch.from_numpy(numbers).to(args.device)
         kept = None
         if known is None and args.route > 0:
             kept = torch.rand(b, shown[0].numel(), generator=random).argsort(1)
@@ -296,6 +316,7 @@ def main() -> None:
     parser.add_argument("--sheet-every", type=float, default=1800, help="seconds")
     parser.add_argument("--bf16", action="store_true", help="bf16 products: twice as fast where the CPU or GPU has them")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--loaders", type=int, default=0, help="processes that draw clips and captions, for a GPU")
     parser.add_argument("--device", default="cpu")
     train(parser.parse_args())
 
