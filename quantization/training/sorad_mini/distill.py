@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from . import checkpoint, text_encoder
-from .captions import caption
 from .optimizer import Muon, schedule, split_parameters
 from .pool import parse_share, parse_size
 from .sampler import sigmas, token_timesteps
@@ -64,11 +63,10 @@ def train(args: argparse.Namespace) -> None:
     pool, levels = Pool(args.work, args.sizes, args.batch), sigmas(args.steps, args.shift)
     empty_ids = torch.from_numpy(tokenizer.batch([""])).to(args.device)
     rng, running, last = np.random.default_rng([5, state["step"]]), None, time.monotonic()
-    began = time.monotonic() - state["spent"]
+    began, batches = time.monotonic() - state["spent"], pool.batches(tokenizer, rng, state["step"], drop=0.0)
     while state["spent"] < args.minutes * 60:
-        picked = pool.draw(rng)
-        clean = torch.stack([latent for _, latent, _ in picked]).to(args.device)
-        ids = torch.from_numpy(tokenizer.batch([caption(scene, rng) for scene, _, _ in picked])).to(args.device)
+        clean, _, _, ids = next(batches)
+        clean, ids = clean.to(args.device), ids.to(args.device)
         b, _, t, h, w = clean.shape
         known = known_frames(b, t, rng)
         keep = None if known is None else known.to(args.device)[:, None, :, None, None]

@@ -106,7 +106,8 @@ class Pool:
     def refresh(self) -> int:
         return sum(latents.refresh() for latents in self.sets)
 
-    def batches(self, tokenizer: Tokenizer, rng: np.random.Generator, round_: int) \
+    def batches(self, tokenizer: Tokenizer, rng: np.random.Generator, round_: int,
+                drop: float = DROP_CAPTION) \
             -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
         """Endless (latents [B, C, T, h, w], shown things [B, T, h / 2, w / 2], lessons of `truth` [targets, B, N], token
         ids [B, L] of the captions). The clips of TOGETHER batches are sorted by the length
@@ -117,7 +118,7 @@ class Pool:
             latents = self.sets[common.choice(len(self.sets), p=self.weights)]
             count = max(2, round(self.batch * SMALLEST_TOKENS / latents[0][2].numel()))
             picked = [latents[int(k)] for k in rng.integers(len(latents), size=count * TOGETHER)]
-            texts = ["" if rng.random() < DROP_CAPTION else caption(scene, rng) for scene, _, _ in picked]
+            texts = ["" if rng.random() < drop else caption(scene, rng) for scene, _, _ in picked]
             ids = tokenizer.batch(texts, sample=True)
             lengths = (ids != PAD).sum(1)
             order = np.argsort(lengths + rng.random(len(ids)))
