@@ -23,9 +23,9 @@ struct Checkpoint {
         try Self.checkFit(transformer, textEncoder, autoencoder, parts.path)
         tokenizer = try TokenizerMetadata.read(parts.tokenizer, vocabulary: textEncoder.vocabulary)
         tensors =
-            try Self.matched(transformer.tensors, parts.transformer.weights, besides: [])
-            + Self.matched(textEncoder.tensors, parts.textEncoder.weights, besides: textEncoder.duplicates)
-            + Self.matched(autoencoder.tensors, parts.autoencoder.weights, besides: [])
+            try Self.matched(transformer.tensors, parts.transformer, besides: [])
+            + Self.matched(textEncoder.tensors, parts.textEncoder, besides: textEncoder.duplicates)
+            + Self.matched(autoencoder.tensors, parts.autoencoder, besides: [])
         notices = card.notices + parts.notices
     }
 
@@ -64,26 +64,25 @@ struct Checkpoint {
 
     /// Pairs rules with tensors.
     private static func matched(
-        _ rules: [TensorRule], _ weights: any TensorSource, besides extra: Set<String>
+        _ rules: [TensorRule], _ network: CheckpointParts.Network, besides extra: Set<String>
     ) throws(SoradError) -> [(rule: TensorRule, tensor: CheckpointTensor)] {
+        let weights = network.weights
+        // A configuration file, or shapes, say what must be there.
+        let judge = network.config.path.hasSuffix("config.json") ? "its config.json asks" : "its other tensors ask"
         var pairs: [(rule: TensorRule, tensor: CheckpointTensor)] = []
         for rule in rules {
             guard let tensor = weights[rule.source] else {
-                throw SoradError(.badInput, "\(weights.path) lacks the tensor \(rule.source), which its config.json asks for")
+                throw SoradError(.badInput, "\(weights.path) lacks the tensor \(rule.source), which \(judge) for")
             }
             guard tensor.shape == rule.shape else {
                 throw SoradError(
                     .badInput,
-                    "\(weights.path): the tensor \(rule.source) has the shape \(tensor.shape), and its config.json asks for \(rule.shape)")
+                    "\(weights.path): the tensor \(rule.source) has the shape \(tensor.shape), and \(judge) for \(rule.shape)")
             }
             pairs.append((rule, tensor))
         }
         let unknown = Set(weights.names).subtracting(rules.map(\.source)).subtracting(extra).sorted()
-        guard unknown.isEmpty else {
-            let rest = unknown.count > 3 ? " and \(unknown.count - 3) more" : ""
-            throw SoradError(
-                .badInput, "\(weights.path) has tensors that nothing is known about: \(unknown.prefix(3).joined(separator: ", "))\(rest)")
-        }
+        guard unknown.isEmpty else { throw CheckpointRoles.unaccounted(weights.path, unknown) }
         return pairs
     }
 }

@@ -7,6 +7,12 @@ package struct ConfigFile: Sendable {
     let path: String
     private let json: JSONValue
 
+    /// A configuration that stands in no file; errors call it `name`.
+    init(_ object: JSONObject, name: String) {
+        path = name
+        json = .object(object)
+    }
+
     init(_ path: String) throws(SoradError) {
         self.path = path
         json = try JSONValue(file: path)

@@ -11,14 +11,17 @@ public enum Converter {
 
     /// Converts the diffusers folder at `folder` into the model file `output`, which appears only when it is complete.
     /// - Parameters:
+    ///   - files: weights in other formats or under other names, each of one or more parts, which take the place of the folder's.
+    ///   - tokenizer: a SentencePiece model instead of the folder's.
     ///   - progress: called once for every tensor when its form is decided.
     ///   - notice: called before the work begins, with each sentence about what the conversion leaves out or changes.
     /// - Throws: `.notFound`, `.permission`, `.badInput` for what is wrong with the folder; `.cannotCreate`, `.cannotWrite` for the output.
     public static func convert(
-        _ folder: String, to output: String, options: ConversionOptions = ConversionOptions(),
+        _ folder: String, files: [String] = [], tokenizer: String? = nil, to output: String, options: ConversionOptions = ConversionOptions(),
         progress: (ConversionReport.Row) -> Void = { _ in }, notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
-        try convert(CheckpointParts(diffusersFolder: folder), to: output, options: options, progress: progress, notice: notice)
+        let parts = try CheckpointParts(diffusersFolder: folder, replacements: ReplacedParts(files), tokenizer: tokenizer)
+        return try convert(parts, to: output, options: options, progress: progress, notice: notice)
     }
 
     /// The same for a checkpoint from anywhere.

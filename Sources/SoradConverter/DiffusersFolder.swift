@@ -19,8 +19,7 @@ package struct CheckpointParts {
     package var transformer: Network
     package var textEncoder: Network
     package var autoencoder: Network
-    /// A SentencePiece model.
-    let tokenizer: MappedFile
+    let tokenizer: TokenizerSource
     /// Every file that the model is made from: name within the checkpoint, and path.
     let files: [(name: String, path: String)]
     /// What the conversion leaves out, as sentences.
@@ -29,8 +28,11 @@ package struct CheckpointParts {
 
 extension CheckpointParts {
     /// Opens the diffusers folder at `path`.
+    /// - Parameters:
+    ///   - replacements: parts from files of their own, which take the place of the folder's; such a part of the folder need not be there.
+    ///   - tokenizer: a SentencePiece model instead of the folder's.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the folder.
-    package init(diffusersFolder path: String) throws(SoradError) {
+    package init(diffusersFolder path: String, replacements: ReplacedParts = ReplacedParts(), tokenizer: String? = nil) throws(SoradError) {
         guard fileExists(path) else { throw SoradError(.notFound, "\(path) does not exist") }
         guard fileExists("\(path)/model_index.json") else {
             throw SoradError(
@@ -43,31 +45,44 @@ extension CheckpointParts {
         index = try ConfigFile("\(path)/model_index.json")
         scheduler = try ConfigFile("\(path)/scheduler/scheduler_config.json")
         own = fileExists("\(path)/sorad.json") ? try ConfigFile("\(path)/sorad.json") : nil
-        let parts = ["transformer", "text_encoder", "vae"]
-        let tables: [[NameTable]] = [[.wanTransformer], [.wanTextEncoder], []]
-        var weights: [SafetensorsSource] = []
-        for part in parts { weights.append(try SafetensorsSource(folder: "\(path)/\(part)")) }
-        func network(_ index: Int) throws(SoradError) -> Network {
-            Network(
-                config: try ConfigFile("\(path)/\(parts[index])/config.json"),
-                weights: try NameTable.renamed(weights[index], by: tables[index]))
+        var told = replacements.notices
+        var read = ["model_index.json", "scheduler/scheduler_config.json"] + (own == nil ? [] : ["sorad.json"])
+        func network(_ role: CheckpointRole, _ part: String) throws(SoradError) -> Network {
+            let config = "\(part)/config.json"
+            if let replacement = replacements[role] {
+                guard fileExists("\(path)/\(config)") else { return replacement }
+                read.append(config)
+                return Network(config: try ConfigFile("\(path)/\(config)"), weights: replacement.weights)
+            }
+            let weights = try SafetensorsSource(folder: "\(path)/\(part)")
+            read += [config] + weights.files.map { String($0.dropFirst(path.count + 1)) }
+            return Network(config: try ConfigFile("\(path)/\(config)"), weights: try role.renamed(try ScaledSource(weights)) { told.append($0) })
         }
-        transformer = try network(0)
-        textEncoder = try network(1)
-        autoencoder = try network(2)
-        tokenizer = try MappedFile("\(path)/tokenizer/spiece.model")
-
-        let read =
-            ["model_index.json", "scheduler/scheduler_config.json", "tokenizer/spiece.model"] + (own == nil ? [] : ["sorad.json"])
-            + parts.map { "\($0)/config.json" } + weights.flatMap(\.files).map { String($0.dropFirst(path.count + 1)) }
-        files = read.sorted().map { ($0, "\(path)/\($0)") }
-        for folder in ["."] + parts {
+        transformer = try network(.transformer, "transformer")
+        textEncoder = try network(.textEncoder, "text_encoder")
+        autoencoder = try network(.autoencoder, "vae")
+        let own = "tokenizer/spiece.model"
+        var files = replacements.files
+        if let tokenizer {
+            self.tokenizer = TokenizerSource(file: try MappedFile(tokenizer))
+            files.append((Self.lastComponent(of: tokenizer), tokenizer))
+        } else if let other = replacements.tokenizer, !fileExists("\(path)/\(own)") {
+            self.tokenizer = other
+        } else {
+            self.tokenizer = TokenizerSource(file: try MappedFile("\(path)/\(own)"))
+            read.append(own)
+        }
+        self.files = read.sorted().map { ($0, "\(path)/\($0)") } + files
+        for folder in [".", "transformer", "text_encoder", "vae"] {
             let names = ((try? fileNames(in: "\(path)/\(folder)")) ?? []).map { folder == "." ? $0 : "\(folder)/\($0)" }
-            for name in names.sorted() where Self.isWeights(name) && !read.contains(name) {
-                notices.append("\(name) is not read: it is no part of the layout that model_index.json describes")
+            for name in names.sorted() where Self.isWeights(name) && !read.contains(name) && !replacements.holds("\(path)/\(name)") {
+                told.append("\(name) is not read: it is no part of the layout that model_index.json describes")
             }
         }
+        notices = told
     }
+
+    static func lastComponent(of path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
 
     static func twoExperts(_ place: String) -> SoradError {
         SoradError(

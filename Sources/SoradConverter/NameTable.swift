@@ -40,6 +40,55 @@ package struct NameTable: Sendable {
                 }
             })
 
+    /// The umT5 encoder as llama.cpp names it.
+    package static let ggufTextEncoder = NameTable(
+        mark: "enc.blk.0.attn_q.weight",
+        rules: [
+            ("token_embd", "shared"),
+            ("enc.output_norm", "encoder.final_layer_norm"),
+            ("enc.blk.*.attn_norm", "encoder.block.*.layer.0.layer_norm"),
+            ("enc.blk.*.attn_rel_b", "encoder.block.*.layer.0.SelfAttention.relative_attention_bias"),
+            ("enc.blk.*.ffn_norm", "encoder.block.*.layer.1.layer_norm"),
+            ("enc.blk.*.ffn_gate", "encoder.block.*.layer.1.DenseReluDense.wi_0"),
+            ("enc.blk.*.ffn_up", "encoder.block.*.layer.1.DenseReluDense.wi_1"),
+            ("enc.blk.*.ffn_down", "encoder.block.*.layer.1.DenseReluDense.wo"),
+        ]
+            + ["q", "k", "v", "o"].map { ("enc.blk.*.attn_\($0)", "encoder.block.*.layer.0.SelfAttention.\($0)") })
+
+    /// Wan's own release of the 2.1 autoencoder: blocks without levels, which diffusers groups in the decoder.
+    package static let wanAutoencoder = NameTable(
+        mark: "decoder.middle.0.residual.0.gamma",
+        rules: wanAutoencoderRules())
+
+    private static func wanAutoencoderRules() -> [(theirs: String, ours: String)] {
+        var rules = [(theirs: "conv1", ours: "quant_conv"), (theirs: "conv2", ours: "post_quant_conv")]
+        for half in ["encoder", "decoder"] {
+            rules.append(("\(half).conv1", "\(half).conv_in"))
+            rules.append(("\(half).head.0", "\(half).norm_out"))
+            rules.append(("\(half).head.2", "\(half).conv_out"))
+            rules += residualBlock("\(half).middle.0", "\(half).mid_block.resnets.0")
+            rules.append(("\(half).middle.1", "\(half).mid_block.attentions.0"))
+            rules += residualBlock("\(half).middle.2", "\(half).mid_block.resnets.1")
+        }
+        rules += residualBlock("encoder.downsamples.*", "encoder.down_blocks.*")
+        rules.append(("encoder.downsamples.*", "encoder.down_blocks.*"))
+        for level in 0..<4 {
+            for block in 0..<3 {
+                rules += residualBlock("decoder.upsamples.\(4 * level + block)", "decoder.up_blocks.\(level).resnets.\(block)")
+            }
+            rules.append(("decoder.upsamples.\(4 * level + 3)", "decoder.up_blocks.\(level).upsamplers.0"))
+        }
+        return rules
+    }
+
+    private static func residualBlock(_ theirs: String, _ ours: String) -> [(theirs: String, ours: String)] {
+        [
+            ("\(theirs).residual.0", "\(ours).norm1"), ("\(theirs).residual.2", "\(ours).conv1"),
+            ("\(theirs).residual.3", "\(ours).norm2"), ("\(theirs).residual.6", "\(ours).conv2"),
+            ("\(theirs).shortcut", "\(ours).conv_shortcut"),
+        ]
+    }
+
     /// Wan's own release of the umT5 encoder.
     package static let wanTextEncoder = NameTable(
         mark: "blocks.0.ffn.gate.0.weight",
@@ -80,30 +129,47 @@ package struct NameTable: Sendable {
     }
 }
 
-/// A source whose tensors have other names.
+/// A source whose tensors have other names, and some other shapes of as many elements.
 struct RenamedSource: TensorSource {
     private let source: any TensorSource
     /// The source's own names by the new ones.
     private let originals: [String: String]
+    /// By the new names.
+    private var shapes: [String: [Int]] = [:]
 
-    init(_ source: any TensorSource, _ rename: (String) -> String) throws(SoradError) {
+    /// - Parameter rename: the new name of a tensor; nil leaves it out.
+    init(_ source: any TensorSource, _ rename: (String) -> String?) throws(SoradError) {
         var originals: [String: String] = [:]
         for name in source.names.sorted() {
-            if let other = originals.updateValue(name, forKey: rename(name)) {
-                throw SoradError(.badInput, "\(source.path): the tensors \(other) and \(name) are both \(rename(name))")
+            guard let new = rename(name) else { continue }
+            if let other = originals.updateValue(name, forKey: new) {
+                throw SoradError(.badInput, "\(source.path): the tensors \(other) and \(name) are both \(new)")
             }
         }
         self.source = source
         self.originals = originals
     }
 
+    /// The same with another shape of one tensor.
+    func reshaped(_ name: String, _ shape: [Int]) -> RenamedSource {
+        precondition(shape.reduce(1, *) == self.shape(of: name)?.reduce(1, *), "\(name) cannot have the shape \(shape)")
+        var copy = self
+        copy.shapes[name] = shape
+        return copy
+    }
+
     var path: String { source.path }
     var names: [String] { Array(originals.keys) }
-    func shape(of name: String) -> [Int]? { originals[name].flatMap(source.shape) }
+    func shape(of name: String) -> [Int]? { shapes[name] ?? originals[name].flatMap(source.shape) }
     func location(of name: String) -> String { originals[name].map(source.location) ?? path }
 
     func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
         guard let original = originals[name] else { preconditionFailure("\(path) has no tensor \(name)") }
         return try source.floats(of: original, in: range)
+    }
+
+    func int8Rows(of name: String) throws(SoradError) -> Int8Rows? {
+        guard let original = originals[name] else { return nil }
+        return try source.int8Rows(of: original)
     }
 }

@@ -10,6 +10,8 @@ struct TensorPlan {
     enum Storage {
         /// int8 with these scales, [N], of weights rotated in groups if there is a rotation.
         case int8(scales: [Float], rotation: Int?)
+        /// int8 as the checkpoint stores it.
+        case storedInt8(Int8Rows)
         /// Blocks of sixteen outputs, F32.
         case packedFloat
         /// Blocks of sixteen outputs for each part of the outputs and each frame of the kernel, F32.
@@ -28,7 +30,7 @@ struct TensorPlan {
     /// The tensors that this one becomes, in the order of the file.
     var descriptions: [TensorDescription] {
         switch storage {
-        case .int8:
+        case .int8, .storedInt8:
             [
                 TensorDescription(name: rule.name, type: .i8, dims: WeightPacking.int8Dims(outputs: outputs, inputs: int8Inputs)),
                 TensorDescription(name: rule.name + "_scale", type: .f32, dims: [outputs]),
@@ -53,8 +55,13 @@ struct TensorPlan {
 
     /// `rotation.X` for a rotated layer `X`.
     var metadata: [(key: String, value: MetadataValue)] {
-        guard case .int8(_, let rotation?) = storage else { return [] }
-        return [("rotation." + rule.layer, .uint32(UInt32(rotation)))]
+        let rotation: Int? =
+            switch storage {
+            case .int8(_, let rotation): rotation
+            case .storedInt8(let rows): rows.rotation
+            default: nil
+            }
+        return rotation.map { [("rotation." + rule.layer, .uint32(UInt32($0)))] } ?? []
     }
 
     private var outputs: Int { rule.shape[0] }
@@ -73,6 +80,12 @@ struct TensorPlan {
             let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: int8Inputs, values), scales: scales)
             try writer.append(packed, to: rule.name)
             try writer.append(scales, to: rule.name + "_scale")
+            try writer.append(sums, to: rule.name + "_sum")
+        case .storedInt8(let rows):
+            let matrix = WeightMatrix(outputs: outputs, inputs: inputs, try rows.values(count: outputs * inputs).values)
+            let (packed, sums) = WeightPacking.int8(matrix, scales: [Float](repeating: 1, count: outputs))
+            try writer.append(packed, to: rule.name)
+            try writer.append(rows.scales, to: rule.name + "_scale")
             try writer.append(sums, to: rule.name + "_sum")
         case .packedFloat:
             var values = try tensor.floats()

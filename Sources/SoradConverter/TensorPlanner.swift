@@ -68,6 +68,9 @@ struct TensorPlanner {
         let values = try tensor.floats()
         let activations = try activations(rule, input, gain, inputs: k)
         let reference = LayerError(WeightMatrix(outputs: n, inputs: k, values), on: activations)
+        if let rows = try tensor.int8Rows(), let plan = try stored(rule, tensor, rows, reference, activations, asymmetric: input.asymmetric) {
+            return plan
+        }
         var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8")
         row.captured = activations.captured
         func attempt(_ rotation: Int?) -> Attempt {
@@ -102,6 +105,34 @@ struct TensorPlanner {
         row.type = .f32
         row.decision = "float: int8 loses too much"
         return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
+    }
+
+    /// Rows that the checkpoint has in int8 are taken as they are, where that is good enough: quantizing them again could only lose.
+    /// - Parameter reference: of the dequantized weights, so the error is that of the activations alone.
+    private func stored(
+        _ rule: TensorRule, _ tensor: CheckpointTensor, _ rows: Int8Rows, _ reference: LayerError, _ activations: LayerActivations,
+        asymmetric: Bool
+    ) throws(SoradError) -> TensorPlan? {
+        if let rotation = rows.rotation, !LinearWeights.rotations.contains(rotation) { return nil }
+        guard rows.scales.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
+            throw SoradError(.badInput, "\(tensor.location): the tensor \(tensor.name) has a scale that is negative or no number")
+        }
+        let (n, k) = (rule.shape[0], rule.shape[1])
+        var (values, clamped) = try rows.values(count: n * k)
+        for row in 0..<n { for i in row * k..<(row + 1) * k { values[i] *= rows.scales[row] } }
+        let weights = WeightMatrix(outputs: n, inputs: k, values)
+        let inputs = rows.rotation.map { activations.rotated(group: $0) } ?? activations
+        let error = reference.relative(weights, scales: rows.scales, on: inputs.quantized(asymmetric: asymmetric))
+        // Without a rotation there is another form to try.
+        guard error <= (rows.rotation == nil ? options.rotationThreshold : options.errorLimit) else { return nil }
+        var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8 as stored")
+        row.captured = activations.captured
+        row.attempts.append((rows.rotation, error))
+        row.weightError = 0
+        row.rotation = rows.rotation
+        if let rotation = rows.rotation { row.decision += ", rotated by \(rotation)" }
+        if clamped > 0 { row.decision += ", \(clamped) values of -128 made -127" }
+        return TensorPlan(rule: rule, tensor: tensor, storage: .storedInt8(rows), row: row)
     }
 
     private func convolution(_ rule: TensorRule, _ tensor: CheckpointTensor, _ input: LayerInput) throws(SoradError) -> TensorPlan {

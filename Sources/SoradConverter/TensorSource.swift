@@ -17,10 +17,45 @@ package protocol TensorSource: Sendable {
     /// Elements `range` of the flattened tensor.
     /// - Throws: `.badInput` when the element type cannot be read, or the data are damaged.
     func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float]
+    /// The tensor as int8 rows, where it is stored so. Its floats are these, dequantized.
+    func int8Rows(of name: String) throws(SoradError) -> Int8Rows?
+}
+
+/// Tensors as a file stores them: element types matter here, and scales are tensors of their own.
+package protocol StoredTensors: TensorSource {
+    /// As safetensors spells it: "F32", "F8_E4M3", "I8", …; types of other formats under their own names.
+    func elementType(of name: String) -> String
+    /// Texts that the file carries besides its tensors.
+    var properties: [String: String] { get }
+    /// The bytes of a tensor; nil for a name that is not there.
+    func range(of name: String) -> MappedRange?
+}
+
+/// A matrix [N, K] of int8 with a scale per row, rotated or not, as a checkpoint stores it.
+package struct Int8Rows: Sendable {
+    /// Gives the quantized values as floats, −128 to 127.
+    let source: any TensorSource
+    let name: String
+    /// [N]
+    package let scales: [Float]
+    /// Group of the Hadamard transform that the rows went through; nil for none.
+    package let rotation: Int?
+
+    /// [N × K] quantized values in −127…127, and how many were −128: kernels rely on the smaller range.
+    func values(count: Int) throws(SoradError) -> (values: [Float], clamped: Int) {
+        var values = try source.floats(of: name, in: 0..<count)
+        var clamped = 0
+        for i in values.indices where values[i] < -127 {
+            values[i] = -127
+            clamped += 1
+        }
+        return (values, clamped)
+    }
 }
 
 extension TensorSource {
     package func location(of name: String) -> String { path }
+    package func int8Rows(of name: String) throws(SoradError) -> Int8Rows? { nil }
 
     package subscript(name: String) -> CheckpointTensor? {
         shape(of: name).map { CheckpointTensor(source: self, name: name, shape: $0) }
@@ -38,6 +73,8 @@ package struct CheckpointTensor: Sendable {
     var location: String { source.location(of: name) }
 
     func floats(_ range: Range<Int>) throws(SoradError) -> [Float] { try source.floats(of: name, in: range) }
+
+    func int8Rows() throws(SoradError) -> Int8Rows? { try source.int8Rows(of: name) }
 
     /// All elements.
     package func floats() throws(SoradError) -> [Float] { try floats(0..<elementCount) }

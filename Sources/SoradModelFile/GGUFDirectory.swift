@@ -26,7 +26,8 @@ public struct TensorDescription: Sendable, Equatable {
     public var byteCount: Int? { checkedProduct(dims + [type.byteSize]) }
 }
 
-func checkedProduct(_ factors: [Int]) -> Int? {
+/// nil on overflow, or for a negative factor.
+package func checkedProduct(_ factors: [Int]) -> Int? {
     var product = 1
     for factor in factors {
         let (next, overflow) = product.multipliedReportingOverflow(by: factor)
@@ -52,7 +53,7 @@ package struct GGUFDirectory {
     static let metadataLimit = 4096
     static let tensorLimit = 65536
     static let keyLimit = 255
-    static let nameLimit = 63
+    static let nameLimit = GGUFRules.modelFile.nameLimit
     static let stringLimit = 1 << 24
 
     /// - Parameters:
@@ -60,7 +61,7 @@ package struct GGUFDirectory {
     ///   - path: for messages.
     /// - Throws: `.badInput` with one sentence that names `path`.
     package init(parsing bytes: RawSpan, path: String) throws(SoradError) {
-        var parser = GGUFParser(path: path, count: bytes.byteCount)
+        var parser = GGUFParser(path: path, count: bytes.byteCount, rules: .modelFile)
         self = try parser.directory(bytes)
     }
 

@@ -6,31 +6,48 @@ struct GGUFParser {
     let path: String
     /// Bytes of the file.
     let count: Int
+    let rules: GGUFRules
     private var offset = 0
     /// What is being read, for messages: "the header", "metadata key 3", …
     private var place = "the header"
 
-    init(path: String, count: Int) {
+    init(path: String, count: Int, rules: GGUFRules) {
         self.path = path
         self.count = count
+        self.rules = rules
     }
 
+    /// The front of a model file, and where its tensors lie.
     mutating func directory(_ bytes: RawSpan) throws(SoradError) -> GGUFDirectory {
+        let front = try front(bytes)
+        var infos: [(TensorDescription, offset: UInt64)] = []
+        for tensor in front.tensors {
+            guard let type = ElementType(ggufNumber: tensor.type) else {
+                throw bad("has the tensor \(tensor.name) in the element type \(tensor.type), which is not one of F32, F16, BF16, I8, I32")
+            }
+            infos.append((TensorDescription(name: tensor.name, type: type, dims: tensor.dims), tensor.offset))
+        }
+        return GGUFDirectory(
+            metadata: front.metadata, tensors: try place(infos, alignment: front.alignment),
+            alignment: front.alignment, lastStringPosition: front.lastStringPosition)
+    }
+
+    mutating func front(_ bytes: RawSpan) throws(SoradError) -> GGUFFront {
         guard count >= 4, try take(4, bytes) == GGUFDirectory.magic else {
             throw SoradError(.badInput, "\(path) is not a GGUF file: it does not begin with \"GGUF\"")
         }
         let version = try uint32(bytes)
-        guard version == GGUFDirectory.version else {
-            throw bad("is GGUF version \(version), and only version \(GGUFDirectory.version) is read")
+        guard rules.versions.contains(version) else {
+            throw bad("is GGUF version \(version), and only version \(rules.versions.upperBound) is read")
         }
         let tensorCount = try length(bytes, "tensors", limit: GGUFDirectory.tensorLimit, leastSize: 8 + 1 + 4 + 8 + 4 + 8)
         let metadataCount = try length(bytes, "metadata keys", limit: GGUFDirectory.metadataLimit, leastSize: 8 + 1 + 4 + 1)
         let (metadata, lastStringPosition) = try metadata(bytes, count: metadataCount)
         let alignment = try alignment(metadata)
-        let infos = try tensorInfos(bytes, count: tensorCount)
-        return GGUFDirectory(
-            metadata: metadata, tensors: try place(infos, alignment: alignment),
-            alignment: alignment, lastStringPosition: lastStringPosition)
+        let tensors = try tensorInfos(bytes, count: tensorCount)
+        return GGUFFront(
+            metadata: metadata, tensors: tensors, alignment: alignment, dataStart: (offset + alignment - 1) / alignment * alignment,
+            lastStringPosition: lastStringPosition)
     }
 
     // MARK: metadata
@@ -46,7 +63,7 @@ struct GGUFParser {
             place = "metadata key \(key)"
             let type = try metadataType(bytes)
             lastString = type == .string ? offset + 8 : nil
-            entries.append((key, try value(bytes, type)))
+            if let value = try value(bytes, type) { entries.append((key, value)) }
         }
         return (Metadata(path: path, entries: entries), lastString)
     }
@@ -57,7 +74,8 @@ struct GGUFParser {
         return type
     }
 
-    private mutating func value(_ bytes: RawSpan, _ type: MetadataType) throws(SoradError) -> MetadataValue {
+    /// - Returns: nil for an array that the rules skip.
+    private mutating func value(_ bytes: RawSpan, _ type: MetadataType) throws(SoradError) -> MetadataValue? {
         switch type {
         case .uint8: .uint8(try integer(bytes))
         case .int8: .int8(try integer(bytes))
@@ -75,7 +93,7 @@ struct GGUFParser {
         }
     }
 
-    private mutating func array(_ bytes: RawSpan) throws(SoradError) -> MetadataValue {
+    private mutating func array(_ bytes: RawSpan) throws(SoradError) -> MetadataValue? {
         let type = try metadataType(bytes)
         let count = try length(bytes, "array elements", limit: Int.max, leastSize: type.leastSize)
         switch type {
@@ -85,7 +103,12 @@ struct GGUFParser {
         case .float32: return .float32s(try values(count) { (self) throws(SoradError) in Float(bitPattern: try self.integer(bytes)) })
         case .bool: return .bools(try values(count) { (self) throws(SoradError) in try self.bool(bytes) })
         case .string: return .strings(try values(count) { (self) throws(SoradError) in try self.string(bytes) })
-        case .int8, .uint16, .int16, .uint64, .int64, .float64, .array:
+        case .int8, .uint16, .int16, .uint64, .int64, .float64:
+            guard rules.skipsOtherArrays else { throw bad("has an array of \(type) at \(place), which no model file needs") }
+            // The count was compared with the bytes that are left.
+            offset += count * type.leastSize
+            return nil
+        case .array:
             throw bad("has an array of \(type) at \(place), which no model file needs")
         }
     }
@@ -107,27 +130,26 @@ struct GGUFParser {
 
     // MARK: tensors
 
-    private mutating func tensorInfos(_ bytes: RawSpan, count: Int) throws(SoradError) -> [(TensorDescription, offset: UInt64)] {
-        var infos: [(TensorDescription, offset: UInt64)] = []
+    private mutating func tensorInfos(_ bytes: RawSpan, count: Int) throws(SoradError) -> [GGUFFront.Tensor] {
+        var infos: [GGUFFront.Tensor] = []
         var seen: Set<String> = []
         for number in 0..<count {
             place = "tensor \(number + 1) of \(count)"
-            let name = try name(bytes, limit: GGUFDirectory.nameLimit)
+            let name = try name(bytes, limit: rules.nameLimit)
             guard seen.insert(name).inserted else { throw bad("has the tensor \(name) twice") }
             place = "tensor \(name)"
             let rank = try uint32(bytes)
-            guard (1...4).contains(rank) else { throw bad("gives the tensor \(name) \(rank) dimensions; 1 to 4 are possible") }
+            guard (1...rules.rankLimit).contains(rank) else {
+                throw bad("gives the tensor \(name) \(rank) dimensions; 1 to \(rules.rankLimit) are possible")
+            }
             var dims: [Int] = []
             for _ in 0..<rank {
                 let dim: UInt64 = try integer(bytes)
                 guard let dim = Int(exactly: dim), dim >= 1 else { throw bad("gives the tensor \(name) a dimension of \(dim)") }
                 dims.append(dim)
             }
-            let number = try uint32(bytes)
-            guard let type = ElementType(ggufNumber: number) else {
-                throw bad("has the tensor \(name) in the element type \(number), which is not one of F32, F16, BF16, I8, I32")
-            }
-            infos.append((TensorDescription(name: name, type: type, dims: dims), try integer(bytes)))
+            let type = try uint32(bytes)
+            infos.append(GGUFFront.Tensor(name: name, dims: dims, type: type, offset: try integer(bytes)))
         }
         return infos
     }
@@ -209,6 +231,6 @@ struct GGUFParser {
     }
 
     private func bad(_ what: String) -> SoradError {
-        SoradError(.badInput, "the model file \(path) \(what)", hint: "fetch or convert the file again")
+        SoradError(.badInput, "\(rules.file) \(path) \(what)", hint: "fetch or convert the file again")
     }
 }

@@ -9,8 +9,11 @@ public struct SafetensorsFolder: Sendable {
     public let files: [SafetensorsFile]
     private let index: [String: SafetensorsTensor]
 
+    /// What diffusers and transformers call the files of weights.
+    public static let stems = ["diffusion_pytorch_model", "model"]
+
     /// Opens `STEM.safetensors`, or the files that `STEM.safetensors.index.json` lists, for the first of `stems` that exists.
-    public init(opening path: String, stems: [String] = ["diffusion_pytorch_model", "model"]) throws(SoradError) {
+    public init(opening path: String, stems: [String] = SafetensorsFolder.stems) throws(SoradError) {
         var files: [SafetensorsFile]?
         for stem in stems where files == nil {
             if fileExists("\(path)/\(stem).safetensors") {

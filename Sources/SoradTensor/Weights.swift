@@ -17,6 +17,8 @@ public struct LinearWeights: Sendable {
     public let bias: Parameter?
     /// Group size of the Hadamard rotation that the int8 codes expect of their input.
     public let rotation: Int?
+    /// The groups that backends rotate.
+    public static let rotations = [4, 16, 64, 256]
     /// int8 input with a zero point: for what comes out of a GELU or SiLU.
     public let asymmetricInput: Bool
 
@@ -38,7 +40,7 @@ public struct LinearWeights: Sendable {
         }
         if let bias { precondition(bias.elementType == .f32 && bias.count == outputs, "\(bias.count) biases for \(outputs) outputs") }
         if let rotation {
-            precondition([4, 16, 64, 256].contains(rotation) && inputs % rotation == 0, "rotation \(rotation) of \(inputs) inputs")
+            precondition(Self.rotations.contains(rotation) && inputs % rotation == 0, "rotation \(rotation) of \(inputs) inputs")
         }
         self.outputs = outputs
         self.inputs = inputs

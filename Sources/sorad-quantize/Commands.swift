@@ -4,7 +4,7 @@ import SoradSystem
 
 /// A task of the program.
 enum QuantizeTask {
-    case convert(folder: String, output: String, options: ConversionOptions, report: String?)
+    case convert(folder: String, files: [String], tokenizer: String?, output: String, options: ConversionOptions, report: String?)
     case inspect(path: String, json: Bool)
     case verify(path: String)
 }
@@ -17,6 +17,7 @@ struct QuantizeSettings: Sendable {
     private var fineAttention = false
     private var floatPatterns: [String] = []
     private var calibration: String?
+    private var tokenizer: String?
     private var name: String?
     private var created: Int?
     private var json: String?
@@ -30,6 +31,7 @@ struct QuantizeSettings: Sendable {
         Setting("fine-attention", \.fineAttention, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
         Setting("keep-float", \.floatPatterns, "PATTERN", "keep the tensors of these names float (* and ? as in file names)")
         Setting("calibration", \.calibration, "FILE", "safetensors with captured layer inputs [tokens, K], to measure the errors on")
+        Setting("tokenizer", \.tokenizer, "FILE", "a SentencePiece model (spiece.model) to use instead of the checkpoint's")
         Setting("name", \.name, "ID", "public name of the model")
         Setting(
             "created", 0...Int.max, \.created, unit: "UNIX", default: "the newest source file's time",
@@ -41,15 +43,24 @@ struct QuantizeSettings: Sendable {
 
     static func command(_ run: @escaping @Sendable (QuantizeTask) throws(SoradError) -> Void) -> Command {
         Command(
-            "sorad-quantize", [Argument("FOLDER", isOptional: true, "a checkpoint in the layout of diffusers")], options: table.options,
+            "sorad-quantize",
+            [
+                Argument("FOLDER", isOptional: true, "a checkpoint in the layout of diffusers"),
+                Argument(
+                    "FILE", isOptional: true, isRepeated: true,
+                    "weights (safetensors, GGUF or .pth) of a part that takes the place of the folder's"),
+            ], options: table.options,
             summary: "turns a checkpoint in the layout of diffusers into one int8 model file for sorad",
             details: """
-                The safetensors files of the checkpoint may have diffusers' names or those of Wan's own release. Lines that begin with
-                "notice:" name what the model file leaves out or does otherwise than the checkpoint's own pipeline.
+                Weights may have diffusers' names, those of Wan's own release, or ComfyUI's and llama.cpp's; in float, fp8 or int8 with
+                scales, or the block types of GGUF. What a FILE holds is found by its content. Lines that begin with "notice:" name
+                what the model file leaves out or does otherwise than the checkpoint's own pipeline.
                 With --inspect or --verify it reads a model file instead.
                 Exit status: 0 done, 64 usage, 65 bad input, 66 no such file, 73 and 74 cannot write, 77 not permitted.
                 """,
-            examples: ["sorad-quantize FOLDER -o FILE.gguf", "sorad-quantize --inspect FILE.gguf"]
+            examples: [
+                "sorad-quantize FOLDER -o FILE.gguf", "sorad-quantize FOLDER transformer-Q8_0.gguf -o FILE.gguf", "sorad-quantize --inspect FILE.gguf",
+            ]
         ) { arguments throws(SoradError) in
             try run(try table.values(arguments).task(arguments))
         }
@@ -65,8 +76,9 @@ struct QuantizeSettings: Sendable {
             return .verify(path: verify)
         }
         guard let folder = arguments.words.first else { throw usage("no folder is given") }
+        let files = Array(arguments.words.dropFirst())
         guard let output else { throw usage("-o FILE.gguf is missing") }
-        return .convert(folder: folder, output: output, options: try options(), report: json)
+        return .convert(folder: folder, files: files, tokenizer: tokenizer, output: output, options: try options(), report: json)
     }
 
     private func options() throws(SoradError) -> ConversionOptions {

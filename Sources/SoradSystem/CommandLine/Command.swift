@@ -87,7 +87,7 @@ public struct Command: Sendable {
     private func check(_ words: [String]) throws(SoradError) {
         let required = arguments.count { !$0.isOptional }
         if words.count < required { throw usage("\(lastName) needs \(arguments[words.count].name)") }
-        guard words.count > arguments.count else { return }
+        guard words.count > arguments.count, arguments.last?.isRepeated != true else { return }
         let hint = arguments.contains { $0.name == "PROMPT" } ? "put the whole prompt in quotes" : nil
         throw usage("\"\(words[arguments.count])\" is one word too many for \(lastName)", hint: hint)
     }

@@ -18,7 +18,10 @@ extension CommandTable {
 extension Command {
     /// The whole explanation.
     public var help: String {
-        let words = arguments.map { $0.isOptional ? " [\($0.name)]" : " \($0.name)" }.joined()
+        let words = arguments.map { argument in
+            let name = argument.name + (argument.isRepeated ? "…" : "")
+            return argument.isOptional ? " [\(name)]" : " \(name)"
+        }.joined()
         var sections = ["\(name): \(summary)", "Usage: \(name)\(words) [OPTION…]"]
         if !details.isEmpty { sections.append(details) }
         if !arguments.isEmpty { sections.append("Arguments:\n" + columns(arguments.map { ($0.name, $0.summary) })) }

@@ -90,11 +90,14 @@ public struct Argument: Sendable, Equatable {
     public let name: String
     public let summary: String
     public let isOptional: Bool
+    /// Whether it may be given several times; only the last argument of a command.
+    public let isRepeated: Bool
 
-    public init(_ name: String, isOptional: Bool = false, _ summary: String) {
+    public init(_ name: String, isOptional: Bool = false, isRepeated: Bool = false, _ summary: String) {
         self.name = name
         self.summary = summary
         self.isOptional = isOptional
+        self.isRepeated = isRepeated
     }
 }
 

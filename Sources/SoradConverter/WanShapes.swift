@@ -1,0 +1,153 @@
+// The configuration of Wan's networks from the shapes of their tensors, for weights that come without one. What shapes cannot tell is the
+// same in all published models of the family; the strict account of all tensors catches a wrong guess.
+import SoradModelFile
+import SoradSystem
+
+enum WanShapes {
+    /// Of an attention head in every published model.
+    private static let headSize = 128
+
+    /// Some files fold or flatten tensors, or leave out a leading 1: back to diffusers' shapes.
+    /// - Parameter source: a transformer under diffusers' names.
+    static func unfolded(_ source: RenamedSource) -> RenamedSource {
+        var source = source
+        guard let table = source.shape(of: "scale_shift_table"), let width = table.last, width > 0 else { return source }
+        for name in source.names where name == "scale_shift_table" || name.hasSuffix(".scale_shift_table") {
+            if let shape = source.shape(of: name), shape.count == 2 { source = source.reshaped(name, [1] + shape) }
+        }
+        let kernel = "patch_embedding.weight"
+        if let shape = source.shape(of: kernel), let count = checkedProduct(shape), count % (4 * width) == 0 {
+            // [in·D, 1, 2, 2] where formats have four dimensions at most; [D, in·4] where the embedding is a linear layer.
+            let isFolded = shape.count == 4 && Array(shape.dropFirst()) == [1, 2, 2]
+            let isLinear = shape.count == 2 && shape[0] == width
+            if isFolded || isLinear { source = source.reshaped(kernel, [width, count / (4 * width), 1, 2, 2]) }
+        }
+        return source
+    }
+
+    /// - Parameter source: under diffusers' names, as in the following.
+    static func transformer(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
+        let shapes = Shapes(source)
+        let width = try shapes["scale_shift_table", 2, of: 3]
+        guard width % headSize == 0 else {
+            throw SoradError(
+                .badInput, "\(source.path): the transformer is \(width) wide, which is no multiple of Wan's \(headSize) channels a head",
+                hint: "give the folder with its config.json too")
+        }
+        let patch = try shapes.all("patch_embedding.weight", rank: 5)
+        let outputs = try shapes["proj_out.weight", 0, of: 2]
+        return ConfigFile(
+            [
+                "_class_name": "WanTransformer3DModel", "num_layers": .integer(shapes.count("blocks.", ".scale_shift_table")),
+                "num_attention_heads": .integer(width / headSize), "attention_head_dim": .integer(headSize),
+                "in_channels": .integer(patch[1]), "out_channels": .integer(outputs / max(1, patch[2] * patch[3] * patch[4])),
+                "patch_size": .array(patch[2...].map { .integer($0) }),
+                "text_dim": .integer(try shapes["condition_embedder.text_embedder.linear_1.weight", 1, of: 2]),
+                "freq_dim": .integer(try shapes["condition_embedder.time_embedder.linear_1.weight", 1, of: 2]),
+                "ffn_dim": .integer(try shapes["blocks.0.ffn.net.0.proj.weight", 0, of: 2]), "qk_norm": "rms_norm_across_heads",
+                "cross_attn_norm": .bool(source.shape(of: "blocks.0.norm2.weight") != nil), "rope_max_seq_len": 1024, "eps": 1e-6,
+            ], name: "the shapes of \(source.path)")
+    }
+
+    static func textEncoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
+        let shapes = Shapes(source)
+        let attention = "encoder.block.0.layer.0.SelfAttention."
+        let embedding = TextEncoderLayout.embeddings.first { source.shape(of: $0) != nil } ?? TextEncoderLayout.embeddings[0]
+        let bias = try shapes.all(attention + "relative_attention_bias.weight", rank: 2)
+        let inner = try shapes[attention + "q.weight", 0, of: 2]
+        guard bias[1] > 0, inner % bias[1] == 0 else {
+            throw SoradError(.badInput, "\(source.path): the text encoder has \(bias[1]) heads for \(inner) channels")
+        }
+        return ConfigFile(
+            [
+                "feed_forward_proj": "gated-gelu", "d_model": .integer(try shapes[embedding, 1, of: 2]),
+                "vocab_size": .integer(try shapes[embedding, 0, of: 2]), "d_kv": .integer(inner / bias[1]), "num_heads": .integer(bias[1]),
+                "d_ff": .integer(try shapes["encoder.block.0.layer.1.DenseReluDense.wi_0.weight", 0, of: 2]),
+                "num_layers": .integer(shapes.count("encoder.block.", ".layer.0.layer_norm.weight")),
+                "relative_attention_num_buckets": .integer(bias[0]),
+                // No format notes it; all T5 models have this one.
+                "relative_attention_max_distance": 128, "layer_norm_epsilon": 1e-6,
+            ], name: "the shapes of \(source.path)")
+    }
+
+    static func autoencoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
+        source.shape(of: "decoder.conv_in.weight") == nil ? try tinyAutoencoder(source) : try wanAutoencoder(source)
+    }
+
+    private static func wanAutoencoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
+        let shapes = Shapes(source)
+        let channels = try shapes["post_quant_conv.weight", 0, of: 5]
+        guard channels == Self.mean.count else {
+            throw SoradError(
+                .badInput, "\(source.path): the autoencoder has \(channels) latent channels, and only those of Wan 2.1 with 16 are known",
+                hint: CheckpointRoles.likeness(source.names).map { "it seems to be \($0)" })
+        }
+        return ConfigFile(
+            [
+                "_class_name": "AutoencoderKLWan", "base_dim": .integer(try shapes["encoder.conv_in.weight", 0, of: 5]),
+                "decoder_base_dim": .integer(try shapes["decoder.norm_out.gamma", 0, of: 4]), "z_dim": .integer(channels),
+                "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_scales": [], "temperal_downsample": [false, true, true],
+                "latents_mean": .array(Self.mean.map { .double($0) }), "latents_std": .array(Self.deviation.map { .double($0) }),
+            ], name: "the shapes of \(source.path)")
+    }
+
+    /// TAEHV as it is published for Wan: three levels, latents as the transformer has them.
+    private static func tinyAutoencoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
+        let shapes = Shapes(source)
+        let channels = try shapes["decoder.1.weight", 1, of: 4]
+        let pixels = try shapes["decoder.22.weight", 0, of: 4]
+        guard let patch = [1, 2].first(where: { 3 * $0 * $0 == pixels }) else {
+            throw SoradError(.badInput, "\(source.path): the autoencoder gives \(pixels) channels, not 3 or 12")
+        }
+        let encoder = [0, 3, 8, 13].map { "encoder.\($0).weight" }
+        let decoder = [1, 8, 14, 20].map { "decoder.\($0).weight" }
+        func widths(_ names: [String]) throws(SoradError) -> JSONValue {
+            var widths: [JSONValue] = []
+            for name in names { widths.append(.integer(try shapes[name, 0, of: 4])) }
+            return .array(widths)
+        }
+        return ConfigFile(
+            [
+                "_class_name": "AutoencoderTAEHV", "image_channels": 3, "latent_channels": .integer(channels), "patch_size": .integer(patch),
+                "encoder_channels": try widths(encoder), "decoder_channels": try widths(decoder),
+                "encoder_time_downscale": [true, true, false], "decoder_time_upscale": [false, true, true],
+                "decoder_space_upscale": [true, true, true], "encoder_padding": "back",
+                "latents_mean": .array([JSONValue](repeating: 0, count: channels)),
+                "latents_std": .array([JSONValue](repeating: 1, count: channels)),
+            ], name: "the shapes of \(source.path)")
+    }
+
+    /// Of the latents of Wan 2.1's autoencoder (diffusers AutoencoderKLWan, Wan2.1 wan/modules/vae.py).
+    private static let mean: [Double] = [
+        -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508, 0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503,
+        -0.2921,
+    ]
+    private static let deviation: [Double] = [
+        2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
+    ]
+}
+
+/// Sizes out of shapes, with a sentence where one is not there.
+private struct Shapes {
+    private let source: any TensorSource
+
+    init(_ source: any TensorSource) { self.source = source }
+
+    /// One dimension of a tensor of `rank` dimensions.
+    subscript(name: String, axis: Int, of rank: Int) -> Int {
+        get throws(SoradError) { try all(name, rank: rank)[axis] }
+    }
+
+    func all(_ name: String, rank: Int) throws(SoradError) -> [Int] {
+        guard let shape = source.shape(of: name) else { throw SoradError(.badInput, "\(source.path) lacks the tensor \(name)") }
+        guard shape.count == rank else {
+            throw SoradError(.badInput, "\(source.path): the tensor \(name) has the shape \(shape), not \(rank) dimensions")
+        }
+        return shape
+    }
+
+    /// The number of tensors of this name with a number between.
+    func count(_ start: String, _ end: String) -> Int {
+        source.names.count { $0.hasPrefix(start) && $0.hasSuffix(end) && Int($0.dropFirst(start.count).dropLast(end.count)) != nil }
+    }
+}
