@@ -49,7 +49,8 @@ package struct CheckpointRoles {
     /// Averaged weights before those of the last step: that is what their authors sample with.
     private static let trainings = ["", "generator_ema.", "ema.", "generator.", "state_dict.", "module."]
     private static let models = [
-        "", "model.", "net.", "model.diffusion_model.", "diffusion_model.", "transformer.", "text_encoders.umt5xxl.transformer.", "text_encoder.",
+        "", "model.", "net.", "model.diffusion_model.", "diffusion_model.", "transformer.", "text_encoders.umt5xxl.transformer.",
+        "text_encoder.",
         "vae.", "first_stage_model.",
     ]
 
@@ -122,7 +123,8 @@ package struct CheckpointRoles {
             ("image_embedder.", "an image-to-video model with an image encoder"),
             ("add_k_proj.", "an image-to-video model with an image encoder"), ("k_img.", "an image-to-video model with an image encoder"),
             ("visual.transformer.", "a CLIP image encoder"), ("vision_model.", "a CLIP image encoder"),
-            ("decoder.upsamples.0.upsamples.", "the autoencoder of Wan 2.2"), ("decoder.up_blocks.0.upsampler.", "the autoencoder of Wan 2.2"),
+            ("decoder.upsamples.0.upsamples.", "the autoencoder of Wan 2.2"),
+            ("decoder.up_blocks.0.upsampler.", "the autoencoder of Wan 2.2"),
             ("double_blocks.", "a HunyuanVideo or Flux model"), ("transformer_blocks.", "a model of another family"),
             ("dec.blk.", "a T5 model with its decoder"), ("decoder.block.", "a T5 model with its decoder"),
         ]

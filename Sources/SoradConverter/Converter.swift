@@ -17,7 +17,8 @@ public enum Converter {
     ///   - notice: called before the work begins, with each sentence about what the conversion leaves out or changes.
     /// - Throws: `.notFound`, `.permission`, `.badInput` for what is wrong with the folder; `.cannotCreate`, `.cannotWrite` for the output.
     public static func convert(
-        _ folder: String, files: [String] = [], tokenizer: String? = nil, to output: String, options: ConversionOptions = ConversionOptions(),
+        _ folder: String, files: [String] = [], tokenizer: String? = nil, to output: String,
+        options: ConversionOptions = ConversionOptions(),
         progress: (ConversionReport.Row) -> Void = { _ in }, notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
         let parts = try CheckpointParts(diffusersFolder: folder, replacements: ReplacedParts(files), tokenizer: tokenizer)

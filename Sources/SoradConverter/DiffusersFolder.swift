@@ -49,14 +49,15 @@ extension CheckpointParts {
         var read = ["model_index.json", "scheduler/scheduler_config.json"] + (own == nil ? [] : ["sorad.json"])
         func network(_ role: CheckpointRole, _ part: String) throws(SoradError) -> Network {
             let config = "\(part)/config.json"
-            if let replacement = replacements[role] {
-                guard fileExists("\(path)/\(config)") else { return replacement }
-                read.append(config)
-                return Network(config: try ConfigFile("\(path)/\(config)"), weights: replacement.weights)
+            if replacements.holds(role) {
+                let own = fileExists("\(path)/\(config)") ? try ConfigFile("\(path)/\(config)") : nil
+                if own != nil { read.append(config) }
+                if let network = try replacements.network(role, config: own) { return network }
             }
             let weights = try SafetensorsSource(folder: "\(path)/\(part)")
             read += [config] + weights.files.map { String($0.dropFirst(path.count + 1)) }
-            return Network(config: try ConfigFile("\(path)/\(config)"), weights: try role.renamed(try ScaledSource(weights)) { told.append($0) })
+            return Network(
+                config: try ConfigFile("\(path)/\(config)"), weights: try role.renamed(try ScaledSource(weights)) { told.append($0) })
         }
         transformer = try network(.transformer, "transformer")
         textEncoder = try network(.textEncoder, "text_encoder")
@@ -75,7 +76,7 @@ extension CheckpointParts {
         self.files = read.sorted().map { ($0, "\(path)/\($0)") } + files
         for folder in [".", "transformer", "text_encoder", "vae"] {
             let names = ((try? fileNames(in: "\(path)/\(folder)")) ?? []).map { folder == "." ? $0 : "\(folder)/\($0)" }
-            for name in names.sorted() where Self.isWeights(name) && !read.contains(name) && !replacements.holds("\(path)/\(name)") {
+            for name in names.sorted() where Self.isWeights(name) && !read.contains(name) && !replacements.holds(file: "\(path)/\(name)") {
                 told.append("\(name) is not read: it is no part of the layout that model_index.json describes")
             }
         }

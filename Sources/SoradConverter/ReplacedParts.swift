@@ -2,9 +2,9 @@
 import SoradModelFile
 package import SoradSystem
 
-/// Networks out of single files, each with a configuration from the shapes of its tensors, under diffusers' names.
+/// Networks out of single files, under diffusers' names.
 package struct ReplacedParts {
-    private var networks: [CheckpointRole: CheckpointParts.Network] = [:]
+    private var weights: [CheckpointRole: any TensorSource] = [:]
     private(set) var tokenizer: TokenizerSource?
     /// Every file that was read: its name, and its path.
     private(set) var files: [(name: String, path: String)] = []
@@ -19,17 +19,10 @@ package struct ReplacedParts {
             let file = try CheckpointFile(path)
             let roles = try CheckpointRoles(file.source)
             for part in roles.parts {
-                guard networks[part.role] == nil else {
+                guard weights[part.role] == nil else {
                     throw SoradError(.badInput, "\(path) holds another \(part.role.rawValue): give one file for each part")
                 }
-                let weights = try part.role.renamed(part.source, notice: { notices.append($0) })
-                let config =
-                    switch part.role {
-                    case .transformer: try WanShapes.transformer(weights)
-                    case .textEncoder: try WanShapes.textEncoder(weights)
-                    case .autoencoder: try WanShapes.autoencoder(weights)
-                    }
-                networks[part.role] = CheckpointParts.Network(config: config, weights: weights)
+                weights[part.role] = try part.role.renamed(part.source, notice: { notices.append($0) })
                 notices.append("the \(part.role.rawValue) is that of \(path)")
             }
             if tokenizer == nil { tokenizer = Self.tokenizer(file.stored) }
@@ -39,14 +32,28 @@ package struct ReplacedParts {
         files.sort { ($0.name, $0.path) < ($1.name, $1.path) }
     }
 
-    subscript(role: CheckpointRole) -> CheckpointParts.Network? { networks[role] }
-    func holds(_ path: String) -> Bool { files.contains { $0.path == path } }
+    func holds(_ role: CheckpointRole) -> Bool { weights[role] != nil }
+
+    /// One part with its configuration: that of a file, or what its shapes say. nil when no file holds it.
+    func network(_ role: CheckpointRole, config: ConfigFile? = nil) throws(SoradError) -> CheckpointParts.Network? {
+        guard let weights = weights[role] else { return nil }
+        if let config { return CheckpointParts.Network(config: config, weights: weights) }
+        let config =
+            switch role {
+            case .transformer: try WanShapes.transformer(weights)
+            case .textEncoder: try WanShapes.textEncoder(weights)
+            case .autoencoder: try WanShapes.autoencoder(weights)
+            }
+        return CheckpointParts.Network(config: config, weights: weights)
+    }
+
+    func holds(file path: String) -> Bool { files.contains { $0.path == path } }
 
     /// The tokenizer that a file carries.
     private static func tokenizer(_ source: any StoredTensors) -> TokenizerSource? {
         if let gguf = source as? GGUFSource { return gguf.metadata.contains("tokenizer.ggml.tokens") ? .keys(gguf.metadata) : nil }
-        let name = "spiece_model"
-        return source.elementType(of: name) == "U8" ? source.range(of: name).map { .sentencePiece($0, place: "\(source.path): \(name)") } : nil
+        guard let name = source.names.first(where: { $0.hasSuffix("spiece_model") }), source.elementType(of: name) == "U8" else { return nil }
+        return source.range(of: name).map { .sentencePiece($0, place: "\(source.path): \(name)") }
     }
 }
 

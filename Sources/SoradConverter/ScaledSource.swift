@@ -1,9 +1,9 @@
-// Weights that a checkpoint stores in 8 bits with scales beside them, as floats: every spelling of the scales becomes one multiplication.
+// Weights that a checkpoint stores in 8 bits with scales next to them, as floats: every spelling of the scales becomes one multiplication.
 //
 //   X.weight          F8_E4M3 or F8_E5M2 without any scale in the file: a plain cast
-//   X.scale_weight    beside `X.weight`: one number (ComfyUI's older files, marked by a tensor `scaled_fp8`)
-//   X.weight_scale    beside `X.weight`: one number, or one per row [N] or [N, 1] (ComfyUI's newer files, LightX2V)
-//   X.scale           beside `X.int8_weight`: one per 128×128 block [⌈N/128⌉, ⌈K/128⌉] (TurboDiffusion)
+//   X.scale_weight    with `X.weight`: one number (ComfyUI's older files, marked by a tensor `scaled_fp8`)
+//   X.weight_scale    with `X.weight`: one number, or one per row [N] or [N, 1] (ComfyUI's newer files, LightX2V)
+//   X.scale           with `X.int8_weight`: one per 128×128 block [⌈N/128⌉, ⌈K/128⌉] (TurboDiffusion)
 //   X.comfy_quant     a JSON text that names the format; with "convrot" the rows of an int8 weight went through our own Hadamard transform
 //
 // Invariant: no 8-bit weight is read without its scale, in a file that has any; and all that is hidden here has been understood.
@@ -32,7 +32,7 @@ package struct ScaledSource: TensorSource {
     /// Elements along a side of a block with one scale.
     private static let blockSide = 128
     private static let float8 = ["F8_E4M3", "F8_E5M2"]
-    /// What stands beside weights and is no weight: scales of activations, which sorad computes itself, and descriptions.
+    /// What stands next to weights and is no weight: scales of activations, which sorad computes itself, and descriptions.
     private static let besides = [".scale_input", ".input_scale", ".comfy_quant", ".weight_scale", ".scale_weight"]
     private static let marker = "scaled_fp8"
 
@@ -50,7 +50,9 @@ package struct ScaledSource: TensorSource {
             let format = layer.flatMap { formats[String($0.dropLast())] }
             guard let layer, let weight = try Self.scaled(source, name, layer, names, format) else {
                 let type = source.elementType(of: name)
-                guard !(hasScales && Self.float8.contains(type)), type != "I8", type != "U8" || name.hasSuffix("spiece_model"), format == nil else {
+                guard !(hasScales && Self.float8.contains(type)), type != "I8", type != "U8" || name.hasSuffix("spiece_model"),
+                    format == nil
+                else {
                     throw Self.bad(source, name, "is \(type) and has no scale that is known here", "")
                 }
                 tensors[name] = Weight(name: name, scale: nil, rotation: nil)
@@ -167,7 +169,7 @@ package struct ScaledSource: TensorSource {
     }
 }
 
-/// What ComfyUI's files say about the formats of their layers: a JSON text beside each weight, or one for all in the file's properties.
+/// What ComfyUI's files say about the formats of their layers: a JSON text next to each weight, or one for all in the file's properties.
 private struct QuantizedFormats {
     struct Format {
         let name: String

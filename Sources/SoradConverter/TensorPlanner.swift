@@ -68,7 +68,8 @@ struct TensorPlanner {
         let values = try tensor.floats()
         let activations = try activations(rule, input, gain, inputs: k)
         let reference = LayerError(WeightMatrix(outputs: n, inputs: k, values), on: activations)
-        if let rows = try tensor.int8Rows(), let plan = try stored(rule, tensor, rows, reference, activations, asymmetric: input.asymmetric) {
+        if let rows = try tensor.int8Rows(), let plan = try stored(rule, tensor, rows, reference, activations, asymmetric: input.asymmetric)
+        {
             return plan
         }
         var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8")

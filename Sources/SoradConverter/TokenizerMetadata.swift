@@ -44,7 +44,8 @@ enum TokenizerMetadata {
         }
         guard vocabulary - model.pieces.count <= mostSpareRows else {
             throw SoradError(
-                .badInput, "\(source.place) has \(model.pieces.count) pieces, and the text encoder \(vocabulary): it belongs to another model")
+                .badInput,
+                "\(source.place) has \(model.pieces.count) pieces, and the text encoder \(vocabulary): it belongs to another model")
         }
         var entries: [(key: String, value: MetadataValue)] = [
             ("tokenizer.ggml.model", .string("t5")),
@@ -70,7 +71,8 @@ enum TokenizerMetadata {
             var scores = try metadata.floats("tokenizer.ggml.scores")
             var types = try metadata.integers("tokenizer.ggml.token_type").map { Int32($0) }
             // llama.cpp fills the vocabulary up to the rows of the embedding table.
-            while let last = pieces.last, last.hasPrefix("[PAD"), last.hasSuffix("]"), types.last == SentencePieceModel.PieceType.unused.rawValue,
+            while let last = pieces.last, last.hasPrefix("[PAD"), last.hasSuffix("]"),
+                types.last == SentencePieceModel.PieceType.unused.rawValue,
                 pieces.count == scores.count, pieces.count == types.count
             {
                 pieces.removeLast()

@@ -108,7 +108,8 @@ enum WanShapes {
         }
         return ConfigFile(
             [
-                "_class_name": "AutoencoderTAEHV", "image_channels": 3, "latent_channels": .integer(channels), "patch_size": .integer(patch),
+                "_class_name": "AutoencoderTAEHV", "image_channels": 3, "latent_channels": .integer(channels),
+                "patch_size": .integer(patch),
                 "encoder_channels": try widths(encoder), "decoder_channels": try widths(decoder),
                 "encoder_time_downscale": [true, true, false], "decoder_time_upscale": [false, true, true],
                 "decoder_space_upscale": [true, true, true], "encoder_padding": "back",

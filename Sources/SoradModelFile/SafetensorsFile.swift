@@ -59,7 +59,8 @@ public struct SafetensorsFile: Sendable {
     static let tensorLimit = 1 << 20
     /// Bytes of one element. A file may hold tensors of other types: their sizes cannot be checked, and their elements are not read.
     package static let dtypes: [String: Int] = [
-        "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4, "F32": 4,
+        "BOOL": 1, "U8": 1, "I8": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "U16": 2, "I16": 2, "F16": 2, "BF16": 2, "U32": 4, "I32": 4,
+        "F32": 4,
         "U64": 8, "I64": 8, "F64": 8,
     ]
 
@@ -88,7 +89,8 @@ public struct SafetensorsFile: Sendable {
         guard end == file.size else { throw Self.bad(path, "it has \(file.size - end) bytes after its last tensor") }
         self.path = path
         self.tensors = tensors
-        properties = members.first { $0.key == "__metadata__" }?.value.object?.members.reduce(into: [:]) { $0[$1.key] = $1.value.string } ?? [:]
+        properties =
+            members.first { $0.key == "__metadata__" }?.value.object?.members.reduce(into: [:]) { $0[$1.key] = $1.value.string } ?? [:]
         self.file = file
     }
 
@@ -122,7 +124,8 @@ public struct SafetensorsFile: Sendable {
             throw bad(file.path, "the data of \(name) end at byte \(end) of \(file.size - dataStart): the file is cut short or damaged")
         }
         let dims = shape.map { $0 ?? 0 }
-        guard let count = checkedProduct(dims), let size = dtypes[dtype].map({ checkedProduct([count, $0]) }) ?? end - start, size == end - start
+        guard let count = checkedProduct(dims), let size = dtypes[dtype].map({ checkedProduct([count, $0]) }) ?? end - start,
+            size == end - start
         else {
             throw bad(file.path, "the tensor \(name) of shape \(dims) and type \(dtype) has \(end - start) bytes")
         }

@@ -59,7 +59,8 @@ struct QuantizeSettings: Sendable {
                 Exit status: 0 done, 64 usage, 65 bad input, 66 no such file, 73 and 74 cannot write, 77 not permitted.
                 """,
             examples: [
-                "sorad-quantize FOLDER -o FILE.gguf", "sorad-quantize FOLDER transformer-Q8_0.gguf -o FILE.gguf", "sorad-quantize --inspect FILE.gguf",
+                "sorad-quantize FOLDER -o FILE.gguf", "sorad-quantize FOLDER transformer-Q8_0.gguf -o FILE.gguf",
+                "sorad-quantize --inspect FILE.gguf",
             ]
         ) { arguments throws(SoradError) in
             try run(try table.values(arguments).task(arguments))

@@ -33,7 +33,8 @@ import Testing
             #expect(numbers.map(\.bitPattern) == floats.map(\.bitPattern), "\(type.name): \(numbers.prefix(4)), not \(floats.prefix(4))")
             // Any range, also one that begins inside a block.
             for range in [0..<0, 1..<2, 7..<floats.count, floats.count / 2 - 1..<floats.count / 2 + 1] {
-                #expect(try source.floats(of: "t.\(type.name)", in: range).map(\.bitPattern) == floats[range].map(\.bitPattern), "\(type.name)")
+                #expect(
+                    try source.floats(of: "t.\(type.name)", in: range).map(\.bitPattern) == floats[range].map(\.bitPattern), "\(type.name)")
             }
         }
         // The noted shape of a folded tensor.

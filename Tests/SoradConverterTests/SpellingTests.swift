@@ -115,9 +115,12 @@ struct TypedTensors {
             layers[layer] = ["format": "float8_e4m3fn"]
         }
         if scales == .older { file.add("scaled_fp8", "F8_E4M3", [0], []) }
-        if scales == .properties { file.properties["_quantization_metadata"] = .string(JSONValue.object(["layers": .object(layers)]).text()) }
+        if scales == .properties {
+            file.properties["_quantization_metadata"] = .string(JSONValue.object(["layers": .object(layers)]).text())
+        }
         let source = try CheckpointParts(diffusersFolder: Self.checkpoint).transformer.weights
-        for name in source.names.sorted() where !(name.hasPrefix("blocks.") && name.hasSuffix(".weight") && source.shape(of: name)?.count == 2) {
+        for name in source.names.sorted()
+        where !(name.hasPrefix("blocks.") && name.hasSuffix(".weight") && source.shape(of: name)?.count == 2) {
             plain.add(name, try #require(source.shape(of: name)), try #require(source[name]).floats())
         }
         let expected = try Self.converted([try plain.write("plain", in: folder)], folder)
@@ -169,26 +172,48 @@ struct TypedTensors {
         }
         let codes = { (shape: [Int]) in [UInt8](repeating: 0x38, count: shape[0] * shape[1]) }
         for (sentence, change) in [
-            ("has scales of shape [3]", { $0.add("\($1).weight", "F8_E4M3", $2, codes($2)); $0.add("\($1).weight_scale", [3], [1, 1, 1]) }),
-            ("has two scales", {
-                $0.add("\($1).weight", "F8_E4M3", $2, codes($2))
-                $0.add("\($1).weight_scale", [], [1])
-                $0.add("\($1).scale_weight", [], [1])
-            }),
+            (
+                "has scales of shape [3]",
+                {
+                    $0.add("\($1).weight", "F8_E4M3", $2, codes($2)); $0.add("\($1).weight_scale", [3], [1, 1, 1])
+                }
+            ),
+            (
+                "has two scales",
+                {
+                    $0.add("\($1).weight", "F8_E4M3", $2, codes($2))
+                    $0.add("\($1).weight_scale", [], [1])
+                    $0.add("\($1).scale_weight", [], [1])
+                }
+            ),
             ("is I8 and has no scale", { $0.add("\($1).weight", "I8", $2, codes($2)) }),
-            ("has no scale that is known", { $0.add("\($1).weight", "F8_E4M3", $2, codes($2)); $0.add("scaled_fp8", "F8_E4M3", [0], []) }),
-            ("of the format nvfp4", {
-                $0.add("\($1).weight", "U8", [$2[0], $2[1] / 2], Array(codes($2).prefix($2[0] * $2[1] / 2)))
-                $0.add("\($1).comfy_quant", text: #"{"format": "nvfp4"}"#)
-            }),
-            ("cannot be rotated in groups of 48", {
-                $0.add("\($1).weight", "I8", $2, codes($2))
-                $0.add("\($1).weight_scale", [$2[0]], [Float](repeating: 1, count: $2[0]))
-                $0.add("\($1).comfy_quant", text: #"{"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": 48}"#)
-            }),
-            ("is F32 and has a scale", {
-                $0.add("\($1).weight", $2, [Float](repeating: 1, count: $2[0] * $2[1])); $0.add("\($1).weight_scale", [], [1])
-            }),
+            (
+                "has no scale that is known",
+                {
+                    $0.add("\($1).weight", "F8_E4M3", $2, codes($2)); $0.add("scaled_fp8", "F8_E4M3", [0], [])
+                }
+            ),
+            (
+                "of the format nvfp4",
+                {
+                    $0.add("\($1).weight", "U8", [$2[0], $2[1] / 2], Array(codes($2).prefix($2[0] * $2[1] / 2)))
+                    $0.add("\($1).comfy_quant", text: #"{"format": "nvfp4"}"#)
+                }
+            ),
+            (
+                "cannot be rotated in groups of 48",
+                {
+                    $0.add("\($1).weight", "I8", $2, codes($2))
+                    $0.add("\($1).weight_scale", [$2[0]], [Float](repeating: 1, count: $2[0]))
+                    $0.add("\($1).comfy_quant", text: #"{"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": 48}"#)
+                }
+            ),
+            (
+                "is F32 and has a scale",
+                {
+                    $0.add("\($1).weight", $2, [Float](repeating: 1, count: $2[0] * $2[1])); $0.add("\($1).weight_scale", [], [1])
+                }
+            ),
         ] as [(String, (inout TypedTensors, String, [Int]) -> Void)] {
             let found = try #require(try error(change))
             #expect(found.kind == .badInput && found.message.contains(sentence), "\(found.message)")

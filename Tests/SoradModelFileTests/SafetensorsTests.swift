@@ -42,7 +42,7 @@ import Testing
         #expect(throws: SoradError.self) { try file["i"]?.floats() }
     }
 
-    /// Newer files hold scales in types of their own beside weights that can be read.
+    /// Newer files hold scales in types of their own next to weights that can be read.
     @Test func anUnknownTypeIsRefusedWhenItIsRead() throws {
         let header = #"{"t":{"dtype":"F4_NEW","shape":[9],"data_offsets":[0,5]},"f":{"dtype":"F32","shape":[1],"data_offsets":[5,9]}}"#
         let folder = try TemporaryFolder()

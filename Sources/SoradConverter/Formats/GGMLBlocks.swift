@@ -17,18 +17,18 @@ extension GGMLType {
         case .f32: values[start] = Float(bitPattern: UInt32(block.uint16(0)) | UInt32(block.uint16(2)) << 16)
         case .f16: values[start] = block.half(0)
         case .bf16: values[start] = Float(bitPattern: UInt32(block.uint16(0)) << 16)
-        case .q4_0: block.nibbles(at: 2) { values[start + $0] = Float($1 - 8) * block.half(0) }
-        case .q4_1: block.nibbles(at: 4) { values[start + $0] = Float($1) * block.half(0) + block.half(2) }
-        case .q5_0: block.fiveBits(high: 2, at: 6) { values[start + $0] = Float($1 - 16) * block.half(0) }
-        case .q5_1: block.fiveBits(high: 4, at: 8) { values[start + $0] = Float($1) * block.half(0) + block.half(2) }
-        case .q8_0: for i in 0..<32 { values[start + i] = Float(block.int8(2 + i)) * block.half(0) }
-        case .iq4_NL: block.nibbles(at: 2) { values[start + $0] = Float(Self.unevenSteps[$1]) * block.half(0) }
-        case .iq4_XS: Self.iq4XS(block, start, &values)
-        case .q2_K: Self.q2K(block, start, &values)
-        case .q3_K: Self.q3K(block, start, &values)
-        case .q4_K: Self.q4K(block, start, &values, quants: 16, highBits: nil)
-        case .q5_K: Self.q4K(block, start, &values, quants: 48, highBits: 16)
-        case .q6_K: Self.q6K(block, start, &values)
+        case .q40: block.nibbles(at: 2) { values[start + $0] = Float($1 - 8) * block.half(0) }
+        case .q41: block.nibbles(at: 4) { values[start + $0] = Float($1) * block.half(0) + block.half(2) }
+        case .q50: block.fiveBits(high: 2, at: 6) { values[start + $0] = Float($1 - 16) * block.half(0) }
+        case .q51: block.fiveBits(high: 4, at: 8) { values[start + $0] = Float($1) * block.half(0) + block.half(2) }
+        case .q80: for i in 0..<32 { values[start + i] = Float(block.int8(2 + i)) * block.half(0) }
+        case .iq4NL: block.nibbles(at: 2) { values[start + $0] = Float(Self.unevenSteps[$1]) * block.half(0) }
+        case .iq4XS: Self.iq4XS(block, start, &values)
+        case .q2K: Self.q2K(block, start, &values)
+        case .q3K: Self.q3K(block, start, &values)
+        case .q4K: Self.q4K(block, start, &values, quants: 16, highBits: nil)
+        case .q5K: Self.q4K(block, start, &values, quants: 48, highBits: 16)
+        case .q6K: Self.q6K(block, start, &values)
         }
     }
 

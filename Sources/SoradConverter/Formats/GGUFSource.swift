@@ -45,7 +45,9 @@ package struct GGUFSource: StoredTensors {
                 bytes: MappedRange(file: file, offset: front.dataStart + offset, count: size))
         }
         var end = 0
-        for (name, tensor) in tensors.sorted(by: { ($0.value.bytes.offset, $0.value.bytes.count) < ($1.value.bytes.offset, $1.value.bytes.count) })
+        for (name, tensor) in tensors.sorted(by: {
+            ($0.value.bytes.offset, $0.value.bytes.count) < ($1.value.bytes.offset, $1.value.bytes.count)
+        })
         where tensor.bytes.count > 0 {
             guard tensor.bytes.offset >= end else { throw bad("lets the tensor \(name) overlap another") }
             end = tensor.bytes.offset + tensor.bytes.count

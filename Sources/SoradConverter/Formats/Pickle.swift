@@ -245,7 +245,9 @@ private struct PickleMachine {
             return try pop()
         case "torch.Size": return .other
         case "torch._utils._rebuild_parameter":
-            guard let first = arguments.first, case .tensor = first else { throw reader.bad("has a parameter of something that is no tensor") }
+            guard let first = arguments.first, case .tensor = first else {
+                throw reader.bad("has a parameter of something that is no tensor")
+            }
             return first
         case "torch._utils._rebuild_tensor_v2" where (5...7).contains(arguments.count): return try tensor(arguments, type: nil)
         case "torch._utils._rebuild_tensor_v3" where arguments.count >= 7: return try tensor(arguments, type: arguments[6])

@@ -27,7 +27,9 @@ enum StoredNumbers {
         }
     }
 
-    private static func elements<T: FixedWidthInteger & BitwiseCopyable>(_ bytes: MappedRange, as: T.Type, _ convert: (T) -> Float) -> [Float] {
+    private static func elements<T: FixedWidthInteger & BitwiseCopyable>(_ bytes: MappedRange, as: T.Type, _ convert: (T) -> Float)
+        -> [Float]
+    {
         let size = T.bitWidth / 8
         precondition(bytes.count % size == 0, "\(bytes.count) bytes are no elements of \(size)")
         return bytes.withBytes { bytes in

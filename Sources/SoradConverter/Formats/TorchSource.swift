@@ -64,13 +64,16 @@ package struct TorchSource: StoredTensors {
     private static func tensor(_ described: PickledTensor, _ archive: ZipDirectory, _ folder: String, _ path: String, _ name: String)
         throws(SoradError) -> Tensor
     {
-        func bad(_ what: String) -> SoradError { SoradError(.badInput, "\(path): the tensor \(name) \(what)", hint: "fetch the file again") }
+        func bad(_ what: String) -> SoradError {
+            SoradError(.badInput, "\(path): the tensor \(name) \(what)", hint: "fetch the file again")
+        }
         guard let size = elementSizes[described.type], let entry = archive.entries["\(folder)/data/\(described.storage.key)"] else {
             throw bad("lies in a storage that the archive does not hold")
         }
         let storageSize = described.storage.type.isEmpty ? 1 : size
         guard described.storage.count <= entry.count / storageSize else { throw bad("lies in a storage that is cut short") }
-        guard let count = checkedProduct(described.shape), count <= entry.count / size, described.offset <= entry.count / size - count else {
+        guard let count = checkedProduct(described.shape), count <= entry.count / size, described.offset <= entry.count / size - count
+        else {
             throw bad("of shape \(described.shape) lies outside its storage")
         }
         var stride = 1
@@ -89,7 +92,9 @@ package struct TorchSource: StoredTensors {
     package func range(of name: String) -> MappedRange? { tensors[name]?.bytes }
 
     package func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
-        guard let tensor = tensors[name], let size = Self.elementSizes[tensor.type] else { preconditionFailure("\(path) has no tensor \(name)") }
+        guard let tensor = tensors[name], let size = Self.elementSizes[tensor.type] else {
+            preconditionFailure("\(path) has no tensor \(name)")
+        }
         let bytes = MappedRange(file: tensor.bytes.file, offset: tensor.bytes.offset + range.lowerBound * size, count: range.count * size)
         return try StoredNumbers.floats(bytes, type: tensor.type, place: "\(path): the tensor \(name)")
     }

@@ -52,7 +52,9 @@ struct ZipDirectory {
         guard count <= entryLimit, size <= directoryLimit else {
             throw reader.bad("claims a directory of \(count) entries and \(size) bytes; \(entryLimit) and \(directoryLimit) are possible")
         }
-        guard start <= file.size, size <= file.size - start, count * 46 <= size else { throw reader.bad("has its directory outside itself") }
+        guard start <= file.size, size <= file.size - start, count * 46 <= size else {
+            throw reader.bad("has its directory outside itself")
+        }
         return (start, size, count)
     }
 
@@ -70,7 +72,9 @@ struct ZipDirectory {
         try reader.skip(28)
         var numbers: [Int] = []
         for _ in 0..<3 {
-            guard let number = Int(exactly: try reader.number(UInt64.self)) else { throw reader.bad("has its zip64 directory outside itself") }
+            guard let number = Int(exactly: try reader.number(UInt64.self)) else {
+                throw reader.bad("has its zip64 directory outside itself")
+            }
             numbers.append(number)
         }
         return (numbers[2], numbers[1], numbers[0])
@@ -108,7 +112,9 @@ struct ZipDirectory {
             throw reader.bad("has the entry \(name) compressed, and only stored entries are read")
         }
         guard flags & 1 == 0 else { throw reader.bad("has the entry \(name) encrypted") }
-        guard let size = Int(exactly: numbers[1]), let head = Int(exactly: numbers[2]) else { throw reader.bad("has \(name) outside itself") }
+        guard let size = Int(exactly: numbers[1]), let head = Int(exactly: numbers[2]) else {
+            throw reader.bad("has \(name) outside itself")
+        }
         return (name, head, size)
     }
 
