@@ -52,7 +52,9 @@ package struct ReplacedParts {
     /// The tokenizer that a file carries.
     private static func tokenizer(_ source: any StoredTensors) -> TokenizerSource? {
         if let gguf = source as? GGUFSource { return gguf.metadata.contains("tokenizer.ggml.tokens") ? .keys(gguf.metadata) : nil }
-        guard let name = source.names.first(where: { $0.hasSuffix("spiece_model") }), source.elementType(of: name) == "U8" else { return nil }
+        guard let name = source.names.first(where: { $0.hasSuffix("spiece_model") }), source.elementType(of: name) == "U8" else {
+            return nil
+        }
         return source.range(of: name).map { .sentencePiece($0, place: "\(source.path): \(name)") }
     }
 }
