@@ -196,8 +196,9 @@ def camera_row(scene: Scene, t: float, width: int, height: int) -> np.ndarray:
     return np.concatenate([position, axes.ravel(), [tangent * width / shorter, tangent * height / shorter]])
 
 
-def render_clip(scene: Scene, width: int = WIDTH, height: int = HEIGHT, frames: int = FRAMES, truth: bool = False):
-    """The whole clip, uint8 [F, H, W, 3]. With `truth` also, per pixel, identity int8 [F, H, W] (the index of the thing
+def render_clip(scene: Scene, width: int = WIDTH, height: int = HEIGHT, frames: int = FRAMES, truth: bool = False,
+                fps: float = FPS):
+    """The whole clip, uint8 [F, H, W, 3], `fps` frames in a second. With `truth` also, per pixel, identity int8 [F, H, W] (the index of the thing
     that is seen, or -1) and depth float16 [F, H, W] (metres along the camera's axis; sky 1000)."""
     clip = np.empty((frames, height, width, 3), np.uint8)
     identity = np.empty((frames, height, width), np.int8)
@@ -206,7 +207,7 @@ def render_clip(scene: Scene, width: int = WIDTH, height: int = HEIGHT, frames: 
     stage, env, camera = Stage(scene), environment(scene), camera_row(scene, scene.start, width, height)
     still = scene.camera == "still"
     for f in range(frames):
-        t = scene.start + f / FPS
+        t = scene.start + f / fps
         frame = stage.frame(t)
         env[40] = 1.6 * t
         if not still:
