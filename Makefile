@@ -87,6 +87,7 @@ test-contract: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemath
 test-durability: deps build $(VENV)/durability/.installed ## as root: KILLS deaths, POINTS power cuts, a failing disk at every operation of a job (an hour)
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $(KILLS)
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $$(($(KILLS) / 3)) --workers 2
+	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/machine_faults.py --deaths $$(($(KILLS) * 4 / 3))
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/faults.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/powercut.py --points $(POINTS)
 

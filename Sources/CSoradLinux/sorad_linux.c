@@ -123,3 +123,5 @@ int sorad_linux_random(void *bytes, size_t count) {
 const char *sorad_linux_entry_name(const struct dirent *entry) { return entry->d_name; }
 
 void sorad_linux_map_blocks_from(size_t size) { mallopt(M_MMAP_THRESHOLD, (int)size); }
+
+void sorad_linux_trim_memory(void) { malloc_trim(0); }

@@ -9,7 +9,9 @@ public struct JobError: Sendable, Equatable, Error {
     public static let invalidRequest = "invalid_request"
     /// The disk is full. The job continues from its last checkpoint when there is free space.
     public static let insufficientStorage = "insufficient_storage"
-    /// The clip's files could not be written or read, or ffmpeg failed. The daemon tries once more, because a disk may fail once.
+    /// The machine refused a process, a thread, a descriptor or memory. The job waits and continues.
+    public static let machineFault = "machine_fault"
+    /// The clip's files could not be written or read, or ffmpeg failed. The job is tried again, because the machine may be at fault.
     public static let mediaFailed = "media_failed"
     /// The model file is not, or no longer, what it was when it was opened.
     public static let modelInvalid = "model_invalid"
@@ -36,6 +38,7 @@ public struct JobError: Sendable, Equatable, Error {
             case .storageFull: JobError.insufficientStorage
             case .cannotWrite, .cannotCreate: JobError.mediaFailed
             case .configuration, .permission: JobError.configuration
+            case .unavailable, .busy, .timedOut: JobError.machineFault
             default: JobError.internalError
             }
         self.init(code: error.code ?? code, message: error.message + (error.hint.map { " (\($0))" } ?? ""))

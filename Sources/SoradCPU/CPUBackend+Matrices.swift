@@ -92,7 +92,7 @@ extension CPUBackend {
         }
     }
 
-    private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.threadCount : 1 }
+    private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.activeCount : 1 }
 
     /// How a product is cut into pieces: wide enough to make the reading of rows worth while, tall enough for the weights',
     /// and about two dozen for each thread, so that one that is held up does not keep the others waiting; as alike as possible. Each thread

@@ -150,11 +150,11 @@ extension CPUBackend {
         let kernels = kernels
         let kernel = unsafe packed.precision == .float ? kernels.attention_f32 : kernels.attention_f32_qd8kv
         let template = unsafe arguments
-        let block = rows > Self.queryBlock * pool.threadCount ? Self.queryBlock : Self.queryBlock / 2
+        let block = rows > Self.queryBlock * pool.activeCount ? Self.queryBlock : Self.queryBlock / 2
         let step = min(rows, block)
         let blocks = (rows + step - 1) / step
         // Each thread begins with queries that it has made, one head after the other: its keys and values are then still near.
-        let bands = min(blocks, pool.threadCount)
+        let bands = min(blocks, pool.activeCount)
         split(heads * blocks, step: 1, cost: rows * keys * width * 2) { range, _ in
             for index in range {
                 var piece = unsafe template

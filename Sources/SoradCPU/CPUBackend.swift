@@ -17,14 +17,14 @@ public final class CPUBackend: ComputeBackend {
     let ranges: Tensor
 
     /// - Parameters:
-    ///   - threads: nil means all CPUs that this process may use.
+    ///   - threads: nil means as many as the CPUs that this process may use, and fewer while its quota pays for fewer.
     ///   - instructionSet: nil means what SORAD_ISA says, or the best there is.
     /// - Throws: `.configuration` when SORAD_ISA names no instruction set.
     public init(threads: Int? = nil, instructionSet: InstructionSet? = nil) throws(SoradError) {
         let chosen = if let instructionSet { instructionSet } else { try InstructionSet.fromEnvironment() }
         self.instructionSet = chosen
         unsafe kernels = chosen.kernels.pointee
-        pool = ThreadPool(threads: threads ?? ProcessorCount.usable())
+        pool = threads.map { ThreadPool(threads: $0) } ?? ThreadPool(threads: ProcessorCount.affinity(), followsQuota: true)
         ranges = Tensor(Shape(pool.threadCount, 2))
         scratch = (0..<pool.threadCount).map { _ in ByteBuffer(count: 0) }
     }
@@ -53,7 +53,7 @@ public final class CPUBackend: ComputeBackend {
 
     /// A piece size that gives each thread about `perThread` pieces, in multiples of `unit`.
     func share(_ total: Int, unit: Int = 1, perThread: Int = 4) -> Int {
-        let pieces = pool.threadCount * perThread
+        let pieces = pool.activeCount * perThread
         let units = (total + unit - 1) / unit
         return max(1, (units + pieces - 1) / pieces) * unit
     }

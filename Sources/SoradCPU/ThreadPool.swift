@@ -20,11 +20,15 @@ public final class ThreadPool: Sendable {
     /// When the caller was last brought to its place, nanoseconds of the monotonic clock.
     private let lastPlaced = Atomic<Int64>(0)
 
-    /// A pool in which `threads` threads compute, the caller among them. Its own threads stay where `ThreadPlacement` puts them.
-    public init(threads count: Int) {
+    /// A pool in which at most `threads` threads compute, the caller among them. Its own threads stay where `ThreadPlacement` puts them
+    /// while all of them compute.
+    /// - Parameters:
+    ///   - adapts: whether fewer threads compute while other programs keep CPUs busy.
+    ///   - followsQuota: whether fewer compute while the CPU quota or mask of this process pays for fewer.
+    public init(threads count: Int, adapts: Bool = true, followsQuota: Bool = false) {
         precondition((1...1024).contains(count), "\(count) threads")
         threadCount = count
-        let state = PoolState(threads: count)
+        let state = PoolState(threads: count, adapts: adapts, followsQuota: followsQuota)
         let placement = ThreadPlacement.here(threads: count)
         self.state = state
         self.placement = placement
@@ -35,8 +39,7 @@ public final class ThreadPool: Sendable {
                 &thread, nil,
                 { argument in
                     let start = unsafe Unmanaged<WorkerStart>.fromOpaque(argument!).takeRetainedValue()
-                    if let cpus = start.cpus { ThreadCPUs.restrict(to: cpus) }
-                    start.state.work(as: start.index)
+                    start.state.work(as: start.index, place: start.cpus)
                     return nil
                 }, start.toOpaque())
             precondition(failure == 0, "pthread_create failed with \(failure)")
@@ -49,15 +52,20 @@ public final class ThreadPool: Sendable {
         for thread in threads { pthread_join(thread, nil) }
     }
 
-    /// Runs `body(piece, thread)` for every piece in 0..<count, on any thread in 0..<threadCount, and returns when all are done. Thread t
-    /// begins with the pieces from count * t / threadCount on.
+    /// How many threads share the next operation; for the thread that runs operations.
+    public var activeCount: Int { state.adaptation.active }
+
+    /// Runs `body(piece, thread)` for every piece in 0..<count, on any thread in 0..<threadCount, and returns when all are done. Of n
+    /// active threads, thread t begins with the pieces from count * t / n on.
     public func run(_ count: Int, _ body: @escaping (_ piece: Int, _ thread: Int) -> Void) {
-        if threadCount == 1 || count <= 1 {
+        guard threadCount > 1, count > 1 else {
             for piece in 0..<count { body(piece, 0) }
-        } else {
-            placeCaller()
-            state.run(count, body)
+            return
         }
+        let isWhole = state.adaptation.active == threadCount
+        if isWhole { placeCaller() }
+        state.run(count, body)
+        if isWhole != (state.adaptation.active == threadCount) { state.place(isWhole ? ThreadCPUs.allowed() : nil) }
     }
 
     /// Seldom: a caller that does not stay has been moved away from a busy CPU, where it would wait long for its turn.
@@ -97,6 +105,19 @@ private struct Share: ~Copyable {
 
     private let threads: Int
     private let shares: UnsafeMutablePointer<Share>
+    /// The caller's, between operations.
+    private(set) var adaptation: ThreadAdaptation
+    private var meter = LossMeter()
+    private let adapts: Bool
+    private let followsQuota: Bool
+    /// When the quota was looked at last, nanoseconds of the monotonic clock.
+    private var quotaRead: Int64 = 0
+    /// Threads from this one on sleep until they are active again.
+    private let active: Atomic<Int>
+    /// CPUs of threads that are not in their places, under `mutex`; nil while they are.
+    private var looseCPUs: [Int]?
+    /// Changes with `looseCPUs`.
+    private let placing = Atomic<Int>(0)
     /// Of the operation that runs: its number and its pieces. Written before its tickets, read after a claim.
     private var operation: UInt64 = 0
     private var count = 0
@@ -108,27 +129,38 @@ private struct Share: ~Copyable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let workArrived = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private let workDone = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private let becameActive = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
     /// Looks at the ticket this often before sleeping: some tens of microseconds, longer than the gap between two operations.
     private static let spins = 20_000
     private static let pieceBits: UInt64 = 20
     private static let pieceMask: UInt64 = (1 << pieceBits) - 1
 
-    init(threads: Int) {
+    private static let quotaInterval: Int64 = 1_000_000_000
+
+    init(threads: Int, adapts: Bool, followsQuota: Bool) {
         self.threads = threads
+        self.adapts = adapts
+        self.followsQuota = followsQuota
+        adaptation = ThreadAdaptation(threads: threads)
+        if followsQuota { adaptation.cap = ProcessorCount.usable() }
+        active = Atomic(adaptation.active)
         unsafe shares = .allocate(capacity: threads)
         for thread in 0..<threads { unsafe (shares + thread).initialize(to: Share()) }
         unsafe pthread_mutex_init(mutex, nil)
         unsafe pthread_cond_init(workArrived, nil)
         unsafe pthread_cond_init(workDone, nil)
+        unsafe pthread_cond_init(becameActive, nil)
     }
 
     deinit {
+        unsafe pthread_cond_destroy(becameActive)
         unsafe pthread_cond_destroy(workDone)
         unsafe pthread_cond_destroy(workArrived)
         unsafe pthread_mutex_destroy(mutex)
         unsafe shares.deinitialize(count: threads)
         unsafe shares.deallocate()
+        unsafe becameActive.deallocate()
         unsafe workDone.deallocate()
         unsafe workArrived.deallocate()
         unsafe mutex.deallocate()
@@ -144,12 +176,21 @@ private struct Share: ~Copyable {
 
     func run(_ count: Int, _ body: @escaping Body) {
         precondition(count <= Int(Self.pieceMask), "\(count) pieces")
+        let begin = MonotonicTime.now().nanoseconds
+        let active = adaptation.active
+        if active == 1 {
+            for piece in 0..<count { body(piece, 0) }
+            let end = MonotonicTime.now().nanoseconds
+            return adapt(begin: begin, emptied: end, end: end)
+        }
         self.body = body
         self.count = count
         operation &+= 1
         finished.store(0, ordering: .relaxed)
         for thread in 0..<threads {
-            let (begin, end) = (UInt64(count * thread / threads), UInt64(count * (thread + 1) / threads))
+            // A thread that is not active has nothing of its own.
+            let (begin, end) =
+                thread < active ? (UInt64(count * thread / active), UInt64(count * (thread + 1) / active)) : (UInt64(count), UInt64(count))
             unsafe shares[thread].ticket.store(
                 operation << (2 * Self.pieceBits) | begin << Self.pieceBits | end, ordering: .sequentiallyConsistent)
         }
@@ -157,19 +198,56 @@ private struct Share: ~Copyable {
             locked { unsafe _ = pthread_cond_broadcast(workArrived) }
         }
         claimPieces(thread: 0)
+        let emptied = MonotonicTime.now().nanoseconds
         awaitEnd(count)
         self.body = nil
+        adapt(begin: begin, emptied: emptied, end: MonotonicTime.now().nanoseconds)
     }
 
-    func work(as thread: Int) {
+    private func adapt(begin: Int64, emptied: Int64, end: Int64) {
+        guard adapts || followsQuota, let loss = meter.add(begin: begin, emptied: emptied, end: end) else { return }
+        if followsQuota, end - quotaRead > Self.quotaInterval {
+            quotaRead = end
+            adaptation.cap = ProcessorCount.usable()
+        }
+        adaptation.windowEnded(loss: adapts ? loss : 0, now: MonotonicTime(nanoseconds: end))
+        guard adaptation.active != active.load(ordering: .relaxed) else { return }
+        active.store(adaptation.active, ordering: .sequentiallyConsistent)
+        locked { unsafe _ = pthread_cond_broadcast(becameActive) }
+    }
+
+    /// Lets the threads run on `cpus` instead of in their places; nil brings them back. They follow when they next have work.
+    func place(_ cpus: [Int]?) {
+        locked { looseCPUs = cpus }
+        placing.add(1, ordering: .sequentiallyConsistent)
+    }
+
+    func work(as thread: Int, place: [Int]?) {
+        if let place { ThreadCPUs.restrict(to: place) }
+        var placed = 0
         while !stopping.load(ordering: .acquiring) {
-            if hasWork { claimPieces(thread: thread) } else { awaitWork() }
+            if thread >= active.load(ordering: .relaxed) {
+                awaitTurn(thread)
+            } else if hasWork {
+                if let place, placed != placing.load(ordering: .relaxed) {
+                    placed = placing.load(ordering: .sequentiallyConsistent)
+                    var cpus = place
+                    locked { cpus = looseCPUs ?? place }
+                    ThreadCPUs.restrict(to: cpus)
+                }
+                claimPieces(thread: thread)
+            } else {
+                awaitWork()
+            }
         }
     }
 
     func stop() {
         stopping.store(true, ordering: .sequentiallyConsistent)
-        locked { unsafe _ = pthread_cond_broadcast(workArrived) }
+        locked {
+            unsafe _ = pthread_cond_broadcast(workArrived)
+            unsafe _ = pthread_cond_broadcast(becameActive)
+        }
     }
 
     /// Of its own share, then of the others' in the same operation: in the next one it begins with its own again.
@@ -212,6 +290,14 @@ private struct Share: ~Copyable {
             sleepers.add(1, ordering: .sequentiallyConsistent)
             while !hasWork, !stopping.load(ordering: .sequentiallyConsistent) { unsafe pthread_cond_wait(workArrived, mutex) }
             sleepers.subtract(1, ordering: .sequentiallyConsistent)
+        }
+    }
+
+    private func awaitTurn(_ thread: Int) {
+        locked {
+            while thread >= active.load(ordering: .sequentiallyConsistent), !stopping.load(ordering: .sequentiallyConsistent) {
+                unsafe pthread_cond_wait(becameActive, mutex)
+            }
         }
     }
 

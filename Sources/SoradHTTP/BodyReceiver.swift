@@ -73,7 +73,8 @@ package struct BodyReceiver {
     package let share: BodyMemory.Share
 
     /// Refuses bodies that the route cannot take, by the header alone: 411, 413, 415.
-    package init(head: RequestHead, kind: BodyKind, settings: ServerSettings, memory: BodyMemory) throws(APIError) {
+    /// - Parameter user: whose request it is.
+    package init(head: RequestHead, kind: BodyKind, settings: ServerSettings, memory: BodyMemory, user: UInt32 = 0) throws(APIError) {
         self.settings = settings
         share = BodyMemory.Share(of: memory)
         switch kind {
@@ -81,13 +82,13 @@ package struct BodyReceiver {
             sink = .ignored
             limit = settings.discardedBody
         case .fields:
-            sink = try BodyReceiver.sink(for: head, settings: settings)
+            sink = try BodyReceiver.sink(for: head, settings: settings, user: user)
             if case .form = sink { limit = settings.formBody } else { limit = settings.jsonBody }
         }
         if case .length(let length) = head.framing, length > limit { throw tooLarge }
     }
 
-    private static func sink(for head: RequestHead, settings: ServerSettings) throws(APIError) -> Sink {
+    private static func sink(for head: RequestHead, settings: ServerSettings, user: UInt32) throws(APIError) -> Sink {
         if head.framing == .none {
             guard head.headers["content-length"] != nil else {
                 throw APIError(
@@ -114,7 +115,8 @@ package struct BodyReceiver {
             }
             return .form(
                 MultipartParser(boundary: boundary, limits: settings.multipart),
-                FormBuilder(limits: settings.multipart, uploadDirectory: settings.uploadDirectory))
+                FormBuilder(
+                    limits: settings.multipart, uploadDirectory: settings.uploadDirectory, uploadSpace: settings.uploadSpace, user: user))
         default: throw unsupported("a body of type \(type.value.prefix(64)) is not accepted; \(accepted)")
         }
     }

@@ -18,11 +18,18 @@ struct FormBuilder {
     private var part: OpenPart?
     private let limits: MultipartLimits
     private let directory: String?
+    private let space: UploadSpace?
+    private let user: UInt32
     private static let depth = 4
 
-    init(limits: MultipartLimits, uploadDirectory: String?) {
+    /// - Parameters:
+    ///   - uploadSpace: that files on disk are held to.
+    ///   - user: whose form it is.
+    init(limits: MultipartLimits, uploadDirectory: String?, uploadSpace: UploadSpace? = nil, user: UInt32 = 0) {
         self.limits = limits
         directory = uploadDirectory
+        space = uploadSpace
+        self.user = user
     }
 
     /// Bytes that were ever put into memory; those of a file that went to disk later stay counted, so that the number never falls.
@@ -67,7 +74,7 @@ struct FormBuilder {
             guard let directory else {
                 throw SoradError(.badInput, "a file here may have at most \(limits.fileInMemory) bytes", param: open.header.name)
             }
-            let file = try TemporaryFile(directory: directory)
+            let file = try TemporaryFile(directory: directory, share: try space?.share(of: user))
             try file.append(open.bytes)
             open.file = file
             open.bytes = []

@@ -15,6 +15,8 @@ public struct Request: Sendable {
     public var headers: Headers
     /// JSON object or multipart form, read in one way; empty when there was no body or the route takes none.
     public var fields: Fields
+    /// Stopped when the client's connection has ended: nobody waits for the answer any more.
+    public var gone = StopFlag()
 
     public init(
         id: String, peer: Peer, method: Method, path: String, parameters: [String: String] = [:], query: Fields = Fields(),

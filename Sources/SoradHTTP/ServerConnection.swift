@@ -37,6 +37,7 @@ final class ServerConnection {
     private var receiver: BodyReceiver?
     private var memoryShare: BodyMemory.Share?
     private var began: MonotonicTime
+    private var gone = StopFlag()
 
     // The answer under way
     private var buffer: [UInt8] = []
@@ -113,6 +114,7 @@ final class ServerConnection {
     func closeNow() {
         guard !isClosed else { return }
         isClosed = true
+        gone.stop()
         if case .stream(let stream, _) = outgoing { stream.detach() }
         if answering { report() }
         outgoing = .nothing
@@ -147,6 +149,7 @@ final class ServerConnection {
         requests += 1
         requestID = "req_\(environment.inbox.instance)-\(id)-\(requests)"
         began = now
+        gone = StopFlag()
     }
 
     private func beginRequest(_ head: RequestHead, _ route: Route, _ parameters: [String: String]) {
@@ -155,7 +158,8 @@ final class ServerConnection {
         self.route = route
         self.parameters = parameters
         do throws(APIError) {
-            let receiver = try BodyReceiver(head: head, kind: route.body, settings: environment.settings, memory: environment.memory)
+            let receiver = try BodyReceiver(
+                head: head, kind: route.body, settings: environment.settings, memory: environment.memory, user: peer.userID)
             memoryShare = receiver.share
             self.receiver = receiver
         } catch { state.refuse(error) }
@@ -174,15 +178,16 @@ final class ServerConnection {
         guard let head, let route, let method = head.method, let current = receiver else { preconditionFailure("a request without a head") }
         receiver = nil
         do throws(APIError) {
-            let request = Request(
+            var request = Request(
                 id: requestID, peer: peer, method: method, path: head.target.path, parameters: parameters,
                 query: try Fields(query: head.target.query), headers: head.headers)
+            request.gone = gone
             let (inbox, connection, number, handler) = (environment.inbox, id, requests, route.handler)
             let reply = Reply { response in inbox.post(.answer(connection: connection, request: number, response)) }
             let body = current.whole()
             let isLarge = body.count > environment.settings.largeBody
             let threads = isLarge ? environment.largeBodyHandlers : environment.handlers
-            let isTaken = threads.submit {
+            let isTaken = threads.submit { [request] in
                 do throws(APIError) {
                     var request = request
                     request.fields = try body.fields()

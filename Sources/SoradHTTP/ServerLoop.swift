@@ -7,6 +7,8 @@ import Synchronization
 final class ServerLoop {
     private static let listenerToken: UInt64 = 0
     private static let wakeToken: UInt64 = 1
+    /// Connections that leave memory behind which is worth giving back.
+    private static let rush = 256
 
     private let listener: FileDescriptor
     private let environment: ServerConnection.Environment
@@ -18,6 +20,8 @@ final class ServerLoop {
     private var scratch = [UInt8](repeating: 0, count: 64 << 10)
     private var earliest: MonotonicTime?
     private var isListening = false
+    /// The most connections since the memory of a rush was given back.
+    private var peak = 0
     /// Set after accept(2) failed for want of descriptors or memory.
     private var acceptAgain: MonotonicTime?
     private var stopBy: MonotonicTime?
@@ -136,6 +140,7 @@ final class ServerLoop {
         try poller.add(socket.rawValue, token: id, reading: true, writing: false)
         let connection = ServerConnection(id: id, socket: socket, peer: peer, isShed: isShed, environment: environment)
         connections[id] = connection
+        peak = max(peak, connections.count)
         registered[id] = Interest(reading: true, writing: false)
         perUser[peer.userID] = ofUser + 1
         environment.inbox.connections.wrappingAdd(1, ordering: .relaxed)
@@ -151,6 +156,10 @@ final class ServerLoop {
             let left = perUser[connection.peer.userID, default: 1] - 1
             perUser[connection.peer.userID] = left == 0 ? nil : left
             environment.inbox.connections.wrappingSubtract(1, ordering: .relaxed)
+            if peak >= ServerLoop.rush, connections.count <= peak / 4 {
+                peak = connections.count
+                MemoryHeadroom.trim()
+            }
             return
         }
         let wanted = Interest(reading: connection.wantsInput, writing: connection.wantsOutput)

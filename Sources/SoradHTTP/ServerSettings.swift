@@ -34,6 +34,8 @@ public struct ServerSettings: Sendable {
     public var discardedBody = 1 << 20
     /// Directory for uploads that do not stay in memory; nil refuses them with 413.
     public var uploadDirectory: String?
+    /// Space on disk of uploads; nil holds them to the limit of a body alone.
+    public var uploadSpace: UploadSpace?
 
     // Deadlines
     /// From the first byte of a request to the end of its head.
@@ -52,6 +54,18 @@ public struct ServerSettings: Sendable {
     public var retryAfter = 1
 
     public init() {}
+
+    /// Lowers the numbers of connections to what `descriptors` allow: each has a socket and perhaps a file that it sends or receives.
+    /// Nine tenths of them may be one user's.
+    /// - Returns: files that uploads may have open.
+    public mutating func fit(descriptors: Int) -> Int {
+        let pairs = max(11, descriptors / 2)
+        guard pairs < connections + shedConnections else { return connections }
+        connections = pairs * 10 / 11
+        shedConnections = pairs - connections
+        connectionsPerUser = max(1, connections * 9 / 10)
+        return connections
+    }
 }
 
 public struct MultipartLimits: Sendable, Equatable {

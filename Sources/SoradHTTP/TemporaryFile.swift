@@ -9,9 +9,13 @@ final class TemporaryFile: Sendable {
 
     private let descriptor: FileDescriptor
     private let path: Mutex<String?>
+    private let share: UploadSpace.Share?
+    private let size = Mutex(0)
 
     /// Makes an empty file in `directory`.
-    init(directory: String) throws(SoradError) {
+    /// - Parameter share: of the disk; nil is not held to any.
+    init(directory: String, share: UploadSpace.Share? = nil) throws(SoradError) {
+        self.share = share
         let number = TemporaryFile.counter.wrappingAdd(1, ordering: .relaxed).newValue
         let path = "\(directory)/\(TemporaryFile.namePrefix)\(processIdentifier())-\(MonotonicTime.now().nanoseconds)-\(number)"
         do throws(Errno) { descriptor = try FileDescriptor(creating: path) } catch { throw TemporaryFile.failure(error) }
@@ -23,6 +27,11 @@ final class TemporaryFile: Sendable {
     }
 
     func append(_ bytes: [UInt8]) throws(SoradError) {
+        let before = size.withLock { size in
+            defer { size += bytes.count }
+            return size
+        }
+        try share?.grow(from: before, by: bytes.count)
         do throws(Errno) { try descriptor.write(bytes) } catch { throw TemporaryFile.failure(error) }
     }
 
@@ -57,6 +66,6 @@ final class TemporaryFile: Sendable {
     private static func failure(_ error: Errno) -> SoradError {
         error.isOutOfSpace
             ? SoradError(.storageFull, "the upload could not be stored: the disk is full; free some space and try again")
-            : SoradError(.internalFault, "the upload could not be stored: \(error.reason)")
+            : SoradError(.unavailable, "the upload could not be stored: \(error.reason)")
     }
 }

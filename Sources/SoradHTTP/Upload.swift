@@ -27,6 +27,14 @@ public final class Upload: Sendable {
         self.init(clientFileName: clientFileName, claimedContentType: claimedContentType, size: bytes.count, storage: .memory(bytes))
     }
 
+    /// Bytes that `move` writes: those of a file that lies on the disk are there already.
+    public var bytesToWrite: Int {
+        switch storage {
+        case .memory(let bytes): bytes.count
+        case .file: 0
+        }
+    }
+
     /// The first bytes (at most `count`), for magic numbers.
     public func prefix(_ count: Int) throws(SoradError) -> [UInt8] {
         switch storage {

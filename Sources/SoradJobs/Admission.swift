@@ -30,6 +30,19 @@ extension JobService {
             usage, adding: plan.clipMilliseconds, now: now, jobSeconds: state.secondsPerJob)
     }
 
+    /// Refuses given files that, with those of the user's other jobs that are not over, take more than half of the disk space above what
+    /// must stay free: as much is left for everybody else.
+    func checkGivenFiles(_ draft: JobDraft, of owner: Viewer, _ state: State) throws(SoradError) {
+        guard !owner.isAdmin, let space = try? DiskSpace(at: directory) else { return }
+        let others = state.machine.jobs.values.filter { $0.owner == owner.user && $0.plan.given != nil }
+        let taken = spool.size(of: draft.id) + others.reduce(0) { $0 + spool.size(of: $1.id) }
+        guard taken > max(0, space.free - settings.minimumFree) else { return }
+        throw SoradError(
+            .busy,
+            "the files of your \(others.count) waiting jobs and of this one take \(megabytes(taken)), which is more than is left for others; "
+                + "wait for a job to end", code: "quota_exceeded", retryAfter: state.secondsPerJob)
+    }
+
     private func usage(of user: UInt32, now: Int, _ state: State) throws(SoradError) -> Usage {
         try reading { () throws(DatabaseError) in
             Usage(

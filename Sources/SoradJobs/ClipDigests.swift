@@ -1,8 +1,8 @@
 // Digests of the clips that were made here: they identify a file that comes back for certain. They outlive their jobs for as long as the
 // retention allows.
 // Invariant: a job is recorded as completed together with the digest of its clip.
-public import SoradAPI
-public import SoradSystem
+import SoradAPI
+import SoradSystem
 
 /// A clip that was made here.
 public struct ClipDigest: Sendable, Equatable {
@@ -59,10 +59,4 @@ extension Spool {
             }
         } catch { throw SoradError(.cannotWrite, "the worker's result \(name) cannot be read: \(error.reason)") }
     }
-}
-
-/// Asks the worker for the provenance mark of a given clip: `worker --origin PATH`.
-/// - Throws: `.badInput` with one clause about the file.
-public func readProvenanceMark(at path: String, worker: String) throws(SoradError) -> ProvenanceMark {
-    try askAboutGivenFile(["--origin", path], worker: worker, timeout: .seconds(60))
 }

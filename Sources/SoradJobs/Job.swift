@@ -13,7 +13,7 @@ public struct Job: Sendable, Equatable {
     public var status: Video.Status
     /// The whole job, 0…100, never falling, whatever is done again.
     public var percent: Int
-    /// How many workers have died on it, or found that its files could not be written, since it last went beyond `diedAt`.
+    /// How often it was stopped by a fault at `diedAt` since it last got further than ever before.
     public var workerDeaths: Int
     /// `ClipPlan.place(of:)` where that happened last.
     public var diedAt = 0
@@ -33,7 +33,7 @@ public struct Job: Sendable, Equatable {
     public var progress: JobProgress?
     /// Seconds until it will be done, where known, while it waits; only in answers to clients.
     public var etaSeconds: Double?
-    /// Why it waits, when it waits for something else than its turn; only in memory.
+    /// Why it waits, when it waits for something else than its turn; only in answers to clients.
     public var note: String?
 
     public init(id: JobIdentifier, owner: UInt32, plan: ClipPlan, createdAt: Int) {

@@ -6,20 +6,29 @@ public import SoradAPI
 public import SoradSystem
 import Synchronization
 
+/// The drafts of this process. Their directories have no record and are no orphans, whatever the wall clock says of their age.
+final class OpenDrafts: Sendable {
+    let names = Mutex<Set<String>>([])
+}
+
 public final class JobDraft: Sendable {
     public let id: JobIdentifier
     private let directory: String
     private let log: Log
     private let isKept = Atomic<Bool>(false)
+    private let open: OpenDrafts
 
     /// `directory` exists and is empty.
-    init(id: JobIdentifier, directory: String, log: Log) {
+    init(id: JobIdentifier, directory: String, log: Log, open: OpenDrafts) {
         self.id = id
         self.directory = directory
         self.log = log
+        self.open = open
+        open.names.withLock { _ = $0.insert(id.text) }
     }
 
     deinit {
+        defer { open.names.withLock { _ = $0.remove(id.text) } }
         guard !isKept.load(ordering: .acquiring) else { return }
         do throws(Errno) { try removeDirectory(directory) } catch { log.error("cannot remove the files of \(id): \(error)") }
     }
@@ -50,40 +59,6 @@ public final class JobDraft: Sendable {
 
     private func failure(_ error: Errno) -> SoradError {
         if error.isOutOfSpace { return SoradError(.storageFull, "the disk that holds the jobs is full; free some space and try again") }
-        return SoradError(.internalFault, "the given files could not be stored: \(error.reason)")
-    }
-}
-
-/// Asks the worker, the only program that decodes, for the facts of a given file: `worker --inspect PATH`.
-/// - Throws: `.badInput` with one clause about the file ("the PNG picture is cut off after 12 bytes").
-public func inspectGivenFile(at path: String, worker: String, timeout: Duration = .seconds(60)) throws(SoradError) -> MediaFacts {
-    try askAboutGivenFile(["--inspect", path], worker: worker, timeout: timeout)
-}
-
-/// Runs the worker and reads its JSON answer from standard output.
-/// - Throws: `.badInput` with one clause about the file.
-func askAboutGivenFile<Answer: JSONRepresentable>(_ arguments: [String], worker: String, timeout: Duration) throws(SoradError) -> Answer {
-    let output: CapturedOutput
-    do throws(Errno) {
-        output = try captureOutput(of: .init(worker, arguments), timeout: timeout, limit: 1 << 16)
-    } catch {
-        throw SoradError(.unavailable, "the worker \(worker) cannot be run: \(error.reason)")
-    }
-    guard let ending = output.ending else { throw SoradError(.badInput, "it takes too long to read") }
-    guard ending.isSuccess else {
-        let line = String(decoding: output.standardError.prefix(2_000), as: UTF8.self).split(separator: "\n").first ?? ""
-        let sentence = line.hasPrefix("sorad-worker: ") ? line.dropFirst("sorad-worker: ".count) : line
-        // 65 is the exit status of bad input; anything else is a trouble of ours.
-        guard ending == .exited(SoradError(.badInput, "").exitCode), !sentence.isEmpty else {
-            throw SoradError(
-                .internalFault, "the given file cannot be looked at: the worker \(ending)\(sentence.isEmpty ? "" : ", saying: \(sentence)")"
-            )
-        }
-        throw SoradError(.badInput, String(sentence))
-    }
-    do throws(JSONError) {
-        return try Answer(json: try JSONValue(parsing: output.standardOutput))
-    } catch {
-        throw SoradError(.internalFault, "the worker's description of a given file is not usable: \(error)")
+        return SoradError(.unavailable, "the given files could not be stored: \(error.reason)")
     }
 }

@@ -8,14 +8,31 @@ import Synchronization
 
 public enum JobNews: Sendable {
     /// The job as it is now. `number` grows with every change of a job that is not over.
-    case changed(Job, number: UInt64)
-    case preview(Job, JobPreview)
+    case changed(Job, number: UInt64, SharedText)
+    case preview(Job, JobPreview, SharedText)
     /// The job was deleted before it was over.
     case deleted(JobIdentifier)
     /// Nothing was said for a while.
     case quiet
     /// The daemon stops; the job continues after its next start.
     case ended
+}
+
+/// What all listeners of one change write, written once: a thousand of them share its bytes.
+public final class SharedText: Sendable {
+    private let texts = Mutex<[String: [UInt8]]>([:])
+
+    package init() {}
+
+    /// The bytes called `name`; `make` makes them for the first who asks.
+    public func bytes(_ name: String, _ make: () -> [UInt8]) -> [UInt8] {
+        texts.withLock { texts in
+            if let made = texts[name] { return made }
+            let made = make()
+            texts[name] = made
+            return made
+        }
+    }
 }
 
 public final class JobFeed: Sendable {
@@ -82,8 +99,8 @@ public final class JobFeed: Sendable {
         state.withLock { state in
             state.lastSubscription += 1
             let subscription = Subscription(job: job.id, number: state.lastSubscription)
-            var wantsMore = listener(.changed(job, number: state.changes[job.id] ?? 0))
-            if wantsMore, !job.isOver, let picture = state.previews[job.id] { wantsMore = listener(.preview(job, picture)) }
+            var wantsMore = listener(.changed(job, number: state.changes[job.id] ?? 0, SharedText()))
+            if wantsMore, !job.isOver, let picture = state.previews[job.id] { wantsMore = listener(.preview(job, picture, SharedText())) }
             if wantsMore, !job.isOver, state.hasEnded {
                 _ = listener(.ended)
                 wantsMore = false
@@ -100,10 +117,10 @@ public final class JobFeed: Sendable {
         state.withLock { state in
             let number = (state.changes[job.id] ?? 0) + 1
             state.changes[job.id] = job.isOver ? nil : number
-            JobFeed.tell(job.id, .changed(job, number: number), &state)
+            JobFeed.tell(job.id, .changed(job, number: number, SharedText()), &state)
             if let picture = job.progress?.preview {
                 state.previews[job.id] = picture
-                JobFeed.tell(job.id, .preview(job, picture), &state)
+                JobFeed.tell(job.id, .preview(job, picture, SharedText()), &state)
             }
             if job.isOver { JobFeed.forget(job.id, &state) }
         }

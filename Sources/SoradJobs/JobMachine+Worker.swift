@@ -9,6 +9,7 @@ extension JobMachine {
             slots[slot.number].fault = "says that it has the model \"\(model.prefix(64))\" and not \"\(wanted)\""
             return [.killWorker(slot)]
         }
+        startFaults[wanted] = nil
         guard let id, let job = jobs[id] else {
             slots[slot.number].worker = .idle(model: wanted, closeAt: now + limits.workerIdle)
             return []
@@ -22,17 +23,19 @@ extension JobMachine {
         state.watchdog.heard(at: now, in: progress.phase)
         state.worker = .working(model: model, job: id, killAt: state.watchdog.end)
         defer { slots[slot.number] = state }
-        // 100 is for jobs that are over and durable.
+        // 100 is for jobs that are over and durable. Until it is recorded a percentage is told to nobody: after a death of the daemon the
+        // jobs begin with the recorded one, and it must not fall.
         let percent = max(jobs[id]!.percent, min(progress.percent, 99))
-        let hasGrown = percent > jobs[id]!.percent
+        let isRecorded = percent > jobs[id]!.percent && (state.lastRecord.map { now - $0 >= limits.progressRecord } ?? true)
+        let isFurther = jobs[id]!.plan.place(of: progress) > farthestStop(of: jobs[id]!)
+        if isFurther { forgetFaults(id, now: now) }
         let record = change(id) { job in
-            job.percent = percent
+            if isRecorded { job.percent = percent }
             job.progress = progress
-            if job.plan.place(of: progress) > job.diedAt { job.workerDeaths = 0 }
+            if isFurther { job.workerDeaths = 0 }
         }
-        guard hasGrown, state.lastRecord.map({ now - $0 >= limits.progressRecord }) ?? true else { return [] }
-        state.lastRecord = now
-        return record
+        if isRecorded { state.lastRecord = now }
+        return isRecorded ? record : []
     }
 
     mutating func finished(
@@ -41,6 +44,7 @@ extension JobMachine {
         if let done = abandoned(slot, id, now: now) { return done }
         guard case .working(let model, id, _) = slots[slot.number].worker else { return [] }
         slots[slot.number].worker = .idle(model: model, closeAt: now + limits.workerIdle)
+        forgetFaults(id, now: now)
         return change(id) { job in
             job.status = .completed
             job.percent = 100
@@ -54,24 +58,18 @@ extension JobMachine {
         if let done = abandoned(slot, id, now: now) { return done }
         guard case .working(let model, id, _) = slots[slot.number].worker else { return [] }
         slots[slot.number].worker = .idle(model: model, closeAt: now + limits.workerIdle)
-        if error.code == JobError.insufficientStorage, storageFailures[id, default: 0] + 1 < limits.storageFailures {
-            return waitForSpace(id)
+        if error.code == JobError.insufficientStorage { holds.insert(.disk) }
+        var actions = stopped(id, error, now: now, unixSeconds: unixSeconds)
+        if error.code == JobError.modelInvalid {
+            // Another worker opens the file as it is now.
+            slots[slot.number].worker = .leaving(job: nil, killAt: now + limits.grace)
+            actions.append(.closeWorker(slot))
         }
-        if error.code == JobError.mediaFailed { return tryAgain(id, orFail: error, unixSeconds: unixSeconds) }
-        return end(id, error, unixSeconds: unixSeconds) + [.removeFiles(id)]
+        return actions
     }
 
-    /// A job that found the disk full loses nothing: it continues from its last checkpoint when there is free space.
-    private mutating func waitForSpace(_ id: JobIdentifier) -> [Action] {
-        storageFailures[id, default: 0] += 1
-        holds.insert(.disk)
-        queue.insert(id, at: 0)
-        return change(id) { job in
-            job.status = .queued
-            job.progress = nil
-            job.note = "the disk is full; the job continues from its last step when there is free space"
-        }
-    }
+    /// `ClipPlan.place(of:)` beyond which the job has never stopped.
+    private func farthestStop(of job: Job) -> Int { max(job.diedAt, faults[job.id]?.stops.keys.max() ?? 0) }
 
     /// The worker is done with a job that nobody wants any more. nil when `id` is not that job.
     private mutating func abandoned(_ slot: WorkerSlot, _ id: JobIdentifier, now: MonotonicTime) -> [Action]? {
@@ -80,31 +78,14 @@ extension JobMachine {
         return [.removeFiles(id)]
     }
 
-    mutating func workerEnded(_ slot: WorkerSlot, _ how: String, unixSeconds: Int) -> [Action] {
+    mutating func workerEnded(_ slot: WorkerSlot, _ how: String, now: MonotonicTime, unixSeconds: Int) -> [Action] {
         let reason = slots[slot.number].fault ?? how
         switch slots[slot.number].ended() {
-        case .starting(_, let id?, _), .working(_, let id, _):
-            return tryAgain(id, orFail: JobError(code: "worker_died", message: "the worker \(reason)"), unixSeconds: unixSeconds)
+        case .starting(let model, let id, _): return couldNotStart(model, reason, job: id, now: now)
+        case .working(_, let id, _):
+            return stopped(id, JobError(code: JobError.workerDied, message: "the worker \(reason)"), now: now, unixSeconds: unixSeconds)
         case .abandoning(_, let id, _), .leaving(let id?, _): return jobs[id] == nil ? [.removeFiles(id)] : []
-        case .absent, .idle, .starting(_, nil, _), .leaving(nil, _): return []
+        case .absent, .idle, .leaving(nil, _): return []
         }
-    }
-
-    /// The job continues from its last checkpoint, unless a worker has died on it at this place before.
-    private mutating func tryAgain(_ id: JobIdentifier, orFail error: JobError, unixSeconds: Int) -> [Action] {
-        let deaths = jobs[id]!.workerDeaths + 1
-        let place = jobs[id]!.progress.map(jobs[id]!.plan.place) ?? 0
-        if deaths < limits.workerDeaths {
-            queue.insert(id, at: 0)
-            return change(id) { job in
-                job.workerDeaths = deaths
-                job.diedAt = max(job.diedAt, place)
-                job.status = .queued
-                job.progress = nil
-            }
-        }
-        _ = change(id) { $0.workerDeaths = deaths }
-        let final = JobError(code: error.code, message: "\(error.message); the job was tried \(deaths) times and is given up")
-        return end(id, final, unixSeconds: unixSeconds) + [.removeFiles(id)]
     }
 }

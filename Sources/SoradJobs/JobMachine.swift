@@ -23,13 +23,13 @@ public struct JobMachine: Sendable {
         public var workerIdle: Duration = .seconds(300)
         /// From being told to stop to being killed.
         public var grace: Duration = .seconds(2)
-        /// Between two records of a running job's percentage.
-        public var progressRecord: Duration = .seconds(1)
-        /// A job on which this many workers have died, or found its files not to be written, at one place is given up. One that goes
-        /// further each time is not to blame.
-        public var workerDeaths = 2
-        /// A job that found the disk full this many times, although there was free space again in between, is given up.
-        public var storageFailures = 3
+        /// Between two records of a running job's percentage, which is told when it is recorded.
+        public var progressRecord: Duration = .milliseconds(50)
+        /// This many faults at one place of a job prove that they are its own, unless nothing else gets on either.
+        public var attempts = 12
+        /// From a fault to the next attempt; doubled with each further one, up to `longestWait`.
+        public var firstWait: Duration { min(.milliseconds(100), longestWait) }
+        public var longestWait: Duration = .seconds(60)
 
         public init() {}
     }
@@ -101,8 +101,12 @@ public struct JobMachine: Sendable {
     /// Nothing is started while there is any.
     public internal(set) var holds: Set<Hold>
     private var isStopping = false
-    /// How often jobs that are not over have found no free space.
-    var storageFailures: [JobIdentifier: Int] = [:]
+    /// Of jobs that are not over.
+    var faults: [JobIdentifier: JobFaults] = [:]
+    /// By model.
+    var startFaults: [String: StartFaults] = [:]
+    /// When a job got further than ever before.
+    var lastAdvance: MonotonicTime?
     private var turn = FairTurn()
     /// Bytes that the workers of these slots may take together; nil when that is not known. Asked before a job is begun while another
     /// one runs.
@@ -140,7 +144,7 @@ public struct JobMachine: Sendable {
     /// Jobs that are over but whose directories a worker may still write to: their files are removed later, by an action.
     public var abandonedJobs: [JobIdentifier] { slots.compactMap(\.abandonedJob) }
     /// When `ticked` has something to do.
-    public var nextDeadline: MonotonicTime? { slots.compactMap(\.deadline).min() }
+    public var nextDeadline: MonotonicTime? { (slots.compactMap(\.deadline) + [nextWait].compactMap { $0 }).min() }
 
     /// `unixSeconds`: the wall clock, for the records.
     public mutating func handle(_ event: Event, now: MonotonicTime, unixSeconds: Int) -> [Action] {
@@ -162,7 +166,7 @@ public struct JobMachine: Sendable {
             slots[slot.number].fault = slots[slot.number].fault ?? what
             actions = [.killWorker(slot)]
         case .workerHungUp(let slot): slots[slot.number].hungUp(killAt: now + limits.grace)
-        case .workerEnded(let slot, let how): actions = workerEnded(slot, how, unixSeconds: unixSeconds)
+        case .workerEnded(let slot, let how): actions = workerEnded(slot, how, now: now, unixSeconds: unixSeconds)
         case .ticked: actions = ticked(now)
         case .held(let hold): holds.insert(hold)
         case .released(let hold): holds.remove(hold)
@@ -176,7 +180,7 @@ public struct JobMachine: Sendable {
 
     /// Begins the job whose turn it is, or makes a place for it. nil when there is nothing that can be begun now.
     private mutating func startNext(now: MonotonicTime, unixSeconds: Int) -> [Action]? {
-        guard !isStopping, holds.isEmpty, let id = turn.next(of: queue, jobs), let job = jobs[id] else { return nil }
+        guard !isStopping, holds.isEmpty, let id = turn.next(of: ready, jobs), let job = jobs[id] else { return nil }
         let model = job.plan.model
         guard let slot = place(for: model) else { return makePlace(now) }
         // An idle worker elsewhere may hold the memory that is missing.
@@ -225,7 +229,6 @@ public struct JobMachine: Sendable {
         return change(id) { job in
             job.status = .inProgress
             job.startedAt = job.startedAt ?? unixSeconds
-            job.note = nil
             job.progress = JobProgress(phase: .loading, step: 0, steps: job.plan.stepsToRun, percent: job.percent)
         }
     }
@@ -249,7 +252,7 @@ public struct JobMachine: Sendable {
         guard var job = jobs[id] else { preconditionFailure("\(id) is not here") }
         body(&job)
         jobs[id] = job.isOver ? nil : job
-        if job.isOver { storageFailures[id] = nil }
+        if job.isOver { faults[id] = nil }
         return [.store(job)]
     }
 
@@ -260,6 +263,12 @@ public struct JobMachine: Sendable {
             job.progress = nil
             job.error = error
         }
+    }
+
+    /// The record with this percentage could not be written.
+    mutating func forget(percent earlier: Int, of id: JobIdentifier) {
+        jobs[id]?.percent = earlier
+        for index in slots.indices where slots[index].job == id { slots[index].lastRecord = nil }
     }
 
     // MARK: cancelling, time, the end
@@ -286,6 +295,7 @@ public struct JobMachine: Sendable {
     }
 
     private mutating func ticked(_ now: MonotonicTime) -> [Action] {
+        endWaits(now)
         var actions: [Action] = []
         for slot in allSlots {
             let (closes, kills) = slots[slot.number].ticked(now, limits)

@@ -26,7 +26,7 @@ extension JobService {
             }
             return state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
         }
-        return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log)
+        return JobDraft(id: id, directory: try prepareDirectory(of: id), log: log, open: drafts)
     }
 
     /// Accepts a job: durable when this returns, and its draft's files before it. `model` is the plan's; nil in tests that have none. A `record` that has come before gives the job
@@ -45,6 +45,7 @@ extension JobService {
             return try counted(&state) { state throws(SoradError) in
                 try checkIntake(&state)
                 try check(plan, model, of: owner, &state)
+                if let draft { try checkGivenFiles(draft, of: owner, state) }
                 let id = draft?.id ?? state.identifiers.next(unixMilliseconds: time.unixMilliseconds(), random: randomBytes(10))
                 var job = Job(id: id, owner: owner.user, plan: plan, createdAt: time.unixSeconds())
                 job.priority = priority
@@ -93,7 +94,9 @@ extension JobService {
                 () throws(DatabaseError) in
                 try state.store.jobs(owner: viewer.isAdmin ? nil : viewer.user, after: after, newestFirst: newestFirst, limit: limit + 1)
             }
-            return (stored.prefix(limit).map { state.estimated(state.machine.jobs[$0.id] ?? $0) }, stored.count > limit)
+            let now = time.unixSeconds()
+            let kept = stored.prefix(limit).filter { $0.expiresAt.map { $0 > now } ?? true }
+            return (kept.map { state.estimated(state.machine.jobs[$0.id] ?? $0) }, stored.count > limit)
         }
     }
 
@@ -184,6 +187,11 @@ extension JobService {
             job = live
         } else {
             job = try reading { () throws(DatabaseError) in try state.store.job(id) }
+        }
+        // The clock may have been set since it was decided when to look for them.
+        if let expiry = job?.expiresAt, expiry <= time.unixSeconds() {
+            collect(&state, thoroughly: false)
+            return nil
         }
         return job.flatMap { viewer.mayKnow($0) ? state.estimated($0) : nil }
     }

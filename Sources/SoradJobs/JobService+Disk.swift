@@ -4,7 +4,7 @@
 // - A disk that fails ends the use of the database as it is known here: the worker is killed, nothing is answered, and from time to time
 //   the file is reopened, as at a start. It holds every acknowledged record, and jobs continue from their checkpoints.
 import SoradAPI
-import SoradSystem
+public import SoradSystem
 import Synchronization
 
 /// A store that cannot be used.
@@ -57,6 +57,13 @@ extension JobService {
             "the disk that holds the clips has \(megabytes(space.free)) free, and \(megabytes(needed)) are needed: "
                 + parts.filter { $0.0 > 0 }.map { "\(megabytes($0.0)) \($0.1)" }.joined(separator: ", ")
                 + "; free some space or delete finished clips\(smaller), and send the request again")
+    }
+
+    /// Refuses a file of `bytes` that would take what must stay free.
+    public func checkSpace(for bytes: Int) throws(SoradError) {
+        guard bytes > 0, let space = try? DiskSpace(at: directory), space.free - settings.minimumFree < bytes else { return }
+        throw SoradError(
+            .storageFull, "the disk has no space for the file above what must stay free; free some space and send the request again")
     }
 
     /// After anything that may have met a full disk.

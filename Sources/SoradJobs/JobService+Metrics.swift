@@ -5,19 +5,15 @@ import Synchronization
 
 extension JobService {
     /// A job was recorded; `before` is its earlier state, nil for a new one.
-    func count(_ job: Job, before: Job?) {
+    func count(_ job: Job, before: Job?, _ durations: JobDurations) {
         if before == nil && job.status == .queued { metrics.add("sorad_jobs_accepted_total") }
-        if job.startedAt != nil, before?.startedAt == nil {
-            metrics.observe("sorad_job_wait_seconds", [:], Double(max(0, (job.startedAt ?? 0) - job.createdAt)))
-        }
+        if let waited = durations.waited { metrics.observe("sorad_job_wait_seconds", [:], waited) }
         guard job.isOver else { return }
         let status = job.error?.code == "cancelled" ? "cancelled" : job.status.rawValue
         metrics.add("sorad_jobs_finished_total", ["status": status])
         guard let result = job.result else { return }
         metrics.add("sorad_clip_seconds_total", [:], Double(job.plan.clipMilliseconds) / 1000)
-        if let end = job.completedAt, let start = job.startedAt {
-            metrics.observe("sorad_job_duration_seconds", [:], Double(max(0, end - start)))
-        }
+        if let made = durations.made { metrics.observe("sorad_job_duration_seconds", [:], made) }
         for stage in job.plan.stages {
             if let seconds = result.timings[stage.phase.rawValue] {
                 metrics.observe("sorad_phase_duration_seconds", ["phase": stage.phase.rawValue], seconds)

@@ -39,7 +39,8 @@ extension JobService {
             if thoroughly {
                 // A draft has files before it has a record, but never for so long.
                 let limit = time.unixMilliseconds() - JobService.collectionInterval.nanoseconds / 1_000_000
-                let orphans = try spool.removeOrphans(keeping: try state.store.identifiers(), before: limit)
+                let known = try state.store.identifiers().union(drafts.names.withLock { $0 })
+                let orphans = try spool.removeOrphans(keeping: known, before: limit)
                 if !orphans.isEmpty { log.notice("removed the files of \(orphans.count) jobs that are not recorded") }
             }
             let next = [verdict.nextExpiry, nextDigest].compactMap { $0 }.min()

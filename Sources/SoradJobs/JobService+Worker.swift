@@ -52,7 +52,7 @@ extension JobService {
             if error.isOutOfSpace {
                 throw SoradError(.storageFull, "the disk that holds the clips is full; free some space and send the request again")
             }
-            throw SoradError(.unavailable, "cannot make the directory of \(id): \(error.reason)", code: JobError.mediaFailed)
+            throw SoradError(.unavailable, "cannot make the directory of \(id): \(error.reason)")
         }
         return spool.directory(of: id)
     }

@@ -45,6 +45,8 @@ public final class JobService: Sendable {
         /// Seconds that the last clip took.
         var lastDuration: Int?
         var estimate = QueueEstimate()
+        /// When jobs of this run were accepted and begun: durations must not follow the wall clock when it is set.
+        var moments: [JobIdentifier: (accepted: MonotonicTime?, begun: MonotonicTime?)] = [:]
     }
 
     let state: Mutex<State>
@@ -54,6 +56,7 @@ public final class JobService: Sendable {
     let wake: EventCounter
     let log: Log
     let processes = WorkerProcesses()
+    let drafts = OpenDrafts()
     public let metrics = Metrics()
     /// Sends the changes of jobs to listeners.
     public let feed: JobFeed
@@ -150,17 +153,24 @@ public final class JobService: Sendable {
             case .progressed: .optional
             default: .needed
             }
-        try write(stored: stored, erased: erased, &state, record, need)
         let before = state.machine.jobs
+        if try !write(stored: stored, erased: erased, &state, record, need) {
+            for id in stored.map(\.id) { machine.forget(percent: before[id]?.percent ?? 0, of: id) }
+            stored = []
+        }
         for (new, old) in zip(machine.slots, state.machine.slots) {
             if let fault = new.fault, old.fault == nil { log.warning("the worker \(fault) and is killed") }
         }
         state.machine = machine
         if !stored.isEmpty || !erased.isEmpty { state.estimate.queueChanged() }
         tellOfWorker(event, stored, before)
+        if let held = stored.first, held.status == .queued, let note = machine.note(for: held), before[held.id]?.status == .inProgress {
+            log.notice("\(held.id) waits: \(note)")
+        }
         for job in stored {
-            count(job, before: before[job.id])
-            note(job, &state)
+            let durations = durations(of: job, before: before[job.id], &state)
+            count(job, before: before[job.id], durations)
+            note(job, durations, &state)
         }
         tellWatchers(of: event, stored: stored, erased: erased, &state)
         for action in actions {
@@ -181,7 +191,7 @@ public final class JobService: Sendable {
         switch event {
         case .workerEnded:
             // One that is begun again at once is recorded twice.
-            for job in stored.prefix(1) where job.workerDeaths > before[job.id]?.workerDeaths ?? 0 {
+            for job in stored.prefix(1) where before[job.id]?.status == .inProgress && job.status != .inProgress {
                 metrics.add("sorad_worker_deaths_total")
                 let place = before[job.id]?.progress.map { " while \($0.phase.rawValue)" + ($0.done.map { ", after \($0)" } ?? "") } ?? ""
                 log.notice("\(job.id) lost its worker\(place)")
@@ -201,13 +211,33 @@ public final class JobService: Sendable {
         if case .progressed(_, let id, _) = event, !stored.contains(where: { $0.id == id }), let job = state.machine.jobs[id] {
             feed.changed(job)
         }
-        for id in erased { feed.deleted(id) }
+        for id in erased {
+            state.moments[id] = nil
+            feed.deleted(id)
+        }
     }
 
-    private func note(_ job: Job, _ state: inout State) {
+    /// How long a job has waited and was made, where that is known: by the monotonic clock, and for a job of an earlier run by the
+    /// recorded times.
+    private func durations(of job: Job, before: Job?, _ state: inout State) -> JobDurations {
+        let now = time.monotonic()
+        var moments = state.moments[job.id] ?? (before == nil ? now : nil, nil)
+        var durations = JobDurations()
+        if job.startedAt != nil, before?.startedAt == nil {
+            moments.begun = now
+            durations.waited = moments.accepted.map { (now - $0).inSeconds } ?? Double(max(0, (job.startedAt ?? 0) - job.createdAt))
+        }
+        if job.isOver, let end = job.completedAt, let start = job.startedAt {
+            durations.made = moments.begun.map { (now - $0).inSeconds } ?? Double(max(0, end - start))
+        }
+        state.moments[job.id] = job.isOver ? nil : moments
+        return durations
+    }
+
+    private func note(_ job: Job, _ durations: JobDurations, _ state: inout State) {
         switch job.status {
         case .completed:
-            if let end = job.completedAt, let start = job.startedAt { state.lastDuration = max(0, end - start) }
+            if let made = durations.made { state.lastDuration = Int(made) }
             spool.removeCheckpoint(job.id)
             collect(&state, thoroughly: false)
             log.info("\(job.id) completed in \(state.lastDuration ?? 0) s")
@@ -238,24 +268,29 @@ public final class JobService: Sendable {
 
     /// A write that fails is never tried again, since that could acknowledge what the disk has lost; the store is then reopened. Only
     /// a full disk changes nothing, and a second attempt with the reserve's space is a first one.
+    /// - Returns: false for an optional record that was left out.
+    @discardableResult
     func write(
         stored: [Job], erased: [JobIdentifier], _ state: inout State, _ record: IdempotencyRecord? = nil, _ need: WriteNeed = .needed
-    ) throws(SoradError) {
+    ) throws(SoradError) -> Bool {
         do throws(DatabaseError) {
             do throws(DatabaseError) {
-                try state.store.apply(stored: stored, erased: erased, record: record, isNew: need == .refusable)
+                try state.store.apply(
+                    stored: stored, erased: erased, record: record, isNew: need == .refusable, survivesPowerCut: need != .optional)
             } catch {
                 guard error.isFull else { throw error }
                 state.metFullDisk = true
                 switch need {
                 case .refusable: break
-                case .optional: return
+                case .optional: return false
                 case .needed:
                     guard state.reserve.give() else { throw error }
-                    return try state.store.apply(stored: stored, erased: erased, record: record, isNew: need == .refusable)
+                    try state.store.apply(stored: stored, erased: erased, record: record, isNew: need == .refusable)
+                    return true
                 }
                 throw error
             }
+            return true
         } catch {
             if error.isFull && need == .refusable {
                 throw SoradError(.storageFull, "the disk that holds the jobs is full; free some space and try again")
@@ -273,6 +308,14 @@ public final class JobService: Sendable {
         // The next start removes leftovers whose record has gone.
         do throws(Errno) { try spool.remove(id) } catch { log.error("cannot remove the files of \(id): \(error)") }
     }
+}
+
+/// Seconds, where they are known and have just ended.
+struct JobDurations {
+    /// From acceptance to the beginning.
+    var waited: Double?
+    /// From the beginning to the end.
+    var made: Double?
 }
 
 extension JobProgress {

@@ -1,5 +1,5 @@
 // The jobs on disk. WAL with synchronous=FULL is the one mode of SQLite that loses no acknowledged transaction in a power cut.
-// Invariant: a write is durable when its method returns.
+// Invariant: a write is durable when its method returns, but for those that say that they need not survive a power cut.
 import SoradAPI
 public import SoradSystem
 
@@ -57,6 +57,10 @@ public final class JobStore {
         """
         ALTER TABLE job ADD COLUMN memory INTEGER NOT NULL DEFAULT 0;
         """,
+        // Places are counted in another way than when these were written.
+        """
+        UPDATE job SET worker_deaths = 0, died_at = 0 WHERE status IN ('queued', 'in_progress');
+        """,
     ]
 
     private static let columns =
@@ -113,10 +117,17 @@ public final class JobStore {
     /// Ends the next `count` transactions with the error `code` instead of a commit; for tests.
     package func fail(_ count: Int, code: Int32) { database.fault = (code, count) }
 
-    /// One durable transaction. `isNew`: the job in `stored` is new (it may be there twice, as queued and as begun); `record`: how it came.
-    package func apply(stored: [Job], erased: [JobIdentifier], record: IdempotencyRecord? = nil, isNew: Bool = false) throws(DatabaseError)
-    {
+    /// One durable transaction.
+    /// - Parameters:
+    ///   - record: how the job came.
+    ///   - isNew: the job in `stored` is new (it may be there twice, as queued and as begun).
+    ///   - survivesPowerCut: false for records that only a killed daemon must find again; they do not wait for the disk.
+    package func apply(
+        stored: [Job], erased: [JobIdentifier], record: IdempotencyRecord? = nil, isNew: Bool = false, survivesPowerCut: Bool = true
+    ) throws(DatabaseError) {
         if stored.isEmpty && erased.isEmpty { return }
+        if !survivesPowerCut { try database.execute("PRAGMA synchronous=NORMAL") }
+        defer { if !survivesPowerCut { try? database.execute("PRAGMA synchronous=FULL") } }
         try database.transaction { () throws(DatabaseError) in
             for job in stored {
                 try write(job)

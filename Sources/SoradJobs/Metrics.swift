@@ -33,6 +33,9 @@ public final class Metrics: Sendable {
         .init(name: "sorad_workers", kind: .gauge, help: "Worker processes."),
         .init(name: "sorad_worker_slots", kind: .gauge, help: "Jobs that may run at once."),
         .init(name: "sorad_worker_starts_total", kind: .counter, help: "Workers started."),
+        .init(
+            name: "sorad_worker_start_faults_total", kind: .counter,
+            help: "Workers that could not be started or did not open their model."),
         .init(name: "sorad_worker_deaths_total", kind: .counter, help: "Jobs whose worker ended before them."),
         .init(name: "sorad_store_outages_total", kind: .counter, help: "Times that the job store could not be used."),
         .init(name: "sorad_disk_full_total", kind: .counter, help: "Times that the disk was found full."),

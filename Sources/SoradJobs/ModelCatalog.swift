@@ -1,5 +1,6 @@
 // The models that are installed: the worker describes each file, because only it can read one.
-// A broken file is remembered with the reason and never stops the others.
+// A broken file is remembered with the reason and never stops the others. A fault of the machine (docs/FAULTS.md) is no word about the
+// file: what was known of it stays, and the files are looked at again.
 public import SoradAPI
 public import SoradSystem
 import Synchronization
@@ -13,10 +14,18 @@ public final class ModelCatalog: Sendable {
     private struct State {
         var entries: [Entry] = []
         var broken: [(path: String, reason: String)] = []
+        /// Files that are away, perhaps for a moment, since when.
+        var missing: [String: MonotonicTime] = [:]
     }
+
+    /// An update replaces a file within moments.
+    private static let missingGrace = Duration.seconds(60)
 
     private let state = Mutex(State())
     private let firstScan: EventCounter
+    /// A file or the worker may have changed, or could not be looked at.
+    private let isDue = Atomic<Bool>(false)
+    private let scanning = Atomic<Bool>(false)
 
     public init() throws(SoradError) {
         do throws(Errno) { firstScan = try EventCounter(.signal) } catch {
@@ -33,6 +42,15 @@ public final class ModelCatalog: Sendable {
     /// The one for requests that name none: `preferred` if it is there, else the first.
     public func standard(preferred: String) -> Entry? { entry(preferred) ?? entries.first }
 
+    /// Asks for another scan: a worker could not be started, so a file or the program may have changed.
+    public func lookAgain() { isDue.store(true, ordering: .releasing) }
+    /// False when a scan is under way.
+    public func beginScan() -> Bool { !scanning.exchange(true, ordering: .acquiring) }
+    public func endScan() { scanning.store(false, ordering: .releasing) }
+    public var isScanning: Bool { scanning.load(ordering: .acquiring) }
+    /// Whether somebody asked for a scan since the last call.
+    public func takeWish() -> Bool { isDue.exchange(false, ordering: .acquiring) }
+
     /// Waits until the first scan has ended, so that a request right after the start is not refused for a model that is about to appear.
     public func waitForFirstScan(timeout: Duration) {
         // The counter is never taken from, so it stays readable.
@@ -41,12 +59,17 @@ public final class ModelCatalog: Sendable {
 
     /// Finds out about each file, one after the other: from `records` if it has not changed since, else by asking the worker, which
     /// reads it whole. Two files with one name: the first counts.
-    public func scan(_ files: [String], worker: String, service: JobService, time: TimeSource, log: Log) {
-        scan(files, worker: worker, records: service, time: time, log: log)
+    /// - Parameter keepsMissing: a file that has gone is kept for a minute: nobody has said that it is to go.
+    public func scan(_ files: [String], worker: String, service: JobService, time: TimeSource, keepsMissing: Bool = false, log: Log) {
+        scan(files, worker: worker, records: service, time: time, keepsMissing: keepsMissing, log: log)
     }
 
-    package func scan(_ files: [String], worker: String, records: some ModelRecords, time: TimeSource, log: Log) {
+    package func scan(
+        _ files: [String], worker: String, records: some ModelRecords, time: TimeSource, keepsMissing: Bool = false, log: Log
+    ) {
+        let last = state.withLock { $0 }
         var found = State()
+        let files = keepsMissing ? files.filter { (try? FileIdentity($0)) != nil } : files
         var known: [(key: ModelRecordKey, info: ModelInfo)] = []
         var hasNews = false
         for path in files {
@@ -66,17 +89,44 @@ public final class ModelCatalog: Sendable {
                     throw SoradError(.configuration, "\(path) holds the model \(info.id), which \(first.path) already gives")
                 }
                 found.entries.append(Entry(info: info, path: path))
-                log.info("model \(info.id): \(path)\(recorded == nil ? "" : ", unchanged")")
+                if !keepsMissing || !last.entries.contains(found.entries.last!) {
+                    log.info("model \(info.id): \(path)\(recorded == nil ? "" : ", unchanged")")
+                }
             } catch {
+                let earlier = last.entries.first { $0.path == path }
+                if error.kind == .unavailable {
+                    lookAgain()
+                    log.warning("the model file \(path) could not be looked at: \(error.message)")
+                    if let earlier, !found.entries.contains(where: { $0.info.id == earlier.info.id }) {
+                        found.entries.append(earlier)
+                        continue
+                    }
+                } else {
+                    log.error("the model file \(path) cannot be used: \(error.message)")
+                }
                 found.broken.append((path, error.message))
-                log.error("the model file \(path) cannot be used: \(error.message)")
             }
         }
-        if files.isEmpty { log.warning("no model file is installed; put one into a model directory or name it with --model") }
+        if keepsMissing { keepMissing(of: last, in: &found, now: time.monotonic(), log) }
+        if files.isEmpty && found.entries.isEmpty {
+            log.warning("no model file is installed; put one into a model directory or name it with --model")
+        }
         let result = found
         state.withLock { $0 = result }
         firstScan.add()
         if hasNews { records.replaceDescribedModels(known) }
+    }
+
+    private func keepMissing(of last: State, in found: inout State, now: MonotonicTime, _ log: Log) {
+        for entry in last.entries
+        where (try? FileIdentity(entry.path)) == nil && !found.entries.contains(where: { $0.info.id == entry.info.id }) {
+            let since = last.missing[entry.path] ?? now
+            guard now - since < ModelCatalog.missingGrace else { continue }
+            if last.missing[entry.path] == nil { log.warning("the model file \(entry.path) is away; its model is kept for a minute") }
+            found.entries.append(entry)
+            found.missing[entry.path] = since
+            lookAgain()
+        }
     }
 
     private static func key(_ path: String, _ worker: String) -> ModelRecordKey? {
@@ -93,19 +143,25 @@ public func modelFiles(in directories: [String]) -> [String] {
 }
 
 /// Runs `worker --model PATH --describe`: the model's facts as JSON on standard output, or a sentence on standard error.
+/// - Throws: `.badInput` for a fault of the file, `.unavailable` for one of the machine.
 func describeModel(at path: String, worker: String, timeout: Duration = .seconds(120)) throws(SoradError) -> ModelInfo {
     let output: CapturedOutput
     do throws(Errno) {
         output = try captureOutput(of: .init(worker, ["--model", path, "--describe"]), timeout: timeout, limit: 1 << 20)
     } catch {
-        throw SoradError(.unavailable, "the worker \(worker) cannot be run: \(error.reason)")
+        throw SoradError(.unavailable, "the worker \(worker) cannot be started: \(error.reason)")
     }
-    guard let ending = output.ending else {
-        throw SoradError(.timedOut, "the worker did not describe it within \(Int(timeout.inSeconds)) s")
-    }
-    guard ending.isSuccess else {
-        let sentence = String(decoding: output.standardError.prefix(2_000), as: UTF8.self).split(separator: "\n").first.map(String.init)
-        throw SoradError(.badInput, sentence ?? "the worker \(ending)")
+    switch output.end {
+    case .ended(.exited(0)): break
+    case .ended(let ending):
+        let line = String(decoding: output.standardError.prefix(2_000), as: UTF8.self).split(separator: "\n").first.map(String.init)
+        // 126 and 127: the dynamic loader lacks a file or memory.
+        let isMachines = [SoradError(.unavailable, "").exitCode, 126, 127].contains { ending == .exited($0) }
+        if case .exited = ending, !isMachines { throw SoradError(.badInput, line ?? "the worker \(ending)") }
+        throw SoradError(.unavailable, "the worker \(ending)" + (line.map { ", saying: \($0)" } ?? ""))
+    case .wroteTooMuch: throw SoradError(.badInput, "the worker's description is longer than 1 MiB")
+    case .tookTooLong, .stalled, .abandoned:
+        throw SoradError(.unavailable, "the worker did not describe it within \(Int(timeout.inSeconds)) s")
     }
     do throws(JSONError) {
         let info = try ModelInfo(json: try JSONValue(parsing: output.standardOutput))

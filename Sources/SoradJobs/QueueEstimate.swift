@@ -32,9 +32,11 @@ struct QueueEstimate {
 }
 
 extension JobService.State {
-    /// `job` with its estimate, if it waits.
+    /// `job` with its estimate and the reason why it is held, if it waits.
     mutating func estimated(_ job: Job) -> Job {
-        guard job.status == .queued, machine.holds.isEmpty, !isStopping else { return job }
+        var job = job
+        job.note = machine.note(for: job)
+        guard job.status == .queued, job.note == nil, machine.holds.isEmpty, !isStopping else { return job }
         let order = order()
         // A slot without a job is free at once.
         let free = machine.slots.map { slot in
@@ -42,7 +44,6 @@ extension JobService.State {
             return running.progress?.etaSeconds ?? seconds(for: running)
         }
         if estimate.ends?.free != free { estimate.ends = (free, QueueEstimate.ends(order, slots: free)) }
-        var job = job
         job.etaSeconds = estimate.ends?.of[job.id]
         return job
     }

@@ -38,6 +38,8 @@ struct SlotState: Sendable {
 
     var hasWorker: Bool { worker != .absent }
 
+    func isIdle(with model: String) -> Bool { if case .idle(model, _) = worker { true } else { false } }
+
     /// The job that is being made here.
     var job: JobIdentifier? {
         switch worker {

@@ -16,6 +16,8 @@ public final class WorkerSupervisor {
         var errorsEnded = false
         /// Its socket is closed or broken; only its end is awaited.
         var isSilent = false
+        /// It has opened its model, or was told to leave before that: its end is no failed start.
+        var isReady = false
 
         init(_ process: ChildProcess, _ channel: FrameChannel, errors: consuming FileDescriptor) {
             self.process = process
@@ -34,13 +36,15 @@ public final class WorkerSupervisor {
     private let models: ModelCatalog
     private let log: Log
     private let program: String
-    private let threads: Int?
+    private let threads: @Sendable () -> Int?
     private var running: Running?
 
     /// - Parameters:
     ///   - program: path of sorad-worker.
-    ///   - threads: that its workers compute with; nil leaves the choice to them.
-    public init(_ slot: WorkerSlot, service: JobService, models: ModelCatalog, program: String, threads: Int?, log: Log) {
+    ///   - threads: that a worker started now computes with; nil leaves the choice to it.
+    public init(
+        _ slot: WorkerSlot, service: JobService, models: ModelCatalog, program: String, threads: @escaping @Sendable () -> Int?, log: Log
+    ) {
         self.slot = slot
         self.threads = threads
         self.service = service
@@ -88,7 +92,9 @@ public final class WorkerSupervisor {
                         expectedSeconds: service.expectedSeconds(for: plan)))
             } catch { service.deliver(.failed(slot, id, JobError(error))) }
         case .cancel(_, let id): send(.cancel(job: id.text))
-        case .closeWorker: running?.channel.shutDown()
+        case .closeWorker:
+            running?.isReady = true
+            running?.channel.shutDown()
         case .killWorker: running?.process.kill(SIGKILL)
         case .store, .erase, .removeFiles: preconditionFailure("\(action) is the service's own")
         }
@@ -97,8 +103,7 @@ public final class WorkerSupervisor {
     private func start(_ model: String) {
         precondition(running == nil, "a second worker")
         guard let entry = models.entry(model) else {
-            service.deliver(.workerEnded(slot, how: "was not started, because the model \(model) is not installed"))
-            return
+            return couldNotStart("was not started, because the model \(model) is not installed", model)
         }
         do throws(Errno) {
             let pair = try SocketPair()
@@ -109,16 +114,22 @@ public final class WorkerSupervisor {
             let childs = pair.second
             let process = try ChildProcess(
                 .init(
-                    program, ["--model", entry.path] + (threads.map { ["--threads", "\($0)"] } ?? []),
+                    program, ["--model", entry.path] + (threads().map { ["--threads", "\($0)"] } ?? []),
                     descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
                     diesWithParent: true))
             running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors)
             service.processes[slot] = process.pid
             service.metrics.add("sorad_worker_starts_total")
             log.info("worker \(process.pid) started for \(model)")
-        } catch {
-            service.deliver(.workerEnded(slot, how: "could not be started (\(error))"))
-        }
+        } catch { couldNotStart("could not be started: \(error.reason)", model) }
+    }
+
+    /// The file or the program may have been replaced: the models are looked at again before the next attempt.
+    private func couldNotStart(_ how: String, _ model: String) {
+        log.warning("a worker for \(model) \(how)")
+        service.metrics.add("sorad_worker_start_faults_total")
+        models.lookAgain()
+        service.deliver(.workerEnded(slot, how: how))
     }
 
     private func send(_ command: WorkerCommand) {
@@ -148,6 +159,10 @@ public final class WorkerSupervisor {
             how += ", saying: \(sentence)"
         } else if ending == .killed(signal: SIGKILL) {
             how += ", perhaps for lack of memory"
+        }
+        if !worker.isReady {
+            service.metrics.add("sorad_worker_start_faults_total")
+            models.lookAgain()
         }
         service.deliver(.workerEnded(slot, how: how))
     }
@@ -184,7 +199,9 @@ public final class WorkerSupervisor {
 
     private func deliver(_ event: WorkerEvent) {
         switch event {
-        case .ready(let model): service.deliver(.workerReady(slot, model: model.id))
+        case .ready(let model):
+            running?.isReady = true
+            service.deliver(.workerReady(slot, model: model.id))
         case .alive: service.deliver(.workerAlive(slot))
         case .progress(let job, let progress): withIdentifier(job) { service.deliver(.progressed(slot, $0, progress)) }
         case .finished(let job, let result): withIdentifier(job) { service.deliver(.finished(slot, $0, result)) }

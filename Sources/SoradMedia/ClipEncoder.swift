@@ -43,7 +43,7 @@ public final class ClipEncoder {
     ///   - directory: exists; receives the files.
     ///   - program: a name to look up in PATH, or a path.
     ///   - shouldStop: asked every 50 ms at least while waiting; true ends the work with `.cancelled`.
-    /// - Throws: `.configuration` if ffmpeg is missing or cannot be started.
+    /// - Throws: `.configuration` if ffmpeg is missing, `.unavailable` if it cannot be started.
     public init(
         _ format: ClipFormat, into directory: String, provenance: Provenance, limits: EncoderLimits = EncoderLimits(),
         program: String = "ffmpeg", shouldStop: @escaping () -> Bool = { false }

@@ -14,16 +14,19 @@ final class FFmpegProcess {
     private var captured: [UInt8] = []
     private var errorsEnded = false
     private let limits: EncoderLimits
+    /// A busy machine is no stall: only an ffmpeg that neither takes frames nor uses processor time stands still.
+    private var progress: ProcessorProgress
     private let shouldStop: () -> Bool
 
     private static let captureLimit = 16 << 10
     /// How often a wait asks whether it should stop.
     private static let slice = Duration.milliseconds(50)
 
-    /// - Throws: `.configuration` if ffmpeg is not installed or cannot be started.
+    /// - Throws: `.configuration` if ffmpeg is not installed, `.unavailable` if it cannot be started.
     init(_ program: String, _ arguments: [String], limits: EncoderLimits, shouldStop: @escaping () -> Bool) throws(SoradError) {
         let executable = try FFmpegProcess.find(program)
         self.limits = limits
+        progress = ProcessorProgress(limits.stall)
         self.shouldStop = shouldStop
         do throws(Errno) {
             let sockets = try SocketPair()
@@ -37,9 +40,8 @@ final class FFmpegProcess {
             input = consume sockets.first
             errors = consume pipe.readEnd
         } catch {
-            throw SoradError.ffmpeg(
-                "cannot start ffmpeg: \(error)", kind: .configuration,
-                hint: "check that `ffmpeg -version` works for this user")
+            throw SoradError(
+                .unavailable, "ffmpeg cannot be started: \(error.reason)", hint: "check that `ffmpeg -version` works for this user")
         }
     }
 
@@ -47,36 +49,36 @@ final class FFmpegProcess {
     static func find(_ program: String) throws(SoradError) -> String {
         if let executable = ChildProcess.executablePath(of: program) { return executable }
         let place = program.contains("/") ? "\(program) is not an executable file" : "the \(program) command is not in PATH"
-        throw SoradError.ffmpeg("cannot write the clip: \(place)", kind: .configuration, hint: "sudo apt install ffmpeg")
+        throw SoradError(.configuration, "ffmpeg cannot be found: \(place)", hint: "sudo apt install ffmpeg")
     }
 
     /// Sends bytes of frames, waiting while ffmpeg is busy.
     /// - Throws: `.cancelled` on a request to stop, else the reason why ffmpeg failed.
     func write(_ bytes: [UInt8]) throws(SoradError) {
         var offset = 0
-        var lastProgress = MonotonicTime.now()
+        progress.reset()
         while offset < bytes.count {
             guard let sent = try send(bytes, from: offset) else { throw failure(waitForEnd()) }
             if sent > 0 {
                 offset += sent
-                lastProgress = MonotonicTime.now()
+                progress.reset()
                 continue
             }
-            try pause(since: lastProgress, untilWritable: true)
+            try pause(untilWritable: true)
         }
     }
 
     /// Closes the input and waits until ffmpeg has written its files.
     func finish() throws(SoradError) {
         input = nil
-        let start = MonotonicTime.now()
-        while !errorsEnded { try pause(since: start, untilWritable: false) }
+        progress.reset()
+        while !errorsEnded { try pause(untilWritable: false) }
         while true {
             if let ending = process.wait(timeout: FFmpegProcess.slice) {
                 guard ending.isSuccess else { throw failure(ending) }
                 return
             }
-            try checkTime(since: start)
+            try checkTime()
         }
     }
 
@@ -100,7 +102,7 @@ final class FFmpegProcess {
     }
 
     /// Waits for one slice at most; reads standard error meanwhile, so that ffmpeg never blocks on it.
-    private func pause(since: MonotonicTime, untilWritable: Bool) throws(SoradError) {
+    private func pause(untilWritable: Bool) throws(SoradError) {
         var entries: [PollEntry] = errorsEnded ? [] : [PollEntry(reading: errors.rawValue)]
         if untilWritable, let descriptor = input?.rawValue { entries.append(PollEntry(writing: descriptor)) }
         do throws(Errno) {
@@ -109,15 +111,15 @@ final class FFmpegProcess {
         } catch {
             throw SoradError.ffmpeg("cannot wait for ffmpeg: \(error)")
         }
-        try checkTime(since: since)
+        try checkTime()
     }
 
-    private func checkTime(since: MonotonicTime) throws(SoradError) {
+    private func checkTime() throws(SoradError) {
         if shouldStop() {
             process.kill(SIGKILL)
             throw SoradError(.cancelled, "the clip was cancelled while it was being written")
         }
-        guard MonotonicTime.now() - since < limits.stall else {
+        guard !progress.hasStalled(process) else {
             process.kill(SIGKILL)
             throw SoradError.ffmpeg("ffmpeg made no progress for \(limits.stall.components.seconds) seconds and was stopped")
         }

@@ -1,6 +1,7 @@
 // Owns one running ffmpeg that decodes a given file: it yields RGB frames one at a time, so a clip of any length takes little memory.
 // Invariant: no wait is unbounded: each ends by progress, by the caller's request to stop, or by the stall limit; the child is killed and
-// reaped on every way out.
+// reaped on every way out. A file that comes here has passed its inspection, so it is known to be good: nothing that goes wrong is its
+// fault, and no error is of kind `.badInput`: the job is tried again.
 import Glibc
 public import SoradAPI
 public import SoradSystem
@@ -15,7 +16,10 @@ public final class FrameReader {
     private var buffer: [UInt8] = []
     private var outputEnded = false
     private var errorsEnded = false
+    /// The beginning of ffmpeg's standard error, for the verdict alone: it names paths of ours.
+    private var captured: [UInt8] = []
 
+    private static let captureLimit = 4 << 10
     private static let slice = Duration.milliseconds(50)
     private static let stall = Duration.seconds(30)
 
@@ -23,13 +27,13 @@ public final class FrameReader {
     /// - Parameters:
     ///   - count: frames to read at most.
     ///   - shouldStop: asked every 50 ms at least while waiting; true ends the work with `.cancelled`.
-    /// - Throws: `.badInput` if the file is not a picture or clip within the limits, `.configuration` without ffmpeg.
+    /// - Throws: with the code `media_failed`; `.configuration` without ffmpeg, `.unavailable` if it cannot be started.
     public init(
         _ path: String, width: Int, height: Int, count: Int, program: String = "ffmpeg", shouldStop: @escaping () -> Bool = { false }
     ) throws(SoradError) {
         precondition((1...MediaLimits.side).contains(width) && (1...MediaLimits.side).contains(height) && count > 0, "\(width)×\(height)")
         do throws(SoradError) { command = DecodeCommand(path: path, format: try checkedFormat(of: path)) } catch {
-            throw error.asMediaFailure()
+            throw SoradError.ffmpeg("a given file that was accepted cannot be read now: \(error.message)")
         }
         frameBytes = width * height * 3
         self.shouldStop = shouldStop
@@ -40,12 +44,13 @@ public final class FrameReader {
             process = try ChildProcess(
                 ChildProcess.Command(
                     executable, command.frames(width: width, height: height, count: count), environment: FFmpegProcess.environment(),
-                    descriptors: [1: frames.writeEnd.rawValue, 2: errorPipe.writeEnd.rawValue], limits: DecodeCommand.limits))
+                    descriptors: [1: frames.writeEnd.rawValue, 2: errorPipe.writeEnd.rawValue], limits: DecodeCommand.limits,
+                    diesWithParent: true))
             output = consume frames.readEnd
             errors = consume errorPipe.readEnd
         } catch {
-            throw SoradError.ffmpeg(
-                "cannot start ffmpeg: \(error)", kind: .configuration, hint: "check that `ffmpeg -version` works for this user")
+            throw SoradError(
+                .unavailable, "ffmpeg cannot be started: \(error.reason)", hint: "check that `ffmpeg -version` works for this user")
         }
     }
 
@@ -56,7 +61,7 @@ public final class FrameReader {
     deinit { process.kill(SIGKILL) }
 
     /// The next frame, [H, W, 3] bytes; nil after the last.
-    /// - Throws: `.cancelled` on a request to stop, `.badInput` when the file is damaged.
+    /// - Throws: `.cancelled` on a request to stop; else with the code `media_failed`.
     public func next() throws(SoradError) -> [UInt8]? {
         while buffer.count < frameBytes, !outputEnded { try wait() }
         if buffer.count >= frameBytes {
@@ -65,18 +70,28 @@ public final class FrameReader {
             return frame
         }
         while !errorsEnded { try wait() }
-        guard process.wait(timeout: FrameReader.stall)?.isSuccess == true, buffer.isEmpty else { throw command.damaged }
+        guard let ending = process.wait(timeout: FrameReader.stall) else { throw stalled }
+        guard ending.isSuccess, buffer.isEmpty else { throw failure(ending) }
         return nil
     }
 
-    /// Waits for bytes and takes them. Standard error is read, so that ffmpeg never blocks on it, and dropped: it names paths of ours.
+    private var stalled: SoradError {
+        SoradError.ffmpeg("the ffmpeg that reads a given file stood still for \(FrameReader.stall.components.seconds) s")
+    }
+
+    private func failure(_ ending: ChildProcess.Ending) -> SoradError {
+        switch DecoderVerdict(ending, errors: captured, hasMemory: machineHasMemory()) {
+        case .fault(let how): SoradError.ffmpeg("the ffmpeg that reads a given file \(how)")
+        case .success, .refusal: SoradError.ffmpeg("a given file that was accepted cannot be decoded now: ffmpeg \(ending)")
+        }
+    }
+
+    /// Waits for bytes and takes them. Standard error is read too, so that ffmpeg never blocks on it.
     private func wait() throws(SoradError) {
-        let start = MonotonicTime.now()
+        var progress = ProcessorProgress(FrameReader.stall)
         while true {
             guard !shouldStop() else { throw SoradError(.cancelled, "the job was cancelled") }
-            guard MonotonicTime.now() - start < FrameReader.stall else {
-                throw SoradError(.badInput, "decoding the given file made no progress for \(FrameReader.stall.components.seconds) seconds")
-            }
+            guard !progress.hasStalled(process) else { throw stalled }
             do throws(Errno) {
                 if try takeBytes() { return }
             } catch { throw SoradError.ffmpeg("cannot read from ffmpeg: \(error)") }
@@ -94,7 +109,9 @@ public final class FrameReader {
                 buffer += bytes
                 outputEnded = bytes.isEmpty
             } else {
-                errorsEnded = try errors.read(upTo: 4096).isEmpty
+                let bytes = try errors.read(upTo: 4096)
+                errorsEnded = bytes.isEmpty
+                captured += bytes.prefix(FrameReader.captureLimit - captured.count)
             }
         }
         return true

@@ -3,9 +3,10 @@ import SoradAPI
 import SoradSystem
 
 extension SoradError {
-    /// The same error with the code `media_failed`; a full disk, a cancel and bad input keep the codes of their kinds.
+    /// The same error with the code `media_failed`; a full disk, a cancel, bad input and what the machine refuses keep the codes of their
+    /// kinds.
     func asMediaFailure() -> SoradError {
-        guard code == nil, ![Kind.storageFull, .cancelled, .badInput].contains(kind) else { return self }
+        guard code == nil, ![Kind.storageFull, .cancelled, .badInput, .configuration, .unavailable].contains(kind) else { return self }
         return SoradError(kind, message, hint: hint, param: param, code: JobError.mediaFailed, retryAfter: retryAfter)
     }
 

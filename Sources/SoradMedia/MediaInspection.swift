@@ -5,21 +5,16 @@ public import SoradAPI
 public import SoradSystem
 
 /// Kind, size and length of the picture or clip at `path`.
-/// - Throws: `.badInput` with one sentence for anything that cannot be used, `.notFound`, `.configuration` without ffmpeg.
+/// - Throws: `.badInput` with one sentence for anything that cannot be used, `.notFound`, `.unavailable` when the machine does not let an
+///   ffmpeg finish, or has none.
 public func inspectMedia(at path: String, program: String = "ffmpeg") throws(SoradError) -> MediaFacts {
     let format = try checkedFormat(of: path)
-    let executable = try FFmpegProcess.find(program)
     let command = DecodeCommand(path: path, format: format)
     let count = format == .mp4 ? MediaLimits.clipFrames + 1 : 1
-    let output: CapturedOutput
-    do throws(Errno) {
-        output = try captureOutput(
-            of: ChildProcess.Command(
-                executable, command.description(count: count), environment: FFmpegProcess.environment(), limits: DecodeCommand.limits),
-            timeout: .seconds(30), limit: 1 << 20)
-    } catch { throw SoradError(.configuration, "cannot start ffmpeg: \(error.reason)") }
-    guard let ending = output.ending else { throw SoradError(.badInput, "the file takes longer than 30 seconds to decode") }
-    guard ending.isSuccess, let facts = MediaFacts(framecrc: output.standardOutput, format: format) else { throw command.damaged }
+    let output = try runDecoder(command.description(count: count), program: program)
+    guard output.ending?.isSuccess == true, let facts = MediaFacts(framecrc: output.standardOutput, format: format) else {
+        throw command.damaged
+    }
     guard facts.numFrames <= MediaLimits.clipFrames else {
         throw SoradError(.badInput, "the clip has more than \(MediaLimits.clipFrames) frames; cut it first")
     }
@@ -39,7 +34,7 @@ func checkedFormat(of path: String) throws(SoradError) -> MediaFacts.Format {
         if format == .mp4 { return format }
         bytes = try file.read(at: 0, count: size)
     } catch let error as Errno {
-        throw SoradError(error.isNoSuchFile ? .notFound : .internalFault, "cannot read the given file: \(error.reason)")
+        throw SoradError(error.isNoSuchFile ? .notFound : .unavailable, "cannot read the given file: \(error.reason)")
     } catch let error as SoradError {
         throw error
     } catch { preconditionFailure("\(error)") }

@@ -53,8 +53,10 @@ extension ClipPipeline {
             [decoder] + chain.stages, frameBytes: plan.output.frameBytes, numFrames: plan.outputFrames(of: request.newFrames.count))
         // The first report says whether the job continues here, and where.
         let resumed = kept?.restore(groups: latent.shape[1])
-        if let resumed {
-            try job.resumed(.decoding, resumed, of: total)
+        // What was told before: the frames that were kept lie behind those of a clip that is continued, which pass again.
+        let told = resumed.map { min(total, $0 + plan.outputFrames(of: request.given?.before?.numFrames ?? 0)) } ?? 0
+        if resumed != nil {
+            try job.resumed(.decoding, told, of: total)
         } else {
             try job.reached(.decoding, 0, of: total)
         }
@@ -62,7 +64,7 @@ extension ClipPipeline {
             try ClipEncoder(plan.output, into: directory, provenance: provenance, program: ffmpeg, shouldStop: { (try? stop()) == nil }))
         func take(_ frame: [UInt8]) throws(SoradError) {
             try sink.put(frame)
-            try job.reached(.decoding, sink.count, of: total)
+            try job.reached(.decoding, max(sink.count, told), of: total)
         }
         if let before = request.given?.before {
             // The stages of a clip that is continued have these frames behind them: others make what came out of them.

@@ -32,7 +32,8 @@ struct GivenFramesEncoder {
 
     private var group: Int { model.configuration.frameMultiple }
 
-    /// - Throws: `.badInput` when a file cannot be used or does not have the frames that the request says, `.cancelled`.
+    /// - Throws: `.badInput` when the given frames do not fit the clip, `.cancelled`, and with the code `media_failed` when a file cannot
+    ///   be read.
     func encode(_ size: LatentSize) throws(SoradError) -> GivenLatents {
         guard let given = request.given else { return GivenLatents() }
         try check(given, size)
@@ -70,7 +71,9 @@ struct GivenFramesEncoder {
             shouldStop: shouldStop)
         for _ in 0..<count {
             guard let frame = try reader.next() else {
-                throw SoradError(.badInput, "a given clip has fewer frames than the \(count) that it was accepted with")
+                throw SoradError(
+                    .internalFault, "a given clip gave fewer frames than the \(count) that it was accepted with",
+                    code: JobError.mediaFailed)
             }
             try body(frame)
         }

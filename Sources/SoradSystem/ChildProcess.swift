@@ -68,7 +68,13 @@ public final class ChildProcess: Sendable {
         }
         pid = try spawn(command, descriptors: descriptors)
         let raw = sorad_linux_pidfd_open(pid)
-        precondition(raw >= 0, "pidfd_open of our own unreaped child \(pid)")
+        guard raw >= 0 else {
+            // No descriptor is left. Without one the child's end could not be awaited next to other things.
+            let code = errno
+            _ = Glibc.kill(pid, SIGKILL)
+            _ = ChildProcess.reap(pid)
+            throw Errno(code: code, call: "pidfd_open")
+        }
         pidDescriptor = FileDescriptor(owning: raw)
         endDescriptor = raw
     }
@@ -88,12 +94,26 @@ public final class ChildProcess: Sendable {
         if let known = ending.withLock({ $0 }) { return known }
         guard let ready = try? waitUntilReady(PollEntry(reading: endDescriptor), timeout: timeout), ready else { return nil }
         return ending.withLock { known in
-            if known == nil { known = reap() }
+            if known == nil { known = ChildProcess.reap(pid) }
             return known
         }
     }
 
-    private func reap() -> Ending {
+    /// Processor time that the child has used so far; nil when it has been waited for or /proc cannot be read. A child whose time stands
+    /// still waits for something outside it.
+    public func processorTime() -> Duration? {
+        ending.withLock { known in
+            guard known == nil, let file = try? FileDescriptor(openingForReading: "/proc/\(pid)/stat"),
+                let bytes = try? file.read(upTo: 1024)
+            else { return nil }
+            // Fields 14 and 15 of proc_pid_stat(5); the second, the name in parentheses, may hold anything.
+            let fields = String(decoding: bytes, as: UTF8.self).split(separator: ")").last?.split(separator: " ") ?? []
+            guard fields.count > 12, let user = Int(fields[11]), let system = Int(fields[12]) else { return nil }
+            return .nanoseconds(Int64(user + system) * 1_000_000_000 / Int64(max(1, sysconf(Int32(_SC_CLK_TCK)))))
+        }
+    }
+
+    private static func reap(_ pid: Int32) -> Ending {
         var exited: Int32 = 0
         var code: Int32 = 0
         while unsafe sorad_linux_wait(pid, 0, &exited, &code) != pid {

@@ -63,10 +63,19 @@ public func makeDirectories(_ path: String, mode: UInt32 = 0o700) throws(Errno) 
     if !parent.isEmpty { try makeDirectories(parent, mode: mode) }
     do throws(Errno) {
         try systemCall("mkdir \(path)") { unsafe mkdir(path, mode) }
+        // The umask may have taken something away.
+        try systemCall("chmod \(path)") { unsafe chmod(path, mode) }
     } catch {
         if error.code != EEXIST || !directoryExists(path) { throw error }
     }
     try syncDirectory(parent.isEmpty ? (path.hasPrefix("/") ? "/" : ".") : parent)
+}
+
+/// The path of what is at `path`, without symbolic links.
+public func resolvedPath(_ path: String) throws(Errno) -> String {
+    guard let resolved = unsafe realpath(path, nil) else { throw Errno(code: errno, call: "realpath \(path)") }
+    defer { unsafe free(resolved) }
+    return unsafe String(cString: resolved)
 }
 
 public func directoryExists(_ path: String) -> Bool {

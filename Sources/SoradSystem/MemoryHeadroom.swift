@@ -36,6 +36,9 @@ public struct MemoryHeadroom: Sendable, Equatable {
     /// would depend on the largest clips and bodies that it has seen.
     public static func returnFreedBlocks() { sorad_linux_map_blocks_from(256 << 10) }
 
+    /// Gives free memory between blocks in use back to the system: for the end of a rush. Takes milliseconds.
+    public static func trim() { sorad_linux_trim_memory() }
+
     /// Bytes of a process that no file backs; 0 when it is gone.
     public static func anonymous(process: Int32) -> Int { kilobytes(smallFile("/proc/\(process)/status"))["RssAnon"] ?? 0 }
 

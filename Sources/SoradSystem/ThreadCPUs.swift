@@ -23,6 +23,14 @@ public enum ThreadCPUs {
     /// The CPU that the calling thread runs on at this moment, or -1.
     public static var current: Int { Int(sorad_linux_current_cpu()) }
 
+    /// Nanoseconds that the calling thread has waited for a CPU since it was started; 0 should the kernel not say.
+    public static func runQueueDelay() -> Int64 {
+        guard let file = try? FileDescriptor(opening: "/proc/thread-self/schedstat", flags: O_RDONLY), let bytes = try? file.read(upTo: 256)
+        else { return 0 }
+        let words = String(decoding: bytes, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        return words.count == 3 ? Int64(words[1]) ?? 0 : 0
+    }
+
     /// CPUs on the same core as `cpu`, itself among them. A machine that does not tell has one CPU on every core.
     public static func siblings(of cpu: Int) -> [Int] {
         let path = "/sys/devices/system/cpu/cpu\(cpu)/topology/thread_siblings_list"

@@ -39,7 +39,7 @@ final class WorkerLoop: Sendable {
                 guard let stop = begin(job) else { continue }
                 // The thread of the job before has nothing left to do but to end.
                 if let previous = worker.take() { previous.join() }
-                worker = try start(job, plan, directory, expected, stop)
+                worker = start(job, plan, directory, expected, stop)
             case .cancel(let job):
                 current.withLock { if $0?.id == job { $0?.stop.stop() } }
             }
@@ -62,9 +62,10 @@ final class WorkerLoop: Sendable {
         return nil
     }
 
+    /// nil, with an answer, when the machine has no thread for the job.
     private func start(
         _ job: String, _ plan: ClipPlan, _ directory: String, _ expected: [String: Double], _ stop: StopFlag
-    ) throws(SoradError) -> SystemThread {
+    ) -> SystemThread? {
         do throws(Errno) {
             return try SystemThread(name: "clip", stackSize: 8 << 20) { [self] in
                 let heartbeat = Heartbeat { [self] in send(.alive) }
@@ -76,7 +77,11 @@ final class WorkerLoop: Sendable {
                 current.withLock { $0 = nil }
                 send(answer)
             }
-        } catch { throw SoradError(.internalFault, "cannot start a thread for the job: \(error)") }
+        } catch {
+            current.withLock { $0 = nil }
+            send(.failed(job: job, error: JobError(SoradError(.unavailable, "cannot start a thread for the job: \(error.reason)"))))
+            return nil
+        }
     }
 
     /// The next command, or nil when the daemon has closed the socket.

@@ -22,6 +22,8 @@ final class Daemon {
     private var settings: DaemonSettings
     private let ownSocketPaths: [String]
     private var modelScan: SystemThread?
+    /// When the models may be looked at again without being asked to by an operator.
+    private var nextScan: MonotonicTime?
     private var nextWatchdog: MonotonicTime?
     private var lastStatus = ""
 
@@ -30,23 +32,27 @@ final class Daemon {
         _ settings: DaemonSettings, arguments: Arguments, environment: [String: String],
         signals: consuming SignalDescriptor, log: Log
     ) throws(SoradError) {
-        self.settings = settings
         self.arguments = arguments
         self.environment = environment
         self.signals = signals
         self.log = log
         notifier = ServiceNotifier(environment: environment)
         var handedOver = try SocketActivation.takeListeners(environment: environment)
+        let descriptors = DescriptorLimit.raise()
+        var settings = settings
+        settings.stateDirectory = try Daemon.stateDirectory(settings.stateDirectory)
         stateLock = try Daemon.lockState(settings.stateDirectory)
         do throws(Errno) { wake = try EventCounter(.signal) } catch {
             throw SoradError(.unavailable, "cannot make an event counter: \(error.reason)")
         }
         service = try JobService(directory: settings.stateDirectory, settings: settings.jobs, time: .system, wake: wake, log: log)
         models = try ModelCatalog()
-        let shares = settings.threadShares
+        // Asked at each start of a worker: the quota may have changed.
+        let share: @Sendable (Int) -> Int? = { [settings] in settings.threadShares[$0] }
         let (service, models) = (service, models)
-        supervisors = zip(service.slots, shares).map { slot, threads in
-            WorkerSupervisor(slot, service: service, models: models, program: settings.worker, threads: threads, log: log)
+        let program = settings.worker
+        supervisors = service.slots.map { slot in
+            WorkerSupervisor(slot, service: service, models: models, program: program, threads: { share(slot.number) }, log: log)
         }
         let adminGroup = groupIdentifier(settings.adminGroup)
         let access = AccessRules(adminGroup: adminGroup, daemonUser: effectiveUser())
@@ -66,16 +72,33 @@ final class Daemon {
         serverSettings.handlerThreads = 4
         // A picture may come as a data: URL in a form's text.
         serverSettings.multipart.textField = serverSettings.jsonBody
-        serverSettings.uploadDirectory = try Daemon.emptyUploads(settings.stateDirectory)
+        let uploads = try Daemon.emptyUploads(settings.stateDirectory)
+        serverSettings.uploadDirectory = uploads
+        let adminConnections = min(64, max(4, descriptors / 16))
+        let open = serverSettings.fit(descriptors: descriptors - Daemon.ownDescriptors(settings.jobs.workers) - adminConnections * 9 / 8)
+        let minimumFree = settings.jobs.minimumFree
+        serverSettings.uploadSpace = UploadSpace(bytes: Daemon.uploadBytes, files: open) {
+            (try? DiskSpace(at: uploads)).map { max(0, $0.free - minimumFree) }
+        }
+        if serverSettings.connections < ServerSettings().connections {
+            log.notice("at most \(serverSettings.connections) connections: \(descriptors) descriptors may be open")
+        }
         server = try HTTPServer(
             listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log, service.metrics))
         if let listener = adminListener.take() {
-            adminServer = try Daemon.adminServer(listener, service, access, server, log)
+            adminServer = try Daemon.adminServer(listener, service, access, server, connections: adminConnections, log)
         } else {
             adminServer = nil
             log.notice("no socket for administrators was handed over; see sorad-admin.socket")
         }
+        self.settings = settings
     }
+
+    /// Bytes of all uploads that are under way.
+    private static let uploadBytes = 8 << 30
+    /// Descriptors that are not connections' nor uploads': a few tens of the daemon itself and of the database, those of each worker, and
+    /// those of inspections.
+    private static func ownDescriptors(_ workers: Int) -> Int { 128 + 12 * workers }
 
     /// Serves until a signal to stop.
     func run() {
@@ -102,6 +125,7 @@ final class Daemon {
                 service.deliver(.ticked)
             }
             service.feed.beat(MonotonicTime.now())
+            scanAgainIfDue()
             keepManagerInformed()
         }
         log.notice("stopped")
@@ -112,7 +136,7 @@ final class Daemon {
     private func waitForSomething() {
         var entries =
             supervisors.flatMap(\.pollEntries) + [PollEntry(reading: signals.rawDescriptor), PollEntry(reading: wake.rawDescriptor)]
-        let due = [service.nextDeadline, service.feed.nextBeat, nextWatchdog].compactMap { $0 }.min()
+        let due = [service.nextDeadline, service.feed.nextBeat, nextWatchdog, nextScan].compactMap { $0 }.min()
         do throws(Errno) {
             try poll(&entries, timeout: due.map { max(.zero, $0 - MonotonicTime.now()) })
         } catch { preconditionFailure("poll: \(error)") }
@@ -152,16 +176,34 @@ final class Daemon {
     }
 
     /// In a thread of its own: a large model's file takes long to check, and requests are served meanwhile.
-    private func scanModels() {
+    /// - Parameter isAsked: by an operator, or at the start: what is gone is gone.
+    private func scanModels(isAsked: Bool = true) {
+        guard models.beginScan() else { return models.lookAgain() }
         let files = settings.models.isEmpty ? modelFiles(in: settings.modelDirectories) : settings.models
-        let (worker, models, service, log) = (settings.worker, models, service, log)
+        let (worker, models, service, log, wake) = (settings.worker, models, service, log, wake)
         do throws(Errno) {
+            // It has ended but for its last instructions.
             if let earlier = modelScan.take() { earlier.join() }
             modelScan = try SystemThread(name: "sorad-models") {
-                models.scan(files, worker: worker, service: service, time: .system, log: log)
+                models.scan(files, worker: worker, service: service, time: .system, keepsMissing: !isAsked, log: log)
                 service.deliver(.released(.models))
+                models.endScan()
+                wake.add()
             }
-        } catch { log.error("cannot start a thread to look at the models: \(error)") }
+        } catch {
+            models.endScan()
+            models.lookAgain()
+            log.error("cannot start a thread to look at the models: \(error)")
+        }
+    }
+
+    /// A scan that a fault of the machine spoiled, or that a worker which could not be started makes necessary: at most one a second.
+    private func scanAgainIfDue() {
+        let now = MonotonicTime.now()
+        if nextScan == nil, models.takeWish() { nextScan = now + .seconds(1) }
+        guard let due = nextScan, now >= due, !models.isScanning else { return }
+        nextScan = nil
+        scanModels(isAsked: false)
     }
 
     /// `WATCHDOG=1` means that this loop comes round and that the jobs' lock is not held for ever (`status` takes it).
@@ -184,10 +226,21 @@ final class Daemon {
 
     // MARK: starting
 
+    /// The directory, made if it is missing, under its own name: the database is opened without following symbolic links.
+    private static func stateDirectory(_ path: String) throws(SoradError) -> String {
+        do throws(Errno) {
+            try makeDirectories(path)
+            return try resolvedPath(path)
+        } catch {
+            throw SoradError(
+                .unavailable, "cannot use the state directory \(path): \(error.reason)",
+                hint: "give a --state-dir that you may write to; a symbolic link there must lead to a directory")
+        }
+    }
+
     /// One daemon per state directory.
     private static func lockState(_ directory: String) throws(SoradError) -> FileDescriptor {
         do throws(Errno) {
-            try makeDirectories(directory)
             if let lock = try openLocked("\(directory)/lock") { return lock }
         } catch {
             throw SoradError(
@@ -221,15 +274,16 @@ final class Daemon {
 
     /// Few ask here, and never for much.
     private static func adminServer(
-        _ listener: consuming FileDescriptor, _ service: JobService, _ access: AccessRules, _ clients: HTTPServer, _ log: Log
+        _ listener: consuming FileDescriptor, _ service: JobService, _ access: AccessRules, _ clients: HTTPServer, connections: Int,
+        _ log: Log
     ) throws(SoradError) -> HTTPServer {
         var routes = Routes()
         AdminRoutes(service: service, access: access, log: log, connectionCount: { clients.connectionCount }).add(to: &routes)
         var settings = ServerSettings()
         settings.handlerThreads = 1
-        settings.connections = 64
-        settings.connectionsPerUser = 48
-        settings.shedConnections = 8
+        settings.connections = connections
+        settings.connectionsPerUser = connections * 3 / 4
+        settings.shedConnections = connections / 8
         settings.jsonBody = 64 << 10
         settings.formBody = 64 << 10
         return try HTTPServer(listener: listener, routes: routes, settings: settings, observer: observer(log, nil))

@@ -73,6 +73,13 @@ struct DaemonSettings: Sendable {
         Setting(
             "worker-silence-floor", seconds: 1...86_400, \.jobs.limits.shortestSilence,
             "lower bound of the adaptive hang timeout, which is ten times the expected duration of a step or a frame")
+        Setting(
+            "retry-wait", seconds: 0...3_600, \.jobs.limits.longestWait,
+            "longest wait before a job that a fault of the machine stopped is tried again; the first is a tenth of a second, each further "
+                + "one twice as long")
+        Setting(
+            "retry-attempts", 1...1_000, \.jobs.limits.attempts,
+            "faults at one place of a job after which they count as its own and it fails, unless other jobs get on no better")
         Setting("event-heartbeat", seconds: 1...3_600, \.jobs.heartbeat, "longest silence on an event stream")
         Setting("cancel-grace", seconds: 1...60, \.jobs.limits.grace, "time that a worker has to stop, before it is killed")
     }

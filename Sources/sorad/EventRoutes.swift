@@ -54,11 +54,11 @@ final class JobEventWriter: Sendable {
     /// False when there is nothing more to write.
     func take(_ news: JobNews) -> Bool {
         switch news {
-        case .changed(let job, let number): return state.withLock { changed(job, number, &$0) }
-        case .preview(let job, let picture):
-            return stream.pendingBytes > JobEventWriter.backlog ? true : write("preview", nil, job.previewJSON(picture))
+        case .changed(let job, let number, let text): return state.withLock { changed(job, number, text, &$0) }
+        case .preview(let job, let picture, let text):
+            return stream.pendingBytes > JobEventWriter.backlog ? true : write("preview", nil, text) { job.previewJSON(picture) }
         case .deleted(let id):
-            write("deleted", JobEventWriter.lastID, DeletedVideo(id: id.text).json)
+            write("deleted", JobEventWriter.lastID, SharedText()) { DeletedVideo(id: id.text).json }
             stream.finish()
             return false
         case .quiet: return stream.write(JobEventWriter.heartbeat)
@@ -68,7 +68,7 @@ final class JobEventWriter: Sendable {
         }
     }
 
-    private func changed(_ job: Job, _ number: UInt64, _ state: inout State) -> Bool {
+    private func changed(_ job: Job, _ number: UInt64, _ text: SharedText, _ state: inout State) -> Bool {
         defer {
             state.hasBegun = true
             state.status = job.status
@@ -83,17 +83,17 @@ final class JobEventWriter: Sendable {
             stream.write(JobEventWriter.retry)
         }
         if job.isOver {
-            write("done", id, job.video.json)
+            write("done", id, text) { job.video.json }
             stream.finish()
             return false
         }
-        if !state.hasBegun || job.status != state.status { return write("video", id, job.video.json) }
-        return stream.pendingBytes > JobEventWriter.backlog ? true : write("progress", id, job.progressJSON)
+        if !state.hasBegun || job.status != state.status { return write("video", id, text) { job.video.json } }
+        return stream.pendingBytes > JobEventWriter.backlog ? true : write("progress", id, text) { job.progressJSON }
     }
 
     @discardableResult
-    private func write(_ event: String, _ id: String?, _ data: JSONValue) -> Bool {
-        stream.write(ServerSentEvent(event: event, id: id, data: data.text()).bytes)
+    private func write(_ event: String, _ id: String?, _ text: SharedText, _ data: () -> JSONValue) -> Bool {
+        stream.write(text.bytes(event) { ServerSentEvent(event: event, id: id, data: data().text()).bytes })
     }
 }
 

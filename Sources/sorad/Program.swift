@@ -5,6 +5,8 @@ import SoradSystem
 @main struct Program {
     static func main() {
         MemoryHeadroom.returnFreedBlocks()
+        // Jobs and their files are nobody else's, whatever started the daemon; its sockets get their modes by name.
+        umask(0o077)
         runProgram("sorad") { () throws(SoradError) in
             try DaemonSettings.command(serve).main(Array(CommandLine.arguments.dropFirst()))
         }

@@ -12,7 +12,7 @@ extension ClientRoutes {
         if let made = service.madeClip(sha256: try upload.hexadecimalDigest()) {
             finding = .madeHere(made, isVisible: try service.job(made.job, viewer: access.viewer(request.peer)) != nil)
         } else {
-            finding = .marked(try mark(of: upload, request.fields))
+            finding = .marked(try mark(of: upload, request))
         }
         return .json(
             JSONValue.object([
@@ -21,14 +21,15 @@ extension ClientRoutes {
             ]))
     }
 
-    private func mark(of upload: Upload, _ fields: Fields) throws -> ProvenanceMark {
+    private func mark(of upload: Upload, _ request: Request) throws -> ProvenanceMark {
         let place = try service.scratch()
+        try service.checkSpace(for: upload.bytesToWrite)
         try upload.move(to: place.path(.source))
         do throws(SoradError) {
-            return try readProvenanceMark(at: place.path(.source), worker: worker)
+            return try readProvenanceMark(at: place.path(.source), worker: worker) { request.gone.isStopped }
         } catch {
             guard error.kind == .badInput else { throw error }
-            throw fields.invalid("file", "cannot be checked: \(error.message)", code: "invalid_file")
+            throw request.fields.invalid("file", "cannot be checked: \(error.message)", code: "invalid_file")
         }
     }
 }

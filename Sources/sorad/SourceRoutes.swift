@@ -74,7 +74,7 @@ extension ClientRoutes {
     ) throws -> (clip: SourceClip, model: String?, pixels: Int) {
         switch video {
         case .upload(let upload):
-            let facts = try store(upload, name, as: file, in: draft, request.fields)
+            let facts = try store(upload, name, as: file, in: draft, request)
             guard !facts.isPicture else {
                 throw request.fields.invalid(name, "is a picture; give an MP4 clip, or send it to /v1/videos as input_reference")
             }
@@ -91,13 +91,14 @@ extension ClientRoutes {
     }
 
     /// Puts an uploaded file into a draft and has the worker look at it.
-    func store(_ upload: Upload, _ name: String, as file: GivenFile, in draft: JobDraft, _ fields: Fields) throws -> MediaFacts {
+    func store(_ upload: Upload, _ name: String, as file: GivenFile, in draft: JobDraft, _ request: Request) throws -> MediaFacts {
+        try service.checkSpace(for: upload.bytesToWrite)
         try upload.move(to: draft.path(file))
         do throws(SoradError) {
-            return try inspectGivenFile(at: draft.path(file), worker: worker)
+            return try inspectGivenFile(at: draft.path(file), worker: worker) { request.gone.isStopped }
         } catch {
             guard error.kind == .badInput else { throw error }
-            throw fields.invalid(name, "cannot be used: \(error.message)", code: "invalid_file")
+            throw request.fields.invalid(name, "cannot be used: \(error.message)", code: "invalid_file")
         }
     }
 

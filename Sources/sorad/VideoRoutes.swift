@@ -17,7 +17,7 @@ extension ClientRoutes {
         if let draft {
             for (name, role, upload) in pictures {
                 guard let upload else { continue }
-                let facts = try store(upload, name, as: role, in: draft, request.fields)
+                let facts = try store(upload, name, as: role, in: draft, request)
                 guard facts.isPicture else {
                     throw request.fields.invalid(name, "is a clip; give a picture, or send the clip to /v1/videos/edits as video")
                 }

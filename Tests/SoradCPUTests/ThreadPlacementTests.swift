@@ -49,7 +49,7 @@ import Testing
     func aPoolForAllCPUsHasOneThreadOnEach() throws {
         try onAThread {
             let allowed = ThreadCPUs.allowed()
-            let seen = masks(ThreadPool(threads: allowed.count))
+            let seen = masks(ThreadPool(threads: allowed.count, adapts: false))
             #expect(seen[0] == allowed, "the calling thread is not bound")
             #expect(Array(seen.dropFirst()) == allowed.dropFirst().map { [$0] })
             #expect(ThreadCPUs.allowed() == allowed)
@@ -74,7 +74,7 @@ import Testing
     @Test func childrenAndThreadsOfTheCallerMayRunEverywhere() throws {
         try onAThread {
             let allowed = ThreadCPUs.allowed()
-            let pool = ThreadPool(threads: max(2, allowed.count))
+            let pool = ThreadPool(threads: max(2, allowed.count), adapts: false)
             _ = masks(pool)
             #expect(childMask() == allowed)
             try onAThread { #expect(ThreadCPUs.allowed() == allowed) }
@@ -87,7 +87,7 @@ import Testing
             let one = [ThreadCPUs.allowed().last ?? 0]
             #expect(ThreadCPUs.restrict(to: one))
             #expect(ProcessorCount.usable() == 1)
-            #expect(masks(ThreadPool(threads: 2)) == [one, one])
+            #expect(masks(ThreadPool(threads: 2, adapts: false)) == [one, one])
             #expect(childMask() == one)
         }
     }

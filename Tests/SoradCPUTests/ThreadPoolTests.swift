@@ -1,3 +1,4 @@
+import Glibc
 import SoradCPU
 import SoradTensor
 import Synchronization
@@ -25,7 +26,8 @@ import Testing
 
     /// While one thread is held up in its share, the others do theirs, and what is left of its too.
     @Test(arguments: [2, 3, 7]) func eachThreadBeginsWithAShareOfItsOwn(threads: Int) {
-        let pool = ThreadPool(threads: threads)
+        // All of them must come, however busy the machine is.
+        let pool = ThreadPool(threads: threads, adapts: false)
         for _ in 0..<50 {
             let (begun, done, astray) = (Counter(), Counter(), Counter())
             pool.run(4 * threads) { piece, thread in
@@ -52,6 +54,30 @@ import Testing
                 sums.withMutableElements { $0[piece] = Float(round * 8 + piece) }
             }
             #expect(sums.elements == (0..<8).map { Float(round * 8 + $0) })
+        }
+    }
+
+    @Test(arguments: [2, 3, 7]) func threadsThatHoldUpTheOthersAreDroppedAndNothingIsLost(threads: Int) {
+        let pool = ThreadPool(threads: threads)
+        let done = Counter()
+        var runs = 0
+        // A CPU that is kept busy looks like this: the caller is soon done, the others stand still.
+        while pool.activeCount > 1, runs < 2000 {
+            pool.run(4 * threads) { _, thread in
+                if thread > 0 { usleep(4000) }
+                done.value.add(1, ordering: .relaxed)
+            }
+            runs += 1
+        }
+        #expect(pool.activeCount == 1)
+        #expect(done.value.load(ordering: .relaxed) == runs * 4 * threads)
+        for pieces in 1...200 {
+            let counter = Counter()
+            pool.run(pieces) { piece, thread in
+                precondition(thread < threads)
+                counter.value.add(piece + 1, ordering: .relaxed)
+            }
+            #expect(counter.value.load(ordering: .relaxed) == pieces * (pieces + 1) / 2)
         }
     }
 

@@ -18,8 +18,8 @@ private final class Ear: Sendable {
     func hear(_ news: JobNews) -> Bool {
         let text =
             switch news {
-            case .changed(let job, let number): "\(job.status.rawValue) \(job.percent) #\(number)"
-            case .preview(_, let picture): "preview \(picture.png)"
+            case .changed(let job, let number, _): "\(job.status.rawValue) \(job.percent) #\(number)"
+            case .preview(_, let picture, _): "preview \(picture.png)"
             case .deleted: "deleted"
             case .quiet: "quiet"
             case .ended: "ended"
@@ -35,6 +35,7 @@ private final class Ear: Sendable {
     private func service(_ directory: TemporaryDirectory) throws -> JobService {
         var settings = JobService.Settings()
         settings.heartbeat = .seconds(10)
+        settings.limits.progressRecord = .zero
         let service = try JobService(
             directory: directory.path, settings: settings, time: .system, wake: try EventCounter(.signal),
             log: Log(program: "test", level: .error, environment: [:]))
@@ -108,5 +109,30 @@ private final class Ear: Sendable {
         _ = try service.watch(job.id, viewer: 1, last.hear)
         service.feed.end()
         #expect(last.news.last == "ended" && service.feed.nextBeat == nil)
+    }
+
+    /// A thousand watchers cost one encoding of each change.
+    @Test func whatListenersWriteIsWrittenOnce() throws {
+        let directory = try TemporaryDirectory()
+        let service = try service(directory)
+        let job = try service.submit(owner: 1, .sample())
+        let made = Atomic<Int>(0)
+        let heard = Atomic<Int>(0)
+        for _ in 0..<1100 {
+            let subscription = try service.watch(job.id, viewer: 1) { news in
+                guard case .changed(_, let number, let text) = news, number > 2 else { return true }
+                let bytes = text.bytes("x") {
+                    made.add(1, ordering: .relaxed)
+                    return [1, 2, 3]
+                }
+                if bytes == [1, 2, 3] { heard.add(1, ordering: .relaxed) }
+                return true
+            }
+            #expect(subscription != nil)
+        }
+        service.deliver(.workerReady(.first, model: "mini"))
+        for percent in 1...10 { service.deliver(.progressed(.first, job.id, progress(percent))) }
+        #expect(heard.load(ordering: .relaxed) == 10 * 1100)
+        #expect(made.load(ordering: .relaxed) == 10)
     }
 }

@@ -48,13 +48,15 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
         let directory: TemporaryDirectory
         let service: JobService
         let seconds = Mutexed(1_700_000_000)
+        /// How far somebody has set the wall clock.
+        let step = Mutexed(0)
 
         init(_ retention: Retention) throws {
             directory = try TemporaryDirectory()
-            let seconds = seconds
+            let (seconds, step) = (seconds, step)
             let time = TimeSource(
                 monotonic: { MonotonicTime(nanoseconds: seconds.value.withLock { $0 } * 1_000_000_000) },
-                unixMilliseconds: { seconds.value.withLock { $0 } * 1000 })
+                unixMilliseconds: { (seconds.value.withLock { $0 } + step.value.withLock { $0 }) * 1000 })
             var settings = JobService.Settings()
             settings.retention = retention
             service = try JobService(
@@ -146,6 +148,46 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
         try makeDirectories(bench.directory.path + "/spool/" + lost.text)
         bench.pass(3600)
         #expect(!bench.spool.contains(lost.text) && bench.spool.count == 2)
+        withExtendedLifetime(draft) {}
+    }
+
+    // MARK: a wall clock that is set
+
+    @Test func anExpiredJobIsGoneWhenSomebodyAsks() throws {
+        let bench = try Bench(Retention(maximumAge: 100, maximumBytes: nil))
+        let id = try bench.finished(10)
+        bench.step.value.withLock { $0 = 200 }
+        #expect(try bench.service.page(viewer: 1, after: nil, newestFirst: true, limit: 10).jobs.isEmpty)
+        #expect(try bench.service.job(id, viewer: 1) == nil)
+        #expect(try bench.service.cancel(id, viewer: 1) == nil)
+        #expect(bench.spool == [])
+    }
+
+    @Test(arguments: [-86_400, 86_400] as [Int64]) func durationsDoNotFollowTheWallClock(step: Int64) throws {
+        let bench = try Bench(Retention(maximumAge: nil, maximumBytes: nil))
+        let (first, second) = (try bench.service.submit(owner: 1, .sample()), try bench.service.submit(owner: 1, .sample()))
+        bench.service.deliver(.workerReady(.first, model: "mini"))
+        bench.step.value.withLock { $0 = step }
+        bench.seconds.value.withLock { $0 += 7 }
+        for job in [first, second] {
+            let path = try bench.service.prepareDirectory(of: job.id)
+            for name in ["v", "t", "s"] { try writeDurably([1], named: name, in: path) }
+            bench.service.deliver(
+                .finished(.first, job.id, ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": 1])))
+        }
+        let text = bench.service.metricsText()
+        #expect(text.contains("sorad_job_duration_seconds_sum 7\n"), "\(text)")
+        #expect(text.contains("sorad_job_wait_seconds_sum 7\n"), "\(text)")
+        #expect(bench.service.pollAfterMilliseconds == 250)
+    }
+
+    @Test func aDraftIsNoOrphanWhateverTheClockSays() throws {
+        let bench = try Bench(Retention(maximumAge: 1_000_000, maximumBytes: nil))
+        _ = try bench.finished(10)
+        let draft = try bench.service.draft()
+        bench.step.value.withLock { $0 = 50_000 }
+        bench.pass(3600)
+        #expect(bench.spool.contains(draft.id.text))
         withExtendedLifetime(draft) {}
     }
 }

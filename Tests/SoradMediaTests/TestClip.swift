@@ -20,7 +20,7 @@ func movingSquare(_ format: ClipFormat) -> [UInt8] {
 }
 
 /// A directory of its own for one test, removed with everything in it.
-final class ScratchDirectory {
+final class ScratchDirectory: Sendable {
     let path: String
 
     init() throws {

@@ -139,7 +139,7 @@ private final class Questions: Sendable {
         let error = #expect(throws: JobError.self) {
             try pipeline.makeClip(PipelineFixture.request(), into: PipelineFixture.scratch("none")) { reports.add($0) }
         }
-        #expect(error?.code == "media_failed")
+        #expect(error?.code == "configuration_error")
         #expect(error?.message.contains("apt install ffmpeg") == true)
         #expect(reports.all.isEmpty)
     }

@@ -12,6 +12,8 @@ final class DaemonUnderTest {
     private(set) var process: ChildProcess
     private let options: [String]
     private let environment: [String: String]
+    /// Of descriptors, as prlimit(1) writes it; nil for this process's own.
+    private let limits: String?
 
     static let program = executableDirectory() + "/sorad"
     static let worker = String(#filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }) + "/fakes/test-worker.py"
@@ -25,19 +27,22 @@ final class DaemonUnderTest {
         return info.json.text()
     }
 
-    /// - Parameter models: file name to content; by default one good model.
+    /// - Parameters:
+    ///   - models: file name to content; by default one good model.
+    ///   - limits: soft and hard limit of its descriptors, as prlimit(1) takes them.
     init(
         _ options: [String] = [], environment: [String: String] = [:],
         models: [String: String] = ["mini.gguf": DaemonUnderTest.modelText()],
-        isReadyWhenAnswering: Bool = true
+        isReadyWhenAnswering: Bool = true, limits: String? = nil
     ) throws {
         directory = "/tmp/sorad-service-" + randomBytes(8).map { String($0, radix: 16) }.joined()
         socket = directory + "/sorad.sock"
         try makeDirectories(directory + "/models")
         for (name, text) in models { try writeDurably(Array(text.utf8), named: name, in: directory + "/models") }
         self.options = options
+        self.limits = limits
         self.environment = environment.merging(["PATH": "/usr/bin:/bin", "TEST_WORKER_LOG": directory + "/workers"]) { first, _ in first }
-        process = try DaemonUnderTest.start(directory, options, self.environment)
+        process = try DaemonUnderTest.start(directory, options, self.environment, limits)
         if isReadyWhenAnswering { try waitUntilAnswering() }
     }
 
@@ -48,19 +53,24 @@ final class DaemonUnderTest {
     }
 
     static func arguments(_ directory: String, _ options: [String]) -> [String] {
-        [
-            "--socket", directory + "/sorad.sock", "--state-dir", directory + "/state", "--model-dir", directory + "/models", "--worker",
-            worker,
-        ] + options
+        let standard = [
+            ("--socket", directory + "/sorad.sock"), ("--state-dir", directory + "/state"), ("--model-dir", directory + "/models"),
+            ("--worker", worker), ("--retry-wait", "0"), ("--retry-attempts", "3"),
+        ]
+        return standard.filter { !options.contains($0.0) }.flatMap { [$0.0, $0.1] } + options
     }
 
-    private static func start(_ directory: String, _ options: [String], _ environment: [String: String]) throws -> ChildProcess {
+    private static func start(
+        _ directory: String, _ options: [String], _ environment: [String: String], _ limits: String?
+    ) throws -> ChildProcess {
         let log = try FileDescriptor(opening: directory + "/log", flags: O_WRONLY | O_CREAT | O_APPEND)
-        return try ChildProcess(.init(program, arguments(directory, options), environment: environment, descriptors: [2: log.rawValue]))
+        let own = arguments(directory, options)
+        let (executable, arguments) = limits.map { ("/usr/bin/prlimit", ["--nofile=\($0)", program] + own) } ?? (program, own)
+        return try ChildProcess(.init(executable, arguments, environment: environment, descriptors: [2: log.rawValue]))
     }
 
     func restart() throws {
-        process = try DaemonUnderTest.start(directory, options, environment)
+        process = try DaemonUnderTest.start(directory, options, environment, limits)
         try waitUntilAnswering()
     }
 

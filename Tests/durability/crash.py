@@ -7,7 +7,7 @@ Two clients keep jobs of every kind waiting, each sent with an Idempotency-Key a
 hold: every accepted job is completed with the frames of an undisturbed run; the same key never makes a second job; after a
 death at most one finished denoise step is done again, and decoding continues after the last group of frames; a worker that is frozen (SIGSTOP) is killed in time and its job
 continues, and one that is frozen for a moment only is left alone. A worker is killed again only after the job went on past the
-place where the last one died, since two deaths at one place are the job's own fault as far as sorad can tell. With several
+place where the last one died, so that it shows how much is done again. With several
 workers every running job must have gone on, since it is not seen from outside which worker has which job; and it must hold
 that as many jobs as workers run at once, and that the death of one worker costs the other's job nothing.
 """

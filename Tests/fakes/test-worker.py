@@ -4,7 +4,8 @@
 The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" next to the ModelInfo it can be
 described, but the worker writes the text on standard error and exits when it is started; with "startDelay": N it takes N seconds.
 With --origin it says what the file's last line says as JSON, and that anything that does not begin like an MP4 is damaged.
-With --inspect it takes whatever begins like a PNG for a picture and like an MP4 for a clip of 20 frames.
+With --inspect it takes whatever begins like a PNG for a picture and like an MP4 for a clip of 20 frames. What the file ends with is
+done before: "die-once" (for the first time that this log's daemon asks), "die", "sleep" (a minute, after the process id was logged).
 A prompt is words; each may be an instruction:
   steps=N      progress events (default 3)
   phase=NAME   the phase that they name (default denoising)
@@ -37,7 +38,15 @@ if "--origin" in sys.argv:
     sys.exit(0)
 if "--inspect" in sys.argv:
     with open(sys.argv[sys.argv.index("--inspect") + 1], "rb") as file:
-        head = file.read(12)
+        head = file.read()
+    mark = os.environ.get("TEST_WORKER_LOG", "/nowhere") + ".died"
+    if head.endswith(b"die-once") and not os.path.exists(mark) or head.endswith(b"die"):
+        open(mark, "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    if head.endswith(b"sleep"):
+        with open(os.environ["TEST_WORKER_LOG"], "a") as file:
+            file.write(f"inspects {os.getpid()}\n")
+        time.sleep(60)
     if head.startswith(b"\x89PNG"):
         print(json.dumps({"format": "png", "width": 64, "height": 48, "num_frames": 1, "fps": 0}))
     elif head[4:8] == b"ftyp":

@@ -74,6 +74,8 @@ int sorad_linux_random(void *bytes, size_t count);
 // <malloc.h> is not in the Glibc module. From now on, blocks of `size` bytes or more are mapped alone and go back to the system when
 // they are freed; the C library would else raise that size to 32 MiB as it goes.
 void sorad_linux_map_blocks_from(size_t size);
+// Gives free pages between blocks in use back to the system; takes milliseconds.
+void sorad_linux_trim_memory(void);
 
 // `struct dirent` ends in an array that Swift imports as a tuple of 256 elements.
 struct dirent;
