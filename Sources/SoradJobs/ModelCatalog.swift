@@ -73,8 +73,8 @@ public final class ModelCatalog: Sendable {
         var known: [(key: ModelRecordKey, info: ModelInfo)] = []
         var hasNews = false
         for path in files {
+            let before = ModelCatalog.key(path, worker)
             do throws(SoradError) {
-                let before = ModelCatalog.key(path, worker)
                 let recorded = before.flatMap { records.describedModel($0) }
                 let info = if let recorded { recorded } else { try describeModel(at: path, worker: worker) }
                 if let before, recorded != nil {
@@ -94,7 +94,8 @@ public final class ModelCatalog: Sendable {
                 }
             } catch {
                 let earlier = last.entries.first { $0.path == path }
-                if error.kind == .unavailable {
+                // A file that has gone meanwhile was not read to its end.
+                if error.kind == .unavailable || before != nil && (try? FileIdentity(path)) == nil {
                     lookAgain()
                     log.warning("the model file \(path) could not be looked at: \(error.message)")
                     if let earlier, !found.entries.contains(where: { $0.info.id == earlier.info.id }) {

@@ -173,7 +173,8 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
             let path = try bench.service.prepareDirectory(of: job.id)
             for name in ["v", "t", "s"] { try writeDurably([1], named: name, in: path) }
             bench.service.deliver(
-                .finished(.first, job.id, ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": 1])))
+                .finished(.first, job.id, ClipResult(sha256: "00", video: "v", thumbnail: "t", spritesheet: "s", timings: ["denoising": 1]))
+            )
         }
         let text = bench.service.metricsText()
         #expect(text.contains("sorad_job_duration_seconds_sum 7\n"), "\(text)")

@@ -78,6 +78,7 @@ import Testing
         _ = unsafe chmod(worker, 0o755)
         defer { removeFile(worker) }
         let daemon = try DaemonUnderTest(["--retry-wait", "1", "--worker", worker])
+        try eventually("the model is known") { try daemon.send(.get, "/v1/models/mini").status == 200 }
         let path = isModel ? daemon.directory + "/models/mini.gguf" : worker
         _ = unsafe rename(path, path + ".away")
         let ids = try (0..<3).map { try daemon.create("job \($0)").id }
