@@ -1,4 +1,4 @@
-// swift-tools-version: 6.2
+// swift-tools-version: 6.3
 import PackageDescription
 
 // Every Swift target is held to the same rules; see docs/ARCHITECTURE.md for who may import whom.
@@ -55,26 +55,27 @@ let package = Package(
         // Layer 5
         library(
             "SoradPipeline",
-            ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
+            ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
         // Layer 6: wiring only
         program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradPipeline"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
         program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
-        program("sorad-bench", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradModel", "SoradModelFile", "CSoradKernels"]),
+        program(
+            "sorad-bench",
+            ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradModel", "SoradModelFile", "SoradConverter", "CSoradKernels"]),
         // Tests
-        tests("SoradKernelsTests", ["CSoradKernels"]),
+        tests("SoradKernelsTests", ["CSoradKernels", "SoradSystem"]),
         tests("SoradSystemTests", ["SoradSystem"]),
         .target(
             name: "SoradTestSupport", dependencies: ["SoradTensor", "SoradCPU", "SoradSystem"], path: "Tests/Support",
             swiftSettings: swiftRules),
         tests("SoradTensorTests", ["SoradTensor", "SoradCPU", "SoradTestSupport", "SoradSystem"]),
         tests("SoradCPUTests", ["SoradCPU", "SoradTensor", "SoradTestSupport", "SoradSystem", "CSoradKernels"]),
-        tests("SoradTokenizerTests", ["SoradTokenizer"], exclude: ["Fixtures"]),
-        .target(name: "SoradTestFiles", dependencies: ["SoradSystem"], path: "Tests/SupportFiles", swiftSettings: swiftRules),
-        tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradTestFiles"]),
+        tests("SoradTokenizerTests", ["SoradTokenizer", "SoradSystem"], exclude: ["Fixtures"]),
+        tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradTestSupport"]),
         tests(
-            "SoradConverterTests", ["SoradConverter", "SoradModelFile", "SoradTensor", "SoradSystem", "CSoradKernels", "SoradTestFiles"]),
+            "SoradConverterTests", ["SoradConverter", "SoradModelFile", "SoradTensor", "SoradSystem", "CSoradKernels", "SoradTestSupport"]),
         tests(
             "SoradModelTests",
             [

@@ -24,20 +24,20 @@ public struct ClipPlan: Sendable, Equatable {
     public var guidanceScale: Double
     public var flowShift: Double
     /// Pictures and clips that the new one is made from; nil for text alone.
-    public var given: GivenFrames?
+    public var given: ReferenceMedia?
 
     // The following is the daemon's own: it is not part of the JSON.
 
     /// The length of the clip as the answer says it: decimal text.
     public var seconds = ""
     /// `MediaFacts.heldPixels` of the largest given file; 0 for none.
-    public var givenPixels = 0
+    public var referencePixels = 0
     /// Bytes that worker and ffmpeg take at their highest; 0 where that is not known.
     public var memory = 0
 
     public init(
         model: String, prompt: String, negativePrompt: String, width: Int, height: Int, numFrames: Int, fps: Int, seed: UInt64,
-        numInferenceSteps: Int, guidanceScale: Double, flowShift: Double, given: GivenFrames? = nil
+        numInferenceSteps: Int, guidanceScale: Double, flowShift: Double, given: ReferenceMedia? = nil
     ) {
         self.model = model
         self.prompt = prompt
@@ -56,5 +56,5 @@ public struct ClipPlan: Sendable, Equatable {
 
 extension ClipPlan {
     /// Bytes that worker and ffmpeg take for the clip at their highest; nil where the model has no plan of its memory.
-    public func memory(of model: ModelInfo?) -> Int? { model?.memory?.bytes(for: self, givenPixels: givenPixels) }
+    public func memory(of model: ModelInfo?) -> Int? { model?.memory?.bytes(for: self, referencePixels: referencePixels) }
 }

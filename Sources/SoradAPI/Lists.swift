@@ -56,7 +56,7 @@ public struct Model: JSONRepresentable, Equatable {
                 "max_num_frames": .integer(info.maxNumFrames), "max_pixels": .integer(info.maxPixels),
                 "default_num_inference_steps": .integer(info.defaultNumInferenceSteps),
                 "default_guidance_scale": .double(info.defaultGuidanceScale), "default_flow_shift": .double(info.defaultFlowShift),
-                "takes_known_frames": .bool(info.takesKnownFrames),
+                "takes_known_frames": .bool(info.takesConditioningFrames),
             ])
     }
 

@@ -29,14 +29,14 @@ public struct ModelInfo: Sendable, Equatable {
     public var defaultGuidanceScale: Double
     public var defaultFlowShift: Double
     /// Some frames may be given: first and last frame, a clip to continue.
-    public var takesKnownFrames: Bool
+    public var takesConditioningFrames: Bool
     /// nil where it was not planned, as in the message of a running worker.
     public var memory: ModelMemory?
 
     public init(
         id: String, sha256: String, created: Int, license: String, defaultWidth: Int, defaultHeight: Int, defaultNumFrames: Int,
         fps: Int, sizeMultiple: Int, frameMultiple: Int, maxWidth: Int, maxHeight: Int, maxNumFrames: Int, maxPixels: Int,
-        defaultNumInferenceSteps: Int, defaultGuidanceScale: Double, defaultFlowShift: Double, takesKnownFrames: Bool = false,
+        defaultNumInferenceSteps: Int, defaultGuidanceScale: Double, defaultFlowShift: Double, takesConditioningFrames: Bool = false,
         memory: ModelMemory? = nil
     ) {
         self.id = id
@@ -56,7 +56,7 @@ public struct ModelInfo: Sendable, Equatable {
         self.defaultNumInferenceSteps = defaultNumInferenceSteps
         self.defaultGuidanceScale = defaultGuidanceScale
         self.defaultFlowShift = defaultFlowShift
-        self.takesKnownFrames = takesKnownFrames
+        self.takesConditioningFrames = takesConditioningFrames
         self.memory = memory
     }
 }

@@ -53,7 +53,7 @@ public struct ModelMemory: Sendable, Equatable {
         /// Pixels of the given frames that the encoder gets, and of one more.
         case contextPixels
         /// Pixels that ffmpeg holds of the largest given file (`MediaFacts.heldPixels`), at least one frame's.
-        case givenPixels
+        case referencePixels
         /// Pixels that ffmpeg holds while it writes the clip.
         case writerPixels
         /// Pixels of all frames.
@@ -80,24 +80,24 @@ public struct ModelMemory: Sendable, Equatable {
     }
 
     /// Worker and ffmpeg together at their highest.
-    /// - Parameter givenPixels: `MediaFacts.heldPixels` of the largest given file; 0 for none.
-    public func bytes(for request: ClipPlan, givenPixels: Int = 0) -> Int {
-        highest(request, givenPixels: givenPixels) { _ in true }
+    /// - Parameter referencePixels: `MediaFacts.heldPixels` of the largest given file; 0 for none.
+    public func bytes(for request: ClipPlan, referencePixels: Int = 0) -> Int {
+        highest(request, referencePixels: referencePixels) { _ in true }
     }
 
     /// The worker's own part of that.
-    public func workerBytes(for request: ClipPlan) -> Int { highest(request, givenPixels: 0) { $0.process == .worker } }
+    public func workerBytes(for request: ClipPlan) -> Int { highest(request, referencePixels: 0) { $0.process == .worker } }
 
-    private func highest(_ request: ClipPlan, givenPixels: Int, where counts: (Part) -> Bool) -> Int {
+    private func highest(_ request: ClipPlan, referencePixels: Int, where counts: (Part) -> Bool) -> Int {
         let needs = stages.map { stage in
             stage.parts.filter { $0.condition.holds(for: request) && counts($0) }.reduce(0) { need, part in
-                sum(need, sum(part.fixed, product(part.perUnit, units(of: part.measure, request, givenPixels))))
+                sum(need, sum(part.fixed, product(part.perUnit, units(of: part.measure, request, referencePixels))))
             }
         }
         return sum(base, needs.max() ?? 0)
     }
 
-    private func units(of measure: Measure, _ request: ClipPlan, _ givenPixels: Int) -> Int {
+    private func units(of measure: Measure, _ request: ClipPlan, _ referencePixels: Int) -> Int {
         let pixels = product(request.width, request.height)
         switch measure {
         case .latentPixels:
@@ -106,7 +106,7 @@ public struct ModelMemory: Sendable, Equatable {
         case .framePixels: return pixels
         case .contextPixels:
             return product(1 + max(request.given?.before?.contextFrames ?? 0, request.given?.after?.contextFrames ?? 0), pixels)
-        case .givenPixels: return max(givenPixels, pixels)
+        case .referencePixels: return max(referencePixels, pixels)
         case .writerPixels: return ModelMemory.heldPixels(frames: request.clipFrames, pixels: pixels)
         case .clipPixels: return product(request.clipFrames, pixels)
         }

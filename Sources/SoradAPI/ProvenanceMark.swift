@@ -31,7 +31,7 @@ extension ProvenanceMark: JSONRepresentable {
     public var json: JSONValue {
         [
             "state": .string(state.rawValue), "program": .optional(program), "model": .optional(model),
-            "signs": .array(evidence.map { .string($0) }),
+            "evidence": .array(evidence.map { .string($0) }),
         ]
     }
 
@@ -40,6 +40,6 @@ extension ProvenanceMark: JSONRepresentable {
         guard let state = State(rawValue: try members.string("state")) else { throw JSONError("the mark's state is unknown") }
         self.init(
             state: state, program: json["program"]?.string, model: json["model"]?.string,
-            evidence: try members.array("signs").compactMap(\.string))
+            evidence: try members.array("evidence").compactMap(\.string))
     }
 }

@@ -74,7 +74,7 @@ extension ClipPlan: JSONRepresentable {
             height: try members.integer("height"), numFrames: try members.integer("numFrames"), fps: try members.integer("fps"),
             seed: seed, numInferenceSteps: try members.integer("numInferenceSteps"),
             guidanceScale: try members.double("guidanceScale"), flowShift: try members.double("flowShift"))
-        if let value = json["given"], value != .null { given = try GivenFrames(json: value) }
+        if let value = json["given"], value != .null { given = try ReferenceMedia(json: value) }
     }
 }
 
@@ -87,7 +87,7 @@ extension ModelInfo: JSONRepresentable {
             "frameMultiple": .integer(frameMultiple), "maxWidth": .integer(maxWidth), "maxHeight": .integer(maxHeight),
             "maxNumFrames": .integer(maxNumFrames), "maxPixels": .integer(maxPixels),
             "defaultNumInferenceSteps": .integer(defaultNumInferenceSteps), "defaultGuidanceScale": .double(defaultGuidanceScale),
-            "defaultFlowShift": .double(defaultFlowShift), "takesKnownFrames": .bool(takesKnownFrames),
+            "defaultFlowShift": .double(defaultFlowShift), "takesConditioningFrames": .bool(takesConditioningFrames),
         ]
         object["memory"] = memory?.json
         return .object(object)
@@ -104,7 +104,7 @@ extension ModelInfo: JSONRepresentable {
             maxHeight: try members.integer("maxHeight"), maxNumFrames: try members.integer("maxNumFrames"),
             maxPixels: try members.integer("maxPixels"), defaultNumInferenceSteps: try members.integer("defaultNumInferenceSteps"),
             defaultGuidanceScale: try members.double("defaultGuidanceScale"), defaultFlowShift: try members.double("defaultFlowShift"),
-            takesKnownFrames: json["takesKnownFrames"]?.bool ?? false,
+            takesConditioningFrames: json["takesConditioningFrames"]?.bool ?? false,
             memory: try json["memory"].map { json throws(JSONError) in try ModelMemory(json: json) })
     }
 }

@@ -1,8 +1,8 @@
-// Convolutions on the CPU. A float one is one kernel call per piece of the image. An int8 one first looks at the range of its input, which
-// gives one scale and zero point for the whole image, then writes the input as codes inside a border, then multiplies; the codes may be kept
-// and read by several convolutions.
+// Convolutions on the CPU. A float one is one kernel call per task of the image. An int8 one first looks at the range of its input, which
+// gives one scale and zero point for the whole image, then writes the quantized input inside a border, then multiplies; the quantized
+// image may be kept and read by several convolutions.
 //
-// Invariant: a range is a minimum and a maximum, which no order changes, so the codes depend on no thread count.
+// Invariant: a range is a minimum and a maximum, which no order changes, so the quantized values depend on no thread count.
 // `unsafe` here: kernels take addresses in argument structures; shapes are checked at the head of the operation.
 internal import CSoradKernels
 @_spi(HostMemory) public import SoradTensor
@@ -44,7 +44,7 @@ extension CPUBackend {
         case .float(let values): unsafe convolve(image, weights, values, upsample: upsample, epilogue, out)
         case .int8:
             let shape = Shape(x.shape[0], x.shape[1], weights.inputs)
-            let planes = sharedImages(shape, count: weights.readsFinely ? 2 : 1)
+            let bytes = sharedImages(shape, count: weights.has16BitInput ? 2 : 1)
             if let scale = weights.inputScale {
                 precondition(partner == nil, "scales of the channels of two images")
                 unsafe image.channel_scale = scale.pointer(Float.self)
@@ -52,9 +52,9 @@ extension CPUBackend {
             } else {
                 findRange(of: [x, partner].compactMap(\.self))
             }
-            unsafe encode(image, into: planes[0], fine: planes.count > 1 ? planes[1] : nil)
-            precondition(planes.count == 1 || activation == .none && !reluAtEnd, "an activation of a sum of two planes")
-            unsafe convolve(planes, planes.count == 1 ? [weights] : [weights, weights.withoutBias], upsample: upsample, epilogue, out)
+            unsafe encode(image, into: bytes[0], low: bytes.count > 1 ? bytes[1] : nil)
+            precondition(bytes.count == 1 || activation == .none && !reluAtEnd, "an activation of a 16-bit input")
+            unsafe convolve(bytes, bytes.count == 1 ? [weights] : [weights, weights.withoutBias], upsample: upsample, epilogue, out)
         }
     }
 
@@ -75,17 +75,17 @@ extension CPUBackend {
         let kernels = kernels
         let template = unsafe arguments
         let cost = out.count * weights.inputs * weights.kernel * weights.kernel
-        split(out.shape[0], step: share(out.shape[0]), cost: cost) { range, _ in
-            var piece = unsafe template
-            unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.conv2d_f32(&piece)
+        split(out.shape[0], step: grain(out.shape[0]), cost: cost) { range, _ in
+            var task = unsafe template
+            unsafe (task.row_begin, task.row_end) = (range.lowerBound, range.upperBound)
+            unsafe kernels.conv2d_f32(&task)
         }
     }
 
-    // MARK: Codes that are kept
+    // MARK: Quantized images that are kept
 
     public func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: any QuantizedImage) {
-        precondition(x.shape == image.shape, "codes of \(x.shape) into \(image.shape)")
+        precondition(x.shape == image.shape, "an image of \(x.shape) into \(image.shape)")
         var source = unsafe sorad_quantize_image_args()
         unsafe (source.x0, source.c0) = (UnsafePointer(x.pointer()), x.shape[2])
         unsafe (source.height, source.width) = (x.shape[0], x.shape[1])
@@ -128,14 +128,16 @@ extension CPUBackend {
     ) {
         let taps = unsafe zip(images, weights).enumerated().map { index, tap in
             let (image, weights) = tap
-            guard case .int8(let codes, let scale, let sum) = weights.precision else { preconditionFailure("codes for float weights") }
+            guard case .int8(let values, let scale, let sum) = weights.precision else {
+                preconditionFailure("an int8 convolution with float weights")
+            }
             var arguments = unsafe sorad_conv2d_qt8_args()
             unsafe (arguments.x, arguments.channels) = (UnsafePointer(image.quantized()), weights.int8Inputs)
             unsafe (arguments.x_scale, arguments.x_zero) = (image.scale, image.zero)
             unsafe (arguments.height, arguments.width, arguments.upsample) = (image.shape[0], image.shape[1], upsample)
             unsafe (arguments.kernel, arguments.stride, arguments.padding) = (weights.kernel, weights.stride, weights.kernel / 2)
             unsafe (arguments.w, arguments.w_scale, arguments.w_sum) = (
-                codes.pointer(Int8.self), scale.pointer(Float.self), sum.pointer(Int32.self)
+                values.pointer(Int8.self), scale.pointer(Float.self), sum.pointer(Int32.self)
             )
             unsafe (arguments.bias, arguments.c_out) = (weights.bias?.pointer(Float.self), weights.outputs)
             unsafe (arguments.out, arguments.out_stride) = (out.pointer(), weights.outputs)
@@ -149,19 +151,19 @@ extension CPUBackend {
         let kernels = kernels
         let (rows, width) = (out.shape[0], out.shape[1])
         let together = weights.count == 1 ? rows : max(1, Self.sumsTogether / (width * weights[0].outputs))
-        let step = share(rows, unit: weights.count == 1 ? 1 : min(rows, together))
+        let step = grain(rows, unit: weights.count == 1 ? 1 : min(rows, together))
         var largest = unsafe taps[0]
         unsafe largest.row_end = rows
         unsafe reserveScratch(kernels.conv2d_qt8_scratch_bytes(&largest))
-        let scratch = scratch
+        let scratch = unsafe scratchStarts
         let cost = unsafe out.count * taps[0].channels * taps[0].kernel * taps[0].kernel / 2 * taps.count
         split(rows, step: step, cost: cost) { range, thread in
             for first in stride(from: range.lowerBound, to: range.upperBound, by: together) {
                 for tap in weights.indices {
-                    var piece = unsafe taps[tap]
-                    unsafe (piece.row_begin, piece.row_end) = (first, min(first + together, range.upperBound))
-                    unsafe piece.scratch = scratch[thread].pointer()
-                    unsafe kernels.conv2d_qt8_f32_qc8w(&piece)
+                    var task = unsafe taps[tap]
+                    unsafe (task.row_begin, task.row_end) = (first, min(first + together, range.upperBound))
+                    unsafe task.scratch = scratch[thread]
+                    unsafe kernels.conv2d_qt8_f32_qc8w(&task)
                 }
             }
         }
@@ -170,13 +172,13 @@ extension CPUBackend {
     /// Sums that wait in the second-level cache for the next convolution's.
     private static let sumsTogether = 96 * 1024
 
-    // MARK: From floats to codes
+    // MARK: From floats to quantized images
 
-    /// Codes that no one keeps: the next convolution may write over them.
+    /// Images that no one keeps: the next convolution may write over them.
     private func sharedImages(_ shape: Shape, count: Int) -> [CPUImage] {
         let floats = CPUImage.floatCount(shape)
-        if codes.count < floats * count { codes = Tensor(Shape(floats * count)) }
-        let rooms = codes.prefix(Shape(count, floats))
+        if sharedImage.count < floats * count { sharedImage = Tensor(Shape(floats * count)) }
+        let rooms = sharedImage.prefix(Shape(count, floats))
         return (0..<count).map { CPUImage(shape, rooms.rows($0..<$0 + 1).reshaped(Shape(floats))) }
     }
 
@@ -185,7 +187,7 @@ extension CPUBackend {
         let (kernels, ranges) = (kernels, ranges)
         ranges.fill(0)
         for tensor in tensors {
-            split(tensor.count, step: share(tensor.count, unit: 1024, perThread: 1), cost: tensor.count * 5) { range, thread in
+            split(tensor.count, step: grain(tensor.count, unit: 1024, perThread: 1), cost: tensor.count * 5) { range, thread in
                 unsafe kernels.minmax_f32(tensor.pointer() + range.lowerBound, range.count, ranges.pointer() + 2 * thread)
             }
         }
@@ -201,16 +203,17 @@ extension CPUBackend {
         // Least values of the channels and greatest ones, by thread.
         let ends = Tensor(Shape(pool.threadCount, 2, channels))
         reserveScratch(together * channels * 4)
-        let scratch = scratch
-        split(pixels, step: share(pixels, unit: together), cost: x.count * 10) { range, thread in
-            let room = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
+        let (scratch, start) = unsafe (scratchStarts, x.pointer())
+        let arguments = unsafe norm.map { unsafe self.arguments(of: $0, channels) }
+        split(pixels, step: grain(pixels, unit: together), cost: x.count * 10) { range, thread in
+            let buffer = unsafe scratch[thread].assumingMemoryBound(to: Float.self)
             let least = unsafe ends.pointer() + 2 * thread * channels
             for first in stride(from: range.lowerBound, to: range.upperBound, by: together) {
                 let count = min(together, range.upperBound - first)
-                var values = unsafe UnsafePointer(x.pointer() + first * channels)
-                if let norm {
-                    unsafe self.normalize(norm, values, pixels: count, channels, into: room)
-                    unsafe values = UnsafePointer(room)
+                var values = unsafe UnsafePointer(start + first * channels)
+                if let arguments = unsafe arguments {
+                    unsafe self.normalize(arguments, values, pixels: count, into: buffer)
+                    unsafe values = UnsafePointer(buffer)
                 }
                 unsafe kernels.minmax_channels_f32(values, count, channels, least, least + channels)
             }
@@ -240,7 +243,7 @@ extension CPUBackend {
         }
     }
 
-    /// What codes are made of where a product is no number or too large.
+    /// What is quantized where a product is no number or too large.
     private func finite(_ x: Float) -> Float {
         x.isNaN ? 0 : min(max(x, -.greatestFiniteMagnitude), .greatestFiniteMagnitude)
     }
@@ -260,13 +263,19 @@ extension CPUBackend {
 
     private static let siluMinimum: (x: Float, value: Float) = (-1.278_464_5, -0.278_464_54)
 
-    @unsafe private func normalize(
-        _ norm: PixelNorm, _ x: UnsafePointer<Float>, pixels: Int, _ channels: Int, into out: UnsafeMutablePointer<Float>
-    ) {
+    /// Of every pixel; input and output are missing.
+    @unsafe private func arguments(of norm: PixelNorm, _ channels: Int) -> sorad_norm_args {
         var arguments = unsafe sorad_norm_args()
-        unsafe (arguments.x, arguments.x_stride, arguments.out, arguments.out_stride) = (x, channels, out, channels)
-        unsafe (arguments.k, arguments.eps, arguments.weight) = (channels, norm.epsilon, norm.weight.pointer(Float.self))
-        unsafe arguments.row_end = pixels
+        unsafe (arguments.x_stride, arguments.out_stride, arguments.k, arguments.eps) = (channels, channels, channels, norm.epsilon)
+        unsafe arguments.weight = norm.weight.pointer(Float.self)
+        return unsafe arguments
+    }
+
+    @unsafe private func normalize(
+        _ norm: sorad_norm_args, _ x: UnsafePointer<Float>, pixels: Int, into out: UnsafeMutablePointer<Float>
+    ) {
+        var arguments = unsafe norm
+        unsafe (arguments.x, arguments.out, arguments.row_end) = (x, out, pixels)
         unsafe kernels.rms_norm_f32(&arguments)
     }
 
@@ -279,9 +288,9 @@ extension CPUBackend {
         }
     }
 
-    /// Writes codes of the range that `ranges` hold; a norm is computed again, a row at a time.
+    /// Quantizes with the range that `ranges` hold; a norm is computed again, a row at a time.
     @unsafe private func encode(
-        _ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: CPUImage, fine: CPUImage? = nil
+        _ source: sorad_quantize_image_args, _ norm: PixelNorm? = nil, into image: CPUImage, low: CPUImage? = nil
     ) {
         let (least, greatest) = wholeRange()
         var template = unsafe source
@@ -290,42 +299,43 @@ extension CPUBackend {
         image.scale = scale
         image.zero = unsafe template.zero
         unsafe template.q = image.quantized()
-        if let fine {
-            fine.scale = scale / 254
-            fine.zero = 0
-            unsafe template.q_low = fine.quantized()
+        if let low {
+            low.scale = scale / 254
+            low.zero = 0
+            unsafe template.q_low = low.quantized()
         }
         let (kernels, rows) = unsafe (kernels, template.height + 2)
         let values = image.shape.count
         guard let norm else {
             let arguments = unsafe template
-            split(rows, step: share(rows), cost: values * 5) { range, _ in
-                var piece = unsafe arguments
-                unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-                unsafe kernels.quantize_f32_qt8(&piece)
+            split(rows, step: grain(rows), cost: values * 5) { range, _ in
+                var task = unsafe arguments
+                unsafe (task.row_begin, task.row_end) = (range.lowerBound, range.upperBound)
+                unsafe kernels.quantize_f32_qt8(&task)
             }
             return
         }
         let lineValues = unsafe template.width * template.c0
         let lineBytes = unsafe (template.width + 2) * ((template.c0 + 3) / 4 * 4)
         reserveScratch(lineValues * 4)
-        let (scratch, arguments) = unsafe (scratch, template)
-        split(rows, step: share(rows), cost: values * 20) { range, thread in
-            let line = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
+        let (scratch, arguments) = unsafe (scratchStarts, template)
+        let normArguments = unsafe self.arguments(of: norm, arguments.c0)
+        split(rows, step: grain(rows), cost: values * 20) { range, thread in
+            let line = unsafe scratch[thread].assumingMemoryBound(to: Float.self)
             for row in range {
                 // An image of one line, of which this is the first or, at the border, the one above.
-                var piece = unsafe arguments
-                unsafe (piece.height, piece.row_begin, piece.row_end) = (1, 0, 1)
-                unsafe piece.q = arguments.q + row * lineBytes
+                var task = unsafe arguments
+                unsafe (task.height, task.row_begin, task.row_end) = (1, 0, 1)
+                unsafe task.q = arguments.q + row * lineBytes
                 if row > 0 && row < rows - 1 {
                     unsafe self.normalize(
-                        norm, arguments.x0 + (row - 1) * lineValues, pixels: arguments.width, arguments.c0, into: line)
+                        normArguments, arguments.x0 + (row - 1) * lineValues, pixels: arguments.width, into: line)
                     unsafe kernels.silu_f32(line, line, lineValues)
-                    unsafe piece.x0 = UnsafePointer(line)
-                    unsafe (piece.row_begin, piece.row_end) = (1, 2)
-                    unsafe piece.q = arguments.q + (row - 1) * lineBytes
+                    unsafe task.x0 = UnsafePointer(line)
+                    unsafe (task.row_begin, task.row_end) = (1, 2)
+                    unsafe task.q = arguments.q + (row - 1) * lineBytes
                 }
-                unsafe kernels.quantize_f32_qt8(&piece)
+                unsafe kernels.quantize_f32_qt8(&task)
             }
         }
     }

@@ -55,11 +55,11 @@ extension CPUBackend {
         let bias = unsafe weights.bias?.pointer(Float.self)
         let cost = rows.count * weights.outputs * weights.inputs
         switch weights.precision {
-        case .int8(let codes, let scale, let sum):
+        case .int8(let values, let scale, let sum):
             let arguments = unsafe sorad_gemm_qd8_args(
                 a: input.packed.pointer(), rows: input.values.shape[0], a_scale: input.scale.pointer(),
                 a_zero: weights.asymmetricInput ? input.zero.pointer().assumingMemoryBound(to: Int32.self) : nil,
-                w: codes.pointer(Int8.self), w_scale: scale.pointer(Float.self), w_sum: sum.pointer(Int32.self), bias: bias,
+                w: values.pointer(Int8.self), w_scale: scale.pointer(Float.self), w_sum: sum.pointer(Int32.self), bias: bias,
                 k: weights.inputs,
                 out: out.pointer(), out_stride: weights.outputs, row_begin: rows.lowerBound, row_end: rows.upperBound,
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue, scratch: nil)
@@ -69,13 +69,13 @@ extension CPUBackend {
             var largest = unsafe arguments
             unsafe largest.row_end = rows.lowerBound + min(rows.count, plan.rowStep)
             unsafe reserveScratch(kernels.gemm_qd8_scratch_bytes(&largest))
-            let scratch = scratch
+            let scratch = unsafe scratchStarts
             tiles(plan) { tile, thread in
-                var piece = unsafe arguments
-                unsafe (piece.row_begin, piece.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
-                unsafe (piece.col_begin, piece.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
-                unsafe piece.scratch = scratch[thread].pointer()
-                unsafe kernels.gemm_qd8_f32_qc8w(&piece)
+                var task = unsafe arguments
+                unsafe (task.row_begin, task.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
+                unsafe (task.col_begin, task.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
+                unsafe task.scratch = scratch[thread]
+                unsafe kernels.gemm_qd8_f32_qc8w(&task)
             }
         case .float(let values):
             let arguments = unsafe sorad_gemm_f32_args(
@@ -84,23 +84,23 @@ extension CPUBackend {
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue)
             let kernels = kernels
             tiles(Tiling(rows, weights.outputs, unit: 12, threads: threads(cost))) { tile, _ in
-                var piece = unsafe arguments
-                unsafe (piece.row_begin, piece.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
-                unsafe (piece.col_begin, piece.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
-                unsafe kernels.gemm_f32(&piece)
+                var task = unsafe arguments
+                unsafe (task.row_begin, task.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
+                unsafe (task.col_begin, task.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
+                unsafe kernels.gemm_f32(&task)
             }
         }
     }
 
     private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.activeCount : 1 }
 
-    /// How a product is cut into pieces: wide enough to make the reading of rows worth while, tall enough for the weights',
-    /// and about two dozen for each thread, so that one that is held up does not keep the others waiting; as alike as possible. Each thread
-    /// begins with a band of rows of its own, which it has quantized and whose results it will read.
+    /// How a product is cut into tasks: wide enough to make the reading of rows worth while, tall enough for the weights', and about two
+    /// dozen for each thread, so that one that is held up does not keep the others waiting; as balanced as possible. Each thread begins with
+    /// a band of rows of its own, which it has quantized and whose results it will read.
     private struct Tiling {
         let rows, columns: Range<Int>
         let columnStep, rowStep: Int
-        /// Pieces of a band from top to bottom.
+        /// Tasks of a band from top to bottom.
         let down, bands: Int
         let isParallel: Bool
         /// The rows from row 0 on are counted in units; these are in the bands.
@@ -108,50 +108,50 @@ extension CPUBackend {
         private let units: Range<Int>
 
         init(_ rows: Range<Int>, _ columns: Int, unit: Int, threads: Int) {
-            func pieces(_ count: Int, _ step: Int) -> Int { (count + step - 1) / step }
+            func steps(_ count: Int, _ step: Int) -> Int { (count + step - 1) / step }
             self.rows = rows
             self.columns = 0..<columns
             self.unit = unit
             isParallel = threads > 1
-            units = rows.lowerBound / unit..<pieces(rows.upperBound, unit)
+            units = rows.lowerBound / unit..<steps(rows.upperBound, unit)
             bands = isParallel && units.count >= 2 * threads ? threads : 1
-            let alike = bands > 1 ? 2 : 2 * threads
-            columnStep = isParallel ? min(256, max(32, pieces(pieces(columns, 32), alike) * 32)) : columns
-            let across = pieces(columns, columnStep)
-            let height = pieces(units.count, bands)
-            let most = pieces(height * unit, 96)
-            let wanted = isParallel ? max(pieces(height * unit, 768), min(pieces(24 * threads / bands, across), most)) : 1
+            let wantedAcross = bands > 1 ? 2 : 2 * threads
+            columnStep = isParallel ? min(256, max(32, steps(steps(columns, 32), wantedAcross) * 32)) : columns
+            let across = steps(columns, columnStep)
+            let height = steps(units.count, bands)
+            let most = steps(height * unit, 96)
+            let wanted = isParallel ? max(steps(height * unit, 768), min(steps(24 * threads / bands, across), most)) : 1
             // Of about that number the most balanced ones, of those the smallest.
             let options = isParallel ? max(1, wanted - 1)...max(wanted, min(wanted + 2, most)) : 1...1
-            func imbalance(_ down: Int) -> Int { down * pieces(height, down) - height }
+            func imbalance(_ down: Int) -> Int { down * steps(height, down) - height }
             let chosen = options.reversed().min { imbalance($0) < imbalance($1) }!
-            rowStep = max(1, pieces(height, chosen)) * unit
-            down = pieces(height * unit, rowStep)
+            rowStep = max(1, steps(height, chosen)) * unit
+            down = steps(height * unit, rowStep)
         }
 
         var count: Int { bands * down * ((columns.count + columnStep - 1) / max(columnStep, 1)) }
 
-        /// Down a band's column first: its weights are then still near. The last piece of a lower band may have no rows.
+        /// Down a band's column first: its weights are then still near. The last task of a lower band may have no rows.
         subscript(index: Int) -> (rows: Range<Int>, columns: Range<Int>) {
             let ofBand = count / bands
-            let (band, piece) = (index / ofBand, index % ofBand)
+            let (band, task) = (index / ofBand, index % ofBand)
             func edge(_ band: Int) -> Int { (units.lowerBound + units.count * band / bands) * unit }
-            let row = edge(band) + piece % down * rowStep
-            let column = piece / down * columnStep
+            let row = edge(band) + task % down * rowStep
+            let column = task / down * columnStep
             let inBand = row..<max(row, min(row + rowStep, edge(band + 1)))
             return (inBand.clamped(to: rows), column..<min(column + columnStep, columns.upperBound))
         }
     }
 
     private func tiles(_ tiling: Tiling, _ body: @escaping ((rows: Range<Int>, columns: Range<Int>), Int) -> Void) {
-        func piece(_ index: Int, _ thread: Int) {
+        func task(_ index: Int, _ thread: Int) {
             let tile = tiling[index]
             if !tile.rows.isEmpty { body(tile, thread) }
         }
         if tiling.isParallel {
-            pool.run(tiling.count, piece)
+            pool.run(tiling.count, task)
         } else {
-            for index in 0..<tiling.count { piece(index, 0) }
+            for index in 0..<tiling.count { task(index, 0) }
         }
     }
 
@@ -167,33 +167,35 @@ extension CPUBackend {
             zero: input.zero.pointer().assumingMemoryBound(to: Int32.self), row_begin: 0, row_end: 0, asymmetric: weights.asymmetricInput)
         let kernels = kernels
         let unit = kernels.gemm_qd8_mr()
-        let (norm, rotation) = (input.pendingNorm, weights.rotation)
+        let norm = unsafe input.pendingNorm.map { unsafe arguments(of: $0) }
+        let rotation = weights.rotation
         // Few rows at a time, so that they are still in the first-level cache when they are rotated and when they are packed.
-        let step = norm != nil || rotation != nil ? min(unit, 4) : unit
-        if norm != nil || rotation != nil { reserveScratch(step * k * 4) }
-        let scratch = scratch
-        split(rows, step: share(rows, unit: unit, perThread: 12), cost: rows * k * 10) { range, thread in
+        let isChanged = unsafe norm != nil || rotation != nil
+        let step = isChanged ? min(unit, 4) : unit
+        if isChanged { reserveScratch(step * k * 4) }
+        let (scratch, values) = unsafe (scratchStarts, input.values.pointer())
+        split(rows, step: grain(rows, unit: unit, perThread: 12), cost: rows * k * 10) { range, thread in
             for first in stride(from: range.lowerBound, to: range.upperBound, by: step) {
                 let part = first..<min(first + step, range.upperBound)
-                var x = unsafe input.values.pointer() + first * k
-                if norm != nil || rotation != nil {
-                    let room = unsafe scratch[thread].pointer().assumingMemoryBound(to: Float.self)
-                    if let norm {
-                        unsafe self.normalize(norm, part, room)
-                        unsafe x = room
+                var x = unsafe values + first * k
+                if isChanged {
+                    let buffer = unsafe scratch[thread].assumingMemoryBound(to: Float.self)
+                    if let norm = unsafe norm {
+                        unsafe self.normalize(norm, part, buffer)
+                        unsafe x = buffer
                     }
                     if let rotation {
                         var rotate = unsafe sorad_hadamard_args(
-                            x: UnsafePointer(x), x_stride: k, out: room, out_stride: k, k: k, group: rotation, row_begin: 0,
+                            x: UnsafePointer(x), x_stride: k, out: buffer, out_stride: k, k: k, group: rotation, row_begin: 0,
                             row_end: part.count)
                         unsafe kernels.hadamard_f32(&rotate)
-                        unsafe x = room
+                        unsafe x = buffer
                     }
                 }
-                var piece = unsafe template
-                unsafe piece.x = UnsafePointer(x)
-                unsafe (piece.row_begin, piece.row_end) = (part.lowerBound, part.upperBound)
-                unsafe kernels.quantize_f32_qd8(&piece)
+                var task = unsafe template
+                unsafe task.x = UnsafePointer(x)
+                unsafe (task.row_begin, task.row_end) = (part.lowerBound, part.upperBound)
+                unsafe kernels.quantize_f32_qd8(&task)
             }
         }
     }

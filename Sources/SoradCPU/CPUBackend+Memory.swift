@@ -26,7 +26,7 @@ extension CPUBackend {
 
     public func scratchBytes(_ weights: ConvolutionWeights, image: Shape) -> Int {
         guard weights.isInt8 else { return 0 }
-        return CPUImage.floatCount(Shape(image[0], image[1], weights.inputs)) * 4 * (weights.readsFinely ? 2 : 1)
+        return CPUImage.floatCount(Shape(image[0], image[1], weights.inputs)) * 4 * (weights.has16BitInput ? 2 : 1)
     }
 
     /// Rows of the float kernels' tile, a multiple of every int8 one's.
@@ -37,8 +37,10 @@ extension CPUBackend {
 
     public func finish() {}
 
+    public var ownBytes: Int { pool.threadCount * Self.threadBytes }
+
     /// Scratch of the kernels of one thread: the rows of one product in tiles.
-    public static let threadBytes = 768 << 10
+    private static let threadBytes = 768 << 10
 
     func own(_ input: any ActivationMatrix) -> CPUActivationMatrix {
         guard let own = input as? CPUActivationMatrix else { preconditionFailure("an activation matrix of another backend") }

@@ -19,25 +19,41 @@ extension CPUBackend {
     }
 
     func normalize(_ norm: LayerNorm, into out: Tensor) {
-        let rows = norm.x.shape[0]
-        split(rows, step: share(rows), cost: out.count * 10) { range, _ in
-            unsafe self.normalize(norm, range, out.pointer() + range.lowerBound * norm.x.shape[1])
+        let (rows, k) = (norm.x.shape[0], norm.x.shape[1])
+        let runs = unsafe arguments(of: norm)
+        let target = unsafe out.pointer()
+        split(rows, step: grain(rows), cost: out.count * 10) { range, _ in
+            unsafe self.normalize(runs, range, target + range.lowerBound * k)
+        }
+    }
+
+    /// Neighboring rows of a layer norm that have the same scale and shift; `x` is that of row 0.
+    typealias NormRun = (rows: Range<Int>, arguments: sorad_norm_args)
+
+    /// The kernel's arguments for every run of rows, made once: a product asks for a few rows of the norm at a time.
+    @unsafe func arguments(of norm: LayerNorm) -> [NormRun] {
+        let k = norm.x.shape[1]
+        var all = unsafe sorad_norm_args()
+        unsafe (all.x, all.x_stride, all.out_stride, all.k, all.eps) = (UnsafePointer(norm.x.pointer()), k, k, k, norm.epsilon)
+        unsafe (all.weight, all.bias) = (norm.weight?.pointer(Float.self), norm.bias?.pointer(Float.self))
+        guard let scale = norm.scale, let shift = norm.shift else { return unsafe [(0..<norm.x.shape[0], all)] }
+        return unsafe scale.groups.runs.map { run in
+            var arguments = unsafe all
+            unsafe arguments.scale = UnsafePointer(scale.vector(group: run.group).pointer())
+            unsafe arguments.shift = UnsafePointer(shift.vector(group: run.group).pointer())
+            return unsafe (run.rows, arguments)
         }
     }
 
     /// Some rows of the norm, to [rows.count, K] at `out`.
-    @unsafe func normalize(_ norm: LayerNorm, _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>) {
-        let k = norm.x.shape[1]
-        var arguments = unsafe sorad_norm_args()
-        unsafe (arguments.x_stride, arguments.out_stride, arguments.k, arguments.eps) = (k, k, k, norm.epsilon)
-        unsafe (arguments.weight, arguments.bias) = (norm.weight?.pointer(Float.self), norm.bias?.pointer(Float.self))
-        for run in norm.scale?.groups.runs ?? [RowGroups.Run(rows: rows, group: 0)] {
-            let part = run.rows.clamped(to: rows)
+    @unsafe func normalize(_ runs: [NormRun], _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>) {
+        for index in unsafe runs.indices {
+            let run = unsafe runs[index]
+            let part = unsafe run.rows.clamped(to: rows)
             guard !part.isEmpty else { continue }
-            unsafe arguments.scale = norm.scale.map { unsafe UnsafePointer($0.vector(group: run.group).pointer()) }
-            unsafe arguments.shift = norm.shift.map { unsafe UnsafePointer($0.vector(group: run.group).pointer()) }
-            unsafe arguments.x = UnsafePointer(norm.x.pointer() + part.lowerBound * k)
-            unsafe arguments.out = out + (part.lowerBound - rows.lowerBound) * k
+            var arguments = unsafe run.arguments
+            unsafe arguments.x += part.lowerBound * arguments.k
+            unsafe arguments.out = out + (part.lowerBound - rows.lowerBound) * arguments.k
             unsafe arguments.row_end = part.count
             unsafe kernels.layer_norm_f32(&arguments)
         }
@@ -46,10 +62,10 @@ extension CPUBackend {
     public func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor) {
         let arguments = unsafe normArguments(x, epsilon, weight, out)
         let kernels = kernels
-        split(x.shape[0], step: share(x.shape[0], perThread: 12), cost: x.count * 10) { range, _ in
-            var piece = unsafe arguments
-            unsafe (piece.row_begin, piece.row_end) = (range.lowerBound, range.upperBound)
-            unsafe kernels.rms_norm_f32(&piece)
+        split(x.shape[0], step: grain(x.shape[0], perThread: 12), cost: x.count * 10) { range, _ in
+            var task = unsafe arguments
+            unsafe (task.row_begin, task.row_end) = (range.lowerBound, range.upperBound)
+            unsafe kernels.rms_norm_f32(&task)
         }
     }
 
@@ -60,11 +76,12 @@ extension CPUBackend {
             rows % table.tokens == 0 && headWidth * heads == x.shape[1] && table.cosines.shape[1] * 2 == headWidth,
             "rotation of \(x.shape), \(heads) heads")
         let arguments = unsafe normArguments(x, epsilon, weight, x)
+        let (start, width, tokens) = unsafe (x.pointer(), x.shape[1], table.tokens)
         let template = unsafe sorad_rope_args(
-            x: nil, x_stride: x.shape[1], cos: table.cosines.pointer(), sin: table.sines.pointer(),
+            x: nil, x_stride: width, cos: table.cosines.pointer(), sin: table.sines.pointer(),
             heads: heads, head_dim: headWidth, row_begin: 0, row_end: 0)
         let kernels = kernels
-        split(rows, step: share(rows, perThread: 12), cost: x.count * 15) { range, _ in
+        split(rows, step: grain(rows, perThread: 12), cost: x.count * 15) { range, _ in
             // Few rows at a time, so that the second kernel finds them in the first-level cache.
             var norm = unsafe arguments
             var rope = unsafe template
@@ -73,8 +90,8 @@ extension CPUBackend {
                 unsafe (norm.row_begin, norm.row_end) = (part.lowerBound, part.upperBound)
                 unsafe kernels.rms_norm_f32(&norm)
                 for row in part {
-                    let position = row % table.tokens
-                    unsafe rope.x = x.pointer() + (row - position) * x.shape[1]
+                    let position = row % tokens
+                    unsafe rope.x = start + (row - position) * width
                     unsafe (rope.row_begin, rope.row_end) = (position, position + 1)
                     unsafe kernels.rope_f32(&rope)
                 }
@@ -121,9 +138,9 @@ extension CPUBackend {
         let kernels = kernels
         let kernel = unsafe packed.precision == .float ? kernels.attention_pack_f32 : kernels.attention_pack_qd8kv
         split(packed.heads, step: 1, cost: packed.keys * packed.heads * packed.headWidth * 2) { range, _ in
-            var piece = unsafe template
-            unsafe (piece.head_begin, piece.head_end) = (range.lowerBound, range.upperBound)
-            unsafe kernel(&piece)
+            var task = unsafe template
+            unsafe (task.head_begin, task.head_end) = (range.lowerBound, range.upperBound)
+            unsafe kernel(&task)
         }
     }
 
@@ -157,14 +174,14 @@ extension CPUBackend {
         let bands = min(blocks, pool.activeCount)
         split(heads * blocks, step: 1, cost: rows * keys * width * 2) { range, _ in
             for index in range {
-                var piece = unsafe template
+                var task = unsafe template
                 let band = ((index / heads + 1) * bands - 1) / blocks
                 let inBand = band * blocks / bands..<(band + 1) * blocks / bands
                 let head = (index - heads * inBand.lowerBound) / inBand.count
                 let first = (inBand.lowerBound + (index - heads * inBand.lowerBound) % inBand.count) * step
-                unsafe (piece.head_begin, piece.head_end) = (head, head + 1)
-                unsafe (piece.query_begin, piece.query_end) = (first, min(first + step, rows))
-                unsafe kernel(&piece)
+                unsafe (task.head_begin, task.head_end) = (head, head + 1)
+                unsafe (task.query_begin, task.query_end) = (first, min(first + step, rows))
+                unsafe kernel(&task)
             }
         }
     }

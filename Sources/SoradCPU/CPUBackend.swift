@@ -6,14 +6,15 @@ internal import CSoradKernels
 public import SoradSystem
 @_spi(HostMemory) public import SoradTensor
 
-public final class CPUBackend: ComputeBackend {
+@safe public final class CPUBackend: ComputeBackend {
     public let instructionSet: InstructionSet
     let pool: ThreadPool
     let kernels: sorad_kernels
-    /// One scratch block per thread, grown when an operation first needs more.
-    var scratch: [ByteBuffer]
+    /// One scratch block per thread, grown when an operation first needs more, and where each begins.
+    private var scratch: [ByteBuffer]
+    private(set) var scratchStarts: [UnsafeMutableRawPointer]
     /// Room for the image that an int8 convolution reads, and lowest and highest value by thread, [threads, 2].
-    var codes = Tensor(Shape(0))
+    var sharedImage = Tensor(Shape(0))
     let ranges: Tensor
 
     /// - Parameters:
@@ -27,34 +28,38 @@ public final class CPUBackend: ComputeBackend {
         pool = threads.map { ThreadPool(threads: $0) } ?? ThreadPool(threads: ProcessorCount.affinity(), followsQuota: true)
         ranges = Tensor(Shape(pool.threadCount, 2))
         scratch = (0..<pool.threadCount).map { _ in ByteBuffer(count: 0) }
+        unsafe scratchStarts = scratch.map { unsafe $0.pointer() }
     }
 
     public var description: String { "cpu \(instructionSet), \(pool.threadCount) thread\(pool.threadCount == 1 ? "" : "s")" }
 
     /// Makes sure that every thread has `count` bytes of scratch.
     func reserveScratch(_ count: Int) {
-        for thread in scratch.indices where scratch[thread].count < count { scratch[thread] = ByteBuffer(count: count) }
+        for thread in scratch.indices where scratch[thread].count < count {
+            scratch[thread] = ByteBuffer(count: count)
+            unsafe scratchStarts[thread] = scratch[thread].pointer()
+        }
     }
 
-    /// Runs `body` over 0..<total cut into pieces of `step`, on all threads if the `cost` (multiply-adds, or ten times that in
+    /// Runs `body` over 0..<total cut into tasks of `step`, on all threads if the `cost` (multiply-adds, or ten times that in
     /// simple float operations) is worth it.
     func split(_ total: Int, step: Int, cost: Int, _ body: @escaping (_ range: Range<Int>, _ thread: Int) -> Void) {
         guard cost >= Self.parallelCost, pool.threadCount > 1, total > step else {
             body(0..<total, 0)
             return
         }
-        pool.run((total + step - 1) / step) { piece, thread in
-            body(piece * step..<min((piece + 1) * step, total), thread)
+        pool.run((total + step - 1) / step) { task, thread in
+            body(task * step..<min((task + 1) * step, total), thread)
         }
     }
 
     /// About ten microseconds of one core.
     static let parallelCost = 200_000
 
-    /// A piece size that gives each thread about `perThread` pieces, in multiples of `unit`.
-    func share(_ total: Int, unit: Int = 1, perThread: Int = 4) -> Int {
-        let pieces = pool.activeCount * perThread
+    /// A grain (rows, columns or elements of a task) that gives each thread about `perThread` tasks, in multiples of `unit`.
+    func grain(_ total: Int, unit: Int = 1, perThread: Int = 4) -> Int {
+        let tasks = pool.activeCount * perThread
         let units = (total + unit - 1) / unit
-        return max(1, (units + pieces - 1) / pieces) * unit
+        return max(1, (units + tasks - 1) / tasks) * unit
     }
 }

@@ -12,7 +12,7 @@ struct LayerNorm {
     let scale, shift: RowModulation?
 }
 
-/// Up to `capacity` rows of `width` floats, with room for the packed int8 rows that are made of them on first use: q, k and v share one
+/// Up to `capacity` rows of `width` floats, with a buffer for the packed int8 rows that are made of them on first use: q, k and v share one
 /// quantization. A norm may be pending: int8 layers take it a few rows at a time on the way to the packed rows, and the normalized
 /// floats never travel through memory.
 ///
@@ -33,21 +33,21 @@ final class CPUActivationMatrix: ActivationMatrix {
     let packed: ByteBuffer
     let scale: Tensor
     let zero: ByteBuffer
-    private let room: Tensor
+    private let buffer: Tensor
 
     init(capacity: Int, width: Int, in arena: Arena) {
         self.width = width
-        room = arena.tensor(Shape(capacity, width))
+        buffer = arena.tensor(Shape(capacity, width))
         packed = arena.bytes(sorad_qd8_packed_max_bytes(capacity, width))
         scale = arena.tensor(Shape(capacity))
         zero = arena.bytes(capacity * 4)
-        values = room
+        values = buffer
     }
 
     func overwrite(rows: Int) -> Tensor {
         form = nil
         pendingNorm = nil
-        values = room.rows(0..<rows)
+        values = buffer.rows(0..<rows)
         return values
     }
 
@@ -93,10 +93,10 @@ final class CPUImage: QuantizedImage {
         self.init(shape, arena.tensor(Shape(Self.floatCount(shape))))
     }
 
-    /// In the first floats of `room`.
-    init(_ shape: Shape, _ room: Tensor) {
+    /// In the first floats of `buffer`.
+    init(_ shape: Shape, _ buffer: Tensor) {
         self.shape = shape
-        memory = room.prefix(Shape(Self.floatCount(shape)))
+        memory = buffer.prefix(Shape(Self.floatCount(shape)))
     }
 
     static func floatCount(_ shape: Shape) -> Int {

@@ -1,12 +1,12 @@
 // Owns the threads that share one operation. The calling thread takes part, so a pool of one has no threads of its own.
 //
-// Every thread has a share of an operation's pieces, those that follow each other, and takes from the others' when its own is done. So
+// Every thread has a queue of an operation's tasks, those that follow each other, and takes from the others' when its own is empty. So
 // the same thread meets the same rows in one operation after the other, and finds what it has written in caches of its own: two cores
 // need not have any cache in common.
 //
-// Invariant: a piece of work is claimed by exactly one thread, by a compare-and-swap on the share's ticket, which packs the operation's
-// number, the share's next piece and its end. A claim can only succeed for the operation that is now running, and that one cannot end
-// before the claimed piece is done; so a thread that wakes late finds nothing to claim and does no harm, and nobody waits for it.
+// Invariant: a task is claimed by exactly one thread, by a compare-and-swap on the queue's ticket, which packs the operation's
+// number, the queue's next task and its end. A claim can only succeed for the operation that is now running, and that one cannot end
+// before the claimed task is done; so a thread that wakes late finds nothing to claim and does no harm, and nobody waits for it.
 // `unsafe` here: pthread objects need fixed addresses, and the operation's closure is handed over through the ticket's ordering.
 import Glibc
 internal import SoradSystem
@@ -55,11 +55,11 @@ public final class ThreadPool: Sendable {
     /// How many threads share the next operation; for the thread that runs operations.
     public var activeCount: Int { state.adaptation.active }
 
-    /// Runs `body(piece, thread)` for every piece in 0..<count, on any thread in 0..<threadCount, and returns when all are done. Of n
-    /// active threads, thread t begins with the pieces from count * t / n on.
-    public func run(_ count: Int, _ body: @escaping (_ piece: Int, _ thread: Int) -> Void) {
+    /// Runs `body(task, thread)` for every task in 0..<count, on any thread in 0..<threadCount, and returns when all are done. Of n
+    /// active threads, thread t begins with the tasks from count * t / n on.
+    public func run(_ count: Int, _ body: @escaping (_ task: Int, _ thread: Int) -> Void) {
         guard threadCount > 1, count > 1 else {
-            for piece in 0..<count { body(piece, 0) }
+            for task in 0..<count { body(task, 0) }
             return
         }
         let isWhole = state.adaptation.active == threadCount
@@ -93,18 +93,18 @@ private final class WorkerStart {
 }
 
 /// On cache lines of its own, so that nobody waits for a neighbor's.
-private struct Share: ~Copyable {
-    /// operation (24 bits) | next piece (20 bits) | end of the share (20 bits)
+private struct TaskQueue: ~Copyable {
+    /// operation (24 bits) | next task (20 bits) | end of the queue (20 bits)
     let ticket = Atomic<UInt64>(0)
-    private let room: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
-    private let more: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
+    private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
+    private let morePadding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
 }
 
 @safe private final class PoolState: @unchecked Sendable {
     typealias Body = (Int, Int) -> Void
 
     private let threads: Int
-    private let shares: UnsafeMutablePointer<Share>
+    private let queues: UnsafeMutablePointer<TaskQueue>
     /// The caller's, between operations.
     private(set) var adaptation: ThreadAdaptation
     private var meter = LossMeter()
@@ -118,7 +118,7 @@ private struct Share: ~Copyable {
     private var looseCPUs: [Int]?
     /// Changes with `looseCPUs`.
     private let placing = Atomic<Int>(0)
-    /// Of the operation that runs: its number and its pieces. Written before its tickets, read after a claim.
+    /// Of the operation that runs: its number and its tasks. Written before its tickets, read after a claim.
     private var operation: UInt64 = 0
     private var count = 0
     private let finished = Atomic<Int>(0)
@@ -133,8 +133,8 @@ private struct Share: ~Copyable {
 
     /// Looks at the ticket this often before sleeping: some tens of microseconds, longer than the gap between two operations.
     private static let spins = 20_000
-    private static let pieceBits: UInt64 = 20
-    private static let pieceMask: UInt64 = (1 << pieceBits) - 1
+    private static let taskBits: UInt64 = 20
+    private static let taskMask: UInt64 = (1 << taskBits) - 1
 
     private static let quotaInterval: Int64 = 1_000_000_000
 
@@ -145,8 +145,8 @@ private struct Share: ~Copyable {
         adaptation = ThreadAdaptation(threads: threads)
         if followsQuota { adaptation.cap = ProcessorCount.usable() }
         active = Atomic(adaptation.active)
-        unsafe shares = .allocate(capacity: threads)
-        for thread in 0..<threads { unsafe (shares + thread).initialize(to: Share()) }
+        unsafe queues = .allocate(capacity: threads)
+        for thread in 0..<threads { unsafe (queues + thread).initialize(to: TaskQueue()) }
         unsafe pthread_mutex_init(mutex, nil)
         unsafe pthread_cond_init(workArrived, nil)
         unsafe pthread_cond_init(workDone, nil)
@@ -158,8 +158,8 @@ private struct Share: ~Copyable {
         unsafe pthread_cond_destroy(workDone)
         unsafe pthread_cond_destroy(workArrived)
         unsafe pthread_mutex_destroy(mutex)
-        unsafe shares.deinitialize(count: threads)
-        unsafe shares.deallocate()
+        unsafe queues.deinitialize(count: threads)
+        unsafe queues.deallocate()
         unsafe becameActive.deallocate()
         unsafe workDone.deallocate()
         unsafe workArrived.deallocate()
@@ -168,18 +168,18 @@ private struct Share: ~Copyable {
 
     private var hasWork: Bool {
         for thread in 0..<threads {
-            let now = unsafe shares[thread].ticket.load(ordering: .sequentiallyConsistent)
-            if (now >> Self.pieceBits) & Self.pieceMask < now & Self.pieceMask { return true }
+            let now = unsafe queues[thread].ticket.load(ordering: .sequentiallyConsistent)
+            if (now >> Self.taskBits) & Self.taskMask < now & Self.taskMask { return true }
         }
         return false
     }
 
     func run(_ count: Int, _ body: @escaping Body) {
-        precondition(count <= Int(Self.pieceMask), "\(count) pieces")
+        precondition(count <= Int(Self.taskMask), "\(count) tasks")
         let begin = MonotonicTime.now().nanoseconds
         let active = adaptation.active
         if active == 1 {
-            for piece in 0..<count { body(piece, 0) }
+            for task in 0..<count { body(task, 0) }
             let end = MonotonicTime.now().nanoseconds
             return adapt(begin: begin, emptied: end, end: end)
         }
@@ -191,13 +191,13 @@ private struct Share: ~Copyable {
             // A thread that is not active has nothing of its own.
             let (begin, end) =
                 thread < active ? (UInt64(count * thread / active), UInt64(count * (thread + 1) / active)) : (UInt64(count), UInt64(count))
-            unsafe shares[thread].ticket.store(
-                operation << (2 * Self.pieceBits) | begin << Self.pieceBits | end, ordering: .sequentiallyConsistent)
+            unsafe queues[thread].ticket.store(
+                operation << (2 * Self.taskBits) | begin << Self.taskBits | end, ordering: .sequentiallyConsistent)
         }
         if sleepers.load(ordering: .sequentiallyConsistent) > 0 {
             locked { unsafe _ = pthread_cond_broadcast(workArrived) }
         }
-        claimPieces(thread: 0)
+        claimTasks(thread: 0)
         let emptied = MonotonicTime.now().nanoseconds
         awaitEnd(count)
         self.body = nil
@@ -235,7 +235,7 @@ private struct Share: ~Copyable {
                     locked { cpus = looseCPUs ?? place }
                     ThreadCPUs.restrict(to: cpus)
                 }
-                claimPieces(thread: thread)
+                claimTasks(thread: thread)
             } else {
                 awaitWork()
             }
@@ -250,38 +250,38 @@ private struct Share: ~Copyable {
         }
     }
 
-    /// Of its own share, then of the others' in the same operation: in the next one it begins with its own again.
-    private func claimPieces(thread: Int) {
-        let operation = claimPieces(ofShare: thread, thread: thread, of: nil)
-        for step in 1..<threads { _ = claimPieces(ofShare: (thread + step) % threads, thread: thread, of: operation) }
+    /// Of its own queue, then of the others' in the same operation: in the next one it begins with its own again.
+    private func claimTasks(thread: Int) {
+        let operation = claimTasks(from: thread, thread: thread, of: nil)
+        for step in 1..<threads { _ = claimTasks(from: (thread + step) % threads, thread: thread, of: operation) }
     }
 
-    /// The operation whose pieces are all claimed, or the one that has come instead of `operation`.
-    private func claimPieces(ofShare share: Int, thread: Int, of operation: UInt64?) -> UInt64 {
-        var seen = unsafe shares[share].ticket.load(ordering: .acquiring)
+    /// The operation whose tasks are all claimed, or the one that has come instead of `operation`.
+    private func claimTasks(from queue: Int, thread: Int, of operation: UInt64?) -> UInt64 {
+        var seen = unsafe queues[queue].ticket.load(ordering: .acquiring)
         while true {
-            let piece = (seen >> Self.pieceBits) & Self.pieceMask
-            let current = seen >> (2 * Self.pieceBits)
-            if piece >= seen & Self.pieceMask || current != operation ?? current { return current }
-            let (claimed, now) = unsafe shares[share].ticket.weakCompareExchange(
-                expected: seen, desired: seen + (1 << Self.pieceBits), ordering: .acquiringAndReleasing)
+            let task = (seen >> Self.taskBits) & Self.taskMask
+            let current = seen >> (2 * Self.taskBits)
+            if task >= seen & Self.taskMask || current != operation ?? current { return current }
+            let (claimed, now) = unsafe queues[queue].ticket.weakCompareExchange(
+                expected: seen, desired: seen + (1 << Self.taskBits), ordering: .acquiringAndReleasing)
             guard claimed else {
                 seen = now
                 continue
             }
             let count = count
-            call(Int(piece), thread)
+            call(Int(task), thread)
             if finished.add(1, ordering: .sequentiallyConsistent).newValue == count, callerSleeps.load(ordering: .sequentiallyConsistent) {
                 locked { unsafe _ = pthread_cond_signal(workDone) }
             }
-            seen = unsafe shares[share].ticket.load(ordering: .acquiring)
+            seen = unsafe queues[queue].ticket.load(ordering: .acquiring)
         }
     }
 
-    /// Not inlined, so that the closure is held only while its piece is being done.
-    @inline(never) private func call(_ piece: Int, _ thread: Int) {
-        guard let body else { preconditionFailure("piece \(piece) of no operation") }
-        body(piece, thread)
+    /// Not inlined, so that the closure is held only while its task is being done.
+    @inline(never) private func call(_ task: Int, _ thread: Int) {
+        guard let body else { preconditionFailure("task \(task) of no operation") }
+        body(task, thread)
     }
 
     private func awaitWork() {

@@ -5,9 +5,9 @@ import SoradSystem
 
 struct Checkpoint {
     let card: ModelCard
-    let transformer: TransformerLayout
-    let textEncoder: TextEncoderLayout
-    let autoencoder: any AutoencoderRules
+    let network: any NetworkLayout
+    let textEncoder: any TextEncoderLayout
+    let autoencoder: any AutoencoderLayout
     let tokenizer: [(key: String, value: MetadataValue)]
     /// What becomes of every tensor, in the order of the model file, with the tensor itself.
     let tensors: [(rule: TensorRule, tensor: CheckpointTensor)]
@@ -15,15 +15,16 @@ struct Checkpoint {
     let notices: [String]
 
     /// - Parameter name: the model's public name, if not the checkpoint's own.
-    init(_ parts: CheckpointParts, name: String?) throws(SoradError) {
-        card = try ModelCard(index: parts.index, scheduler: parts.scheduler, own: parts.own, folder: parts.path, name: name)
-        transformer = try TransformerLayout(parts.transformer.config)
-        textEncoder = try TextEncoderLayout(parts.textEncoder.config, parts.textEncoder.weights)
-        autoencoder = try Self.autoencoder(parts.autoencoder.config)
-        try Self.checkFit(transformer, textEncoder, autoencoder, parts.path)
+    init(_ parts: CheckpointParts, name: String?, _ registry: CheckpointRegistry) throws(SoradError) {
+        let family = try registry.family(parts.transformer.config)
+        card = try ModelCard(family, index: parts.index, scheduler: parts.scheduler, own: parts.own, folder: parts.path, name: name)
+        network = try family.network(parts.transformer.config, index: parts.index, own: parts.own)
+        textEncoder = try registry.textEncoder(parts.textEncoder.config, parts.textEncoder.weights)
+        autoencoder = try registry.autoencoder(parts.autoencoder.config)
+        try Self.checkFit(network, textEncoder, autoencoder, parts.path)
         tokenizer = try TokenizerMetadata.read(parts.tokenizer, vocabulary: textEncoder.vocabulary)
         tensors =
-            try Self.matched(transformer.tensors, parts.transformer, besides: [])
+            try Self.matched(network.tensors, parts.transformer, besides: [])
             + Self.matched(textEncoder.tensors, parts.textEncoder, besides: textEncoder.duplicates)
             + Self.matched(autoencoder.tensors, parts.autoencoder, besides: [])
         notices = card.notices + parts.notices
@@ -31,34 +32,25 @@ struct Checkpoint {
 
     /// Everything but the files' own record: card and parts.
     func metadata(created: Int, sources: [String], recipe: String) -> [(key: String, value: MetadataValue)] {
-        card.metadata(created: created, sources: sources, recipe: recipe) + transformer.metadata + textEncoder.metadata
+        card.metadata(created: created, sources: sources, recipe: recipe) + network.metadata + textEncoder.metadata
             + autoencoder.metadata + tokenizer
     }
 
     private static func checkFit(
-        _ transformer: TransformerLayout, _ textEncoder: TextEncoderLayout, _ autoencoder: any AutoencoderRules, _ folder: String
+        _ network: any NetworkLayout, _ textEncoder: any TextEncoderLayout, _ autoencoder: any AutoencoderLayout, _ folder: String
     ) throws(SoradError) {
-        guard transformer.textSize == textEncoder.width else {
+        guard network.textWidth == textEncoder.width else {
             throw SoradError(
                 .badInput,
-                "\(folder): the text encoder gives \(textEncoder.width) numbers a token, and the transformer takes \(transformer.textSize)")
+                "\(folder): the text encoder gives \(textEncoder.width) numbers a token, and the transformer takes \(network.textWidth)")
         }
-        guard transformer.inChannels == autoencoder.latentChannels, transformer.outChannels == autoencoder.latentChannels else {
+        guard network.inChannels == autoencoder.latentChannels, network.outChannels == autoencoder.latentChannels else {
             throw SoradError(
                 .badInput,
                 """
                 \(folder): the autoencoder has \(autoencoder.latentChannels) latent channels, \
-                and the transformer takes \(transformer.inChannels) and gives \(transformer.outChannels)
+                and the transformer takes \(network.inChannels) and gives \(network.outChannels)
                 """)
-        }
-    }
-
-    private static func autoencoder(_ config: ConfigFile) throws(SoradError) -> any AutoencoderRules {
-        try config.require("_class_name", oneOf: ["AutoencoderTAEHV", "AutoencoderKLWan", "AutoencoderFrameBlocks"])
-        return switch try config.string("_class_name") {
-        case "AutoencoderKLWan": try WanAutoencoderLayout(config)
-        case "AutoencoderFrameBlocks": try FrameBlocksLayout(config)
-        default: try AutoencoderLayout(config)
         }
     }
 

@@ -1,14 +1,14 @@
 // One JSON configuration file of a checkpoint, read with sentences: every value that is missing, of the wrong kind or out of range is
 // named with its file. Ranges are given at every call, because these numbers size everything that follows.
 import SoradModelFile
-import SoradSystem
+package import SoradSystem
 
 package struct ConfigFile: Sendable {
-    let path: String
+    package let path: String
     private let json: JSONValue
 
     /// A configuration that stands in no file; errors call it `name`.
-    init(_ object: JSONObject, name: String) {
+    package init(_ object: JSONObject, name: String) {
         path = name
         json = .object(object)
     }
@@ -20,14 +20,14 @@ package struct ConfigFile: Sendable {
     }
 
     /// Whether `key` is there and not null.
-    func has(_ key: String) -> Bool {
+    package func has(_ key: String) -> Bool {
         switch json[key] {
         case nil, .null: false
         default: true
         }
     }
 
-    func integer(_ key: String, in range: ClosedRange<Int>, default fallback: Int? = nil) throws(SoradError) -> Int {
+    package func integer(_ key: String, in range: ClosedRange<Int>, default fallback: Int? = nil) throws(SoradError) -> Int {
         if let fallback, !has(key) { return fallback }
         guard let value = json[key]?.wholeNumber else { throw wrong(key, "a whole number") }
         guard range.contains(value) else {
@@ -36,7 +36,7 @@ package struct ConfigFile: Sendable {
         return value
     }
 
-    func number(_ key: String, in range: ClosedRange<Double>, default fallback: Double? = nil) throws(SoradError) -> Float {
+    package func number(_ key: String, in range: ClosedRange<Double>, default fallback: Double? = nil) throws(SoradError) -> Float {
         if let fallback, !has(key) { return Float(fallback) }
         guard let value = json[key]?.double else { throw wrong(key, "a number") }
         guard range.contains(value) else {
@@ -45,19 +45,19 @@ package struct ConfigFile: Sendable {
         return Float(value)
     }
 
-    func string(_ key: String, default fallback: String? = nil) throws(SoradError) -> String {
+    package func string(_ key: String, default fallback: String? = nil) throws(SoradError) -> String {
         if let fallback, !has(key) { return fallback }
         guard let value = json[key]?.string else { throw wrong(key, "a text") }
         return value
     }
 
-    func bool(_ key: String, default fallback: Bool? = nil) throws(SoradError) -> Bool {
+    package func bool(_ key: String, default fallback: Bool? = nil) throws(SoradError) -> Bool {
         if let fallback, !has(key) { return fallback }
         guard let value = json[key]?.bool else { throw wrong(key, "true or false") }
         return value
     }
 
-    func integers(_ key: String, count: ClosedRange<Int>, in range: ClosedRange<Int>) throws(SoradError) -> [Int] {
+    package func integers(_ key: String, count: ClosedRange<Int>, in range: ClosedRange<Int>) throws(SoradError) -> [Int] {
         let values = try list(key, count).map(\.wholeNumber)
         guard !values.contains(where: { $0 == nil || !range.contains($0 ?? 0) }) else {
             throw wrong(key, "a list of whole numbers from \(range.lowerBound) to \(range.upperBound)")
@@ -65,24 +65,24 @@ package struct ConfigFile: Sendable {
         return values.compactMap(\.self)
     }
 
-    func strings(_ key: String, count: ClosedRange<Int>) throws(SoradError) -> [String] {
+    package func strings(_ key: String, count: ClosedRange<Int>) throws(SoradError) -> [String] {
         try list(key, count).map { value throws(SoradError) in
             guard let text = value.string else { throw wrong(key, "texts") }
             return text
         }
     }
 
-    func bools(_ key: String, count: Int) throws(SoradError) -> [Bool] {
+    package func bools(_ key: String, count: Int) throws(SoradError) -> [Bool] {
         let values = try list(key, count...count).compactMap(\.bool)
         guard values.count == count else { throw wrong(key, "a list of \(count) times true or false") }
         return values
     }
 
-    func numbers(_ key: String, count: Int, in range: ClosedRange<Double>) throws(SoradError) -> [Float] {
+    package func numbers(_ key: String, count: Int, in range: ClosedRange<Double>) throws(SoradError) -> [Float] {
         try numbers(key, count: count...count, in: range)
     }
 
-    func numbers(_ key: String, count: ClosedRange<Int>, in range: ClosedRange<Double>) throws(SoradError) -> [Float] {
+    package func numbers(_ key: String, count: ClosedRange<Int>, in range: ClosedRange<Double>) throws(SoradError) -> [Float] {
         let all = try list(key, count)
         let values = all.compactMap(\.double).filter(range.contains)
         guard values.count == all.count else {
@@ -92,16 +92,25 @@ package struct ConfigFile: Sendable {
     }
 
     /// Whether `key` is there with anything but null, in a list too: diffusers writes a missing network as [null, null].
-    func isSet(_ key: String) -> Bool { json[key]?.array.map { $0.contains { $0 != .null } } ?? has(key) }
+    package func isSet(_ key: String) -> Bool { json[key]?.array.map { $0.contains { $0 != .null } } ?? has(key) }
 
     /// Refuses the file unless `key` is one of `values`.
-    func require(_ key: String, oneOf values: [String], default fallback: String? = nil) throws(SoradError) {
+    package func require(_ key: String, oneOf values: [String], default fallback: String? = nil) throws(SoradError) {
         let value = try string(key, default: fallback)
         guard values.contains(value) else {
             throw SoradError(
                 .badInput,
                 "\(path): \(key) is \"\(value)\", and only \(values.map { "\"\($0)\"" }.joined(separator: " or ")) can be converted")
         }
+    }
+
+    /// Which of `values` the text under `key` is.
+    /// - Throws: `.badInput` where it is none of them.
+    package func choice(_ key: String, of values: [String], default fallback: String? = nil) throws(SoradError) -> Int {
+        try require(key, oneOf: values, default: fallback)
+        let value = try string(key, default: fallback)
+        guard let index = values.firstIndex(of: value) else { preconditionFailure("\(path): \(key) is \(value)") }
+        return index
     }
 
     private func list(_ key: String, _ count: ClosedRange<Int>) throws(SoradError) -> [JSONValue] {

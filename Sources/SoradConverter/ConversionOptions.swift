@@ -7,7 +7,7 @@ public struct ConversionOptions: Sendable {
     /// Make the convolutions of the video decoder int8, but for its first and its last (and Wan's attention).
     public var int8Decoder = false
     /// 16-bit attention probabilities (high and low byte) instead of 8-bit ones.
-    public var fineAttention = false
+    public var attentionProbs16 = false
     /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
     public var keepFloat: [String] = []
     /// The model's public name, if not the one in the checkpoint.
@@ -31,7 +31,7 @@ public struct ConversionOptions: Sendable {
         var parts: [String] = []
         if float { parts.append("--float") }
         if int8Decoder { parts.append("--int8-decoder") }
-        if fineAttention { parts.append("--fine-attention") }
+        if attentionProbs16 { parts.append("--fine-attention") }
         for pattern in keepFloat { parts.append("--keep-float \(pattern)") }
         if calibration != nil { parts.append("--calibration") }
         return parts.joined(separator: " ")

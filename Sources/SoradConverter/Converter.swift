@@ -27,10 +27,11 @@ public enum Converter {
 
     /// The same for a checkpoint from anywhere.
     package static func convert(
-        _ parts: CheckpointParts, to output: String, options: ConversionOptions, progress: (ConversionReport.Row) -> Void = { _ in },
+        _ parts: CheckpointParts, to output: String, options: ConversionOptions, registry: CheckpointRegistry = .standard,
+        progress: (ConversionReport.Row) -> Void = { _ in },
         notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
-        let checkpoint = try Checkpoint(parts, name: options.name)
+        let checkpoint = try Checkpoint(parts, name: options.name, registry)
         // An output that cannot be written is better known before an hour of work than after it.
         do { _ = try AtomicFile(output) }
         checkpoint.notices.forEach(notice)
@@ -47,7 +48,7 @@ public enum Converter {
         let (sources, newest) = try hashes(parts.files)
         let recipe = ["sorad-quantize", "\(version)", options.description].filter { !$0.isEmpty }.joined(separator: " ")
         let metadata = checkpoint.metadata(created: options.created ?? newest, sources: sources, recipe: recipe)
-        let attention: [(key: String, value: MetadataValue)] = options.fineAttention ? [("dit.attention_planes", .uint32(2))] : []
+        let attention: [(key: String, value: MetadataValue)] = options.attentionProbs16 ? [("dit.attention_planes", .uint32(2))] : []
         var writer = try GGUFWriter(
             output, metadata: metadata + attention + plans.flatMap(\.metadata), tensors: plans.flatMap(\.descriptions))
         for plan in plans { try plan.write(to: &writer) }

@@ -3,7 +3,7 @@
 import SoradModelFile
 import SoradSystem
 
-struct FrameBlocksLayout: AutoencoderRules {
+struct FrameBlocksLayout: AutoencoderLayout {
     private let blocks: FrameBlocks
     private let lines: (encoder: [String], decoder: [String])
     private let mean, deviation: [Float]
@@ -17,9 +17,9 @@ struct FrameBlocksLayout: AutoencoderRules {
         deviation = try config.numbers("latents_std", count: blocks.latentChannels, in: 1e-6...1e6)
     }
 
-    var latentChannels: Int { blocks.latentChannels }
+    package var latentChannels: Int { blocks.latentChannels }
 
-    var metadata: [(key: String, value: MetadataValue)] {
+    package var metadata: [(key: String, value: MetadataValue)] {
         [
             ("vae.type", .string("frame_blocks")),
             ("vae.latent_channels", .uint32(UInt32(blocks.latentChannels))),
@@ -31,7 +31,7 @@ struct FrameBlocksLayout: AutoencoderRules {
         ]
     }
 
-    var tensors: [TensorRule] {
+    package var tensors: [TensorRule] {
         var list: [TensorRule] = []
         for (half, lines) in [("encoder", blocks.encoder), ("decoder", blocks.decoder)] {
             for (index, line) in lines.enumerated() {

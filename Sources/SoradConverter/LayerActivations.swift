@@ -147,22 +147,9 @@ private func gelu(_ x: Float) -> Float { 0.5 * x * (1 + tanhf(0.797_884_56 * (x 
 
 private func silu(_ x: Float) -> Float { x / (1 + expf(-x)) }
 
-/// A small fixed generator (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-private struct SplitMix64 {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    private mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
+extension SplitMix64 {
     /// About standard normal: the sum of twelve uniform numbers less 6, which needs no logarithm and so is the same everywhere.
-    mutating func normal() -> Float {
+    fileprivate mutating func normal() -> Float {
         var sum: Float = -6
         for _ in 0..<6 {
             let bits = next()

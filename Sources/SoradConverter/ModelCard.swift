@@ -1,51 +1,40 @@
 // What a checkpoint states besides its weights: name, native size, defaults, schedule. A folder of our own carries them in `sorad.json`; a
-// published one does not, and gets the defaults of Wan's pipeline.
+// published one does not, and gets the defaults of its family's pipeline.
 // Invariant: a checkpoint whose clips need another way of sampling than the model file describes is refused, or a notice says so by name.
 import SoradModelFile
 import SoradSystem
 
 struct ModelCard {
-    let id, edition, license: String
+    let architecture, id, edition, license: String
     let width, height, frames, framesPerSecond, steps, textLength, trainSteps: Int
     let guidanceScale, flowShift, scheduleShift: Float
-    let expandTimesteps: Bool
     /// What clips of the model file differ in from the checkpoint's own pipeline, as sentences.
     let notices: [String]
 
     /// - Parameters:
     ///   - index: `model_index.json`. - scheduler: `scheduler/scheduler_config.json`. - own: `sorad.json`, if there is one.
-    init(index: ConfigFile, scheduler: ConfigFile, own: ConfigFile?, folder: String, name: String?) throws(SoradError) {
-        try Self.checkPipeline(index)
+    init(
+        _ family: any CheckpointFamily, index: ConfigFile, scheduler: ConfigFile, own: ConfigFile?, folder: String, name: String?
+    ) throws(SoradError) {
+        try family.checkPipeline(index)
+        architecture = family.architecture
+        let defaults = family.defaults
         notices = try Self.checkSchedule(scheduler)
         trainSteps = try scheduler.integer("num_train_timesteps", in: 1...100_000, default: 1000)
         scheduleShift = try scheduler.number(scheduler.has("flow_shift") ? "flow_shift" : "shift", in: 0.01...100, default: 1)
-        expandTimesteps = try (own.flatMap { $0.has("expand_timesteps") ? $0 : nil } ?? index).bool("expand_timesteps", default: false)
         let ownName: String? = if let own { try own.string("name") } else { nil }
         id = try Self.identifier(name ?? ownName ?? Self.lastComponent(of: folder))
         let card = own ?? index
         edition = own?.has("edition") == true ? String(try card.integer("edition", in: 1...1_000_000)) : "1"
         license = try card.string("license", default: "unknown")
-        width = try card.integer("width", in: 16...4096, default: 832)
-        height = try card.integer("height", in: 16...4096, default: 480)
-        frames = try card.integer("num_frames", in: 1...4096, default: 81)
-        framesPerSecond = try card.integer("fps", in: 1...240, default: 16)
-        steps = try card.integer("num_inference_steps", in: 1...1000, default: 50)
-        textLength = try card.integer("text_length", in: 1...4096, default: 512)
-        guidanceScale = try card.number("guidance_scale", in: 0...100, default: 5)
+        width = try card.integer("width", in: 16...4096, default: defaults.width)
+        height = try card.integer("height", in: 16...4096, default: defaults.height)
+        frames = try card.integer("num_frames", in: 1...4096, default: defaults.frames)
+        framesPerSecond = try card.integer("fps", in: 1...240, default: defaults.framesPerSecond)
+        steps = try card.integer("num_inference_steps", in: 1...1000, default: defaults.steps)
+        textLength = try card.integer("text_length", in: 1...4096, default: defaults.textLength)
+        guidanceScale = try card.number("guidance_scale", in: 0...100, default: defaults.guidanceScale)
         flowShift = try card.number("flow_shift", in: 0.01...100, default: Double(scheduleShift))
-    }
-
-    /// Refuses a pipeline that does more than denoise with one transformer.
-    private static func checkPipeline(_ index: ConfigFile) throws(SoradError) {
-        if try index.string("_class_name", default: "") == "WanDMDPipeline" {
-            throw SoradError(
-                .badInput, "\(index.path): _class_name is WanDMDPipeline, which samples with new noise in each of a few steps",
-                hint: "use a checkpoint of WanPipeline")
-        }
-        try index.require("_class_name", oneOf: ["WanPipeline", "WanImageToVideoPipeline"], default: "WanPipeline")
-        for key in ["transformer_2", "boundary_ratio"] where index.isSet(key) {
-            throw CheckpointParts.twoExperts("\(index.path): \(key) is set")
-        }
     }
 
     /// Refuses a schedule whose noise levels are others than the shifted flow-matching ones.
@@ -77,7 +66,7 @@ struct ModelCard {
     /// Keys before those of the model's parts.
     func metadata(created: Int, sources: [String], recipe: String) -> [(key: String, value: MetadataValue)] {
         [
-            ("general.architecture", .string("sorad-wan")),
+            ("general.architecture", .string(architecture)),
             ("general.name", .string(id)),
             ("general.license", .string(license)),
             ("sorad.format_version", .uint32(UInt32(ModelFile.formatVersion))),
@@ -97,7 +86,6 @@ struct ModelCard {
             ("scheduler.type", .string("flow_match_euler")),
             ("scheduler.num_train_timesteps", .uint32(UInt32(trainSteps))),
             ("scheduler.shift", .float32(scheduleShift)),
-            ("dit.expand_timesteps", .bool(expandTimesteps)),
         ]
     }
 

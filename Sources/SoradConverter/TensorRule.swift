@@ -2,9 +2,9 @@
 // these from the configuration; names are diffusers' (NameTable translates others).
 
 /// One tensor of the checkpoint with its shape and its destination.
-struct TensorRule {
+package struct TensorRule: Sendable {
     /// Where the numbers go.
-    enum Form: Equatable {
+    package enum Form: Equatable, Sendable {
         /// [N, K] of a linear layer that may become int8. `input` and `gain` say what its activations look like.
         case linear(input: LayerInput, gain: InputGain? = nil)
         /// [N, …] of a linear layer that stays float; the inputs are the remaining dimensions in their order.
@@ -23,14 +23,14 @@ struct TensorRule {
     }
 
     /// Name in the checkpoint, as diffusers spells it.
-    let source: String
+    package let source: String
     /// Name in the model file.
-    let name: String
+    package let name: String
     /// PyTorch order, slowest first.
-    let shape: [Int]
-    let form: Form
+    package let shape: [Int]
+    package let form: Form
 
-    init(_ source: String, as name: String, _ shape: [Int], _ form: Form) {
+    package init(_ source: String, as name: String, _ shape: [Int], _ form: Form) {
         self.source = source
         self.name = name
         self.shape = shape
@@ -39,7 +39,7 @@ struct TensorRule {
 }
 
 /// The kind of activations that a linear layer reads. It decides how they are quantized and which synthetic ones replace captured ones.
-package enum LayerInput: Equatable {
+package enum LayerInput: Equatable, Sendable {
     /// Normed or attended values: about normal, symmetric.
     case normal
     /// Behind GELU: skewed, so quantized with a zero point.
@@ -58,7 +58,7 @@ package enum LayerInput: Equatable {
 }
 
 /// The tensor of the checkpoint that multiplies a layer's inputs just before it, and so gives their sizes.
-struct InputGain: Equatable {
+package struct InputGain: Equatable, Sendable {
     /// Name in the model file.
     let name: String
     /// Which row of the tensor, each as long as the layer's input.
@@ -66,6 +66,6 @@ struct InputGain: Equatable {
     /// Whether the inputs are multiplied by 1 + the value (modulation) rather than the value (norms).
     let addsOne: Bool
 
-    static func norm(_ name: String) -> InputGain { InputGain(name: name, row: 0, addsOne: false) }
-    static func modulation(_ name: String, row: Int) -> InputGain { InputGain(name: name, row: row, addsOne: true) }
+    package static func norm(_ name: String) -> InputGain { InputGain(name: name, row: 0, addsOne: false) }
+    package static func modulation(_ name: String, row: Int) -> InputGain { InputGain(name: name, row: row, addsOne: true) }
 }

@@ -52,7 +52,7 @@ enum WanShapes {
     static func textEncoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
         let shapes = Shapes(source)
         let attention = "encoder.block.0.layer.0.SelfAttention."
-        let embedding = TextEncoderLayout.embeddings.first { source.shape(of: $0) != nil } ?? TextEncoderLayout.embeddings[0]
+        let embedding = UMT5Layout.embeddings.first { source.shape(of: $0) != nil } ?? UMT5Layout.embeddings[0]
         let bias = try shapes.all(attention + "relative_attention_bias.weight", rank: 2)
         let inner = try shapes[attention + "q.weight", 0, of: 2]
         guard bias[1] > 0, inner % bias[1] == 0 else {

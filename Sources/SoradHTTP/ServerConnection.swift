@@ -59,7 +59,7 @@ final class ServerConnection {
     }
 
     var wantsInput: Bool { state.wantsInput }
-    /// Bytes wait for room in the socket.
+    /// Bytes wait for space in the socket's buffer.
     var wantsOutput: Bool {
         if bufferSent < buffer.count { return true }
         if case .file = outgoing { return true }

@@ -44,7 +44,7 @@ public struct ClipRequest: Sendable, Equatable {
         let (width, height) = try plannedSize(model)
         let fps = fps ?? model.fps
         let frames = plannedFrames(model, fps: fps)
-        do throws(SoradError) { try model.checkSize(width: width, height: height, numFrames: frames, fps: fps) } catch {
+        do throws(SoradError) { try model.sizes.check(width: width, height: height, numFrames: frames, fps: fps) } catch {
             throw refused(askedField(error.param), error.message)
         }
         var plan = ClipPlan(

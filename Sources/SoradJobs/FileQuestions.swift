@@ -8,22 +8,22 @@ public import SoradSystem
 /// Asks the worker for the facts of a given file: `worker --inspect PATH`.
 /// - Parameter isAbandoned: whether nobody waits for the answer any more; asked ten times a second.
 /// - Throws: `.badInput` with one clause about the file ("the PNG picture is cut off after 12 bytes"), `.unavailable`, `.cancelled`.
-public func inspectGivenFile(
+public func inspectReferenceFile(
     at path: String, worker: String, timeout: Duration = .seconds(150), isAbandoned: () -> Bool = { false }
 ) throws(SoradError) -> MediaFacts {
-    try askAboutGivenFile(["--inspect", path], worker: worker, timeout: timeout, isAbandoned: isAbandoned)
+    try askAboutFile(["--inspect", path], worker: worker, timeout: timeout, isAbandoned: isAbandoned)
 }
 
 /// Asks the worker for the provenance mark of a given clip: `worker --origin PATH`.
-/// - Throws: as `inspectGivenFile`.
+/// - Throws: as `inspectReferenceFile`.
 public func readProvenanceMark(
     at path: String, worker: String, isAbandoned: () -> Bool = { false }
 ) throws(SoradError) -> ProvenanceMark {
-    try askAboutGivenFile(["--origin", path], worker: worker, timeout: .seconds(60), isAbandoned: isAbandoned)
+    try askAboutFile(["--origin", path], worker: worker, timeout: .seconds(60), isAbandoned: isAbandoned)
 }
 
 /// Runs the worker and reads its JSON answer from standard output.
-private func askAboutGivenFile<Answer: JSONRepresentable>(
+private func askAboutFile<Answer: JSONRepresentable>(
     _ arguments: [String], worker: String, timeout: Duration, isAbandoned: () -> Bool
 ) throws(SoradError) -> Answer {
     var pauses = [200_000, 1_000_000].makeIterator()

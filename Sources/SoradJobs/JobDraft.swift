@@ -34,10 +34,10 @@ public final class JobDraft: Sendable {
     }
 
     /// Where a given file belongs.
-    public func path(_ file: GivenFile) -> String { "\(directory)/\(file.rawValue)" }
+    public func path(_ file: ReferenceFile) -> String { "\(directory)/\(file.rawValue)" }
 
     /// Takes a finished job's clip as a given file. It shares the clip's storage and outlives that job.
-    public func adopt(_ clip: String, as file: GivenFile) throws(SoradError) {
+    public func adopt(_ clip: String, as file: ReferenceFile) throws(SoradError) {
         let target = path(file)
         do throws(Errno) {
             try systemCall("link") { unsafe link(clip, target) }

@@ -14,7 +14,7 @@ public func planDigest(of plan: ClipPlan, model: ModelInfo, draft: JobDraft?) th
     add(Array(model.sha256.utf8))
     add(Array(plan.json.text().utf8))
     if let draft {
-        for file in GivenFile.allCases where fileExists(draft.path(file)) {
+        for file in ReferenceFile.allCases where fileExists(draft.path(file)) {
             add(Array(file.rawValue.utf8))
             add(try fileDigest(draft.path(file)))
         }

@@ -56,7 +56,7 @@ public final class FrameReader {
 
     /// What ffmpeg takes while it reads a given file, per pixel that it holds (`MediaFacts.heldPixels`): measured with ffmpeg 5.1 on
     /// pictures of up to 24 megapixels (3 bytes for a pixel) and clips of up to 3 (15); a clip may look back at more frames than those did.
-    public static let memory = ModelMemory.Part(.ffmpeg, .givenPixels, fixed: 66_000_000, perUnit: 30)
+    public static let memory = ModelMemory.Part(.ffmpeg, .referencePixels, fixed: 66_000_000, perUnit: 30)
 
     deinit { process.kill(SIGKILL) }
 

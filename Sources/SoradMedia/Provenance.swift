@@ -1,4 +1,4 @@
-// The mark of origin in every clip: one sentence for people, one XMP packet for programs.
+// The provenance mark in every clip: one sentence for people, one XMP packet for programs.
 // Invariant: both always state that a trained model made the media. Metadata is one layer only: re-encoding a clip removes it.
 // The vocabulary is IPTC's "digital source type", which exiftool, browsers' inspectors and photo agencies read.
 

@@ -9,7 +9,7 @@ public final class Denoiser {
     public let size: LatentSize
     private let run: any DenoisingRun
     private let guidanceScale: Float
-    private let known: KnownFrames?
+    private let known: ConditioningFrames?
     /// [C, T, h, w], one per prompt.
     private let velocities: [Tensor]
     private let backend: any ComputeBackend
@@ -21,7 +21,7 @@ public final class Denoiser {
     ///   - stop: asked while the network prepares the prompts; what it throws ends it.
     init(
         _ network: any DiffusionNetwork, _ backend: any ComputeBackend, size: LatentSize, prompt: Tensor, negativePrompt: Tensor,
-        guidanceScale: Float, schedule: any Sampler, known: KnownFrames?, textLength: Int, stop: StopCheck
+        guidanceScale: Float, schedule: any Sampler, known: ConditioningFrames?, textLength: Int, stop: StopCheck
     ) throws(SoradError) {
         self.backend = backend
         self.size = size

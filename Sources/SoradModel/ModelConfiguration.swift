@@ -55,6 +55,10 @@ public struct ModelConfiguration: Sendable {
                 "\(file.path): the network has latents of \(network.latentChannels) channels, and the autoencoder \(autoencoder.latentChannels)"
             )
         }
+        guard network.patch.frames == 1 else {
+            throw SoradError(
+                .badInput, "\(file.path): patches of \(network.patch.frames) latent frames do not divide 1 plus a multiple of them")
+        }
         do throws(SoradError) {
             _ = try latentSize(width: defaults.width, height: defaults.height, numFrames: defaults.numFrames)
         } catch {
@@ -70,46 +74,36 @@ public struct ModelConfiguration: Sendable {
     public var spatialScale: Int { autoencoder.spatialScale }
     public var timeScale: Int { autoencoder.timeScale }
     /// The largest width or height, pixels, that the position embedding knows.
-    public var maxSide: Int { network.maxPositions * sizeMultiple }
+    public var maxSide: Int { min(network.maxPositions * sizeMultiple, Self.maxPixelsAlongSide) }
     /// The largest number of frames that the position embedding knows.
     public var maxNumFrames: Int { (network.maxPositions * network.patch.frames - 1) * autoencoder.timeScale + 1 }
     /// Of a text embedding.
     public var textWidth: Int { text.width }
     public var latentChannels: Int { autoencoder.latentChannels }
     /// True if some latent frames may be given (their tokens carry timestep 0).
-    public var takesKnownFrames: Bool { network.takesKnownFrames }
+    public var takesConditioningFrames: Bool { network.takesConditioningFrames }
+
+    /// All sizes that the network and the autoencoder can make; ModelInfo offers a part of them.
+    public var sizes: ClipSizes {
+        ClipSizes(
+            model: id, native: (defaults.width, defaults.height), sizeMultiple: sizeMultiple, maxWidth: maxSide, maxHeight: maxSide,
+            frameMultiple: frameMultiple, maxNumFrames: maxNumFrames,
+            maxPixels: checkedProduct([Self.maxTokens, sizeMultiple, sizeMultiple, frameMultiple]) ?? Int.max)
+    }
 
     /// The latents of a clip.
     /// - Throws: `.badInput` with `param` set when the model cannot make this size.
     public func latentSize(width: Int, height: Int, numFrames: Int) throws(SoradError) -> LatentSize {
-        for (name, value) in [("width", width), ("height", height)] {
-            guard value > 0, value <= maxSide, value % sizeMultiple == 0 else {
-                throw SoradError(
-                    .badInput, "\(name) is \(value); this model makes multiples of \(sizeMultiple) up to \(maxSide)", param: name)
-            }
-        }
-        guard numFrames > 0, numFrames <= maxNumFrames, (numFrames - 1) % frameMultiple == 0,
-            ((numFrames - 1) / autoencoder.timeScale + 1) % network.patch.frames == 0
-        else {
-            throw SoradError(
-                .badInput, "num_frames is \(numFrames); this model makes 1 plus a multiple of \(frameMultiple), up to \(maxNumFrames)",
-                param: "num_frames")
-        }
-        let size = LatentSize(
+        try sizes.check(width: width, height: height, numFrames: numFrames, fps: defaults.fps)
+        return LatentSize(
             channels: autoencoder.latentChannels, frames: (numFrames - 1) / autoencoder.timeScale + 1,
             height: height / autoencoder.spatialScale, width: width / autoencoder.spatialScale)
-        // Each factor is at most 2¹⁶·2⁴, so the product fits.
-        let tokens = size.frames * size.height * size.width / (network.patch.frames * network.patch.height * network.patch.width)
-        guard tokens <= Self.maxTokens else {
-            throw SoradError(
-                .badInput, "\(width)×\(height) pixels and \(numFrames) frames are \(tokens) tokens; \(Self.maxTokens) are the limit",
-                param: "size")
-        }
-        return size
     }
 
     /// Far above what any CPU can attend over; keeps every size computed from it within range.
     static let maxTokens = 1 << 20
+    /// A product of two such sides still fits.
+    private static let maxPixelsAlongSide = 1 << 24
 }
 
 /// The shape of the latents of one clip: [channels, frames, height, width].

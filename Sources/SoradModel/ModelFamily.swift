@@ -31,7 +31,7 @@ package protocol NetworkConfiguration: Sendable {
     /// Tokens along an axis that the position embedding knows.
     var maxPositions: Int { get }
     /// True if some latent frames may be given.
-    var takesKnownFrames: Bool { get }
+    var takesConditioningFrames: Bool { get }
 
     func network(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any DiffusionNetwork
 }
@@ -44,7 +44,7 @@ package protocol DiffusionNetwork: AnyObject {
     ///   - textLength: rows that every prompt is filled up to.
     ///   - known: latent frames that are given; only where the configuration takes them.
     ///   - stop: asked between the parts of the work; what it throws ends it.
-    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, known: KnownFrames?, stop: StopCheck) throws(SoradError)
+    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, known: ConditioningFrames?, stop: StopCheck) throws(SoradError)
         -> any DenoisingRun
 
     /// Bytes that a run of `prompts` prompts takes.
@@ -99,7 +99,7 @@ package protocol AutoencoderConfiguration: Sendable {
 public protocol Sampler: Sendable {
     /// [steps + 1], falling from 1 (pure noise) to 0 (the clip).
     var sigmas: [Float] { get }
-    /// [steps]: what the network is told.
+    /// [steps]: the timestep that the network reads.
     var timesteps: [Float] { get }
 
     /// Takes `latent` [C, T, h, w] from level `index` to the next, in place.
@@ -118,7 +118,7 @@ package struct PartRegistry<Part: Sendable>: Sendable {
     /// - Parameters:
     ///   - place: the file and the key that name the part, for the sentence.
     /// - Throws: `.badInput` where no row has this name.
-    func part(_ name: String, _ place: String) throws(SoradError) -> Part {
+    package func part(_ name: String, _ place: String) throws(SoradError) -> Part {
         guard let row = rows.first(where: { $0.name == name }) else {
             throw SoradError(
                 .badInput, "\(place) is \"\(name)\", and this program knows \(rows.map(\.name).joined(separator: ", "))",

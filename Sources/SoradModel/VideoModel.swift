@@ -59,9 +59,9 @@ public final class VideoModel {
     ///   what `stop` throws.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
-        known: KnownFrames? = nil, stop: StopCheck = {}
+        known: ConditioningFrames? = nil, stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
-        if known != nil, !configuration.takesKnownFrames {
+        if known != nil, !configuration.takesConditioningFrames {
             throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
         }
         guard (1...configuration.numTrainTimesteps).contains(steps) else {

@@ -15,13 +15,8 @@ package struct WeightReader {
         self.init(FileWeights(file: file), prefix, backend)
     }
 
-    /// Synthetic weights, as if under `prefix`.
-    /// - Parameter isInt8: whether the layer of a name, prefix included, is int8.
-    package init(synthetic prefix: String, int8 isInt8: @escaping (String) -> Bool, _ backend: any ComputeBackend) {
-        self.init(SyntheticWeights(int8: isInt8), prefix, backend)
-    }
-
-    private init(_ source: any WeightSource, _ prefix: String, _ backend: any ComputeBackend) {
+    /// The tensors of `source` whose names begin with `prefix`.
+    package init(_ source: any WeightSource, _ prefix: String, _ backend: any ComputeBackend) {
         self.source = source
         self.prefix = prefix
         self.backend = backend
@@ -48,7 +43,7 @@ package struct WeightReader {
             LinearWeights(
                 outputs: outputs, inputs: inputs,
                 precision: .int8(
-                    codes: try source.tensor(full + ".weight", [.i8], dims: [4, 16, (inputs + 3) / 4, blocks]),
+                    values: try source.tensor(full + ".weight", [.i8], dims: [4, 16, (inputs + 3) / 4, blocks]),
                     scale: try floats(name + ".weight_scale", [outputs]),
                     sum: try source.tensor(full + ".weight_sum", [.i32], dims: [outputs])),
                 bias: offsets, rotation: try source.hadamardGroup(full, inputs: inputs), asymmetricInput: asymmetricInput))
@@ -72,7 +67,7 @@ package struct WeightReader {
         let groups = try int8Groups(full, kernel * kernel * ((inputs + 3) / 4))
         return weights(
             .int8(
-                codes: try source.tensor(full + ".weight", [.i8], dims: [4, 16, groups, blocks]),
+                values: try source.tensor(full + ".weight", [.i8], dims: [4, 16, groups, blocks]),
                 scale: try floats(name + ".weight_scale", [outputs]),
                 sum: try source.tensor(full + ".weight_sum", [.i32], dims: [outputs])))
     }
@@ -92,13 +87,13 @@ package struct WeightReader {
             return ((0..<parts).map { part in (0..<frames).map { .float(all.part(part * frames + $0, of: count)) } }, nil)
         }
         let groups = try int8Groups(full, area * ((inputs + 3) / 4))
-        let codes = try source.tensor(full + ".weight", [.i8], dims: [64, groups, blocks, count])
+        let values = try source.tensor(full + ".weight", [.i8], dims: [64, groups, blocks, count])
         let sums = try source.tensor(full + ".weight_sum", [.i32], dims: [outputs, count])
         let scales = try floats(name + ".weight_scale", [outputs * parts])
         let precisions: [[ConvolutionWeights.Precision]] = (0..<parts).map { part in
             (0..<frames).map { frame in
                 let index = part * frames + frame
-                return .int8(codes: codes.part(index, of: count), scale: scales.part(part, of: parts), sum: sums.part(index, of: count))
+                return .int8(values: values.part(index, of: count), scale: scales.part(part, of: parts), sum: sums.part(index, of: count))
             }
         }
         return (precisions, try floats(name + ".weight_input", [inputs]))

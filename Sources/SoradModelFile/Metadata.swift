@@ -10,7 +10,7 @@ public struct Metadata: Sendable {
     private let index: [String: Int]
 
     /// `entries` must have unique keys; the reader and the writer check it.
-    init(path: String, entries: [(key: String, value: MetadataValue)]) {
+    package init(path: String, entries: [(key: String, value: MetadataValue)]) {
         self.path = path
         self.entries = entries
         index = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.key, $0) })

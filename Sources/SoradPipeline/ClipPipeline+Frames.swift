@@ -41,7 +41,7 @@ private struct FrameSink {
 extension ClipPipeline {
     /// Decodes latents [C, T, h, w] into files in `directory`.
     func write(
-        _ latent: Tensor, _ request: ClipPlan, _ plan: FramePlan, _ givenFrames: GivenFramesEncoder, _ directory: String,
+        _ latent: Tensor, _ request: ClipPlan, _ plan: FramePlan, _ references: ReferenceEncoder, _ directory: String,
         _ checkpoint: Checkpoint?, _ job: RunningJob
     ) throws(SoradError) -> WrittenClip {
         let total = plan.output.numFrames
@@ -69,7 +69,7 @@ extension ClipPipeline {
         if let before = request.given?.before {
             // The stages of a clip that is continued have these frames behind them: others make what came out of them.
             let first = resumed == nil ? chain : try plan.chain()
-            try givenFrames.forEachFrame(.before, before.numFrames) { frame throws(SoradError) in try first.push(frame, job, sink: take) }
+            try references.forEachFrame(.before, before.numFrames) { frame throws(SoradError) in try first.push(frame, job, sink: take) }
         }
         if let kept, let resumed {
             for index in 0..<resumed {
@@ -89,7 +89,7 @@ extension ClipPipeline {
             kept?.store()
         }
         if let after = request.given?.after, request.isAfterShown {
-            try givenFrames.forEachFrame(.after, after.numFrames) { frame throws(SoradError) in try chain.push(frame, job, sink: take) }
+            try references.forEachFrame(.after, after.numFrames) { frame throws(SoradError) in try chain.push(frame, job, sink: take) }
         }
         try chain.finish(job, sink: take)
         try job.reached(.writing, 0, of: 1)

@@ -1,7 +1,6 @@
 // Turns one request into one clip, read from top to bottom: tokens, text embedding, noise, denoise steps, frames, files.
 // Invariant: the memory of a clip is that of its latents and a few frames, however long it is; see ClipPipeline+Frames.swift.
 public import SoradAPI
-import SoradCPU
 import SoradMedia
 import SoradModel
 import SoradModelFile
@@ -63,16 +62,18 @@ public final class ClipPipeline {
     }
 
     /// What a model file offers, and what its clips take of memory in a process like this one. The file is checked whole.
+    /// - Parameter backend: makes one like that which will compute; its memory counts.
     /// - Throws: as `init`.
-    public static func describe(modelPath: String) throws(SoradError) -> ModelInfo {
-        try describe(modelPath: modelPath, frameStages: FrameStages.all)
+    public static func describe(modelPath: String, backend: BackendFactory) throws(SoradError) -> ModelInfo {
+        try describe(modelPath: modelPath, backend: backend, frameStages: FrameStages.all)
     }
 
     /// As above, with the memory of `frameStages`.
-    package static func describe(modelPath: String, frameStages: [any FrameStageKind]) throws(SoradError) -> ModelInfo {
+    package static func describe(modelPath: String, backend: BackendFactory, frameStages: [any FrameStageKind]) throws(SoradError)
+        -> ModelInfo
+    {
         let file = try ModelFile(opening: modelPath)
-        // Whatever SORAD_ISA says: the model is the same, and a wrong name there is told by the worker that is to compute.
-        let model = try VideoModel(file: file, backend: BackendFactory.cpu(threads: 1, instructionSet: .best).make())
+        let model = try VideoModel(file: file, backend: backend.make())
         let tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         var info = try ModelInfo(file, model.configuration)
         let identity = try identity(of: modelPath)
@@ -133,15 +134,15 @@ public final class ClipPipeline {
         try job.resumed(.encodingText, earlier == nil ? 0 : 1, of: 1)
         let text = if let earlier { earlier } else { try encode(request, stop) }
         if earlier == nil { checkpoint?.keep(text) }
-        let givenFrames = GivenFramesEncoder(
+        let references = ReferenceEncoder(
             model: model, request: request, directory: directory, ffmpeg: ffmpeg, shouldStop: { (try? stop()) == nil })
         if request.given != nil { try job.reached(.encodingFrames, 0, of: 1) }
-        let given = try givenFrames.encode(size)
+        let given = try references.encode(size)
         // Before the denoiser's workspace is there: the first time, an encoder runs for them.
         var previews = previewMaker()
         let (latent, done) = try denoise(request, size, text, given, checkpoint, &previews, job)
 
-        let clip = try write(latent, request, frames, givenFrames, directory, checkpoint, job)
+        let clip = try write(latent, request, frames, references, directory, checkpoint, job)
         var timings = job.finish()
         // Of a clip that was continued only a part was measured.
         if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
@@ -165,7 +166,7 @@ public final class ClipPipeline {
     /// From noise to latents [C, T, h, w], and how many steps an earlier worker had done. The denoiser and its workspace are gone when this
     /// returns, so they never lie in memory together with the decoder's.
     private func denoise(
-        _ request: ClipPlan, _ size: LatentSize, _ text: EncodedPrompts, _ given: GivenLatents, _ checkpoint: Checkpoint?,
+        _ request: ClipPlan, _ size: LatentSize, _ text: EncodedPrompts, _ given: ReferenceLatents, _ checkpoint: Checkpoint?,
         _ previews: inout PreviewMaker?, _ job: RunningJob
     ) throws(SoradError) -> (latent: Tensor, done: Int) {
         let stop = job.stop
@@ -201,7 +202,7 @@ public final class ClipPipeline {
         guard request.model == info.id else {
             throw SoradError(.badInput, "the request is for the model \(request.model), and \(info.id) is loaded", param: "model")
         }
-        try info.checkSize(width: request.width, height: request.height, numFrames: request.numFrames)
+        try info.sizes.check(width: request.width, height: request.height, numFrames: request.numFrames, fps: request.fps)
         try check(request.numInferenceSteps, in: ClipPlan.numInferenceStepsRange, "num_inference_steps")
         try check(request.guidanceScale, in: ClipPlan.guidanceScaleRange, "guidance_scale")
         try check(request.flowShift, in: ClipPlan.flowShiftRange, "flow_shift")
@@ -215,7 +216,7 @@ public final class ClipPipeline {
 
     /// What a given clip says about its origin; needs no model.
     /// - Throws: `.badInput` with one sentence when it is no MP4 file or a damaged one, `.notFound`.
-    public static func origin(_ path: String) throws(SoradError) -> ProvenanceMark { try originMark(at: path) }
+    public static func origin(_ path: String) throws(SoradError) -> ProvenanceMark { try provenanceMark(at: path) }
 
     /// What a given picture or clip is; needs no model.
     /// - Throws: `.badInput` with one sentence when it cannot be used, `.notFound`, `.configuration` without ffmpeg.

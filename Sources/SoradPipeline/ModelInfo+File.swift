@@ -30,8 +30,10 @@ extension ModelInfo {
             maxNumFrames: 1 + (frames - 1) / frameMultiple * frameMultiple, maxPixels: volume,
             defaultNumInferenceSteps: native.numInferenceSteps, defaultGuidanceScale: Double(native.guidanceScale),
             defaultFlowShift: Double(native.flowShift),
-            takesKnownFrames: configuration.takesKnownFrames)
-        do throws(SoradError) { try checkSize(width: native.width, height: native.height, numFrames: native.numFrames) } catch {
+            takesConditioningFrames: configuration.takesConditioningFrames)
+        do throws(SoradError) {
+            try sizes.check(width: native.width, height: native.height, numFrames: native.numFrames, fps: native.fps)
+        } catch {
             throw SoradError(.badInput, "\(file.path) has a native size that it cannot make: \(error.message)")
         }
     }

@@ -2,7 +2,6 @@
 // A plan grows nearly linearly with the size of a clip: tensors are linear in the number of tokens or pixels, some have a largest size, some
 // a border. The line takes its slope from the largest sizes and its start from the size that needs most above it.
 import SoradAPI
-import SoradCPU
 import SoradMedia
 import SoradModel
 import SoradSystem
@@ -36,7 +35,7 @@ extension ModelMemory {
         let mostLatents = sizes.map { latents($0) * c.latentChannels * 4 }.max() ?? 0
         self.init(
             base: MemoryHeadroom.resident(without: file) + Int(file.size) + ModelMemory.firstClipBytes
-                + ProcessorCount.usable() * CPUBackend.threadBytes,
+                + model.backend.ownBytes,
             spatialScale: c.spatialScale, timeScale: c.timeScale,
             stages: [
                 // While the longest prompt is encoded, or the previews are prepared.

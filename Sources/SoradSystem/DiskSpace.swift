@@ -1,4 +1,4 @@
-// How much room a file system has, and room that is taken on purpose.
+// The free space of a file system, and space that is reserved.
 import Glibc
 
 public struct DiskSpace: Sendable, Equatable {
@@ -25,7 +25,7 @@ public struct DiskSpace: Sendable, Equatable {
     }
 }
 
-/// Makes `path` a file of `size` bytes whose room on the disk is its own, durably.
+/// Makes `path` a file of `size` bytes whose space on the disk is reserved, durably.
 public func reserveFile(_ path: String, size: Int) throws(Errno) {
     do throws(Errno) {
         let file = try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)

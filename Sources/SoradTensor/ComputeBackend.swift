@@ -45,6 +45,9 @@ public protocol ComputeBackend: AnyObject {
     /// Bytes that `convolve` of a tensor [height, width, C] sets aside for the image that it quantizes; the largest is kept and reused.
     func scratchBytes(_ weights: ConvolutionWeights, image: Shape) -> Int
 
+    /// Bytes that the backend takes for itself, besides what it allocates in arenas. 0 without an implementation of its own.
+    var ownBytes: Int { get }
+
     /// Products waste nothing on this number of rows or a multiple of it.
     var rowGranularity: Int { get }
 
@@ -144,6 +147,8 @@ public protocol ComputeBackend: AnyObject {
 }
 
 extension ComputeBackend {
+    public var ownBytes: Int { 0 }
+
     public func load(_ weights: LinearWeights) -> LinearWeights { weights.map(load) }
     public func load(_ weights: ConvolutionWeights) -> ConvolutionWeights { weights.map(load) }
 

@@ -2,7 +2,7 @@
 // serve all rows.
 
 /// Which of a few groups each row belongs to, as runs of neighboring rows.
-public struct RowGroups: Sendable, Equatable {
+public struct ModulationGroups: Sendable, Equatable {
     public struct Run: Sendable, Equatable {
         public let rows: Range<Int>
         public let group: Int
@@ -32,8 +32,8 @@ public struct RowGroups: Sendable, Equatable {
     public var rowCount: Int { runs.last?.rows.upperBound ?? 0 }
 
     /// The groups of the same rows `times` over.
-    public func repeated(_ times: Int) -> RowGroups {
-        var all = RowGroups()
+    public func repeated(_ times: Int) -> ModulationGroups {
+        var all = ModulationGroups()
         for _ in 0..<times {
             for run in runs { all.append(run.rows.count, group: run.group) }
         }
@@ -41,8 +41,8 @@ public struct RowGroups: Sendable, Equatable {
     }
 
     /// The part of `runs` within `rows`, counted from its first row.
-    public func within(_ rows: Range<Int>) -> RowGroups {
-        var part = RowGroups()
+    public func within(_ rows: Range<Int>) -> ModulationGroups {
+        var part = ModulationGroups()
         for run in runs { part.append(run.rows.clamped(to: rows).count, group: run.group) }
         return part
     }
@@ -54,9 +54,9 @@ public struct RowModulation {
     public let table: Tensor
     /// Which of the vectors.
     public let index: Int
-    public let groups: RowGroups
+    public let groups: ModulationGroups
 
-    public init(_ table: Tensor, _ index: Int, _ groups: RowGroups) {
+    public init(_ table: Tensor, _ index: Int, _ groups: ModulationGroups) {
         precondition(
             table.shape.rank == 3 && index < table.shape[1] && groups.runs.allSatisfy { $0.group < table.shape[0] },
             "vector \(index) of \(table.shape)")

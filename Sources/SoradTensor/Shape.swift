@@ -1,17 +1,18 @@
-// Owns the sizes of a tensor. Stored inline, so that making a view in the middle of a denoise step allocates nothing.
+// Owns the sizes of a tensor. Stored inline, so that making a view in the middle of a denoise step allocates nothing;
+// inlinable, because backends in other modules read sizes between kernel calls.
 
 /// One to five dimensions, slowest first; the last is contiguous in memory.
 public struct Shape: Equatable, Sendable, CustomStringConvertible {
     public let rank: Int
-    private let sizes: (Int, Int, Int, Int, Int)
+    @usableFromInline let sizes: (Int, Int, Int, Int, Int)
 
-    public init(_ a: Int) { self.init(rank: 1, (a, 1, 1, 1, 1)) }
-    public init(_ a: Int, _ b: Int) { self.init(rank: 2, (a, b, 1, 1, 1)) }
-    public init(_ a: Int, _ b: Int, _ c: Int) { self.init(rank: 3, (a, b, c, 1, 1)) }
-    public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int) { self.init(rank: 4, (a, b, c, d, 1)) }
-    public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int) { self.init(rank: 5, (a, b, c, d, e)) }
+    @inlinable public init(_ a: Int) { self.init(rank: 1, (a, 1, 1, 1, 1)) }
+    @inlinable public init(_ a: Int, _ b: Int) { self.init(rank: 2, (a, b, 1, 1, 1)) }
+    @inlinable public init(_ a: Int, _ b: Int, _ c: Int) { self.init(rank: 3, (a, b, c, 1, 1)) }
+    @inlinable public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int) { self.init(rank: 4, (a, b, c, d, 1)) }
+    @inlinable public init(_ a: Int, _ b: Int, _ c: Int, _ d: Int, _ e: Int) { self.init(rank: 5, (a, b, c, d, e)) }
 
-    private init(rank: Int, _ sizes: (Int, Int, Int, Int, Int)) {
+    @usableFromInline init(rank: Int, _ sizes: (Int, Int, Int, Int, Int)) {
         self.rank = rank
         self.sizes = sizes
         var count = 1
@@ -28,7 +29,7 @@ public struct Shape: Equatable, Sendable, CustomStringConvertible {
     public private(set) var count = 0
 
     /// Size of one axis, counted from the slowest.
-    public subscript(axis: Int) -> Int {
+    @inlinable public subscript(axis: Int) -> Int {
         switch axis {
         case 0: sizes.0
         case 1: sizes.1
@@ -39,9 +40,9 @@ public struct Shape: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// Size of the contiguous axis.
-    public var last: Int { self[rank - 1] }
+    @inlinable public var last: Int { self[rank - 1] }
 
-    public static func == (a: Shape, b: Shape) -> Bool { a.rank == b.rank && a.sizes == b.sizes }
+    @inlinable public static func == (a: Shape, b: Shape) -> Bool { a.rank == b.rank && a.sizes == b.sizes }
 
     public var description: String { "[" + (0..<rank).map { String(self[$0]) }.joined(separator: ", ") + "]" }
 }

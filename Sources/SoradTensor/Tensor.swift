@@ -9,9 +9,9 @@ public struct Tensor: @unchecked Sendable {
     /// Bytes from the start of `buffer`.
     public let offset: Int
 
-    public var count: Int { shape.count }
+    @inlinable public var count: Int { shape.count }
 
-    public init(_ shape: Shape, buffer: TensorBuffer, offset: Int) {
+    @inlinable public init(_ shape: Shape, buffer: TensorBuffer, offset: Int) {
         self.shape = shape
         self.buffer = buffer
         self.offset = offset
@@ -128,7 +128,7 @@ public struct Tensor: @unchecked Sendable {
     }
 
     /// Where the elements lie, settled; for backends that compute on the host.
-    @_spi(HostMemory) @unsafe public func pointer() -> UnsafeMutablePointer<Float> {
+    @_spi(HostMemory) @inlinable @unsafe public func pointer() -> UnsafeMutablePointer<Float> {
         unsafe buffer.address(offset, count: count * 4).assumingMemoryBound(to: Float.self)
     }
 }

@@ -12,7 +12,7 @@ import Glibc
 @safe open class TensorBuffer: @unchecked Sendable {
     public final let byteCount: Int
     /// Nil where the host cannot address the memory.
-    private final let base: UnsafeMutableRawPointer?
+    @usableFromInline final let base: UnsafeMutableRawPointer?
 
     /// - Parameter hostAddress: where the host may read and write once `settle` has returned; nil for memory of a device.
     @_spi(HostMemory) @unsafe public init(byteCount: Int, hostAddress: UnsafeMutableRawPointer?) {
@@ -43,7 +43,7 @@ import Glibc
     public final var isHostAddressable: Bool { unsafe base != nil }
 
     /// The address of byte `offset`, from which `count` bytes may be used; nothing is under way there.
-    @_spi(HostMemory) @unsafe public final func address(_ offset: Int, count: Int) -> UnsafeMutableRawPointer {
+    @_spi(HostMemory) @inlinable @unsafe public final func address(_ offset: Int, count: Int) -> UnsafeMutableRawPointer {
         precondition(offset >= 0 && count >= 0 && count <= byteCount - offset, "bytes \(offset)+\(count) of a block of \(byteCount)")
         guard let base = unsafe base else {
             preconditionFailure("the host cannot address this memory: it belongs to a device, or was only measured")
@@ -130,5 +130,5 @@ public struct ByteBuffer {
         }
     }
 
-    @_spi(HostMemory) @unsafe public func pointer() -> UnsafeMutableRawPointer { unsafe buffer.address(offset, count: count) }
+    @_spi(HostMemory) @inlinable @unsafe public func pointer() -> UnsafeMutableRawPointer { unsafe buffer.address(offset, count: count) }
 }

@@ -5,8 +5,8 @@
 /// A linear layer y = x·Wᵀ + b.
 public struct LinearWeights: Sendable {
     public enum Precision: Sendable {
-        /// `codes` I8 [N/16][K/4][16][4] zero-filled, `scale` F32 [N], `sum` I32 [N] over K of the codes.
-        case int8(codes: Parameter, scale: Parameter, sum: Parameter)
+        /// `values` I8 [N/16][K/4][16][4] zero-filled, `scale` F32 [N], `sum` I32 [N] over K of the values.
+        case int8(values: Parameter, scale: Parameter, sum: Parameter)
         /// F32 [N/16][K][16] zero-filled.
         case float(Parameter)
     }
@@ -15,7 +15,7 @@ public struct LinearWeights: Sendable {
     public let precision: Precision
     /// F32 [N]
     public let bias: Parameter?
-    /// Group size of the Hadamard rotation that the int8 codes expect of their input.
+    /// Group size of the Hadamard rotation that the int8 values expect of their input.
     public let rotation: Int?
     /// The groups that backends rotate.
     public static let rotations = [4, 16, 64, 256]
@@ -27,10 +27,10 @@ public struct LinearWeights: Sendable {
     ) {
         let blocks = (outputs + 15) / 16
         switch precision {
-        case .int8(let codes, let scale, let sum):
+        case .int8(let values, let scale, let sum):
             precondition(
-                codes.elementType == .i8 && codes.count == blocks * 16 * ((inputs + 3) / 4 * 4),
-                "\(codes.count) codes for \(outputs)×\(inputs)")
+                values.elementType == .i8 && values.count == blocks * 16 * ((inputs + 3) / 4 * 4),
+                "\(values.count) values for \(outputs)×\(inputs)")
             precondition(
                 scale.elementType == .f32 && scale.count == outputs && sum.elementType == .i32 && sum.count == outputs,
                 "scales of \(outputs) outputs")
@@ -54,7 +54,7 @@ public struct LinearWeights: Sendable {
     public func map(_ place: (Parameter) -> Parameter) -> LinearWeights {
         let moved: Precision =
             switch precision {
-            case .int8(let codes, let scale, let sum): .int8(codes: place(codes), scale: place(scale), sum: place(sum))
+            case .int8(let values, let scale, let sum): .int8(values: place(values), scale: place(scale), sum: place(sum))
             case .float(let values): .float(place(values))
             }
         return LinearWeights(
@@ -67,7 +67,7 @@ public struct ConvolutionWeights: Sendable {
     public enum Precision: Sendable {
         /// As of a linear layer whose K = (ky, kx, channel up to a multiple of 4); the input is quantized with a zero point and one scale
         /// for the whole image.
-        case int8(codes: Parameter, scale: Parameter, sum: Parameter)
+        case int8(values: Parameter, scale: Parameter, sum: Parameter)
         /// F32 [outputs/16][K][16] zero-filled, K in the order (ky, kx, channel).
         case float(Parameter)
     }
@@ -82,11 +82,11 @@ public struct ConvolutionWeights: Sendable {
     public let precision: Precision
     /// F32 [outputs]
     public let bias: Parameter?
-    /// F32 [inputs], what the channels of an int8 convolution's image are multiplied by before they become codes, if not by 1.
+    /// F32 [inputs], what the channels of an int8 convolution's image are multiplied by before they are quantized, if not by 1.
     public let inputScale: Parameter?
-    /// The image of an int8 convolution is read in two planes of codes, the second in steps of 1/254 of the first's: for images whose channels
-    /// differ too much in size for one.
-    public let readsFinely: Bool
+    /// The image of an int8 convolution is quantized to 16 bits, a high and a low byte: the low one in steps of 1/254 of the high one's. For
+    /// images whose channels differ too much in size for 8 bits.
+    public let has16BitInput: Bool
 
     public var isInt8: Bool { if case .int8 = precision { true } else { false } }
 
@@ -95,18 +95,18 @@ public struct ConvolutionWeights: Sendable {
 
     public init(
         outputs: Int, inputs: Int, kernel: Int, stride: Int = 1, padsAtEnd: Bool = false, precision: Precision, bias: Parameter?,
-        inputScale: Parameter? = nil, readsFinely: Bool = false
+        inputScale: Parameter? = nil, has16BitInput: Bool = false
     ) {
         precondition((kernel == 1 || kernel == 3) && (stride == 1 || stride == 2), "kernel \(kernel), stride \(stride)")
         precondition(!padsAtEnd || kernel == 3 && stride == 2, "zeros at the end of kernel \(kernel), stride \(stride)")
         let rows = (outputs + 15) / 16 * 16 * kernel * kernel
         switch precision {
-        case .int8(let codes, let scale, let sum):
+        case .int8(let values, let scale, let sum):
             precondition(!padsAtEnd, "int8 convolutions have their zeros all around")
             let channels = (inputs + 3) / 4 * 4
             precondition(
-                codes.elementType == .i8 && codes.count == rows * channels && kernel * kernel * channels <= Self.mostInt8Inputs,
-                "\(codes.count) codes for \(outputs)×\(inputs)×\(kernel)²")
+                values.elementType == .i8 && values.count == rows * channels && kernel * kernel * channels <= Self.mostInt8Inputs,
+                "\(values.count) values for \(outputs)×\(inputs)×\(kernel)²")
             precondition(
                 scale.elementType == .f32 && scale.count == outputs && sum.elementType == .i32 && sum.count == outputs,
                 "scales of \(outputs) outputs")
@@ -122,7 +122,7 @@ public struct ConvolutionWeights: Sendable {
         self.padsAtEnd = padsAtEnd
         if let inputScale { precondition(inputScale.elementType == .f32 && inputScale.count == inputs, "scales of \(inputs) inputs") }
         self.inputScale = inputScale
-        self.readsFinely = readsFinely
+        self.has16BitInput = has16BitInput
         self.precision = precision
         self.bias = bias
     }
@@ -131,12 +131,12 @@ public struct ConvolutionWeights: Sendable {
     public func map(_ place: (Parameter) -> Parameter) -> ConvolutionWeights {
         let moved: Precision =
             switch precision {
-            case .int8(let codes, let scale, let sum): .int8(codes: place(codes), scale: place(scale), sum: place(sum))
+            case .int8(let values, let scale, let sum): .int8(values: place(values), scale: place(scale), sum: place(sum))
             case .float(let values): .float(place(values))
             }
         return ConvolutionWeights(
             outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: padsAtEnd, precision: moved, bias: bias.map(place),
-            inputScale: inputScale.map(place), readsFinely: readsFinely)
+            inputScale: inputScale.map(place), has16BitInput: has16BitInput)
     }
 
     /// More products than this could overflow a 32-bit sum.

@@ -42,10 +42,10 @@ struct ForwardBenchmark {
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
         let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
-        let transformer = try WanTransformer.synthetic(
-            WanConfiguration(
-                layers: oneLayer ? 1 : c.layers, heads: c.heads, headWidth: c.headWidth, feedForward: c.feedForward,
-                textWidth: c.textWidth, channels: c.channels), backend)
+        let transformer = try syntheticWan(
+            layers: oneLayer ? 1 : c.layers, heads: c.heads, headWidth: c.headWidth, feedForward: c.feedForward,
+            textWidth: c.textWidth, channels: c.channels, backend)
+        resetMostMemory()
         let grid = transformer.grid(LatentSize(channels: c.channels, frames: c.frames, height: c.height, width: c.width))
         let workspace = transformer.workspace(grid, sequences: 1, timesteps: 1)
         let latent = backend.tensor(Shape(c.channels, c.frames, c.height, c.width))
@@ -58,7 +58,7 @@ struct ForwardBenchmark {
         func forward() throws(SoradError) -> Double {
             let start = ContinuousClock.now
             transformer.forward(
-                latent, timesteps: [500], groups: RowGroups(all: tokens), prompts: [prompt], workspace: workspace, into: [velocity],
+                latent, timesteps: [500], groups: ModulationGroups(all: tokens), prompts: [prompt], workspace: workspace, into: [velocity],
                 stop: {})
             try backend.finish()
             return (ContinuousClock.now - start).seconds

@@ -1,4 +1,4 @@
-// Speed of the int8 product in several threads, cut into pieces as a forward pass cuts it. Before each product the peak-throughput
+// Speed of the int8 product in several threads, cut into tasks as a forward pass cuts it. Before each product the peak-throughput
 // microbenchmark does as many operations in as many threads; figures are medians, the ratio that of the pairs.
 // Invariant: weights of one product are those of many matrices in turn, as layers come, more than the caches hold.
 
@@ -34,7 +34,7 @@ struct ProductBenchmark {
             LinearWeights(
                 outputs: n, inputs: k,
                 precision: .int8(
-                    codes: Parameter((0..<n * k).map { Int8(truncatingIfNeeded: $0 &* 91 % 255 - 127) }),
+                    values: Parameter((0..<n * k).map { Int8(truncatingIfNeeded: $0 &* 91 % 255 - 127) }),
                     scale: Parameter([Float](repeating: 1e-5, count: n)), sum: Parameter([Int32](repeating: 1, count: n))),
                 bias: Parameter([Float](repeating: 0.5, count: n)))
         }

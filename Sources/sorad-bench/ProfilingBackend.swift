@@ -17,7 +17,7 @@ final class ProfilingBackend: ComputeBackend {
     private let inner: any ComputeBackend
     private var index: [String: Int] = [:]
     private(set) var entries: [Entry] = []
-    /// What went wrong with an operation, until it is told.
+    /// The fault of an operation, until `finish` throws it.
     private var failure: SoradError?
 
     init(_ inner: any ComputeBackend) { self.inner = inner }
@@ -52,6 +52,7 @@ final class ProfilingBackend: ComputeBackend {
     var alignment: Int { inner.alignment }
     var rowGranularity: Int { inner.rowGranularity }
     var intermediateRows: Int { inner.intermediateRows }
+    var ownBytes: Int { inner.ownBytes }
 
     func allocate(byteCount: Int) -> TensorBuffer { inner.allocate(byteCount: byteCount) }
     func owns(_ buffer: TensorBuffer) -> Bool { inner.owns(buffer) }
@@ -109,7 +110,7 @@ final class ProfilingBackend: ComputeBackend {
     }
 
     func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: any QuantizedImage) {
-        timed(norm == nil ? "codes" : "norm, codes", size(x)) { inner.quantize(x, norm: norm, scale: scale, into: image) }
+        timed(norm == nil ? "quantize" : "norm, quantize", size(x)) { inner.quantize(x, norm: norm, scale: scale, into: image) }
     }
 
     func convolve(_ images: [any QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor) {

@@ -30,9 +30,10 @@ struct SyntheticDecodeBenchmark {
         let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
         let autoencoder: any Autoencoder =
             switch family {
-            case .wan: try WanAutoencoder.synthetic(WanAutoencoderConfiguration(baseWidth: baseWidth), backend)
-            case .taehv: try FrameAutoencoder.synthetic(TAEHVConfiguration(), backend)
+            case .wan: try syntheticWanAutoencoder(baseWidth: baseWidth, backend)
+            case .taehv: try syntheticTAEHV(backend)
             }
+        resetMostMemory()
         let latent = backend.tensor(Shape(16, (frames - 1) / 4 + 1, height / 8, width / 8))
         latent.fillNormal(seed: 1, stream: 0)
         let workspace = autoencoder.decodeBytes(

@@ -14,7 +14,7 @@ struct QuantizeSettings: Sendable {
     private var output: String?
     private var keepsFloat = false
     private var int8Decoder = false
-    private var fineAttention = false
+    private var attentionProbs16 = false
     private var floatPatterns: [String] = []
     private var calibration: String?
     private var tokenizer: String?
@@ -28,7 +28,7 @@ struct QuantizeSettings: Sendable {
         Setting("output", short: "o", \.output, "FILE.gguf", "the model file to write; replaced only when the new one is complete")
         Setting("float", \.keepsFloat, "keep all weights float, as a reference")
         Setting("int8-decoder", \.int8Decoder, "quantize the inner convolutions of the video decoder to int8; default float")
-        Setting("fine-attention", \.fineAttention, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
+        Setting("fine-attention", \.attentionProbs16, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
         Setting("keep-float", \.floatPatterns, "PATTERN", "keep the tensors of these names float (* and ? as in file names)")
         Setting("calibration", \.calibration, "FILE", "safetensors with captured layer inputs [tokens, K], to measure the errors on")
         Setting("tokenizer", \.tokenizer, "FILE", "a SentencePiece model (spiece.model) to use instead of the checkpoint's")
@@ -84,11 +84,11 @@ struct QuantizeSettings: Sendable {
 
     private func options() throws(SoradError) -> ConversionOptions {
         guard !keepsFloat || !int8Decoder else { throw usage("--float and --int8-decoder contradict each other") }
-        guard !keepsFloat || !fineAttention else { throw usage("--float and --fine-attention contradict each other") }
+        guard !keepsFloat || !attentionProbs16 else { throw usage("--float and --fine-attention contradict each other") }
         var options = ConversionOptions()
         options.float = keepsFloat
         options.int8Decoder = int8Decoder
-        options.fineAttention = fineAttention
+        options.attentionProbs16 = attentionProbs16
         options.keepFloat = floatPatterns
         options.calibration = calibration
         options.name = name

@@ -20,7 +20,11 @@ struct Program {
     @Sendable private static func run(_ settings: WorkerSettings) throws(SoradError) {
         if let file = settings.inspect { return try printJSON(try ClipPipeline.inspect(file).json) }
         if let file = settings.origin { return try printJSON(try ClipPipeline.origin(file).json) }
-        if settings.describes { return try printJSON(try ClipPipeline.describe(modelPath: settings.model).json) }
+        if settings.describes {
+            // Whatever SORAD_ISA says: the model is the same, and a wrong name there is told by the worker that is to compute.
+            let backend = BackendFactory.cpu(threads: settings.threads, instructionSet: .best)
+            return try printJSON(try ClipPipeline.describe(modelPath: settings.model, backend: backend).json)
+        }
         let channel = try inheritedChannel()
         lowerPriority()
         let loading = Heartbeat { try? channel.send(WorkerEvent.alive.json.bytes(), timeout: .seconds(30)) }

@@ -8,7 +8,7 @@ import SoradSystem
 extension ClientRoutes {
     @Sendable func checkProvenance(_ request: Request) throws -> Response {
         guard let upload = try request.fields.clipFile("file") else { throw request.fields.missing("file") }
-        let finding: OriginFinding
+        let finding: ProvenanceFinding
         if let made = service.madeClip(sha256: try upload.hexadecimalDigest()) {
             finding = .madeHere(made, isVisible: try service.job(made.job, viewer: access.viewer(request.peer)) != nil)
         } else {
@@ -35,7 +35,7 @@ extension ClientRoutes {
 }
 
 /// The finding about a file.
-private enum OriginFinding {
+private enum ProvenanceFinding {
     /// `isVisible`: who asks may see the job.
     case madeHere(ClipDigest, isVisible: Bool)
     case marked(ProvenanceMark)

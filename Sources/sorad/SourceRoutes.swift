@@ -9,7 +9,7 @@ extension ClientRoutes {
     var noCharacters: APIError {
         let model = models.standard(preferred: defaultModel)?.info
         let sources =
-            model?.takesKnownFrames == true
+            model?.takesConditioningFrames == true
             ? "first and last pictures (input_reference, end_image) and clips (edits, remix, extensions)" : "clips (edits, remix)"
         return APIError(
             .badRequest,
@@ -33,7 +33,7 @@ extension ClientRoutes {
         let source = try take(video, "video", as: .source, in: draft, request)
         let model = try model(named: asked.model ?? source.model, request.fields)
         var plan = try asked.remake(of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix)
-        plan.givenPixels = source.pixels
+        plan.referencePixels = source.pixels
         return (plan, draft)
     }
 
@@ -50,19 +50,19 @@ extension ClientRoutes {
         }
         let draft = try service.draft()
         let source = try take(video, "video", as: direction == "backwards" ? .after : .before, in: draft, request)
-        var givenPixels = source.pixels
+        var referencePixels = source.pixels
         var how = direction == "backwards" ? ClipRequest.Extension.backwards : .forwards
         if isLoop {
             try draft.adopt(draft.path(.before), as: .after)
             how = .loop
         } else if let next {
             let after = try take(next, "end_video", as: .after, in: draft, request)
-            givenPixels = max(givenPixels, after.pixels)
+            referencePixels = max(referencePixels, after.pixels)
             how = .join(after.clip)
         }
         let model = try model(named: asked.model ?? source.model, fields)
         var plan = try asked.extending(source.clip, how, for: model, randomSeed: randomSeed())
-        plan.givenPixels = givenPixels
+        plan.referencePixels = referencePixels
         return (plan, draft)
     }
 
@@ -70,7 +70,7 @@ extension ClientRoutes {
 
     /// Puts a clip into a draft. `model` is the one that made it; `pixels`: `MediaFacts.heldPixels`.
     private func take(
-        _ video: VideoReference, _ name: String, as file: GivenFile, in draft: JobDraft, _ request: Request
+        _ video: VideoReference, _ name: String, as file: ReferenceFile, in draft: JobDraft, _ request: Request
     ) throws -> (clip: SourceClip, model: String?, pixels: Int) {
         switch video {
         case .upload(let upload):
@@ -91,11 +91,11 @@ extension ClientRoutes {
     }
 
     /// Puts an uploaded file into a draft and has the worker look at it.
-    func store(_ upload: Upload, _ name: String, as file: GivenFile, in draft: JobDraft, _ request: Request) throws -> MediaFacts {
+    func store(_ upload: Upload, _ name: String, as file: ReferenceFile, in draft: JobDraft, _ request: Request) throws -> MediaFacts {
         try service.checkSpace(for: upload.bytesToWrite)
         try upload.move(to: draft.path(file))
         do throws(SoradError) {
-            return try inspectGivenFile(at: draft.path(file), worker: worker) { request.gone.isStopped }
+            return try inspectReferenceFile(at: draft.path(file), worker: worker) { request.gone.isStopped }
         } catch {
             guard error.kind == .badInput else { throw error }
             throw request.fields.invalid(name, "cannot be used: \(error.message)", code: "invalid_file")

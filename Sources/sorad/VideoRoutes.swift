@@ -8,7 +8,7 @@ extension ClientRoutes {
     @Sendable func create(_ asked: ClipRequest, _ request: Request) throws -> Planned {
         let model = try model(named: asked.model, request.fields)
         let pictures = [
-            (name: "input_reference", role: GivenFile.firstFrame, upload: try request.fields.picture("input_reference")),
+            (name: "input_reference", role: ReferenceFile.firstFrame, upload: try request.fields.picture("input_reference")),
             (name: "end_image", role: .lastFrame, upload: try request.fields.picture("end_image")),
         ]
         var plan = try asked.plan(
@@ -21,7 +21,7 @@ extension ClientRoutes {
                 guard facts.isPicture else {
                     throw request.fields.invalid(name, "is a clip; give a picture, or send the clip to /v1/videos/edits as video")
                 }
-                plan.givenPixels = max(plan.givenPixels, facts.heldPixels)
+                plan.referencePixels = max(plan.referencePixels, facts.heldPixels)
             }
         }
         return (plan, draft)

@@ -1,7 +1,9 @@
-// Int8 convolutions where they lose nothing: on whole numbers from 0 to 254 and weights that are whole numbers too, the codes are exact,
-// so they must equal the float convolution to the last bit, borders, partners and strides included.
+// Int8 convolutions where they lose nothing: on whole numbers from 0 to 254 and weights that are whole numbers too, the quantized values
+// are exact, so they must equal the float convolution to the last bit, borders, partners and strides included.
 import SoradCPU
+import SoradSystem
 import SoradTensor
+import SoradTestSupport
 import Testing
 
 @Suite struct ConvolutionTests {
@@ -22,7 +24,7 @@ import Testing
     }
 
     @Test(arguments: cases) func wholeNumbersStayExact(_ c: Case) throws {
-        var random = Random(seed: UInt64(c.kernel * 100 + c.channels * 10 + c.partner))
+        var random = SplitMix64(seed: UInt64(c.kernel * 100 + c.channels * 10 + c.partner))
         func image(_ channels: Int) -> Tensor {
             var values = (0..<9 * 7 * channels).map { _ in Float(random.next() % 255) }
             values[0] = 0
@@ -69,7 +71,7 @@ import Testing
 
     /// Codes that are kept give what a convolution of the floats gives, and several are added in their order, each with its own scale.
     @Test(arguments: [false, true]) func keptCodesAreTheConvolutionsOwn(upsample: Bool) throws {
-        var random = Random(seed: 7)
+        var random = SplitMix64(seed: 7)
         let images = (1...3).map { scale in
             let image = random.tensor(Shape(13, 9, 6))
             image.withMutableElements { span in for i in span.indices { span[i] *= Float(scale) } }
@@ -91,22 +93,22 @@ import Testing
                     reluAtEnd: false, into: expected)
             }
             let kept = images.map { image in backend.make { $0.image(image.shape) } }
-            for (image, codes) in zip(images, kept) { backend.quantize(image, norm: nil, scale: nil, into: codes) }
+            for (image, quantized) in zip(images, kept) { backend.quantize(image, norm: nil, scale: nil, into: quantized) }
             // Codes are the same wherever they lie: brought back from a copy of their memory.
             let copies = images.map { image in backend.make { $0.image(image.shape) } }
-            for (codes, copy) in zip(kept, copies) { copyBytes(codes.bytes, to: copy.bytes) }
+            for (quantized, copy) in zip(kept, copies) { copyBytes(quantized.bytes, to: copy.bytes) }
             let out = Tensor(shape)
             backend.convolve(copies, weights, upsample: upsample, residual: residual, into: out)
             #expect(bits(out) == bits(expected), "\(backend.description)")
             let memory = kept.flatMap { array($0.bytes) }
             if first == nil { first = memory }
-            #expect(memory == first, "\(backend.description) has other codes")
+            #expect(memory == first, "\(backend.description) has other quantized values")
         }
     }
 
     /// Channels of very different sizes, each multiplied by a whole power of two to be of one: as exact as without them.
     @Test func scaledChannelsAreReadAsWell() throws {
-        var random = Random(seed: 5)
+        var random = SplitMix64(seed: 5)
         let factors: [Float] = [1, 1 / 1024, 64, 1 / 16, 8, 1]
         let w = (0..<20 * 9 * 6).map { _ in random.float() }
         let even = random.tensor(Shape(11, 7, 6))
@@ -125,9 +127,9 @@ import Testing
         }
     }
 
-    /// Two planes of codes: the same as float to within the weights' own rounding, which is none here, however uneven the channels are.
-    @Test(arguments: [false, true]) func twoPlanesReadFinely(upsample: Bool) throws {
-        var random = Random(seed: 9)
+    /// Inputs of 16 bits: the same as float to within the weights' own rounding, which is none here, however uneven the channels are.
+    @Test(arguments: [false, true]) func inputsOf16Bits(upsample: Bool) throws {
+        var random = SplitMix64(seed: 9)
         let x = random.tensor(Shape(10, 8, 6))
         x.withMutableElements { span in for i in span.indices where i % 6 > 1 { span[i] *= 0.01 } }
         var w = (0..<20 * 9 * 6).map { _ in Float(Int(random.next() % 255) - 127) }
@@ -137,7 +139,7 @@ import Testing
         let bias = (0..<20).map { Float($0) }
         let coarse = int8Convolution(w, outputs: 20, inputs: 6, kernel: 3, bias: bias)
         let fine = ConvolutionWeights(
-            outputs: 20, inputs: 6, kernel: 3, precision: coarse.precision, bias: coarse.bias, readsFinely: true)
+            outputs: 20, inputs: 6, kernel: 3, precision: coarse.precision, bias: coarse.bias, has16BitInput: true)
         let float = ConvolutionWeights(
             outputs: 20, inputs: 6, kernel: 3, precision: .float(packFloat(w, outputs: 20, inputs: 54)), bias: coarse.bias)
         let shape = upsample ? Shape(20, 16, 20) : Shape(10, 8, 20)
@@ -160,7 +162,7 @@ import Testing
     @Test(arguments: [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude, -1, 0]) func strangeScalesAreHarmless(_ scale: Float)
         throws
     {
-        var random = Random(seed: 3)
+        var random = SplitMix64(seed: 3)
         let x = random.tensor(Shape(5, 5, 4))
         let plain = int8Convolution((0..<3 * 9 * 4).map { _ in random.float() }, outputs: 3, inputs: 4, kernel: 3)
         let weights = ConvolutionWeights(
@@ -173,9 +175,9 @@ import Testing
         #expect(results.allSatisfy { $0 == results[0] })
     }
 
-    /// A norm on the way to the codes: as norm and SiLU of their own give, to within half a step of the codes.
+    /// A fused norm: as norm and SiLU of their own give, to within half a quantization step.
     @Test func normedCodesAreThoseOfTheNormedImage() throws {
-        var random = Random(seed: 11)
+        var random = SplitMix64(seed: 11)
         let x = random.tensor(Shape(21, 17, 10))
         let gamma = (0..<10).map { _ in 1 + random.float() }
         let identity = int8Convolution(
@@ -186,27 +188,27 @@ import Testing
             backend.rmsNorm(
                 x.reshaped(Shape(21 * 17, 10)), epsilon: 1e-24, weight: Parameter(gamma), into: normed.reshaped(Shape(21 * 17, 10)))
             backend.silu(normed, into: normed)
-            let codes = backend.make { $0.image(x.shape) }
-            backend.quantize(x, norm: PixelNorm(weight: Parameter(gamma), epsilon: 1e-24), scale: nil, into: codes)
+            let quantized = backend.make { $0.image(x.shape) }
+            backend.quantize(x, norm: PixelNorm(weight: Parameter(gamma), epsilon: 1e-24), scale: nil, into: quantized)
             let out = Tensor(x.shape)
-            backend.convolve([codes], [identity], upsample: false, residual: nil, into: out)
+            backend.convolve([quantized], [identity], upsample: false, residual: nil, into: out)
             let values = normed.elements
             let step = (values.max()! + 0.2785) / 254
             #expect(values.min()! < -0.25 && zip(out.elements, values).allSatisfy { abs($0 - $1) <= 0.501 * step })
-            if first == nil { first = array(codes.bytes) }
-            #expect(array(codes.bytes) == first, "\(backend.description)")
+            if first == nil { first = array(quantized.bytes) }
+            #expect(array(quantized.bytes) == first, "\(backend.description)")
         }
         // Nothing but zeros, and numbers that are none.
         let backend = try CPUBackend(threads: 1)
         for value in [Float(0), .nan, .infinity] {
             let empty = Tensor(Shape(4, 4, 4))
             empty.fill(value)
-            let codes = backend.make { $0.image(empty.shape) }
+            let quantized = backend.make { $0.image(empty.shape) }
             backend.quantize(
-                empty, norm: PixelNorm(weight: Parameter([Float](repeating: 1, count: 4)), epsilon: 1e-24), scale: nil, into: codes)
+                empty, norm: PixelNorm(weight: Parameter([Float](repeating: 1, count: 4)), epsilon: 1e-24), scale: nil, into: quantized)
             let weights = int8Convolution([Float](repeating: 0.5, count: 3 * 9 * 4), outputs: 3, inputs: 4, kernel: 3, bias: [1, 2, 3])
             let out = Tensor(Shape(4, 4, 3))
-            backend.convolve([codes], [weights], upsample: false, residual: nil, into: out)
+            backend.convolve([quantized], [weights], upsample: false, residual: nil, into: out)
             #expect(out.elements == (0..<48).map { Float($0 % 3 + 1) }, "\(value)")
         }
     }

@@ -1,38 +1,6 @@
-// What the tests of this module share: random numbers from a seed, and plain double-precision definitions to compare with.
+// What the tests of this module share: packed weights, and plain double-precision definitions to compare with.
 import SoradCPU
 import SoradTensor
-
-/// A small random generator (SplitMix64), the same on every machine.
-struct Random {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    /// Between −1 and 1.
-    mutating func float() -> Float { Float(Int64(bitPattern: next()) >> 40) / Float(1 << 23) }
-
-    mutating func tensor(_ shape: Shape) -> Tensor { Tensor(shape, (0..<shape.count).map { _ in float() }) }
-}
-
-/// ‖a − b‖ / ‖b‖
-func relativeError(_ a: [Float], _ b: [Float]) -> Double {
-    precondition(a.count == b.count)
-    var difference = 0.0
-    var norm = 0.0
-    for (x, y) in zip(a, b) {
-        difference += Double(x - y) * Double(x - y)
-        norm += Double(y) * Double(y)
-    }
-    return (difference / norm).squareRoot()
-}
 
 func bits(_ tensor: Tensor) -> [UInt32] { tensor.elements.map(\.bitPattern) }
 
@@ -43,7 +11,7 @@ func packFloat(_ w: [Float], outputs: Int, inputs: Int) -> Parameter {
     return Parameter(packed)
 }
 
-/// Row-major codes [N, K] in the int8 layout [N/16][K/4][16][4].
+/// Row-major values [N, K] in the int8 layout [N/16][K/4][16][4].
 func packInt8(_ w: [Int8], outputs: Int, inputs: Int) -> Parameter {
     let quads = (inputs + 3) / 4
     var packed = [Int8](repeating: 0, count: (outputs + 15) / 16 * 16 * quads * 4)
@@ -53,20 +21,20 @@ func packInt8(_ w: [Int8], outputs: Int, inputs: Int) -> Parameter {
 
 /// int8 weights with one scale per output, quantized from `w`.
 func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, asymmetricInput: Bool = false) -> LinearWeights {
-    var codes: [Int8] = []
+    var values: [Int8] = []
     var scales: [Float] = []
     var sums: [Int32] = []
     for n in 0..<outputs {
         let row = w[n * inputs..<(n + 1) * inputs]
         let scale = row.reduce(0) { max($0, abs($1)) } / 127
         let quantized = row.map { Int8(($0 / scale).rounded(.toNearestOrEven)) }
-        codes += quantized
+        values += quantized
         scales.append(scale)
         sums.append(quantized.reduce(0) { $0 + Int32($1) })
     }
     return LinearWeights(
         outputs: outputs, inputs: inputs,
-        precision: .int8(codes: packInt8(codes, outputs: outputs, inputs: inputs), scale: Parameter(scales), sum: Parameter(sums)),
+        precision: .int8(values: packInt8(values, outputs: outputs, inputs: inputs), scale: Parameter(scales), sum: Parameter(sums)),
         bias: bias.map { Parameter($0) }, asymmetricInput: asymmetricInput)
 }
 
@@ -77,9 +45,9 @@ func int8Convolution(_ w: [Float], outputs: Int, inputs: Int, kernel: Int, strid
         i % channels < inputs ? w[i / channels * inputs + i % channels] : 0
     }
     let linear = int8Weights(filled, outputs: outputs, inputs: kernel * kernel * channels)
-    guard case .int8(let codes, let scale, let sum) = linear.precision else { preconditionFailure("not int8") }
+    guard case .int8(let values, let scale, let sum) = linear.precision else { preconditionFailure("not int8") }
     return ConvolutionWeights(
-        outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, precision: .int8(codes: codes, scale: scale, sum: sum),
+        outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, precision: .int8(values: values, scale: scale, sum: sum),
         bias: bias.map { Parameter($0) })
 }
 

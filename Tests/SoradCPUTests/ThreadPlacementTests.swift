@@ -99,7 +99,7 @@ import Testing
         pool.run(pool.threadCount) { _, thread in
             seen.withLock { $0[thread] = ThreadCPUs.allowed() }
             arrived.add(1, ordering: .sequentiallyConsistent)
-            // So that no thread takes two pieces.
+            // So that no thread takes two tasks.
             while arrived.load(ordering: .sequentiallyConsistent) < pool.threadCount { relax() }
         }
         return seen.withLock { $0 }

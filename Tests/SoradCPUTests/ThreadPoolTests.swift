@@ -9,36 +9,36 @@ import Testing
         let pool = ThreadPool(threads: threads)
         let done = (0..<64).map { _ in Counter() }
         for round in 1...2000 {
-            let pieces = 1 + round % 64
-            pool.run(pieces) { piece, thread in
+            let tasks = 1 + round % 64
+            pool.run(tasks) { task, thread in
                 precondition(thread < threads)
-                done[piece].value.add(1, ordering: .relaxed)
+                done[task].value.add(1, ordering: .relaxed)
             }
-            let finished = done[pieces - 1].value.load(ordering: .relaxed)
-            #expect(finished >= 1, "run returned before piece \(pieces - 1) of round \(round) was done")
+            let finished = done[tasks - 1].value.load(ordering: .relaxed)
+            #expect(finished >= 1, "run returned before task \(tasks - 1) of round \(round) was done")
         }
         // Piece p takes part in every round whose count is above p.
-        for (piece, counter) in done.enumerated() {
-            let expected = (1...2000).filter { 1 + $0 % 64 > piece }.count
-            #expect(counter.value.load(ordering: .relaxed) == expected, "piece \(piece)")
+        for (task, counter) in done.enumerated() {
+            let expected = (1...2000).filter { 1 + $0 % 64 > task }.count
+            #expect(counter.value.load(ordering: .relaxed) == expected, "task \(task)")
         }
     }
 
-    /// While one thread is held up in its share, the others do theirs, and what is left of its too.
+    /// While one thread is held up in its queue, the others do theirs, and what is left of its too.
     @Test(arguments: [2, 3, 7]) func eachThreadBeginsWithAShareOfItsOwn(threads: Int) {
         // All of them must come, however busy the machine is.
         let pool = ThreadPool(threads: threads, adapts: false)
         for _ in 0..<50 {
             let (begun, done, astray) = (Counter(), Counter(), Counter())
-            pool.run(4 * threads) { piece, thread in
-                // The first of a share.
-                if piece % 4 == 0 {
-                    if piece != 4 * thread { astray.value.add(1, ordering: .relaxed) }
+            pool.run(4 * threads) { task, thread in
+                // The first of a queue.
+                if task % 4 == 0 {
+                    if task != 4 * thread { astray.value.add(1, ordering: .relaxed) }
                     begun.value.add(1, ordering: .sequentiallyConsistent)
                     while begun.value.load(ordering: .sequentiallyConsistent) < threads {}
                 }
-                // The caller waits in its first piece for all pieces but those that others are in.
-                if piece == 0 { while done.value.load(ordering: .sequentiallyConsistent) < 4 * threads - 1 {} }
+                // The caller waits in its first task for all tasks but those that others are in.
+                if task == 0 { while done.value.load(ordering: .sequentiallyConsistent) < 4 * threads - 1 {} }
                 done.value.add(1, ordering: .sequentiallyConsistent)
             }
             #expect(astray.value.load(ordering: .relaxed) == 0)
@@ -50,8 +50,8 @@ import Testing
         let pool = ThreadPool(threads: 2)
         let sums = Tensor(Shape(8))
         for round in 0..<500 {
-            pool.run(8) { piece, _ in
-                sums.withMutableElements { $0[piece] = Float(round * 8 + piece) }
+            pool.run(8) { task, _ in
+                sums.withMutableElements { $0[task] = Float(round * 8 + task) }
             }
             #expect(sums.elements == (0..<8).map { Float(round * 8 + $0) })
         }
@@ -71,13 +71,13 @@ import Testing
         }
         #expect(pool.activeCount == 1)
         #expect(done.value.load(ordering: .relaxed) == runs * threads)
-        for pieces in 1...200 {
+        for tasks in 1...200 {
             let counter = Counter()
-            pool.run(pieces) { piece, thread in
+            pool.run(tasks) { task, thread in
                 precondition(thread < threads)
-                counter.value.add(piece + 1, ordering: .relaxed)
+                counter.value.add(task + 1, ordering: .relaxed)
             }
-            #expect(counter.value.load(ordering: .relaxed) == pieces * (pieces + 1) / 2)
+            #expect(counter.value.load(ordering: .relaxed) == tasks * (tasks + 1) / 2)
         }
     }
 

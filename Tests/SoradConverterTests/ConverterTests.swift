@@ -5,7 +5,7 @@ import SoradConverter
 import SoradModelFile
 import SoradSystem
 import SoradTensor
-import SoradTestFiles
+import SoradTestSupport
 import Testing
 
 @Suite struct ConverterTests {
@@ -91,14 +91,14 @@ import Testing
         let origin = try #require(try SafetensorsFolder(opening: Self.fixtures + "/tiny/vae")["decoder.3.conv.0.weight"])
         let s = origin.shape
         let channels = (s[1] + 3) / 4 * 4
-        let codes = try file.tensor("vae.decoder.3.conv.0.weight", .i8, dims: [4, 16, 9 * channels / 4, (s[0] + 15) / 16]).bytes.array
+        let quantized = try file.tensor("vae.decoder.3.conv.0.weight", .i8, dims: [4, 16, 9 * channels / 4, (s[0] + 15) / 16]).bytes.array
         let scales = try Self.floats(file.tensor("vae.decoder.3.conv.0.weight_scale"))
         let values = try origin.floats()
         for n in 0..<s[0] {
             for p in 0..<9 {
                 for c in 0..<channels {
                     let k = p * channels + c
-                    let code = Int8(bitPattern: codes[(((n / 16) * 9 * channels + k / 4 * 4) * 16) + n % 16 * 4 + k % 4])
+                    let code = Int8(bitPattern: quantized[(((n / 16) * 9 * channels + k / 4 * 4) * 16) + n % 16 * 4 + k % 4])
                     let value = c < s[1] ? values[(n * s[1] + c) * 9 + p] : 0
                     #expect(abs(Float(code) * scales[n] - value) <= scales[n] * 0.51 || abs(code) == 127)
                 }
@@ -119,14 +119,14 @@ import Testing
             #expect(try #require(row.attempts.last).error <= 0.015)
             let scales = Self.floats(try file.tensor(row.name + "_scale"))
             let sums = try file.tensor(row.name + "_sum")
-            let codes = try file.tensor(row.name).bytes.array.map { Int8(bitPattern: $0) }
+            let values = try file.tensor(row.name).bytes.array.map { Int8(bitPattern: $0) }
             let (n, k) = (row.shape[0], row.shape[1])
             let groups = (k + 3) / 4
-            #expect(scales.count == n && sums.type == .i32 && sums.dims == [n] && codes.allSatisfy { $0 >= -127 })
+            #expect(scales.count == n && sums.type == .i32 && sums.dims == [n] && values.allSatisfy { $0 >= -127 })
             let origin = try #require(try Self.origin(row.name)).floats()
             let restored = (0..<(n * k)).map { i -> Float in
                 let (row, column) = (i / k, i % k)
-                return Float(codes[((row / 16 * groups + column / 4) * 16 + row % 16) * 4 + column % 4]) * scales[row]
+                return Float(values[((row / 16 * groups + column / 4) * 16 + row % 16) * 4 + column % 4]) * scales[row]
             }
             let error = relativeError(restored, origin)
             #expect(error < 0.01 && abs(error - (row.weightError ?? 0)) < 1e-5, "\(row.name): \(error)")
@@ -195,7 +195,7 @@ import Testing
     @Test func capturedInputsDecide() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/m.gguf"
-        var random = Random(10)
+        var random = SplitMix64(seed: 10)
         var writer = SafetensorsWriter()
         var inputs = random.normals(40 * 72)
         for token in 0..<40 { inputs[token * 72 + 3] *= 2000 }

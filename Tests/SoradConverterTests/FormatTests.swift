@@ -3,7 +3,7 @@
 import SoradConverter
 import SoradModelFile
 import SoradSystem
-import SoradTestFiles
+import SoradTestSupport
 import Testing
 
 @Suite struct FormatTests {
@@ -82,7 +82,7 @@ import Testing
     @Test(arguments: ["blocks.gguf", "weights.pth", "float8.safetensors"]) func damagedFilesAreRefusedOrRead(name: String) throws {
         let folder = try TemporaryFolder()
         let whole = try read("\(Self.fixtures)/\(name)")
-        var random = Random(77)
+        var random = SplitMix64(seed: 77)
         var refused = 0
         for round in 0..<4000 {
             var bytes = whole

@@ -1,7 +1,8 @@
 // int8: how large the error may be, what the scale search and the rotation buy, and where every byte lies.
 import CSoradKernels
 import SoradConverter
-import SoradTestFiles
+import SoradSystem
+import SoradTestSupport
 import Testing
 
 @Suite struct QuantizationTests {
@@ -21,7 +22,7 @@ import Testing
     }
 
     @Test(arguments: [16, 100, 256, 1536]) func gaussianLayersAreWithinTheLimit(inputs: Int) {
-        var random = Random(5)
+        var random = SplitMix64(seed: 5)
         let weights = random.normals(48 * inputs)
         let x = LayerActivations(synthetic: .normal, inputs: inputs, gain: nil, name: "x")
         let error = Self.outputError(weights, outputs: 48, inputs: inputs, x, rotation: nil)
@@ -30,7 +31,7 @@ import Testing
     }
 
     @Test func rotationTamesOutlierInputs() {
-        var random = Random(6)
+        var random = SplitMix64(seed: 6)
         let weights = random.normals(64 * 256)
         var gain = [Float](repeating: 1, count: 256)
         gain[17] = 20
@@ -44,7 +45,7 @@ import Testing
     }
 
     @Test func theScaleSearchNeverLosesToTheFullRange() {
-        var random = Random(7)
+        var random = SplitMix64(seed: 7)
         let weights = random.normals(8 * 4096)
         let matrix = WeightMatrix(outputs: 8, inputs: 4096, weights)
         let full = (0..<8).map { n in weights[(n * 4096)..<((n + 1) * 4096)].reduce(0) { max($0, $1.magnitude) } / 127 }
@@ -73,7 +74,7 @@ import Testing
     }
 
     @Test(arguments: [(1, 1), (16, 4), (17, 5), (33, 30), (40, 64)]) func int8BlocksLieAsDocumented(outputs: Int, inputs: Int) {
-        var random = Random(8)
+        var random = SplitMix64(seed: 8)
         let steps = (0..<(outputs * inputs)).map { _ in Float(random.below(255) - 127) }
         let (packed, sums) = WeightPacking.int8(
             WeightMatrix(outputs: outputs, inputs: inputs, steps), scales: [Float](repeating: 1, count: outputs))
@@ -130,7 +131,7 @@ import Testing
     }
 
     @Test(arguments: [64, 256]) func theEngineRotatesTheSameWay(group: Int) {
-        var random = Random(9)
+        var random = SplitMix64(seed: 9)
         let values = random.normals(3 * 512)
         var ours = values
         var theirs = values

@@ -3,7 +3,7 @@
 import SoradConverter
 import SoradModelFile
 import SoradSystem
-import SoradTestFiles
+import SoradTestSupport
 import Testing
 
 /// Numbers in memory, under names of the test's choice.

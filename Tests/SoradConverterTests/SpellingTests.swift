@@ -4,7 +4,7 @@ import SoradConverter
 import SoradModelFile
 import SoradSystem
 import SoradTensor
-import SoradTestFiles
+import SoradTestSupport
 import Testing
 
 /// A safetensors file of tensors of any type.

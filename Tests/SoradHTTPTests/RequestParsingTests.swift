@@ -122,7 +122,7 @@ import Testing
 
     /// Random damage to good requests: nothing traps, and the cuts of the bytes still do not matter.
     @Test func damagedRequestsNeverTrap() throws {
-        var random = SplitMix64(state: 20_260_101)
+        var random = SplitMix64(seed: 20_260_101)
         let good =
             try ["create", "create_with_picture", "edit", "remix", "list", "delete"].map { try fixture("http/\($0).request") }
             + allRequestCases.map(\.bytes).filter { $0.count < 3000 }
@@ -165,20 +165,9 @@ import Testing
     }
 }
 
-/// A small generator with a fixed sequence (Steele, Lea, Flood 2014), so that a failure can be seen again.
-private struct SplitMix64: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
-    }
-
+extension SplitMix64 {
     /// One change: a byte, a cut, a doubled stretch, or a piece of another request.
-    mutating func damage(_ bytes: inout [UInt8], with others: [[UInt8]]) {
+    fileprivate mutating func damage(_ bytes: inout [UInt8], with others: [[UInt8]]) {
         guard !bytes.isEmpty else { return }
         let position = Int(next() % UInt64(bytes.count))
         let length = min(bytes.count - position, Int(next() % 40))

@@ -426,7 +426,7 @@ private typealias Bench = MachineBench
     /// Random events in random order: every job stays in exactly one place, and a job that has ended stays ended.
     @Test(arguments: 0..<20)
     func noOrderOfEventsLosesAJob(seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = SplitMix64(seed: seed)
         var bench = Bench()
         var over: [JobIdentifier: Video.Status] = [:]
         var known: [JobIdentifier] = []
@@ -460,17 +460,5 @@ private typealias Bench = MachineBench
                 }
             }
         }
-    }
-}
-
-/// SplitMix64: the same numbers for the same seed everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

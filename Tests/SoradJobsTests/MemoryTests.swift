@@ -15,7 +15,7 @@ private let memory = ModelMemory(
             [
                 .init(.worker, when: .given, .framePixels, fixed: 0, perUnit: 2_000),
                 .init(.worker, when: .given, .contextPixels, fixed: 0, perUnit: 3),
-                .init(.ffmpeg, when: .given, .givenPixels, fixed: 2_000_000, perUnit: 3),
+                .init(.ffmpeg, when: .given, .referencePixels, fixed: 2_000_000, perUnit: 3),
             ]),
         .init(
             .denoising,
@@ -29,7 +29,7 @@ private let memory = ModelMemory(
         .init(
             .decoding,
             [
-                .init(.ffmpeg, when: .extending, .givenPixels, fixed: 2_000_000, perUnit: 3),
+                .init(.ffmpeg, when: .extending, .referencePixels, fixed: 2_000_000, perUnit: 3),
                 .init(.ffmpeg, when: .extending, .writerPixels, fixed: 1_000_000, perUnit: 1),
             ]),
         .init(.writing, [.init(.worker, .clipPixels, fixed: 0, perUnit: 1)]),
@@ -51,10 +51,10 @@ private let memory = ModelMemory(
         #expect(memory.workerBytes(for: Self.request(128, 128, 17)) == 116_384_000)
         // A clip that is continued: five of its frames are held, its decoder runs.
         var given = Self.request(128, 128, 17)
-        given.given = GivenFrames()
-        given.given?.before = GivenClip(numFrames: 20, contextFrames: 5)
+        given.given = ReferenceMedia()
+        given.given?.before = ReferenceClip(numFrames: 20, contextFrames: 5)
         #expect(
-            memory.bytes(for: given, givenPixels: 1_000_000) == 100_000_000 + 32_768_000 + 3 * 6 * 16_384 + 2_000_000 + 3_000_000)
+            memory.bytes(for: given, referencePixels: 1_000_000) == 100_000_000 + 32_768_000 + 3 * 6 * 16_384 + 2_000_000 + 3_000_000)
     }
 
     @Test func sizesThatCannotBeCountedFitNowhere() {
@@ -92,9 +92,9 @@ private let memory = ModelMemory(
             model.memory = memory
         }
 
-        func refusal(_ request: ClipPlan, givenPixels: Int = 0) -> SoradError? {
+        func refusal(_ request: ClipPlan, referencePixels: Int = 0) -> SoradError? {
             var plan = request
-            plan.givenPixels = givenPixels
+            plan.referencePixels = referencePixels
             do throws(SoradError) {
                 _ = try service.submit(owner: 1, plan, model: model)
                 return nil
@@ -144,12 +144,12 @@ private let memory = ModelMemory(
         #expect(bench.refusal(Self.request(64, 64, 17)) == nil)
     }
 
-    @Test func aLargeGivenFileCounts() throws {
+    @Test func aLargeReferenceFileCounts() throws {
         let bench = try Bench(available: 1 << 30, most: 1 << 30, limit: 140_000_000)
         var request = Self.request(128, 128, 17)
-        request.given = GivenFrames()
+        request.given = ReferenceMedia()
         request.given?.hasFirstFrame = true
-        #expect(bench.refusal(request, givenPixels: 50_000_000)?.kind == .badInput)
-        #expect(bench.refusal(request, givenPixels: 100_000) == nil)
+        #expect(bench.refusal(request, referencePixels: 50_000_000)?.kind == .badInput)
+        #expect(bench.refusal(request, referencePixels: 100_000) == nil)
     }
 }

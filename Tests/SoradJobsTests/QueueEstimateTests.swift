@@ -100,7 +100,7 @@ import Testing
 
     /// The order that is told is the one in which jobs are begun.
     @Test(arguments: 0..<30) func theWholeOrderIsOneTurnAfterTheOther(seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = SplitMix64(seed: seed)
         var turn = FairTurn()
         for _ in 0..<Int.random(in: 0..<6, using: &random) { turn.took(UInt32.random(in: 0..<5, using: &random)) }
         var jobs: [JobIdentifier: Job] = [:]

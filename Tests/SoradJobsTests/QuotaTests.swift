@@ -193,8 +193,8 @@ import Testing
         #expect(request.largestFrames(model) { $0.numFrames <= 1 } == 1)
         #expect(request.largestFrames(model) { _ in false } == nil)
         #expect(request.largestFrames(nil) { _ in true } == nil)
-        request.given = GivenFrames()
-        request.given?.source = GivenClip(numFrames: 81, contextFrames: 81)
+        request.given = ReferenceMedia()
+        request.given?.source = ReferenceClip(numFrames: 81, contextFrames: 81)
         #expect(request.largestFrames(model) { _ in true } == nil)
     }
 }

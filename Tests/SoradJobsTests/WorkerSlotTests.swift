@@ -169,7 +169,7 @@ extension MachineBench {
     /// Random events in random order over three slots: every job stays in exactly one place, and a job that has ended stays ended.
     @Test(arguments: 0..<20)
     func noOrderOfEventsLosesAJob(seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = SplitMix64(seed: seed)
         var bench = MachineBench(slots: 3)
         var over: [JobIdentifier: Video.Status] = [:]
         var known: [JobIdentifier] = []

@@ -2,24 +2,16 @@
 // (Tests/kernels-fuzz compares every kernel with its scalar definition.)
 
 import CSoradKernels
+import SoradSystem
 import Testing
 
-/// SplitMix64.
-struct Random {
-    var state: UInt64
-    mutating func word() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-        return z ^ z >> 31
-    }
-    mutating func between(_ low: Int, _ high: Int) -> Int { low + Int(word() % UInt64(high - low + 1)) }
-    mutating func coin() -> Bool { word() & 1 == 1 }
+extension SplitMix64 {
+    mutating func between(_ low: Int, _ high: Int) -> Int { low + Int(next() % UInt64(high - low + 1)) }
+    mutating func coin() -> Bool { next() & 1 == 1 }
     /// Mostly in (-2, 2), some zeros of both signs, some large and tiny.
     mutating func float() -> Float {
-        let x = Float(Int32(truncatingIfNeeded: word())) * 0x1p-30
-        switch word() % 32 {
+        let x = Float(Int32(truncatingIfNeeded: next())) * 0x1p-30
+        switch next() % 32 {
         case 0: return 0
         case 1: return -0.0
         case 2: return x * 50

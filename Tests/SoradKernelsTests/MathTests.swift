@@ -3,6 +3,7 @@
 
 import CSoradKernels
 import Glibc
+import SoradSystem
 import Testing
 
 @Suite struct MathTests {
@@ -53,10 +54,10 @@ import Testing
     }
 
     @Test func doubles() {
-        var random = Random(state: 1)
+        var random = SplitMix64(seed: 1)
         var worst = (exp: 0.0, log: 0.0, sine: 0.0)
         for _ in 0..<200_000 {
-            let unit = Double(random.word() >> 11) * 0x1p-53
+            let unit = Double(random.next() >> 11) * 0x1p-53
             let x = (unit - 0.5) * 1400
             let y = Glibc.exp((unit - 0.5) * 1400)
             let angle = (unit - 0.5) * 2e6

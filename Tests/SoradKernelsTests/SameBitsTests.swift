@@ -1,13 +1,14 @@
 // How a caller splits work never changes a bit. (Tests/kernels-fuzz compares every kernel with its scalar definition.)
 
 import CSoradKernels
+import SoradSystem
 import Testing
 
 @Suite struct SameBitsTests {
     /// Five rows and 16 columns at a time give the same bits as all at once.
     @Test(arguments: Isa.all) func splittingAProductChangesNothing(_ isa: Isa) {
         let (m, n, k) = (131, 77, 96)
-        var random = Random(state: 3)
+        var random = SplitMix64(seed: 3)
         let plain = random.bytes(n * k)
         let w = Memory<Int8>(80 * k)
         let wSum = Memory<Int32>(n)

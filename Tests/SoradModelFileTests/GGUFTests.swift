@@ -2,7 +2,7 @@
 import SoradModelFile
 import SoradSystem
 import SoradTensor
-import SoradTestFiles
+import SoradTestSupport
 import Testing
 
 @Suite struct GGUFTests {
@@ -65,7 +65,7 @@ import Testing
         // Two and a half pieces of 1 MiB.
         var writer = try GGUFWriter(
             path, metadata: Array(Self.metadata.prefix(2)), tensors: [TensorDescription(name: "t", type: .i8, dims: [2_621_440])])
-        var random = Random(1)
+        var random = SplitMix64(seed: 1)
         for _ in 0..<2560 { try writer.append((0..<1024).map { _ in UInt8(truncatingIfNeeded: random.next()) }, to: "t") }
         let checksum = try writer.finish()
         var bytes = try read(path)

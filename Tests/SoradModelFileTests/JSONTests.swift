@@ -1,7 +1,7 @@
 // JSON as RFC 8259 has it, and nothing else.
 import SoradModelFile
 import SoradSystem
-import SoradTestFiles
+import SoradTestSupport
 import Testing
 
 @Suite struct JSONTests {

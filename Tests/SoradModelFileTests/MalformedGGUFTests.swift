@@ -2,7 +2,7 @@
 import SoradModelFile
 import SoradSystem
 import SoradTensor
-import SoradTestFiles
+import SoradTestSupport
 import Testing
 
 struct MalformedFile: Sendable, CustomTestStringConvertible {
@@ -200,7 +200,7 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
     @Test func everyFlippedBitIsNoticed() throws {
         let folder = try TemporaryFolder()
         let bytes = try read(GGUFTests.sample(folder))
-        var random = Random(2)
+        var random = SplitMix64(seed: 2)
         for _ in 0..<3000 {
             var damaged = bytes
             damaged[random.below(bytes.count)] ^= 1 << UInt8(random.below(8))
@@ -214,7 +214,7 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         let folder = try TemporaryFolder()
         let bytes = try read(GGUFTests.sample(folder))
         let interesting: [UInt8] = [0, 1, 2, 0x7f, 0x80, 0xff]
-        var random = Random(3)
+        var random = SplitMix64(seed: 3)
         var opened = 0
         for _ in 0..<6000 {
             var damaged = bytes

@@ -1,7 +1,7 @@
 // Checkpoints: the numbers come back in all three float types, and a header that lies is refused.
 import SoradModelFile
 import SoradSystem
-import SoradTestFiles
+import SoradTestSupport
 import Testing
 
 @Suite struct SafetensorsTests {
@@ -100,7 +100,7 @@ import Testing
         for i in 0..<5 { writer.add("tensor.\(i)", shape: [i + 1, 2], (0..<(2 * i + 2)).map { Float($0) }) }
         try writer.write(to: source)
         let bytes = try read(source)
-        var random = Random(4)
+        var random = SplitMix64(seed: 4)
         for _ in 0..<4000 {
             var damaged = Array(bytes[..<(random.below(3) == 0 ? random.below(bytes.count) : bytes.count)])
             for _ in 0...random.below(3) where !damaged.isEmpty {

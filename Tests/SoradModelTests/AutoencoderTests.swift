@@ -3,6 +3,7 @@ import SoradModel
 // The streamed autoencoder against a PyTorch module that computes the whole clip at once.
 import SoradSystem
 import SoradTensor
+import SoradTestSupport
 import Testing
 
 @Suite struct AutoencoderTests {

@@ -33,7 +33,7 @@ import Testing
         #expect(backend.operationsRun > before)
     }
 
-    /// Encoding, conditioning on known frames, and the picture of a preview.
+    /// Encoding, conditioning on conditioning frames, and the picture of a preview.
     @Test func whatABranchComputesIsTheSameOnADevice() throws {
         let file = try Fixture("tiny").modelFile(.int8)
         let results = try [BackendFactory.cpu(threads: 2), DeferredBackend.factory].map { factory in
@@ -45,7 +45,7 @@ import Testing
             let latent = model.initialNoise(seed: 3, size)
             let denoiser = try model.denoiser(
                 size, prompt: text, negativePrompt: text, guidanceScale: 3, steps: 2, shift: 3,
-                known: KnownFrames([(0, known, 0), (2, known, 0)]))
+                known: ConditioningFrames([(0, known, 0), (2, known, 0)]))
             denoiser.step(0, latent)
             let preview = denoiser.predictedFrame(1, of: latent, afterStep: 0)
             return [known.elements, text.elements, latent.elements, preview.elements].map { $0.map(\.bitPattern) }

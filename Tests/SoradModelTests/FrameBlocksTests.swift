@@ -5,6 +5,7 @@ import SoradModel
 import SoradModelFile
 import SoradSystem
 import SoradTensor
+import SoradTestSupport
 import Testing
 
 @Suite struct FrameBlocksTests {

@@ -3,14 +3,16 @@ import SoradModel
 // The int8 model against the float reference, outliers included, and its reproducibility.
 import SoradSystem
 import SoradTensor
+import SoradTestSupport
 import Testing
 
 @Suite struct QuantizedModelTests {
     @Test(arguments: Fixture.names) func oneStepKeepsItsDirection(name: String) throws {
         let fixture = try Fixture(name)
         let model = try fixture.model(.int8)
-        let alike = cosine(try TransformerTests.velocity(model, fixture)[0].elements, try fixture.tensor("transformer.output").elements)
-        #expect(alike >= 0.999, "\(alike)")
+        let similarity = cosine(
+            try TransformerTests.velocity(model, fixture)[0].elements, try fixture.tensor("transformer.output").elements)
+        #expect(similarity >= 0.999, "\(similarity)")
     }
 
     @Test(arguments: Fixture.names) func everyLinearLayerIsWithinItsLimit(name: String) throws {
@@ -100,7 +102,7 @@ import Testing
         #expect(throws: SoradError.self) {
             try model.denoiser(
                 size, prompt: text, negativePrompt: text, guidanceScale: 1, steps: 1, shift: 1,
-                known: KnownFrames(indices: [0], latents: fixture.tensor("transformer.known")))
+                known: ConditioningFrames(indices: [0], latents: fixture.tensor("transformer.known")))
         }
         #expect(model.denoiseBytes(size, guided: true) > model.denoiseBytes(size, guided: false))
     }

@@ -59,8 +59,8 @@ import Testing
             let other = latent.clone()
             denoisers[0].step(step, latent)
             denoisers[1].step(step, other)
-            let alike = cosine(zip(latent.elements, before).map(-), zip(other.elements, before).map(-))
-            #expect(alike >= 0.999 && alike < 1, "step \(step): \(alike)")
+            let similarity = cosine(zip(latent.elements, before).map(-), zip(other.elements, before).map(-))
+            #expect(similarity >= 0.999 && similarity < 1, "step \(step): \(similarity)")
         }
     }
 

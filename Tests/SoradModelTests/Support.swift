@@ -51,13 +51,13 @@ struct Fixture {
     }
 
     /// The converted checkpoint. The int8 one is made with the captured layer inputs, so that the converter knows the outliers.
-    func modelFile(_ precision: Precision, int8Decoder: Bool = false, fineAttention: Bool = false) throws -> ModelFile {
+    func modelFile(_ precision: Precision, int8Decoder: Bool = false, attentionProbs16: Bool = false) throws -> ModelFile {
         let folder = try temporaryFolder()
         var options = ConversionOptions()
         options.created = 0
         options.float = precision == .float
         options.int8Decoder = int8Decoder
-        options.fineAttention = fineAttention
+        options.attentionProbs16 = attentionProbs16
         if precision == .int8 {
             var writer = SafetensorsWriter()
             for name in reference.keys.sorted() where name.hasPrefix("linear.") && name.hasSuffix(".output") {
@@ -88,18 +88,6 @@ func temporaryFolder() throws -> String {
         throw SoradError(.unavailable, "cannot make a folder in /tmp")
     }
     return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-}
-
-/// ‖a − b‖ / ‖b‖
-func relativeError(_ a: [Float], _ b: [Float]) -> Double {
-    precondition(a.count == b.count, "\(a.count) and \(b.count) elements")
-    var difference = 0.0
-    var norm = 0.0
-    for (x, y) in zip(a, b) {
-        difference += Double(x - y) * Double(x - y)
-        norm += Double(y) * Double(y)
-    }
-    return (difference / norm).squareRoot()
 }
 
 func cosine(_ a: [Float], _ b: [Float]) -> Double {

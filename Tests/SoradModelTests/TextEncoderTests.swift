@@ -3,6 +3,7 @@ import SoradModel
 import SoradModelFile
 import SoradSystem
 import SoradTensor
+import SoradTestSupport
 import Testing
 
 @Suite struct TextEncoderTests {
@@ -17,8 +18,8 @@ import Testing
     @Test func int8EncodingIsClose() throws {
         let fixture = try Fixture("tiny-outliers")
         let ids = try fixture.tensor("text.61.ids").elements.map { Int32($0) }
-        let alike = cosine(try fixture.model(.int8).textEncoder.encode(ids).elements, try fixture.tensor("text.61.output").elements)
-        #expect(alike > 0.999, "\(alike)")
+        let similarity = cosine(try fixture.model(.int8).textEncoder.encode(ids).elements, try fixture.tensor("text.61.output").elements)
+        #expect(similarity > 0.999, "\(similarity)")
     }
 
     @Test func longPromptsKeepTheirEnd() throws {

@@ -3,6 +3,7 @@ import SoradModel
 // The transformer and the sampler against diffusers.
 import SoradModelFile
 import SoradTensor
+import SoradTestSupport
 import Testing
 
 @Suite struct TransformerTests {
@@ -13,7 +14,7 @@ import Testing
         let timestep = try fixture.tensor("transformer.timestep").elements[0]
         let shape = latent.shape
         let grid = transformer.grid(LatentSize(channels: shape[0], frames: shape[1], height: shape[2], width: shape[3]))
-        var groups = RowGroups()
+        var groups = ModulationGroups()
         groups.append(known * grid.height * grid.width, group: 1)
         groups.append((grid.frames - known) * grid.height * grid.width, group: 0)
         let prompts = try names.map {
@@ -52,10 +53,10 @@ import Testing
     }
 
     /// What the converter was told is in the file, and the model does it.
-    @Test func fineAttentionIsWhatTheFileSays() throws {
+    @Test func attentionProbs16AreWhatTheFileSays() throws {
         let fixture = try Fixture("tiny")
         let plain = try fixture.model(.int8)
-        let fine = try VideoModel(file: fixture.modelFile(.int8, fineAttention: true), backend: CPUBackend(threads: 2))
+        let fine = try VideoModel(file: fixture.modelFile(.int8, attentionProbs16: true), backend: CPUBackend(threads: 2))
         #expect(plain.wan.configuration.attentionPrecision == .int8)
         #expect(fine.wan.configuration.attentionPrecision == .int8Probs16)
         let (one, two) = (try Self.velocity(plain, fixture)[0].elements, try Self.velocity(fine, fixture)[0].elements)
@@ -89,21 +90,21 @@ import Testing
         #expect(error < 1e-4, "\(error)")
     }
 
-    @Test func samplerWithKnownFramesEqualsDiffusers() throws {
+    @Test func samplerWithConditioningFramesEqualsDiffusers() throws {
         let fixture = try Fixture("tiny")
         let model = try fixture.model()
         let known = try fixture.tensor("transformer.known")
-        let latent = try Self.sample(model, fixture, known: KnownFrames(indices: [0], latents: known))
+        let latent = try Self.sample(model, fixture, known: ConditioningFrames(indices: [0], latents: known))
         let error = relativeError(latent.elements, try fixture.tensor("transformer.loop_known").elements)
         #expect(error < 1e-4, "\(error)")
     }
 
     /// Any latent frame may be the known one; it comes out as it went in.
-    @Test func knownFramesStayWherePut() throws {
+    @Test func conditioningFramesStayWherePut() throws {
         let fixture = try Fixture("tiny")
         let model = try fixture.model()
         let known = try fixture.tensor("transformer.known")
-        let latent = try Self.sample(model, fixture, known: KnownFrames(indices: [2], latents: known))
+        let latent = try Self.sample(model, fixture, known: ConditioningFrames(indices: [2], latents: known))
         let shape = latent.shape
         let plane = shape[2] * shape[3]
         let values = latent.elements
@@ -114,7 +115,7 @@ import Testing
         }
     }
 
-    static func sample(_ model: VideoModel, _ fixture: Fixture, known: KnownFrames?) throws -> Tensor {
+    static func sample(_ model: VideoModel, _ fixture: Fixture, known: ConditioningFrames?) throws -> Tensor {
         let latent = try fixture.tensor("transformer.latent")
         let shape = latent.shape
         let denoiser = try model.denoiser(

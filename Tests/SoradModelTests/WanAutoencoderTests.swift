@@ -7,6 +7,7 @@ import SoradModel
 import SoradModelFile
 import SoradSystem
 import SoradTensor
+import SoradTestSupport
 import Testing
 
 @Suite struct WanAutoencoderTests {
@@ -79,7 +80,7 @@ import Testing
         #expect(decibels >= 40, "PSNR \(decibels) dB")
     }
 
-    /// What lies between the ends of the decoder is int8, with the codes of the checkpoint's weights; all else is as in the float file.
+    /// What lies between the ends of the decoder is int8, with the values of the checkpoint's weights; all else is as in the float file.
     @Test(arguments: names) func theDecodersInnerConvolutionsBecomeInt8(name: String) throws {
         let (float, int8) = try (Self.modelFile(name), Self.modelFile(name, int8: true))
         let changed = int8.tensors.filter { $0.name.hasPrefix("vae.") && $0.type == .i8 }.map(\.name)
@@ -92,10 +93,10 @@ import Testing
             #expect(try int8.tensor(tensor.name).bytes.array == tensor.bytes.array, "\(tensor.name)")
         }
         for name in changed {
-            let (exact, codes) = try (float.tensor(name), int8.tensor(name))
+            let (exact, quantized) = try (float.tensor(name), int8.tensor(name))
             let (n, k, count) = (exact.dims[2] * 16, exact.dims[1], exact.dims[3])
-            let groups = codes.dims[1]
-            #expect(codes.dims == [64, groups, exact.dims[2], count])
+            let groups = quantized.dims[1]
+            #expect(quantized.dims == [64, groups, exact.dims[2], count])
             let values = Self.floats(exact)
             let scales = Self.floats(try int8.tensor(name + "_scale"))
             let inputScales = Self.floats(try int8.tensor(name + "_input"))
@@ -106,7 +107,7 @@ import Testing
             // Channels of a pixel, without and with what fills them up to a multiple of 4.
             let area = k / inputScales.count
             #expect(groups == area * ((k / area + 3) / 4))
-            let bytes = codes.bytes.array
+            let bytes = quantized.bytes.array
             let sumBytes = Self.floats(sums).map { Int32(bitPattern: $0.bitPattern) }
             for frame in 0..<count {
                 for output in 0..<outputs {

@@ -145,7 +145,7 @@ private final class Questions: Sendable {
     }
 
     @Test func theLimitsFollowFromTheNativeSize() throws {
-        var info = try ClipPipeline.describe(modelPath: PipelineFixture.model)
+        var info = try ClipPipeline.describe(modelPath: PipelineFixture.model, backend: .cpu())
         #expect(info.memory?.isPlausible == true)
         info.memory = nil
         #expect(info.id == "tiny")

@@ -215,13 +215,13 @@ private final class Tap: FrameStageKind {
     @Test(arguments: [0, 12, 36, 44]) func aContinuedClipGoesOnInTheMiddleOfItsStages(frames: Int) throws {
         var request = Self.request
         request.numFrames = 13
-        request.given = GivenFrames()
-        request.given?.before = GivenClip(numFrames: 17, contextFrames: 5)
+        request.given = ReferenceMedia()
+        request.given?.before = ReferenceClip(numFrames: 17, contextFrames: 5)
         let source = PipelineFixture.scratch("source")
         let before = try pipeline([]).makeClip(Self.request, into: source)
         func directory() throws -> String {
             let directory = PipelineFixture.scratch("continued")
-            try writeDurably(try bytes("\(source)/\(before.video)"), named: GivenFile.before.rawValue, in: directory)
+            try writeDurably(try bytes("\(source)/\(before.video)"), named: ReferenceFile.before.rawValue, in: directory)
             return directory
         }
         let tap = Tap()
@@ -246,8 +246,8 @@ private final class Tap: FrameStageKind {
     }
 
     @Test func memoryAndTimeOfTheStagesCount() throws {
-        let plain = try ClipPipeline.describe(modelPath: PipelineFixture.model, frameStages: [])
-        let doubled = try ClipPipeline.describe(modelPath: PipelineFixture.model, frameStages: Self.doubling)
+        let plain = try ClipPipeline.describe(modelPath: PipelineFixture.model, backend: .cpu(), frameStages: [])
+        let doubled = try ClipPipeline.describe(modelPath: PipelineFixture.model, backend: .cpu(), frameStages: Self.doubling)
         let without = try #require(plain.memory)
         var with = try #require(doubled.memory)
         // What this process held at the time.

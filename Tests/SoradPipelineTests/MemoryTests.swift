@@ -79,15 +79,15 @@ private final class Watcher: Sendable {
         var height = 128
         var frames = 17
         var guidance = 4.0
-        var given: GivenFrames?
+        var given: ReferenceMedia?
 
         var testDescription: String { "\(width)x\(height)x\(frames), guidance \(guidance)\(given == nil ? "" : ", given frames")" }
     }
 
     static let mini = "/" + #filePath.split(separator: "/").dropLast(3).joined(separator: "/") + "/quantization/models/sorad-mini.gguf"
 
-    private static func given(_ change: (inout GivenFrames) -> Void) -> GivenFrames {
-        var given = GivenFrames()
+    private static func given(_ change: (inout ReferenceMedia) -> Void) -> ReferenceMedia {
+        var given = ReferenceMedia()
         change(&given)
         return given
     }
@@ -101,7 +101,7 @@ private final class Watcher: Sendable {
             given: given {
                 $0.hasFirstFrame = true; $0.hasLastFrame = true
             }),
-        Clip(width: 256, height: 256, given: given { $0.before = GivenClip(numFrames: 5, contextFrames: 5) }),
+        Clip(width: 256, height: 256, given: given { $0.before = ReferenceClip(numFrames: 5, contextFrames: 5) }),
         Clip(model: PipelineFixture.model, width: 64, height: 64, frames: 5),
         Clip(model: PipelineFixture.model, width: 32, height: 96, frames: 9, guidance: 1),
     ]
@@ -116,7 +116,7 @@ private final class Watcher: Sendable {
         if let given = clip.given { try Self.write(given, into: directory, like: request) }
         let peak = try Self.make(request, clip.model, directory)
         let worker = memory.workerBytes(for: request)
-        let all = memory.bytes(for: request, givenPixels: clip.width * clip.height)
+        let all = memory.bytes(for: request, referencePixels: clip.width * clip.height)
         let figures =
             "worker \(worker >> 20) MiB for \(peak.worker >> 20), all \(all >> 20) for \(peak.sum >> 20), ffmpeg \(peak.media >> 20)"
         print("memory of \(clip.testDescription): \(figures)")
@@ -158,7 +158,7 @@ private final class Watcher: Sendable {
     }
 
     /// The given files, cut from a clip that is made for that.
-    private static func write(_ given: GivenFrames, into directory: String, like request: ClipPlan) throws {
+    private static func write(_ given: ReferenceMedia, into directory: String, like request: ClipPlan) throws {
         var source = request
         source.given = nil
         source.numFrames = 5
@@ -166,7 +166,7 @@ private final class Watcher: Sendable {
         let made = PipelineFixture.scratch("given")
         _ = try make(source, mini, made)
         let names = [
-            (given.hasFirstFrame, GivenFile.firstFrame, "thumbnail.webp"), (given.hasLastFrame, .lastFrame, "thumbnail.webp"),
+            (given.hasFirstFrame, ReferenceFile.firstFrame, "thumbnail.webp"), (given.hasLastFrame, .lastFrame, "thumbnail.webp"),
             (given.before != nil, .before, "video.mp4"),
         ]
         for (isGiven, file, name) in names where isGiven {

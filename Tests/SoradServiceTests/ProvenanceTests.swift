@@ -40,7 +40,7 @@ import Testing
         let gone = try result(try check(daemon, clip))
         #expect(gone["validation_state"] == "trusted" && gone["video_id"] == .null)
         // One byte more, and it is another file.
-        #expect(try result(try check(daemon, clip + Array("\n{\"state\":\"unmarked\",\"signs\":[]}".utf8)))["origin"] == "none")
+        #expect(try result(try check(daemon, clip + Array("\n{\"state\":\"unmarked\",\"evidence\":[]}".utf8)))["origin"] == "none")
     }
 
     @Test func whatAFileSaysOfItselfIsToldApart() throws {

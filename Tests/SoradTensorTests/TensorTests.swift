@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test func rowGroupsJoinNeighbors() {
-        var groups = RowGroups()
+        var groups = ModulationGroups()
         groups.append(2, group: 1)
         groups.append(3, group: 1)
         groups.append(0, group: 4)

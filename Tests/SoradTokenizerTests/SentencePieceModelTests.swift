@@ -1,5 +1,6 @@
 // Model files and plain values: what is read, what is refused, and that no damage crashes.
 
+import SoradSystem
 import SoradTokenizer
 import Testing
 

@@ -167,21 +167,21 @@ private final class DeviceRows: ActivationMatrix {
     let width: Int
     private(set) var values: Tensor
     private let device: Device
-    private let room: Tensor
+    private let outer: Tensor
     let inside: any ActivationMatrix
 
     init(_ inside: any ActivationMatrix, _ device: Device, in outside: TensorBuffer) {
         self.inside = inside
         self.device = device
         width = inside.width
-        room = Tensor(inside.values.shape, buffer: outside, offset: inside.values.offset)
-        values = room
+        outer = Tensor(inside.values.shape, buffer: outside, offset: inside.values.offset)
+        values = outer
     }
 
     func overwrite(rows: Int) -> Tensor {
         let inside = inside
         device.submit { _ = inside.overwrite(rows: rows) }
-        values = room.rows(0..<rows)
+        values = outer.rows(0..<rows)
         return values
     }
 }

@@ -155,7 +155,7 @@ GIVEN = {"hasFirstFrame": True, "isLoop": True, "before": {"numFrames": 17, "con
          "source": {"numFrames": 9, "contextFrames": 9}, "strength": 0.7, "videoID": "v", "isRemix": False}
 INFO = {"id": "m", "sha256": "0", "created": 1, "license": "a", "defaultWidth": 8, "defaultHeight": 8, "defaultNumFrames": 5, "fps": 8,
         "sizeMultiple": 8, "frameMultiple": 4, "maxWidth": 8, "maxHeight": 8, "maxNumFrames": 5, "maxPixels": 9, "defaultNumInferenceSteps": 2,
-        "defaultGuidanceScale": 1, "defaultFlowShift": 3, "takesKnownFrames": True}
+        "defaultGuidanceScale": 1, "defaultFlowShift": 3, "takesConditioningFrames": True}
 MESSAGES = [
     {"generate": {"job": "j", "request": REQUEST, "directory": "/d"}},
     {"generate": {"job": "j", "request": REQUEST | {"given": GIVEN}, "directory": "/d"}},

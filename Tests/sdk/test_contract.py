@@ -24,7 +24,8 @@ IS_LONG = SECONDS > 100
 MODEL = {
     "id": "mini", "sha256": "0" * 64, "created": 1, "license": "Apache-2.0", "defaultWidth": 128, "defaultHeight": 128,
     "defaultNumFrames": 17, "fps": 16, "sizeMultiple": 16, "frameMultiple": 4, "maxWidth": 256, "maxHeight": 256, "maxNumFrames": 81,
-    "maxPixels": 256 * 256 * 81, "defaultNumInferenceSteps": 20, "defaultGuidanceScale": 4, "defaultFlowShift": 3, "takesKnownFrames": True,
+    "maxPixels": 256 * 256 * 81, "defaultNumInferenceSteps": 20, "defaultGuidanceScale": 4, "defaultFlowShift": 3,
+    "takesConditioningFrames": True,
 }
 
 

@@ -95,7 +95,7 @@ def plant_outliers(transformer: WanTransformer3DModel) -> None:
 
 
 def transformer_reference(model: WanTransformer3DModel, text_dim: int, size: tuple[int, int, int], out: dict[str, Tensor]) -> None:
-    """One forward with a scalar timestep, one with per-token timesteps, and a guided sampler loop, with and without known frames."""
+    """One forward with a scalar timestep, one with per-token timesteps, and a guided sampler loop, with and without conditioning frames."""
     channels, (frames, height, width) = model.config.in_channels, size
     latent = torch.randn(1, channels, frames, height, width)
     text, negative = torch.zeros(2, 1, TEXT_LENGTH, text_dim)

@@ -9,7 +9,7 @@
 #include "conv_direct.h"
 #include "gemm_f32.h"
 
-// Read by a tap outside the image. Channels are taken in pieces of at most this many.
+// Read by a tap outside the image. Channels are taken at most this many at a time.
 enum { CONV_ZERO_CHANNELS = 256 };
 static const float zero_channels[CONV_ZERO_CHANNELS];
 
@@ -24,8 +24,8 @@ SORAD_INLINE void conv_f32_input(const size_t rows, const float *const *x, const
         const float *at[F32_MR];
 #pragma clang loop unroll(full)
         for (size_t r = 0; r < rows; r++) at[r] = x[r] + (step[r] ? c : 0);
-        size_t piece = count - c < CONV_ZERO_CHANNELS ? count - c : CONV_ZERO_CHANNELS;
-        f32_tile(rows, at, w + c * SORAD_LANES, piece, sum);
+        size_t channels = count - c < CONV_ZERO_CHANNELS ? count - c : CONV_ZERO_CHANNELS;
+        f32_tile(rows, at, w + c * SORAD_LANES, channels, sum);
     }
 }
 

@@ -6,7 +6,7 @@
 //   gemm_row_tile        for n in steps of NR   one call of gemm_tile
 //
 // Weights are therefore read from memory once for MC rows. Rows come packed by quantize_qd8.h as [row
-// tile][K-block][row][64 bytes], so a tile reads one contiguous piece. Between two passes over K the sums wait in the
+// tile][K-block][row][64 bytes], so a tile reads one contiguous block. Between two passes over K the sums wait in the
 // scratch as partial accumulators. All sums are exact integers, so no order changes a bit.
 //
 // A tile's epilogue runs at once, or, where the instruction set's tile interleaves (TILE_INTERLEAVES), from the next
@@ -33,8 +33,8 @@ typedef struct gemm_plan {
 } gemm_plan;
 
 static gemm_plan gemm_plan_of(size_t k) {
-    size_t k4 = (k + 3) / 4 * 4, pieces = (k4 + KC - 1) / KC;
-    size_t kc = ((k4 + pieces - 1) / (pieces ? pieces : 1) + 63) / 64 * 64;
+    size_t k4 = (k + 3) / 4 * 4, wanted = (k4 + KC - 1) / KC;
+    size_t kc = ((k4 + wanted - 1) / (wanted ? wanted : 1) + 63) / 64 * 64;
     gemm_plan plan = {k4, kc, kc ? (k4 + kc - 1) / kc : 0, 0};
     plan.kblocks = (k4 + KBLOCK_VALUES - 1) / KBLOCK_VALUES;
     return plan;

@@ -12,29 +12,29 @@ enum {
     LONG_K = 1024,   // inputs from which a tile takes long enough to prefetch output while it runs
 };
 
-// `pieces` + 1 pieces of `bytes` bytes, `stride` bytes apart.
+// `blocks` + 1 blocks of `bytes` bytes, `stride` bytes apart.
 typedef struct prefetch_stream {
-    const char *at, *until, *end;   // the next byte; the end of this tile's share; the end of the piece
-    size_t pieces;                  // left after this one
-    size_t bytes, stride, share;    // of a piece; from one piece to the next; of a tile
+    const char *at, *until, *end;   // the next byte; the end of this tile's share; the end of the block
+    size_t blocks;                  // left after this one
+    size_t bytes, stride, share;    // of a block; from one block to the next; of a tile
 } prefetch_stream;
 
-// `pieces` pieces of `kblocks` K-blocks, spread over `tiles` tiles.
-static prefetch_stream prefetch_stream_of(const char *at, size_t pieces, size_t kblocks, size_t stride, size_t tiles) {
+// `blocks` blocks of `kblocks` K-blocks, spread over `tiles` tiles.
+static prefetch_stream prefetch_stream_of(const char *at, size_t blocks, size_t kblocks, size_t stride, size_t tiles) {
     prefetch_stream stream = {.at = at, .until = at, .end = at};
-    if (pieces == 0) return stream;
-    const size_t tiles_of_piece = tiles / pieces;
-    const size_t share = tiles_of_piece > 0 ? (kblocks + tiles_of_piece - 1) / tiles_of_piece : (pieces * kblocks + tiles - 1) / tiles;
+    if (blocks == 0) return stream;
+    const size_t tiles_of_block = tiles / blocks;
+    const size_t share = tiles_of_block > 0 ? (kblocks + tiles_of_block - 1) / tiles_of_block : (blocks * kblocks + tiles - 1) / tiles;
     stream.share = share * KBLOCK_BYTES;
-    stream.bytes = kblocks * KBLOCK_BYTES, stream.stride = stride, stream.pieces = pieces - 1, stream.end += stream.bytes;
+    stream.bytes = kblocks * KBLOCK_BYTES, stream.stride = stride, stream.blocks = blocks - 1, stream.end += stream.bytes;
     return stream;
 }
 
-// Starts a share of `share` bytes, or of what is left of the piece.
+// Starts a share of `share` bytes, or of what is left of the block.
 SORAD_INLINE void prefetch_begin_share(prefetch_stream *stream, size_t share) {
-    if (stream->at == stream->end && stream->pieces > 0) {
+    if (stream->at == stream->end && stream->blocks > 0) {
         stream->at += stream->stride - stream->bytes, stream->end += stream->stride;
-        stream->pieces--;
+        stream->blocks--;
     }
     stream->until = (size_t)(stream->end - stream->at) < share ? stream->end : stream->at + share;
 }

@@ -46,7 +46,7 @@ double sorad_log(double x) {
     return fma(e, ln2_high, fma(2.0, s, tail));
 }
 
-// x = k pi/2 + r, |r| <= pi/4, with pi/2 in two pieces and fused products; then Taylor.
+// x = k pi/2 + r, |r| <= pi/4, with pi/2 in two parts and fused products; then Taylor.
 void sorad_sincos(double x, double *sin_out, double *cos_out) {
     double k = nearest(x * 0.63661977236758134308);
     double r = fma(k, -0x1.921fb54442d18p+0, x);

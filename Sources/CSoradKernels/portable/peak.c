@@ -26,7 +26,7 @@ __attribute__((target("avx2"))) static void peak_avx2(uint64_t iterations) {
                          : "ymm0", "ymm1", "ymm2", "ymm3");
 }
 
-#define PEAK_LOOP(name, features, vector, zero, step)                                      \
+#define PEAK_FUNCTION(name, features, vector, zero, step)                                  \
     __attribute__((target(features))) static void name(uint64_t iterations) {              \
         vector sum[CHAINS], a = zero, b = zero;                                            \
         __asm__ volatile("" : "+v"(a), "+v"(b));                                           \
@@ -37,19 +37,19 @@ __attribute__((target("avx2"))) static void peak_avx2(uint64_t iterations) {
         }                                                                                  \
     }
 
-PEAK_LOOP(peak_avxvnni, "avx2,avxvnni", __m256i, _mm256_setzero_si256(), _mm256_dpbusd_avx_epi32(sum[i], a, b))
-PEAK_LOOP(peak_avx512vl, "avx512f,avx512vl,avx512vnni", __m256i, _mm256_setzero_si256(),
+PEAK_FUNCTION(peak_avxvnni, "avx2,avxvnni", __m256i, _mm256_setzero_si256(), _mm256_dpbusd_avx_epi32(sum[i], a, b))
+PEAK_FUNCTION(peak_avx512vl, "avx512f,avx512vl,avx512vnni", __m256i, _mm256_setzero_si256(),
           _mm256_dpbusd_epi32(sum[i], a, b))
-PEAK_LOOP(peak_avx512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), _mm512_dpbusd_epi32(sum[i], a, b))
-PEAK_LOOP(peak_fma, "avx2,fma", __m256, _mm256_setzero_ps(), _mm256_fmadd_ps(a, b, sum[i]))
-PEAK_LOOP(peak_fma512, "avx512f", __m512, _mm512_setzero_ps(), _mm512_fmadd_ps(a, b, sum[i]))
+PEAK_FUNCTION(peak_avx512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), _mm512_dpbusd_epi32(sum[i], a, b))
+PEAK_FUNCTION(peak_fma, "avx2,fma", __m256, _mm256_setzero_ps(), _mm256_fmadd_ps(a, b, sum[i]))
+PEAK_FUNCTION(peak_fma512, "avx512f", __m512, _mm512_setzero_ps(), _mm512_fmadd_ps(a, b, sum[i]))
 #elif defined(__aarch64__)
 #include <arm_neon.h>
 
 enum { CHAINS = 20 };   // independent sums: enough to hide the latency of four multiply-adds a cycle
 
 #define UNROLLED _Pragma("clang loop unroll(full)") for (int i = 0; i < CHAINS; i++)
-#define PEAK_LOOP(name, features, vector, factor, zero, step)                              \
+#define PEAK_FUNCTION(name, features, vector, factor, zero, step)                          \
     __attribute__((target(features))) static void name(uint64_t iterations) {              \
         vector sum[CHAINS];                                                                \
         factor a = (factor)zero, b = (factor)zero;                                         \
@@ -61,9 +61,9 @@ enum { CHAINS = 20 };   // independent sums: enough to hide the latency of four 
         }                                                                                  \
     }
 
-PEAK_LOOP(peak_dotprod, "dotprod", int32x4_t, int8x16_t, vdupq_n_s32(0), vdotq_s32(sum[i], a, b))
-PEAK_LOOP(peak_i8mm, "i8mm", int32x4_t, int8x16_t, vdupq_n_s32(0), vusmmlaq_s32(sum[i], (uint8x16_t)a, b))
-PEAK_LOOP(peak_neon, "neon", float32x4_t, float32x4_t, vdupq_n_f32(0), vfmaq_f32(sum[i], a, b))
+PEAK_FUNCTION(peak_dotprod, "dotprod", int32x4_t, int8x16_t, vdupq_n_s32(0), vdotq_s32(sum[i], a, b))
+PEAK_FUNCTION(peak_i8mm, "i8mm", int32x4_t, int8x16_t, vdupq_n_s32(0), vusmmlaq_s32(sum[i], (uint8x16_t)a, b))
+PEAK_FUNCTION(peak_neon, "neon", float32x4_t, float32x4_t, vdupq_n_f32(0), vfmaq_f32(sum[i], a, b))
 #endif
 
 uint64_t sorad_peak_int8(int isa, uint64_t iterations) {

@@ -6,7 +6,7 @@ public import SoradTensor
 public struct FlowMatchSchedule: Sampler, Equatable {
     /// [steps + 1], falling, the last 0. A sample at level σ is (1 − σ)·clip + σ·noise.
     public let sigmas: [Float]
-    /// [steps]: what the transformer is told, σ·num_train_timesteps.
+    /// [steps]: the timestep that the transformer reads, σ·num_train_timesteps.
     public let timesteps: [Float]
 
     public var steps: Int { timesteps.count }

@@ -46,7 +46,7 @@ package struct WanBlock {
 extension WanBlock {
     /// hidden += gate · attention(modulated norm(hidden)) for `sequences` sequences of equal length lying one behind the other.
     func attendToSelf(
-        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, sequences: Int, _ groups: RowGroups
+        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, sequences: Int, _ groups: ModulationGroups
     ) {
         let length = w.tokens
         let rows = length * sequences
@@ -101,7 +101,7 @@ extension WanBlock {
 
     /// hidden += gate · feedForward(modulated norm(hidden)), some rows at a time: the wide intermediate then stays in a cache.
     func feedForward(
-        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, rows: Int, _ groups: RowGroups
+        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, rows: Int, _ groups: ModulationGroups
     ) {
         var first = 0
         while first < rows {

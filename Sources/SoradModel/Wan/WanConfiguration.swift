@@ -14,7 +14,7 @@ package struct WanConfiguration: NetworkConfiguration {
     /// Of the attention between the clip's own tokens: int8 where its linear layers are. The text's few keys stay float.
     package var attentionPrecision = AttentionPrecision.float
     /// Bytes of a weight of int8 attention.
-    var attentionPlanes = 1
+    var attentionProbBytes = 1
 
     /// Channels of the hidden state.
     var width: Int { heads * headWidth }
@@ -35,7 +35,7 @@ package struct WanConfiguration: NetworkConfiguration {
         crossAttentionNorm = try data.bool("dit.cross_attn_norm")
         expandTimesteps = try data.bool("dit.expand_timesteps")
         epsilon = try data.float("dit.eps")
-        if data.contains("dit.attention_planes") { attentionPlanes = try data.integer("dit.attention_planes", in: 1...2) }
+        if data.contains("dit.attention_planes") { attentionProbBytes = try data.integer("dit.attention_planes", in: 1...2) }
         autoencoder = try data.string("vae.type")
         sampler = try data.string("scheduler.type")
         let norm = try data.string("dit.qk_norm")
@@ -59,7 +59,7 @@ package struct WanConfiguration: NetworkConfiguration {
     package var textEncoder: String { "umt5" }
     package var latentChannels: Int { inChannels }
     /// Tokens of given frames carry timestep 0.
-    package var takesKnownFrames: Bool { expandTimesteps }
+    package var takesConditioningFrames: Bool { expandTimesteps }
 
     package func network(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any DiffusionNetwork {
         try WanTransformer(self, weights, backend)

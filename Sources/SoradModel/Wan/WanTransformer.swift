@@ -27,7 +27,7 @@ package final class WanTransformer {
         var blocks: [WanBlock] = []
         for index in 0..<c.layers { blocks.append(try WanBlock(c, weights.at("blocks.\(index)"))) }
         self.blocks = blocks
-        if blocks.allSatisfy(\.selfAttention.isInt8) { c.attentionPrecision = c.attentionPlanes == 2 ? .int8Probs16 : .int8 }
+        if blocks.allSatisfy(\.selfAttention.isInt8) { c.attentionPrecision = c.attentionProbBytes == 2 ? .int8Probs16 : .int8 }
         self.configuration = c
         projection = try weights.linear("proj_out", outputs: c.outChannels * c.patchVolume, inputs: c.width)
     }
@@ -46,7 +46,7 @@ package final class WanTransformer {
     ///   - velocities: one [C, T, h, w] per prompt.
     ///   - stop: called before every part of a block; what it throws ends the pass.
     package func forward<Failure: Error>(
-        _ latent: Tensor, timesteps: [Float], groups: RowGroups, prompts: [WanPrompt], workspace w: WanWorkspace,
+        _ latent: Tensor, timesteps: [Float], groups: ModulationGroups, prompts: [WanPrompt], workspace w: WanWorkspace,
         into velocities: [Tensor], stop: () throws(Failure) -> Void
     ) throws(Failure) {
         let c = configuration

@@ -19,7 +19,7 @@ struct TinyConfiguration: NetworkConfiguration {
     var sampler: String { "flow_match_euler" }
     var patch: (frames: Int, height: Int, width: Int) { (1, 1, 1) }
     var maxPositions: Int { 64 }
-    var takesKnownFrames: Bool { true }
+    var takesConditioningFrames: Bool { true }
 
     init(_ data: Metadata) throws(SoradError) {
         textWidth = try data.integer("dit.text_width", in: 1...65536)
@@ -44,7 +44,7 @@ final class TinyNetwork: DiffusionNetwork {
         gate = try weights.linear("gate", outputs: c.latentChannels, inputs: c.textWidth, bias: false)
     }
 
-    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, known: KnownFrames?, stop: StopCheck) throws(SoradError)
+    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, known: ConditioningFrames?, stop: StopCheck) throws(SoradError)
         -> any DenoisingRun
     {
         TinyRun(self, size, prompts, known)
@@ -76,7 +76,7 @@ final class TinyRun: DenoisingRun {
     private let workspace: Workspace
     private let known: (indices: [Int], latents: Tensor)?
 
-    init(_ network: TinyNetwork, _ size: LatentSize, _ prompts: [Tensor], _ known: KnownFrames?) {
+    init(_ network: TinyNetwork, _ size: LatentSize, _ prompts: [Tensor], _ known: ConditioningFrames?) {
         let (backend, c) = (network.backend, network.configuration)
         let w = backend.make { Workspace(c, size, prompts: prompts.count, in: $0) }
         for (prompt, gate) in zip(prompts, w.gates) {
@@ -106,7 +106,8 @@ final class TinyRun: DenoisingRun {
         backend.patchify(latent, layout, into: w.pixels.overwrite(rows: layout.grid.count))
         for (gate, velocity) in zip(w.gates, velocities) {
             backend.linear(
-                w.pixels, network.mix, activation: .none, gate: RowModulation(gate, 0, RowGroups(all: layout.grid.count)), residual: nil,
+                w.pixels, network.mix, activation: .none, gate: RowModulation(gate, 0, ModulationGroups(all: layout.grid.count)),
+                residual: nil,
                 into: w.mixed)
             backend.unpatchify(w.mixed, layout, into: velocity)
         }

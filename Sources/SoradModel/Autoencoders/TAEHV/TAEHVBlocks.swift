@@ -1,6 +1,6 @@
 // The blocks of the TAEHV family (madebyollin/taehv, published state-dict names, free widths).
-package import SoradSystem
-package import SoradTensor
+import SoradSystem
+import SoradTensor
 
 extension FrameAutoencoder {
     convenience init(_ configuration: TAEHVConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
@@ -61,19 +61,5 @@ extension FrameAutoencoder {
         .memory(
             try weights.convolution("conv.0", outputs: n, inputs: 2 * n), try weights.convolution("conv.2", outputs: n, inputs: n),
             try weights.convolution("conv.4", outputs: n, inputs: n))
-    }
-}
-
-extension FrameAutoencoder {
-    /// The ends of TAEHV's decoder stay float.
-    private static let floatConvolutions = ["decoder.1", "decoder.22"]
-
-    /// On synthetic weights, int8 where a converted file's may be: for benchmarks.
-    package static func synthetic(_ configuration: TAEHVConfiguration, _ backend: any ComputeBackend) throws(SoradError)
-        -> FrameAutoencoder
-    {
-        let weights = WeightReader(
-            synthetic: "vae.", int8: { $0.hasPrefix("vae.decoder.") && !floatConvolutions.contains(where: $0.hasSuffix) }, backend)
-        return try FrameAutoencoder(configuration, weights, backend)
     }
 }

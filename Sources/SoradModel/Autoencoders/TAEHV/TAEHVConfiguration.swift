@@ -53,19 +53,6 @@ package struct TAEHVConfiguration: AutoencoderConfiguration {
         }
     }
 
-    /// The published sizes of the one for Wan 2.1's latents, for measuring without a file.
-    package init() {
-        (imageChannels, latentChannels, patchSize) = (3, 16, 1)
-        encoderChannels = [64, 64, 64, 64]
-        decoderChannels = [256, 128, 64, 64]
-        encoderTimeDownscale = [true, true, false]
-        decoderTimeUpscale = [false, true, true]
-        decoderSpaceUpscale = [true, true, true]
-        padsInFront = false
-        mean = [Float](repeating: 0, count: 16)
-        std = [Float](repeating: 1, count: 16)
-    }
-
     package func autoencoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any Autoencoder {
         try FrameAutoencoder(self, weights, backend)
     }

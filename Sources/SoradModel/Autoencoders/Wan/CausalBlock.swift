@@ -53,7 +53,7 @@ enum CausalBlock {
         }
     }
 
-    /// Shapes of which the block keeps the last two frames, as floats or as codes.
+    /// Shapes of which the block keeps the last two frames, as floats or quantized.
     func remembered(_ input: Shape) -> [(shape: Shape, isInt8: Bool)] {
         switch self {
         case .convolution(let weights): weights.frames.count > 1 ? [(input, weights.isInt8)] : []

@@ -3,7 +3,7 @@
 // one group of frames (what one latent frame becomes) is ever on its way.
 //
 // A 3-D convolution is a sum of 2-D ones, the oldest frame's first; before the clip lies nothing, which adds nothing. So the sum of
-// every output has one order, whatever computes it. An int8 one keeps its frames as the codes that were made when they came, each with
+// every output has one order, whatever computes it. An int8 one keeps its frames quantized when they came, each with
 // its own scale: a frame is normed and rounded once for the three sums that read it.
 //
 // The first frame of a clip is doubled or halved in time by no one, and time doubling does not look back at it: that is how the published
@@ -19,34 +19,34 @@ final class CausalNetwork: StreamedNetwork {
         /// Floats, or none.
         let frames: [Tensor]
         /// Codes, or none.
-        private(set) var codes: [any QuantizedImage]
-        /// Where the codes of the next frame are made.
+        private(set) var quantized: [any QuantizedImage]
+        /// Where the next frame is quantized.
         let spare: Spare?
         var seen = 0
 
         init(_ shape: Shape, _ arena: Arena) {
             frames = [arena.tensor(shape), arena.tensor(shape)]
-            codes = []
+            quantized = []
             spare = nil
         }
 
         init(_ shape: Shape, _ spare: Spare, _ arena: Arena) {
             frames = []
-            codes = [arena.image(shape), arena.image(shape)]
+            quantized = [arena.image(shape), arena.image(shape)]
             self.spare = spare
         }
 
         /// What it holds, in the order of the places.
-        var memory: [ByteBuffer] { frames.map(\.bytes) + codes.map(\.bytes) }
+        var memory: [ByteBuffer] { frames.map(\.bytes) + quantized.map(\.bytes) }
 
-        /// The spare codes become the newest frame, and the oldest frame's the spare ones.
+        /// The spare image becomes the newest frame, and the oldest frame's the spare ones.
         func remember() {
-            if let spare { swap(&spare.image, &codes[seen % 2]) }
+            if let spare { swap(&spare.image, &quantized[seen % 2]) }
             seen += 1
         }
     }
 
-    /// One image of codes, shared by all histories of its shape.
+    /// One quantized image, shared by all histories of its shape.
     private final class Spare {
         var image: any QuantizedImage
         init(_ image: any QuantizedImage) { self.image = image }
@@ -144,7 +144,7 @@ final class CausalNetwork: StreamedNetwork {
             convolve(x, [first], stage.histories[0], residual: nil, into: [between])
             convolve(between, [second], stage.histories[1], residual: results[0], into: results)
         case .attention(let weights):
-            guard let keys = stage.keys else { preconditionFailure("an attention without room for keys") }
+            guard let keys = stage.keys else { preconditionFailure("an attention without a buffer for keys") }
             attend(x, weights, keys)
         case .resize(let weights, let upsample):
             convolve(x, weights, upsample: upsample, into: results[0])
@@ -190,7 +190,7 @@ final class CausalNetwork: StreamedNetwork {
         if let spare = history.spare {
             let norm = convolutions[0].gamma.map { PixelNorm(weight: $0, epsilon: Self.epsilon) }
             backend.quantize(x, norm: norm, scale: convolutions[0].frames[0].inputScale, into: spare.image)
-            let past = (0..<2).filter { seen >= 2 - $0 }.map { history.codes[(history.seen + $0) % 2] }
+            let past = (0..<2).filter { seen >= 2 - $0 }.map { history.quantized[(history.seen + $0) % 2] }
             let images = past + [spare.image]
             for (convolution, out) in zip(convolutions, outs) {
                 backend.convolve(images, convolution.frames.suffix(images.count), upsample: false, residual: residual, into: out)
@@ -222,11 +222,11 @@ final class CausalNetwork: StreamedNetwork {
     /// x += proj(attention of every pixel to all of the frame), one head.
     private func attend(_ x: Tensor, _ weights: FrameAttention, _ keys: any PackedKeysValues) {
         let channels = x.shape[2]
-        let room = scratch.prefix(Shape(4, x.shape[0], x.shape[1], channels))
-        let normed = room.item(0)
+        let images = scratch.prefix(Shape(4, x.shape[0], x.shape[1], channels))
+        let normed = images.item(0)
         normalize(x, weights.gamma, silu: false, into: normed)
         let parts = (0..<3).map { part in
-            let image = room.item(1 + part)
+            let image = images.item(1 + part)
             convolve(normed, weights.queryKeyValue[part], into: image)
             return image.reshaped(Shape(x.shape[0] * x.shape[1], channels))
         }
@@ -234,6 +234,6 @@ final class CausalNetwork: StreamedNetwork {
         backend.pack(values: parts[2], into: keys)
         backend.attend(queries: parts[0], to: keys, scale: 1 / Float(channels).squareRoot(), keyBias: nil, bias: nil, into: parts[0])
         backend.convolve(
-            room.item(1), .none, weights.output, upsample: false, activation: .none, residual: x, reluAtEnd: false, into: x)
+            images.item(1), .none, weights.output, upsample: false, activation: .none, residual: x, reluAtEnd: false, into: x)
     }
 }

@@ -127,20 +127,6 @@ package final class WanAutoencoder: Autoencoder {
     }
 }
 
-extension WanAutoencoder {
-    /// The ends and the attention of the decoder stay float.
-    private static let floatConvolutions = ["conv_in", "conv_out", "to_qkv", "proj", "time_conv"]
-
-    /// On synthetic weights, int8 where a converted file's may be: for benchmarks.
-    package static func synthetic(_ configuration: WanAutoencoderConfiguration, _ backend: any ComputeBackend) throws(SoradError)
-        -> WanAutoencoder
-    {
-        let weights = WeightReader(
-            synthetic: "vae.", int8: { $0.hasPrefix("vae.decoder.") && !floatConvolutions.contains(where: $0.hasSuffix) }, backend)
-        return try WanAutoencoder(configuration, weights, backend)
-    }
-}
-
 extension WeightReader {
     /// One convolution of Wan's autoencoder, 3×3 or 1×1, over one or three frames; `norm` is the norm before it. Those that halve have no
     /// int8 form.
@@ -192,7 +178,7 @@ extension WeightReader {
                     ConvolutionWeights(
                         outputs: outputs, inputs: inputs, kernel: kernel, stride: stride, padsAtEnd: stride == 2,
                         precision: precisions[part][frame], bias: frame == frames - 1 ? bias.part(part, of: parts) : nil,
-                        inputScale: inputScale, readsFinely: frames == 1))
+                        inputScale: inputScale, has16BitInput: frames == 1))
             }
         }
     }

@@ -61,19 +61,6 @@ package struct WanAutoencoderConfiguration: AutoencoderConfiguration {
         }
     }
 
-    /// The published sizes of Wan 2.1, for measuring without a file.
-    package init(baseWidth: Int) {
-        latentChannels = 16
-        self.baseWidth = baseWidth
-        widths = [1, 2, 4, 4].map { $0 * baseWidth }
-        decoderWidths = widths
-        residualBlocks = 2
-        attentionScales = []
-        halvesTime = [false, true, true]
-        mean = [Float](repeating: 0, count: 16)
-        std = [Float](repeating: 1, count: 16)
-    }
-
     package func autoencoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any Autoencoder {
         try WanAutoencoder(self, weights, backend)
     }

@@ -4,10 +4,10 @@ import SoradJobs
 import SoradSystem
 import Testing
 
-@Suite struct GivenRequestTests {
+@Suite struct ReferenceRequestTests {
     private static var model: ModelInfo {
         var model = ClipRequestTests.model
-        model.takesKnownFrames = true
+        model.takesConditioningFrames = true
         return model
     }
 
@@ -26,14 +26,14 @@ import Testing
     @Test(arguments: [(17, 8, 5, 13, 25), (17, 1, 5, 9, 21), (17, 9, 5, 17, 29), (5, 4, 5, 9, 9), (4, 4, 1, 5, 8), (1, 4, 1, 5, 5)])
     func forwards(source: Int, wanted: Int, context: Int, made: Int, total: Int) throws {
         let plan = try parameters { $0.numFrames = wanted }.extending(clip(source), .forwards, for: Self.model, randomSeed: 1)
-        #expect(plan.given?.before == GivenClip(numFrames: source, contextFrames: context))
+        #expect(plan.given?.before == ReferenceClip(numFrames: source, contextFrames: context))
         #expect(plan.numFrames == made && plan.clipFrames == total && plan.newFrames == context..<made && plan.fps == 8)
     }
 
     @Test(arguments: [(17, 8, 8, 17, 26), (17, 1, 8, 9, 18), (17, 2, 8, 13, 22), (7, 5, 4, 9, 12), (4, 1, 4, 5, 5)])
     func backwards(source: Int, wanted: Int, context: Int, made: Int, total: Int) throws {
         let plan = try parameters { $0.numFrames = wanted }.extending(clip(source), .backwards, for: Self.model, randomSeed: 1)
-        #expect(plan.given?.after == GivenClip(numFrames: source, contextFrames: context))
+        #expect(plan.given?.after == ReferenceClip(numFrames: source, contextFrames: context))
         #expect(plan.numFrames == made && plan.clipFrames == total && plan.newFrames == 0..<made - context)
     }
 
@@ -68,7 +68,7 @@ import Testing
     @Test func aRemakeIsAsLongAsWholeGroupsAllow() throws {
         let all = try parameters().remake(of: clip(20), for: Self.model, randomSeed: 1, isRemix: false)
         #expect(all.numFrames == 17 && all.clipFrames == 17 && all.seconds == "2.125")
-        #expect(all.given?.source == GivenClip(numFrames: 20, contextFrames: 17))
+        #expect(all.given?.source == ReferenceClip(numFrames: 20, contextFrames: 17))
         #expect(all.given?.strength == ClipRequest.defaultStrength && all.given?.isRemix == false)
         let part = try parameters { $0.seconds = 1 }.remake(of: clip(20), for: Self.model, randomSeed: 1, isRemix: true)
         #expect(part.numFrames == 9 && part.given?.isRemix == true)
@@ -86,7 +86,7 @@ import Testing
         #expect(plan.firstStep == first && plan.stepsToRun == steps - first)
     }
 
-    @Test func givenFramesComeBackFromTheStore() throws {
+    @Test func referenceMediaComeBackFromTheStore() throws {
         var plan = try parameters { $0.seconds = 1 }.extending(clip(17), .join(clip(9)), for: Self.model, randomSeed: 1)
         plan.given?.strength = 0.1
         plan.given?.videoID = "video_1"
@@ -97,7 +97,7 @@ import Testing
             #"{"numFrames":0,"contextFrames":0}"#, #"{"numFrames":9,"contextFrames":10}"#, #"{"numFrames":9,"contextFrames":-1}"#,
             #"{"numFrames":9223372036854775807,"contextFrames":1}"#,
         ] {
-            #expect(throws: JSONError.self) { try GivenClip(json: JSONValue(parsing: Array(bad.utf8))) }
+            #expect(throws: JSONError.self) { try ReferenceClip(json: JSONValue(parsing: Array(bad.utf8))) }
         }
     }
 }

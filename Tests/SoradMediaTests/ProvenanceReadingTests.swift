@@ -4,7 +4,7 @@ import SoradMedia
 import SoradSystem
 import Testing
 
-@Suite struct OriginTests {
+@Suite struct ProvenanceReadingTests {
     private let folder: ScratchDirectory
     private let clip: String
 
@@ -23,13 +23,13 @@ import Testing
     }
 
     private func sentence(_ path: String) throws -> String {
-        let error = #expect(throws: SoradError.self) { try originMark(at: path) }
+        let error = #expect(throws: SoradError.self) { try provenanceMark(at: path) }
         #expect(error?.kind == .badInput)
         return error?.message ?? ""
     }
 
     @Test func ourOwnMarkIsReadBackFromBothPlaces() throws {
-        let mark = try originMark(at: clip)
+        let mark = try provenanceMark(at: clip)
         #expect(mark == ProvenanceMark(state: .marked, program: "sorad 0.1.0", model: "mini <&> \"x\"", evidence: ["xmp", "comment"]))
         #expect(mark.isOfSorad)
         #expect(try ProvenanceMark(json: mark.json) == mark)
@@ -37,17 +37,17 @@ import Testing
 
     @Test func aCopiedStreamKeepsTheCommentAndAnEncodedOneLosesAll() throws {
         _ = try output(of: "ffmpeg", ["-loglevel", "error", "-i", clip, "-c", "copy", folder.path + "/copy.mp4"])
-        #expect(try originMark(at: folder.path + "/copy.mp4").evidence == ["comment"])
+        #expect(try provenanceMark(at: folder.path + "/copy.mp4").evidence == ["comment"])
         let clean = folder.path + "/clean.mp4"
         _ = try output(of: "ffmpeg", ["-loglevel", "error", "-i", clip, "-map_metadata", "-1", clean])
-        #expect(try originMark(at: clean) == ProvenanceMark(state: .unmarked))
+        #expect(try provenanceMark(at: clean) == ProvenanceMark(state: .unmarked))
     }
 
     @Test func otherProgramsMarksAreRead() throws {
         _ = try output(of: "ffmpeg", ["-loglevel", "error", "-i", clip, "-map_metadata", "-1", folder.path + "/plain.mp4"])
         let plain = try folder.bytes(of: "plain.mp4")
         func marked(_ xmp: String) throws -> ProvenanceMark {
-            try originMark(at: try write("other.mp4", plain + MP4Box.xmp(Array(xmp.utf8))))
+            try provenanceMark(at: try write("other.mp4", plain + MP4Box.xmp(Array(xmp.utf8))))
         }
         let source = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
         let element = "<rdf:RDF><a:DigitalSourceType>\(source)</a:DigitalSourceType><x:CreatorTool>Other 2</x:CreatorTool></rdf:RDF>"
@@ -58,7 +58,7 @@ import Testing
         let manifest: [UInt8] =
             [0, 0, 0, 28] + Array("uuid".utf8)
             + [0xD8, 0xFE, 0xC3, 0xD6, 0x1B, 0x0E, 0x48, 0x3C, 0x92, 0x97, 0x58, 0x28, 0x87, 0x7E, 0xC4, 0x81, 0, 0, 0, 0]
-        #expect(try originMark(at: try write("c2pa.mp4", plain + manifest)) == ProvenanceMark(state: .marked, evidence: ["c2pa"]))
+        #expect(try provenanceMark(at: try write("c2pa.mp4", plain + manifest)) == ProvenanceMark(state: .marked, evidence: ["c2pa"]))
     }
 
     @Test func whatIsNoWholeClipIsNamed() throws {

@@ -1,13 +1,13 @@
-// Reads the mark of origin of a clip by any program: the XMP packet and the comment that `Provenance` describes, and whether there is a C2PA
-// manifest (its content is not read: verifying its signatures needs certificates that are not available offline).
+// Reads the provenance mark of a clip by any program: the XMP packet and the comment that `Provenance` describes, and whether there is a
+// C2PA manifest (its content is not read: verifying its signatures needs certificates that are not available offline).
 // Invariant: the file is untrusted. Only the boxes' heads and a few bounded boxes are read; nothing is decoded and ffmpeg does not run.
 import Glibc
 public import SoradAPI
 public import SoradSystem
 
-/// The mark of origin in the MP4 file at `path`.
+/// The provenance mark in the MP4 file at `path`.
 /// - Throws: `.badInput` with one sentence when it is no MP4 file, or a damaged one; `.notFound`.
-public func originMark(at path: String) throws(SoradError) -> ProvenanceMark {
+public func provenanceMark(at path: String) throws(SoradError) -> ProvenanceMark {
     do {
         let file = try FileDescriptor(openingForReading: path)
         let size = try file.regularFileSize()
@@ -18,7 +18,7 @@ public func originMark(at path: String) throws(SoradError) -> ProvenanceMark {
         guard size <= MediaLimits.clipBytes else {
             throw SoradError(.badInput, "the file has \(size) bytes, and \(MediaLimits.clipBytes) are accepted at most")
         }
-        return try OriginReader(size: size) { offset, count throws(SoradError) in
+        return try ProvenanceReader(size: size) { offset, count throws(SoradError) in
             do throws(Errno) { return try file.read(at: offset, count: count) } catch {
                 throw SoradError(.internalFault, "cannot read the given file: \(error.reason)")
             }
@@ -31,7 +31,7 @@ public func originMark(at path: String) throws(SoradError) -> ProvenanceMark {
 }
 
 /// Reads one MP4 file through `read`, which gets an offset and a number of bytes that lie within the file.
-struct OriginReader {
+struct ProvenanceReader {
     let size: Int
     let read: (Int, Int) throws(SoradError) -> [UInt8]
 
@@ -51,12 +51,12 @@ struct OriginReader {
         var marks: [ProvenanceMark] = []
         for box in boxes where box.type == "uuid" && box.size >= 24 {
             let identifier = try read(box.offset + 8, 16)
-            if identifier == OriginReader.manifestIdentifier { marks.append(ProvenanceMark(state: .marked, evidence: ["c2pa"])) }
+            if identifier == ProvenanceReader.manifestIdentifier { marks.append(ProvenanceMark(state: .marked, evidence: ["c2pa"])) }
             guard identifier == MP4Box.xmpIdentifier else { continue }
-            let content = box.size <= OriginReader.boxLimit ? try read(box.offset + 24, box.size - 24) : []
+            let content = box.size <= ProvenanceReader.boxLimit ? try read(box.offset + 24, box.size - 24) : []
             if let mark = ProvenanceMark(xmp: content) { marks.append(mark) }
         }
-        if index.size <= OriginReader.boxLimit, let comment = OriginReader.comment(in: try read(index.offset, index.size)),
+        if index.size <= ProvenanceReader.boxLimit, let comment = ProvenanceReader.comment(in: try read(index.offset, index.size)),
             let mark = ProvenanceMark(comment: comment)
         {
             marks.append(mark)

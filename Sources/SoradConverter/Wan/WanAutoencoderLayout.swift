@@ -3,7 +3,7 @@
 import SoradModelFile
 import SoradSystem
 
-struct WanAutoencoderLayout: AutoencoderRules {
+struct WanAutoencoderLayout: AutoencoderLayout {
     let latentChannels, baseWidth, decoderBaseWidth, residualBlocks: Int
     let factors: [Int]
     let attentionScales: [Float]
@@ -49,7 +49,7 @@ struct WanAutoencoderLayout: AutoencoderRules {
         }
     }
 
-    var metadata: [(key: String, value: MetadataValue)] {
+    package var metadata: [(key: String, value: MetadataValue)] {
         [
             ("vae.type", .string("wan")),
             ("vae.latent_channels", .uint32(UInt32(latentChannels))),
@@ -64,7 +64,7 @@ struct WanAutoencoderLayout: AutoencoderRules {
         ]
     }
 
-    var tensors: [TensorRule] {
+    package var tensors: [TensorRule] {
         var list = WanTensorList()
         let levels = factors.count
         list.convolution("quant_conv", 2 * latentChannels, 2 * latentChannels, [1, 1, 1], parts: 2)
@@ -129,7 +129,7 @@ private struct WanTensorList {
         tensors.append(TensorRule(name + ".bias", as: "vae.\(name).bias", [outputs], .plain))
     }
 
-    /// Convolutions that may be int8 and read an image without a norm, in two planes. That of time would have to keep both, for little work.
+    /// Convolutions that may be int8 and read an image without a norm, in 16 bits. That of time would have to keep both, for little work.
     private static let unnormed = [".conv_shortcut", ".resample.1"]
 
     mutating func norm(_ name: String, _ width: Int, axes: Int = 3) {

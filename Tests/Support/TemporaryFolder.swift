@@ -1,4 +1,4 @@
-// Shared by the tests of files: a folder of their own, a fixed random generator, the error of a call, and a measure of error.
+// For tests of files: a folder of their own, the bytes of a file, and the error of a call.
 import Glibc
 package import SoradSystem
 
@@ -65,32 +65,6 @@ package final class TemporaryFolder {
 }
 
 package func read(_ path: String) throws -> [UInt8] { try MappedFile(path).bytes.array }
-
-/// SplitMix64 with a fixed seed.
-package struct Random {
-    private var state: UInt64
-    package init(_ seed: UInt64) { state = seed }
-
-    package mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
-    }
-
-    package mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
-
-    /// About standard normal.
-    package mutating func normal() -> Float { (0..<12).reduce(Float(-6)) { sum, _ in sum + Float(next() >> 40) * 0x1p-24 } }
-    package mutating func normals(_ count: Int) -> [Float] { (0..<count).map { _ in normal() } }
-}
-
-/// ‖a − b‖ / ‖b‖
-package func relativeError(_ a: [Float], _ b: [Float]) -> Double {
-    let lost = zip(a, b).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }
-    return (lost / b.reduce(0.0) { $0 + Double($1) * Double($1) }).squareRoot()
-}
 
 /// The sentence of the error that `body` throws, or nil when it throws none.
 package func failure(_ body: () throws -> Void) -> SoradError? {

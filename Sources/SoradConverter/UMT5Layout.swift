@@ -2,8 +2,9 @@
 import SoradModelFile
 import SoradSystem
 
-struct TextEncoderLayout {
-    let width, headSize, heads, feedForward, layers, vocabulary, buckets, maxDistance: Int
+struct UMT5Layout: TextEncoderLayout {
+    package let width, vocabulary: Int
+    let headSize, heads, feedForward, layers, buckets, maxDistance: Int
     let epsilon: Float
     /// Whether every block has its own relative bias (umT5).
     let biasInEveryBlock: Bool
@@ -31,7 +32,7 @@ struct TextEncoderLayout {
         biasInEveryBlock = weights.shape(of: "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight") != nil
     }
 
-    var metadata: [(key: String, value: MetadataValue)] {
+    package var metadata: [(key: String, value: MetadataValue)] {
         [
             ("te.d_model", .uint32(UInt32(width))),
             ("te.d_kv", .uint32(UInt32(headSize))),
@@ -46,7 +47,7 @@ struct TextEncoderLayout {
         ]
     }
 
-    var tensors: [TensorRule] {
+    package var tensors: [TensorRule] {
         let inner = heads * headSize
         var list = [TensorRule(embedding, as: "te.token_embedding.weight", [vocabulary, width], .table)]
         for block in 0..<layers {
@@ -78,5 +79,5 @@ struct TextEncoderLayout {
     }
 
     /// Names that may be present besides `tensors` without being used: the embedding's second name.
-    var duplicates: Set<String> { Set(Self.embeddings).subtracting([embedding]) }
+    package var duplicates: Set<String> { Set(Self.embeddings).subtracting([embedding]) }
 }

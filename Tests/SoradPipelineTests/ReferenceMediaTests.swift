@@ -8,9 +8,9 @@ import SoradSystem
 import SoradTensor
 import Testing
 
-@Suite struct GivenFramesTests {
+@Suite struct ReferenceMediaTests {
     /// A job's directory with the given files in it: two pictures and a clip of `frames` frames, 64×64.
-    private func directory(_ roles: [GivenFile], frames: Int = 9) throws -> String {
+    private func directory(_ roles: [ReferenceFile], frames: Int = 9) throws -> String {
         let directory = PipelineFixture.scratch("given")
         for role in roles {
             let isClip = [.before, .after, .source].contains(role)
@@ -25,10 +25,10 @@ import Testing
         return directory
     }
 
-    private func request(_ change: (inout GivenFrames) -> Void) -> ClipPlan {
+    private func request(_ change: (inout ReferenceMedia) -> Void) -> ClipPlan {
         var request = PipelineFixture.request()
         request.numFrames = 13
-        var given = GivenFrames()
+        var given = ReferenceMedia()
         change(&given)
         request.given = given
         return request
@@ -43,7 +43,7 @@ import Testing
         try inspectMedia(at: directory + "/" + result.video).numFrames
     }
 
-    private let shapes: [(roles: [GivenFile], frames: Int, change: @Sendable (inout GivenFrames) -> Void)] = [
+    private let shapes: [(roles: [ReferenceFile], frames: Int, change: @Sendable (inout ReferenceMedia) -> Void)] = [
         ([.firstFrame], 13, { $0.hasFirstFrame = true }),
         (
             [.firstFrame, .lastFrame], 13,
@@ -60,22 +60,22 @@ import Testing
         (
             [.source], 13,
             {
-                $0.source = GivenClip(numFrames: 14, contextFrames: 13); $0.strength = 0.5
+                $0.source = ReferenceClip(numFrames: 14, contextFrames: 13); $0.strength = 0.5
             }
         ),
-        ([.before], 9 + 8, { $0.before = GivenClip(numFrames: 9, contextFrames: 5) }),
-        ([.after], 5 + 9, { $0.after = GivenClip(numFrames: 9, contextFrames: 8) }),
+        ([.before], 9 + 8, { $0.before = ReferenceClip(numFrames: 9, contextFrames: 5) }),
+        ([.after], 5 + 9, { $0.after = ReferenceClip(numFrames: 9, contextFrames: 8) }),
         (
             [.before, .after], 9 + 4,
             {
-                $0.before = GivenClip(numFrames: 9, contextFrames: 5); $0.after = GivenClip(numFrames: 9, contextFrames: 4)
+                $0.before = ReferenceClip(numFrames: 9, contextFrames: 5); $0.after = ReferenceClip(numFrames: 9, contextFrames: 4)
                 $0.isLoop = true
             }
         ),
         (
             [.before, .after], 9 + 4 + 9,
             {
-                $0.before = GivenClip(numFrames: 9, contextFrames: 5); $0.after = GivenClip(numFrames: 9, contextFrames: 4)
+                $0.before = ReferenceClip(numFrames: 9, contextFrames: 5); $0.after = ReferenceClip(numFrames: 9, contextFrames: 4)
             }
         ),
     ]
@@ -96,14 +96,14 @@ import Testing
     /// The hash covers the old frames as they were and the new ones behind them.
     @Test func anExtensionBeginsWithItsSource() throws {
         let directory = try directory([.before])
-        let result = try clip(request { $0.before = GivenClip(numFrames: 9, contextFrames: 5) }, directory)
+        let result = try clip(request { $0.before = ReferenceClip(numFrames: 9, contextFrames: 5) }, directory)
         func pixels(_ path: String, _ count: Int) throws -> [[UInt8]] {
             let reader = try FrameReader(path, width: 64, height: 64, count: count)
             var frames: [[UInt8]] = []
             while let frame = try reader.next() { frames.append(frame) }
             return frames
         }
-        let old = try pixels(directory + "/" + GivenFile.before.rawValue, 9)
+        let old = try pixels(directory + "/" + ReferenceFile.before.rawValue, 9)
         let new = try pixels(directory + "/" + result.video, 9)
         for (before, after) in zip(old, new) {
             let difference = zip(before, after).reduce(0.0) { $0 + Double(abs(Int($1.0) - Int($1.1))) } / Double(before.count)
@@ -115,7 +115,7 @@ import Testing
         var steps: [Int] = []
         for strength in [0.25, 0.5, 1] {
             var request = request {
-                $0.source = GivenClip(numFrames: 13, contextFrames: 13); $0.strength = strength
+                $0.source = ReferenceClip(numFrames: 13, contextFrames: 13); $0.strength = strength
             }
             request.numInferenceSteps = 4
             #expect(request.stepsToRun == Int(4 * strength) && request.firstStep == 4 - Int(4 * strength))
@@ -127,10 +127,10 @@ import Testing
 
     @Test func whatDoesNotFitIsAnErrorAndNoCrash() throws {
         let directory = try directory([.firstFrame, .before, .after, .source])
-        let impossible: [@Sendable (inout GivenFrames) -> Void] = [
-            { $0.before = GivenClip(numFrames: 17, contextFrames: 17) }, { $0.before = GivenClip(numFrames: 9, contextFrames: 4) },
-            { $0.before = GivenClip(numFrames: 20, contextFrames: 5) }, { $0.after = GivenClip(numFrames: 9, contextFrames: 5) },
-            { $0.source = GivenClip(numFrames: 9, contextFrames: 9) }, { $0.source = GivenClip(numFrames: 13, contextFrames: 13) },
+        let impossible: [@Sendable (inout ReferenceMedia) -> Void] = [
+            { $0.before = ReferenceClip(numFrames: 17, contextFrames: 17) }, { $0.before = ReferenceClip(numFrames: 9, contextFrames: 4) },
+            { $0.before = ReferenceClip(numFrames: 20, contextFrames: 5) }, { $0.after = ReferenceClip(numFrames: 9, contextFrames: 5) },
+            { $0.source = ReferenceClip(numFrames: 9, contextFrames: 9) }, { $0.source = ReferenceClip(numFrames: 13, contextFrames: 13) },
             {
                 $0.hasFirstFrame = true; $0.strength = .nan
             },
@@ -138,7 +138,7 @@ import Testing
                 $0.hasFirstFrame = true; $0.strength = -1
             },
             {
-                $0.hasFirstFrame = true; $0.before = GivenClip(numFrames: 9, contextFrames: 5)
+                $0.hasFirstFrame = true; $0.before = ReferenceClip(numFrames: 9, contextFrames: 5)
             }, { $0.hasLastFrame = true },
         ]
         for change in impossible {

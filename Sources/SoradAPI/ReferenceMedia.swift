@@ -2,7 +2,7 @@
 // Invariant: nothing here is a path. A file is named by its role and lies in the job's own directory, where the daemon put it.
 
 /// The part that a given file plays; its raw value is the file's name in the job's directory.
-public enum GivenFile: String, Sendable, CaseIterable {
+public enum ReferenceFile: String, Sendable, CaseIterable {
     /// A picture that is the first frame.
     case firstFrame = "given-first-frame"
     /// A picture that is the last frame.
@@ -16,7 +16,7 @@ public enum GivenFile: String, Sendable, CaseIterable {
 }
 
 /// A given clip as far as a job uses it.
-public struct GivenClip: Sendable, Equatable {
+public struct ReferenceClip: Sendable, Equatable {
     /// Frames that it has.
     public var numFrames: Int
     /// How many of them, next to the new frames, the model sees, 1…numFrames. For a `source`: all that are used.
@@ -26,19 +26,19 @@ public struct GivenClip: Sendable, Equatable {
 
     public init(numFrames: Int, contextFrames: Int) {
         precondition(
-            contextFrames >= 1 && contextFrames <= numFrames && numFrames <= GivenClip.limit, "\(contextFrames) of \(numFrames) frames")
+            contextFrames >= 1 && contextFrames <= numFrames && numFrames <= ReferenceClip.limit, "\(contextFrames) of \(numFrames) frames")
         self.numFrames = numFrames
         self.contextFrames = contextFrames
     }
 }
 
 /// Which frames are given. The model makes `numFrames` of the request; the known ones at its ends are replaced by the given clips.
-public struct GivenFrames: Sendable, Equatable {
+public struct ReferenceMedia: Sendable, Equatable {
     public var hasFirstFrame = false
     public var hasLastFrame = false
-    public var before: GivenClip?
-    public var after: GivenClip?
-    public var source: GivenClip?
+    public var before: ReferenceClip?
+    public var after: ReferenceClip?
+    public var source: ReferenceClip?
     /// `after` is the beginning of `before` and is not shown a second time.
     public var isLoop = false
     /// How much of the source is noise at the start, above 0; 1 starts from nothing but noise.

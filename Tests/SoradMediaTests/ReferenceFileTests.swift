@@ -4,7 +4,7 @@ import SoradMedia
 import SoradSystem
 import Testing
 
-@Suite struct GivenFileTests {
+@Suite struct ReferenceFileTests {
     private let folder: ScratchDirectory
 
     init() throws { folder = try ScratchDirectory() }

@@ -1,21 +1,21 @@
 // The JSON of given frames, as the job store keeps it and the worker gets it. Members that say nothing are left out.
 public import SoradSystem
 
-extension GivenClip: JSONRepresentable {
+extension ReferenceClip: JSONRepresentable {
     public var json: JSONValue { ["numFrames": .integer(numFrames), "contextFrames": .integer(contextFrames)] }
 
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "given clip")
         let frames = try members.integer("numFrames")
         let context = try members.integer("contextFrames")
-        guard frames <= GivenClip.limit, context >= 1, context <= frames else {
+        guard frames <= ReferenceClip.limit, context >= 1, context <= frames else {
             throw JSONError("a given clip has \(frames) frames, of which \(context) are used")
         }
         self.init(numFrames: frames, contextFrames: context)
     }
 }
 
-extension GivenFrames: JSONRepresentable {
+extension ReferenceMedia: JSONRepresentable {
     public var json: JSONValue {
         var object: JSONObject = [
             "hasFirstFrame": .bool(hasFirstFrame), "hasLastFrame": .bool(hasLastFrame), "isLoop": .bool(isLoop), "isRemix": .bool(isRemix),
@@ -31,9 +31,9 @@ extension GivenFrames: JSONRepresentable {
     public init(json: JSONValue) throws(JSONError) {
         guard json.object != nil else { throw JSONError("the given frames are not an object") }
         func flag(_ name: String) -> Bool { json[name]?.bool ?? false }
-        func clip(_ name: String) throws(JSONError) -> GivenClip? {
+        func clip(_ name: String) throws(JSONError) -> ReferenceClip? {
             guard let value = json[name], value != .null else { return nil }
-            return try GivenClip(json: value)
+            return try ReferenceClip(json: value)
         }
         self.init()
         hasFirstFrame = flag("hasFirstFrame")

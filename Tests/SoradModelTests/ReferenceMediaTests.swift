@@ -3,9 +3,10 @@ import SoradCPU
 import SoradModel
 import SoradModelFile
 import SoradTensor
+import SoradTestSupport
 import Testing
 
-@Suite struct GivenFramesTests {
+@Suite struct ReferenceMediaTests {
     private static func given() throws -> [String: Tensor] {
         let file = try SafetensorsFile(opening: Fixture.folder + "/tiny/given.safetensors")
         return try file.tensors.reduce(into: [:]) { found, tensor in
@@ -24,7 +25,7 @@ import Testing
             LatentSize(channels: shape[0], frames: shape[1], height: shape[2], width: shape[3]),
             prompt: try fixture.tensor("transformer.text"), negativePrompt: try fixture.tensor("transformer.negative_text"),
             guidanceScale: 4, steps: 4, shift: 3,
-            known: isKnown ? KnownFrames([(0, known, 0), (shape[1] - 1, known, 1)]) : nil)
+            known: isKnown ? ConditioningFrames([(0, known, 0), (shape[1] - 1, known, 1)]) : nil)
         let first = isMixed ? 2 : 0
         if isMixed { denoiser.schedule.mix(try #require(given["source"]), into: latent, atStep: first) }
         for step in first..<4 {

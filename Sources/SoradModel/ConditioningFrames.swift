@@ -3,7 +3,7 @@
 public import SoradTensor
 
 /// Latent frames that are given from outside.
-public struct KnownFrames {
+public struct ConditioningFrames {
     /// Which latent frames, rising.
     public let indices: [Int]
     /// [C, indices.count, h, w], normalized as the transformer sees latents, in the host's memory.
@@ -19,7 +19,7 @@ public struct KnownFrames {
     /// Single frames out of latents of several clips.
     /// - Parameter frames: for each index of the clip to make, rising, the latents [C, T, h, w] and which of their frames it is.
     public init(_ frames: [(index: Int, latents: Tensor, frame: Int)]) {
-        precondition(!frames.isEmpty, "no known frames")
+        precondition(!frames.isEmpty, "no conditioning frames")
         let shape = frames[0].latents.shape
         let plane = shape[2] * shape[3]
         let gathered = Tensor(Shape(shape[0], frames.count, shape[2], shape[3]))

@@ -1,18 +1,21 @@
 // The diffusion transformer of a checkpoint: diffusers' `WanTransformer3DModel`, its configuration and its tensors.
-import SoradModelFile
+package import SoradModelFile
 import SoradSystem
 
-struct TransformerLayout {
-    let layers, heads, headSize, inChannels, outChannels, textSize, frequencySize, feedForward, ropeLength: Int
+package struct WanTransformerLayout: NetworkLayout {
+    package let inChannels, outChannels, textWidth: Int
+    let layers, heads, headSize, frequencySize, feedForward, ropeLength: Int
     let patch: [Int]
     let crossAttentionNorm: Bool
+    /// Tokens of given frames carry timestep 0.
+    let expandTimesteps: Bool
     let epsilon: Float
 
     /// Width of the model.
     var width: Int { heads * headSize }
 
-    init(_ config: ConfigFile) throws(SoradError) {
-        try config.require("_class_name", oneOf: ["WanTransformer3DModel"])
+    init(_ config: ConfigFile, expandTimesteps: Bool) throws(SoradError) {
+        self.expandTimesteps = expandTimesteps
         for key in ["image_dim", "added_kv_proj_dim", "pos_embed_seq_len"] where config.has(key) {
             throw SoradError(
                 .badInput, "\(config.path): \(key) is set, and checkpoints with an image encoder cannot be converted",
@@ -25,7 +28,7 @@ struct TransformerLayout {
         guard headSize % 2 == 0 else { throw SoradError(.badInput, "\(config.path): attention_head_dim is \(headSize), an odd number") }
         inChannels = try config.integer("in_channels", in: 1...4096)
         outChannels = try config.integer("out_channels", in: 1...4096)
-        textSize = try config.integer("text_dim", in: 1...65536)
+        textWidth = try config.integer("text_dim", in: 1...65536)
         frequencySize = try config.integer("freq_dim", in: 2...65536)
         feedForward = try config.integer("ffn_dim", in: 1...65536)
         ropeLength = try config.integer("rope_max_seq_len", in: 1...65536, default: 1024)
@@ -34,14 +37,15 @@ struct TransformerLayout {
         epsilon = try config.number("eps", in: 1e-12...1e-1, default: 1e-6)
     }
 
-    var metadata: [(key: String, value: MetadataValue)] {
+    package var metadata: [(key: String, value: MetadataValue)] {
         [
+            ("dit.expand_timesteps", .bool(expandTimesteps)),
             ("dit.num_layers", .uint32(UInt32(layers))),
             ("dit.num_attention_heads", .uint32(UInt32(heads))),
             ("dit.attention_head_dim", .uint32(UInt32(headSize))),
             ("dit.in_channels", .uint32(UInt32(inChannels))),
             ("dit.out_channels", .uint32(UInt32(outChannels))),
-            ("dit.text_dim", .uint32(UInt32(textSize))),
+            ("dit.text_dim", .uint32(UInt32(textWidth))),
             ("dit.freq_dim", .uint32(UInt32(frequencySize))),
             ("dit.ffn_dim", .uint32(UInt32(feedForward))),
             ("dit.rope_max_seq_len", .uint32(UInt32(ropeLength))),
@@ -53,7 +57,7 @@ struct TransformerLayout {
     }
 
     /// Every tensor; the names stay, behind "dit.".
-    var tensors: [TensorRule] {
+    package var tensors: [TensorRule] {
         var list: [TensorRule] = []
         func add(_ name: String, _ shape: [Int], _ form: TensorRule.Form) {
             list.append(TensorRule(name, as: "dit." + name, shape, form))
@@ -67,7 +71,7 @@ struct TransformerLayout {
         linear("condition_embedder.time_embedder.linear_1", width, frequencySize, .floatLinear)
         linear("condition_embedder.time_embedder.linear_2", width, width, .floatLinear)
         linear("condition_embedder.time_proj", 6 * width, width, .floatLinear)
-        linear("condition_embedder.text_embedder.linear_1", width, textSize, .floatLinear)
+        linear("condition_embedder.text_embedder.linear_1", width, textWidth, .floatLinear)
         linear("condition_embedder.text_embedder.linear_2", width, width, .floatLinear)
         for block in (0..<layers).map({ "blocks.\($0)." }) {
             add(block + "scale_shift_table", [1, 6, width], .plain)

@@ -3,15 +3,9 @@
 import SoradModelFile
 import SoradSystem
 
-/// The metadata and the tensor rules of an autoencoder.
-protocol AutoencoderRules {
-    var latentChannels: Int { get }
-    var metadata: [(key: String, value: MetadataValue)] { get }
-    var tensors: [TensorRule] { get }
-}
-
-struct AutoencoderLayout: AutoencoderRules {
-    let imageChannels, latentChannels, patch: Int
+struct TAEHVLayout: AutoencoderLayout {
+    package let latentChannels: Int
+    let imageChannels, patch: Int
     /// Stem and levels: one more than there are levels.
     let encoderChannels, decoderChannels: [Int]
     let encoderTimeDownscale, decoderTimeUpscale, decoderSpaceUpscale: [Bool]
@@ -35,7 +29,7 @@ struct AutoencoderLayout: AutoencoderRules {
         deviation = try config.numbers("latents_std", count: latentChannels, in: 1e-6...1e6)
     }
 
-    var metadata: [(key: String, value: MetadataValue)] {
+    package var metadata: [(key: String, value: MetadataValue)] {
         [
             ("vae.type", .string("taehv")),
             ("vae.image_channels", .uint32(UInt32(imageChannels))),
@@ -52,7 +46,7 @@ struct AutoencoderLayout: AutoencoderRules {
         ]
     }
 
-    var tensors: [TensorRule] {
+    package var tensors: [TensorRule] {
         var list: [TensorRule] = []
         /// Latents and pixels, at the two ends of the decoder, are seen as they are; what lies between may be int8. Some of it is not
         /// behind a ReLU, which only makes its steps coarser: the engine looks at the range itself.

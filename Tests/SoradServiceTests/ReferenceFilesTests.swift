@@ -5,7 +5,7 @@ import SoradHTTP
 import SoradSystem
 import Testing
 
-@Suite struct GivenFilesTests {
+@Suite struct ReferenceFilesTests {
     private static let png: [UInt8] = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A] + [UInt8](repeating: 7, count: 100_000)
     private static let mp4: [UInt8] = [0, 0, 0, 24] + Array("ftypisom".utf8) + [UInt8](repeating: 1, count: 300)
 
@@ -85,8 +85,8 @@ import Testing
         try eventually("uploads are gone") { try directoryEntries(daemon.directory + "/state/uploads") == [] }
     }
 
-    @Test func aModelWithoutKnownFramesSaysSo() throws {
-        let daemon = try DaemonUnderTest(models: ["mini.gguf": DaemonUnderTest.modelText(takesKnownFrames: false)])
+    @Test func aModelWithoutConditioningSaysSo() throws {
+        let daemon = try DaemonUnderTest(models: ["mini.gguf": DaemonUnderTest.modelText(takesConditioningFrames: false)])
         let response = try daemon.send(.post, "/v1/videos", body: form([("prompt", "x")], files: [("input_reference", Self.png)]))
         #expect(response.status == 400)
         #expect(try daemon.refusal(response).message.contains("clips from text, and remixes and edits"))
@@ -190,7 +190,7 @@ import Testing
         #expect(daemon.spool.filter { $0 != running } == [])
     }
 
-    @Test func givenFilesSurviveARestart() throws {
+    @Test func referenceFilesSurviveARestart() throws {
         let daemon = try DaemonUnderTest()
         _ = try daemon.create("steps=2000")
         let made = try video(daemon.send(.post, "/v1/videos", body: form([("prompt", "x")], files: [("input_reference", Self.png)])))

@@ -10,15 +10,15 @@ import SoradModel
 import SoradSystem
 import SoradTensor
 
-struct GivenLatents {
+struct ReferenceLatents {
     /// The latent frames that are given.
-    var known: KnownFrames?
+    var known: ConditioningFrames?
     /// Clean latents [C, T, h, w] that the noise is mixed into.
     var source: Tensor?
 }
 
 /// Encodes what `request` gives. Used by one thread.
-struct GivenFramesEncoder {
+struct ReferenceEncoder {
     let model: VideoModel
     let request: ClipPlan
     /// The job's own, where the given files lie.
@@ -34,11 +34,11 @@ struct GivenFramesEncoder {
 
     /// - Throws: `.badInput` when the given frames do not fit the clip, `.cancelled`, and with the code `media_failed` when a file cannot
     ///   be read.
-    func encode(_ size: LatentSize) throws(SoradError) -> GivenLatents {
-        guard let given = request.given else { return GivenLatents() }
+    func encode(_ size: LatentSize) throws(SoradError) -> ReferenceLatents {
+        guard let given = request.given else { return ReferenceLatents() }
         try check(given, size)
         var known: [(index: Int, latents: Tensor, frame: Int)] = []
-        var result = GivenLatents()
+        var result = ReferenceLatents()
         if given.hasFirstFrame {
             let picture = try frames(.firstFrame, 1)[0]
             known.append((0, try latents([picture]), 0))
@@ -58,14 +58,14 @@ struct GivenFramesEncoder {
             let latents = try latents(of: frames(.lastFrame, 1)[0], count: 1 + Self.stillGroups * group)
             known.append((size.frames - 1, latents, latents.shape[1] - 1))
         }
-        if !known.isEmpty { result.known = KnownFrames(known) }
+        if !known.isEmpty { result.known = ConditioningFrames(known) }
         if given.source != nil { result.source = try sourceLatents() }
         try model.backend.finish()
         return result
     }
 
     /// Hands over every frame of a given clip, in order.
-    func forEachFrame(_ file: GivenFile, _ count: Int, _ body: ([UInt8]) throws(SoradError) -> Void) throws(SoradError) {
+    func forEachFrame(_ file: ReferenceFile, _ count: Int, _ body: ([UInt8]) throws(SoradError) -> Void) throws(SoradError) {
         let reader = try FrameReader(
             "\(directory)/\(file.rawValue)", width: request.width, height: request.height, count: count, program: ffmpeg,
             shouldStop: shouldStop)
@@ -80,7 +80,7 @@ struct GivenFramesEncoder {
     }
 
     /// The daemon has made sure of all this; a mistake there must not become a crash here.
-    private func check(_ given: GivenFrames, _ size: LatentSize) throws(SoradError) {
+    private func check(_ given: ReferenceMedia, _ size: LatentSize) throws(SoradError) {
         let clips = [given.before, given.after, given.source].compactMap { $0 }
         let prefix = given.hasFirstFrame ? 1 : given.before.map { 1 + ($0.contextFrames - 1) / group } ?? 0
         let suffix = given.hasLastFrame ? 1 : given.after.map { $0.contextFrames / group } ?? 0
@@ -98,13 +98,13 @@ struct GivenFramesEncoder {
         }
     }
 
-    private func frames(_ file: GivenFile, _ count: Int) throws(SoradError) -> [[UInt8]] {
+    private func frames(_ file: ReferenceFile, _ count: Int) throws(SoradError) -> [[UInt8]] {
         var frames: [[UInt8]] = []
         try forEachFrame(file, count) { frame in frames.append(frame) }
         return frames
     }
 
-    private func lastFrames(_ clip: GivenClip) throws(SoradError) -> [[UInt8]] {
+    private func lastFrames(_ clip: ReferenceClip) throws(SoradError) -> [[UInt8]] {
         var frames: [[UInt8]] = []
         var index = 0
         try forEachFrame(.before, clip.numFrames) { frame in

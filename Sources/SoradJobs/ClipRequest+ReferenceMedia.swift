@@ -57,11 +57,11 @@ extension ClipRequest {
             throw refused("strength", "the strength says how much of a picture or clip is replaced; send it with an input_reference")
         }
         guard hasFirstFrame || hasLastFrame else { return result }
-        try requireKnownFrames(model, hasFirstFrame ? "input_reference" : "end_image")
+        try requireConditioning(model, hasFirstFrame ? "input_reference" : "end_image")
         guard !(hasFirstFrame && hasLastFrame && result.numFrames == 1) else {
             throw refused("end_image", "a clip of one frame cannot begin with one picture and end on another; ask for more frames")
         }
-        var given = GivenFrames()
+        var given = ReferenceMedia()
         given.hasFirstFrame = hasFirstFrame
         given.hasLastFrame = hasLastFrame
         given.strength = strength
@@ -88,8 +88,8 @@ extension ClipRequest {
                 numFrames == nil ? "seconds" : "num_frames",
                 "the video has \(source.numFrames) frames, of which \(usable) can be replaced; \(plan.numFrames) are too many")
         }
-        var given = GivenFrames()
-        given.source = GivenClip(numFrames: source.numFrames, contextFrames: plan.numFrames)
+        var given = ReferenceMedia()
+        given.source = ReferenceClip(numFrames: source.numFrames, contextFrames: plan.numFrames)
         given.strength = strength ?? ClipRequest.defaultStrength
         given.videoID = source.videoID
         given.isRemix = isRemix
@@ -102,15 +102,15 @@ extension ClipRequest {
     public func extending(
         _ source: SourceClip, _ how: Extension, for model: ModelInfo, randomSeed: UInt64
     ) throws(SoradError) -> ClipPlan {
-        try requireKnownFrames(model, "video")
+        try requireConditioning(model, "video")
         let group = model.frameMultiple
         var asked = fitted(to: source)
         let wanted = numFrames ?? seconds.map { Int(($0 * Double(asked.fps ?? model.fps) - 1e-6).rounded(.up)) } ?? 1
-        var given = GivenFrames()
+        var given = ReferenceMedia()
         given.videoID = source.videoID
         given.isLoop = how == .loop
         if how != .backwards {
-            given.before = GivenClip(numFrames: source.numFrames, contextFrames: source.numFrames > group ? 1 + group : 1)
+            given.before = ReferenceClip(numFrames: source.numFrames, contextFrames: source.numFrames > group ? 1 + group : 1)
         }
         switch how {
         case .forwards: break
@@ -151,15 +151,15 @@ extension ClipRequest {
         return asked
     }
 
-    private func ledUpTo(_ clip: SourceClip, _ group: Int, _ field: String) throws(SoradError) -> GivenClip {
+    private func ledUpTo(_ clip: SourceClip, _ group: Int, _ field: String) throws(SoradError) -> ReferenceClip {
         guard clip.numFrames >= group else {
             throw refused(field, "the video has \(clip.numFrames) frames; at least \(group) are needed to lead up to it")
         }
-        return GivenClip(numFrames: clip.numFrames, contextFrames: clip.numFrames >= 2 * group ? 2 * group : group)
+        return ReferenceClip(numFrames: clip.numFrames, contextFrames: clip.numFrames >= 2 * group ? 2 * group : group)
     }
 
-    private func requireKnownFrames(_ model: ModelInfo, _ field: String) throws(SoradError) {
-        guard model.takesKnownFrames else {
+    private func requireConditioning(_ model: ModelInfo, _ field: String) throws(SoradError) {
+        guard model.takesConditioningFrames else {
             throw refused(
                 field, "the model \(model.id) cannot start from given frames; it makes clips from text, and remixes and edits of clips")
         }

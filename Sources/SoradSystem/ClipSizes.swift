@@ -1,0 +1,77 @@
+// Which sizes of clips a model makes: one rule and one wording for the daemon that plans a clip, the worker that is handed the plan, and the
+// model that computes it.
+
+/// The sizes of one model.
+public struct ClipSizes: Sendable {
+    /// The model's name, for refusals.
+    public let model: String
+    /// An example, pixels.
+    public let native: (width: Int, height: Int)
+    /// Width and height are multiples of this, pixels.
+    public let sizeMultiple: Int
+    public let maxWidth, maxHeight: Int
+    /// The number of frames is 1 plus a multiple of this.
+    public let frameMultiple: Int
+    public let maxNumFrames: Int
+    /// Of all frames together.
+    public let maxPixels: Int
+
+    public init(
+        model: String, native: (width: Int, height: Int), sizeMultiple: Int, maxWidth: Int, maxHeight: Int, frameMultiple: Int,
+        maxNumFrames: Int, maxPixels: Int
+    ) {
+        self.model = model
+        self.native = native
+        self.sizeMultiple = sizeMultiple
+        self.maxWidth = maxWidth
+        self.maxHeight = maxHeight
+        self.frameMultiple = frameMultiple
+        self.maxNumFrames = maxNumFrames
+        self.maxPixels = maxPixels
+    }
+
+    /// - Parameter fps: for the refusal, which also gives the length in seconds.
+    /// - Throws: `.badInput` with the nearest sizes that can be made; `param` is "size" or "num_frames".
+    public func check(width: Int, height: Int, numFrames: Int, fps: Int) throws(SoradError) {
+        let isAllowed = [(width, maxWidth), (height, maxHeight)].allSatisfy { value, most in
+            value >= sizeMultiple && value <= most && value % sizeMultiple == 0
+        }
+        guard isAllowed else {
+            throw SoradError(
+                .badInput,
+                "the model \(model) cannot make \(width)x\(height): width and height must be multiples of \(sizeMultiple), "
+                    + "from \(sizeMultiple)x\(sizeMultiple) to \(maxWidth)x\(maxHeight), e.g. \(native.width)x\(native.height)",
+                param: "size")
+        }
+        guard numFrames >= 1, (numFrames - 1) % frameMultiple == 0 else {
+            throw SoradError(
+                .badInput, "the model \(model) cannot make \(numFrames) frames: num_frames must be 1 plus a multiple of \(frameMultiple)",
+                param: "num_frames")
+        }
+        let most = min(maxNumFrames, maxPixels / (width * height))
+        guard most >= 1 else {
+            throw SoradError(
+                .badInput, "the model \(model) cannot make \(width)x\(height): a single frame is too large", param: "size")
+        }
+        guard numFrames <= most else {
+            let largest = 1 + (most - 1) / frameMultiple * frameMultiple
+            throw SoradError(
+                .badInput,
+                "the model \(model) cannot make \(numFrames) frames of \(width)x\(height): at that size at most \(largest) frames, "
+                    + "which are \(decimalText(Double(largest) / Double(max(1, fps)))) seconds at \(fps) frames per second",
+                param: "num_frames")
+        }
+    }
+}
+
+/// At most three decimals, no trailing zeros: "2", "1.063".
+public func decimalText(_ value: Double) -> String {
+    let thousandths = Int((value * 1000).rounded())
+    var text = "\(thousandths / 1000)"
+    if thousandths % 1000 != 0 {
+        var decimals = String(1000 + thousandths % 1000).dropFirst()
+        while decimals.last == "0" { decimals.removeLast() }
+        text += "." + decimals
+    }
+    return text
+}
