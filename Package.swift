@@ -97,7 +97,7 @@ let package = Package(
 )
 
 // The fuzz targets: tests over the kept corpora, or, when SORAD_FUZZ is set (see Tests/fuzz/run), a program for libFuzzer.
-let fuzzed: [Target.Dependency] = ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradModelFile", "SoradTensor"]
+let fuzzed: [Target.Dependency] = ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradModelFile", "SoradTensor", "SoradConverter"]
 if Context.environment["SORAD_FUZZ"] == nil {
     package.targets.append(
         .testTarget(

@@ -17,8 +17,11 @@ struct Checkpoint {
     /// - Parameter name: the model's public name, if not the checkpoint's own.
     init(_ parts: CheckpointParts, name: String?, _ registry: CheckpointRegistry) throws(SoradError) {
         let family = try registry.family(parts.transformer.config)
-        card = try ModelCard(family, index: parts.index, scheduler: parts.scheduler, own: parts.own, folder: parts.path, name: name)
-        network = try family.network(parts.transformer.config, index: parts.index, own: parts.own)
+        let recipe: SamplingRecipe? = if let named = parts.recipe { named } else { try SamplingRecipe.proven(by: parts) }
+        card = try ModelCard(family, parts, recipe, name: name)
+        // A recipe stands above what the checkpoint says of given frames too.
+        let index = recipe.map { ConfigFile(["expand_timesteps": .bool($0.expandTimesteps)], name: parts.index.path) } ?? parts.index
+        network = try family.network(parts.transformer.config, index: index, own: recipe == nil ? parts.own : nil)
         textEncoder = try registry.textEncoder(parts.textEncoder.config, parts.textEncoder.weights)
         autoencoder = try registry.autoencoder(parts.autoencoder.config)
         try Self.checkFit(network, textEncoder, autoencoder, parts.path)

@@ -10,6 +10,8 @@ public struct ConversionOptions: Sendable {
     public var attentionProbs16 = false
     /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
     public var keepFloat: [String] = []
+    /// LoRAs to merge into the transformer: their files, each with what its change is multiplied by.
+    public var loras: [(path: String, scale: Float)] = []
     /// The model's public name, if not the one in the checkpoint.
     public var name: String?
     /// Unix time in seconds; without it, the newest modification time among the source files.
@@ -33,6 +35,7 @@ public struct ConversionOptions: Sendable {
         if int8Decoder { parts.append("--int8-decoder") }
         if attentionProbs16 { parts.append("--fine-attention") }
         for pattern in keepFloat { parts.append("--keep-float \(pattern)") }
+        for lora in loras { parts.append("--lora \(CheckpointParts.lastComponent(of: lora.path)):\(lora.scale)") }
         if calibration != nil { parts.append("--calibration") }
         return parts.joined(separator: " ")
     }

@@ -7,23 +7,28 @@ import SoradTensor
 /// Converts checkpoints.
 public enum Converter {
     /// Goes into the file's record of how it was made; raise it when the same input would give other bytes.
-    static let version = 1
+    static let version = 2
 
-    /// Converts the diffusers folder at `folder` into the model file `output`, which appears only when it is complete.
+    /// Converts a checkpoint into the model file `output`, which appears only when it is complete.
     /// - Parameters:
-    ///   - files: weights in other formats or under other names, each of one or more parts, which take the place of the folder's.
-    ///   - tokenizer: a SentencePiece model instead of the folder's.
+    ///   - path: a diffusers folder, a folder of Wan's own release, or a file of weights.
+    ///   - files: more files of weights; each holds one or more parts, which take the place of a diffusers folder's.
+    ///   - tokenizer: a SentencePiece model to use instead of the checkpoint's.
+    ///   - recipe: the name of a way of sampling; without it, what the checkpoint says.
     ///   - progress: called once for every tensor when its form is decided.
     ///   - notice: called before the work begins, with each sentence about what the conversion leaves out or changes.
-    /// - Throws: `.notFound`, `.permission`, `.badInput` for what is wrong with the folder; `.cannotCreate`, `.cannotWrite` for the output.
+    /// - Throws: `.notFound`, `.permission`, `.badInput` for what is wrong with the checkpoint; `.cannotCreate`, `.cannotWrite` for the output.
     public static func convert(
-        _ folder: String, files: [String] = [], tokenizer: String? = nil, to output: String,
-        options: ConversionOptions = ConversionOptions(),
-        progress: (ConversionReport.Row) -> Void = { _ in }, notice: (String) -> Void = { _ in }
+        _ path: String, files: [String] = [], tokenizer: String? = nil, recipe: String? = nil, to output: String,
+        options: ConversionOptions = ConversionOptions(), progress: (ConversionReport.Row) -> Void = { _ in },
+        notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
-        let parts = try CheckpointParts(diffusersFolder: folder, replacements: ReplacedParts(files), tokenizer: tokenizer)
+        let parts = try CheckpointParts(path, files: files, tokenizer: tokenizer, recipe: recipe)
         return try convert(parts, to: output, options: options, progress: progress, notice: notice)
     }
+
+    /// The names of all ways of sampling, and what they are for.
+    public static var recipes: [(name: String, summary: String)] { SamplingRecipe.all.map { ($0.name, $0.summary) } }
 
     /// The same for a checkpoint from anywhere.
     package static func convert(
@@ -31,6 +36,7 @@ public enum Converter {
         progress: (ConversionReport.Row) -> Void = { _ in },
         notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
+        let parts = try parts.merging(options.loras)
         let checkpoint = try Checkpoint(parts, name: options.name, registry)
         // An output that cannot be written is better known before an hour of work than after it.
         do { _ = try AtomicFile(output) }

@@ -20,8 +20,10 @@ package struct CheckpointParts {
     package var textEncoder: Network
     package var autoencoder: Network
     let tokenizer: TokenizerSource
+    /// How clips are sampled, if neither index nor scheduler say it.
+    let recipe: SamplingRecipe?
     /// Every file that the model is made from: name within the checkpoint, and path.
-    let files: [(name: String, path: String)]
+    var files: [(name: String, path: String)]
     /// What the conversion leaves out, as sentences.
     var notices: [String] = []
 }
@@ -31,8 +33,11 @@ extension CheckpointParts {
     /// - Parameters:
     ///   - replacements: parts from files of their own, which take the place of the folder's; such a part of the folder need not be there.
     ///   - tokenizer: a SentencePiece model instead of the folder's.
+    ///   - recipe: how clips are sampled, instead of what the folder says.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the folder.
-    package init(diffusersFolder path: String, replacements: ReplacedParts = ReplacedParts(), tokenizer: String? = nil) throws(SoradError) {
+    package init(
+        diffusersFolder path: String, replacements: ReplacedParts = ReplacedParts(), tokenizer: String? = nil, recipe: String? = nil
+    ) throws(SoradError) {
         guard fileExists(path) else { throw SoradError(.notFound, "\(path) does not exist") }
         guard fileExists("\(path)/model_index.json") else {
             throw SoradError(
@@ -45,7 +50,11 @@ extension CheckpointParts {
         index = try ConfigFile("\(path)/model_index.json")
         scheduler = try ConfigFile("\(path)/scheduler/scheduler_config.json")
         own = fileExists("\(path)/sorad.json") ? try ConfigFile("\(path)/sorad.json") : nil
+        self.recipe = if let recipe { try SamplingRecipe.named(recipe) } else { replacements.provenRecipe }
         var told = replacements.notices
+        if replacements.holds(.transformer), self.recipe == nil {
+            told.append("clips are sampled as \(path) says, whatever the transformer was trained for; --recipe says otherwise")
+        }
         var read = ["model_index.json", "scheduler/scheduler_config.json"] + (own == nil ? [] : ["sorad.json"])
         func network(_ role: CheckpointRole, _ part: String) throws(SoradError) -> Network {
             let config = "\(part)/config.json"
@@ -91,7 +100,7 @@ extension CheckpointParts {
             hint: "use a checkpoint with one transformer, such as Wan 2.1 T2V or Wan 2.2 TI2V 5B")
     }
 
-    private static func isWeights(_ name: String) -> Bool {
+    static func isWeights(_ name: String) -> Bool {
         [".safetensors", ".gguf", ".pth", ".pt", ".ckpt", ".bin"].contains(where: name.lowercased().hasSuffix)
     }
 }

@@ -8,64 +8,79 @@ struct ModelCard {
     let architecture, id, edition, license: String
     let width, height, frames, framesPerSecond, steps, textLength, trainSteps: Int
     let guidanceScale, flowShift, scheduleShift: Float
-    /// What clips of the model file differ in from the checkpoint's own pipeline, as sentences.
+    /// A sampler of the engine, and the schedule that the model was trained for, if for one alone.
+    let sampler: String
+    let timesteps: [Float]
+    /// How clips are sampled where a recipe says it, as a sentence.
     let notices: [String]
 
     /// - Parameters:
-    ///   - index: `model_index.json`. - scheduler: `scheduler/scheduler_config.json`. - own: `sorad.json`, if there is one.
-    init(
-        _ family: any CheckpointFamily, index: ConfigFile, scheduler: ConfigFile, own: ConfigFile?, folder: String, name: String?
-    ) throws(SoradError) {
+    ///   - recipe: how clips are sampled, instead of what the checkpoint says.
+    ///   - name: the model's public name, if not the checkpoint's own.
+    init(_ family: any CheckpointFamily, _ parts: CheckpointParts, _ recipe: SamplingRecipe?, name: String?) throws(SoradError) {
+        let (index, own) = (parts.index, parts.own)
         try family.checkPipeline(index)
         architecture = family.architecture
         let defaults = family.defaults
-        notices = try Self.checkSchedule(scheduler)
-        trainSteps = try scheduler.integer("num_train_timesteps", in: 1...100_000, default: 1000)
-        scheduleShift = try scheduler.number(scheduler.has("flow_shift") ? "flow_shift" : "shift", in: 0.01...100, default: 1)
-        let ownName: String? = if let own { try own.string("name") } else { nil }
-        id = try Self.identifier(name ?? ownName ?? Self.lastComponent(of: folder))
         let card = own ?? index
+        let ownName: String? = if let own { try own.string("name") } else { nil }
+        id = try Self.identifier(name ?? ownName ?? Self.name(of: parts.path))
         edition = own?.has("edition") == true ? String(try card.integer("edition", in: 1...1_000_000)) : "1"
         license = try card.string("license", default: "unknown")
+        textLength = try card.integer("text_length", in: 1...4096, default: defaults.textLength)
+        if let recipe {
+            (width, height, frames, framesPerSecond) = (recipe.width, recipe.height, recipe.frames, recipe.framesPerSecond)
+            (steps, trainSteps, sampler, timesteps) = (recipe.steps, 1000, recipe.sampler, recipe.timesteps)
+            (guidanceScale, flowShift, scheduleShift) = (Float(recipe.guidance), Float(recipe.shift), Float(recipe.shift))
+            notices = [recipe.sentence]
+            return
+        }
+        let scheduler = parts.scheduler
+        sampler = try Self.sampler(scheduler)
+        timesteps = []
+        trainSteps = try scheduler.integer("num_train_timesteps", in: 1...100_000, default: 1000)
+        scheduleShift = try scheduler.number(scheduler.has("flow_shift") ? "flow_shift" : "shift", in: 0.01...100, default: 1)
         width = try card.integer("width", in: 16...4096, default: defaults.width)
         height = try card.integer("height", in: 16...4096, default: defaults.height)
         frames = try card.integer("num_frames", in: 1...4096, default: defaults.frames)
         framesPerSecond = try card.integer("fps", in: 1...240, default: defaults.framesPerSecond)
         steps = try card.integer("num_inference_steps", in: 1...1000, default: defaults.steps)
-        textLength = try card.integer("text_length", in: 1...4096, default: defaults.textLength)
         guidanceScale = try card.number("guidance_scale", in: 0...100, default: defaults.guidanceScale)
         flowShift = try card.number("flow_shift", in: 0.01...100, default: Double(scheduleShift))
+        notices = []
     }
 
-    /// Refuses a schedule whose noise levels are others than the shifted flow-matching ones.
-    /// - Returns: notices.
-    private static func checkSchedule(_ scheduler: ConfigFile) throws(SoradError) -> [String] {
+    /// Refuses a schedule whose noise levels or steps are others than the engine's samplers make.
+    private static func sampler(_ scheduler: ConfigFile) throws(SoradError) -> String {
         try scheduler.require("_class_name", oneOf: ["FlowMatchEulerDiscreteScheduler", "UniPCMultistepScheduler"])
         let switches = [
             "use_dynamic_shifting", "use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "invert_sigmas",
-            "stochastic_sampling",
+            "stochastic_sampling", "thresholding", "rescale_betas_zero_snr",
         ]
         for key in switches where try scheduler.bool(key, default: false) {
             throw SoradError(.badInput, "\(scheduler.path): \(key) is set, and such a schedule cannot be converted")
         }
-        if scheduler.has("shift_terminal") {
-            throw SoradError(.badInput, "\(scheduler.path): shift_terminal is set, and such a schedule cannot be converted")
+        for key in ["shift_terminal", "solver_p"] where scheduler.has(key) {
+            throw SoradError(.badInput, "\(scheduler.path): \(key) is set, and such a schedule cannot be converted")
         }
-        let name = try scheduler.string("_class_name")
-        guard name == "UniPCMultistepScheduler" else { return [] }
-        try scheduler.require("prediction_type", oneOf: ["flow_prediction"], default: "flow_prediction")
-        guard try scheduler.bool("use_flow_sigmas", default: true) else {
-            throw SoradError(.badInput, "\(scheduler.path): use_flow_sigmas is false, and such a schedule cannot be converted")
+        guard try scheduler.string("_class_name") == "UniPCMultistepScheduler" else { return "flow_match_euler" }
+        for (key, value) in [("prediction_type", "flow_prediction"), ("solver_type", "bh2"), ("final_sigmas_type", "zero")] {
+            try scheduler.require(key, oneOf: [value], default: value)
         }
-        return [
-            "the checkpoint's scheduler is \(name), and the model file samples with Euler steps (flow_match_euler): "
-                + "clips differ from those of its own pipeline, most with few steps"
-        ]
+        for key in ["use_flow_sigmas", "lower_order_final", "predict_x0"] {
+            guard try scheduler.bool(key, default: true) else {
+                throw SoradError(.badInput, "\(scheduler.path): \(key) is false, and such a schedule cannot be converted")
+            }
+        }
+        _ = try scheduler.integer("solver_order", in: 2...2, default: 2)
+        if scheduler.has("disable_corrector") { _ = try scheduler.integers("disable_corrector", count: 0...0, in: 0...0) }
+        return "unipc"
     }
 
     /// Keys before those of the model's parts.
     func metadata(created: Int, sources: [String], recipe: String) -> [(key: String, value: MetadataValue)] {
-        [
+        let list: [(key: String, value: MetadataValue)] = timesteps.isEmpty ? [] : [("scheduler.timesteps", .float32s(timesteps))]
+        return [
             ("general.architecture", .string(architecture)),
             ("general.name", .string(id)),
             ("general.license", .string(license)),
@@ -83,10 +98,10 @@ struct ModelCard {
             ("sorad.default.guidance_scale", .float32(guidanceScale)),
             ("sorad.default.flow_shift", .float32(flowShift)),
             ("sorad.text_length", .uint32(UInt32(textLength))),
-            ("scheduler.type", .string("flow_match_euler")),
+            ("scheduler.type", .string(sampler)),
             ("scheduler.num_train_timesteps", .uint32(UInt32(trainSteps))),
             ("scheduler.shift", .float32(scheduleShift)),
-        ]
+        ] + list
     }
 
     /// A name is part of URLs, job records and messages, so it is short and plain.
@@ -104,7 +119,20 @@ struct ModelCard {
         return name
     }
 
-    private static func lastComponent(of folder: String) -> String {
-        folder.split(separator: "/").last { $0 != "." }.map { $0.lowercased() } ?? ""
+    /// A name out of a path: of the repository where it is a hub's cache (…/models--OWNER--NAME/snapshots/COMMIT), else of its last part.
+    static func name(of path: String) -> String {
+        let parts = path.split(separator: "/").filter { $0 != "." }
+        var name = parts.last.map(String.init) ?? ""
+        if parts.count >= 3, parts[parts.count - 2] == "snapshots", parts[parts.count - 3].hasPrefix("models--") {
+            name = String(parts[parts.count - 3].split(separator: "--").last ?? "")
+        }
+        for ending in [".safetensors.index.json", ".safetensors", ".gguf", ".pth", ".pt"] where name.lowercased().hasSuffix(ending) {
+            name.removeLast(ending.count)
+            break
+        }
+        let plain = name.lowercased().unicodeScalars.map { scalar -> Character in
+            ("a"..."z").contains(scalar) || ("0"..."9").contains(scalar) || scalar == "." || scalar == "_" ? Character(scalar) : "-"
+        }
+        return String(plain.prefix(64))
     }
 }

@@ -117,15 +117,22 @@ package struct NameTable: Sendable {
 
     /// Diffusers' name of a tensor that this format calls `name`.
     private func renamed(_ name: String, prefix: String) -> String {
-        let parts = name.dropFirst(name.hasPrefix(prefix) ? prefix.count : 0).split(separator: ".", omittingEmptySubsequences: false)
+        Self.renamed(String(name.dropFirst(name.hasPrefix(prefix) ? prefix.count : 0)), by: rules.map { ($0.theirs, $0.ours) })
+    }
+
+    /// This format's name of a tensor that diffusers calls `name`.
+    func theirs(_ name: String) -> String { Self.renamed(name, by: rules.map { ($0.ours, $0.theirs) }) }
+
+    private static func renamed(_ name: String, by rules: [(from: String, to: String)]) -> String {
+        let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         for rule in rules {
-            let pattern = rule.theirs.split(separator: ".")
+            let pattern = rule.from.split(separator: ".")
             guard parts.count >= pattern.count, zip(pattern, parts).allSatisfy({ $0 == "*" || $0 == $1 }) else { continue }
             var variable = zip(pattern, parts).lazy.filter { $0.0 == "*" }.map(\.1).makeIterator()
-            let ours = rule.ours.split(separator: ".").map { $0 == "*" ? variable.next() ?? $0 : $0 }
-            return (ours + parts[pattern.count...]).joined(separator: ".")
+            let found = rule.to.split(separator: ".").map { $0 == "*" ? variable.next() ?? $0 : $0 }
+            return (found + parts[pattern.count...]).joined(separator: ".")
         }
-        return parts.joined(separator: ".")
+        return name
     }
 }
 

@@ -9,6 +9,8 @@ package struct ReplacedParts {
     /// Every file that was read: its name, and its path.
     private(set) var files: [(name: String, path: String)] = []
     private(set) var notices: [String] = []
+    /// How clips are sampled, where a tensor proves it.
+    private(set) var provenRecipe: SamplingRecipe?
 
     package init() {}
 
@@ -21,6 +23,11 @@ package struct ReplacedParts {
             for part in roles.parts {
                 guard weights[part.role] == nil else {
                     throw SoradError(.badInput, "\(path) holds another \(part.role.rawValue): give one file for each part")
+                }
+                if part.role == .transformer {
+                    provenRecipe = SamplingRecipe.proven(
+                        by: part.source.names,
+                        channels: part.source.shape(of: "patch_embedding.weight").flatMap { $0.count > 1 ? $0[1] : nil })
                 }
                 weights[part.role] = try part.role.renamed(part.source, notice: { notices.append($0) })
                 notices.append("the \(part.role.rawValue) is that of \(path)")
@@ -46,6 +53,9 @@ package struct ReplacedParts {
             }
         return CheckpointParts.Network(config: config, weights: weights)
     }
+
+    /// Reads the shapes of one part, if it is there.
+    package func checkConfiguration(_ role: CheckpointRole) throws(SoradError) { _ = try network(role) }
 
     func holds(file path: String) -> Bool { files.contains { $0.path == path } }
 

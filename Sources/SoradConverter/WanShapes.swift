@@ -91,7 +91,7 @@ enum WanShapes {
             ], name: "the shapes of \(source.path)")
     }
 
-    /// TAEHV as it is published for Wan: three levels, latents as the transformer has them.
+    /// TAEHV as it is published for Wan: three levels that grow in space, latents as the transformer has them.
     private static func tinyAutoencoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
         let shapes = Shapes(source)
         let channels = try shapes["decoder.1.weight", 1, of: 4]
@@ -106,12 +106,22 @@ enum WanShapes {
             for name in names { widths.append(.integer(try shapes[name, 0, of: 4])) }
             return .array(widths)
         }
+        // A 1×1 convolution of two frames joined, or to two frames, where time changes.
+        func doubles(_ names: [String], axis: Int) throws(SoradError) -> JSONValue {
+            var flags: [JSONValue] = []
+            for name in names {
+                let shape = try shapes.all(name, rank: 4)
+                flags.append(.bool(shape[axis] > shape[1 - axis]))
+            }
+            return .array(flags)
+        }
         return ConfigFile(
             [
                 "_class_name": "AutoencoderTAEHV", "image_channels": 3, "latent_channels": .integer(channels),
                 "patch_size": .integer(patch),
                 "encoder_channels": try widths(encoder), "decoder_channels": try widths(decoder),
-                "encoder_time_downscale": [true, true, false], "decoder_time_upscale": [false, true, true],
+                "encoder_time_downscale": try doubles([2, 7, 12].map { "encoder.\($0).conv.weight" }, axis: 1),
+                "decoder_time_upscale": try doubles([7, 13, 19].map { "decoder.\($0).conv.weight" }, axis: 0),
                 "decoder_space_upscale": [true, true, true], "encoder_padding": "back",
                 "latents_mean": .array([JSONValue](repeating: 0, count: channels)),
                 "latents_std": .array([JSONValue](repeating: 1, count: channels)),

@@ -12,6 +12,8 @@ public final class Denoiser {
     private let known: ConditioningFrames?
     /// [C, T, h, w], one per prompt.
     private let velocities: [Tensor]
+    /// [C, T, h, w], those of the sampler.
+    private let tensors: [Tensor]
     private let backend: any ComputeBackend
 
     /// - Parameters:
@@ -30,8 +32,13 @@ public final class Denoiser {
         self.known = known
         let prompts = guidanceScale == 1 ? [prompt] : [prompt, negativePrompt]
         run = try network.run(size, prompts: prompts, textLength: textLength, known: known, stop: stop)
-        velocities = prompts.map { _ in backend.tensor(Shape(size.channels, size.frames, size.height, size.width)) }
+        let shape = Shape(size.channels, size.frames, size.height, size.width)
+        velocities = prompts.map { _ in backend.tensor(shape) }
+        tensors = (0..<schedule.tensorCount).map { _ in backend.tensor(shape) }
     }
+
+    /// What a run must have besides its latents to continue, [C, T, h, w] each; as it stands after a step, or as it was then.
+    public var state: [Tensor] { Array(tensors.prefix(schedule.stateCount)) }
 
     /// As below, to the end.
     public func step(_ index: Int, _ latent: Tensor) { step(index, latent, stop: {}) }
@@ -46,7 +53,7 @@ public final class Denoiser {
         if velocities.count == 2 {
             backend.guide(unconditional: velocities[1], conditional: velocity, scale: guidanceScale, into: velocity)
         }
-        schedule.step(index, latent, velocity: velocity, backend)
+        schedule.step(index, latent, velocity: velocity, tensors: tensors, backend)
         run.condition(latent)
     }
 
@@ -55,6 +62,12 @@ public final class Denoiser {
     ///   - latent: [C, T, h, w] right after `step(index, latent)`.
     public func predictedFrame(_ frame: Int, of latent: Tensor, afterStep index: Int) -> Tensor {
         precondition((0..<size.frames).contains(frame), "frame \(frame) of \(size.frames)")
+        if let clip = schedule.clipTensor {
+            let result = backend.tensor(Shape(size.channels, size.height, size.width))
+            let source = known?.indices.contains(frame) == true ? latent : tensors[clip]
+            backend.copy(source.frame(frame), into: result.blocks(of: size.height * size.width))
+            return result
+        }
         let left = known?.indices.contains(frame) == true ? 0 : schedule.sigmas[index + 1]
         let shape = Shape(size.channels, size.height, size.width)
         let plane = size.height * size.width

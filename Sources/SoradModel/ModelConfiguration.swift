@@ -20,6 +20,8 @@ public struct ModelConfiguration: Sendable {
     public let textLength: Int
     /// Timesteps of the training schedule, 1000 as a rule.
     public let numTrainTimesteps: Int
+    /// What the network is told in each step of the schedule that it was trained for; empty for any schedule.
+    let timesteps: [Float]
     let text: any TextEncoderConfiguration
     let network: any NetworkConfiguration
     let autoencoder: any AutoencoderConfiguration
@@ -40,6 +42,12 @@ public struct ModelConfiguration: Sendable {
         network = try registry.family(data).configuration(data)
         samplerMaker = try registry.samplers.part(network.sampler, "\(file.path): the sampler")
         numTrainTimesteps = try data.integer("scheduler.num_train_timesteps", in: 1...100_000)
+        let key = "scheduler.timesteps"
+        timesteps = data.contains(key) ? try data.floats(key) : []
+        let train = Float(numTrainTimesteps)
+        guard timesteps.count <= 1000, zip(timesteps, timesteps.dropFirst()).allSatisfy({ $0 > $1 }),
+            timesteps.allSatisfy({ $0 > 0 && $0 <= train })
+        else { throw SoradError(.badInput, "\(file.path): \(key) must fall, from at most \(numTrainTimesteps) to above 0") }
         text = try registry.textEncoders.part(network.textEncoder, "\(file.path): the text encoder")(data)
         autoencoder = try registry.autoencoders.part(network.autoencoder, "\(file.path): the autoencoder")(data)
         guard defaults.flowShift > 0 else {
@@ -77,6 +85,8 @@ public struct ModelConfiguration: Sendable {
     public var maxSide: Int { min(network.maxPositions * sizeMultiple, Self.maxPixelsAlongSide) }
     /// The largest number of frames that the position embedding knows.
     public var maxNumFrames: Int { (network.maxPositions * network.patch.frames - 1) * autoencoder.timeScale + 1 }
+    /// Tensors of latents that its sampler works with.
+    var samplerTensors: Int { samplerMaker(SamplerRequest(steps: 1, shift: 1, numTrainTimesteps: numTrainTimesteps)).tensorCount }
     /// Of a text embedding.
     public var textWidth: Int { text.width }
     public var latentChannels: Int { autoencoder.latentChannels }

@@ -95,18 +95,67 @@ package protocol AutoencoderConfiguration: Sendable {
     func autoencoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any Autoencoder
 }
 
+/// What a sampler is made for.
+package struct SamplerRequest: Sendable {
+    package let steps: Int
+    /// Above 1 spends more of the steps at high noise.
+    package let shift: Float
+    package let numTrainTimesteps: Int
+    /// What the network is told in each step, for models that were trained for these alone; other numbers of steps are spread by `shift`.
+    package var timesteps: [Float] = []
+    /// The step that the run begins with; above 0 where it begins with a clip mixed into noise.
+    package var firstStep = 0
+    /// Of the clip's noise.
+    package var seed: UInt64 = 0
+
+    package init(steps: Int, shift: Float, numTrainTimesteps: Int) {
+        precondition(steps > 0 && shift > 0 && numTrainTimesteps > 0, "\(steps) steps, shift \(shift), \(numTrainTimesteps) timesteps")
+        self.steps = steps
+        self.shift = shift
+        self.numTrainTimesteps = numTrainTimesteps
+    }
+}
+
 /// The noise levels of one run, and how it goes from one to the next.
 public protocol Sampler: Sendable {
     /// [steps + 1], falling from 1 (pure noise) to 0 (the clip).
     var sigmas: [Float] { get }
     /// [steps]: the timestep that the network reads.
     var timesteps: [Float] { get }
+    /// Tensors of the latents' shape that it works with.
+    var tensorCount: Int { get }
+    /// How many of them, from the first, must be kept from one step to the next.
+    var stateCount: Int { get }
+    /// Which of them holds the clip as the last step predicted it, if one does.
+    var clipTensor: Int? { get }
+    /// What the noise of the start is multiplied by.
+    var startScale: Float { get }
 
     /// Takes `latent` [C, T, h, w] from level `index` to the next, in place.
-    func step(_ index: Int, _ latent: Tensor, velocity: Tensor, _ backend: any ComputeBackend)
+    /// - Parameter tensors: `tensorCount` of the same shape.
+    func step(_ index: Int, _ latent: Tensor, velocity: Tensor, tensors: [Tensor], _ backend: any ComputeBackend)
+}
 
-    /// Mixes clean latents [C, T, h, w] into noise of the same shape at the level of one step, so that denoising can begin there.
-    func mix(_ clip: Tensor, into noise: Tensor, atStep step: Int)
+extension Sampler {
+    public var tensorCount: Int { stateCount }
+    public var stateCount: Int { 0 }
+    public var clipTensor: Int? { nil }
+    public var startScale: Float { 1 }
+
+    /// Mixes a clip into noise at the level of one step, so that denoising can begin there: noise = (1 − σ)·clip + σ·noise.
+    /// - Parameters:
+    ///   - clip: clean latents [C, T, h, w].
+    ///   - noise: standard normal latents of the same shape; becomes the mixture.
+    public func mix(_ clip: Tensor, into noise: Tensor, atStep step: Int) {
+        precondition(clip.shape == noise.shape, "a clip \(clip.shape) and noise \(noise.shape)")
+        let sigma = sigmas[step]
+        let share = 1 - sigma
+        clip.withElements { clip in
+            noise.withMutableElements { noise in
+                for i in clip.indices { noise[i] = share * clip[i] + sigma * noise[i] }
+            }
+        }
+    }
 }
 
 /// Parts of one kind by the names that files and families give them.
@@ -132,7 +181,7 @@ package struct PartRegistry<Part: Sendable>: Sendable {
 package struct ModelRegistry: Sendable {
     package typealias TextEncoderReader = @Sendable (Metadata) throws(SoradError) -> any TextEncoderConfiguration
     package typealias AutoencoderReader = @Sendable (Metadata) throws(SoradError) -> any AutoencoderConfiguration
-    package typealias SamplerMaker = @Sendable (_ steps: Int, _ shift: Float, _ numTrainTimesteps: Int) -> any Sampler
+    package typealias SamplerMaker = @Sendable (SamplerRequest) -> any Sampler
 
     package var families: [any ModelFamily]
     package var textEncoders: PartRegistry<TextEncoderReader>
@@ -150,7 +199,8 @@ package struct ModelRegistry: Sendable {
             ("wan", { data throws(SoradError) in try WanAutoencoderConfiguration(data) }),
         ]),
         samplers: PartRegistry([
-            ("flow_match_euler", { FlowMatchSchedule(steps: $0, shift: $1, numTrainTimesteps: $2) })
+            ("flow_match_euler", { FlowMatchSchedule(steps: $0.steps, shift: $0.shift, numTrainTimesteps: $0.numTrainTimesteps) }),
+            ("unipc", { UniPCSampler($0) }), ("euler", { ShiftedEuler($0) }), ("renoise", { RenoiseSampler($0) }),
         ]))
 
     /// The family of a file.

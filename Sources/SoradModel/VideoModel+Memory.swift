@@ -8,7 +8,7 @@ extension VideoModel {
     /// While a clip is denoised: its latents, what is known of them and what they are mixed with, the prepared prompts, the workspace.
     public func denoiseBytes(_ size: LatentSize, guided: Bool) -> Int {
         let sequences = guided ? 2 : 1
-        let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 3)
+        let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 3 + configuration.samplerTensors)
         return latents + sequences * promptTextBytes
             + network.runBytes(size, prompts: sequences, textLength: configuration.textLength)
     }

@@ -54,12 +54,14 @@ public final class VideoModel {
     /// - Parameters:
     ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when `guidanceScale` is 1.
     ///   - known: latent frames that are given.
+    ///   - firstStep: where the run begins; above 0 with a clip mixed into the noise.
+    ///   - seed: of the noise that samplers add.
     ///   - stop: asked between the blocks.
     /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it;
     ///   what `stop` throws.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
-        known: ConditioningFrames? = nil, stop: StopCheck = {}
+        known: ConditioningFrames? = nil, firstStep: Int = 0, seed: UInt64 = 0, stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
         if known != nil, !configuration.takesConditioningFrames {
             throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
@@ -74,7 +76,11 @@ public final class VideoModel {
         guard guidanceScale.isFinite else {
             throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale")
         }
-        let schedule = configuration.samplerMaker(steps, shift, configuration.numTrainTimesteps)
+        var request = SamplerRequest(steps: steps, shift: shift, numTrainTimesteps: configuration.numTrainTimesteps)
+        request.timesteps = configuration.timesteps
+        request.firstStep = firstStep
+        request.seed = seed
+        let schedule = configuration.samplerMaker(request)
         return try Denoiser(
             network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
             known: known, textLength: configuration.textLength, stop: stop)

@@ -51,16 +51,18 @@ package final class Checkpoint {
         return SHA256.hash(Array("\(soradVersion)\n\(model)\n\(stages)\(request.json.text())".utf8))
     }
 
-    /// Fills `latent` with what an earlier worker left.
-    /// - Returns: how many steps are done; 0 when there is nothing usable, and `latent` is then as it was.
-    package func restore(into latent: Tensor) -> Int {
-        let found = Tensor(latent.shape)
+    /// Fills the latents, and what else the sampler continues with, with what an earlier worker left.
+    /// - Parameter tensors: of equal shapes; their number is the sampler's.
+    /// - Returns: how many steps are done; 0 when there is nothing usable, and all is then as it was.
+    package func restore(into tensors: [Tensor]) -> Int {
+        let found = tensors.map { Tensor($0.shape) }
+        let count = tensors[0].count
         // Steps done, elements.
         let words = latents.restore(words: 2, in: 1...steps) { words, bytes in
-            words[1] == UInt32(latent.count) && bytes == 4 * latent.count ? [found.bytes] : nil
+            words[1] == UInt32(count) && bytes == 4 * count * found.count ? found.map(\.bytes) : nil
         }
         guard let words else { return 0 }
-        latent.copy(from: found)
+        for (tensor, found) in zip(tensors, found) { tensor.copy(from: found) }
         return Int(words[0])
     }
 
@@ -97,13 +99,13 @@ package final class Checkpoint {
         spent = spent + (time.monotonic() - began)
     }
 
-    /// Writes `latent` down after `done` steps, unless steps are so quick that this would cost more than one part in 25. What counts
+    /// Writes the latents, and what else the sampler continues with, down after `done` steps, unless steps are so quick that this would cost more than one part in 25. What counts
     /// is the processor's time: on a machine whose disk or processors are busy with others the steps are longer too, and worth as much.
-    package func store(_ latent: Tensor, done: Int) {
+    package func store(_ tensors: [Tensor], done: Int) {
         let (began, used) = (time.monotonic(), time.processor())
         guard pacing.isDue(at: began) else { return }
         let others = openPrompts.map { [$0] } ?? []
-        let syncs = latents.store(words: [UInt32(done), UInt32(latent.count)], [latent.bytes], after: others)
+        let syncs = latents.store(words: [UInt32(done), UInt32(tensors[0].count)], tensors.map(\.bytes), after: others)
         if syncs { openPrompts = nil }
         let ended = time.monotonic()
         pacing.done(from: began, to: ended, cost: time.processor() - used)

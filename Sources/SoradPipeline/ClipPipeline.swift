@@ -173,17 +173,21 @@ public final class ClipPipeline {
         let denoiser = try model.denoiser(
             size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
             steps: request.numInferenceSteps,
-            shift: Float(request.flowShift), known: given.known, stop: stop)
+            shift: Float(request.flowShift), known: given.known, firstStep: request.firstStep, seed: request.seed, stop: stop)
         let latent = model.initialNoise(seed: request.seed, size)
-        if let source = given.source { denoiser.schedule.mix(source, into: latent, atStep: request.firstStep) }
-        let done = checkpoint?.restore(into: latent) ?? 0
+        if let source = given.source {
+            denoiser.schedule.mix(source, into: latent, atStep: request.firstStep)
+        } else if denoiser.schedule.startScale != 1 {
+            model.backend.affine(latent, scale: denoiser.schedule.startScale, shift: 0, into: latent)
+        }
+        let done = checkpoint?.restore(into: [latent] + denoiser.state) ?? 0
         try job.resumed(.denoising, done, of: request.stepsToRun)
         for step in done..<request.stepsToRun {
             try denoiser.step(request.firstStep + step, latent, stop: stop)
             try model.backend.finish()
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
             // What is told has been written down.
-            checkpoint?.store(latent, done: step + 1)
+            checkpoint?.store([latent] + denoiser.state, done: step + 1)
             try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
         }
         return (latent, done)

@@ -4,7 +4,7 @@ import SoradSystem
 
 /// A task of the program.
 enum QuantizeTask {
-    case convert(folder: String, files: [String], tokenizer: String?, output: String, options: ConversionOptions, report: String?)
+    case convert(checkpoint: [String], tokenizer: String?, recipe: String?, output: String, options: ConversionOptions, report: String?)
     case inspect(path: String, json: Bool)
     case verify(path: String)
 }
@@ -16,8 +16,10 @@ struct QuantizeSettings: Sendable {
     private var int8Decoder = false
     private var attentionProbs16 = false
     private var floatPatterns: [String] = []
+    private var loras: [String] = []
     private var calibration: String?
     private var tokenizer: String?
+    private var recipe: String?
     private var name: String?
     private var created: Int?
     private var json: String?
@@ -30,8 +32,10 @@ struct QuantizeSettings: Sendable {
         Setting("int8-decoder", \.int8Decoder, "quantize the inner convolutions of the video decoder to int8; default float")
         Setting("fine-attention", \.attentionProbs16, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
         Setting("keep-float", \.floatPatterns, "PATTERN", "keep the tensors of these names float (* and ? as in file names)")
+        Setting("lora", \.loras, "FILE[:SCALE]", "merge a LoRA into the transformer, at this strength (default 1); may be repeated")
         Setting("calibration", \.calibration, "FILE", "safetensors with captured layer inputs [tokens, K], to measure the errors on")
         Setting("tokenizer", \.tokenizer, "FILE", "a SentencePiece model (spiece.model) to use instead of the checkpoint's")
+        Setting("recipe", \.recipe, "NAME", "how clips are sampled: \(Converter.recipes.map(\.name).joined(separator: ", "))")
         Setting("name", \.name, "ID", "public name of the model")
         Setting(
             "created", 0...Int.max, \.created, unit: "UNIX", default: "the newest source file's time",
@@ -45,21 +49,25 @@ struct QuantizeSettings: Sendable {
         Command(
             "sorad-quantize",
             [
-                Argument("FOLDER", isOptional: true, "a checkpoint in the layout of diffusers"),
+                Argument(
+                    "CHECKPOINT", isOptional: true, "a folder in the layout of diffusers or of Wan's own release, or a file of weights"),
                 Argument(
                     "FILE", isOptional: true, isRepeated: true,
-                    "weights (safetensors, GGUF or .pth) of a part that takes the place of the folder's"),
+                    "more weights (safetensors, GGUF, .pth); they take the place of parts of a diffusers folder"),
             ], options: table.options,
-            summary: "turns a checkpoint in the layout of diffusers into one int8 model file for sorad",
+            summary: "turns a published checkpoint into one int8 model file for sorad",
             details: """
                 Weights may have diffusers' names, those of Wan's own release, or ComfyUI's and llama.cpp's; in float, fp8 or int8 with
-                scales, or the block types of GGUF. What a FILE holds is found by its content. Lines that begin with "notice:" name
-                what the model file leaves out or does otherwise than the checkpoint's own pipeline.
+                scales, or the block types of GGUF. What a file holds is found by its content. How clips are sampled stands in a diffusers
+                folder; for files alone --recipe says it. Lines that begin with "notice:" name the recipe, and what the model file
+                leaves out or does otherwise than the checkpoint's own pipeline.
                 With --inspect or --verify it reads a model file instead.
                 Exit status: 0 done, 64 usage, 65 bad input, 66 no such file, 73 and 74 cannot write, 77 not permitted.
                 """,
             examples: [
                 "sorad-quantize FOLDER -o FILE.gguf", "sorad-quantize FOLDER transformer-Q8_0.gguf -o FILE.gguf",
+                "sorad-quantize dit.safetensors umt5.gguf vae.pth --recipe fastwan2.1 -o FILE.gguf",
+                "sorad-quantize FOLDER --lora style.safetensors:0.8 -o FILE.gguf",
                 "sorad-quantize --inspect FILE.gguf",
             ]
         ) { arguments throws(SoradError) in
@@ -76,10 +84,10 @@ struct QuantizeSettings: Sendable {
             try only(["verify"], arguments)
             return .verify(path: verify)
         }
-        guard let folder = arguments.words.first else { throw usage("no folder is given") }
-        let files = Array(arguments.words.dropFirst())
+        guard !arguments.words.isEmpty else { throw usage("no checkpoint is given") }
         guard let output else { throw usage("-o FILE.gguf is missing") }
-        return .convert(folder: folder, files: files, tokenizer: tokenizer, output: output, options: try options(), report: json)
+        return .convert(
+            checkpoint: arguments.words, tokenizer: tokenizer, recipe: recipe, output: output, options: try options(), report: json)
     }
 
     private func options() throws(SoradError) -> ConversionOptions {
@@ -90,10 +98,22 @@ struct QuantizeSettings: Sendable {
         options.int8Decoder = int8Decoder
         options.attentionProbs16 = attentionProbs16
         options.keepFloat = floatPatterns
+        for lora in loras { options.loras.append(try Self.lora(lora)) }
         options.calibration = calibration
         options.name = name
         options.created = created
         return options
+    }
+
+    /// "FILE" or "FILE:SCALE"; a file whose own name ends so is given with its scale.
+    private static func lora(_ text: String) throws(SoradError) -> (path: String, scale: Float) {
+        guard let colon = text.lastIndex(of: ":") else { return (text, 1) }
+        let number = text[text.index(after: colon)...]
+        guard let scale = Float(number) else { return (text, 1) }
+        guard scale.isFinite, abs(scale) <= 100, colon > text.startIndex else {
+            throw SoradError(.usage, "--lora \(text): the strength must be from -100 to 100", hint: "see sorad-quantize --help")
+        }
+        return (String(text[..<colon]), scale)
     }
 
     /// The first of `names` is a command of its own.

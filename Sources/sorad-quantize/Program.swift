@@ -17,10 +17,10 @@ import SoradSystem
 
     @Sendable private static func run(_ task: QuantizeTask) throws(SoradError) {
         switch task {
-        case .convert(let folder, let files, let tokenizer, let output, let options, let reportPath):
+        case .convert(let checkpoint, let tokenizer, let recipe, let output, let options, let reportPath):
             var isHeadWritten = false
             let report = try Converter.convert(
-                folder, files: files, tokenizer: tokenizer, to: output, options: options,
+                checkpoint[0], files: Array(checkpoint.dropFirst()), tokenizer: tokenizer, recipe: recipe, to: output, options: options,
                 progress: { row in
                     if !isHeadWritten { say(ConversionReport.head) }
                     isHeadWritten = true

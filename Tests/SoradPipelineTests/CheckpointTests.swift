@@ -23,11 +23,23 @@ import Testing
         let stored = latent()
         stored.withMutableElements { $0[3] = -0.0 }
         let writer = checkpoint(directory, request)
-        writer.store(stored, done: 2)
-        writer.store(stored, done: 4)
+        writer.store([stored], done: 2)
+        writer.store([stored], done: 4)
         let found = Tensor(stored.shape)
-        #expect(checkpoint(directory, request).restore(into: found) == 4)
+        #expect(checkpoint(directory, request).restore(into: [found]) == 4)
         #expect(found.elements.map(\.bitPattern) == stored.elements.map(\.bitPattern))
+    }
+
+    /// Samplers of several steps continue with more than the latents; a file of another number of tensors is of no use.
+    @Test func theSamplersStateComesBackToo() throws {
+        let directory = PipelineFixture.scratch("checkpoint")
+        let state = latent()
+        state.withMutableElements { $0[5] = 7 }
+        checkpoint(directory, request).store([latent(), state], done: 3)
+        let found = [Tensor(state.shape), Tensor(state.shape)]
+        #expect(checkpoint(directory, request).restore(into: found) == 3)
+        #expect(found[0].elements == latent().elements && found[1].elements == state.elements)
+        #expect(checkpoint(directory, request).restore(into: [latent()]) == 0)
     }
 
     /// A process that dies in the middle of a write leaves that file torn, and every other as it was.
@@ -35,7 +47,7 @@ import Testing
         let directory = PipelineFixture.scratch("checkpoint")
         let writer = checkpoint(directory, request)
         for done in 1...6 {
-            writer.store(latent(), done: done)
+            writer.store([latent()], done: done)
             for name in PipelineFixture.names(in: directory) {
                 let path = directory + "/" + name
                 let whole = try bytes(path)
@@ -45,16 +57,16 @@ import Testing
                         try writeDurably(try bytes(directory + "/" + other), named: other, in: copy)
                     }
                     try writeDurably(Array(torn), named: name, in: copy)
-                    #expect(checkpoint(copy, request).restore(into: latent()) >= done - 1)
+                    #expect(checkpoint(copy, request).restore(into: [latent()]) >= done - 1)
                 }
             }
         }
         // A continued one overwrites none that it may need.
         let next = checkpoint(directory, request)
-        #expect(next.restore(into: latent()) == 6)
+        #expect(next.restore(into: [latent()]) == 6)
         let newest = try #require(next.durable)
         let before = try bytes(directory + "/" + newest)
-        next.store(latent(), done: 3)
+        next.store([latent()], done: 3)
         #expect(try bytes(directory + "/" + newest) == before)
     }
 
@@ -69,12 +81,12 @@ import Testing
         var done = 0
         while durable.count < 4, MonotonicTime.now() < end {
             done += 1
-            writer.store(latent(), done: done)
+            writer.store([latent()], done: done)
             usleep(500)
             guard let name = writer.durable else { continue }
             let copy = PipelineFixture.scratch("cut")
             try writeDurably(try bytes(directory + "/" + name), named: name, in: copy)
-            let found = checkpoint(copy, long).restore(into: latent())
+            let found = checkpoint(copy, long).restore(into: [latent()])
             #expect((1...done).contains(found) && found >= durable.max() ?? 0)
             durable.insert(found)
         }
@@ -93,7 +105,7 @@ import Testing
         #expect(checkpoint(directory, request).restorePrompts(width: 2, length: 2) == nil)
         #expect(checkpoint(directory, request).restorePrompts(width: 3, length: 1) == nil)
         #expect(checkpoint(directory, request, model: "n").restorePrompts(width: 3, length: 2) == nil)
-        #expect(checkpoint(directory, request).restore(into: latent()) == 0)
+        #expect(checkpoint(directory, request).restore(into: [latent()]) == 0)
         var damaged = try bytes(directory + "/" + CheckpointName.prompts)
         damaged[60] ^= 1
         try writeDurably(damaged, named: CheckpointName.prompts, in: directory)
@@ -105,11 +117,11 @@ import Testing
         let now = Mutex<Int64>(1_000)
         let clock = TimeSource(monotonic: { MonotonicTime(nanoseconds: now.withLock { $0 }) }, unixMilliseconds: { 0 })
         let writer = Checkpoint(of: request, model: "m", in: directory, interval: .milliseconds(500), time: clock)
-        writer.store(latent(), done: 1)
-        #expect(checkpoint(directory, request).restore(into: latent()) == 0)
+        writer.store([latent()], done: 1)
+        #expect(checkpoint(directory, request).restore(into: [latent()]) == 0)
         now.withLock { $0 += 600_000_000 }
-        writer.store(latent(), done: 2)
-        #expect(checkpoint(directory, request).restore(into: latent()) == 2)
+        writer.store([latent()], done: 2)
+        #expect(checkpoint(directory, request).restore(into: [latent()]) == 2)
     }
 
     @Test func aDiskThatTakesNoCheckpointIsNoReasonToFail() throws {
@@ -117,8 +129,8 @@ import Testing
         for name in CheckpointName.all { try makeDirectories(directory + "/" + name) }
         let writer = checkpoint(directory, request)
         writer.keep(EncodedPrompts(prompt: Tensor(Shape(1, 1), [1]), negative: nil))
-        for done in 1...6 { writer.store(latent(), done: done) }
-        #expect(checkpoint(directory, request).restore(into: latent()) == 0 && writer.durable == nil)
+        for done in 1...6 { writer.store([latent()], done: done) }
+        #expect(checkpoint(directory, request).restore(into: [latent()]) == 0 && writer.durable == nil)
     }
 
     @Test func aClipThatIsTakenUpDoesNotEncodeItsPromptsAgain() throws {
@@ -145,20 +157,20 @@ import Testing
     @Test func anotherRequestModelOrSizeIsNotTakenUp() throws {
         let directory = PipelineFixture.scratch("checkpoint")
         let writer = checkpoint(directory, request)
-        writer.store(latent(), done: 2)
+        writer.store([latent()], done: 2)
         let found = latent()
         var other = request
         other.seed += 1
-        #expect(checkpoint(directory, other).restore(into: found) == 0)
-        #expect(checkpoint(directory, request, model: "n").restore(into: found) == 0)
-        #expect(checkpoint(directory, request).restore(into: Tensor(Shape(2, 1, 2, 2))) == 0)
+        #expect(checkpoint(directory, other).restore(into: [found]) == 0)
+        #expect(checkpoint(directory, request, model: "n").restore(into: [found]) == 0)
+        #expect(checkpoint(directory, request).restore(into: [Tensor(Shape(2, 1, 2, 2))]) == 0)
         #expect(found.elements == latent().elements)
     }
 
     @Test func aDamagedFileIsNotTakenUp() throws {
         let directory = PipelineFixture.scratch("checkpoint")
         let writer = checkpoint(directory, request)
-        writer.store(latent(), done: 2)
+        writer.store([latent()], done: 2)
         let name = try #require(PipelineFixture.names(in: directory).first)
         let good = try bytes(directory + "/" + name)
         var damaged = good.indices.map { index in
@@ -169,10 +181,10 @@ import Testing
         damaged += [[], Array(good.dropLast()), good + [0]]
         for bytes in damaged {
             try writeDurably(bytes, named: name, in: directory)
-            #expect(checkpoint(directory, request).restore(into: latent()) == 0)
+            #expect(checkpoint(directory, request).restore(into: [latent()]) == 0)
         }
         try writeDurably(good, named: name, in: directory)
-        #expect(checkpoint(directory, request).restore(into: latent()) == 2)
+        #expect(checkpoint(directory, request).restore(into: [latent()]) == 2)
     }
 
     @Test func writingThemCostsLessThanAFiftiethOfTheTime() {

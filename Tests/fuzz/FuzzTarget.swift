@@ -11,7 +11,8 @@ struct FuzzTarget: Sendable {
     static let all = [
         FuzzTarget(name: "http", check: checkHTTP), FuzzTarget(name: "multipart", check: checkMultipart),
         FuzzTarget(name: "json", check: checkJSON), FuzzTarget(name: "gguf", check: checkGGUF),
-        FuzzTarget(name: "worker", check: checkWorker),
+        FuzzTarget(name: "worker", check: checkWorker), FuzzTarget(name: "checkpoint", check: checkCheckpoint),
+        FuzzTarget(name: "pickle", check: checkPickle),
     ]
 }
 

@@ -175,3 +175,98 @@ write("worker", [json.dumps(message, separators=(",", ":")) for message in MESSA
     frame(MESSAGES[0]) + frame(MESSAGES[6]), frame(MESSAGES[11]) + frame(MESSAGES[16]), frame(b"x"), frame(b"[]")[:-1], b"\0\0\0\0",
     b"\xff\xff\xff\xff", struct.pack("<I", 600) + b"x" * 600, struct.pack("<I", 601) + b"x" * 601,
 ])
+
+
+def safetensors(tensors, metadata=None, header=None):
+    """name -> (dtype, shape, bytes)"""
+    table, data = {}, b""
+    for name, (dtype, shape, content) in tensors.items():
+        table[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(content)]}
+        data += content
+    if metadata:
+        table["__metadata__"] = metadata
+    text = header if header is not None else json.dumps(table, separators=(",", ":")).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def one(*values):
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def ggml(tensors, keys=()):
+    """name -> (type, dims, bytes): a GGUF file of quantized blocks"""
+    out = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(keys))
+
+    def text(value):
+        return struct.pack("<Q", len(value)) + value.encode()
+
+    for key, content in keys:
+        out += text(key) + content
+    data, offsets = b"", []
+    for kind, dims, content in tensors.values():
+        offsets.append(len(data))
+        data += content + bytes(-len(content) % 32)
+    for (name, (kind, dims, content)), offset in zip(tensors.items(), offsets):
+        out += text(name) + struct.pack("<I", len(dims)) + b"".join(struct.pack("<Q", dim) for dim in dims) + struct.pack("<IQ", kind, offset)
+    return out + bytes(-len(out) % 32) + data
+
+
+def archive(entries, flags=0x808):
+    """A zip of stored entries, as torch writes it."""
+    out, directory = b"", b""
+    for name, content in entries:
+        place, path = len(out), name.encode()
+        out += b"PK\3\4" + struct.pack("<HHHHHIIIHH", 0, flags, 0, 0, 0, 0, 0, 0, len(path), 0) + path + content
+        directory += b"PK\1\2" + struct.pack("<HHHHHHIIIHHHHHII", 0, 0, flags, 0, 0, 0, 0, len(content), len(content), len(path), 0, 0, 0, 0, 0, place)
+        directory += path
+    return out + directory + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, len(entries), len(entries), len(directory), len(out), 0)
+
+
+def pickled(*tensors, start=b"}(", end=b"u."):
+    """A dictionary of tensors: name, storage class, key, elements, shape."""
+    def text(value):
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+
+    def number(value):
+        return b"K" + bytes([value]) if value < 256 else b"J" + struct.pack("<i", value)
+
+    out = b"\x80\2" + start
+    for name, kind, key, count, shape in tensors:
+        strides = [1] * len(shape)
+        for axis in range(len(shape) - 2, -1, -1):
+            strides[axis] = strides[axis + 1] * shape[axis + 1]
+        out += text(name) + b"ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu")
+        out += number(count) + b"tQK\0(" + b"".join(map(number, shape)) + b"t(" + b"".join(map(number, strides)) + b"t\x89ccollections\nOrderedDict\n)RtR"
+    return out + end
+
+
+QUANT = json.dumps({"format": "int8_tensorwise", "convrot": True, "convrot_groupsize": 4}).encode()
+KINDS = {"Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34), "Q2_K": (10, 256, 84),
+         "Q3_K": (11, 256, 110), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210), "IQ4_NL": (20, 32, 18), "IQ4_XS": (23, 256, 136)}
+TENSORS = pickled(("a", "FloatStorage", "0", 4, [2, 2]), ("b", "HalfStorage", "1", 2, [2]))
+STORAGES = [("w/data/0", one(1, 2, 3, 4)), ("w/data/1", b"\0\x3c\0\x40")]
+TRANSFORMER = {
+    "head.modulation": ("F32", [1, 2, 128], bytes(1024)), "patch_embedding.weight": ("U16", [128, 1, 1, 2, 2], bytes(1024)),
+    "blocks.0.modulation": ("BF16", [1, 6, 4], bytes(48)),
+}
+write("checkpoint", [
+    safetensors({"x": ("F32", [2], one(1, 2))}), safetensors({"x": ("BF16", [2, 1], b"\x80\x3f\0\x40"), "y": ("F16", [], b"\0\x3c")}),
+    safetensors({"a.weight": ("F8_E4M3", [2, 2], b"\x38\x40\xb8\x7e"), "a.weight_scale": ("F32", [2, 1], one(0.5, 2)), "a.input_scale": ("F32", [], one(1))}),
+    safetensors({"a.weight": ("F8_E5M2", [3], b"abc"), "a.scale_weight": ("F32", [1], one(3)), "scaled_fp8": ("F8_E5M2", [0], b"")}),
+    safetensors({"a.weight": ("I8", [2, 4], b"\x7f\x81\0\1\2\3\4\x80"), "a.weight_scale": ("F32", [2], one(1, 2)), "a.comfy_quant": ("U8", [len(QUANT)], QUANT)}),
+    safetensors({"a.int8_weight": ("I8", [2, 3], b"abcdef"), "a.scale": ("F32", [1, 1], one(0.25))}),
+    safetensors({"a.weight": ("F8_E4M3", [2], b"ab"), "a.weight_scale": ("F32", [], one(1))}, metadata={"_quantization_metadata": '{"layers":{"a":{"format":"float8_e4m3fn"}}}'}),
+    safetensors({"x": ("F4", [9], b"12345")}), safetensors({}, header=b"[]"), safetensors(TRANSFORMER), b"\x80\2}.", b"PK\5\6" + bytes(18),
+    archive([("w/data.pkl", TENSORS)] + STORAGES), archive([("w/data.pkl", TENSORS), ("w/byteorder", b"big")] + STORAGES),
+    archive([("w/data.pkl", TENSORS)]), archive([("w/data.pkl", b"\x80\2cos\nsystem\n.")]), archive([]), archive([("x", b"1")] * 2),
+    *[ggml({"x": (kind, [elements, 1], bytes(range(size)))}) for kind, elements, size in KINDS.values()],
+    ggml({"x": (0, [2, 2, 1, 3, 2], bytes(96)), "folded": (1, [4], bytes(8))},
+         [("comfy.gguf.orig_shape.folded", struct.pack("<IIQiiI", 9, 5, 2, 2, 2, 0)[:-4])]), ggml({"x": (16, [256], bytes(66))}),
+])
+write("pickle", [
+    TENSORS, pickled(), pickled(("p", "BFloat16Storage", "12", 300, [300])), pickled(("e", "LongStorage", "0", 1, []), start=b"ccollections\nOrderedDict\n)R("),
+    pickled(("m", "CharStorage", "0", 4, [2, 2]), start=b"}q\0(X\1\0\0\0gq\1}(", end=b"uX\4\0\0\0stepK\5u."), b"\x80\2}q\0(X\1\0\0\0ah\0u.", b"\x80\2N.",
+    b"\x80\2)\x85\x85\x85.", b"\x80\2(K\1M\2\0J\3\0\0\0\x8a\1\xfft.", b"\x80\4\x95\x0a\0\0\0\0\0\0\0}\x94\x8c\1aK\1s.", b"\x80\2G?\xf0\0\0\0\0\0\0.",
+    b"\x80\2]q\0(K\1K\2e.", b"\x80\2]K\1a.", b"\x80\2cposix\nsystem\nX\4\0\0\0true\x85R.", b"\x80\2ctorch\nSize\n(K\1tR.", b"\x80\2\x88\x89\x86.", b"\x80\2(", b"(.",
+    b"\x80\2}}b.", b"\x80\2X\xff\xff\xff\x7f.", b"\x80\2h\0.", b"\x80\2\x8c\5torch\x8c\4load\x93.", b"\x80\2c\n\n.", b"\x80\2K\0K\0\x86Q.",
+])

@@ -4,7 +4,7 @@
 //
 // Invariant: the work is bounded by the length of the pickle. Containers live in tables and values name them by number, so that nothing is
 // copied, and a pickle that contains itself or nests without end is as good as another.
-import SoradSystem
+package import SoradSystem
 
 /// A value of a pickle.
 enum PickleValue {
@@ -43,13 +43,13 @@ struct PickledTensor {
     let strides: [Int]
 }
 
-struct Pickle {
+package struct Pickle {
     let root: PickleValue
     /// Items of each dictionary in order, by number.
     let dictionaries: [[(key: PickleValue, value: PickleValue)]]
 
     /// - Parameter place: what errors call the pickle.
-    init(_ bytes: [UInt8], place: String) throws(SoradError) {
+    package init(_ bytes: [UInt8], place: String) throws(SoradError) {
         var machine = PickleMachine(bytes, place: place)
         root = try machine.run()
         dictionaries = machine.dictionaries

@@ -11,12 +11,7 @@ package struct WanCheckpoint: CheckpointFamily {
     package init() {}
 
     package func checkPipeline(_ index: ConfigFile) throws(SoradError) {
-        if try index.string("_class_name", default: "") == "WanDMDPipeline" {
-            throw SoradError(
-                .badInput, "\(index.path): _class_name is WanDMDPipeline, which samples with new noise in each of a few steps",
-                hint: "use a checkpoint of WanPipeline")
-        }
-        try index.require("_class_name", oneOf: ["WanPipeline", "WanImageToVideoPipeline"], default: "WanPipeline")
+        try index.require("_class_name", oneOf: ["WanPipeline", "WanImageToVideoPipeline", "WanDMDPipeline"], default: "WanPipeline")
         for key in ["transformer_2", "boundary_ratio"] where index.isSet(key) {
             throw CheckpointParts.twoExperts("\(index.path): \(key) is set")
         }

@@ -32,23 +32,8 @@ public struct FlowMatchSchedule: Sampler, Equatable {
     }
 
     /// Takes one Euler step.
-    public func step(_ index: Int, _ latent: Tensor, velocity: Tensor, _ backend: any ComputeBackend) {
+    public func step(_ index: Int, _ latent: Tensor, velocity: Tensor, tensors: [Tensor], _ backend: any ComputeBackend) {
         backend.eulerStep(sample: latent, velocity: velocity, dt: sigmas[index + 1] - sigmas[index], into: latent)
-    }
-
-    /// Mixes a clip into noise at the level of one step, so that denoising can begin there: noise = (1 − σ)·clip + σ·noise.
-    /// - Parameters:
-    ///   - clip: clean latents [C, T, h, w].
-    ///   - noise: standard normal latents of the same shape; becomes the mixture.
-    public func mix(_ clip: Tensor, into noise: Tensor, atStep step: Int) {
-        precondition(clip.shape == noise.shape, "a clip \(clip.shape) and noise \(noise.shape)")
-        let sigma = sigmas[step]
-        let share = 1 - sigma
-        clip.withElements { clip in
-            noise.withMutableElements { noise in
-                for i in clip.indices { noise[i] = share * clip[i] + sigma * noise[i] }
-            }
-        }
     }
 
     private static func shifted(_ sigma: Float, _ shift: Float) -> Float { shift * sigma / (1 + (shift - 1) * sigma) }
