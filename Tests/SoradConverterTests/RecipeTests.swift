@@ -105,7 +105,7 @@ import Testing
             return try ModelFile(opening: path).metadata
         }
         let data = try convert(files, tokenizer: tokenizer, recipe: "lightx2v")
-        #expect(try data.string("sorad.model.id") == "wan-t2v" && data.integer("dit.num_attention_heads") == 1)
+        #expect(try data.string("sorad.model.id") == "wan_t2v" && data.integer("dit.num_attention_heads") == 1)
         #expect(
             try data.integers("dit.patch_size") == [1, 2, 2] && data.integer("dit.ffn_dim") == 96 && data.integer("dit.in_channels") == 16)
         #expect(try data.integer("te.d_kv") == 12 && data.integer("te.vocab_size") == 323 && data.string("vae.type") == "taehv")
