@@ -190,7 +190,8 @@ private struct QuantizedFormats {
                 throw SoradError(.badInput, "\(source.location(of: name)): the tensor \(name) is no text")
             }
             layers[String(name.dropLast(suffix.count))] = try Self.format(
-                JSONValue(parsing: text.array, name: "\(source.location(of: name)): the tensor \(name)"), name)
+                JSONValue(parsing: text.array, name: "\(source.location(of: name)): the tensor \(name)"),
+                "\(source.location(of: name)): the tensor \(name)")
         }
         if let text = source.properties["_quantization_metadata"] {
             let json = try JSONValue(parsing: Array(text.utf8), name: "\(source.path): _quantization_metadata")
@@ -198,7 +199,7 @@ private struct QuantizedFormats {
             for member in json["layers"]?.object?.members ?? [] {
                 // These names may lack the prefix that the tensors have.
                 let layer = names.contains(member.key + ".weight") ? member.key : "model.diffusion_model." + member.key
-                layers[layer] = try Self.format(member.value, member.key)
+                layers[layer] = try Self.format(member.value, "\(source.path): _quantization_metadata of \(member.key)")
             }
         }
         self.layers = layers

@@ -11,7 +11,7 @@ enum WanShapes {
     /// - Parameter source: a transformer under diffusers' names.
     static func unfolded(_ source: RenamedSource) -> RenamedSource {
         var source = source
-        guard let table = source.shape(of: "scale_shift_table"), let width = table.last, width > 0 else { return source }
+        guard let table = source.shape(of: "scale_shift_table"), let width = table.last, (1...65536).contains(width) else { return source }
         for name in source.names where name == "scale_shift_table" || name.hasSuffix(".scale_shift_table") {
             if let shape = source.shape(of: name), shape.count == 2 { source = source.reshaped(name, [1] + shape) }
         }
@@ -36,11 +36,12 @@ enum WanShapes {
         }
         let patch = try shapes.all("patch_embedding.weight", rank: 5)
         let outputs = try shapes["proj_out.weight", 0, of: 2]
+        let patchVolume = checkedProduct(Array(patch[2...])) ?? 0
         return ConfigFile(
             [
                 "_class_name": "WanTransformer3DModel", "num_layers": .integer(shapes.count("blocks.", ".scale_shift_table")),
                 "num_attention_heads": .integer(width / headSize), "attention_head_dim": .integer(headSize),
-                "in_channels": .integer(patch[1]), "out_channels": .integer(outputs / max(1, patch[2] * patch[3] * patch[4])),
+                "in_channels": .integer(patch[1]), "out_channels": .integer(outputs / max(1, patchVolume)),
                 "patch_size": .array(patch[2...].map { .integer($0) }),
                 "text_dim": .integer(try shapes["condition_embedder.text_embedder.linear_1.weight", 1, of: 2]),
                 "freq_dim": .integer(try shapes["condition_embedder.time_embedder.linear_1.weight", 1, of: 2]),
