@@ -74,7 +74,7 @@ class Machine(boxes.Box):
     def start(self):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
-                ["prlimit", "--nofile=1024:4096", self.bin / "sorad", "--socket", self.socket, "--state-dir", self.state, "--model",
+                [shutil.which("prlimit"), "--nofile=1024:4096", self.bin / "sorad", "--socket", self.socket, "--state-dir", self.state, "--model",
                  self.model, "--worker", self.bin / "sorad-worker", *self.options], stderr=log, env={"PATH": str(self.bin) + ":/nowhere"})
         self.idle = []
         deadline = time.monotonic() + 120
