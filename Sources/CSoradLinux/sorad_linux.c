@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -72,6 +73,7 @@ int sorad_linux_socketpair(int descriptors[2]) {
 }
 
 int sorad_linux_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
+int sorad_linux_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
 
 int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes, size_t count) {
     struct sockaddr_un address;

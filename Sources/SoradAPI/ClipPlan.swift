@@ -28,8 +28,8 @@ public struct ClipPlan: Sendable, Equatable {
 
     // The following is the daemon's own: it is not part of the JSON.
 
-    /// The length of the clip as the answer says it: decimal text.
-    public var seconds = ""
+    /// For the answer.
+    public var notes = RequestNotes()
     /// `MediaFacts.heldPixels` of the largest given file; 0 for none.
     public var referencePixels = 0
     /// Bytes that worker and ffmpeg take at their highest; 0 where that is not known.
@@ -55,6 +55,15 @@ public struct ClipPlan: Sendable, Equatable {
 }
 
 extension ClipPlan {
+    /// Playing time of the finished clip.
+    public var durationSeconds: Double { ClipPlan.duration(ofFrames: clipFrames, fps: fps) }
+
+    /// Seconds that `frames` are on the screen.
+    public static func duration(ofFrames frames: Int, fps: Int) -> Double { Double(frames) / Double(max(1, fps)) }
+
+    /// A length as the hosted API writes it: whole seconds as text, so that clients which call `int()` survive; the nearest, at least "1".
+    public static func wholeSeconds(_ duration: Double) -> String { "\(max(1, Int(duration.rounded())))" }
+
     /// Bytes that worker and ffmpeg take for the clip at their highest; nil where the model has no plan of its memory.
     public func memory(of model: ModelInfo?) -> Int? { model?.memory?.bytes(for: self, referencePixels: referencePixels) }
 }

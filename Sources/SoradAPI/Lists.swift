@@ -46,18 +46,18 @@ public struct Model: JSONRepresentable, Equatable {
     }
 
     public init(info: ModelInfo) {
-        self.init(
-            id: info.id, created: info.created, ownedBy: "sorad",
-            details: [
-                "sha256": .string(info.sha256), "license": .string(info.license), "default_width": .integer(info.defaultWidth),
-                "default_height": .integer(info.defaultHeight), "default_num_frames": .integer(info.defaultNumFrames),
-                "fps": .integer(info.fps), "size_multiple": .integer(info.sizeMultiple), "frame_multiple": .integer(info.frameMultiple),
-                "max_width": .integer(info.maxWidth), "max_height": .integer(info.maxHeight),
-                "max_num_frames": .integer(info.maxNumFrames), "max_pixels": .integer(info.maxPixels),
-                "default_num_inference_steps": .integer(info.defaultNumInferenceSteps),
-                "default_guidance_scale": .double(info.defaultGuidanceScale), "default_flow_shift": .double(info.defaultFlowShift),
-                "takes_known_frames": .bool(info.takesConditioningFrames),
-            ])
+        var details: JSONObject = [
+            "sha256": .string(info.sha256), "license": .string(info.license), "default_width": .integer(info.defaultWidth),
+            "default_height": .integer(info.defaultHeight), "default_num_frames": .integer(info.defaultNumFrames),
+            "fps": .integer(info.fps), "size_multiple": .integer(info.sizeMultiple), "frame_multiple": .integer(info.frameMultiple),
+            "max_width": .integer(info.maxWidth), "max_height": .integer(info.maxHeight),
+            "max_num_frames": .integer(info.maxNumFrames), "max_pixels": .integer(info.maxPixels),
+            "default_num_inference_steps": .integer(info.defaultNumInferenceSteps),
+            "default_guidance_scale": .double(info.defaultGuidanceScale), "default_flow_shift": .double(info.defaultFlowShift),
+            "takes_known_frames": .bool(info.takesConditioningFrames),
+        ]
+        details["text_length"] = info.textLength.map { .integer($0) }
+        self.init(id: info.id, created: info.created, ownedBy: "sorad", details: details)
     }
 
     public var json: JSONValue {

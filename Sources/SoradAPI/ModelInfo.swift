@@ -30,6 +30,8 @@ public struct ModelInfo: Sendable, Equatable {
     public var defaultFlowShift: Double
     /// Some frames may be given: first and last frame, a clip to continue.
     public var takesConditioningFrames: Bool
+    /// Tokens of a prompt that the model reads at most, the end mark included; nil where nobody said.
+    public var textLength: Int?
     /// nil where it was not planned, as in the message of a running worker.
     public var memory: ModelMemory?
 
@@ -37,7 +39,7 @@ public struct ModelInfo: Sendable, Equatable {
         id: String, sha256: String, created: Int, license: String, defaultWidth: Int, defaultHeight: Int, defaultNumFrames: Int,
         fps: Int, sizeMultiple: Int, frameMultiple: Int, maxWidth: Int, maxHeight: Int, maxNumFrames: Int, maxPixels: Int,
         defaultNumInferenceSteps: Int, defaultGuidanceScale: Double, defaultFlowShift: Double, takesConditioningFrames: Bool = false,
-        memory: ModelMemory? = nil
+        textLength: Int? = nil, memory: ModelMemory? = nil
     ) {
         self.id = id
         self.sha256 = sha256
@@ -57,6 +59,7 @@ public struct ModelInfo: Sendable, Equatable {
         self.defaultGuidanceScale = defaultGuidanceScale
         self.defaultFlowShift = defaultFlowShift
         self.takesConditioningFrames = takesConditioningFrames
+        self.textLength = textLength
         self.memory = memory
     }
 }

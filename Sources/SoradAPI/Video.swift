@@ -19,7 +19,7 @@ public struct Video: JSONRepresentable, Equatable {
     public var prompt: String
     /// "WIDTHxHEIGHT" in pixels.
     public var size: String
-    /// Length of the clip as decimal text.
+    /// Length of the clip in whole seconds, as text: `ClipPlan.wholeSeconds`. `details.durationSeconds` is exact.
     public var seconds: String
     public var remixedFromVideoID: String?
     /// Set when `status` is `failed`.
@@ -80,8 +80,12 @@ public struct Video: JSONRepresentable, Equatable {
 
 /// The members of a video that only sorad sends; absent from the JSON where nil.
 public struct VideoDetails: Sendable, Equatable {
+    /// The user whose job it is; only for administrators.
+    public var owner: UInt32?
     public var width: Int?
     public var height: Int?
+    /// Exact playing time.
+    public var durationSeconds: Double?
     /// Effective number of frames, after rounding to the latent grid.
     public var numFrames: Int?
     public var fps: Int?
@@ -104,6 +108,8 @@ public struct VideoDetails: Sendable, Equatable {
     public var note: String?
     /// Only where it is not 0.
     public var priority: Int?
+    /// Fields of the request, and what the model makes of its prompt.
+    public var notes = RequestNotes()
     /// SHA-256 over the raw frames of a finished job, lower-case hexadecimal.
     public var sha256: String?
     /// Seconds spent by phase name.
@@ -124,9 +130,14 @@ public struct VideoDetails: Sendable, Equatable {
         flowShift = plan.flowShift
         strength = plan.given?.strength
         sourceVideoID = plan.given?.videoID
+        durationSeconds = plan.durationSeconds
+        notes = plan.notes
     }
 
     init(json: JSONValue) {
+        owner = json["owner"]?.integer.flatMap { UInt32(exactly: $0) }
+        durationSeconds = json["duration_seconds"]?.double
+        notes = RequestNotes(video: json)
         width = json["width"]?.integer
         height = json["height"]?.integer
         numFrames = json["num_frames"]?.integer
@@ -153,6 +164,8 @@ public struct VideoDetails: Sendable, Equatable {
     }
 
     func write(to object: inout JSONObject) {
+        object["owner"] = owner.map { .integer(Int($0)) }
+        object["duration_seconds"] = durationSeconds.map { .double($0) }
         object["width"] = width.map { .integer($0) }
         object["height"] = height.map { .integer($0) }
         object["num_frames"] = numFrames.map { .integer($0) }
@@ -164,6 +177,7 @@ public struct VideoDetails: Sendable, Equatable {
         object["flow_shift"] = flowShift.map { .double($0) }
         object["strength"] = strength.map { .double($0) }
         object["source_video_id"] = sourceVideoID.map { .string($0) }
+        notes.write(to: &object)
         object["phase"] = phase.map { .string($0.rawValue) }
         object["step"] = step.map { .integer($0) }
         object["steps"] = steps.map { .integer($0) }
@@ -177,6 +191,34 @@ public struct VideoDetails: Sendable, Equatable {
             for (phase, seconds) in timings.sorted(by: { $0.key < $1.key }) { members[phase] = .double(seconds) }
             object["timings"] = .object(members)
         }
+    }
+}
+
+extension RequestNotes {
+    /// As members of a Video object.
+    fileprivate func write(to object: inout JSONObject) {
+        if let prompt {
+            object["prompt_tokens"] = .integer(prompt.tokens)
+            object["prompt_truncated"] = .bool(prompt.isTruncated)
+            object["unknown_words"] = .array(prompt.unknownWords.map { .string($0) })
+        }
+        if let negativePrompt {
+            object["negative_prompt_tokens"] = .integer(negativePrompt.tokens)
+            object["negative_prompt_truncated"] = .bool(negativePrompt.isTruncated)
+        }
+        if !ignored.isEmpty { object["ignored"] = .array(ignored.map { .string($0) }) }
+    }
+
+    fileprivate init(video json: JSONValue) {
+        self.init()
+        func reading(_ prefix: String, _ words: [JSONValue]) -> PromptReading? {
+            guard let tokens = json[prefix + "_tokens"]?.integer, let isTruncated = json[prefix + "_truncated"]?.bool else { return nil }
+            return PromptReading(
+                tokens: tokens, textLength: isTruncated ? tokens - 1 : tokens, unknownWords: words.compactMap(\.string))
+        }
+        ignored = json["ignored"]?.array?.compactMap(\.string) ?? []
+        prompt = reading("prompt", json["unknown_words"]?.array ?? [])
+        negativePrompt = reading("negative_prompt", [])
     }
 }
 

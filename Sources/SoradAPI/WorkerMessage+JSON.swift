@@ -89,6 +89,7 @@ extension ModelInfo: JSONRepresentable {
             "defaultNumInferenceSteps": .integer(defaultNumInferenceSteps), "defaultGuidanceScale": .double(defaultGuidanceScale),
             "defaultFlowShift": .double(defaultFlowShift), "takesConditioningFrames": .bool(takesConditioningFrames),
         ]
+        object["textLength"] = textLength.map { .integer($0) }
         object["memory"] = memory?.json
         return .object(object)
     }
@@ -104,7 +105,7 @@ extension ModelInfo: JSONRepresentable {
             maxHeight: try members.integer("maxHeight"), maxNumFrames: try members.integer("maxNumFrames"),
             maxPixels: try members.integer("maxPixels"), defaultNumInferenceSteps: try members.integer("defaultNumInferenceSteps"),
             defaultGuidanceScale: try members.double("defaultGuidanceScale"), defaultFlowShift: try members.double("defaultFlowShift"),
-            takesConditioningFrames: json["takesConditioningFrames"]?.bool ?? false,
+            takesConditioningFrames: json["takesConditioningFrames"]?.bool ?? false, textLength: json["textLength"]?.integer,
             memory: try json["memory"].map { json throws(JSONError) in try ModelMemory(json: json) })
     }
 }

@@ -22,7 +22,7 @@ package struct ClientConnection: ~Copyable {
         switch error.code {
         case ENOENT: return SoradError(.unavailable, message("no such socket"), hint: "start the daemon: sudo systemctl start sorad.socket")
         case EACCES:
-            return SoradError(.permission, message("permission denied"), hint: "sudo usermod -aG sorad $USER, then log in again")
+            return SoradError(.permission, message("permission denied"), hint: wayIn(to: path))
         case ECONNREFUSED:
             return SoradError(
                 .unavailable, message("connection refused, nothing listens there"),
@@ -31,6 +31,13 @@ package struct ClientConnection: ~Copyable {
         case ENAMETOOLONG: return SoradError(.usage, message("a socket's path may have at most 107 bytes"))
         default: return SoradError(.unavailable, message(error.reason.lowercased()))
         }
+    }
+
+    /// How a user comes to be let in: by the group that the socket itself has.
+    private static func wayIn(to path: String) -> String {
+        guard let socket = FilePlace(path, followingLinks: true) else { return "ask who may enter the folder: namei -l \(path)" }
+        if socket.mode & 0o020 != 0, let group = groupName(socket.group) { return "sudo usermod -aG \(group) $USER, then log in again" }
+        return "it is for the user \(userName(socket.owner) ?? "\(socket.owner)") alone"
     }
 
     /// Sends all of `bytes`. False when the server has closed its end: it may have answered early.

@@ -1,7 +1,7 @@
 // Admission: the last checks before a request becomes a job. Every refusal has numbers and advice.
 // Order: limits of everybody (draining, the queue, the disk, memory), then those of this user.
 package import SoradAPI
-import SoradSystem
+public import SoradSystem
 
 extension JobService {
     /// Refuses every new job while draining or when the queue is full.
@@ -41,6 +41,21 @@ extension JobService {
             .busy,
             "the files of your \(others.count) waiting jobs and of this one take \(megabytes(taken)), which is more than is left for others; "
                 + "wait for a job to end", code: "quota_exceeded", retryAfter: state.secondsPerJob)
+    }
+
+    /// The limits of a user and how much of them is used: the answer to GET /v1/quota.
+    public func quotaReport(of viewer: Viewer) throws(SoradError) -> JSONValue {
+        try locked { state throws(SoradError) in
+            let quota = viewer.isAdmin ? Quota() : state.controls.quotas.quota(of: viewer.user)
+            let usage = try usage(of: viewer.user, now: time.unixSeconds(), state)
+            return [
+                "object": "quota", "user": .integer(Int(viewer.user)), "limits": quota.json,
+                "used": [
+                    "jobs": .integer(usage.jobs), "seconds_per_day": .double(Double(usage.milliseconds) / 1000),
+                    "bytes": .integer(usage.bytes),
+                ],
+            ]
+        }
     }
 
     private func usage(of user: UInt32, now: Int, _ state: State) throws(SoradError) -> Usage {

@@ -1,6 +1,7 @@
 // A worker's captured standard error, line by line, and the sentence in it that explains the worker's end.
 // Invariant: lines have no control characters and a bounded length, whatever a worker writes, because they reach logs, terminals and
 // clients. Pure: bytes come in as values.
+import SoradSystem
 
 package struct CapturedStderr: Sendable {
     /// Bytes of a line that has not ended yet.
@@ -40,22 +41,15 @@ package struct CapturedStderr: Sendable {
     }
 
     private mutating func endLine() -> [String] {
-        let line = CapturedStderr.printable(pending)
+        let line = CapturedStderr.trimmed(printable(String(decoding: pending, as: UTF8.self)))
         pending = []
-        guard !line.isEmpty else { return [] }
+        guard line.contains(where: { $0 != "\u{FFFD}" && $0 != " " }) else { return [] }
         if !line.hasPrefix("hint: ") { last = line }
         return [line]
     }
 
-    /// Text in which control, format (they can turn the direction of a line) and unassigned characters are spaces, without space around it.
-    private static func printable(_ bytes: [UInt8]) -> String {
-        var result = String.UnicodeScalarView()
-        for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-            switch scalar.properties.generalCategory {
-            case .control, .format, .lineSeparator, .paragraphSeparator, .privateUse, .surrogate, .unassigned: result.append(" ")
-            default: result.append(scalar)
-            }
-        }
-        return String(String(result).drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    /// Without space around it.
+    private static func trimmed(_ text: String) -> String {
+        String(text.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
     }
 }

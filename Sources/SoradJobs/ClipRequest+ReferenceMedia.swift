@@ -94,7 +94,6 @@ extension ClipRequest {
         given.videoID = source.videoID
         given.isRemix = isRemix
         plan.given = given
-        plan.seconds = decimalText(Double(plan.clipFrames) / Double(plan.fps))
         return plan
     }
 
@@ -105,7 +104,8 @@ extension ClipRequest {
         try requireConditioning(model, "video")
         let group = model.frameMultiple
         var asked = fitted(to: source)
-        let wanted = numFrames ?? seconds.map { Int(($0 * Double(asked.fps ?? model.fps) - 1e-6).rounded(.up)) } ?? 1
+        let fps = asked.fps ?? model.fps
+        let wanted = wantedFrames(fps: fps) ?? 1
         var given = ReferenceMedia()
         given.videoID = source.videoID
         given.isLoop = how == .loop
@@ -119,7 +119,9 @@ extension ClipRequest {
         }
         // With a clip before it, the first latent frame is taken; without, the new frames have it.
         let alone = given.before == nil ? 1 : 0
-        let added = alone + (max(wanted, 1) - alone + group - 1) / group * group
+        func grouped(_ frames: Int) -> Int { alone + (max(frames, 1) - alone + group - 1) / group * group }
+        try checkLengths(fps: fps, rounded: grouped)
+        let added = grouped(wanted)
         asked.seconds = nil
         asked.numFrames = added + (given.before?.contextFrames ?? 0) + (given.after?.contextFrames ?? 0)
         var plan: ClipPlan
@@ -136,7 +138,6 @@ extension ClipRequest {
             throw refused(
                 "video", "the clip would have \(plan.clipFrames) frames, and \(ClipRequest.clipFrameLimit) are the limit")
         }
-        plan.seconds = decimalText(Double(plan.clipFrames) / Double(plan.fps))
         return plan
     }
 

@@ -19,8 +19,8 @@ public struct ClipRequest: Sendable, Equatable {
     public var size: String?
     public var width: Int?
     public var height: Int?
+    /// With `numFrames`, it must mean the same length.
     public var seconds: Double?
-    /// Wins over `seconds`.
     public var numFrames: Int?
     public var fps: Int?
     public var seed: UInt64?
@@ -32,6 +32,8 @@ public struct ClipRequest: Sendable, Equatable {
     public var priority = 0
     /// A finished clip of the same plan will do.
     public var mayReuse = false
+    /// Fields that came with the request and have no effect.
+    public var ignored: [String] = []
 
     public init() {}
 
@@ -44,6 +46,7 @@ public struct ClipRequest: Sendable, Equatable {
         let (width, height) = try plannedSize(model)
         let fps = fps ?? model.fps
         let frames = plannedFrames(model, fps: fps)
+        try checkLengths(fps: fps) { wanted in ClipRequest.grouped(wanted, model) }
         do throws(SoradError) { try model.sizes.check(width: width, height: height, numFrames: frames, fps: fps) } catch {
             throw refused(askedField(error.param), error.message)
         }
@@ -51,7 +54,9 @@ public struct ClipRequest: Sendable, Equatable {
             model: model.id, prompt: prompt, negativePrompt: negativePrompt ?? "", width: width, height: height, numFrames: frames,
             fps: fps, seed: seed ?? randomSeed, numInferenceSteps: numInferenceSteps ?? model.defaultNumInferenceSteps,
             guidanceScale: guidanceScale ?? model.defaultGuidanceScale, flowShift: flowShift ?? model.defaultFlowShift)
-        plan.seconds = decimalText((numFrames == nil ? seconds : nil) ?? Double(frames) / Double(fps))
+        plan.notes.ignored = ignored
+        // Without classifier-free guidance nothing reads it.
+        if plan.guidanceScale == 1, !plan.negativePrompt.isEmpty { plan.notes.ignored.append("negative_prompt") }
         return plan
     }
 
@@ -81,10 +86,34 @@ public struct ClipRequest: Sendable, Equatable {
     }
 
     private func plannedFrames(_ model: ModelInfo, fps: Int) -> Int {
+        ClipRequest.grouped(wantedFrames(fps: fps) ?? model.defaultNumFrames, model)
+    }
+
+    /// Rounded up to 1 + whole groups.
+    private static func grouped(_ frames: Int, _ model: ModelInfo) -> Int {
+        1 + (max(frames, 1) - 1 + model.frameMultiple - 1) / model.frameMultiple * model.frameMultiple
+    }
+
+    /// The length that was asked for, in frames; nil for none.
+    func wantedFrames(fps: Int) -> Int? { numFrames ?? seconds.map { ClipRequest.frames($0, fps: fps) } }
+
+    private static func frames(_ seconds: Double, fps: Int) -> Int {
         // The subtraction forgives the last bit of, say, 1.1 × 10.
-        let wanted = numFrames ?? seconds.map { Int(($0 * Double(fps) - 1e-6).rounded(.up)) } ?? model.defaultNumFrames
-        let groups = (max(wanted, 1) - 1 + model.frameMultiple - 1) / model.frameMultiple
-        return 1 + groups * model.frameMultiple
+        Int((seconds * Double(fps) - 1e-6).rounded(.up))
+    }
+
+    /// Refuses `seconds` and `numFrames` that are not the same length: not the same after rounding, nor what the answer says of that many
+    /// frames, in whole seconds.
+    /// - Parameter rounded: the frames that are made of the wanted ones.
+    func checkLengths(fps: Int, rounded: (Int) -> Int) throws(SoradError) {
+        guard let seconds, let numFrames else { return }
+        let (bySeconds, byFrames) = (ClipRequest.frames(seconds, fps: fps), rounded(numFrames))
+        let isEcho = decimalText(seconds) == ClipPlan.wholeSeconds(ClipPlan.duration(ofFrames: byFrames, fps: fps))
+        guard rounded(bySeconds) != byFrames, !isEcho else { return }
+        throw refused(
+            "seconds",
+            "the field \"seconds\" contradicts num_frames: \(decimalText(seconds)) seconds at \(fps) frames per second are \(bySeconds) "
+                + "frames, not \(numFrames); send one of them")
     }
 
     func refused(_ field: String, _ message: String) -> SoradError { SoradError(.badInput, message, param: field) }

@@ -120,6 +120,7 @@ extension JobMachine {
     package func note(for job: Job) -> String? {
         guard job.status == .queued else { return nil }
         if holds.contains(.disk) { return "the disk is full; the job continues from its last step when there is free space" }
+        if holds.contains(.administrator) { return "an administrator has paused the queue; the job begins when it is resumed" }
         if let start = startFaults[job.plan.model], start.count > 0, !slots.contains(where: { $0.isIdle(with: job.plan.model) }) {
             return "the machine is at fault: the worker \(start.reason); it is started again from time to time "
                 + "(\(start.count) so far), and the job continues by itself"

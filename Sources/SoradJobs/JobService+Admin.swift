@@ -49,8 +49,14 @@ extension JobService {
             }
             let wasPaused = state.controls.isPaused
             state.controls = controls
+            // The loop tells the service manager.
+            wake.add()
             if controls.isPaused != wasPaused {
                 try handle(controls.isPaused ? .held(.administrator) : .released(.administrator), &state)
+                // Those who watch a waiting job learn why it waits, or that it no longer does.
+                for id in state.machine.order {
+                    if let job = state.machine.jobs[id] { feed.changed(state.estimated(job)) }
+                }
             }
         }
     }

@@ -61,11 +61,14 @@ public final class JobStore {
         """
         UPDATE job SET worker_deaths = 0, died_at = 0 WHERE status IN ('queued', 'in_progress');
         """,
+        """
+        ALTER TABLE job ADD COLUMN notes TEXT NOT NULL DEFAULT '{}';
+        """,
     ]
 
     private static let columns =
         "id, owner, status, created_at, started_at, completed_at, percent, worker_deaths, seconds, request, error, result, "
-        + "bytes, expires_at, priority, digest, died_at, memory"
+        + "bytes, expires_at, priority, digest, died_at, memory, notes"
 
     /// Opens or makes the database at `path` and brings it to this version's schema.
     public init(path: String) throws(SoradError) {
@@ -143,7 +146,7 @@ public final class JobStore {
     private func write(_ job: Job) throws(DatabaseError) {
         try database.run(
             """
-            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, started_at = excluded.started_at,
                 completed_at = excluded.completed_at, percent = excluded.percent, worker_deaths = excluded.worker_deaths,
                 error = excluded.error, result = excluded.result, bytes = excluded.bytes, expires_at = excluded.expires_at,
@@ -151,9 +154,11 @@ public final class JobStore {
             """,
             .text(job.id.text), .integer(Int64(job.owner)), .text(job.status.rawValue), .integer(Int64(job.createdAt)),
             .optional(job.startedAt), .optional(job.completedAt), .integer(Int64(job.percent)), .integer(Int64(job.workerDeaths)),
-            .text(job.plan.seconds), .text(job.plan.json.text()), .optional(job.error?.json), .optional(job.result?.json),
+            // The length follows from the plan; the column is of earlier versions.
+            .text(ClipPlan.wholeSeconds(job.plan.durationSeconds)), .text(job.plan.json.text()), .optional(job.error?.json),
+            .optional(job.result?.json),
             .integer(Int64(job.bytes)), .optional(job.expiresAt), .integer(Int64(job.priority)), job.digest.map { .text($0) } ?? .null,
-            .integer(Int64(job.diedAt)), .integer(Int64(job.plan.memory)))
+            .integer(Int64(job.diedAt)), .integer(Int64(job.plan.memory)), .text(job.plan.notes.json.text()))
     }
 
     package func job(_ id: JobIdentifier) throws(DatabaseError) -> Job? {
@@ -204,13 +209,13 @@ extension DatabaseValue {
 extension Job {
     /// The columns in the order of `JobStore.columns`.
     fileprivate init(row: [DatabaseValue]) throws(JSONError) {
-        guard row.count == 18, let id = row[0].text.flatMap({ JobIdentifier($0) }),
+        guard row.count == 19, let id = row[0].text.flatMap({ JobIdentifier($0) }),
             let owner = row[1].integer.flatMap({ UInt32(exactly: $0) }),
             let status = row[2].text.flatMap(Video.Status.init(rawValue:)), let created = row[3].integer, let percent = row[6].integer,
-            let deaths = row[7].integer, let seconds = row[8].text, let request = row[9].text
+            let deaths = row[7].integer, let request = row[9].text, let notes = row[18].text
         else { throw JSONError("a column is missing") }
         var plan = try ClipPlan(json: try JSONValue(parsing: Array(request.utf8)))
-        plan.seconds = seconds
+        plan.notes = try RequestNotes(json: try JSONValue(parsing: Array(notes.utf8)))
         plan.memory = Int(row[17].integer ?? 0)
         self.init(id: id, owner: owner, plan: plan, createdAt: Int(created))
         self.status = status

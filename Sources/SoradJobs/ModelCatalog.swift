@@ -50,6 +50,8 @@ public final class ModelCatalog: Sendable {
     public var isScanning: Bool { scanning.load(ordering: .acquiring) }
     /// Whether somebody asked for a scan since the last call.
     public func takeWish() -> Bool { isDue.exchange(false, ordering: .acquiring) }
+    /// The first scan has ended.
+    public var isScanned: Bool { (try? waitUntilReady(PollEntry(reading: firstScan.rawDescriptor), timeout: .zero)) ?? false }
 
     /// Waits until the first scan has ended, so that a request right after the start is not refused for a model that is about to appear.
     public func waitForFirstScan(timeout: Duration) {

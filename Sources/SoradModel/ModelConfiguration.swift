@@ -27,6 +27,9 @@ public struct ModelConfiguration: Sendable {
     let autoencoder: any AutoencoderConfiguration
     let samplerMaker: ModelRegistry.SamplerMaker
 
+    /// The `textLength` of a file, of which nothing else need be known.
+    public static func textLength(_ data: Metadata) throws(SoradError) -> Int { try data.integer("sorad.text_length", in: 1...4096) }
+
     /// - Throws: `.badInput` when the file names a part that is not known, or a size is impossible or does not fit another.
     public init(_ file: ModelFile) throws(SoradError) { try self.init(file, .standard) }
 
@@ -38,7 +41,7 @@ public struct ModelConfiguration: Sendable {
             numFrames: try data.integer("sorad.native.num_frames", in: 1...4096), fps: try data.integer("sorad.native.fps", in: 1...240),
             numInferenceSteps: try data.integer("sorad.default.num_inference_steps", in: 1...1000),
             guidanceScale: try data.float("sorad.default.guidance_scale"), flowShift: try data.float("sorad.default.flow_shift"))
-        textLength = try data.integer("sorad.text_length", in: 1...4096)
+        textLength = try Self.textLength(data)
         network = try registry.family(data).configuration(data)
         samplerMaker = try registry.samplers.part(network.sampler, "\(file.path): the sampler")
         numTrainTimesteps = try data.integer("scheduler.num_train_timesteps", in: 1...100_000)

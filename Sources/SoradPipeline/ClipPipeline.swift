@@ -218,6 +218,14 @@ public final class ClipPipeline {
         }
     }
 
+    /// How a model reads prompts: of the file only the metadata are read, and not checked against its checksum.
+    /// - Throws: `.badInput` with one sentence about the file or a prompt, `.notFound`, `.permission`.
+    public static func read(prompts: [String], modelPath: String) throws(SoradError) -> [PromptReading] {
+        let metadata = try ModelFile(opening: modelPath, verify: false).metadata
+        let tokenizer = try PromptTokenizer(metadata, textLength: try ModelConfiguration.textLength(metadata))
+        return try prompts.map { prompt throws(SoradError) in try tokenizer.reading(of: prompt) }
+    }
+
     /// What a given clip says about its origin; needs no model.
     /// - Throws: `.badInput` with one sentence when it is no MP4 file or a damaged one, `.notFound`.
     public static func origin(_ path: String) throws(SoradError) -> ProvenanceMark { try provenanceMark(at: path) }

@@ -30,7 +30,7 @@ extension ModelInfo {
             maxNumFrames: 1 + (frames - 1) / frameMultiple * frameMultiple, maxPixels: volume,
             defaultNumInferenceSteps: native.numInferenceSteps, defaultGuidanceScale: Double(native.guidanceScale),
             defaultFlowShift: Double(native.flowShift),
-            takesConditioningFrames: configuration.takesConditioningFrames)
+            takesConditioningFrames: configuration.takesConditioningFrames, textLength: configuration.textLength)
         do throws(SoradError) {
             try sizes.check(width: native.width, height: native.height, numFrames: native.numFrames, fps: native.fps)
         } catch {

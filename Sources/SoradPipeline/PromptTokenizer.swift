@@ -1,4 +1,5 @@
 // Makes the tokenizer from a model file's metadata.
+import SoradAPI
 import SoradModelFile
 import SoradSystem
 import SoradTokenizer
@@ -36,6 +37,20 @@ struct PromptTokenizer {
             throw SoradError(.badInput, "\(data.path) has no usable tokenizer: \(error.message)")
         }
         self.textLength = textLength
+    }
+
+    /// How the model reads `prompt`: what of it `encode` cuts off, and which words mean nothing to it.
+    /// - Throws: as `encode`.
+    func reading(of prompt: String) throws(SoradError) -> PromptReading {
+        do throws(TokenizerError) {
+            let text = PromptText.whitespaceCleaned(prompt)
+            let tokens = try tokenizer.tokens(in: Array(text.utf8))
+            return PromptReading(
+                tokens: tokens.count + 1, textLength: textLength,
+                unknownWords: tokenizer.unknownWords(in: text, tokens: tokens, limit: PromptReading.unknownWordsLimit))
+        } catch {
+            throw SoradError(.badInput, error.message, param: "prompt")
+        }
     }
 
     /// Token ids of `prompt` with the end mark: [L], 1 ≤ L ≤ text length. What does not fit is cut off at the end.

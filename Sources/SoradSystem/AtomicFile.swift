@@ -1,7 +1,8 @@
 // Writes a file so that its path shows either the old contents or the whole new ones, whatever dies in between: a temporary file in the
 // same directory, fsync, rename, fsync of the directory.
 //
-// Invariant: until `commit` the path is untouched; a writer that goes away uncommitted removes its temporary file.
+// Invariant: until `commit` the path is untouched; a writer that goes away uncommitted removes its temporary file. Only a plain file that may
+// be written is replaced, and keeps its rights: symbolic links are followed, and devices, pipes and sockets are refused.
 import Glibc
 
 /// A file being written, to appear at `path` on `commit()`.
@@ -16,14 +17,25 @@ public struct AtomicFile: ~Copyable {
 
     private static let bufferLimit = 1 << 20
 
-    /// Begins a file that will appear at `path` with `mode`, less the umask.
+    /// Begins a file that will appear at `path` with `mode`, less the umask, or with the rights of the file that it replaces.
     public init(_ path: String, mode: UInt32 = 0o644) throws(SoradError) {
-        let (directory, name) = Self.split(path)
-        guard !name.isEmpty else { throw SoradError(.usage, "\(path) names a directory, not a file") }
+        let target: String
+        do throws(Errno) { target = try pathBehindLinks(path) } catch { throw Self.explain(error, path) }
+        let (directory, name) = Self.split(target)
+        let replaced = FilePlace(target, followingLinks: false)
+        guard !name.isEmpty, replaced?.kind != .directory else { throw SoradError(.usage, "\(path) names a directory, not a file") }
+        if let replaced {
+            guard replaced.kind == .regular else {
+                throw SoradError(.cannotCreate, "cannot create \(path): \(replaced.kind.rawValue) is there", hint: "name another file")
+            }
+            guard mayWrite(target) else { throw SoradError(.cannotCreate, "cannot replace \(path): it may not be written") }
+        }
         let temporaryPath = "\(directory)/.\(name).\(getpid()).partial"
-        descriptor = try Self.create(temporaryPath, for: path, mode)
+        let descriptor = try Self.create(temporaryPath, for: path, mode)
+        if let replaced { _ = fchmod(descriptor.rawValue, replaced.mode) }
+        self.descriptor = descriptor
         self.temporaryPath = temporaryPath
-        self.path = path
+        self.path = target
     }
 
     deinit {
@@ -120,7 +132,7 @@ public struct AtomicFile: ~Copyable {
         switch error.code {
         case ENOSPC, EDQUOT: SoradError(.storageFull, "cannot write \(path): the disk is full", hint: "free some space and try again")
         case ENOENT, ENOTDIR: SoradError(.cannotCreate, "cannot create \(path): its directory does not exist")
-        case EACCES, EPERM, EROFS: SoradError(.cannotCreate, "cannot create \(path): \(error.reason)")
+        case EACCES, EPERM, EROFS, ELOOP, ENAMETOOLONG: SoradError(.cannotCreate, "cannot create \(path): \(error.reason)")
         default: SoradError(.cannotWrite, "cannot write \(path): \(error.reason)")
         }
     }

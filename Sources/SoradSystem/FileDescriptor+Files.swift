@@ -1,4 +1,5 @@
 // Regular files through a descriptor: sizes, positions, and temporary files that are moved into place.
+import CSoradLinux
 import Glibc
 
 extension Errno {
@@ -15,6 +16,13 @@ extension FileDescriptor {
     /// Makes a new file at `path`, which must not exist, for reading and writing.
     public init(creating path: String, mode: UInt32 = 0o600) throws(Errno) {
         try self.init(opening: path, flags: O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
+    }
+
+    /// A file without a name that holds `bytes` and stands at their beginning.
+    public static func inMemory(_ bytes: [UInt8]) throws(Errno) -> FileDescriptor {
+        let file = FileDescriptor(owning: try systemCall("memfd_create") { unsafe sorad_linux_memory_file("sorad") })
+        try file.write(bytes, at: 0)
+        return file
     }
 
     /// Bytes of a regular file; anything else throws EINVAL.

@@ -1,4 +1,6 @@
 // JSON values to bytes: UTF-8, members in their order, the shortest escapes.
+// Invariant: the text can be shown in a terminal as it is: whatever would command one (`commandsTerminal`) is written as a \u escape,
+// which is the same value.
 
 extension JSONValue {
     /// UTF-8 text without a line end. `pretty` indents by two spaces.
@@ -55,21 +57,39 @@ private struct JSONWriter {
 
     private mutating func write(_ string: String) {
         output.append(UInt8(ascii: "\""))
-        for byte in string.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""): output += "\\\"".utf8
-            case UInt8(ascii: "\\"): output += "\\\\".utf8
-            case UInt8(ascii: "\n"): output += "\\n".utf8
-            case UInt8(ascii: "\r"): output += "\\r".utf8
-            case UInt8(ascii: "\t"): output += "\\t".utf8
-            case 0..<0x20, 0x7F:
-                let digits = Array("0123456789abcdef".utf8)
-                output += "\\u00".utf8
-                output.append(digits[Int(byte >> 4)])
-                output.append(digits[Int(byte & 15)])
-            default: output.append(byte)
+        // Most strings are ASCII, and some are megabytes of base64.
+        let isASCII = !string.utf8.contains { $0 >= 0x80 }
+        if isASCII {
+            for byte in string.utf8 { writeASCII(byte) }
+        } else {
+            for scalar in string.unicodeScalars {
+                if scalar.isASCII {
+                    writeASCII(UInt8(scalar.value))
+                } else if scalar.commandsTerminal {
+                    for unit in Unicode.UTF16.encode(scalar) ?? Unicode.UTF16.encodedReplacementCharacter { writeEscape(unit) }
+                } else {
+                    output += UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter
+                }
             }
         }
         output.append(UInt8(ascii: "\""))
+    }
+
+    private mutating func writeASCII(_ byte: UInt8) {
+        switch byte {
+        case UInt8(ascii: "\""): output += "\\\"".utf8
+        case UInt8(ascii: "\\"): output += "\\\\".utf8
+        case UInt8(ascii: "\n"): output += "\\n".utf8
+        case UInt8(ascii: "\r"): output += "\\r".utf8
+        case UInt8(ascii: "\t"): output += "\\t".utf8
+        case 0..<0x20, 0x7F: writeEscape(UInt16(byte))
+        default: output.append(byte)
+        }
+    }
+
+    private mutating func writeEscape(_ unit: UInt16) {
+        let digits = Array("0123456789abcdef".utf8)
+        output += "\\u".utf8
+        for shift in [12, 8, 4, 0] { output.append(digits[Int(unit >> shift & 15)]) }
     }
 }

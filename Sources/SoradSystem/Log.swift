@@ -24,7 +24,7 @@ public final class Log: Sendable {
         self.program = program
         self.output = output
         threshold = Atomic(level.rawValue)
-        prefixesPriority = environment["JOURNAL_STREAM"].map { $0 == Log.identity(of: output) } ?? false
+        prefixesPriority = Log.isJournal(output, environment)
     }
 
     /// Lines less urgent than this are dropped. May change at any time.
@@ -42,14 +42,13 @@ public final class Log: Sendable {
     private func write(_ level: Level, _ text: () -> String) {
         guard level.rawValue <= threshold.load(ordering: .relaxed) else { return }
         let prefix = prefixesPriority ? "<\(level.rawValue)>" : "\(program): \(level == .info ? "" : "\(level): ")"
-        // A line break inside would begin a line that nobody wrote, an escape would paint in somebody's terminal.
-        let line = prefix + text().map { $0.isNewline || Log.isControl($0) ? " " : String($0) }.joined() + "\n"
-        let bytes = Array(line.utf8)
+        let bytes = Array((prefix + printable(text()) + "\n").utf8)
         _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(output, $0.baseAddress, $0.count) }
     }
 
-    private static func isControl(_ character: Character) -> Bool {
-        character.unicodeScalars.contains { $0.value < 0x20 || (0x7F..<0xA0).contains($0.value) }
+    /// Whether a descriptor leads to the journal, which takes a line's priority from its beginning.
+    static func isJournal(_ output: Int32, _ environment: [String: String]) -> Bool {
+        environment["JOURNAL_STREAM"].map { $0 == identity(of: output) } ?? false
     }
 
     /// "DEVICE:INODE" of an open descriptor, as $JOURNAL_STREAM names it.

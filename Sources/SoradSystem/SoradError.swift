@@ -40,22 +40,40 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Process exit status, from sysexits(3) where one fits.
-    public var exitCode: Int32 {
-        switch kind {
-        case .jobFailed: 1
-        case .cancelled: 2
-        case .usage: 64
-        case .badInput, .conflict: 65
-        case .notFound: 66
-        case .unavailable: 69
-        case .internalFault: 70
-        case .cannotCreate: 73
-        case .cannotWrite, .storageFull: 74
-        case .busy: 75
-        case .permission: 77
-        case .configuration: 78
-        case .timedOut: 124
-        case .interrupted: 130
+    public var exitCode: Int32 { kind.exitStatus.code }
+
+    /// The exit statuses of every program here, for its help.
+    public static let exitStatusHelp: String = {
+        let rows = Set(Kind.allCases.map { ExitStatus($0.exitStatus) }).sorted { $0.code < $1.code }
+        let text = "Exit status: 0 done, " + rows.map { "\($0.code) \($0.meaning)" }.joined(separator: ", ") + "."
+        return wrapped(text, to: 96).joined(separator: "\n  ")
+    }()
+}
+
+private struct ExitStatus: Hashable {
+    let code: Int32
+    let meaning: String
+
+    init(_ row: (code: Int32, meaning: String)) { (code, meaning) = row }
+}
+
+extension SoradError.Kind {
+    fileprivate var exitStatus: (code: Int32, meaning: String) {
+        switch self {
+        case .jobFailed: (1, "the job failed")
+        case .cancelled: (2, "it was cancelled")
+        case .usage: (64, "wrong usage")
+        case .badInput, .conflict: (65, "bad input")
+        case .notFound: (66, "no such job or file")
+        case .unavailable: (69, "the daemon or something that it needs is not there")
+        case .internalFault: (70, "a fault of sorad")
+        case .cannotCreate: (73, "a file cannot be made")
+        case .cannotWrite, .storageFull: (74, "a file cannot be written")
+        case .busy: (75, "busy: try again later")
+        case .permission: (77, "no permission")
+        case .configuration: (78, "wrong settings")
+        case .timedOut: (124, "waited too long")
+        case .interrupted: (130, "interrupted")
         }
     }
 }

@@ -12,7 +12,8 @@ public enum StandardStream: Int32, Sendable {
     /// Writes all of `bytes`, waiting where the other end is slow.
     public func write(_ bytes: [UInt8]) throws(Errno) { try duplicate().write(bytes) }
 
-    public func write(_ text: String) throws(Errno) { try write(Array(text.utf8)) }
+    /// Writes lines of text, in the form of `printableLines`.
+    public func write(_ text: String) throws(Errno) { try write(Array(printableLines(text).utf8)) }
 
     /// Everything up to the end, or nil when it is more than `limit` bytes.
     public func readAll(limit: Int) throws(Errno) -> [UInt8]? {

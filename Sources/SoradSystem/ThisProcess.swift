@@ -20,6 +20,18 @@ public func userIdentifier(_ name: String) -> UInt32? {
     return unsafe entry.pointee.pw_uid
 }
 
+/// The name of the user with this number; nil when the system knows none.
+public func userName(_ user: UInt32) -> String? {
+    guard let entry = unsafe getpwuid(user) else { return nil }
+    return unsafe String(cString: entry.pointee.pw_name)
+}
+
+/// The name of the group with this number; nil when the system knows none.
+public func groupName(_ group: UInt32) -> String? {
+    guard let entry = unsafe getgrgid(group) else { return nil }
+    return unsafe String(cString: entry.pointee.gr_name)
+}
+
 /// The directory of the running program, links resolved; "." should the kernel not say.
 public func executableDirectory() -> String {
     var bytes = [CChar](repeating: 0, count: 4096)
@@ -35,16 +47,19 @@ public func runProgram(_ name: String, _ body: () throws(SoradError) -> Void) ->
     do throws(SoradError) { try body() } catch {
         // Earlier output belongs above it.
         _ = fflush(nil)
-        printError("\(name): \(error)\n")
+        // Under a service manager the end of the program is an error of its journal, not information.
+        let isJournal = Log.isJournal(2, ChildProcess.currentEnvironment())
+        let (start, next) = isJournal ? ("<3>", "<3>hint: ") : ("\(name): ", "hint: ")
+        printError(start + printable(error.message) + "\n" + (error.hint.map { next + printable($0) + "\n" } ?? ""))
         exit(error.exitCode)
     }
     exit(0)
 }
 
-/// Writes text to standard output.
-public func printOut(_ text: String) { writeAll(1, text) }
-/// Writes text to standard error.
-public func printError(_ text: String) { writeAll(2, text) }
+/// Writes lines of text to standard output, in the form of `printableLines`.
+public func printOut(_ text: String) { writeAll(1, printableLines(text)) }
+/// Writes lines of text to standard error, in the form of `printableLines`.
+public func printError(_ text: String) { writeAll(2, printableLines(text)) }
 
 private func writeAll(_ descriptor: Int32, _ text: String) {
     var bytes = Array(text.utf8)[...]

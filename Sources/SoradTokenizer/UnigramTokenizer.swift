@@ -61,6 +61,9 @@ public struct UnigramTokenizer: Sendable {
         return ids.prefix(maxTokens - 1) + [eosID]
     }
 
+    /// A piece that stands for what the vocabulary lacks: the unknown one, or one of the bytes.
+    func isFallback(_ id: Int32) -> Bool { id == unknownID || byteIDs?.contains(id) == true }
+
     /// The tokens of `text` with their places in it.
     /// - Parameter text: meant to be UTF-8; each byte that is not part of it counts as U+FFFD.
     public func tokens(in text: [UInt8]) throws(TokenizerError) -> [Token] {

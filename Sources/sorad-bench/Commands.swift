@@ -9,7 +9,7 @@ let benchmarks = CommandTable(
             "sorad-bench kernels", options: KernelOptions.table.options, summary: "the kernels, or large int8 products in several threads"
         ) {
             arguments throws(SoradError) in
-            print(try KernelOptions.table.values(arguments).run())
+            printOut(try KernelOptions.table.values(arguments).run() + "\n")
         },
         forward("layers", oneLayer: true, "each operation of one transformer block with synthetic weights"),
         forward("forward", oneLayer: false, "forward passes of a whole transformer with synthetic weights"),
@@ -22,13 +22,13 @@ let benchmarks = CommandTable(
             let benchmark = clipTable.values(arguments, from: ClipBenchmark(path: arguments.words[0]))
             var report = try benchmark.run()
             report.worker = try benchmark.throughWorker.run()
-            print(benchmark.json ? report.json.text() : report.table)
+            printOut((benchmark.json ? report.json.text() : report.table) + "\n")
         },
         Command(
             "sorad-bench decode", [model], options: decodeTable.options,
             summary: "the video decoder of a model file alone, on the model's own latents"
         ) { arguments throws(SoradError) in
-            print(try decodeTable.values(arguments, from: DecodeBenchmark(path: arguments.words[0])).run())
+            printOut(try decodeTable.values(arguments, from: DecodeBenchmark(path: arguments.words[0])).run() + "\n")
         },
         Command(
             "sorad-bench steps", [model], options: stepsTable.options,
@@ -37,7 +37,7 @@ let benchmarks = CommandTable(
             guard let against = arguments["against"] else {
                 throw SoradError(.usage, "--against MODEL is missing", hint: "see sorad-bench steps --help")
             }
-            print(try stepsTable.values(arguments, from: StepsBenchmark(path: arguments.words[0], against: against)).run())
+            printOut(try stepsTable.values(arguments, from: StepsBenchmark(path: arguments.words[0], against: against)).run() + "\n")
         },
     ])
 
@@ -134,7 +134,7 @@ private func forward(_ name: String, oneLayer: Bool, _ summary: String) -> Comma
                 .usage, "the latents' height and width and the head width (at least 6) must be even", hint: "see sorad-bench \(name) --help"
             )
         }
-        print(try benchmark.run())
+        printOut(try benchmark.run() + "\n")
     }
 }
 
@@ -159,7 +159,7 @@ private func syntheticDecode(_ family: SyntheticDecodeBenchmark.Family, _ summar
                 .usage, "width and height must be multiples of 8, and the frames 1 plus a multiple of 4",
                 hint: "see sorad-bench decode-\(family) --help")
         }
-        print(try benchmark.run())
+        printOut(try benchmark.run() + "\n")
     }
 }
 

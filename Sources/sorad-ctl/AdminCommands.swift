@@ -78,8 +78,16 @@ private func control(_ verb: String, _ arguments: Arguments) throws(SoradError) 
 }
 
 private func reloadDaemon(_ arguments: Arguments) throws(SoradError) {
-    let answer: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
+    let client = try adminClient(arguments)
+    let response = try client.send(ClientRequest(.post, "/admin/reload"))
+    if response.status == 409, let failure = response.failure {
+        throw SoradError(
+            .configuration, failure.message, hint: "mend the settings and reload again; sorad --check-config names all mistakes")
+    }
+    if let failure = response.failure { throw failure }
+    let answer: JSONValue = (try? JSONValue(parsing: response.body)) ?? .null
     if arguments.has("json") { return try printJSON("sorad.reload/1", answer) }
+    for warning in answer["warnings"]?.array?.compactMap(\.string) ?? [] { Console.note("sorad-ctl: \(printable(warning))\n") }
     try Console.print("reloading")
 }
 
@@ -130,7 +138,7 @@ private func quota(_ arguments: Arguments) throws(SoradError) {
     }
     if arguments.has("json") { return try printJSON("sorad.quotas/1", answer) }
     func row(_ name: String, _ quota: JSONValue) -> [String] {
-        [name] + ["jobs", "seconds_per_day", "bytes"].map { quota[$0]?.integer.map(String.init) ?? "none" }
+        [printable(name)] + ["jobs", "seconds_per_day", "bytes"].map { quota[$0]?.integer.map(String.init) ?? "none" }
     }
     var rows = [row("default", answer["default"] ?? .null)]
     for member in answer["users"]?.object?.members ?? [] { rows.append(row(member.key, member.value)) }
@@ -140,7 +148,8 @@ private func quota(_ arguments: Arguments) throws(SoradError) {
 private func printMetrics(_ arguments: Arguments) throws(SoradError) {
     let response = try adminClient(arguments).send(ClientRequest(.get, "/metrics"))
     if let failure = response.failure { throw failure }
-    try Console.write(response.body)
+    let text = String(decoding: response.body, as: UTF8.self)
+    try Console.print(text.hasSuffix("\n") ? String(text.dropLast()) : text)
 }
 
 private func printJSON(_ schema: String, _ value: JSONValue) throws(SoradError) {

@@ -14,11 +14,7 @@ let commandTable = CommandTable(
             "socket", .text("PATH"), default: "the system's, then your own", variable: "SORAD_SOCKET", "the daemon's socket"),
         Option("json", "print JSON with a schema name on standard output"),
     ],
-    notes: """
-        Data go to standard output, progress and errors to standard error.
-        Exit status: 0 done, 1 the job failed, 2 it was cancelled, 64 wrong usage, 65 bad input, 66 no such job or file,
-          69 no daemon, 70 internal error, 75 busy: try again later, 77 no permission, 124 waited too long, 130 interrupted.
-        """)
+    notes: "Data go to standard output, progress and errors to standard error.\n" + SoradError.exitStatusHelp)
 
 private let clientCommands: [Command] = [
     Command(
@@ -95,6 +91,9 @@ private let clientCommands: [Command] = [
         "sorad-ctl status", summary: "show the state of the daemon and its workers",
         details: "With --json: one object of schema sorad.status/1.", run: showStatus),
     Command(
+        "sorad-ctl usage", summary: "show your quota and how much of it is used",
+        details: "With --json: one object of schema sorad.usage/1.", run: showUsage),
+    Command(
         "sorad-ctl models", summary: "list the models and their limits", details: "With --json: one object of schema sorad.models/1.",
         run: listModels),
 ]
@@ -110,7 +109,7 @@ private let requestOptions = [
     Option("model", .text("NAME"), variable: "SORAD_MODEL", "the model"),
     Option("size", .size, "width and height in pixels"),
     Option("seconds", .number("S"), "length of the clip"),
-    Option("frames", .wholeNumber("N"), "number of frames; wins over --seconds"),
+    Option("frames", .wholeNumber("N"), "number of frames, instead of --seconds"),
     Option("fps", .wholeNumber("N"), "frames a second"),
     Option("seed", .wholeNumber("N"), default: "a random one", "the same seed gives the same clip"),
     Option("steps", .wholeNumber("N"), "denoise steps: more are slower and often better"),

@@ -3,9 +3,9 @@ import Glibc
 import SoradSystem
 
 enum Console {
-    /// Writes a line to standard output.
-    /// - Throws: `.cannotWrite` when it cannot take it, e.g. on a full disk.
-    static func print(_ text: String) throws(SoradError) { try write(Array((text + "\n").utf8)) }
+    /// Writes lines to standard output, in the form of `printableLines`. A value that is not to begin a line goes through `printable` first.
+    /// - Throws: `.cannotWrite` when it cannot take them, e.g. on a full disk.
+    static func print(_ text: String) throws(SoradError) { try write(Array((printableLines(text) + "\n").utf8)) }
 
     /// Writes bytes to standard output, all of them.
     static func write(_ bytes: [UInt8]) throws(SoradError) {
@@ -14,15 +14,22 @@ enum Console {
         }
     }
 
-    /// Writes text to standard error as it is. A failure is ignored: there is nowhere left to report it.
+    /// Writes lines to standard error, in the form of `printableLines`. A failure is ignored: there is nowhere left to report it.
     static func note(_ text: String) { try? StandardStream.errors.write(text) }
+
+    /// Writes what `ProgressDisplay` made, which redraws a line, to standard error.
+    static func draw(_ text: String) { try? StandardStream.errors.write(Array(text.utf8)) }
 
     /// A bar where standard error is a terminal that can redraw a line, lines elsewhere.
     static func progressStyle(environment: [String: String]) -> ProgressDisplay.Style {
-        guard StandardStream.errors.isTerminal, environment["TERM"] != "dumb" else { return .lines }
+        StandardStream.errors.isTerminal && environment["TERM"] != "dumb" ? .bar : .lines
+    }
+
+    /// Columns of the terminal at standard error at this moment: people resize it.
+    static var width: Int {
         var size = winsize()
-        let known = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        return .bar(width: known ? Int(size.ws_col) : 80)
+        let isKnown = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+        return isKnown ? Int(size.ws_col) : 80
     }
 
     /// All of standard input as text.

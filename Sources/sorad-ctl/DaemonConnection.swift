@@ -50,6 +50,8 @@ struct DaemonConnection {
 
     func models() throws(SoradError) -> ModelList { try client.fetch(ClientRequest(.get, "/v1/models")) }
 
+    func quota() throws(SoradError) -> JSONValue { try client.fetch(ClientRequest(.get, "/v1/quota")) }
+
     func health() throws(SoradError) -> JSONValue { try client.fetch(ClientRequest(.get, "/healthz")) }
 
     private func path(_ id: String) -> String { "/v1/videos/" + percentEncoded(id) }

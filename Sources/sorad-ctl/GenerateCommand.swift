@@ -1,4 +1,5 @@
 // `sorad-ctl generate`, `remix` and `extend`: create the job, watch it, save the clip. An interrupted wait cancels the job that it created.
+// Invariant: the place for the clip is open before the job is made, and the job's id is printed as soon as there is one.
 import Glibc
 import SoradAPI
 import SoradSystem
@@ -40,27 +41,51 @@ func extend(_ arguments: Arguments) throws(SoradError) {
 private func makeClip(
     _ arguments: Arguments, prompt: String, _ send: (JSONObject, DaemonConnection) throws(SoradError) -> Video
 ) throws(SoradError) {
-    let output = arguments["output"]
-    if output == "-", arguments.has("json") {
-        throw SoradError(.usage, "the clip and --json cannot both go to standard output", hint: "name a file with -o FILE")
+    if arguments.has("no-wait") {
+        for option in ["output", "timeout"] where arguments.has(option) {
+            throw SoradError(
+                .usage, "--no-wait does not wait for a clip, so --\(option) has no effect; leave one out", hint: "sorad-ctl get ID -o FILE")
+        }
     }
-    if output == "-", StandardStream.output.isTerminal {
-        throw SoradError(.usage, "standard output is a terminal, which cannot show a clip", hint: "name a file with -o FILE")
-    }
+    let output = try OutputFile.named(arguments)
     var prompt = prompt
     if prompt == "-" { prompt = try Console.readInput(limit: promptLimit) }
     let daemon = try DaemonConnection(arguments)
     // From here on an interrupt is noticed by the wait, so that no job is left behind that nobody knows of.
     let interrupt = try Interrupt()
-    let created = try send(requestFields(prompt: prompt, flags: arguments), daemon)
+    let created: Video
+    do throws(SoradError) { created = try send(requestFields(prompt: prompt, flags: arguments), daemon) } catch {
+        // A connection that could not be made is said so; one that broke may have carried the request.
+        let mayBeMade = (error.kind == .unavailable || error.kind == .timedOut) && error.hint == nil
+        throw mayBeMade ? SoradError(error.kind, error.message, hint: "sorad-ctl jobs shows whether the job was made") : error
+    }
     if arguments.has("no-wait") {
         try Console.print(arguments.has("json") ? jobJSON(created).text() : created.id)
         return
     }
+    // With --json the first line of progress has it.
+    if !arguments.has("json") || arguments.has("quiet") { Console.note("sorad-ctl: the job is \(created.id)\n") }
+    for remark in remarks(created) where !arguments.has("json") { Console.note("sorad-ctl: \(remark)\n") }
     let finished = try JobWatch(daemon, arguments, interrupt).wait(for: created)
-    let path = output ?? created.id + ".mp4"
-    let size = try daemon.save(finished.id, variant: "video", to: path)
+    let saved = if let output { output } else { try OutputFile(created.id + ".mp4") }
+    let path = saved.path
+    let size = try daemon.save(finished.id, variant: "video", to: saved)
     try tell(finished, savedAt: path, size: size, arguments)
+}
+
+/// What the daemon noticed in the request, in sentences.
+private func remarks(_ video: Video) -> [String] {
+    var remarks: [String] = []
+    let notes = video.details.notes
+    if let prompt = notes.prompt {
+        if prompt.isTruncated { remarks.append("the prompt has \(prompt.tokens) tokens, and the model reads only its beginning") }
+        if !prompt.unknownWords.isEmpty {
+            remarks.append("the model does not know these words: \(prompt.unknownWords.map { printable($0) }.joined(separator: ", "))")
+        }
+    }
+    if notes.negativePrompt?.isTruncated == true { remarks.append("the model reads only the beginning of the negative prompt") }
+    if !notes.ignored.isEmpty { remarks.append("without effect here: \(notes.ignored.map { printable($0) }.joined(separator: ", "))") }
+    return remarks
 }
 
 private func tell(_ video: Video, savedAt path: String, size: Int, _ arguments: Arguments) throws(SoradError) {

@@ -24,9 +24,17 @@ func listJobs(_ arguments: Arguments) throws(SoradError) {
         return
     }
     if videos.isEmpty { return Console.note("There are no jobs.\n") }
-    let rows = videos.map { [$0.id, statusWords($0), timeWords($0.createdAt), $0.size, printable($0.prompt)] }
-    try Console.print(table(["ID", "STATUS", "CREATED", "SIZE", "PROMPT"], rows))
+    // Administrators see everybody's, and so whose each is.
+    let hasOwners = videos.contains { $0.details.owner != nil }
+    let rows = videos.map { video in
+        [video.id] + (hasOwners ? [video.details.owner.map(ownerWords) ?? "?"] : [])
+            + [statusWords(video), timeWords(video.createdAt), video.size, printable(video.prompt)]
+    }
+    try Console.print(table(["ID"] + (hasOwners ? ["OWNER"] : []) + ["STATUS", "CREATED", "SIZE", "PROMPT"], rows))
 }
+
+/// The user's name, or their number.
+private func ownerWords(_ user: UInt32) -> String { userName(user).map { printable($0) } ?? "\(user)" }
 
 func showJob(_ arguments: Arguments) throws(SoradError) {
     try present(try DaemonConnection(arguments).video(arguments.words[0]), arguments)
@@ -53,9 +61,7 @@ func deleteJob(_ arguments: Arguments) throws(SoradError) {
 func getContent(_ arguments: Arguments) throws(SoradError) {
     let variant = arguments["variant"] ?? "video"
     let id = arguments.words[0]
-    if arguments["output"] == "-", arguments.has("json") {
-        throw SoradError(.usage, "the file and --json cannot both go to standard output", hint: "name a file with -o FILE")
-    }
+    let named = try OutputFile.named(arguments)
     let daemon = try DaemonConnection(arguments)
     let video = try daemon.video(id)
     switch video.status {
@@ -64,8 +70,9 @@ func getContent(_ arguments: Arguments) throws(SoradError) {
     case .queued, .inProgress:
         throw SoradError(.busy, "\(id) is not finished yet: \(statusWords(video))", hint: "try again later; sorad-ctl show \(id)")
     }
-    let path = arguments["output"] ?? video.id + fileEnding(variant)
-    let size = try daemon.save(video.id, variant: variant, to: path)
+    let output = if let named { named } else { try OutputFile(video.id + fileEnding(variant)) }
+    let path = output.path
+    let size = try daemon.save(video.id, variant: variant, to: output)
     if arguments.has("json") {
         let json: JSONObject = [
             "schema": "sorad.file/1", "id": .string(video.id), "variant": .string(variant), "file": .string(path), "bytes": .integer(size),
@@ -91,13 +98,21 @@ func jobJSON(_ video: Video) -> JSONValue {
     return .object(object)
 }
 
+/// E.g. "2.125 s, 17 frames".
+private func lengthWords(_ video: Video) -> String {
+    let seconds = video.details.durationSeconds.map { "\(($0 * 1000).rounded() / 1000)" } ?? video.seconds
+    return "\(seconds) s" + (video.details.numFrames.map { ", \($0) frames" } ?? "")
+}
+
 private func present(_ video: Video, _ arguments: Arguments) throws(SoradError) {
     if arguments.has("json") { return try Console.print(jobJSON(video).text()) }
     let details = video.details
     var rows = [("id", video.id), ("status", statusWords(video)), ("prompt", printable(video.prompt))]
+    if let owner = details.owner { rows.append(("owner", ownerWords(owner))) }
+    if let note = details.note { rows.append(("waits because", printable(note))) }
     if let negative = details.negativePrompt, !negative.isEmpty { rows.append(("negative", printable(negative))) }
     rows += [
-        ("model", video.model), ("size", video.size), ("length", "\(video.seconds) s" + (details.numFrames.map { ", \($0) frames" } ?? "")),
+        ("model", printable(video.model)), ("size", video.size), ("length", lengthWords(video)),
     ]
     if let seed = details.seed { rows.append(("seed", "\(seed)")) }
     if let steps = details.numInferenceSteps { rows.append(("steps", "\(steps)")) }
@@ -116,11 +131,6 @@ private func present(_ video: Video, _ arguments: Arguments) throws(SoradError) 
     }
     let width = rows.map(\.0.count).max() ?? 0
     try Console.print(rows.map { "\(padded($0.0, to: width))  \($0.1)" }.joined(separator: "\n"))
-}
-
-/// One line that cannot command the terminal: a prompt may come from anywhere.
-func printable(_ text: String) -> String {
-    String(String.UnicodeScalarView(text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
 }
 
 /// A JSON name as words.

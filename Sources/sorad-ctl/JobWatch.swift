@@ -14,7 +14,7 @@ struct JobWatch {
     private let daemon: DaemonConnection
     private let interrupt: Interrupt
     private let purpose: Purpose
-    private let isJSON: Bool
+    private let writesJSON: Bool
     private let deadline: MonotonicTime?
     private var display: ProgressDisplay
 
@@ -25,9 +25,9 @@ struct JobWatch {
         self.daemon = daemon
         self.interrupt = interrupt
         self.purpose = purpose
-        isJSON = arguments.has("json")
+        writesJSON = arguments.has("json") && !arguments.has("quiet")
         deadline = arguments["timeout"].flatMap(Double.init).map { MonotonicTime.now() + .seconds(min(max($0, 0), 1e8)) }
-        let isSilent = isJSON || arguments.has("quiet")
+        let isSilent = arguments.has("json") || arguments.has("quiet")
         display = ProgressDisplay(style: isSilent ? .silent : Console.progressStyle(environment: ChildProcess.currentEnvironment()))
     }
 
@@ -50,7 +50,7 @@ struct JobWatch {
             case .video(let news): video = news
             case .ended:
                 follower = nil
-                video = try daemon.video(video.id)
+                video = try stateOf(video.id)
                 guard video.status == .queued || video.status == .inProgress else { continue }
                 if interrupt.wait(timeout: min(timeLeft ?? JobWatch.pause, JobWatch.pause)) { throw interrupted(video.id) }
                 try checkTime(video.id)
@@ -59,6 +59,16 @@ struct JobWatch {
         endLine()
         if video.status == .failed { throw failure(of: video) }
         return video
+    }
+
+    /// The job as the daemon has it now.
+    /// - Throws: where the daemon cannot be asked, with the way to it later: the job is in its store.
+    private mutating func stateOf(_ id: String) throws(SoradError) -> Video {
+        do throws(SoradError) { return try daemon.video(id) } catch {
+            guard error.kind == .unavailable || error.kind == .timedOut else { throw error }
+            endLine()
+            throw SoradError(error.kind, "\(error.message); the job continues", hint: "sorad-ctl watch \(id)")
+        }
     }
 
     private var timeLeft: Duration? { deadline.map { max(.zero, $0 - MonotonicTime.now()) } }
@@ -70,15 +80,15 @@ struct JobWatch {
     }
 
     private mutating func show(_ video: Video, _ lastLine: inout JSONValue?) throws(SoradError) {
-        if let text = display.update(ProgressSnapshot(video)) { Console.note(text) }
-        guard isJSON, video.status == .queued || video.status == .inProgress else { return }
+        if let text = display.update(ProgressSnapshot(video), width: Console.width) { Console.draw(text) }
+        guard writesJSON, video.status == .queued || video.status == .inProgress else { return }
         let line = progressJSON(video)
         if line != lastLine { try Console.print(line.text()) }
         lastLine = line
     }
 
     private mutating func endLine() {
-        if let text = display.end() { Console.note(text) }
+        if let text = display.end() { Console.draw(text) }
     }
 
     /// Cancels a job of one's own and returns the error to throw.

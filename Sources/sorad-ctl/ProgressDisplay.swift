@@ -12,6 +12,7 @@ struct ProgressSnapshot: Sendable, Equatable {
     var frame: Int?
     var frames: Int?
     var etaSeconds: Double?
+    var isCancelled = false
 
     init(_ video: Video) {
         status = video.status
@@ -22,6 +23,7 @@ struct ProgressSnapshot: Sendable, Equatable {
         frame = video.details.frame
         frames = video.details.numFrames
         etaSeconds = video.details.etaSeconds
+        isCancelled = video.error?.code == "cancelled"
     }
 
     /// E.g. "denoising 7/16, 3 s left".
@@ -29,7 +31,7 @@ struct ProgressSnapshot: Sendable, Equatable {
         switch status {
         case .queued: return "waiting in the queue"
         case .completed: return "done"
-        case .failed: return "failed"
+        case .failed: return isCancelled ? "cancelled" : "failed"
         case .inProgress: break
         }
         var words = phaseWords
@@ -56,21 +58,30 @@ struct ProgressDisplay {
     enum Style: Sendable, Equatable {
         case silent
         case lines
-        /// Columns of the terminal.
-        case bar(width: Int)
+        case bar
     }
 
     private let style: Style
     private var last: ProgressSnapshot?
+    private var lastWidth = 0
+    /// Columns of the bar that was drawn last.
+    private var lastLength = 1
 
     init(style: Style) { self.style = style }
 
     /// The text for standard error now; nil when there is nothing new.
-    mutating func update(_ snapshot: ProgressSnapshot) -> String? {
-        defer { last = snapshot }
+    /// - Parameter width: columns of the terminal now.
+    mutating func update(_ snapshot: ProgressSnapshot, width: Int) -> String? {
+        defer { (last, lastWidth) = (snapshot, width) }
         switch style {
         case .silent: return nil
-        case .bar(let width): return snapshot == last ? nil : "\r" + bar(snapshot, width: width) + "\u{1B}[K"
+        case .bar:
+            guard snapshot != last || width != lastWidth else { return nil }
+            // A terminal that became narrower has wrapped the old bar onto further lines: up to its first, and all of it away.
+            let rows = width < lastWidth ? (lastLength - 1) / max(width, 1) : 0
+            let text = bar(snapshot, width: width)
+            lastLength = text.count
+            return "\r" + (rows > 0 ? "\u{1B}[\(rows)A\u{1B}[J" : "") + text + "\u{1B}[K"
         case .lines:
             if let last, last.percent / 5 == snapshot.percent / 5, last.status == snapshot.status { return nil }
             return "\(snapshot.percent)% \(snapshot.words)\n"

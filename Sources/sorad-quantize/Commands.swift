@@ -62,8 +62,8 @@ struct QuantizeSettings: Sendable {
                 folder; for files alone --recipe says it. Lines that begin with "notice:" name the recipe, and what the model file
                 leaves out or does otherwise than the checkpoint's own pipeline.
                 With --inspect or --verify it reads a model file instead.
-                Exit status: 0 done, 64 usage, 65 bad input, 66 no such file, 73 and 74 cannot write, 77 not permitted.
-                """,
+
+                """ + SoradError.exitStatusHelp,
             examples: [
                 "sorad-quantize FOLDER -o FILE.gguf", "sorad-quantize FOLDER transformer-Q8_0.gguf -o FILE.gguf",
                 "sorad-quantize dit.safetensors umt5.gguf vae.pth --recipe fastwan2.1 -o FILE.gguf",

@@ -38,7 +38,7 @@ struct Inspection {
 
     private static func text(_ value: MetadataValue) -> String {
         switch value {
-        case .string(let text): printable(text)
+        case .string(let text): shortened(text)
         case .bool(let value): String(value)
         case .float32(let value): String(value)
         case .float64(let value): String(value)
@@ -47,7 +47,7 @@ struct Inspection {
         case .uint32s(let values): list(values.prefix(shown).map { String($0) }, values.count)
         case .float32s(let values): list(values.prefix(shown).map { String($0) }, values.count)
         case .bools(let values): list(values.prefix(shown).map { String($0) }, values.count)
-        case .strings(let values): list(values.prefix(shown).map(printable), values.count)
+        case .strings(let values): list(values.prefix(shown).map(shortened), values.count)
         default: value.integer.map { String($0) } ?? "?"
         }
     }
@@ -56,14 +56,10 @@ struct Inspection {
         values.joined(separator: ", ") + (count > values.count ? ", …" : "")
     }
 
-    /// Text from an untrusted file must not steer the terminal.
-    private static func printable(_ text: String) -> String {
-        let plain = String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.prefix(textLimit).map { scalar in
-                    scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format ? "\u{fffd}" : scalar
-                }))
-        return text.unicodeScalars.count > textLimit ? plain + "…" : plain
+    /// One line: a row of the table stays one.
+    private static func shortened(_ text: String) -> String {
+        let start = printable(String(String.UnicodeScalarView(text.unicodeScalars.prefix(textLimit))))
+        return text.unicodeScalars.count > textLimit ? start + "…" : start
     }
 
     private func pad(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }

@@ -1,5 +1,4 @@
 // sorad-quantize: a checkpoint folder to a model file, and a look into one. Tables go to stdout, errors to stderr.
-import Glibc
 import SoradConverter
 import SoradModelFile
 import SoradSystem
@@ -30,18 +29,15 @@ import SoradSystem
             say(report.summary)
         case .inspect(let path, let json):
             let inspection = Inspection(file: try ModelFile(opening: path, verify: false))
-            print(json ? inspection.json.text(pretty: true) + "\n" : inspection.table, terminator: "")
+            printOut(json ? inspection.json.text(pretty: true) + "\n" : inspection.table)
         case .verify(let path):
             let file = try ModelFile(opening: path)
-            print("\(path): \(file.tensors.count) tensors, \(file.file.size) bytes, sha256 \(file.sha256): whole")
+            printOut("\(path): \(file.tensors.count) tensors, \(file.file.size) bytes, sha256 \(file.sha256): whole\n")
         }
     }
 
     /// A line that is seen at once, in a pipe too.
-    private static func say(_ line: String) {
-        print(line)
-        _ = fflush(nil)
-    }
+    private static func say(_ line: String) { printOut(line + "\n") }
 
     private static func write(_ text: String, to path: String) throws(SoradError) {
         var file = try AtomicFile(path)

@@ -25,6 +25,10 @@ struct Program {
             let backend = BackendFactory.cpu(threads: settings.threads, instructionSet: .best)
             return try printJSON(try ClipPipeline.describe(modelPath: settings.model, backend: backend).json)
         }
+        if settings.readsPrompts {
+            let readings = try ClipPipeline.read(prompts: try promptsOnInput(), modelPath: settings.model)
+            return try printJSON(.array(readings.map(\.json)))
+        }
         let channel = try inheritedChannel()
         lowerPriority()
         let loading = Heartbeat { try? channel.send(WorkerEvent.alive.json.bytes(), timeout: .seconds(30)) }
@@ -39,6 +43,20 @@ struct Program {
         do throws(Errno) { try StandardStream.output.write(json.text(pretty: true) + "\n") } catch {
             throw SoradError(.cannotWrite, "cannot write to standard output: \(error.reason)")
         }
+    }
+
+    /// Two prompts with every character escaped fit many times.
+    private static let promptsLimit = 1 << 20
+
+    private static func promptsOnInput() throws(SoradError) -> [String] {
+        let bytes: [UInt8]?
+        do throws(Errno) { bytes = try StandardStream.input.readAll(limit: promptsLimit) } catch {
+            throw SoradError(.badInput, "cannot read standard input: \(error.reason)")
+        }
+        guard let bytes, let list = (try? JSONValue(parsing: bytes))?.array else {
+            throw SoradError(.badInput, "standard input is not a JSON list of texts of at most \(promptsLimit) bytes")
+        }
+        return list.compactMap(\.string)
     }
 
     /// - Throws: `.usage` when nobody passed a socket.

@@ -11,6 +11,7 @@ struct WorkerSettings: Sendable {
     var inspect: String?
     /// A clip whose mark is to be read.
     var origin: String?
+    var readsPrompts = false
 
     private static let table = SettingsTable(WorkerSettings()) {
         Setting("model", \.model, "FILE", "the model file")
@@ -20,6 +21,7 @@ struct WorkerSettings: Sendable {
             "shortest time between two checkpoints of a clip")
         Setting("describe", \.describes, "print the model's facts as JSON and exit")
         Setting("inspect", \.inspect, "FILE", "print the facts of a picture or clip as JSON and exit; needs no model")
+        Setting("read-prompts", \.readsPrompts, "say how the model reads the prompts of a JSON list on standard input, and exit")
         Setting("origin", \.origin, "FILE", "print the provenance mark of a clip as JSON and exit; needs no model")
     }
 
@@ -27,7 +29,7 @@ struct WorkerSettings: Sendable {
         Command(
             "sorad-worker", options: table.options,
             summary: "the engine of sorad; the daemon starts it with a socket on descriptor 3",
-            details: "Run it by hand with --describe, --inspect or --origin."
+            details: "Run it by hand with --describe, --inspect, --origin or --read-prompts.\n\n" + SoradError.exitStatusHelp
         ) { arguments throws(SoradError) in
             let settings = table.values(arguments)
             guard !settings.model.isEmpty || settings.inspect != nil || settings.origin != nil else {

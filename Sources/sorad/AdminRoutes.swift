@@ -12,6 +12,8 @@ struct AdminRoutes: Sendable {
     let log: Log
     /// Open connections of clients; asked for the metrics.
     let connectionCount: @Sendable () -> Int
+    /// Reads the settings as a reload does, and returns its warnings.
+    let checkSettings: @Sendable () throws(SoradError) -> [String]
 
     func add(to routes: inout Routes) {
         on(.get, "/admin/status", in: &routes) { _ in .json(status) }
@@ -24,9 +26,14 @@ struct AdminRoutes: Sendable {
         }
         on(.post, "/admin/reload", in: &routes) { request in
             log.notice("reload asked for by uid \(request.peer.userID)")
+            // Whoever asks learns here what is wrong: afterwards only the log says it.
+            let warnings: [String]
+            do throws(SoradError) { warnings = try checkSettings() } catch {
+                throw APIError.conflict("the settings are kept as they were: \(error.message)", code: "configuration")
+            }
             // The loop reloads, as it does for the service manager.
             kill(getpid(), SIGHUP)
-            return .json(["reloading": true] as JSONValue)
+            return .json(["reloading": true, "warnings": .array(warnings.map { .string($0) })] as JSONValue)
         }
         on(.get, "/admin/log-level", in: &routes) { _ in level }
         on(.post, "/admin/log-level", body: .fields, in: &routes, setLevel)

@@ -11,14 +11,15 @@ struct ClientRoutes: Sendable {
     let defaultModel: String
     /// The program that looks at given files.
     let worker: String
+    let readings: PromptReadings
     let access: AccessRules
 
     func add(to routes: inout Routes) {
         // Clips, from requests: CreateRoute, VideoRoutes, SourceRoutes.
-        onCreate("/v1/videos", refusing: ClipRequest.misplaced, in: &routes, create)
-        onCreate("/v1/videos/edits", refusing: ClipRequest.notForClips, in: &routes, edit)
-        onCreate("/v1/videos/extensions", refusing: ClipRequest.notForExtensions, in: &routes, extend)
-        onCreate("/v1/videos/{id}/remix", refusing: ClipRequest.notForRemixes, in: &routes, remix)
+        onCreate("/v1/videos", RequestFields.create, in: &routes, create)
+        onCreate("/v1/videos/edits", RequestFields.edit, in: &routes, edit)
+        onCreate("/v1/videos/extensions", RequestFields.extend, in: &routes, extend)
+        onCreate("/v1/videos/{id}/remix", RequestFields.remix, in: &routes, remix)
         // Jobs that exist: VideoRoutes, EventRoutes.
         routes.on(.get, "/v1/videos", list)
         routes.on(.get, "/v1/videos/{id}", show)
@@ -33,13 +34,21 @@ struct ClientRoutes: Sendable {
         routes.on(.post, "/v1/content_provenance_checks", body: .fields, checkProvenance)
         routes.on(.get, "/v1/models", listModels)
         routes.on(.get, "/v1/models/{id}", showModel)
+        routes.on(.get, "/v1/quota") { request in .json(try service.quotaReport(of: access.viewer(request.peer))) }
         routes.on(.get, "/healthz", health)
     }
 
     // MARK: parts of handlers
 
-    func answer(_ job: Job) -> Response {
-        var response = Response.json(job.video)
+    /// The job as `viewer` sees it: administrators see everybody's, and so whose it is.
+    func video(_ job: Job, _ viewer: Viewer) -> Video {
+        var video = job.video
+        if viewer.isAdmin { video.details.owner = job.owner }
+        return video
+    }
+
+    func answer(_ job: Job, _ viewer: Viewer) -> Response {
+        var response = Response.json(video(job, viewer))
         if !job.isOver { response.headers["openai-poll-after-ms"] = String(service.pollAfterMilliseconds) }
         return response
     }

@@ -10,52 +10,49 @@ extension ClientRoutes {
     typealias Planned = (plan: ClipPlan, draft: JobDraft?)
 
     /// Adds a route on which a POST makes a job of the plan that `plan` makes of the request.
-    /// - Parameter refusing: fields that mean nothing there, each with a name for its subject.
+    /// - Parameter table: the fields that mean something there.
     func onCreate(
-        _ pattern: String, refusing: [String: String], in routes: inout Routes,
+        _ pattern: String, _ table: FieldTable, in routes: inout Routes,
         _ plan: @escaping @Sendable (ClipRequest, Request) throws -> Planned
     ) {
         routes.on(.post, pattern, body: .fields) { request in
             let viewer = access.viewer(request.peer)
             let record = try IdempotencyRecord(request)
-            if let job = try service.earlier(record, owner: viewer.user) { return answer(job) }
-            let asked = try ClipRequest(request.fields, refusing: refusing, viewer)
-            let (plan, draft) = try plan(asked, request)
+            if let job = try service.earlier(record, owner: viewer.user) { return answer(job, viewer) }
+            var asked = try ClipRequest(request.fields, table, viewer)
+            asked.ignored += try request.unusedQuery(by: table)
+            var (plan, draft) = try plan(asked, request)
             let model = try model(named: plan.model, request.fields)
             let digest = try planDigest(of: plan, model: model, draft: draft)
             if asked.mayReuse, let job = try service.finished(digest: digest, owner: viewer.user) {
-                var response = answer(job)
+                var response = answer(job, viewer)
                 response.headers["x-sorad-reused"] = "true"
                 return response
             }
-            return answer(
-                try service.submit(
-                    owner: viewer, plan, model: model, priority: asked.priority, draft: draft, record: record, digest: digest))
+            if let entry = models.entry(model.id) { readings.add(to: &plan, model, at: entry.path) }
+            let job = try service.submit(
+                owner: viewer, plan, model: model, priority: asked.priority, draft: draft, record: record, digest: digest)
+            return answer(job, viewer)
         }
     }
 }
 
-extension ClipRequest {
-    /// Fields that ask for something that no model here can do: ignoring them would give a clip that nobody asked for.
-    private static let unsupported: [String: String] = ["loras": "LoRA adapters", "guidance_scale_2": "a second guidance scale"]
-    static let misplaced: [String: String] = [
-        "image": "a picture, which belongs into input_reference", "video": "a video, which belongs to /v1/videos/edits",
-    ]
-    /// Fields of a clip from text and pictures that mean nothing where a clip is the source.
-    static let notForClips: [String: String] = [
-        "input_reference": "a picture besides the video", "end_image": "a picture besides the video",
-        "image": "a picture besides the video",
-    ]
-    static let notForRemixes = notForClips.merging(["video": "another video"]) { $1 }
-    static let notForExtensions = notForClips.merging(["strength": "a strength"]) { $1 }
-
-    /// Reads a form or a JSON object. Fields that are unknown are ignored, as the hosted service does; those of `refusing` are refused.
-    init(_ fields: Fields, refusing: [String: String], _ viewer: Viewer) throws(APIError) {
-        self.init()
-        let refused = ClipRequest.unsupported.merging(refusing) { $1 }
-        for (name, what) in refused.sorted(by: { $0.key < $1.key }) where fields.has(name) {
-            throw fields.invalid(name, "asks for \(what), which is not supported here; leave it out", code: "unsupported_parameter")
+extension Request {
+    /// The names of query fields that have no effect on a request whose fields are in its body.
+    fileprivate func unusedQuery(by table: FieldTable) throws(APIError) -> [String] {
+        let names = query.names.filter { query.has($0) }
+        if let field = names.first(where: { table.known.contains($0) }) {
+            throw query.invalid(field, "is in the query string, and this call reads its fields from the body", code: "unknown_parameter")
         }
+        return try query.unused(by: table).map { "?\($0)" }
+    }
+}
+
+extension ClipRequest {
+    /// Reads a form or a JSON object. Fields that `table` does not know are refused or named in `ignored`.
+    init(_ fields: Fields, _ table: FieldTable, _ viewer: Viewer) throws(APIError) {
+        self.init()
+        ignored = try fields.unused(by: table)
         if let count = try fields.integer("n", in: 1...1000), count != 1 {
             throw fields.invalid("n", "must be 1; send one request per clip", code: "unsupported_parameter")
         }

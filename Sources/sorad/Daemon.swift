@@ -65,8 +65,10 @@ final class Daemon {
         }
         self.ownSocketPaths = ownSocketPaths
         var routes = Routes()
-        ClientRoutes(service: service, models: models, defaultModel: settings.defaultModel, worker: settings.worker, access: access)
-            .add(to: &routes)
+        ClientRoutes(
+            service: service, models: models, defaultModel: settings.defaultModel, worker: settings.worker,
+            readings: PromptReadings(worker: settings.worker, log: log), access: access
+        ).add(to: &routes)
         var serverSettings = ServerSettings()
         // Enough that some that wait for the first look at the models do not hold up the others.
         serverSettings.handlerThreads = 4
@@ -86,7 +88,9 @@ final class Daemon {
         server = try HTTPServer(
             listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log, service.metrics))
         if let listener = adminListener.take() {
-            adminServer = try Daemon.adminServer(listener, service, access, server, connections: adminConnections, log)
+            adminServer = try Daemon.adminServer(listener, service, access, server, connections: adminConnections, log) { () throws(SoradError) in
+                try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot()).warnings
+            }
         } else {
             adminServer = nil
             log.notice("no socket for administrators was handed over; see sorad-admin.socket")
@@ -180,7 +184,7 @@ final class Daemon {
     private func scanModels(isAsked: Bool = true) {
         guard models.beginScan() else { return models.lookAgain() }
         let files = settings.models.isEmpty ? modelFiles(in: settings.modelDirectories) : settings.models
-        let (worker, models, service, log, wake) = (settings.worker, models, service, log, wake)
+        let (worker, models, service, log, readiness, wake) = (settings.worker, models, service, log, readiness, wake)
         do throws(Errno) {
             // It has ended but for its last instructions.
             if let earlier = modelScan.take() { earlier.join() }
@@ -188,6 +192,10 @@ final class Daemon {
                 models.scan(files, worker: worker, service: service, time: .system, keepsMissing: !isAsked, log: log)
                 service.deliver(.released(.models))
                 models.endScan()
+                // With no model the catalog has said so.
+                if isAsked {
+                    for trouble in readiness.machineTroubles where !models.entries.isEmpty || !files.isEmpty { log.warning(trouble) }
+                }
                 wake.add()
             }
         } catch {
@@ -218,10 +226,16 @@ final class Daemon {
         nextWatchdog = MonotonicTime.now() + interval
     }
 
+    private var readiness: Readiness { Readiness(service: service, models: models, defaultModel: settings.defaultModel) }
+
     private func status() -> String {
         let summary = service.summary
-        if let trouble = summary.trouble { return trouble }
-        return summary.running == 0 && summary.queued == 0 ? "Idle" : "\(summary.running) running, \(summary.queued) queued"
+        guard models.isScanned else { return "Looking at the models" }
+        var parts = [summary.running == 0 && summary.queued == 0 ? "Idle" : "\(summary.running) running, \(summary.queued) queued"]
+        if let trouble = readiness.trouble { parts.append(trouble) }
+        if summary.isDraining { parts.append("drained: no new jobs are taken") }
+        if summary.isPaused { parts.append("paused: no job is begun") }
+        return printable(parts.joined(separator: "; "))
     }
 
     // MARK: starting
@@ -275,10 +289,12 @@ final class Daemon {
     /// Few ask here, and never for much.
     private static func adminServer(
         _ listener: consuming FileDescriptor, _ service: JobService, _ access: AccessRules, _ clients: HTTPServer, connections: Int,
-        _ log: Log
+        _ log: Log, checkSettings: @escaping @Sendable () throws(SoradError) -> [String]
     ) throws(SoradError) -> HTTPServer {
         var routes = Routes()
-        AdminRoutes(service: service, access: access, log: log, connectionCount: { clients.connectionCount }).add(to: &routes)
+        AdminRoutes(
+            service: service, access: access, log: log, connectionCount: { clients.connectionCount }, checkSettings: checkSettings
+        ).add(to: &routes)
         var settings = ServerSettings()
         settings.handlerThreads = 1
         settings.connections = connections

@@ -21,6 +21,7 @@ struct DaemonSettings: Sendable {
     private var config: String?
     private var printsConfiguration = false
     private var printsTable = false
+    private var checks = false
 
     static let table = SettingsTable(DaemonSettings()) {
         Setting(
@@ -91,6 +92,7 @@ struct DaemonSettings: Sendable {
             "settings file; *.conf files in the folder FILE.d override it")
         Setting("print-config", \.printsConfiguration, "print a settings file with every setting explained, and exit")
         Setting("print-settings", \.printsTable, "print the settings as a Markdown table, and exit")
+        Setting("check-config", \.checks, "say what is wrong in the settings of all these sources, and exit: 0 or 78")
     }
 
     /// The daemon's command line; `run` gets its arguments unless they ask for a text to print.
@@ -103,13 +105,13 @@ struct DaemonSettings: Sendable {
                 *.conf files next to the settings file, the settings file ("log-level = debug"), the defaults.
                 Signals: TERM and INT stop the daemon (running jobs continue after the next start), HUP reads the log level and the
                 models again.
-                Exit status: 0 stopped as asked, 64 wrong arguments, 69 the socket or the state is not available,
-                78 wrong settings or a second daemon on the same state.
-                """, areSettings: true
+
+                """ + SoradError.exitStatusHelp, areSettings: true
         ) { arguments throws(SoradError) in
             let asked = programOptions.values(arguments)
             if asked.printsConfiguration { return printOut(table.sampleFile(of: "sorad")) }
             if asked.printsTable { return printOut(table.markdown) }
+            if asked.checks { return try check(arguments) }
             try run(arguments)
         }
     }
@@ -119,15 +121,47 @@ struct DaemonSettings: Sendable {
     static func load(
         _ arguments: Arguments, environment: [String: String], isRoot: Bool
     ) throws(SoradError) -> (settings: DaemonSettings, warnings: [String]) {
+        let files = try files(arguments, environment, isRoot)
+        var (settings, warnings) = try table.values(arguments, environment: environment, files: files)
+        try settings.complete(environment, isRoot)
+        return (settings, warnings + settings.remarks)
+    }
+
+    private static func files(
+        _ arguments: Arguments, _ environment: [String: String], _ isRoot: Bool
+    ) throws(SoradError) -> [SettingsFile] {
         let named = arguments["config"]
         let path =
             named ?? environment["SORAD_CONFIG"]
             ?? standardPath(
                 environment, isRoot, root: "/etc/sorad/sorad.conf", variable: "XDG_CONFIG_HOME", home: ".config", "sorad/sorad.conf")
-        let files = try path.map { path throws(SoradError) in try SettingsFile.all(at: path, isRequired: named != nil) } ?? []
-        var (settings, warnings) = try table.values(arguments, environment: environment, files: files)
-        try settings.complete(environment, isRoot)
-        return (settings, warnings)
+        return try path.map { path throws(SoradError) in try SettingsFile.all(at: path, isRequired: named != nil) } ?? []
+    }
+
+    /// Prints everything that is wrong in the settings.
+    /// - Throws: `.configuration` when something is.
+    private static func check(_ arguments: Arguments) throws(SoradError) {
+        let environment = ChildProcess.currentEnvironment()
+        let problems = table.problems(arguments, environment: environment, files: try files(arguments, environment, isRoot()))
+        let remarks = problems.isEmpty ? try load(arguments, environment: environment, isRoot: isRoot()).warnings : []
+        for problem in problems + remarks { printError("sorad: \(printable(problem))\n") }
+        let count = problems.count + remarks.count
+        guard count == 0 else {
+            throw SoradError(.configuration, count == 1 ? "one setting is wrong" : "\(count) settings are wrong")
+        }
+        printOut("the settings are right\n")
+    }
+
+    /// What the settings name and this machine does not have, in sentences.
+    private var remarks: [String] {
+        var remarks: [String] = []
+        if ChildProcess.executablePath(of: worker) == nil { remarks.append("the setting worker names \(worker), which is not a program") }
+        if adminGroup != DaemonSettings.table.initial.adminGroup, groupIdentifier(adminGroup) == nil {
+            remarks.append(
+                "the setting admin-group names \"\(adminGroup)\", and there is no such group: nobody but root is an administrator")
+        }
+        for path in models where !fileExists(path) { remarks.append("the setting model names \(path), and no file is there") }
+        return remarks
     }
 
     /// The threads of each worker; nil leaves the choice to it.

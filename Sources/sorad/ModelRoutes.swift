@@ -19,9 +19,12 @@ extension ClientRoutes {
 
     @Sendable func health(_: Request) throws -> Response {
         let summary = service.summary
+        let readiness = Readiness(service: service, models: models, defaultModel: defaultModel)
         let health: JSONValue = [
-            "status": .string(summary.trouble == nil ? "ok" : "degraded"), "trouble": .optional(summary.trouble),
-            "version": .string(soradVersion), "queued": .integer(summary.queued), "running": .integer(summary.running),
+            "status": .string(readiness.status), "trouble": .optional(readiness.trouble),
+            "version": .string(soradVersion), "intake": .string(summary.isDraining ? "draining" : "open"),
+            "processing": .string(summary.isPaused ? "paused" : "running"), "queued": .integer(summary.queued),
+            "running": .integer(summary.running),
             "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "models": .integer(models.entries.count),
             "broken_models": .array(models.brokenFiles.map { .string($0) }),
         ]

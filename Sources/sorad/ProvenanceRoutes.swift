@@ -7,6 +7,7 @@ import SoradSystem
 
 extension ClientRoutes {
     @Sendable func checkProvenance(_ request: Request) throws -> Response {
+        _ = try request.fields.unused(by: RequestFields.provenanceCheck)
         guard let upload = try request.fields.clipFile("file") else { throw request.fields.missing("file") }
         let finding: ProvenanceFinding
         if let made = service.madeClip(sha256: try upload.hexadecimalDigest()) {

@@ -29,6 +29,7 @@ extension ClientRoutes {
 
     @Sendable func list(_ request: Request) throws -> Response {
         let query = request.query
+        _ = try query.unused(by: RequestFields.list)
         let limit = try query.integer("limit", in: 1...100) ?? 20
         let order = try query.choice("order", of: ["asc", "desc"]) ?? "desc"
         var after: JobIdentifier?
@@ -36,11 +37,14 @@ extension ClientRoutes {
             after = JobIdentifier(text)
             if after == nil { throw query.invalid("after", "is not the id of a video") }
         }
-        let page = try service.page(viewer: access.viewer(request.peer), after: after, newestFirst: order == "desc", limit: limit)
-        return .json(VideoList(data: page.jobs.map(\.video), hasMore: page.hasMore))
+        let viewer = access.viewer(request.peer)
+        let page = try service.page(viewer: viewer, after: after, newestFirst: order == "desc", limit: limit)
+        return .json(VideoList(data: page.jobs.map { video($0, viewer) }, hasMore: page.hasMore))
     }
 
-    @Sendable func show(_ request: Request) throws -> Response { answer(try job(request)) }
+    @Sendable func show(_ request: Request) throws -> Response {
+        answer(try job(request), access.viewer(request.peer))
+    }
 
     @Sendable func remove(_ request: Request) throws -> Response {
         let id = try identifier(request)
@@ -55,10 +59,11 @@ extension ClientRoutes {
             throw APIError.conflict(
                 "the video \(id) is \(job.status.rawValue) and can no longer be cancelled", code: "video_not_cancellable")
         }
-        return answer(job)
+        return answer(job, access.viewer(request.peer))
     }
 
     @Sendable func content(_ request: Request) throws -> Response {
+        _ = try request.query.unused(by: RequestFields.content)
         let variant = try request.query.choice("variant", of: ["video", "thumbnail", "spritesheet"]) ?? "video"
         let (file, contentType): (KeyPath<ClipResult, String>, String) =
             switch variant {

@@ -43,6 +43,19 @@ import Testing
         #expect(try Control(["--help"]).status() == 0)
     }
 
+    /// Every status that a program can end with is in its help.
+    @Test func theHelpNamesEveryExitStatus() throws {
+        let statuses = Set(SoradError.Kind.allCases.map { SoradError($0, "").exitCode })
+        for (program, arguments) in [
+            ("sorad-ctl", ["help"]), ("sorad", ["--help"]), ("sorad-worker", ["--help"]), ("sorad-quantize", ["--help"]),
+        ] {
+            let output = try captureOutput(of: .init(Fixture.programs + "/" + program, arguments), timeout: .seconds(20), limit: 1 << 20)
+            let help = String(decoding: output.standardOutput, as: UTF8.self)
+            let list = help.split(separator: "Exit status:").last.map { " " + $0.split(separator: "\n").joined(separator: " ") } ?? ""
+            for status in statuses { #expect(list.contains(" \(status) "), "\(program): \(status)") }
+        }
+    }
+
     @Test func theVersionIsData() throws {
         let plain = try Control(["--version"])
         #expect(plain.status() == 0)

@@ -1,4 +1,5 @@
 // The client against missing, unwilling and lying servers.
+import Glibc
 import SoradAPI
 import SoradHTTP
 import SoradSystem
@@ -55,11 +56,25 @@ import Testing
         }
     }
 
-    @Test func saysWhenItIsNotPermitted() {
-        let error = permissionDenied(path: "/run/sorad/sorad.sock")
+    @Test func saysWhenItIsNotPermittedAndWhoLetsIn() throws {
+        let error = permissionDenied(path: "/nowhere/sorad.sock")
         #expect(error.kind == .permission)
-        #expect(error.message == "cannot connect to /run/sorad/sorad.sock: permission denied")
-        #expect(error.hint == "sudo usermod -aG sorad $USER, then log in again")
+        #expect(error.message == "cannot connect to /nowhere/sorad.sock: permission denied")
+        #expect(error.hint == "ask who may enter the folder: namei -l /nowhere/sorad.sock")
+        // The way in is by the group that the socket has: one for clients, another for administrators.
+        let socket = "/tmp/sorad-way-in-" + randomBytes(6).map { String($0, radix: 16) }.joined()
+        let listener = try FileDescriptor(listeningAt: socket, mode: 0o660)
+        defer { removeFile(socket) }
+        var groups = [try #require(FilePlace(socket, followingLinks: false)?.group)]
+        if isRoot() { groups.append(1) }
+        for group in groups {
+            if isRoot() { try giveToGroup(socket, group) }
+            guard let name = groupName(group) else { continue }
+            #expect(permissionDenied(path: socket).hint == "sudo usermod -aG \(name) $USER, then log in again")
+        }
+        unsafe #expect(chmod(socket, 0o600) == 0)
+        #expect(permissionDenied(path: socket).hint == "it is for the user \(userName(effectiveUser()) ?? "") alone")
+        #expect(listener.rawValue >= 0)
     }
 
     @Test(arguments: [

@@ -17,11 +17,11 @@ import Testing
     }
 
     @Test func whatIsNotSaidIsTheModels() throws {
-        var expected = ClipPlan(
+        let expected = ClipPlan(
             model: "mini", prompt: "a red ball rolls left", negativePrompt: "", width: 128, height: 128, numFrames: 17, fps: 16,
             seed: 77, numInferenceSteps: 20, guidanceScale: 4, flowShift: 3)
-        expected.seconds = "1.063"
-        #expect(try parameters { _ in }.plan(for: Self.model, randomSeed: 77) == expected)
+        let plan = try parameters { _ in }.plan(for: Self.model, randomSeed: 77)
+        #expect(plan == expected && plan.durationSeconds == 1.0625)
     }
 
     @Test(arguments: [
@@ -34,17 +34,42 @@ import Testing
         #expect(try small.plan(for: Self.model, randomSeed: 0).numFrames == frames)
     }
 
-    @Test func framesWinOverSecondsAndAreRoundedUpToo() throws {
-        let plan = try parameters {
-            $0.seconds = 2; $0.numFrames = 18
-        }.plan(for: Self.model, randomSeed: 0)
-        #expect(plan.numFrames == 21)
-        #expect(plan.seconds == "1.313")
+    @Test func framesAreRoundedUpToo() throws {
+        let plan = try parameters { $0.numFrames = 18 }.plan(for: Self.model, randomSeed: 0)
+        #expect(plan.numFrames == 21 && plan.durationSeconds == 1.3125)
     }
 
-    @Test func theLengthIsEchoedAsItWasAskedFor() throws {
-        #expect(try parameters { $0.seconds = 2 }.plan(for: Self.model, randomSeed: 0).seconds == "2")
-        #expect(try parameters { $0.seconds = 1.5 }.plan(for: Self.model, randomSeed: 0).seconds == "1.5")
+    /// Seconds, frames, frames a second; the frames that are made, or nil for a contradiction. The last ones are what an answer said.
+    @Test(
+        arguments: [
+            (2.0, 33, 16, 33), (2.0, 32, 16, 33), (2.0, 30, 16, 33), (2.0, 18, 16, nil), (2.0, 34, 16, 37), (2.0, 42, 16, nil), (0.5, 17, 16, nil),
+            (1.0, 9, 8, 9),
+            (1.1, 13, 10, 13), (1.0, 17, 16, 17), (1.0, 5, 8, 5), (1.0, 1, 8, 1), (1.0, 21, 16, 21), (1.3125, 21, 16, 21), (4, 65, 16, 65),
+        ] as [(Double, Int, Int, Int?)])
+    func secondsAndFramesMayNotContradict(seconds: Double, numFrames: Int, fps: Int, frames: Int?) {
+        let asked = parameters {
+            $0.seconds = seconds; $0.numFrames = numFrames; $0.fps = fps; $0.width = 64; $0.height = 64
+        }
+        do throws(SoradError) {
+            #expect(try asked.plan(for: Self.model, randomSeed: 0).numFrames == frames)
+        } catch {
+            #expect(frames == nil && error.param == "seconds" && error.message.contains("send one of them"), "\(error)")
+        }
+    }
+
+    @Test(arguments: [(4.125, "4"), (2.125, "2"), (1.0625, "1"), (1.5, "2"), (0.0625, "1"), (0.5, "1"), (10.4, "10"), (3600, "3600")])
+    func lengthsAreWholeSecondsForHostedClients(duration: Double, seconds: String) {
+        #expect(ClipPlan.wholeSeconds(duration) == seconds)
+    }
+
+    @Test func aNegativePromptWithoutGuidanceIsNamed() throws {
+        func ignored(_ guidance: Double, _ negative: String?) throws -> [String] {
+            try parameters {
+                $0.guidanceScale = guidance; $0.negativePrompt = negative; $0.ignored = ["quality"]
+            }.plan(for: Self.model, randomSeed: 0).notes.ignored
+        }
+        #expect(try ignored(1, "dull") == ["quality", "negative_prompt"])
+        #expect(try ignored(1, "") == ["quality"] && ignored(1, nil) == ["quality"] && ignored(2, "dull") == ["quality"])
     }
 
     @Test(arguments: [

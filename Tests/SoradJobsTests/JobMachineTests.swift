@@ -77,11 +77,9 @@ struct MachineBench {
 
 extension ClipPlan {
     static func sample(model: String = "mini", prompt: String = "a red ball") -> ClipPlan {
-        var plan = ClipPlan(
+        ClipPlan(
             model: model, prompt: prompt, negativePrompt: "", width: 128, height: 128, numFrames: 17, fps: 16, seed: 1,
             numInferenceSteps: 20, guidanceScale: 4, flowShift: 3)
-        plan.seconds = "1"
-        return plan
     }
 }
 

@@ -18,7 +18,8 @@ final class TemporaryDirectory {
     private func job(_ number: Int64, owner: UInt32 = 1000) -> Job {
         let id = JobIdentifier(milliseconds: number, random: [UInt8](repeating: UInt8(number & 0xff), count: 10))
         var plan = ClipPlan.sample(prompt: "Ünïcode \"quotes\" 球 \(number)")
-        plan.seconds = "1.063"
+        plan.notes.ignored = ["quality"]
+        plan.notes.prompt = PromptReading(tokens: 9, textLength: 8, unknownWords: ["cat"])
         plan.memory = 1 << 40
         return Job(id: id, owner: owner, plan: plan, createdAt: Int(number))
     }

@@ -39,9 +39,9 @@ import Testing
 
     @Test func loopsAndJoins() throws {
         let loop = try parameters { $0.seconds = 1 }.extending(clip(17), .loop, for: Self.model, randomSeed: 1)
-        #expect(loop.numFrames == 21 && loop.clipFrames == 25 && loop.seconds == "3.125")
+        #expect(loop.numFrames == 21 && loop.clipFrames == 25 && loop.durationSeconds == 3.125)
         let join = try parameters { $0.seconds = 1 }.extending(clip(17), .join(clip(9)), for: Self.model, randomSeed: 1)
-        #expect(join.numFrames == 21 && join.clipFrames == 17 + 8 + 9 && join.seconds == "4.25")
+        #expect(join.numFrames == 21 && join.clipFrames == 17 + 8 + 9 && join.durationSeconds == 4.25)
     }
 
     @Test func whatAnExtensionCannotBe() throws {
@@ -61,13 +61,21 @@ import Testing
         #expect(refusal(Self.model, 2_999, .forwards) { $0.seconds = 1 } == "video")
         #expect(
             refusal(Self.model, 17, .forwards) {
+                $0.seconds = 1; $0.numFrames = 40
+            } == "seconds")
+        #expect(
+            refusal(Self.model, 17, .forwards) {
+                $0.seconds = 1; $0.numFrames = 7
+            } == "accepted")
+        #expect(
+            refusal(Self.model, 17, .forwards) {
                 $0.seconds = 1; $0.prompt = ""
             } == "prompt")
     }
 
     @Test func aRemakeIsAsLongAsWholeGroupsAllow() throws {
         let all = try parameters().remake(of: clip(20), for: Self.model, randomSeed: 1, isRemix: false)
-        #expect(all.numFrames == 17 && all.clipFrames == 17 && all.seconds == "2.125")
+        #expect(all.numFrames == 17 && all.clipFrames == 17 && all.durationSeconds == 2.125)
         #expect(all.given?.source == ReferenceClip(numFrames: 20, contextFrames: 17))
         #expect(all.given?.strength == ClipRequest.defaultStrength && all.given?.isRemix == false)
         let part = try parameters { $0.seconds = 1 }.remake(of: clip(20), for: Self.model, randomSeed: 1, isRemix: true)
@@ -90,8 +98,6 @@ import Testing
         var plan = try parameters { $0.seconds = 1 }.extending(clip(17), .join(clip(9)), for: Self.model, randomSeed: 1)
         plan.given?.strength = 0.1
         plan.given?.videoID = "video_1"
-        // The length in words is the store's own column.
-        plan.seconds = ""
         #expect(try ClipPlan(json: JSONValue(parsing: Array(plan.json.text().utf8))) == plan)
         for bad in [
             #"{"numFrames":0,"contextFrames":0}"#, #"{"numFrames":9,"contextFrames":10}"#, #"{"numFrames":9,"contextFrames":-1}"#,

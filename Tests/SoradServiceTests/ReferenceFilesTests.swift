@@ -102,7 +102,9 @@ import Testing
         let daemon = try DaemonUnderTest()
         let source = try finishedClip(daemon, ["size": "64x32", "num_frames": 9, "fps": 8])
         let remix = try video(daemon.send(.post, "/v1/videos/\(source.id)/remix", body: .json(["prompt": "blue"])))
-        #expect(remix.remixedFromVideoID == source.id && remix.prompt == "blue" && remix.size == "64x32" && remix.seconds == "1.125")
+        #expect(
+            remix.remixedFromVideoID == source.id && remix.prompt == "blue" && remix.size == "64x32"
+                && remix.details.durationSeconds == 1.125)
         #expect(remix.details.numFrames == 9 && remix.details.fps == 8 && remix.details.strength == 0.7)
         // It needs its source no more.
         #expect(try daemon.send(.delete, "/v1/videos/\(source.id)").status == 200)
@@ -138,19 +140,19 @@ import Testing
     @Test func extensionsAreTheWholeClip() throws {
         let daemon = try DaemonUnderTest()
         let source = try finishedClip(daemon, ["num_frames": 17, "fps": 8])
-        let cases: [(JSONObject, frames: Int, seconds: String, files: String)] = [
-            (["seconds": "1"], 17 + 8, "3.125", "given-before"),
-            (["seconds": 1, "direction": "forwards"], 17 + 8, "3.125", "given-before"),
-            (["seconds": "1.1"], 17 + 12, "3.625", "given-before"),
-            (["seconds": "1", "direction": "backwards"], 9 + 17, "3.25", "given-after"),
-            (["seconds": "0.5", "loop": true], 17 + 4, "2.625", "given-after given-before"),
-            (["seconds": "0.5", "end_video": ["id": .string(source.id)]], 17 + 4 + 17, "4.75", "given-after given-before"),
+        let cases: [(JSONObject, frames: Int, seconds: Double, files: String)] = [
+            (["seconds": "1"], 17 + 8, 3.125, "given-before"),
+            (["seconds": 1, "direction": "forwards"], 17 + 8, 3.125, "given-before"),
+            (["seconds": "1.1"], 17 + 12, 3.625, "given-before"),
+            (["seconds": "1", "direction": "backwards"], 9 + 17, 3.25, "given-after"),
+            (["seconds": "0.5", "loop": true], 17 + 4, 2.625, "given-after given-before"),
+            (["seconds": "0.5", "end_video": ["id": .string(source.id)]], 17 + 4 + 17, 4.75, "given-after given-before"),
         ]
         for (more, frames, seconds, files) in cases {
             var body: JSONObject = ["prompt": "on and on", "video": ["id": .string(source.id)]]
             for member in more.members { body[member.key] = member.value }
             let longer = try video(daemon.send(.post, "/v1/videos/extensions", body: .json(.object(body))))
-            #expect(longer.details.numFrames == frames && longer.seconds == seconds, "\(more)")
+            #expect(longer.details.numFrames == frames && longer.details.durationSeconds == seconds, "\(more)")
             #expect(try daemon.finished(longer.id).status == .completed)
             #expect(daemon.workerLog.split(separator: "\n").last?.hasPrefix("given \(files) {") == true)
             #expect(try daemon.send(.delete, "/v1/videos/\(longer.id)").status == 200)

@@ -30,7 +30,7 @@ import Testing
     /// The text as it stands in the model file's JSON; what the job's error says of it.
     static let lastWords: [(text: String, sentence: String)] = [
         (#"sorad-worker: there is no stone.\nhint: buy one\n"#, "there is no stone"),
-        (#"first\nsorad-worker: a \u001b[31mred\u0007\u202e stone"#, "a  [31mred   stone"),
+        (#"first\nsorad-worker: a \u001b[31mred\u0007\u202e stone"#, "a \u{FFFD}[31mred\u{FFFD}\u{FFFD} stone"),
         (#"\u0000\r\n\n"#, ""),
         (String(repeating: "é", count: 100_000), String(repeating: "é", count: 300) + "…"),
     ]
@@ -245,6 +245,90 @@ import Testing
         #expect(try daemon.finished(daemon.create("x", ["model": "second"]).id).model == "second")
     }
 
+    /// Whoever asks for a reload learns what is wrong, and nothing is changed.
+    @Test func aReloadWithWrongSettingsFails() throws {
+        let file = "/tmp/sorad-config-" + randomBytes(6).map { String($0, radix: 16) }.joined()
+        defer { removeFile(file) }
+        try FileDescriptor(creating: file).write(Array("log-level = info\n".utf8))
+        let daemon = try DaemonUnderTest(["--config", file])
+        func reload(_ text: String) throws -> ClientResponse {
+            removeFile(file)
+            try FileDescriptor(creating: file).write(Array(text.utf8))
+            return try HTTPClient(socketPath: daemon.directory + "/admin.sock").send(ClientRequest(.post, "/admin/reload"))
+        }
+        let wrong = try reload("log-level = loud\n")
+        #expect(try wrong.status == 409 && daemon.refusal(wrong).message.contains("kept as they were: the setting log-level must be"))
+        let odd = try reload("log-level = debug\nkeep-day = 3\n")
+        #expect(odd.status == 200)
+        #expect(try JSONValue(parsing: odd.body)["warnings"]?.array?.first?.string?.contains("did you mean \"keep-days\"?") == true)
+        try eventually("the new level") { daemon.log.contains("reloaded log level") }
+    }
+
+    @Test func theStateSaysWhatIsMissing() throws {
+        func health(_ daemon: DaemonUnderTest) throws -> JSONValue { try JSONValue(parsing: daemon.send(.get, "/healthz").body) }
+        let slow = try DaemonUnderTest(models: ["mini.gguf": DaemonUnderTest.modelText().dropLast() + #","describeDelay":1}"#])
+        #expect(try health(slow)["status"] == "starting" && health(slow)["models"] == 0)
+        try eventually("the models") { try health(slow)["status"] == "ok" }
+        #expect(try health(slow)["trouble"] == .null && health(slow)["intake"] == "open" && health(slow)["processing"] == "running")
+        let none = try DaemonUnderTest(models: ["a.gguf": #"{"broken": "the file is cut off after 100 bytes"}"#])
+        try eventually("trouble") { try health(none)["status"] == "degraded" }
+        #expect(try health(none)["trouble"]?.string?.contains("no model is installed that sorad can use: ") == true)
+        let bare = try DaemonUnderTest(
+            ["--default-model", "nobody"], environment: ["PATH": "/nowhere"], models: ["mini.gguf": DaemonUnderTest.modelText()])
+        try eventually("trouble") { try health(bare)["status"] == "degraded" }
+        #expect(try health(bare)["trouble"]?.string?.contains("ffmpeg is not installed") == true)
+        try eventually("warnings") { bare.log.contains("warning: ffmpeg is not installed") }
+    }
+
+    @Test func drainAndPauseShow() throws {
+        let daemon = try DaemonUnderTest()
+        func administer(_ verb: String) throws {
+            let answer = try HTTPClient(socketPath: daemon.directory + "/admin.sock").send(ClientRequest(.post, "/admin/\(verb)"))
+            #expect(answer.status == 200)
+        }
+        func health(_ name: String) throws -> JSONValue? { try JSONValue(parsing: daemon.send(.get, "/healthz").body)[name] }
+        try administer("pause")
+        #expect(try health("processing") == "paused" && health("intake") == "open")
+        let id = try daemon.create("x").id
+        #expect(try daemon.video(id).details.note == "an administrator has paused the queue; the job begins when it is resumed")
+        try administer("drain")
+        #expect(try health("intake") == "draining")
+        try administer("resume")
+        #expect(try health("processing") == "running" && health("intake") == "open")
+        #expect(try daemon.finished(id).details.note == nil)
+    }
+
+    /// Under a service manager the last words of a daemon that cannot start are an error of the journal.
+    @Test func wrongSettingsAreAnErrorInTheJournal() throws {
+        let pipe = try Pipe()
+        let reader = pipe.readEnd
+        let writer = pipe.writeEnd
+        var status = stat()
+        #expect(unsafe fstat(writer.rawValue, &status) == 0)
+        let child = try ChildProcess(
+            .init(
+                DaemonUnderTest.program, ["--log-level", "loud"], environment: ["JOURNAL_STREAM": "\(status.st_dev):\(status.st_ino)"],
+                descriptors: [2: writer.rawValue]))
+        #expect(child.wait(timeout: .seconds(15)) == .exited(78))
+        #expect(String(decoding: try reader.read(upTo: 4096), as: UTF8.self).hasPrefix("<3>the setting log-level must be"))
+    }
+
+    /// Users see their own limits; administrators see whose each job is.
+    @Test func quotasAndOwnersAreShown() throws {
+        let daemon = try DaemonUnderTest()
+        let video = try daemon.create("x", ["num_frames": 33])
+        let quota = try JSONValue(parsing: daemon.send(.get, "/v1/quota").body)
+        #expect(quota["object"] == "quota" && quota["user"] == .integer(Int(effectiveUser())))
+        #expect(quota["used"]?["seconds_per_day"]?.double == 2.062)
+        if isRoot() {
+            #expect(quota["limits"]?["jobs"] == .null)
+            #expect(video.details.owner == 0)
+            #expect(try daemon.video(video.id).details.owner == 0)
+        } else {
+            #expect(quota["limits"]?["jobs"] == 50 && video.details.owner == nil)
+        }
+    }
+
     @Test func wrongArgumentsAndSettingsStopTheStart() throws {
         func run(_ arguments: [String], _ environment: [String: String] = [:]) throws -> (Int32, String) {
             let output = try captureOutput(
@@ -259,6 +343,33 @@ import Testing
             ))
         #expect(try run([], ["SORAD_QUEUE_LIMIT": "-1"]).1.contains("(SORAD_QUEUE_LIMIT)"))
         #expect(try run(["--config", "/nonexistent.conf"]).0 == 78)
+        // Everything at once, and nothing else than that.
+        let file = "/tmp/sorad-config-" + randomBytes(6).map { String($0, radix: 16) }.joined()
+        defer { removeFile(file) }
+        func check(_ text: String, _ arguments: [String] = [], _ environment: [String: String] = [:]) throws -> (Int32, String) {
+            removeFile(file)
+            try FileDescriptor(creating: file).write(Array(text.utf8))
+            return try run(
+                ["--check-config", "--config", file, "--state-dir", "/tmp", "--socket", "/x", "--worker", DaemonUnderTest.worker]
+                    + arguments, environment)
+        }
+        #expect(try check("keep-days = 3\n") == (0, "the settings are right\n"))
+        let wrong = try check(
+            "keep-day = 3\nqueue-limit = 0\nnonsense\n", ["--workers", "many"], ["SORAD_KEEP_DAY": "3", "SORAD_ISA": "avx2"])
+        #expect(wrong.0 == 78)
+        for words in [
+            ":1: the setting \"keep-day\" is unknown; the line is ignored; did you mean \"keep-days\"?", "the setting queue-limit must be",
+            ":3: \"nonsense\" is not \"name = value\"", "the setting workers must be",
+            "the variable SORAD_KEEP_DAY is unknown and has no effect; did you mean SORAD_KEEP_DAYS?", "5 settings are wrong",
+        ] { #expect(wrong.1.contains(words), "\(wrong.1)") }
+        #expect(!wrong.1.contains("SORAD_ISA"))
+        for (option, value, words) in [
+            ("--worker", "/nowhere/worker", "is not a program"), ("--admin-group", "no-such-group", "there is no such group"),
+            ("--model", "/nowhere/a.gguf", "no file is there"),
+        ] {
+            let missing = try check("", [option, value])
+            #expect(missing.0 == 78 && missing.1.contains(words) && missing.1.contains("one setting is wrong"), "\(missing.1)")
+        }
         let help = try run(["--help"])
         #expect(help.0 == 0 && help.1.contains("--worker-idle-timeout SECONDS"))
         #expect(try run(["--version"]).1.hasPrefix("sorad "))
@@ -290,18 +401,42 @@ import Testing
         let manager = try notifySocket(path)
         defer { removeFile(path) }
         let daemon = try DaemonUnderTest(environment: ["NOTIFY_SOCKET": path, "WATCHDOG_USEC": "400000"])
-        #expect(try nextMessage(manager).hasPrefix("READY=1\nSTATUS=Idle"))
-        #expect(try nextMessage(manager) == "WATCHDOG=1")
+        // The state changes once, when the models have been looked at.
+        func next(but skipped: String...) throws -> String {
+            var message = try nextMessage(manager)
+            while skipped.contains(message) { message = try nextMessage(manager) }
+            return message
+        }
+        #expect(try nextMessage(manager).hasPrefix("READY=1\nSTATUS="))
+        #expect(try next(but: "STATUS=Idle") == "WATCHDOG=1")
         daemon.process.kill(SIGHUP)
-        var message = try nextMessage(manager)
-        while message == "WATCHDOG=1" { message = try nextMessage(manager) }
-        #expect(message.hasPrefix("RELOADING=1\nMONOTONIC_USEC="))
-        #expect(try nextMessage(manager) == "READY=1")
+        #expect(try next(but: "WATCHDOG=1", "STATUS=Idle").hasPrefix("RELOADING=1\nMONOTONIC_USEC="))
+        #expect(try next(but: "STATUS=Idle") == "READY=1")
         daemon.process.kill(SIGTERM)
-        message = try nextMessage(manager)
-        while message == "WATCHDOG=1" { message = try nextMessage(manager) }
-        #expect(message.hasPrefix("STOPPING=1"))
+        #expect(try next(but: "WATCHDOG=1", "STATUS=Idle").hasPrefix("STOPPING=1"))
         #expect(daemon.process.wait(timeout: .seconds(10)) == .exited(0))
+    }
+
+    /// What systemctl status shows: drain, pause, and what keeps clips from being made.
+    @Test func theManagerIsToldWhyNothingHappens() throws {
+        let path = "/tmp/sorad-notify-" + randomBytes(6).map { String($0, radix: 16) }.joined()
+        let manager = try notifySocket(path)
+        defer { removeFile(path) }
+        let daemon = try DaemonUnderTest(["--default-model", "nobody"], environment: ["NOTIFY_SOCKET": path])
+        func status(with words: String) throws {
+            var message = ""
+            while !message.contains(words) { message = try nextMessage(manager) }
+            #expect(!message.contains("\u{1B}"))
+        }
+        try status(with: "the default model \"nobody\" is not installed, and requests that name none get mini")
+        func administer(_ verb: String) throws {
+            let answer = try HTTPClient(socketPath: daemon.directory + "/admin.sock").send(ClientRequest(.post, "/admin/\(verb)"))
+            #expect(answer.status == 200)
+        }
+        try administer("drain")
+        try status(with: "drained: no new jobs are taken")
+        try administer("pause")
+        try status(with: "paused: no job is begun")
     }
 
     @Test func aSocketHandedOverIsServedAndOutlivesTheDaemon() throws {

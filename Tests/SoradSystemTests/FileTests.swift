@@ -103,6 +103,44 @@ import Testing
         #expect(unsafe rmdir(folder) == 0, "a temporary file was left behind")
     }
 
+    @Test func onlyPlainFilesAreReplacedAndTheyKeepTheirRights() throws {
+        let folder = try Self.folder()
+        defer { try? removeDirectory(folder) }
+        func write(_ name: String, _ text: String) throws {
+            var file = try AtomicFile("\(folder)/\(name)")
+            try file.write(Array(text.utf8))
+            try file.commit()
+        }
+        func content(_ name: String) throws -> String {
+            let file = try FileDescriptor(openingForReading: "\(folder)/\(name)")
+            return String(decoding: try file.read(upTo: 100), as: UTF8.self)
+        }
+        try write("secret", "old")
+        unsafe chmod("\(folder)/secret", 0o600)
+        unsafe symlink("secret", "\(folder)/link")
+        unsafe symlink("\(folder)/missing", "\(folder)/dangling")
+        unsafe symlink("circle", "\(folder)/circle")
+        unsafe mkfifo("\(folder)/pipe", 0o600)
+        unsafe symlink("pipe", "\(folder)/pipe-link")
+        try write("link", "new")
+        try write("dangling", "made")
+        #expect(try content("secret") == "new" && content("missing") == "made")
+        #expect(FilePlace("\(folder)/secret", followingLinks: false)?.mode == 0o600)
+        for name in ["link", "dangling"] { #expect(FilePlace("\(folder)/\(name)", followingLinks: false)?.kind == .link) }
+        for (name, words) in [("pipe", "a pipe is there"), ("pipe-link", "a pipe is there"), ("circle", "symbolic links")] {
+            do throws(SoradError) {
+                _ = try AtomicFile("\(folder)/\(name)")
+                Issue.record("\(name) was taken")
+            } catch { #expect(error.kind == .cannotCreate && error.message.contains(words), "\(error)") }
+        }
+        #expect(throws: SoradError.self) { _ = try AtomicFile("/dev/null") }
+        #expect(throws: SoradError.self) { _ = try AtomicFile(folder) }
+        #expect(FilePlace("\(folder)/pipe", followingLinks: false)?.kind == .pipe)
+        guard !isRoot() else { return }
+        unsafe chmod("\(folder)/secret", 0o400)
+        #expect(throws: SoradError.self) { _ = try AtomicFile("\(folder)/secret") }
+    }
+
     @Test func whatCannotBeWrittenIsSaid() {
         for (path, kind) in [("/nowhere/file", SoradError.Kind.cannotCreate), ("/dev/null/file", .cannotCreate), ("/tmp/", .usage)] {
             do throws(SoradError) {

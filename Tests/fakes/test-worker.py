@@ -4,6 +4,7 @@
 The model file is JSON: the ModelInfo itself, or {"broken": "sentence"}; with "startFailure": "text" next to the ModelInfo it can be
 described, but the worker writes the text on standard error and exits when it is started; with "startDelay": N it takes N seconds.
 With --origin it says what the file's last line says as JSON, and that anything that does not begin like an MP4 is damaged.
+With --read-prompts it takes each word for a token, and words that begin with "zz" for unknown ones.
 With --inspect it takes whatever begins like a PNG for a picture and like an MP4 for a clip of 20 frames. What the file ends with is
 done before: "die-once" (for the first time that this log's daemon asks), "die", "sleep" (a minute, after the process id was logged).
 A prompt is words; each may be an instruction:
@@ -65,9 +66,17 @@ if "--describe" in sys.argv:
     time.sleep(model.pop("describeDelay", 0))
     model.pop("startFailure", None)
     model.pop("startDelay", None)
+    model.pop("readsNothing", None)
     print(json.dumps(model))
     sys.exit(0)
+if "--read-prompts" in sys.argv:
+    if model.get("readsNothing"):
+        sys.exit(70)
+    print(json.dumps([{"tokens": len(prompt.split()) + 1, "textLength": model.get("textLength", 512),
+                       "unknownWords": [word for word in prompt.split() if word.startswith("zz")]} for prompt in json.load(sys.stdin)]))
+    sys.exit(0)
 model.pop("describeDelay", None)
+model.pop("readsNothing", None)
 if "startFailure" in model:
     sys.stderr.write(model["startFailure"])
     sys.exit(78)

@@ -83,6 +83,13 @@ def test_users_have_quotas_and_turns_of_their_own(make_daemon):
     assert status == 429 and "4 s that you may ask for within a day" in answer["error"]["message"], answer
     assert 86_000 <= int(headers["retry-after"]) <= 86_400
     assert create(daemon, {"num_frames": 81, "fps": 5}, OTHER)[0] == 400
+    # Users see their own limits and what is used of them.
+    mine = get(daemon, "/v1/quota", NOBODY)[2]
+    assert mine["user"] == NOBODY and mine["limits"] == {"jobs": None, "seconds_per_day": 4, "bytes": None}, mine
+    assert mine["used"]["jobs"] == 2 and mine["used"]["seconds_per_day"] > 0, mine
+    # Whose a job is, administrators see alone.
+    assert {video["owner"] for video in get(daemon, "/v1/videos")[2]["data"]} == {0, NOBODY, OTHER}
+    assert not any("owner" in video for video in get(daemon, "/v1/videos", NOBODY)[2]["data"])
     # A quota of one's own, by number and by name.
     ctl(daemon, "quota", str(NOBODY), "--seconds-per-day", "none")
     assert create(daemon, {"num_frames": 17, "fps": 5}, NOBODY)[0] == 200

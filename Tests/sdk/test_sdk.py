@@ -69,7 +69,7 @@ def wait(video_id):
 def test_models():
     models = client.models.list().data
     assert models, "no model"
-    assert client.models.retrieve(models[0].id).object == "model"
+    assert client.models.retrieve(models[0].id).object == "model" and models[0].text_length > 1
     raises(openai.NotFoundError, lambda: client.models.retrieve("no-such-model"), code="model_not_found")
 
 
@@ -79,6 +79,8 @@ def test_create_poll_download_delete():
     assert raw.headers["x-request-id"]
     video = raw.parse()
     assert video.object == "video" and video.status in ("queued", "in_progress") and video.seconds == "1"
+    assert int(video.seconds) == 1 and video.duration_seconds == video.num_frames / video.fps
+    assert video.prompt_tokens > 1 and video.prompt_truncated is False and isinstance(video.unknown_words, list)
     assert video.seed == 7 and video.num_frames >= 1 and video.size == f"{video.width}x{video.height}"
     done = wait(video.id)
     assert done.status == "completed" and done.progress == 100 and done.error is None and done.completed_at >= done.created_at
@@ -100,6 +102,17 @@ def test_create_and_poll():
     assert video.status == "completed"
     assert client.videos.poll(video.id).sha256 == video.sha256
     client.videos.delete(video.id)
+
+
+def test_what_a_client_sends_and_this_service_lacks():
+    """Refused with the name to use, or named in the answer."""
+    for name, ours in (("duration", "seconds"), ("num_inference_step", "num_inference_steps"), ("Seed", "seed"), ("start_image", "input_reference")):
+        error = raises(openai.BadRequestError, lambda: client.videos.create(prompt="x", extra_body={name: 4}), param=name, code="unknown_parameter")
+        assert f'the name is "{ours}"' in error.message, error.message
+    long = client.videos.create(prompt="a red ball rolls on green grass, " * 100, extra_body=QUICK | {"user": "me", "metadata": {"a": 1}})
+    assert long.ignored == ["metadata", "user"] and long.prompt_truncated, long
+    assert long.prompt_tokens > client.models.retrieve(long.model).text_length
+    client.videos.delete(long.id)
 
 
 def test_pages():
@@ -193,14 +206,14 @@ def test_bad_pictures():
 def test_remix_edit_extend():
     source = finished(client.videos.create(prompt="a ball", extra_body=QUICK))
     remix = finished(client.videos.remix(source.id, prompt="a box", extra_body={"num_inference_steps": 2, "strength": 0.5}))
-    assert remix.remixed_from_video_id == source.id and remix.seconds == source.seconds == "1.125" and remix.strength == 0.5
+    assert remix.remixed_from_video_id == source.id and remix.seconds == source.seconds == "1" and remix.duration_seconds == 1.125 and remix.strength == 0.5
     by_id = {"video": {"id": source.id}, "num_inference_steps": 2}
     edit = finished(client.videos.edit(prompt="a cone", video=openai.omit, extra_body=by_id))
     clip = client.videos.download_content(source.id).read()
     upload = finished(client.videos.edit(prompt="a cone", video=clip, extra_body={"num_inference_steps": 2}))
     assert edit.source_video_id == source.id and upload.num_frames == edit.num_frames == 9
     longer = finished(client.videos.extend(prompt="on", seconds="1", video=openai.omit, extra_body=by_id))
-    assert longer.seconds == "2.125" and longer.num_frames == 17, longer
+    assert longer.seconds == "2" and longer.duration_seconds == 2.125 and longer.num_frames == 17, longer
     before = finished(client.videos.extend(
         prompt="before", seconds="1", video=clip, extra_body={"direction": "backwards", "num_inference_steps": 2}))
     assert before.num_frames == 18 and len({source.sha256, remix.sha256, edit.sha256, longer.sha256, before.sha256}) == 5

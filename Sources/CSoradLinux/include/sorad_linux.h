@@ -34,6 +34,8 @@ int sorad_linux_pidfd_open(pid_t process);
 int sorad_linux_socketpair(int descriptors[2]);
 // pipe2(2) is hidden behind _GNU_SOURCE. Both ends are close-on-exec.
 int sorad_linux_pipe(int descriptors[2]);
+// memfd_create(2) is hidden there too. A file in memory without a path, close-on-exec.
+int sorad_linux_memory_file(const char *name);
 
 // sockaddr_un with a path of `length` bytes (a leading '@' names the abstract namespace) would need unsafe casts in Swift. Sends one
 // datagram; where the queue is full it waits for a second at most. Returns 0, or -1 with errno set.

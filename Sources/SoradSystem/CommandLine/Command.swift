@@ -101,25 +101,8 @@ public struct Command: Sendable {
     var lastName: String { name.split(separator: " ").last.map(String.init) ?? name }
 }
 
-/// A refusal of a word that is not known, with the known one nearest to it if it looks like a slip of the finger.
+/// A refusal of a word that is not known, with the known one that it looks like a slip of the finger for.
 func unknown(_ kind: String, _ word: String, among known: [String]) -> String {
-    let nearest = known.map { (name: $0, distance: editDistance(word, $0)) }.min { $0.distance < $1.distance }
-    guard let nearest, nearest.distance <= 2 else { return "unknown \(kind) \"\(word)\"" }
-    return "unknown \(kind) \"\(word)\", did you mean \"\(nearest.name)\"?"
-}
-
-/// Levenshtein distance over characters.
-func editDistance(_ first: String, _ second: String) -> Int {
-    let second = Array(second)
-    var row = Array(0...second.count)
-    for (i, a) in first.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
-        for (j, b) in second.enumerated() {
-            let next = min(diagonal + (a == b ? 0 : 1), row[j] + 1, row[j + 1] + 1)
-            diagonal = row[j + 1]
-            row[j + 1] = next
-        }
-    }
-    return row[second.count]
+    guard let nearest = nearestName(to: word, among: known) else { return "unknown \(kind) \"\(word)\"" }
+    return "unknown \(kind) \"\(word)\", did you mean \"\(nearest)\"?"
 }

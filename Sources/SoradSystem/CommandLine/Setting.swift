@@ -128,14 +128,30 @@ public struct SettingsTable<Values: Sendable>: Sendable {
     }
 
     /// The values of all sources, strongest first: the command line, variables, the files from the last to the first, the defaults.
-    /// - Returns: also warnings about lines that were ignored.
+    /// - Returns: also warnings about lines and variables that were ignored.
     /// - Throws: `.configuration` that names the setting, its value and where it came from.
     public func values(
         _ arguments: Arguments, environment: [String: String], files: [SettingsFile]
     ) throws(SoradError) -> (values: Values, warnings: [String]) {
+        let read = read(arguments, environment: environment, files: files)
+        if let wrong = read.wrong.first { throw wrong }
+        return (read.values, read.warnings)
+    }
+
+    /// Everything that is wrong in these sources, in sentences: values that are refused, lines and variables that are ignored.
+    public func problems(_ arguments: Arguments, environment: [String: String], files: [SettingsFile]) -> [String] {
+        let read = read(arguments, environment: environment, files: files)
+        return read.wrong.map(\.message) + read.warnings
+    }
+
+    private func read(
+        _ arguments: Arguments, environment: [String: String], files: [SettingsFile]
+    ) -> (values: Values, wrong: [SoradError], warnings: [String]) {
         var values = initial
+        var wrong: [SoradError] = []
         var warnings: [String] = []
         let read = files.map { ($0.path, $0.values(settings.map(\.option), &warnings)) }
+        warnings += unknownVariables(environment)
         for setting in settings {
             let (option, variable) = (setting.option, setting.option.settingVariable)
             let inEnvironment = environment[variable].flatMap { $0.isEmpty ? nil : $0 }
@@ -150,14 +166,26 @@ public struct SettingsTable<Values: Sendable>: Sendable {
             } else {
                 continue
             }
-            for text in given.texts {
-                guard let wanted = option.form.requirement(unmetBy: text) else { continue }
-                throw SoradError(
-                    .configuration, "the setting \(option.name) must be \(wanted), not \"\(text)\" (\(given.origin))", param: option.name)
+            let refused = given.texts.compactMap { text in
+                option.form.requirement(unmetBy: text).map { wanted in
+                    SoradError(
+                        .configuration, "the setting \(option.name) must be \(wanted), not \"\(text)\" (\(given.origin))",
+                        param: option.name)
+                }
             }
-            if !given.texts.isEmpty { setting.set(&values, given.texts) }
+            wrong += refused
+            if refused.isEmpty, !given.texts.isEmpty { setting.set(&values, given.texts) }
         }
-        return (values, warnings)
+        return (values, wrong, warnings)
+    }
+
+    /// Variables that look like settings and are none: a slip in a name must not be a setting that has no effect.
+    private func unknownVariables(_ environment: [String: String]) -> [String] {
+        let known = settings.map(\.option.settingVariable)
+        return environment.keys.sorted().compactMap { name in
+            guard name.hasPrefix("SORAD_"), !known.contains(name), let meant = nearestName(to: name, among: known) else { return nil }
+            return "the variable \(name) is unknown and has no effect; did you mean \(meant)?"
+        }
     }
 }
 

@@ -45,7 +45,8 @@ public struct SettingsFile: Sendable, Equatable {
             }
             let (name, value) = (String(SettingsFile.trim(parts[0])), String(SettingsFile.trim(parts[1])))
             guard let option = options.first(where: { $0.name == name }) else {
-                warnings.append("\(path):\(index + 1): the setting \"\(name.prefix(64))\" is unknown; the line is ignored")
+                let meant = nearestName(to: name, among: options.map(\.name)).map { "; did you mean \"\($0)\"?" } ?? ""
+                warnings.append("\(path):\(index + 1): the setting \"\(name.prefix(64))\" is unknown; the line is ignored\(meant)")
                 continue
             }
             if value.isEmpty {

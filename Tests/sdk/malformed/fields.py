@@ -33,6 +33,10 @@ VALUES = [
     *bad("strength", 0.5, 0, 1.1, -1, "x"),
     *bad("n", 0, 2, -1, 1001, 1.5, "two"),
     *bad("loras", ["x"], "x"), *bad("guidance_scale_2", 1), *bad("video", {"id": "video_1"}), *bad("image", "x"),
+    # What others call it, slips of the finger, another call's field, and what no model can do: never dropped in silence.
+    *bad("duration", 4, "4"), *bad("steps", 2), *bad("Seed", 7), *bad("negativ_prompt", "x"), *bad("init_image", "x"), *bad("aspect_ratio", "1:1"),
+    *bad("loop", True), *bad("control_video", "x"), *bad("extra_body", {"seed": 1}),
+    keeps("seconds that contradict num_frames", document(prompt="x", seconds=4, num_frames=9), 400, param="seconds"),
     keeps("number too large for a double", sized('{"prompt":"x","guidance_scale":1e999}'), 400, param="guidance_scale"),
     keeps("whole number with an exponent too large", sized('{"prompt":"x","num_frames":1e999}'), 400, param="num_frames"),
 ]

@@ -1,0 +1,66 @@
+// What the daemon noticed in a request, for the answer alone: nothing of it changes the clip.
+public import SoradSystem
+
+/// How the model reads a text prompt.
+public struct PromptReading: Sendable, Equatable {
+    /// Tokens of the whole text, the end mark included.
+    public var tokens: Int
+    /// Tokens that the model reads at most, the end mark included.
+    public var textLength: Int
+    /// The words that the model's vocabulary lacks, each once, in their order; at most `unknownWordsLimit`.
+    public var unknownWords: [String]
+
+    public static let unknownWordsLimit = 32
+
+    /// The model reads the beginning only.
+    public var isTruncated: Bool { tokens > textLength }
+
+    public init(tokens: Int, textLength: Int, unknownWords: [String]) {
+        self.tokens = tokens
+        self.textLength = textLength
+        self.unknownWords = unknownWords
+    }
+}
+
+extension PromptReading: JSONRepresentable {
+    public var json: JSONValue {
+        [
+            "tokens": .integer(tokens), "textLength": .integer(textLength), "unknownWords": .array(unknownWords.map { .string($0) }),
+        ]
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "reading of a prompt")
+        tokens = try members.integer("tokens")
+        textLength = try members.integer("textLength")
+        unknownWords = try members.array("unknownWords").prefix(PromptReading.unknownWordsLimit).compactMap(\.string)
+    }
+}
+
+/// The remarks of an answer.
+public struct RequestNotes: Sendable, Equatable {
+    /// Names of fields that had no effect.
+    public var ignored: [String] = []
+    /// nil where nobody could read it.
+    public var prompt: PromptReading?
+    /// nil where there is none, or it has no effect.
+    public var negativePrompt: PromptReading?
+
+    public init() {}
+}
+
+extension RequestNotes: JSONRepresentable {
+    public var json: JSONValue {
+        var object = JSONObject()
+        if !ignored.isEmpty { object["ignored"] = .array(ignored.map { .string($0) }) }
+        object["prompt"] = prompt?.json
+        object["negativePrompt"] = negativePrompt?.json
+        return .object(object)
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        ignored = json["ignored"]?.array?.compactMap(\.string) ?? []
+        prompt = try json["prompt"].map { json throws(JSONError) in try PromptReading(json: json) }
+        negativePrompt = try json["negativePrompt"].map { json throws(JSONError) in try PromptReading(json: json) }
+    }
+}

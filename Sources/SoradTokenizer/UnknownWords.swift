@@ -1,0 +1,92 @@
+// Which words of a text a vocabulary lacks: a hint for people, and nothing that the tokens depend on.
+// A character that falls apart into bytes, or is the unknown piece, is one that the model never saw. A vocabulary of few pieces is made of
+// whole words, and letters for all others: there a word that falls apart is unknown too, unless one piece has more than two thirds of it
+// ("rolls" of "roll" and "s"). In a large one most words are several pieces.
+
+extension UnigramTokenizer {
+    /// Below this number of pieces a vocabulary is one of whole words. Published ones of parts of words have 32,000 and more.
+    static let wholeWordVocabulary = 16_384
+    /// Characters of a word that are listed.
+    private static let wordLimit = 48
+
+    /// The words of `text` that the vocabulary lacks: each once, whatever its case, as it is written first; at most `limit`.
+    /// - Parameter tokens: those of `text`.
+    public func unknownWords(in text: String, tokens: [Token], limit: Int) -> [String] {
+        var unknown: [String] = []
+        var seen: Set<String> = []
+        var next = 0
+        for word in TextWord.words(of: text) {
+            // Tokens lie in the order of the text, and so do words.
+            while next < tokens.count, tokens[next].range.upperBound <= word.range.lowerBound { next += 1 }
+            guard isUnknown(word, tokens[next...]), seen.insert(word.text.lowercased()).inserted else { continue }
+            unknown.append(String(word.text.prefix(Self.wordLimit)))
+            if unknown.count == limit { break }
+        }
+        return unknown
+    }
+
+    private func isUnknown(_ word: TextWord, _ tokens: ArraySlice<Token>) -> Bool {
+        var largest = 0
+        for token in tokens {
+            if token.range.lowerBound >= word.range.upperBound { break }
+            if isFallback(token.id) { return true }
+            largest = max(largest, token.range.clamped(to: word.range).count)
+        }
+        return vocabularySize < Self.wholeWordVocabulary && largest * 3 <= word.range.count * 2
+    }
+}
+
+/// A run of letters and digits with apostrophes between them, one ideograph, or one symbol.
+struct TextWord: Equatable {
+    var text: String
+    /// Bytes of the text.
+    var range: Range<Int>
+
+    static func words(of text: String) -> [TextWord] {
+        var words: [TextWord] = []
+        var current = String.UnicodeScalarView()
+        var (start, position) = (0, 0)
+        func close(at end: Int) {
+            var word = String(current)
+            current = String.UnicodeScalarView()
+            // A quotation mark at the end, and the genitive, are none of the word.
+            for ending in ["\u{2019}s", "'s", "'", "\u{2019}"] where word.hasSuffix(ending) && word.count > ending.count {
+                word.unicodeScalars.removeLast(ending.unicodeScalars.count)
+            }
+            if !word.isEmpty { words.append(TextWord(text: word, range: start..<start + word.utf8.count)) }
+            start = end
+        }
+        for scalar in text.unicodeScalars {
+            let length = UTF8.width(scalar)
+            switch kind(of: scalar) {
+            case .letter:
+                if current.isEmpty { start = position }
+                current.append(scalar)
+            case .apostrophe where !current.isEmpty: current.append(scalar)
+            case .alone:
+                close(at: position)
+                current.append(scalar)
+                close(at: position + length)
+            case .apostrophe, .gap: close(at: position)
+            }
+            position += length
+        }
+        close(at: position)
+        return words
+    }
+
+    private enum Kind { case letter, alone, apostrophe, gap }
+
+    private static func kind(of scalar: Unicode.Scalar) -> Kind {
+        if scalar == "'" || scalar == "\u{2019}" { return .apostrophe }
+        if scalar.properties.isIdeographic { return .alone }
+        switch scalar.properties.generalCategory {
+        case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter, .decimalNumber, .letterNumber,
+            .otherNumber,
+            .nonspacingMark, .spacingMark, .enclosingMark:
+            return .letter
+        case .otherSymbol: return .alone
+        default: return .gap
+        }
+    }
+}

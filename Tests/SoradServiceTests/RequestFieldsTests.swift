@@ -1,0 +1,91 @@
+// The fields of other dialects, and what cannot be done, as clients meet them: refused with the name to use, or listed in the answer.
+import SoradAPI
+import SoradHTTP
+import SoradSystem
+import Testing
+
+@Suite struct RequestFieldsTests {
+    private static let png = "data:image/png;base64,iVBORw0KGgo="
+
+    @Test func whatOthersCallItIsRefusedWithOurName() throws {
+        let daemon = try DaemonUnderTest()
+        // Replicate, fal, diffusers, ComfyUI, Wan's own program, Runway, Luma, Kling, Veo, MiniMax, DashScope, Azure; and slips.
+        for (name, value, ours) in [
+            ("duration", 4, "seconds"), ("durationSeconds", 4, "seconds"), ("n_seconds", 4, "seconds"), ("video_length", 4, "seconds"),
+            ("secnds", 4, "seconds"), ("steps", 4, "num_inference_steps"), ("sample_steps", 4, "num_inference_steps"),
+            ("num_inference_step", 4, "num_inference_steps"), ("sampling_steps", 4, "num_inference_steps"), ("Seed", 4, "seed"),
+            ("noise_seed", 4, "seed"), ("sede", 4, "seed"), ("negativ_prompt", "dull", "negative_prompt"),
+            ("negativePrompt", "dull", "negative_prompt"), ("n_prompt", "dull", "negative_prompt"), ("aspect_ratio", "1:1", "size"),
+            ("ratio", "1:1", "size"), ("resolution", "480p", "size"), ("frames", 9, "num_frames"), ("frame_num", 9, "num_frames"),
+            ("frame_count", 9, "num_frames"), ("frame_rate", 9, "fps"), ("cfg_scale", 4, "guidance_scale"), ("cfg", 4, "guidance_scale"),
+            ("guide_scale", 4, "guidance_scale"), ("sample_shift", 4, "flow_shift"), ("shift", 4, "flow_shift"),
+            ("image", .string(Self.png), "input_reference"), ("init_image", .string(Self.png), "input_reference"),
+            ("start_image", .string(Self.png), "input_reference"), ("first_frame_image", .string(Self.png), "input_reference"),
+            ("promptImage", .string(Self.png), "input_reference"), ("image_url", .string(Self.png), "input_reference"),
+            ("input_referense", .string(Self.png), "input_reference"), ("last_frame", .string(Self.png), "end_image"),
+            ("tail_image_url", .string(Self.png), "end_image"), ("text", "y", "prompt"), ("num_videos", 1, "n"),
+            ("denoising_strength", 1, "strength"), ("modle", "mini", "model"), ("model_id", "mini", "model"),
+        ] as [(String, JSONValue, String)] {
+            let response = try daemon.send(.post, "/v1/videos", body: .json(.object(["prompt": "x", name: value])))
+            try #require(response.status == 400, "\(name)")
+            let refusal = try daemon.refusal(response)
+            #expect(refusal.param == name && refusal.code == "unknown_parameter", "\(name)")
+            #expect(refusal.message == "the field \"\(name)\" is unknown here; the name is \"\(ours)\"")
+        }
+        #expect(try daemon.send(.get, "/v1/videos").body.count < 100)
+    }
+
+    @Test func whatCannotBeDoneIsRefused() throws {
+        let daemon = try DaemonUnderTest()
+        for (path, name, value, words) in [
+            ("/v1/videos", "control_video", "x", "a control video"), ("/v1/videos", "loras", ["x"], "LoRA"),
+            ("/v1/videos", "camera_control", "pan", "camera"), ("/v1/videos", "generate_audio", true, "sound"),
+            ("/v1/videos", "mask", "x", "a mask"), ("/v1/videos", "prompt_extend", true, "rewritten"),
+            ("/v1/videos", "video", "video_1", "/v1/videos/edits"), ("/v1/videos", "source_video", "video_1", "/v1/videos/edits"),
+            ("/v1/videos", "loop", true, "belongs to /v1/videos/extensions"), ("/v1/videos", "looping", true, "/v1/videos/extensions"),
+            ("/v1/videos", "direction", "backwards", "belongs to /v1/videos/extensions"),
+            ("/v1/videos", "extra_body", ["seed": 4], "members at the top"), ("/v1/videos", "input", ["prompt": "x"], "members at the top"),
+            ("/v1/videos/edits", "image", "x", "a picture besides the video"), ("/v1/videos/edits", "loop", true, "/v1/videos/extensions"),
+            ("/v1/videos/extensions", "strength", 0.5, "a strength"), ("/v1/videos/extensions", "denoise", 0.5, "a strength"),
+            ("/v1/videos?seed=4", "seed", .null, "query string"), ("/v1/videos?seeed=4", "seeed", .null, "the name is \"seed\""),
+        ] as [(String, String, JSONValue, String)] {
+            let response = try daemon.send(.post, path, body: .json(.object(["prompt": "x", name: value])))
+            let refusal = try daemon.refusal(response)
+            #expect(response.status == 400 && refusal.param == name && refusal.message.contains(words), "\(name): \(refusal.message)")
+        }
+        for path in ["/v1/videos?limits=5", "/v1/videos?page_size=5", "/v1/videos?Order=asc"] {
+            #expect(try daemon.send(.get, path).status == 400, "\(path)")
+        }
+        #expect(try daemon.send(.get, "/v1/videos?api-version=preview").status == 200)
+    }
+
+    /// The rest is taken and listed, in the answer and afterwards.
+    @Test func whatHasNoEffectIsListed() throws {
+        let daemon = try DaemonUnderTest()
+        let response = try daemon.send(
+            .post, "/v1/videos?api-version=preview",
+            body: .json([
+                "prompt": "x", "user": "me", "mode": "pro", "loras": [], "seconds": 1, "duration": 1, "quality": .null, "guidance_scale": 1,
+                "negative_prompt": "dull", "metadata": ["a": 1],
+            ]))
+        #expect(response.status == 200, "\(String(decoding: response.body, as: UTF8.self))")
+        let video = try Video(json: JSONValue(parsing: response.body))
+        let ignored = ["duration", "loras", "metadata", "mode", "user", "?api-version", "negative_prompt"]
+        #expect(video.details.notes.ignored == ignored)
+        #expect(try daemon.video(video.id).details.notes.ignored == ignored)
+        #expect(try JSONValue(parsing: daemon.send(.get, "/v1/videos/\(daemon.create("x").id)").body)["ignored"] == nil)
+    }
+
+    /// The names of other dialects never hide one of ours: every field that the document has is taken.
+    @Test func everyFieldOfOursIsTaken() throws {
+        let daemon = try DaemonUnderTest()
+        let video = try daemon.create(
+            "x",
+            [
+                "model": "mini", "size": "64x32", "width": 64, "height": 32, "num_frames": 9, "seconds": 0.5, "fps": 16, "seed": 42,
+                "negative_prompt": "dull", "num_inference_steps": 7, "guidance_scale": 1.5, "flow_shift": 5, "priority": 0, "reuse": false,
+                "n": 1,
+            ])
+        #expect(video.details.notes.ignored == [])
+    }
+}
