@@ -88,7 +88,8 @@ final class Daemon {
         server = try HTTPServer(
             listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log, service.metrics))
         if let listener = adminListener.take() {
-            adminServer = try Daemon.adminServer(listener, service, access, server, connections: adminConnections, log) { () throws(SoradError) in
+            adminServer = try Daemon.adminServer(listener, service, access, server, connections: adminConnections, log) {
+                () throws(SoradError) in
                 try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot()).warnings
             }
         } else {
