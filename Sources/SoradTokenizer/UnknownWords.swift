@@ -1,6 +1,6 @@
 // Which words of a text a vocabulary lacks: a hint for people, and nothing that the tokens depend on.
 // A character that falls apart into bytes, or is the unknown piece, is one that the model never saw. A vocabulary of few pieces is made of
-// whole words, and letters for all others: there a word that falls apart is unknown too, unless one piece has more than two thirds of it
+// whole words, and letters for all others: there a word that falls apart is unknown too, unless one piece has two thirds of it
 // ("rolls" of "roll" and "s"). In a large one most words are several pieces.
 
 extension UnigramTokenizer {
@@ -32,7 +32,7 @@ extension UnigramTokenizer {
             if isFallback(token.id) { return true }
             largest = max(largest, token.range.clamped(to: word.range).count)
         }
-        return vocabularySize < Self.wholeWordVocabulary && largest * 3 <= word.range.count * 2
+        return vocabularySize < Self.wholeWordVocabulary && largest * 3 < word.range.count * 2
     }
 }
 
