@@ -33,6 +33,7 @@ import SoradSystem
             print(json ? inspection.json.text(pretty: true) + "\n" : inspection.table, terminator: "")
         case .verify(let path):
             let file = try ModelFile(opening: path)
+            try file.checkNumbers()
             print("\(path): \(file.tensors.count) tensors, \(file.file.size) bytes, sha256 \(file.sha256): whole")
         }
     }
