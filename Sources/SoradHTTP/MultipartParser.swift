@@ -144,6 +144,7 @@ package struct MultipartParser {
         let before = start
         var end = start
         var isFound = false
+        start = buffer.count
         while let mark = buffer[end...].firstIndex(of: 0x0D) {
             let candidate = buffer[mark...].prefix(delimiter.count)
             if candidate.elementsEqual(delimiter.prefix(candidate.count)) {
@@ -152,9 +153,7 @@ package struct MultipartParser {
                 break
             }
             end = mark + 1
-            start = end
         }
-        if !isFound, start == end { start = buffer.count }
         skipped += start - before
         guard skipped <= MultipartParser.skippedLimit else { throw MultipartParser.malformed("it does not begin with its boundary") }
         if isFound { state = .afterBoundary }

@@ -107,11 +107,11 @@ class Watch(threading.Thread):
             time.sleep(0.002)
 
 
-def submit(daemon, path, field, name):
+def submit(daemon, path, field, name, frames=None):
     """Status and answer."""
     call = "/v1/videos" if field == "input_reference" else "/v1/videos/edits"
-    run = daemon.curl(call, "-F", "prompt=x", "-F", "num_inference_steps=1", "-F", "seed=1", *(["-F", "num_frames=1"] if field == "input_reference" else []),
-                      "-F", f"{field}=@{path};filename={name}", "-w", "\n%{http_code}")
+    run = daemon.curl(call, "-F", "prompt=x", "-F", "num_inference_steps=1", "-F", "seed=1", 
+                      *(["-F", f"num_frames={frames or 1}"] if frames or field == "input_reference" else []), "-F", f"{field}=@{path};filename={name}", "-w", "\n%{http_code}")
     body, status = run.stdout.rsplit("\n", 1)
     return int(status), json.loads(body)
 
@@ -166,7 +166,7 @@ def test_a_long_clip_in_4k_is_inspected_at_once(make_daemon, tmp_path):
     times = []
     for _ in range(3):
         start = time.monotonic()
-        status, answer = submit(daemon, whole, "video", "whole.mp4")
+        status, answer = submit(daemon, whole, "video", "whole.mp4", frames=17)
         times.append(time.monotonic() - start)
         assert status == 200, answer
         assert answer["fps"] == 30
