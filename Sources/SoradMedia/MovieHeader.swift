@@ -54,7 +54,13 @@ extension MovieHeader {
         let upright = index.box("mvhd").flatMap { MovieHeader.orientation($0, version: $0.big(0, 1), old: 36, new: 48) } ?? .upright
         var pictures: [MediaBytes] = []
         for (type, track) in index.boxes() where type == "trak" {
-            if track.box("mdia")?.box("hdlr")?.begins("vide", at: 8) == true { pictures.append(track) }
+            let handler = track.box("mdia")?.box("hdlr")
+            // `pict` is a sequence of pictures, as animated AVIF is; `auxv` is its opacity, without which hidden colors would show.
+            if handler?.begins("vide", at: 8) == true || handler?.begins("pict", at: 8) == true { pictures.append(track) }
+            if handler?.begins("auxv", at: 8) == true {
+                throw SoradError(
+                    .badInput, "the \(name) clip has a track of its opacity, which is not decoded here; save it as WebM or GIF")
+            }
         }
         // What a player does not show by itself (flag 1 of the track) counts only where nothing else is there.
         let shown = pictures.firstIndex { ($0.box("tkhd")?.big(1, 3) ?? 1) & 1 == 1 } ?? 0

@@ -64,7 +64,9 @@ import Testing
     @Test(arguments: ["kill -KILL $$", "exit 1", "exit 0", "head -c 10 /dev/zero; exit 0"])
     func anAcceptedFileIsNeverAtFault(end: String) throws {
         let program = try folder.script("always", end)
-        let error = #expect(throws: SoradError.self) { try FrameReader(picture, width: 8, height: 8, count: 1, fps: 8, program: program).next() }
+        let error = #expect(throws: SoradError.self) {
+            try FrameReader(picture, width: 8, height: 8, count: 1, fps: 8, program: program).next()
+        }
         #expect(error.map { $0.kind == .unavailable || JobError($0).code == JobError.mediaFailed } == true, "\(error?.message ?? "")")
     }
 
@@ -73,7 +75,9 @@ import Testing
             let error = #expect(throws: SoradError.self) { try FrameReader(path, width: 8, height: 8, count: 1, fps: 8) }
             #expect(error.map { JobError($0).code } == JobError.mediaFailed)
         }
-        let error = #expect(throws: SoradError.self) { try FrameReader(picture, width: 8, height: 8, count: 1, fps: 8, program: "/nowhere/ffmpeg") }
+        let error = #expect(throws: SoradError.self) {
+            try FrameReader(picture, width: 8, height: 8, count: 1, fps: 8, program: "/nowhere/ffmpeg")
+        }
         #expect(error.map { JobError($0).code } == JobError.configuration)
     }
 

@@ -154,6 +154,19 @@ private let clipForms: [Form] = [
     Form(
         "upside-down.mp4", "ffmpeg -v error -y \(still) -vf hflip,vflip \(h264) @/straight.mp4",
         "ffmpeg -v error -y -i @/straight.mp4 -c copy -metadata:s:v rotate=180 @/upside-down.mp4"),
+    // Wide and bright colors: the same picture within BT.2020, at 203 cd/m² for white; a gray in HLG, whose colors depend on the display.
+    Form(
+        "pq.mp4",
+        "ffmpeg -v error -y \(still) -vf format=gbrpf32le,zscale=tin=iec61966-2-1:pin=bt709:min=gbr:rin=full:t=smpte2084:p=bt2020:m=bt2020nc:r=limited:npl=203,format=yuv420p10le -c:v libx265 -x265-params log-level=none -crf 2 -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc @/pq.mp4"
+    ),
+    Form(
+        "hlg.mp4",
+        "ffmpeg -v error -y -f lavfi -i color=0x808080:size=96x64:rate=8 -frames:v 8 -vf format=gbrpf32le,zscale=tin=iec61966-2-1:pin=bt709:min=gbr:rin=full:t=arib-std-b67:p=bt2020:m=bt2020nc:r=limited:npl=203,format=yuv420p10le -c:v libx265 -x265-params log-level=none -crf 2 -color_primaries bt2020 -color_trc arib-std-b67 -colorspace bt2020nc @/hlg.mp4",
+        colors: [[Int]](repeating: [128, 128, 128], count: 4)),
+    Form(
+        "p3.mov",
+        "ffmpeg -v error -y \(still) -vf format=gbrpf32le,zscale=tin=iec61966-2-1:pin=bt709:min=gbr:rin=full:t=iec61966-2-1:p=smpte432:m=bt709:r=limited,format=yuv420p10le -c:v libx264 -crf 2 -color_primaries smpte432 -color_trc iec61966-2-1 -colorspace bt709 @/p3.mov"
+    ),
     Form("animated.gif", "convert-im6.q16 -delay 20 @/base.ppm @/base.ppm -loop 0 @/animated.gif"),
     Form(
         "alpha.webm",
