@@ -76,7 +76,7 @@ extension Fields {
     }
 
     private func limited(_ upload: Upload?, _ name: String) throws(APIError) -> Upload {
-        guard let upload, upload.size > 0 else { throw invalid(name, "is empty; give a PNG, JPEG or WebP picture") }
+        guard let upload, upload.size > 0 else { throw invalid(name, "is empty; give a picture") }
         guard upload.size <= Fields.pictureLimit else {
             throw APIError(
                 .contentTooLarge, "the field \"\(name)\" has \(upload.size) bytes, and a picture may have \(Fields.pictureLimit)",

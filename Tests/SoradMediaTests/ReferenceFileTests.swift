@@ -127,6 +127,46 @@ import Testing
         }
     }
 
+    /// Cropped before scaling: a picture of any shape takes the memory of its own pixels, which is limited, and no more.
+    @Test(arguments: [(16_384, 1), (1, 16_384), (1, 1), (3, 16_000), (9_000, 2)]) func extremeShapesAreReadAsTheyWereInspected(
+        width: Int, height: Int
+    ) throws {
+        let path = folder.path + "/shape.png"
+        _ = try output(of: "convert-im6.q16", ["-size", "\(width)x\(height)", "xc:rgb(200,40,40)", path])
+        let facts = try inspectMedia(at: path)
+        #expect(facts.width == width && facts.height == height && facts.heldPixels < 3_000_000)
+        for (shownWidth, shownHeight) in [(128, 128), (64, 256), (1280, 704)] {
+            let reader = try FrameReader(path, width: shownWidth, height: shownHeight, count: 1, fps: 8)
+            let frame = try #require(try reader.next())
+            #expect(frame.count == shownWidth * shownHeight * 3 && zip(frame, [200, 40, 40]).allSatisfy { abs(Int($0) - $1) <= 2 })
+        }
+    }
+
+    /// Old QuickTime files have no `ftyp`: they begin with other boxes; and programs add boxes and bytes of their own at the end.
+    @Test func containersOfOtherMakings() throws {
+        _ = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
+        let whole = try folder.bytes(of: "a.mp4")
+        for (start, end) in [("free", ""), ("wide", ""), ("skip", "junk"), ("ftyp", "\0\0\0\u{10}sefdabcdefgh"), ("ftyp", "\0\0\0\u{1}")] {
+            let changed = whole[..<4] + Array(start.utf8) + whole[8...] + Array(end.utf8)
+            #expect(try inspectMedia(at: write("changed.mov", Array(changed))).numFrames == 9, "\(start) … \(end)")
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("m.mkv", ["-c:v", "mpeg4"], "Matroska clip holds MPEG-4 part 2 video"),
+            ("t.mkv", ["-c:v", "libtheora"], "Matroska clip holds Theora video"),
+            ("r.mov", ["-c:v", "qtrle"], "QuickTime clip holds QuickTime Animation video"),
+            ("d.mov", ["-c:v", "mpeg2video"], "which is not decoded here"),
+            ("a.avi", [], "is an AVI clip"), ("a.ts", ["-c:v", "mpeg2video"], "is an MPEG transport stream"),
+            ("a.ogv", ["-c:v", "libtheora"], "is an Ogg clip"),
+            ("a.flv", [], "is a Flash clip"), ("a.wmv", [], "is a Windows Media clip"), ("a.ppm", [], "is a PPM picture"),
+            ("a.y4m", ["-pix_fmt", "yuv420p"], "raw video"),
+        ] as [(String, [String], String)])
+    func otherKindsAreCalledByTheirNames(name: String, options: [String], words: String) throws {
+        #expect(sentence(try make(name, frames: name.hasSuffix("ppm") ? 1 : 3, options)).contains(words))
+    }
+
     @Test func aReaderGivesEveryFrameAndStopsWhenAsked() throws {
         let path = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
         // Rounding may leave one frame less than was counted, so the last one may come twice more, and never longer.

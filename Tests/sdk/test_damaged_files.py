@@ -107,7 +107,7 @@ class Watch(threading.Thread):
                 self.highest = max(self.highest, high)
                 if high > BASE + allowed - OWN:
                     self.over.append((high, allowed, command))
-            time.sleep(0.002)
+            time.sleep(0.005)
 
 
 def submit(daemon, path, field, name, frames=None):
