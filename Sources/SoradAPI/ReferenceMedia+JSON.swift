@@ -61,7 +61,7 @@ extension MediaFacts: JSONRepresentable {
         guard let format = Format(rawValue: try members.string("format")) else { throw JSONError("the file's format is unknown") }
         let (width, height) = (try members.integer("width"), try members.integer("height"))
         let (numFrames, fps) = (try members.integer("num_frames"), try members.integer("fps"))
-        guard max(width, height) <= 1 << 20, numFrames <= GivenClip.limit * 10, (0...1000).contains(fps) else {
+        guard max(width, height) <= 1 << 20, numFrames <= ReferenceClip.limit * 10, (0...1000).contains(fps) else {
             throw JSONError("a file has \(width)×\(height) pixels, \(numFrames) frames and \(fps) a second")
         }
         self.init(
