@@ -21,13 +21,15 @@ SYSUSERS_DIR ?= /etc/sysusers.d
 TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
 PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev
+MEDIA_PACKAGES := imagemagick libimage-exiftool-perl
 ARM_PACKAGES := libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 VENV := .venv
 CONTRACT_SECONDS ?= 900
 KILLS ?= 300
 POINTS ?= 500
 JOBS ?= 10000
-SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python
+SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python \
+	SORAD_LITELLM_PYTHON=$(abspath $(VENV))/litellm/bin/python
 TSAN = --sanitize thread --scratch-path .build/tsan -Xlinker $(abspath .build/tsan/mutex.o)
 PROGRAMS := sorad sorad-worker sorad-ctl sorad-quantize sorad-bench
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -54,6 +56,9 @@ ready: toolchain
 deps: toolchain ## install the Debian packages that build and tests need (asks sudo)
 	@$(call install_packages,$(PACKAGES))
 
+deps-media: deps
+	@$(call install_packages,$(MEDIA_PACKAGES))
+
 deps-arm: ## install what test-arm needs on an x86 machine
 	@$(call install_packages,$(ARM_PACKAGES))
 
@@ -68,7 +73,7 @@ run: deps build ## install the packages, build, make a clip of PROMPT, leave it 
 
 test: deps test-swift test-kernels test-service test-checks ## everything CI runs, from a clean clone
 
-test-swift: deps ## unit and service tests in Swift
+test-swift: deps-media ## unit and service tests in Swift
 	$(SWIFT) build -c $(CONFIGURATION) --build-tests
 	$(SWIFT) test -c $(CONFIGURATION) --skip-build
 
@@ -78,7 +83,7 @@ test-kernels: deps ## the C kernels of every instruction set against the scalar 
 test-arm: deps-arm ## the NEON kernels, cross-compiled and emulated, against the scalar reference, and that one against x86
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm
 
-test-service: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
+test-service: deps build $(VENV)/.installed $(VENV)/sdk2/.installed $(VENV)/litellm/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
 	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk Tests/load
 
 test-contract: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
@@ -117,7 +122,7 @@ test-checks: build ## import table, words, paths in documents, linked libraries,
 	./.ci/check-binaries $(BUILD)
 	$(MAKE) --no-print-directory lint
 
-test-asan: deps ## the Swift tests under AddressSanitizer
+test-asan: deps-media ## the Swift tests under AddressSanitizer
 	$(SWIFT) test -c release --sanitize address --scratch-path .build/asan
 
 # The linked object makes the waiting half of Swift's Mutex known to it. It also turns vfork(2) into fork(2), so that a child cannot tell
@@ -178,6 +183,11 @@ $(VENV)/.installed: Tests/sdk/requirements.txt
 $(VENV)/sdk2/.installed: Tests/sdk/requirements-sdk2.txt | $(VENV)/.installed
 	python3 -m venv $(VENV)/sdk2
 	$(VENV)/sdk2/bin/pip install -q -r Tests/sdk/requirements-sdk2.txt
+	touch $@
+
+$(VENV)/litellm/.installed: Tests/sdk/requirements-litellm.txt | $(VENV)/.installed
+	python3 -m venv $(VENV)/litellm
+	$(VENV)/litellm/bin/pip install -q -r Tests/sdk/requirements-litellm.txt
 	touch $@
 
 $(VENV)/durability/.installed: Tests/durability/requirements.txt

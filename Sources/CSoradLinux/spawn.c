@@ -63,6 +63,10 @@ static const char *prepare_and_exec(const struct sorad_linux_spawn *spawn, pid_t
     }
     if (spawn->working_directory && chdir(spawn->working_directory) != 0) return "enter the working directory";
     reset_signals();
+    if (spawn->readable) {
+        failed = sorad_linux_confine(spawn->readable);
+        if (failed) return failed;
+    }
     execve(spawn->executable, spawn->arguments, spawn->environment);
     return "execute the program";
 }

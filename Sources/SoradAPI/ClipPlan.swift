@@ -7,6 +7,7 @@ public struct ClipPlan: Sendable, Equatable {
     public static let numInferenceStepsRange = 1...1000
     public static let guidanceScaleRange = 0.0...50.0
     public static let flowShiftRange = 0.1...50.0
+    public static let fpsRange = 1...60
 
     public var model: String
     public var prompt: String

@@ -52,15 +52,20 @@ extension MediaFacts: JSONRepresentable {
     public var json: JSONValue {
         [
             "format": .string(format.rawValue), "width": .integer(width), "height": .integer(height), "num_frames": .integer(numFrames),
-            "fps": .integer(fps),
+            "fps": .integer(fps), "microseconds": .integer(microseconds), "held_pixels": .integer(heldPixels),
         ]
     }
 
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "file")
         guard let format = Format(rawValue: try members.string("format")) else { throw JSONError("the file's format is unknown") }
+        let (width, height) = (try members.integer("width"), try members.integer("height"))
+        let (numFrames, fps) = (try members.integer("num_frames"), try members.integer("fps"))
+        guard max(width, height) <= 1 << 20, numFrames <= ReferenceClip.limit * 10, (0...1000).contains(fps) else {
+            throw JSONError("a file has \(width)×\(height) pixels, \(numFrames) frames and \(fps) a second")
+        }
         self.init(
-            format: format, width: try members.integer("width"), height: try members.integer("height"),
-            numFrames: try members.integer("num_frames"), fps: try members.integer("fps"))
+            format: format, width: width, height: height, numFrames: numFrames, fps: fps, microseconds: json["microseconds"]?.integer,
+            heldPixels: json["held_pixels"]?.integer)
     }
 }

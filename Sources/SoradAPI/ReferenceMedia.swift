@@ -76,26 +76,46 @@ extension ClipPlan {
 
 /// The facts of a picture or clip.
 public struct MediaFacts: Sendable, Equatable {
-    public enum Format: String, Sendable, CaseIterable { case png, jpeg, webp, mp4 }
+    public enum Format: String, Sendable, CaseIterable { case png, jpeg, webp, gif, bmp, tiff, jpegXL, avif, mp4, quickTime, matroska }
 
     public var format: Format
-    /// Pixels.
+    /// Pixels as they are shown: turned as the file says, and square.
     public var width: Int
     public var height: Int
+    /// Frames at `fps`.
     public var numFrames: Int
-    /// Frames a second, rounded; 0 for a picture.
+    /// Frames a second, rounded, 1…60: on average, or of the quicker quarter where frames are unevenly spaced; 0 for a picture.
     public var fps: Int
+    /// Playing time; 0 for a picture.
+    public var microseconds: Int
+    /// Pixels, `FrameReader.memory` each, that cover the memory of decoding.
+    public var heldPixels: Int
 
-    public init(format: Format, width: Int, height: Int, numFrames: Int, fps: Int) {
+    /// - Parameters:
+    ///   - microseconds: nil: that of the frames.
+    ///   - heldPixels: nil: those of 16 frames to look back at in a clip, of a picture an eighth.
+    public init(
+        format: Format, width: Int, height: Int, numFrames: Int, fps: Int, microseconds: Int? = nil, heldPixels: Int? = nil
+    ) {
         self.format = format
         self.width = width
         self.height = height
         self.numFrames = numFrames
         self.fps = fps
+        self.microseconds = microseconds ?? (fps > 0 ? numFrames * 1_000_000 / fps : 0)
+        self.heldPixels = heldPixels ?? width * height / (fps == 0 ? 8 : 1)
     }
 
-    public var isPicture: Bool { format != .mp4 }
+    public var isPicture: Bool { fps == 0 }
 
-    /// Pixels that a decoder holds, as those of a clip: it keeps up to 16 frames to look back at, a picture none.
-    public var heldPixels: Int { width * height / (isPicture ? 8 : 1) }
+    /// `heldPixels` of a clip that this program made.
+    public static func heldPixels(ofClip width: Int, _ height: Int) -> Int { 2 * width * height + 1 << 20 }
+
+    /// Longest playing time that is told apart: a day.
+    public static let longest = 86_400_000_000
+}
+
+/// Frames of a clip of `microseconds` at a constant rate, so that its playing time is kept within half a frame.
+public func frameCount(microseconds: Int, fps: Int) -> Int {
+    max(1, (min(microseconds, MediaFacts.longest) * fps + 500_000) / 1_000_000)
 }

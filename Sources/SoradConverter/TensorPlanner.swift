@@ -199,14 +199,20 @@ struct TensorPlanner {
         return try tensor.floats((gain.row * width)..<((gain.row + 1) * width)).map { gain.addsOne ? 1 + $0 : $0 }
     }
 
+    /// Far above every trained weight; its square, summed over a layer, is a normal float.
+    private static let largestWeight: Float = 1e12
+
     /// The largest magnitude; refuses numbers that are not finite, which training that went wrong leaves behind.
     private func largest(_ tensor: CheckpointTensor) throws(SoradError) -> Float {
         var largest: Float = 0
         for range in tensor.pieces {
             for value in try tensor.floats(range) {
-                guard value.isFinite else {
+                // Rotations, scales and errors are sums and squares of weights, which must stay finite too.
+                guard value.magnitude <= Self.largestWeight else {
                     throw SoradError(
-                        .badInput, "\(tensor.location): the tensor \(tensor.name) holds \(value)",
+                        .badInput,
+                        "\(tensor.location): the tensor \(tensor.name) holds \(value)"
+                            + (value.isFinite ? ", and no weight is beyond \(Self.largestWeight)" : ""),
                         hint: "the checkpoint is damaged or its training diverged")
                 }
                 largest = max(largest, value.magnitude)

@@ -11,19 +11,41 @@ public struct SourceClip: Sendable, Equatable {
     public var size: (width: Int, height: Int)?
     public var numFrames: Int
     public var fps: Int
+    /// Playing time.
+    public var microseconds: Int
     /// The job that it comes from.
     public var videoID: String?
 
     public init(_ facts: MediaFacts) {
         numFrames = facts.numFrames
         fps = facts.fps
+        microseconds = facts.microseconds
     }
 
     public init(_ job: Job) {
         size = (job.plan.width, job.plan.height)
         numFrames = job.plan.clipFrames
         fps = job.plan.fps
+        microseconds = numFrames * 1_000_000 / fps
         videoID = job.id.text
+    }
+
+    /// The clip at another rate: its playing time is kept, frames are repeated or left out.
+    func resampled(_ rate: Int?, _ field: String = "video") throws(SoradError) -> SourceClip {
+        var result = self
+        if let rate, rate != fps {
+            result.fps = rate
+            result.numFrames = frameCount(microseconds: microseconds, fps: rate)
+        }
+        guard result.numFrames <= ClipRequest.clipFrameLimit else {
+            let most = ClipRequest.clipFrameLimit * 1_000_000 / microseconds
+            let remedy = most > 0 ? "cut it first, or send fps with \(most) at most" : "cut it first"
+            throw SoradError(
+                .badInput,
+                "the video has \(result.numFrames) frames at \(result.fps) a second, and \(ClipRequest.clipFrameLimit) are the limit; \(remedy)",
+                param: field)
+        }
+        return result
     }
 
     public static func == (left: SourceClip, right: SourceClip) -> Bool {
@@ -74,6 +96,7 @@ extension ClipRequest {
         of source: SourceClip, for model: ModelInfo, randomSeed: UInt64, isRemix: Bool
     ) throws(SoradError) -> ClipPlan {
         var asked = fitted(to: source)
+        let source = try source.resampled(asked.fps)
         let usable = 1 + (source.numFrames - 1) / model.frameMultiple * model.frameMultiple
         let takesAll = numFrames == nil && seconds == nil
         if takesAll { asked.numFrames = usable }
@@ -104,6 +127,7 @@ extension ClipRequest {
         try requireConditioning(model, "video")
         let group = model.frameMultiple
         var asked = fitted(to: source)
+        let source = try source.resampled(asked.fps)
         let fps = asked.fps ?? model.fps
         let wanted = wantedFrames(fps: fps) ?? 1
         var given = ReferenceMedia()
@@ -115,7 +139,7 @@ extension ClipRequest {
         switch how {
         case .forwards: break
         case .backwards, .loop: given.after = try ledUpTo(source, group, "video")
-        case .join(let next): given.after = try ledUpTo(next, group, "end_video")
+        case .join(let next): given.after = try ledUpTo(next.resampled(asked.fps, "end_video"), group, "end_video")
         }
         // With a clip before it, the first latent frame is taken; without, the new frames have it.
         let alone = given.before == nil ? 1 : 0

@@ -8,7 +8,7 @@ public struct ClipRequest: Sendable, Equatable {
     public static let promptLimit = 4_000
     public static let dimensionRange = 1...16_384
     public static let frameRange = 1...100_000
-    public static let fpsRange = 1...60
+    public static let fpsRange = ClipPlan.fpsRange
     public static let secondsRange = 0.05...3_600.0
 
     /// The model's name.

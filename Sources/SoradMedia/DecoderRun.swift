@@ -47,18 +47,18 @@ struct DecoderTrials: Sendable {
     var pauses: [Duration] = [.milliseconds(100), .milliseconds(400), .seconds(1)]
 }
 
-/// Runs `program` with `arguments` until it succeeds or the file is proven to be at fault.
+/// Runs `program` with `arguments`, which are about `source`, until it succeeds or the file is proven to be at fault.
 /// - Returns: its output; `ending` is success, or the refusal that two attempts agree on.
 /// - Throws: `.badInput` for a file that takes too long or says too much, `.unavailable` when the machine does not let an ffmpeg finish.
 func runDecoder(
-    _ arguments: [String], program: String, limit: Int = 1 << 20, trials: DecoderTrials = DecoderTrials()
+    _ arguments: [String], for source: MediaSource, program: String, limit: Int = 1 << 20, trials: DecoderTrials = DecoderTrials()
 ) throws(SoradError) -> CapturedOutput {
     var fault = SoradError(.unavailable, "")
     var refusals = 0
     var pauses = trials.pauses.makeIterator()
     while true {
         do throws(SoradError) {
-            let output = try runOnce(arguments, program, limit, trials)
+            let output = try runOnce(arguments, source, program, limit, trials)
             if output.ending?.isSuccess == true || refusals > 0 { return output }
             // Nothing has to pass before the second opinion.
             refusals += 1
@@ -74,19 +74,18 @@ func runDecoder(
 
 /// - Throws: `.unavailable` for a fault of the machine.
 private func runOnce(
-    _ arguments: [String], _ program: String, _ limit: Int, _ trials: DecoderTrials
+    _ arguments: [String], _ source: MediaSource, _ program: String, _ limit: Int, _ trials: DecoderTrials
 ) throws(SoradError) -> CapturedOutput {
     let output: CapturedOutput
     do throws(SoradError) {
-        let command = ChildProcess.Command(
-            try FFmpegProcess.find(program), arguments, environment: FFmpegProcess.environment(), limits: DecodeCommand.limits)
+        let command = DecodeCommand(source).command(try FFmpegProcess.find(program), arguments)
         do throws(Errno) {
             output = try captureOutput(of: command, timeout: trials.attempt, limit: limit, stall: trials.stall)
         } catch { throw SoradError(.configuration, "ffmpeg cannot be started: \(error.reason)") }
     } catch { throw SoradError(.unavailable, error.message, hint: error.hint) }
     switch output.end {
     case .ended(let ending):
-        guard case .fault(let how) = DecoderVerdict(ending, errors: output.standardError, hasMemory: machineHasMemory()) else {
+        guard case .fault(let how) = DecoderVerdict(ending, errors: output.standardError, hasMemory: machineHasMemory(for: source)) else {
             return output
         }
         throw SoradError(.unavailable, "the ffmpeg that reads the file \(how)")
@@ -104,10 +103,9 @@ private func runOnce(
     }
 }
 
-/// Whether the machine could give an ffmpeg all the memory that `DecodeCommand.limits` lets it have.
-func machineHasMemory() -> Bool {
-    let most = DecodeCommand.limits.first { $0.resource == Int32(RLIMIT_AS.rawValue) }?.value ?? 0
-    return MemoryHeadroom.ofThisProcess().map { $0.available >= Int(most) } ?? true
+/// Whether the machine could give an ffmpeg all the memory that `DecodeCommand.limits` lets it have for this file.
+func machineHasMemory(for source: MediaSource) -> Bool {
+    MemoryHeadroom.ofThisProcess().map { $0.available >= DecodeCommand.ownBytes + source.decodeBytes } ?? true
 }
 
 private func sleep(_ duration: Duration) { _ = usleep(UInt32(duration.nanoseconds / 1000)) }

@@ -7,7 +7,8 @@ public import SoradAPI
 public import SoradSystem
 
 public final class FrameReader {
-    private let command: DecodeCommand
+    private let source: MediaSource
+    private let layout: FrameLayout
     private let process: ChildProcess
     private let output: FileDescriptor
     private let errors: FileDescriptor
@@ -23,29 +24,35 @@ public final class FrameReader {
     private static let slice = Duration.milliseconds(50)
     private static let stall = Duration.seconds(30)
 
-    /// Starts ffmpeg on the file at `path`, which is scaled to cover `width` × `height` and cropped to it.
+    /// Starts ffmpeg on the file at `path`, whose middle is cropped to the shape of `width` × `height` and scaled to it.
     /// - Parameters:
     ///   - count: frames to read at most.
+    ///   - fps: frames a second of a clip, which keeps its playing time: frames are repeated and left out. No matter for a picture.
     ///   - shouldStop: asked every 50 ms at least while waiting; true ends the work with `.cancelled`.
     /// - Throws: with the code `media_failed`; `.configuration` without ffmpeg, `.unavailable` if it cannot be started.
     public init(
-        _ path: String, width: Int, height: Int, count: Int, program: String = "ffmpeg", shouldStop: @escaping () -> Bool = { false }
+        _ path: String, width: Int, height: Int, count: Int, fps: Int, program: String = "ffmpeg",
+        shouldStop: @escaping () -> Bool = { false }
     ) throws(SoradError) {
         precondition((1...MediaLimits.side).contains(width) && (1...MediaLimits.side).contains(height) && count > 0, "\(width)×\(height)")
-        do throws(SoradError) { command = DecodeCommand(path: path, format: try checkedFormat(of: path)) } catch {
-            throw SoradError.ffmpeg("a given file that was accepted cannot be read now: \(error.message)")
-        }
-        frameBytes = width * height * 3
         self.shouldStop = shouldStop
         let executable = try FFmpegProcess.find(program)
+        do throws(SoradError) {
+            source = try MediaSource(path)
+            layout = FrameLayout(try describeFrame(of: source, program: program), isPicture: source.isPicture)
+        } catch {
+            // The machine's fault, which passes.
+            guard error.kind != .unavailable else { throw error }
+            throw SoradError.ffmpeg("a given file that was accepted cannot be read now: \(error.message)")
+        }
+        frameBytes = width * height * layout.pixels.bytes
+        let command = DecodeCommand(source)
         do throws(Errno) {
             let frames = try Pipe()
             let errorPipe = try Pipe()
-            process = try ChildProcess(
-                ChildProcess.Command(
-                    executable, command.frames(width: width, height: height, count: count), environment: FFmpegProcess.environment(),
-                    descriptors: [1: frames.writeEnd.rawValue, 2: errorPipe.writeEnd.rawValue], limits: DecodeCommand.limits,
-                    diesWithParent: true))
+            var child = command.command(executable, command.frames(layout, width: width, height: height, count: count, fps: fps))
+            child.descriptors = [1: frames.writeEnd.rawValue, 2: errorPipe.writeEnd.rawValue]
+            process = try ChildProcess(child)
             output = consume frames.readEnd
             errors = consume errorPipe.readEnd
         } catch {
@@ -54,9 +61,10 @@ public final class FrameReader {
         }
     }
 
-    /// What ffmpeg takes while it reads a given file, per pixel that it holds (`MediaFacts.heldPixels`): measured with ffmpeg 5.1 on
-    /// pictures of up to 24 megapixels (3 bytes for a pixel) and clips of up to 3 (15); a clip may look back at more frames than those did.
-    public static let memory = ModelMemory.Part(.ffmpeg, .referencePixels, fixed: 66_000_000, perUnit: 30)
+    /// What ffmpeg takes while it reads a given file, per pixel that it holds (`MediaFacts.heldPixels`). The kernel holds it to that
+    /// (`DecodeCommand.limits`); most of the fixed part is its shared libraries.
+    public static let memory = ModelMemory.Part(.ffmpeg, .referencePixels, fixed: 66_000_000, perUnit: bytesPerHeldPixel)
+    static let bytesPerHeldPixel = 30
 
     deinit { process.kill(SIGKILL) }
 
@@ -67,7 +75,7 @@ public final class FrameReader {
         if buffer.count >= frameBytes {
             let frame = Array(buffer.prefix(frameBytes))
             buffer.removeFirst(frameBytes)
-            return frame
+            return layout.rgb(frame)
         }
         while !errorsEnded { try wait() }
         guard let ending = process.wait(timeout: FrameReader.stall) else { throw stalled }
@@ -80,7 +88,7 @@ public final class FrameReader {
     }
 
     private func failure(_ ending: ChildProcess.Ending) -> SoradError {
-        switch DecoderVerdict(ending, errors: captured, hasMemory: machineHasMemory()) {
+        switch DecoderVerdict(ending, errors: captured, hasMemory: machineHasMemory(for: source)) {
         case .fault(let how): SoradError.ffmpeg("the ffmpeg that reads a given file \(how)")
         case .success, .refusal: SoradError.ffmpeg("a given file that was accepted cannot be decoded now: ffmpeg \(ending)")
         }

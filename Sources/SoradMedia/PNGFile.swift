@@ -50,7 +50,8 @@ private func adler32(_ bytes: [UInt8]) -> UInt32 {
     return high << 16 | low
 }
 
-private func crc32(_ bytes: [UInt8]) -> UInt32 {
+/// The checksum of a chunk's type and data (PNG, third edition, 5.5).
+func crc32(_ bytes: some Sequence<UInt8>) -> UInt32 {
     ~bytes.reduce(~UInt32(0)) { crcTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8 }
 }
 

@@ -12,8 +12,9 @@ public func provenanceMark(at path: String) throws(SoradError) -> ProvenanceMark
         let file = try FileDescriptor(openingForReading: path)
         let size = try file.regularFileSize()
         let head = try file.read(at: 0, count: 64)
-        guard try mediaFormat(of: head) == .mp4 else {
-            throw SoradError(.badInput, "the file is a picture; give an MP4 clip")
+        let format = try mediaFormat(of: head)
+        guard format == .mp4 || format == .quickTime else {
+            throw SoradError(.badInput, "the file is a \(format.name) \(format.isMovie ? "clip" : "picture"); give an MP4 clip")
         }
         guard size <= MediaLimits.clipBytes else {
             throw SoradError(.badInput, "the file has \(size) bytes, and \(MediaLimits.clipBytes) are accepted at most")

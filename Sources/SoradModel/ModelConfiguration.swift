@@ -35,7 +35,7 @@ public struct ModelConfiguration: Sendable {
 
     package init(_ file: ModelFile, _ registry: ModelRegistry) throws(SoradError) {
         let data = file.metadata
-        id = try data.string("sorad.model.id")
+        id = try Self.checkedName(data.string("sorad.model.id"), file.path)
         defaults = Defaults(
             width: try data.integer("sorad.native.width", in: 1...16384), height: try data.integer("sorad.native.height", in: 1...16384),
             numFrames: try data.integer("sorad.native.num_frames", in: 1...4096), fps: try data.integer("sorad.native.fps", in: 1...240),
@@ -75,6 +75,17 @@ public struct ModelConfiguration: Sendable {
         } catch {
             throw SoradError(.badInput, "\(file.path): its own default size is impossible: \(error.message)")
         }
+    }
+
+    /// The public name: it stands in URLs, on terminals and in file marks.
+    private static func checkedName(_ name: String, _ path: String) throws(SoradError) -> String {
+        let isNamed = name.utf8.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || [0x2D, 0x2E, 0x5F].contains($0) }
+        guard isNamed, (1...64).contains(name.utf8.count) else {
+            throw SoradError(
+                .badInput, "\(path): sorad.model.id must have 1 to 64 lower-case letters, digits, \".\", \"-\" and \"_\"",
+                hint: "convert the checkpoint again with --name")
+        }
+        return name
     }
 
     /// Width and height of a clip are multiples of this, pixels.

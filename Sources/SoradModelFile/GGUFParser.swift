@@ -23,7 +23,9 @@ struct GGUFParser {
         var infos: [(TensorDescription, offset: UInt64)] = []
         for tensor in front.tensors {
             guard let type = ElementType(ggufNumber: tensor.type) else {
-                throw bad("has the tensor \(tensor.name) in the element type \(tensor.type), which is not one of F32, F16, BF16, I8, I32")
+                throw bad(
+                    "has the tensor \(tensor.name) in the element type \(elementTypeName(tensor.type)); model files have F32, F16, BF16, I8, I32"
+                )
             }
             infos.append((TensorDescription(name: tensor.name, type: type, dims: tensor.dims), tensor.offset))
         }

@@ -41,6 +41,7 @@ public final class ModelFile: Sendable {
     /// - Throws: `.notFound`, `.permission`, or `.badInput` with one sentence that names the file.
     public init(opening path: String, verify: Bool = true, meanwhile: () -> Void = {}) throws(SoradError) {
         let file = try MappedFile(path)
+        if let foreign = file.withBytes({ ForeignFile($0) }) { throw SoradError(.badInput, "\(path) \(foreign.what)", hint: foreign.hint) }
         let directory = try file.withBytes { (bytes) throws(SoradError) in try GGUFDirectory(parsing: bytes, path: path) }
         let metadata = directory.metadata
         let found = try metadata.string("general.architecture")

@@ -31,6 +31,20 @@ extension ModelInfo {
             defaultNumInferenceSteps: native.numInferenceSteps, defaultGuidanceScale: Double(native.guidanceScale),
             defaultFlowShift: Double(native.flowShift),
             takesConditioningFrames: configuration.takesConditioningFrames, textLength: configuration.textLength)
+        // A default that no request may ask for would fail each request that asks for nothing.
+        for (key, value, range) in [
+            ("sorad.native.fps", Double(native.fps), Double(ClipPlan.fpsRange.lowerBound)...Double(ClipPlan.fpsRange.upperBound)),
+            ("sorad.default.guidance_scale", defaultGuidanceScale, ClipPlan.guidanceScaleRange),
+            ("sorad.default.flow_shift", defaultFlowShift, ClipPlan.flowShiftRange),
+            (
+                "sorad.default.num_inference_steps", Double(native.numInferenceSteps),
+                Double(ClipPlan.numInferenceStepsRange.lowerBound)...Double(ClipPlan.numInferenceStepsRange.upperBound)
+            ),
+        ] where !range.contains(value) {
+            throw SoradError(
+                .badInput, "\(file.path): \(key) is \(value), and requests may ask for \(range.lowerBound) to \(range.upperBound)",
+                hint: "convert the checkpoint again with the sorad-quantize of this version")
+        }
         do throws(SoradError) {
             try sizes.check(width: native.width, height: native.height, numFrames: native.numFrames, fps: native.fps)
         } catch {

@@ -67,8 +67,8 @@ struct ReferenceEncoder {
     /// Hands over every frame of a given clip, in order.
     func forEachFrame(_ file: ReferenceFile, _ count: Int, _ body: ([UInt8]) throws(SoradError) -> Void) throws(SoradError) {
         let reader = try FrameReader(
-            "\(directory)/\(file.rawValue)", width: request.width, height: request.height, count: count, program: ffmpeg,
-            shouldStop: shouldStop)
+            "\(directory)/\(file.rawValue)", width: request.width, height: request.height, count: count, fps: request.fps,
+            program: ffmpeg, shouldStop: shouldStop)
         for _ in 0..<count {
             guard let frame = try reader.next() else {
                 throw SoradError(

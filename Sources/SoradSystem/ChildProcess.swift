@@ -23,11 +23,14 @@ public final class ChildProcess: Sendable {
         public var limits: [(resource: Int32, value: UInt64)]
         /// SIGKILL for the child when the thread that started it ends. Only for threads that live as long as the program.
         public var diesWithParent: Bool
+        /// nil, or what alone the child may read: folders with all in them, and files; its program and libraries among them. It then also
+        /// makes no sockets and gets no new privileges. Where the kernel has no Landlock, reading is not restricted.
+        public var readable: [String]?
 
         public init(
             _ executable: String, _ arguments: [String], environment: [String: String] = ChildProcess.currentEnvironment(),
             workingDirectory: String? = nil, descriptors: [Int32: Int32] = [:], limits: [(resource: Int32, value: UInt64)] = [],
-            diesWithParent: Bool = false
+            diesWithParent: Bool = false, readable: [String]? = nil
         ) {
             self.executable = executable
             self.arguments = arguments
@@ -36,6 +39,7 @@ public final class ChildProcess: Sendable {
             self.descriptors = descriptors
             self.limits = limits
             self.diesWithParent = diesWithParent
+            self.readable = readable
         }
     }
 
@@ -153,6 +157,7 @@ private func spawn(_ command: ChildProcess.Command, descriptors: [Int32: Int32])
     let limits = command.limits.map { sorad_linux_limit(resource: $0.resource, value: $0.value) }
     let arguments = CStringArray([command.executable] + command.arguments)
     let environment = CStringArray(command.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
+    let readable = command.readable.map { CStringArray($0) }
     var step: UnsafePointer<CChar>?
     func start(_ directory: UnsafePointer<CChar>?) -> pid_t {
         unsafe command.executable.withCString { executable in
@@ -163,7 +168,7 @@ private func spawn(_ command: ChildProcess.Command, descriptors: [Int32: Int32])
                             executable: executable, arguments: arguments.pointer, environment: environment.pointer,
                             working_directory: directory, sources: sources.baseAddress, targets: targets.baseAddress,
                             descriptor_count: targets.count, limits: limits.baseAddress, limit_count: limits.count,
-                            dies_with_parent: command.diesWithParent ? 1 : 0)
+                            dies_with_parent: command.diesWithParent ? 1 : 0, readable: readable?.constants)
                         return unsafe sorad_linux_spawn(&request, &step)
                     }
                 }
@@ -185,6 +190,10 @@ private func spawn(_ command: ChildProcess.Command, descriptors: [Int32: Int32])
 @safe private final class CStringArray {
     let pointer: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>
     private let count: Int
+    /// The same as C calls it that only read.
+    var constants: UnsafePointer<UnsafePointer<CChar>?> {
+        unsafe UnsafeRawPointer(pointer).assumingMemoryBound(to: UnsafePointer<CChar>?.self)
+    }
 
     init(_ strings: [String]) {
         count = strings.count

@@ -98,9 +98,18 @@ import Glibc
         ]
     }
 
+    /// Where the symbolic link at `path` leads; nil for anything else.
+    private static func linkTarget(_ path: String) -> String? {
+        var target = [UInt8](repeating: 0, count: 4096)
+        let count = unsafe target.withUnsafeMutableBytes { unsafe readlink(path, $0.baseAddress!, $0.count) }
+        return count > 0 ? String(decoding: target[..<count], as: UTF8.self) : nil
+    }
+
     private static func explain(_ error: Errno, _ path: String) -> SoradError {
         switch error.code {
-        case ENOENT, ENOTDIR: SoradError(.notFound, "\(path) does not exist")
+        case ENOENT, ENOTDIR:
+            SoradError(.notFound, linkTarget(path).map { "\(path) is a link to \($0), which does not exist" } ?? "\(path) does not exist")
+        case ELOOP: SoradError(.notFound, "\(path) is a link that leads to itself")
         case EACCES, EPERM: SoradError(.permission, "\(path) may not be read: \(error.reason)")
         default: SoradError(.badInput, "cannot read \(path): \(error.reason)")
         }

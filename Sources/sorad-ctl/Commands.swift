@@ -24,7 +24,7 @@ private let clientCommands: [Command] = [
             Sends the prompt to the daemon, shows the progress, and saves the finished MP4. Options that are left out
             have the model's defaults. Ctrl-C cancels the job. With --json, standard output carries one JSON object a line:
             sorad.progress/1 while it runs, sorad.clip/1 at the end.
-            A picture (PNG, JPEG or WebP) given with --image becomes the first frame and one given with --end-image
+            A picture (PNG, JPEG, WebP and others) given with --image becomes the first frame and one given with --end-image
             the last; they are scaled to cover the clip, and the overhang is cut off.
             """,
         examples: [

@@ -42,7 +42,7 @@ struct QuantizeSettings: Sendable {
             "creation time in seconds since 1970")
         Setting("json", \.json, "REPORT", "also write the report as JSON; with --inspect, without REPORT, print JSON")
         Setting("inspect", \.inspect, "FILE.gguf", "print metadata and tensors of a model file")
-        Setting("verify", \.verify, "FILE.gguf", "check a model file and its checksum")
+        Setting("verify", \.verify, "FILE.gguf", "check a model file: its form, its checksum, and that its weights are numbers")
     }
 
     static func command(_ run: @escaping @Sendable (QuantizeTask) throws(SoradError) -> Void) -> Command {

@@ -32,6 +32,7 @@ import SoradSystem
             printOut(json ? inspection.json.text(pretty: true) + "\n" : inspection.table)
         case .verify(let path):
             let file = try ModelFile(opening: path)
+            try file.checkNumbers()
             printOut("\(path): \(file.tensors.count) tensors, \(file.file.size) bytes, sha256 \(file.sha256): whole\n")
         }
     }

@@ -76,7 +76,7 @@ extension ClientRoutes {
         case .upload(let upload):
             let facts = try store(upload, name, as: file, in: draft, request)
             guard !facts.isPicture else {
-                throw request.fields.invalid(name, "is a picture; give an MP4 clip, or send it to /v1/videos as input_reference")
+                throw request.fields.invalid(name, "is a picture; give a clip, or send it to /v1/videos as input_reference")
             }
             return (SourceClip(facts), nil, facts.heldPixels)
         case .job(let text):
@@ -86,7 +86,7 @@ extension ClientRoutes {
                 throw error.kind == .notFound ? unknown(text) : APIError(error)
             }
             let model = models.entry(job.plan.model) == nil ? nil : job.plan.model
-            return (SourceClip(job), model, job.plan.width * job.plan.height)
+            return (SourceClip(job), model, MediaFacts.heldPixels(ofClip: job.plan.width, job.plan.height))
         }
     }
 

@@ -278,16 +278,24 @@ import Testing
         #expect(error.kind == .notFound && error.message.contains(copy), "\(error.message)")
     }
 
-    @Test func numbersThatAreNotFiniteAreNamed() throws {
-        let folder = try TemporaryFolder()
-        let copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
-        let part = "tiny/transformer/diffusion_pytorch_model.safetensors"
-        let tensor = try #require(try SafetensorsFile(opening: "\(folder.path)/\(part)")["blocks.0.attn1.to_v.weight"])
-        var bytes = try read("\(folder.path)/\(part)")
-        bytes.replaceSubrange((tensor.bytes.offset + 40)..<(tensor.bytes.offset + 44), with: [0, 0, 0xc0, 0x7f])
-        _ = try folder.write(part, bytes)
-        let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: Self.options()) })
-        #expect(error.kind == .badInput && error.message.contains("blocks.0.attn1.to_v.weight holds nan"), "\(error.message)")
+    /// NaN; the largest float; a number whose square is infinite; one that is only far too large.
+    @Test(
+        arguments: [
+            ([0, 0, 0xC0, 0x7F], "holds nan"), ([0xFF, 0xFF, 0x7F, 0x7F], "holds 3.4028235e+38, and no weight is beyond 1e+12"),
+            ([0, 0, 0, 0xE0], "no weight is beyond"), ([0, 0, 0, 0x5A], "no weight is beyond"),
+        ] as [([UInt8], String)])
+    func numbersThatCanBeNoWeightsAreNamed(number: [UInt8], words: String) throws {
+        for name in ["blocks.0.attn1.to_v.weight", "patch_embedding.weight", "blocks.0.norm2.weight"] {
+            let folder = try TemporaryFolder()
+            let copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+            let part = "tiny/transformer/diffusion_pytorch_model.safetensors"
+            let tensor = try #require(try SafetensorsFile(opening: "\(folder.path)/\(part)")[name])
+            var bytes = try read("\(folder.path)/\(part)")
+            bytes.replaceSubrange((tensor.bytes.offset + 40)..<(tensor.bytes.offset + 44), with: number)
+            _ = try folder.write(part, bytes)
+            let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: Self.options()) })
+            #expect(error.kind == .badInput && error.message.contains("\(name) holds") && error.message.contains(words), "\(error.message)")
+        }
     }
 
     @Test func aDamagedTokenizerIsNamed() throws {

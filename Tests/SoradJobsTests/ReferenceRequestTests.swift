@@ -44,6 +44,36 @@ import Testing
         #expect(join.numFrames == 21 && join.clipFrames == 17 + 8 + 9 && join.durationSeconds == 4.25)
     }
 
+    /// A file of 2.4 seconds and 24 a second: frames that are taken at the rate that is asked for.
+    @Test(arguments: [(nil, 24, 58), (24, 24, 58), (8, 8, 19), (60, 60, 144), (1, 1, 2)] as [(Int?, Int, Int)])
+    func playingTimeIsKeptAtAnyRate(asked: Int?, rate: Int, frames: Int) throws {
+        let file = SourceClip(MediaFacts(format: .matroska, width: 99, height: 77, numFrames: 58, fps: 24, microseconds: 2_400_000))
+        let plan = try parameters {
+            $0.numFrames = 8
+            $0.fps = asked
+        }.extending(file, .forwards, for: Self.model, randomSeed: 1)
+        #expect(plan.fps == rate && plan.given?.before?.numFrames == frames)
+        guard rate > 1 else { return }
+        let joined = try parameters {
+            $0.numFrames = 4
+            $0.fps = asked
+        }.extending(clip(17), .join(file), for: Self.model, randomSeed: 1)
+        // Without a rate that of the first clip is taken, 8 a second.
+        #expect(joined.given?.after?.numFrames == (asked == nil ? 19 : frames))
+    }
+
+    @Test func aClipThatIsTooLongAtItsRateNamesOneThatFits() throws {
+        let file = SourceClip(MediaFacts(format: .mp4, width: 9, height: 7, numFrames: 7_200, fps: 60, microseconds: 120_000_000))
+        let error = #expect(throws: SoradError.self) { try parameters().remake(of: file, for: Self.model, randomSeed: 1, isRemix: false) }
+        #expect(error?.param == "video" && error?.message.contains("7200 frames at 60 a second") == true)
+        #expect(error?.message.contains("fps with 25 at most") == true)
+        var slower = parameters { $0.fps = 25 }
+        slower.numFrames = 17
+        #expect(try slower.remake(of: file, for: Self.model, randomSeed: 1, isRemix: false).given?.source?.numFrames == 3_000)
+        let day = SourceClip(MediaFacts(format: .mp4, width: 9, height: 7, numFrames: 9, fps: 1, microseconds: MediaFacts.longest))
+        #expect(throws: SoradError.self) { try parameters().remake(of: day, for: Self.model, randomSeed: 1, isRemix: false) }
+    }
+
     @Test func whatAnExtensionCannotBe() throws {
         func refusal(_ model: ModelInfo, _ source: Int, _ how: ClipRequest.Extension, _ change: (inout ClipRequest) -> Void)
             -> String?

@@ -29,7 +29,7 @@ import Testing
 
     @Test(arguments: passing.indices) func whatPassesCostsNothing(index: Int) throws {
         let facts = try inspectMedia(at: picture, program: once(Self.passing[index]))
-        #expect(facts == MediaFacts(format: .png, width: 8, height: 8, numFrames: 1, fps: 0))
+        #expect(facts.format == .png && facts.width == 8 && facts.height == 8 && facts.isPicture)
     }
 
     @Test(arguments: ["kill -KILL $$", "kill -TERM $$", "echo 'x: Too many open files' >&2; exit 1"])
@@ -63,20 +63,21 @@ import Testing
     /// A file that was accepted is known to be good.
     @Test(arguments: ["kill -KILL $$", "exit 1", "exit 0", "head -c 10 /dev/zero; exit 0"])
     func anAcceptedFileIsNeverAtFault(end: String) throws {
-        let reader = try FrameReader(picture, width: 8, height: 8, count: 1, program: try folder.script("always", end))
-        do throws(SoradError) {
-            #expect(try reader.next() == nil && end == "exit 0")
-        } catch {
-            #expect(JobError(error).code == JobError.mediaFailed, "\(error)")
+        let program = try folder.script("always", end)
+        let error = #expect(throws: SoradError.self) {
+            try FrameReader(picture, width: 8, height: 8, count: 1, fps: 8, program: program).next()
         }
+        #expect(error.map { $0.kind == .unavailable || JobError($0).code == JobError.mediaFailed } == true, "\(error?.message ?? "")")
     }
 
     @Test func anAcceptedFileThatIsGoneOrSpoiltIsNotAtFaultEither() throws {
         for path in [folder.path + "/none.png", try spoilt()] {
-            let error = #expect(throws: SoradError.self) { try FrameReader(path, width: 8, height: 8, count: 1) }
+            let error = #expect(throws: SoradError.self) { try FrameReader(path, width: 8, height: 8, count: 1, fps: 8) }
             #expect(error.map { JobError($0).code } == JobError.mediaFailed)
         }
-        let error = #expect(throws: SoradError.self) { try FrameReader(picture, width: 8, height: 8, count: 1, program: "/nowhere/ffmpeg") }
+        let error = #expect(throws: SoradError.self) {
+            try FrameReader(picture, width: 8, height: 8, count: 1, fps: 8, program: "/nowhere/ffmpeg")
+        }
         #expect(error.map { JobError($0).code } == JobError.configuration)
     }
 

@@ -38,13 +38,16 @@ import Testing
         let made = try make(name)
         let disguised = try write("picture.txt", try folder.bytes(of: name))
         for path in [made, disguised] {
-            #expect(try inspectMedia(at: path) == MediaFacts(format: format, width: 96, height: 64, numFrames: 1, fps: 0))
+            let facts = try inspectMedia(at: path)
+            #expect(facts.format == format && facts.width == 96 && facts.height == 64 && facts.isPicture && facts.numFrames == 1)
         }
     }
 
     @Test func aClipSaysItsFramesAndSpeed() throws {
         let path = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
-        #expect(try inspectMedia(at: path) == MediaFacts(format: .mp4, width: 96, height: 64, numFrames: 9, fps: 8))
+        let facts = try inspectMedia(at: path)
+        #expect(facts.format == .mp4 && facts.width == 96 && facts.height == 64 && facts.numFrames == 9 && facts.fps == 8)
+        #expect(facts.microseconds == 1_125_000)
     }
 
     @Test func whatIsNoPictureIsNamed() throws {
@@ -52,9 +55,20 @@ import Testing
         #expect(sentence(try write("b", Array("<svg xmlns='http://www.w3.org/2000/svg'/>".utf8))).contains("SVG"))
         #expect(sentence(try write("c", Array("<?xml version='1.0'?><svg/>".utf8))).contains("SVG"))
         #expect(sentence(try write("d", Array("#EXTM3U\nfile:///etc/passwd\n".utf8))).contains("playlist"))
-        #expect(sentence(try write("e", Array("GIF89a".utf8) + [0, 1, 2])).contains("GIF"))
+        #expect(sentence(try write("e", Array("GIF89a".utf8) + [0, 1, 2])).contains("GIF picture is cut off"))
         #expect(sentence(try write("f", [0, 1, 2, 3])).contains("unknown kind"))
         #expect(sentence(try write("g", [])).contains("empty"))
+        for (head, words) in [
+            (Array("\0\0\0\u{1C}ftypheic".utf8), "HEIC picture; the ffmpeg here cannot decode it; save it as JPEG"),
+            (Array("\0\0\0\u{1C}ftypcrx ".utf8), "Canon"), (Array("\0\0\0\u{1C}ftypM4A ".utf8), "sound"),
+            (Array("RIFF\0\0\0\0AVI LIST".utf8), "AVI clip; save it as MP4"), (Array("8BPS\0\u{1}".utf8), "Photoshop"),
+            (Array("%PDF-1.7".utf8), "PDF"), (Array("PK\u{3}\u{4}".utf8), "ZIP"), (Array("<!DOCTYPE html><html>".utf8), "HTML page"),
+            (Array("version https://git-lfs.github.com/spec/v1\noid sha256:00".utf8), "Git LFS"),
+            (Array("ffconcat version 1.0".utf8), "playlist"),
+            ([0x47, 0x40, 0x11, 0x10], "transport stream"), ([UInt8](repeating: 0, count: 300), "zeros"), (Array("OggS".utf8), "Ogg"),
+            (Array("data:image/png;base64,AA".utf8), "data: URL"), (Array("GGUF".utf8), "model file"),
+            ([0x30, 0x26, 0xB2, 0x75], "Windows Media"),
+        ] { #expect(sentence(try write("h", head)).contains(words), "\(words)") }
     }
 
     @Test(arguments: ["a.png", "a.jpg", "a.webp"]) func aPictureCutOffAnywhereIsRefused(name: String) throws {
@@ -64,7 +78,7 @@ import Testing
         let places = Array(16..<min(64, whole.count)) + stride(from: 64, to: whole.count - 1, by: max(1, whole.count / 7))
         for count in places {
             #expect(throws: SoradError.self, "\(count) of \(whole.count) bytes") {
-                try pictureSize(of: Array(whole.prefix(count)), format: mediaFormat(of: Array(whole.prefix(64))))
+                try PictureHeader(Array(whole.prefix(count)), format: mediaFormat(of: Array(whole.prefix(64))))
             }
         }
         #expect(sentence(try write("half", Array(whole.prefix(whole.count / 2)))).contains("cut off"))
@@ -89,16 +103,19 @@ import Testing
     @Test func aClipThatIsNoneIsRefused() throws {
         let path = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
         let whole = try folder.bytes(of: "a.mp4")
-        #expect(sentence(try write("half.mp4", Array(whole.prefix(whole.count / 2)))).contains("cannot be decoded"))
-        #expect(sentence(try write("noise.mp4", [0, 0, 0, 24] + Array("ftypisom".utf8) + [1, 2, 3])).contains("cannot be decoded"))
+        #expect(sentence(try write("half.mp4", Array(whole.prefix(whole.count / 2)))).contains("cut off"))
+        #expect(sentence(try write("noise.mp4", [0, 0, 0, 24] + Array("ftypisom".utf8) + [1, 2, 3])).contains("cut off"))
+        #expect(sentence(try write("none.mp4", [0, 0, 0, 12] + Array("ftypisom".utf8))).contains("no index"))
         // Another codec in the same container never reaches its decoder.
-        #expect(sentence(try make("mpeg4.mp4", frames: 3, ["-c:v", "mpeg4"])).contains("H.264"))
+        #expect(
+            sentence(try make("mpeg4.mp4", frames: 3, ["-c:v", "mpeg4"])).contains(
+                "MPEG-4 part 2 video, which is not decoded here; save it as H.264"))
         #expect(try inspectMedia(at: path).numFrames == 9)
     }
 
     @Test func framesAreScaledToCoverAndCroppedToTheMiddle() throws {
         let path = try make("a.png")
-        let reader = try FrameReader(path, width: 32, height: 32, count: 1)
+        let reader = try FrameReader(path, width: 32, height: 32, count: 1, fps: 8)
         let frame = try #require(try reader.next())
         #expect(try reader.next() == nil)
         #expect(frame.count == 32 * 32 * 3)
@@ -110,15 +127,56 @@ import Testing
         }
     }
 
+    /// Cropped before scaling: a picture of any shape takes the memory of its own pixels, which is limited, and no more.
+    @Test(arguments: [(16_384, 1), (1, 16_384), (1, 1), (3, 16_000), (9_000, 2)]) func extremeShapesAreReadAsTheyWereInspected(
+        width: Int, height: Int
+    ) throws {
+        let path = folder.path + "/shape.png"
+        _ = try output(of: "convert-im6.q16", ["-size", "\(width)x\(height)", "xc:rgb(200,40,40)", path])
+        let facts = try inspectMedia(at: path)
+        #expect(facts.width == width && facts.height == height && facts.heldPixels < 3_000_000)
+        for (shownWidth, shownHeight) in [(128, 128), (64, 256), (1280, 704)] {
+            let reader = try FrameReader(path, width: shownWidth, height: shownHeight, count: 1, fps: 8)
+            let frame = try #require(try reader.next())
+            #expect(frame.count == shownWidth * shownHeight * 3 && zip(frame, [200, 40, 40]).allSatisfy { abs(Int($0) - $1) <= 2 })
+        }
+    }
+
+    /// Old QuickTime files have no `ftyp`: they begin with other boxes; and programs add boxes and bytes of their own at the end.
+    @Test func containersOfOtherMakings() throws {
+        _ = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
+        let whole = try folder.bytes(of: "a.mp4")
+        for (start, end) in [("free", ""), ("wide", ""), ("skip", "junk"), ("ftyp", "\0\0\0\u{10}sefdabcdefgh"), ("ftyp", "\0\0\0\u{1}")] {
+            let changed = whole[..<4] + Array(start.utf8) + whole[8...] + Array(end.utf8)
+            #expect(try inspectMedia(at: write("changed.mov", Array(changed))).numFrames == 9, "\(start) … \(end)")
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("m.mkv", ["-c:v", "mpeg4"], "Matroska clip holds MPEG-4 part 2 video"),
+            ("t.mkv", ["-c:v", "libtheora"], "Matroska clip holds Theora video"),
+            ("r.mov", ["-c:v", "qtrle"], "QuickTime clip holds QuickTime Animation video"),
+            ("d.mov", ["-c:v", "mpeg2video"], "which is not decoded here"),
+            ("a.avi", [], "is an AVI clip"), ("a.ts", ["-c:v", "mpeg2video"], "is an MPEG transport stream"),
+            ("a.ogv", ["-c:v", "libtheora"], "is an Ogg clip"),
+            ("a.flv", [], "is a Flash clip"), ("a.wmv", [], "is a Windows Media clip"), ("a.ppm", [], "is a PPM picture"),
+            ("a.y4m", ["-pix_fmt", "yuv420p"], "raw video"),
+        ] as [(String, [String], String)])
+    func otherKindsAreCalledByTheirNames(name: String, options: [String], words: String) throws {
+        #expect(sentence(try make(name, frames: name.hasSuffix("ppm") ? 1 : 3, options)).contains(words))
+    }
+
     @Test func aReaderGivesEveryFrameAndStopsWhenAsked() throws {
         let path = try make("a.mp4", frames: 9, ["-c:v", "libx264", "-pix_fmt", "yuv420p"])
-        for (limit, expected) in [(20, 9), (4, 4)] {
-            let reader = try FrameReader(path, width: 16, height: 16, count: limit)
+        // Rounding may leave one frame less than was counted, so the last one may come twice more, and never longer.
+        for (limit, expected) in [(20, 11), (9, 9), (4, 4)] {
+            let reader = try FrameReader(path, width: 16, height: 16, count: limit, fps: 8)
             var count = 0
             while try reader.next() != nil { count += 1 }
             #expect(count == expected)
         }
-        let stopped = try FrameReader(path, width: 16, height: 16, count: 9, shouldStop: { true })
+        let stopped = try FrameReader(path, width: 16, height: 16, count: 9, fps: 8, shouldStop: { true })
         let error = #expect(throws: SoradError.self) { try stopped.next() }
         #expect(error?.kind == .cancelled)
     }

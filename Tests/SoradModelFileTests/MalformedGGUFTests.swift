@@ -1,4 +1,5 @@
 // Files that are not what they claim. Every one of them must be refused with a sentence that names the file; none may end the process.
+import Glibc
 import SoradModelFile
 import SoradSystem
 import SoradTensor
@@ -45,11 +46,12 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         return MalformedFile(what, sentence, file)
     }
 
-    static let all: [MalformedFile] = heads + entries + tensors
+    static let all: [MalformedFile] = heads + foreign + entries + tensors
 
     private static let heads: [MalformedFile] = [
         raw("one byte", "does not begin with") { $0.bytes = [0x47] },
-        raw("other magic", "does not begin with") { $0.bytes = Array("GGML".utf8) + [UInt8](repeating: 0, count: 100) },
+        raw("other magic", "does not begin with") { $0.bytes = [UInt8](1...100) },
+        raw("the format before GGUF", "GGML format of old llama.cpp") { $0.bytes = Array("GGML".utf8) + [UInt8](repeating: 0, count: 100) },
         raw("magic alone", "ends inside the header") { $0.bytes = Array("GGUF".utf8) },
         raw("version 2", "GGUF version 2") { $0.head(version: 2, tensors: 0, keys: 0) },
         raw("big endian", "GGUF version 50331648") { $0.bytes = Array("GGUF".utf8) + [0, 0, 0, 3] + [UInt8](repeating: 0, count: 16) },
@@ -82,6 +84,44 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         MalformedFile("alignment 0", "general.alignment", RawGGUF.front(tensors: 0, alignment: 0)),
         MalformedFile("alignment 48", "general.alignment", RawGGUF.front(tensors: 0, alignment: 48)),
         MalformedFile("alignment 2^31", "general.alignment", RawGGUF.front(tensors: 0, alignment: 1 << 31)),
+    ]
+
+    private static func text(_ what: String, _ sentence: String, _ text: String) -> MalformedFile {
+        raw(what, sentence) { $0.bytes = Array(text.utf8) }
+    }
+
+    /// Files of others, called what they are.
+    private static let foreign: [MalformedFile] = [
+        // As llama.cpp writes them: types and arrays that model files do not have, in any version, the architecture behind other keys.
+        raw("a language model", "of the architecture \"qwen3\", not one of sorad's") {
+            $0.head(tensors: 1, keys: 3); $0.text("general.tags"); $0.u32(9); $0.u32(8); $0.u64(1); $0.text("chat"); $0.text("x");
+            $0.u32(12); $0.u64(0)
+            $0.string("general.architecture", "qwen3"); $0.tensor("output.weight", [256], type: 12)
+        },
+        raw("a diffusion model of another program", "of the architecture \"wan\", not one of sorad's") {
+            $0.head(version: 2, tensors: 1, keys: 1); $0.string("general.architecture", "wan"); $0.tensor("x", [256], type: 39)
+        },
+        raw("an architecture that steers terminals", "\"?[31mred\"") {
+            $0.head(tensors: 0, keys: 1); $0.string("general.architecture", "\u{1B}[31mred")
+        },
+        text("a pointer of Git LFS", "pointer of Git LFS", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"),
+        text("a web page", "web page", "\u{FEFF}\n<!DOCTYPE html><html><head><title>Sign in</title>"),
+        text("an XML page", "web page", "<?xml version=\"1.0\"?><Error>"),
+        text("an answer in JSON", "JSON text", "{\"error\":\"Access to model is restricted\"}"),
+        text("a text", "is a text", "Invalid username or password.\n"),
+        raw("a pickle", "pickle of Python") { $0.bytes = [0x80, 0x02, 0x7D, 0x71, 0x00] },
+        raw("a checkpoint of PyTorch", "checkpoint of PyTorch") {
+            $0.bytes = Array("PK\u{3}\u{4}".utf8) + [UInt8](repeating: 0, count: 26) + Array("archive/data.pkl".utf8)
+        },
+        raw("an archive", "ZIP archive") {
+            $0.bytes = Array("PK\u{3}\u{4}".utf8) + [UInt8](repeating: 0, count: 26) + Array("model.gguf".utf8)
+        },
+        raw("safetensors", "safetensors file") {
+            $0.u64(64); $0.bytes += Array("{\"a\":{\"dtype\":\"F32\"}}".utf8)
+        },
+        raw("a compressed file", "is compressed") { $0.bytes = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0] },
+        raw("zeros", "begins with zeros") { $0.bytes = [UInt8](repeating: 0, count: 600) },
+        raw("HDF5", "HDF5") { $0.bytes = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A] },
     ]
 
     private static let entries: [MalformedFile] = [
@@ -142,7 +182,9 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         tensor("offset of 2^64 - 64", "before the tensor t does", [16], offset: 0 &- 64),
         tensor("offset of 2^63 - 64", "before the tensor t does", [16], offset: 1 << 63 - 64),
         tensor("offset off the alignment", "alignment", [1], offset: 4),
-        tensor("element type Q4_0", "element type 2", [32], type: 2),
+        tensor("element type Q4_0", "element type Q4_0 (2)", [32], type: 2),
+        tensor("element type MXFP4", "element type MXFP4 (39)", [32], type: 39),
+        tensor("element type of the future", "element type 97, which is newer than this program", [32], type: 97),
         tensor("element type 2^32 - 1", "element type 4294967295", [1], type: .max),
         tensor("name of 64 bytes", "64 bytes of a name", [1], name: String(repeating: "n", count: 64)),
         tensor("name with a space", "printable", [1], name: "a b"),
@@ -185,6 +227,41 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         #expect(model.tensors.map(\.dims) == [[16], [4, 4]] && model.tensors.map(\.type) == [.f32, .i32])
         let error = try #require(failure { _ = try ModelFile(opening: path) })
         #expect(error.message.contains("checksum does not match"))
+    }
+
+    @Test(
+        arguments: [
+            ("f32", 0, [0, 0, 0xC0, 0x7F]), ("f32", 0, [0, 0, 0x80, 0xFF]), ("f16", 1, [0, 0x7C]), ("f16", 1, [1, 0xFE]),
+            ("bf16", 30, [0x80, 0x7F]),
+            ("bf16", 30, [0xC1, 0xFF]),
+        ] as [(String, UInt32, [UInt8])])
+    func numbersThatAreNoneAreFound(name: String, type: UInt32, number: [UInt8]) throws {
+        let folder = try TemporaryFolder()
+        for isBad in [false, true] {
+            var file = RawGGUF.front(tensors: 2)
+            file.tensor("good", [16], type: 24, offset: 0)
+            file.tensor("weights", [16], type: type, offset: 64)
+            file.pad()
+            file.bytes += [UInt8](repeating: 0xFF, count: 16) + [UInt8](repeating: 0, count: 48)
+            let start = file.bytes.count
+            file.bytes += [UInt8](repeating: 0x3B, count: 16 * number.count)
+            if isBad { file.bytes.replaceSubrange(start + 5 * number.count..<start + 6 * number.count, with: number) }
+            let model = try ModelFile(opening: try folder.write("\(isBad).gguf", file.bytes), verify: false)
+            let error = failure { try model.checkNumbers() }
+            #expect(isBad ? error?.message.contains("the tensor weights holds a number that is not finite, at 5") == true : error == nil)
+        }
+    }
+
+    @Test func aLinkThatLeadsNowhereIsCalledThat() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/link.gguf"
+        for (target, words) in [("../blobs/gone", "is a link to ../blobs/gone, which does not exist"), ("link.gguf", "leads to itself")] {
+            _ = unsafe unlink(path)
+            #expect(unsafe symlink(target, path) == 0)
+            let error = try #require(failure { _ = try ModelFile(opening: path) })
+            #expect(error.kind == .notFound && error.message.contains(words), "\(error.message)")
+        }
+        #expect(failure { _ = try ModelFile(opening: folder.path + "/none.gguf") }?.message.contains("none.gguf does not exist") == true)
     }
 
     @Test func everyTruncationIsRefused() throws {

@@ -23,7 +23,7 @@ import Testing
         #expect(previews.map(\.step) == [1, 2, 3])
         for (_, picture) in previews {
             let bytes = try #require(base64Decoded(picture.png.utf8))
-            let size = try pictureSize(of: bytes, format: .png)
+            let size = try PictureHeader(bytes, format: .png)
             #expect(size.width == picture.width && size.height == picture.height)
             // 64 pixels of the clip, divided or not.
             #expect(picture.width == picture.height && picture.width <= 64 && picture.width >= 8)

@@ -98,7 +98,7 @@ import Testing
         let directory = try directory([.before])
         let result = try clip(request { $0.before = ReferenceClip(numFrames: 9, contextFrames: 5) }, directory)
         func pixels(_ path: String, _ count: Int) throws -> [[UInt8]] {
-            let reader = try FrameReader(path, width: 64, height: 64, count: count)
+            let reader = try FrameReader(path, width: 64, height: 64, count: count, fps: 8)
             var frames: [[UInt8]] = []
             while let frame = try reader.next() { frames.append(frame) }
             return frames

@@ -66,7 +66,13 @@ struct sorad_linux_spawn {
     const struct sorad_linux_limit *limits;
     size_t limit_count;
     int dies_with_parent; // SIGKILL when the thread that spawned it ends
+    // NULL, or what alone the child may read (folders with all in them, and files; NULL-terminated); it then also makes no sockets and
+    // gets no new privileges.
+    const char *const *readable;
 };
+// Takes these rights from the calling process, which must be a child before its exec. Reading is restricted where the kernel has Landlock
+// (Linux 5.13). Returns NULL, or the step that failed with errno set.
+const char *sorad_linux_confine(const char *const *readable);
 // Returns the pid, or -1 with errno set; `failed_step` then names the step (a static string) when it was in the child.
 pid_t sorad_linux_spawn(const struct sorad_linux_spawn *spawn, const char **failed_step);
 
