@@ -20,7 +20,7 @@ SYSTEMD_DIR ?= /etc/systemd/system
 SYSUSERS_DIR ?= /etc/sysusers.d
 TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
-PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev
+PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev libvulkan-dev mesa-vulkan-drivers vulkan-validationlayers glslang-tools spirv-tools
 MEDIA_PACKAGES := imagemagick libimage-exiftool-perl
 ARM_PACKAGES := libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 VENV := .venv
@@ -52,6 +52,7 @@ toolchain:
 # Installs nothing: a build says what is missing, and `make deps` installs it.
 ready: toolchain
 	@[ -e /usr/include/sqlite3.h ] || pkg-config --exists sqlite3 || { echo "make: the header of SQLite is missing; run: make deps" >&2; exit 69; }
+	@[ -e /usr/include/vulkan/vulkan_core.h ] || { echo "make: the headers of Vulkan are missing; run: make deps" >&2; exit 69; }
 
 deps: toolchain ## install the Debian packages that build and tests need (asks sudo)
 	@$(call install_packages,$(PACKAGES))
@@ -115,8 +116,9 @@ bench-jobs: deps build $(VENV)/durability/.installed ## measure what checkpoints
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/checkpoint_cost.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/cancel.py
 
-test-checks: build ## import table, words, paths in documents, linked libraries, format
+test-checks: build ## import table, shaders, words, paths in documents, linked libraries, format
 	./.ci/check-imports
+	./scripts/compile-shaders --check
 	./.ci/check-words
 	./.ci/check-paths
 	./.ci/check-binaries $(BUILD)

@@ -19,8 +19,8 @@ let cRules: [CSetting] = [
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftRules)
 }
-func cLibrary(_ name: String, linked: [LinkerSetting] = []) -> Target {
-    .target(name: name, cSettings: cRules, linkerSettings: linked)
+func cLibrary(_ name: String, exclude: [String] = [], linked: [LinkerSetting] = []) -> Target {
+    .target(name: name, exclude: exclude, cSettings: cRules, linkerSettings: linked)
 }
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftRules)
@@ -36,6 +36,7 @@ let package = Package(
         // Layer 0: C
         cLibrary("CSoradKernels"),
         cLibrary("CSoradLinux"),
+        cLibrary("CSoradVulkan", exclude: ["shaders"]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         // Layer 1
         library("SoradSystem", ["CSoradLinux"]),
@@ -52,18 +53,22 @@ let package = Package(
         // Layer 4
         library("SoradModel", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
         library("SoradConverter", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
+        library("SoradVulkan", ["SoradSystem", "SoradTensor", "SoradCPU", "CSoradVulkan"]),
         // Layer 5
         library(
             "SoradPipeline",
             ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
         // Layer 6: wiring only
         program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
-        program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradPipeline"]),
+        program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradVulkan", "SoradPipeline"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
         program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
         program(
             "sorad-bench",
-            ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradModel", "SoradModelFile", "SoradConverter", "CSoradKernels"]),
+            [
+                "SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradVulkan", "SoradModel", "SoradModelFile", "SoradConverter",
+                "CSoradKernels",
+            ]),
         // Tests
         tests("SoradKernelsTests", ["CSoradKernels", "SoradSystem"]),
         tests("SoradSystemTests", ["SoradSystem"]),
@@ -72,6 +77,7 @@ let package = Package(
             swiftSettings: swiftRules),
         tests("SoradTensorTests", ["SoradTensor", "SoradCPU", "SoradTestSupport", "SoradSystem"]),
         tests("SoradCPUTests", ["SoradCPU", "SoradTensor", "SoradTestSupport", "SoradSystem", "CSoradKernels"]),
+        tests("SoradVulkanTests", ["SoradVulkan", "SoradCPU", "SoradTensor", "SoradSystem"]),
         tests("SoradTokenizerTests", ["SoradTokenizer", "SoradSystem"], exclude: ["Fixtures"]),
         tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradTestSupport"]),
         tests(
@@ -79,8 +85,8 @@ let package = Package(
         tests(
             "SoradModelTests",
             [
-                "SoradModel", "SoradModelFile", "SoradTensor", "SoradCPU", "SoradTestSupport", "SoradConverter", "SoradSystem",
-                "SoradTokenizer",
+                "SoradModel", "SoradModelFile", "SoradTensor", "SoradCPU", "SoradVulkan", "SoradTestSupport", "SoradConverter",
+                "SoradSystem", "SoradTokenizer",
             ]),
         tests("SoradHTTPTests", ["SoradHTTP", "SoradAPI", "SoradSystem"]),
         tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),
@@ -88,8 +94,8 @@ let package = Package(
         tests(
             "SoradPipelineTests",
             [
-                "SoradPipeline", "SoradConverter", "sorad-worker", "SoradModel", "SoradModelFile", "SoradTensor", "SoradCPU", "SoradAPI",
-                "SoradSystem", "SoradMedia",
+                "SoradPipeline", "SoradConverter", "sorad-worker", "SoradModel", "SoradModelFile", "SoradTensor", "SoradCPU",
+                "SoradVulkan", "SoradAPI", "SoradSystem", "SoradMedia",
             ]),
         tests("SoradControlTests", ["SoradAPI", "SoradSystem", "SoradConverter", "sorad", "sorad-worker", "sorad-ctl"]),
         tests("SoradServiceTests", ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradJobs"]),

@@ -37,14 +37,18 @@ public final class WorkerSupervisor {
     private let log: Log
     private let program: String
     private let threads: @Sendable () -> Int?
+    private let arguments: [String]
     private var running: Running?
 
     /// - Parameters:
     ///   - program: path of sorad-worker.
     ///   - threads: that a worker started now computes with; nil leaves the choice to it.
+    ///   - arguments: further ones of its workers.
     public init(
-        _ slot: WorkerSlot, service: JobService, models: ModelCatalog, program: String, threads: @escaping @Sendable () -> Int?, log: Log
+        _ slot: WorkerSlot, service: JobService, models: ModelCatalog, program: String, threads: @escaping @Sendable () -> Int?,
+        arguments: [String] = [], log: Log
     ) {
+        self.arguments = arguments
         self.slot = slot
         self.threads = threads
         self.service = service
@@ -114,7 +118,7 @@ public final class WorkerSupervisor {
             let childs = pair.second
             let process = try ChildProcess(
                 .init(
-                    program, ["--model", entry.path] + (threads().map { ["--threads", "\($0)"] } ?? []),
+                    program, ["--model", entry.path] + arguments + (threads().map { ["--threads", "\($0)"] } ?? []),
                     descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
                     diesWithParent: true))
             running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors)

@@ -19,17 +19,25 @@ public final class VideoModel {
     package let network: any DiffusionNetwork
     package let autoencoder: any Autoencoder
 
-    /// - Throws: `.badInput` when a size in the metadata is impossible or a tensor is missing or has another shape or type.
-    public convenience init(file: ModelFile, backend: any ComputeBackend) throws(SoradError) {
-        try self.init(file: file, backend: backend, registry: .standard)
+    /// - Parameters:
+    ///   - backend: for everything that is computed more than once for a clip.
+    ///   - textBackend: for the text encoder, where that is another.
+    /// - Throws: `.badInput` when a size in the metadata is impossible or a tensor is missing or has another shape or type; what `finish`
+    ///   of the backend throws.
+    public convenience init(file: ModelFile, backend: any ComputeBackend, textBackend: (any ComputeBackend)? = nil) throws(SoradError) {
+        try self.init(file: file, backend: backend, textBackend: textBackend, registry: .standard)
     }
 
-    package init(file: ModelFile, backend: any ComputeBackend, registry: ModelRegistry) throws(SoradError) {
+    package init(
+        file: ModelFile, backend: any ComputeBackend, textBackend: (any ComputeBackend)? = nil, registry: ModelRegistry
+    ) throws(SoradError) {
         configuration = try ModelConfiguration(file, registry)
         self.backend = backend
-        textEncoder = try configuration.text.encoder(WeightReader(file: file, prefix: "te.", backend), backend)
+        let textBackend = textBackend ?? backend
+        textEncoder = try configuration.text.encoder(WeightReader(file: file, prefix: "te.", textBackend), textBackend)
         network = try configuration.network.network(WeightReader(file: file, prefix: "dit.", backend), backend)
         autoencoder = try configuration.autoencoder.autoencoder(WeightReader(file: file, prefix: "vae.", backend), backend)
+        try backend.finish()
     }
 
     /// Encodes a prompt.

@@ -46,10 +46,10 @@ extension ClipPipeline {
     ) throws(SoradError) -> WrittenClip {
         let total = plan.output.numFrames
         let stop = job.stop
-        let decoder = model.decoder(latent)
+        var decoder = model.decoder(latent)
         let chain = try plan.chain()
         // Given clips' frames pass before and after; what comes out meanwhile is made again and not kept.
-        let kept = checkpoint?.frames(
+        var kept = checkpoint?.frames(
             [decoder] + chain.stages, frameBytes: plan.output.frameBytes, numFrames: plan.outputFrames(of: request.newFrames.count))
         // The first report says whether the job continues here, and where.
         let resumed = kept?.restore(groups: latent.shape[1])
@@ -77,15 +77,28 @@ extension ClipPipeline {
                 try stop()
             }
         }
+        // The next frame of the clip: a decoder that begins again on the CPU makes those before it once more.
+        var next = decoder.frames
         while decoder.isUnfinished {
-            try decoder.next(stop: stop) { (index, frame) throws(SoradError) in
-                guard request.newFrames.contains(index) else { return }
-                try chain.push(frame, job) { frame throws(SoradError) in
-                    try take(frame)
-                    kept?.keep(frame)
+            do throws(SoradError) {
+                try decoder.next(stop: stop) { (index, frame) throws(SoradError) in
+                    // A frame of a device that has failed is none.
+                    try model.backend.finish()
+                    guard index >= next else { return }
+                    next = index + 1
+                    guard request.newFrames.contains(index) else { return }
+                    try chain.push(frame, job) { frame throws(SoradError) in
+                        try take(frame)
+                        kept?.keep(frame)
+                    }
                 }
+                try model.backend.finish()
+            } catch {
+                try leaveDevice(error)
+                // The checkpoint is that of the device's decoder.
+                (decoder, kept) = (model.decoder(latent), nil)
+                continue
             }
-            try model.backend.finish()
             kept?.store()
         }
         if let after = request.given?.after, request.isAfterShown {

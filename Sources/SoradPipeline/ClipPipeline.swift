@@ -11,7 +11,11 @@ public import SoradTensor
 public final class ClipPipeline {
     public let info: ModelInfo
     private let file: ModelFile
-    let model: VideoModel
+    /// On the device, or, once that has failed, on the CPU.
+    private(set) var model: VideoModel
+    /// Computes what the device does not, and everything once it has failed; nil where the CPU computes alone.
+    private let host: (any ComputeBackend)?
+    private let report: (String) -> Void
     private let tokenizer: PromptTokenizer
     private let time: TimeSource
     let ffmpeg: String
@@ -19,8 +23,8 @@ public final class ClipPipeline {
     private let checkpointInterval: Duration?
     private let previewInterval: Duration?
     private var rates: ClipRates
-    /// Made for the first clip.
-    private lazy var preview = LatentPreview(model)
+    /// Made for the first clip; the inner nil is a model for which there are none.
+    private var preview: LatentPreview??
 
     /// Reports progress; called on the thread that makes the clip.
     public typealias ProgressHandler = (JobProgress) -> Void
@@ -28,6 +32,9 @@ public final class ClipPipeline {
     /// Opens, checks and loads a model file.
     /// - Parameters:
     ///   - backend: makes what computes.
+    ///   - fallback: makes what computes the texts, and everything when the first backend cannot be made or fails; the frames are the
+    ///     same. Nil means that there is no other.
+    ///   - report: gets one sentence when that happens.
     ///   - ffmpeg: a name to look up in PATH, or a path.
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
     ///     on; nil means never. They stay there.
@@ -35,22 +42,32 @@ public final class ClipPipeline {
     ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public convenience init(
-        modelPath: String, backend: BackendFactory, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
-        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, meanwhile: () -> Void = {}
+        modelPath: String, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
+        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, report: @escaping (String) -> Void = { _ in },
+        meanwhile: () -> Void = {}
     ) throws(SoradError) {
         try self.init(
-            modelPath: modelPath, backend: backend, ffmpeg: ffmpeg, time: time, checkpointInterval: checkpointInterval,
-            previewInterval: previewInterval, frameStages: FrameStages.all, meanwhile: meanwhile)
+            modelPath: modelPath, backend: backend, fallback: fallback, ffmpeg: ffmpeg, time: time, checkpointInterval: checkpointInterval,
+            previewInterval: previewInterval, frameStages: FrameStages.all, report: report, meanwhile: meanwhile)
     }
 
     /// As above.
     /// - Parameter frameStages: that clips may pass through, in their order.
     package init(
-        modelPath: String, backend: BackendFactory, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
-        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, frameStages: [any FrameStageKind], meanwhile: () -> Void = {}
+        modelPath: String, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
+        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, frameStages: [any FrameStageKind],
+        report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
     ) throws(SoradError) {
         file = try ModelFile(opening: modelPath, meanwhile: meanwhile)
-        model = try VideoModel(file: file, backend: backend.make())
+        host = if let fallback { try fallback.make() } else { nil }
+        self.report = report
+        do throws(SoradError) {
+            model = try VideoModel(file: file, backend: backend.make(), textBackend: host)
+        } catch {
+            guard let host, error.kind == .unavailable else { throw error }
+            report(error.message)
+            model = try VideoModel(file: file, backend: host)
+        }
         tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         info = try ModelInfo(file, model.configuration)
         self.time = time
@@ -134,10 +151,12 @@ public final class ClipPipeline {
         try job.resumed(.encodingText, earlier == nil ? 0 : 1, of: 1)
         let text = if let earlier { earlier } else { try encode(request, stop) }
         if earlier == nil { checkpoint?.keep(text) }
-        let references = ReferenceEncoder(
-            model: model, request: request, directory: directory, ffmpeg: ffmpeg, shouldStop: { (try? stop()) == nil })
         if request.given != nil { try job.reached(.encodingFrames, 0, of: 1) }
-        let given = try references.encode(size)
+        let (references, given) = try onceMoreOnHost { () throws(SoradError) in
+            let references = ReferenceEncoder(
+                model: model, request: request, directory: directory, ffmpeg: ffmpeg, shouldStop: { (try? stop()) == nil })
+            return (references, try references.encode(size))
+        }
         // Before the denoiser's workspace is there: the first time, an encoder runs for them.
         var previews = previewMaker()
         let (latent, done) = try denoise(request, size, text, given, checkpoint, &previews, job)
@@ -159,38 +178,86 @@ public final class ClipPipeline {
     private func previewMaker() -> PreviewMaker? {
         guard let previewInterval else { return nil }
         let began = time.monotonic()
-        guard let preview else { return nil }
+        if preview == nil { preview = .some(LatentPreview(model)) }
+        guard case .some(.some(let preview)) = preview else { return nil }
         return PreviewMaker(preview, provenance, interval: previewInterval, spent: time.monotonic() - began, time: time)
     }
 
-    /// From noise to latents [C, T, h, w], and how many steps an earlier worker had done. The denoiser and its workspace are gone when this
-    /// returns, so they never lie in memory together with the decoder's.
+    /// From noise to latents [C, T, h, w] in the host's memory, and how many steps an earlier worker had done. The denoiser and its
+    /// workspace are gone when this returns, so they never lie in memory together with the decoder's. On a device that fails, the CPU
+    /// continues after the last step.
     private func denoise(
         _ request: ClipPlan, _ size: LatentSize, _ text: EncodedPrompts, _ given: ReferenceLatents, _ checkpoint: Checkpoint?,
         _ previews: inout PreviewMaker?, _ job: RunningJob
     ) throws(SoradError) -> (latent: Tensor, done: Int) {
+        let noise = Tensor(Shape(size.channels, size.frames, size.height, size.width))
+        noise.fillNormal(seed: request.seed, stream: 0)
+        var (state, resumed): ((tensors: [Tensor], done: Int), Int?) = (([noise], 0), nil)
+        do throws(SoradError) {
+            try denoise(request, size, text, given, checkpoint, &previews, job, &state, &resumed)
+        } catch {
+            try leaveDevice(error)
+            try denoise(request, size, text, given, checkpoint, &previews, job, &state, &resumed)
+        }
+        return (state.tensors[0], resumed ?? 0)
+    }
+
+    /// - Parameters:
+    ///   - state: the latents and then the sampler's own tensors, in the host's memory, and the steps that were done; after each step
+    ///     the new ones.
+    ///   - resumed: steps that an earlier worker had done; nil when it has not been looked for them, and the latents are the noise.
+    private func denoise(
+        _ request: ClipPlan, _ size: LatentSize, _ text: EncodedPrompts, _ given: ReferenceLatents, _ checkpoint: Checkpoint?,
+        _ previews: inout PreviewMaker?, _ job: RunningJob, _ state: inout (tensors: [Tensor], done: Int), _ resumed: inout Int?
+    ) throws(SoradError) {
         let stop = job.stop
         let denoiser = try model.denoiser(
             size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
             steps: request.numInferenceSteps,
             shift: Float(request.flowShift), known: given.known, firstStep: request.firstStep, seed: request.seed, stop: stop)
-        let latent = model.initialNoise(seed: request.seed, size)
-        if let source = given.source {
-            denoiser.schedule.mix(source, into: latent, atStep: request.firstStep)
-        } else if denoiser.schedule.startScale != 1 {
-            model.backend.affine(latent, scale: denoiser.schedule.startScale, shift: 0, into: latent)
-        }
-        let done = checkpoint?.restore(into: [latent] + denoiser.state) ?? 0
-        try job.resumed(.denoising, done, of: request.stepsToRun)
-        for step in done..<request.stepsToRun {
-            try denoiser.step(request.firstStep + step, latent, stop: stop)
+        let latent = model.backend.resident(state.tensors[0])
+        if resumed == nil {
+            if let source = given.source {
+                denoiser.schedule.mix(source, into: latent, atStep: request.firstStep)
+            } else if denoiser.schedule.startScale != 1 {
+                model.backend.affine(latent, scale: denoiser.schedule.startScale, shift: 0, into: latent)
+            }
+            let done = checkpoint?.restore(into: [latent] + denoiser.state) ?? 0
+            try job.resumed(.denoising, done, of: request.stepsToRun)
+            resumed = done
+            let tensors = ([latent] + denoiser.state).map(\.onHost)
             try model.backend.finish()
+            state = (tensors, done)
+        } else {
+            for (tensor, kept) in zip(denoiser.state, state.tensors.dropFirst()) { tensor.copy(from: kept) }
+        }
+        for step in state.done..<request.stepsToRun {
+            try denoiser.step(request.firstStep + step, latent, stop: stop)
+            let tensors = ([latent] + denoiser.state).map(\.onHost)
+            try model.backend.finish()
+            state = (tensors, step + 1)
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
             // What is told has been written down.
-            checkpoint?.store([latent] + denoiser.state, done: step + 1)
+            checkpoint?.store(tensors, done: step + 1)
             try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
         }
-        return (latent, done)
+    }
+
+    /// Runs `body`, which uses the model, and once more on the CPU when the device fails meanwhile.
+    private func onceMoreOnHost<Result>(_ body: () throws(SoradError) -> Result) throws(SoradError) -> Result {
+        do throws(SoradError) { return try body() } catch {
+            try leaveDevice(error)
+            return try body()
+        }
+    }
+
+    /// Lets the CPU compute from now on.
+    /// - Throws: `error` when it is not a device's, or there is no other backend.
+    func leaveDevice(_ error: SoradError) throws(SoradError) {
+        guard let host, error.code == SoradError.deviceFailed, model.backend !== host else { throw error }
+        report("\(error.message); the CPU continues with the same frames")
+        model = try VideoModel(file: file, backend: host)
+        preview = nil
     }
 
     private func encode(_ request: ClipPlan, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {

@@ -55,7 +55,8 @@ public protocol ComputeBackend: AnyObject {
     var intermediateRows: Int { get }
 
     /// Waits for every operation so far.
-    /// - Throws: what went wrong with any of them since the last call. What was read from tensors meanwhile is then worthless.
+    /// - Throws: what went wrong with any of them since the last call, with the code `SoradError.deviceFailed` where another backend can do
+    ///   the same. What was read from tensors meanwhile is then worthless.
     func finish() throws(SoradError)
 
     // MARK: Copies
@@ -170,6 +171,11 @@ public enum ConvolutionPartner {
     case tensor(Tensor)
     /// That many channels of zeros.
     case zeros(Int)
+}
+
+extension SoradError {
+    /// Code of the error of a device that failed or gave wrong results.
+    public static let deviceFailed = "device_failed"
 }
 
 /// Makes backends of one kind: the one place where a program or a test chooses what computes.

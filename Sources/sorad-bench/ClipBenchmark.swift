@@ -11,10 +11,12 @@ struct ClipBenchmark {
     var threads: Int?
     var isa: String?
     var steps: Int?
+    /// As `makeBackend` takes it.
+    var backend = "cpu"
     var json = false
 
     /// The same clip made by a worker process.
-    var throughWorker: WorkerBenchmark { WorkerBenchmark(modelPath: path, threads: threads, isa: isa, steps: steps) }
+    var throughWorker: WorkerBenchmark { WorkerBenchmark(modelPath: path, threads: threads, isa: isa, steps: steps, backend: backend) }
 
     /// Seconds of one stage, and its arithmetic where that is what the time goes to.
     struct Stage {
@@ -78,25 +80,28 @@ struct ClipBenchmark {
         let count = threads ?? ProcessorCount.usable()
         let peak = PeakThroughput(set, isInteger: true, threads: count)?.rate().typical
         var clock = Stopwatch()
-        let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
+        let isOnCPU = self.backend == "cpu"
+        let backend = ProfilingBackend(try makeBackend(self.backend, threads: count, set), timesEach: isOnCPU)
+        let text = try isOnCPU ? nil : makeBackend("cpu", threads: count, set)
         let file = try ModelFile(opening: path)
         let checked = clock.lap()
-        let model = try VideoModel(file: file, backend: backend)
+        let model = try VideoModel(file: file, backend: backend, textBackend: text)
         let c = model.configuration
         let d = c.defaults
         stages.append(Stage(name: "verify the file", seconds: checked))
         stages.append(Stage(name: "load", seconds: clock.lap()))
         let size = try c.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
-        let text = try model.encodeText((0..<20).map { 300 + $0 } + [1])
+        let prompt = try model.encodeText((0..<20).map { 300 + $0 } + [1])
         let negative = try model.encodeText([1])
         stages.append(Stage(name: "encode text", seconds: clock.lap(), note: "21 tokens"))
         let latent = model.initialNoise(seed: 1, size)
         let steps = steps ?? d.numInferenceSteps
         let denoiser = try model.denoiser(
-            size, prompt: text, negativePrompt: negative, guidanceScale: d.guidanceScale, steps: steps, shift: d.flowShift)
+            size, prompt: prompt, negativePrompt: negative, guidanceScale: d.guidanceScale, steps: steps, shift: d.flowShift)
         stages.append(Stage(name: "prepare prompts", seconds: clock.lap()))
         backend.forget()
         for step in 0..<steps { denoiser.step(step, latent) }
+        try backend.finish()
         let denoise = clock.lap()
         stages.append(
             Stage(

@@ -113,6 +113,7 @@ private let forwardTable = SettingsTable(ForwardBenchmark()) {
     Setting("profile", \.profile, profileHelp)
     instructionSet(\.isa)
     threads(\.threads)
+    Setting("backend", \.backend, "BACKEND", "what computes: cpu, vulkan or vulkan:NUMBER")
 }
 
 /// A size whose default is the model's.
@@ -179,6 +180,7 @@ private let clipTable = SettingsTable(ClipBenchmark(path: "")) {
     Setting("json", \.json, jsonHelp)
     instructionSet(\.isa)
     threads(\.threads)
+    Setting("backend", \.backend, "BACKEND", "what computes: cpu, vulkan or vulkan:NUMBER")
 }
 
 private let stepsTable = SettingsTable(StepsBenchmark(path: "", against: "")) {

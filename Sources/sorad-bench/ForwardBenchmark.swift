@@ -32,6 +32,8 @@ struct ForwardBenchmark {
     var configuration = Configuration.named[0].value
     var threads: Int?
     var isa: String?
+    /// As `makeBackend` takes it.
+    var backend = "cpu"
     var json = false
     var profile = false
     /// One block instead of all, and a line per operation.
@@ -41,7 +43,9 @@ struct ForwardBenchmark {
         let c = configuration
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
-        let backend = ProfilingBackend(try BackendFactory.cpu(threads: count, instructionSet: set).make())
+        // A device works ahead unless each operation is to be timed.
+        let backend = ProfilingBackend(
+            try makeBackend(self.backend, threads: count, set), timesEach: self.backend == "cpu" || profile || oneLayer)
         let transformer = try syntheticWan(
             layers: oneLayer ? 1 : c.layers, heads: c.heads, headWidth: c.headWidth, feedForward: c.feedForward,
             textWidth: c.textWidth, channels: c.channels, backend)

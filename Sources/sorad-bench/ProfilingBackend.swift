@@ -15,12 +15,17 @@ final class ProfilingBackend: ComputeBackend {
     }
 
     private let inner: any ComputeBackend
+    /// Whether each operation is waited for; otherwise the times of single ones mean nothing.
+    private let timesEach: Bool
     private var index: [String: Int] = [:]
     private(set) var entries: [Entry] = []
     /// The fault of an operation, until `finish` throws it.
     private var failure: SoradError?
 
-    init(_ inner: any ComputeBackend) { self.inner = inner }
+    init(_ inner: any ComputeBackend, timesEach: Bool = true) {
+        self.inner = inner
+        self.timesEach = timesEach
+    }
 
     var description: String { inner.description }
 
@@ -35,7 +40,7 @@ final class ProfilingBackend: ComputeBackend {
     private func timed(_ name: String, _ shape: String, _ operations: Double = 0, isInteger: Bool = false, _ work: () -> Void) {
         let start = ContinuousClock.now
         work()
-        do throws(SoradError) { try inner.finish() } catch { failure = failure ?? error }
+        do throws(SoradError) { if timesEach { try inner.finish() } } catch { failure = failure ?? error }
         let seconds = (ContinuousClock.now - start).seconds
         let key = name + " " + shape
         let at = index[key] ?? entries.count

@@ -9,6 +9,7 @@ struct WorkerBenchmark {
     var threads: Int?
     var isa: String?
     var steps: Int?
+    var backend = "cpu"
 
     /// Seconds from where it began.
     struct Times {
@@ -82,7 +83,7 @@ struct WorkerBenchmark {
         let program = executableDirectory() + "/sorad-worker"
         var environment = ChildProcess.currentEnvironment()
         if let isa { environment["SORAD_ISA"] = isa }
-        let arguments = ["--model", modelPath] + (threads.map { ["--threads", "\($0)"] } ?? [])
+        let arguments = ["--model", modelPath] + ["--backend", backend] + (threads.map { ["--threads", "\($0)"] } ?? [])
         do throws(Errno) {
             let pair = try SocketPair()
             let process = try ChildProcess(

@@ -18,6 +18,12 @@ struct Program {
     }
 
     @Sendable private static func run(_ settings: WorkerSettings) throws(SoradError) {
+        if settings.isTrial {
+            let folder = BackendSelection.folder(settings.cacheDirectory)
+            let trial = BackendTrial.run(settings.choice, model: settings.model, threads: settings.threads, cacheFolder: folder)
+            return try printJSON(trial.json)
+        }
+        if settings.checksBackends { return try print(BackendCheck.text(settings)) }
         if let file = settings.inspect { return try printJSON(try ClipPipeline.inspect(file).json) }
         if let file = settings.origin { return try printJSON(try ClipPipeline.origin(file).json) }
         if settings.describes {
@@ -32,15 +38,22 @@ struct Program {
         let channel = try inheritedChannel()
         lowerPriority()
         let loading = Heartbeat { try? channel.send(WorkerEvent.alive.json.bytes(), timeout: .seconds(30)) }
+        let selection = BackendSelection(settings, meanwhile: loading.beat)
+        if let sentence = selection.sentence { tell(sentence) }
         let pipeline = try ClipPipeline(
-            modelPath: settings.model, backend: .cpu(threads: settings.threads),
+            modelPath: settings.model, backend: selection.backend, fallback: selection.fallback,
             checkpointInterval: .milliseconds(settings.checkpointInterval),
-            previewInterval: .milliseconds(400), meanwhile: loading.beat)
+            previewInterval: .milliseconds(400), report: tell, meanwhile: loading.beat)
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
     }
 
-    private static func printJSON(_ json: JSONValue) throws(SoradError) {
-        do throws(Errno) { try StandardStream.output.write(json.text(pretty: true) + "\n") } catch {
+    /// A line for the daemon's log.
+    @Sendable private static func tell(_ sentence: String) { try? StandardStream.errors.write("sorad-worker: \(sentence)\n") }
+
+    private static func printJSON(_ json: JSONValue) throws(SoradError) { try print(json.text(pretty: true) + "\n") }
+
+    private static func print(_ text: String) throws(SoradError) {
+        do throws(Errno) { try StandardStream.output.write(text) } catch {
             throw SoradError(.cannotWrite, "cannot write to standard output: \(error.reason)")
         }
     }

@@ -1,4 +1,5 @@
 // The command line of sorad-worker.
+import SoradAPI
 import SoradSystem
 
 struct WorkerSettings: Sendable {
@@ -7,6 +8,15 @@ struct WorkerSettings: Sendable {
     /// Shortest time between two checkpoints of a clip, milliseconds.
     var checkpointInterval = 0
     var describes = false
+    /// As in `BackendChoice`.
+    var backend = "cpu"
+    /// Percent of each product's rows that the CPU computes next to a device.
+    var cpuShare = 0
+    /// "" means the user's own.
+    var cacheDirectory = ""
+    var checksBackends = false
+    /// This is the child in which a device is tried.
+    var isTrial = false
     /// A picture or clip to look at.
     var inspect: String?
     /// A clip whose mark is to be read.
@@ -19,11 +29,18 @@ struct WorkerSettings: Sendable {
         Setting(
             "checkpoint-interval", 0...3_600_000, \.checkpointInterval, unit: "MILLISECONDS",
             "shortest time between two checkpoints of a clip")
+        Setting("backend", \.backend, "BACKEND", "what computes clips: \(BackendChoice.forms)")
+        Setting("cpu-share", 0...100, \.cpuShare, unit: "PERCENT", "share of each product that the CPU computes next to a device")
+        Setting("cache-dir", \.cacheDirectory, "DIR", default: "$XDG_CACHE_HOME/sorad", "folder of device trials and compiled shaders")
+        Setting("backend-check", \.checksBackends, "test every Vulkan device, print what came of it and exit; with --model, also its speed")
+        Setting("backend-trial", \.isTrial, "test the device of --backend, print the result as JSON and exit: what the worker itself runs")
         Setting("describe", \.describes, "print the model's facts as JSON and exit")
         Setting("inspect", \.inspect, "FILE", "print the facts of a picture or clip as JSON and exit; needs no model")
         Setting("read-prompts", \.readsPrompts, "say how the model reads the prompts of a JSON list on standard input, and exit")
         Setting("origin", \.origin, "FILE", "print the provenance mark of a clip as JSON and exit; needs no model")
     }
+
+    var choice: BackendChoice { BackendChoice(backend) ?? .cpu }
 
     static func command(_ run: @escaping @Sendable (WorkerSettings) throws(SoradError) -> Void) -> Command {
         Command(
@@ -32,6 +49,10 @@ struct WorkerSettings: Sendable {
             details: "Run it by hand with --describe, --inspect, --origin or --read-prompts.\n\n" + SoradError.exitStatusHelp
         ) { arguments throws(SoradError) in
             let settings = table.values(arguments)
+            guard BackendChoice(settings.backend) != nil else {
+                throw SoradError(.usage, "--backend must be \(BackendChoice.forms), not \"\(settings.backend)\"")
+            }
+            if settings.checksBackends || settings.isTrial { return try run(settings) }
             guard !settings.model.isEmpty || settings.inspect != nil || settings.origin != nil else {
                 throw SoradError(.usage, "--model is missing", hint: "see sorad-worker --help")
             }

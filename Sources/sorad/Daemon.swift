@@ -50,9 +50,10 @@ final class Daemon {
         // Asked at each start of a worker: the quota may have changed.
         let share: @Sendable (Int) -> Int? = { [settings] in settings.threadShares[$0] }
         let (service, models) = (service, models)
-        let program = settings.worker
+        let (program, arguments) = (settings.worker, settings.workerArguments)
         supervisors = service.slots.map { slot in
-            WorkerSupervisor(slot, service: service, models: models, program: program, threads: { share(slot.number) }, log: log)
+            WorkerSupervisor(
+                slot, service: service, models: models, program: program, threads: { share(slot.number) }, arguments: arguments, log: log)
         }
         let adminGroup = groupIdentifier(settings.adminGroup)
         let access = AccessRules(adminGroup: adminGroup, daemonUser: effectiveUser())

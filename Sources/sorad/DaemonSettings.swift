@@ -1,5 +1,6 @@
 // Every setting of the daemon, one row each: name, range, the property that it sets (which holds the default), meaning. Flags, variables,
 // the settings file, the help, the sample file and the list in docs/ADMIN.md are made from the table. A wrong value stops the start.
+import SoradAPI
 import SoradJobs
 import SoradSystem
 
@@ -15,6 +16,8 @@ struct DaemonSettings: Sendable {
     var worker = ""
     /// Of all workers together; 0 is one for each CPU that may be used.
     var threads = 0
+    /// As in `BackendChoice`.
+    var backend = "auto"
     var logLevel = Log.Level.info
     var jobs = JobService.Settings()
     /// A settings file that must be there.
@@ -47,6 +50,10 @@ struct DaemonSettings: Sendable {
         Setting(
             "threads", 0...1024, \.threads,
             "compute threads, divided among the workers; 0 is one per usable CPU")
+        Setting(
+            "backend", \.backend, "BACKEND",
+            "what makes clips, with the same frames: \(BackendChoice.forms); auto takes a graphics card only where it was measured to be "
+                + "faster")
         Setting("log-level", \.logLevel, "least urgent level that is logged")
         Setting("queue-limit", 1...10_000, \.jobs.queueLimit, "jobs that may wait; more are refused")
         Setting(
@@ -170,8 +177,15 @@ struct DaemonSettings: Sendable {
         return WorkerSupervisor.shares(of: threads == 0 ? ProcessorCount.usable() : threads, slots: jobs.workers)
     }
 
+    /// What every worker gets besides model and threads.
+    var workerArguments: [String] { ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] }
+
     /// Fills in the defaults that depend on the machine and the user.
     private mutating func complete(_ environment: [String: String], _ isRoot: Bool) throws(SoradError) {
+        guard BackendChoice(backend) != nil else {
+            throw SoradError(
+                .configuration, "the setting backend must be \(BackendChoice.forms), not \"\(backend)\"", param: "backend")
+        }
         if stateDirectory.isEmpty {
             stateDirectory = try DaemonSettings.required(
                 "state-dir", "neither XDG_STATE_HOME nor HOME is set",
