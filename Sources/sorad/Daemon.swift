@@ -50,10 +50,11 @@ final class Daemon {
         // Asked at each start of a worker: the quota may have changed.
         let share: @Sendable (Int) -> Int? = { [settings] in settings.threadShares[$0] }
         let (service, models) = (service, models)
-        let (program, arguments) = (settings.worker, settings.workerArguments)
+        let (program, workerArguments) = (settings.worker, settings.workerArguments)
         supervisors = service.slots.map { slot in
             WorkerSupervisor(
-                slot, service: service, models: models, program: program, threads: { share(slot.number) }, arguments: arguments, log: log)
+                slot, service: service, models: models, program: program, threads: { share(slot.number) }, arguments: workerArguments,
+                log: log)
         }
         let adminGroup = groupIdentifier(settings.adminGroup)
         let access = AccessRules(adminGroup: adminGroup, daemonUser: effectiveUser())
