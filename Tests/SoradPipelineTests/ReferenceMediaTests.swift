@@ -111,6 +111,33 @@ import Testing
         }
     }
 
+    /// The frames before the new ones pass again, and are told of only once.
+    @Test func anExtensionThatContinuesTellsTheFrameThatItHad() throws {
+        let directory = try directory([.before])
+        var request = request { $0.before = ReferenceClip(numFrames: 9, contextFrames: 5) }
+        request.numFrames = 29
+        // On a clock that stands still every group is written down.
+        let frozen = TimeSource(monotonic: { MonotonicTime(nanoseconds: 1_000) }, unixMilliseconds: { 0 }, processor: { .zero })
+        let pipeline = try ClipPipeline(
+            modelPath: PipelineFixture.model, backend: .cpu(threads: 1), time: frozen, checkpointInterval: .zero)
+        let whole = try clip(request, try self.directory([.before]))
+        let stop = StopFlag()
+        var told = 0
+        _ = #expect(throws: JobError.self) {
+            try pipeline.makeClip(request, into: directory, stop: stop.check) { progress in
+                guard progress.phase == .decoding else { return }
+                told = progress.frame
+                if told >= 9 + 14 { stop.stop() }
+            }
+        }
+        var frames: [Int] = []
+        let result = try pipeline.makeClip(request, into: directory) { if $0.phase == .decoding { frames.append($0.frame) } }
+        #expect(result.sha256 == whole.sha256)
+        // At most one group is decoded again.
+        #expect(frames.first.map { $0 > told - 8 && $0 > 9 } == true, "\(frames) after \(told)")
+        #expect(frames == frames.sorted() && frames.last == 9 + 24)
+    }
+
     @Test func strengthDecidesHowManyStepsAreRun() throws {
         var steps: [Int] = []
         for strength in [0.25, 0.5, 1] {

@@ -58,10 +58,9 @@ import Testing
                 count += 1
                 for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
                     let code = line.drop { $0 == " " }
-                    #expect(
-                        !code.hasPrefix("print(") && (!code.contains(" print(") || code.contains("func print(")) && !code.contains("debugPrint(") && !code.contains(" puts(")
-                            && !code.contains("fputs("),
-                        "\(name):\(number + 1)")
+                    let prints = code.hasPrefix("print(") || code.contains(" print(") && !code.contains("func print(")
+                    let writes = ["debugPrint(", " puts(", "fputs("].contains { code.contains($0) }
+                    #expect(!prints && !writes, "\(name):\(number + 1)")
                 }
             }
         }

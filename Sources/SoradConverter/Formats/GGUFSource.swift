@@ -31,8 +31,8 @@ package struct GGUFSource: StoredTensors {
                 guard tensor.dims[0] % type.elements == 0 else {
                     throw bad("has rows of \(tensor.dims[0]) in the tensor \(tensor.name), which are no blocks of \(type.name)")
                 }
-                size = count / type.elements * type.bytes
                 guard count / type.elements <= file.size / type.bytes else { throw bad("ends before the tensor \(tensor.name) does") }
+                size = count / type.elements * type.bytes
             } else {
                 size = 0
             }
