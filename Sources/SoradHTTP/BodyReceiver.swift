@@ -202,7 +202,10 @@ package struct WholeBody: Sendable {
             do throws(JSONError) {
                 var limits = JSONLimits()
                 limits.bytes = limit
-                value = try JSONValue(parsing: pieces.joined, limits: limits)
+                // RFC 8259 (8.1) lets a parser ignore a byte order mark, which some .NET and Windows programs send.
+                let bytes = pieces.joined
+                let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+                value = try JSONValue(parsing: bytes.starts(with: mark) ? Array(bytes.dropFirst(3)) : bytes, limits: limits)
             } catch {
                 throw APIError(.badRequest, "the body is not valid JSON: \(error)", code: "malformed_json")
             }

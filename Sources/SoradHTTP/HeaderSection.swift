@@ -11,8 +11,13 @@ struct HeaderSection {
     private(set) var headers = Headers()
     private var bytes = 0
     let limits: Limits
+    /// A value that is not UTF-8 is read as ISO 8859-1: old programs write file names of forms in it.
+    let takesLatin1: Bool
 
-    init(limits: Limits) { self.limits = limits }
+    init(limits: Limits, takesLatin1: Bool = false) {
+        self.limits = limits
+        self.takesLatin1 = takesLatin1
+    }
 
     /// Takes lines from `queue`; true once the empty line that ends the section has been taken.
     mutating func read(from queue: inout ByteQueue) throws(WireError) -> Bool {
@@ -44,10 +49,15 @@ struct HeaderSection {
         guard value.allSatisfy({ $0 == 0x09 || ($0 >= 0x20 && $0 != 0x7F) }) else {
             throw WireError("a header field's value has a control character")
         }
-        guard let text = String(validating: value, as: UTF8.self) else { throw WireError("a header field's value is not valid UTF-8") }
+        guard let text = String(validating: value, as: UTF8.self) ?? (takesLatin1 ? latin1(Array(value)) : nil) else {
+            throw WireError("a header field's value is not valid UTF-8")
+        }
         headers.append(String(decoding: name, as: UTF8.self), String(trimmed(text[...])))
     }
 }
+
+/// ISO 8859-1, whose bytes are the first 256 code points.
+func latin1(_ bytes: [UInt8]) -> String { String(String.UnicodeScalarView(bytes.map { Unicode.Scalar($0) })) }
 
 /// How the end of a body is found.
 package enum BodyFraming: Sendable, Equatable {

@@ -47,23 +47,32 @@ struct ParameterizedValue: Equatable {
 
         mutating func skipSpace() { while skip(0x20) || skip(0x09) {} }
 
-        /// A token, or a quoted string in which a backslash escapes the next character.
+        /// A token, or a quoted string. A backslash escapes a quote or a backslash and is itself before anything else, as in `C:\dir\a.png`;
+        /// a last one before the only closing quote is itself too.
         mutating func parameterValue() -> String? {
             guard skip(UInt8(ascii: "\"")) else {
                 let token = take(while: isTokenByte)
                 return token.isEmpty ? nil : token
             }
+            let start = position
+            if let text = quotedText(escapes: true) { return text }
+            position = start
+            return quotedText(escapes: false)
+        }
+
+        private mutating func quotedText(escapes: Bool) -> String? {
             var text: [UInt8] = []
             while position < bytes.count {
-                var byte = bytes[position]
+                let byte = bytes[position]
                 position += 1
                 if byte == UInt8(ascii: "\"") { return String(validating: text, as: UTF8.self) }
-                if byte == UInt8(ascii: "\\") {
-                    guard position < bytes.count else { return nil }
-                    byte = bytes[position]
+                let isEscape = escapes && byte == UInt8(ascii: "\\") && position < bytes.count
+                if isEscape, [UInt8(ascii: "\""), UInt8(ascii: "\\")].contains(bytes[position]) {
+                    text.append(bytes[position])
                     position += 1
+                } else {
+                    text.append(byte)
                 }
-                text.append(byte)
             }
             return nil
         }

@@ -1,5 +1,7 @@
 // multipart/form-data (RFC 7578 on RFC 2046) as a state machine without I/O: `append` bytes, call `next` until it gives nil.
-// Stricter than the RFCs where nobody needs more: no preamble, no epilogue, no padding after a boundary, no multipart within.
+// Taken as RFC 2046 (5.1.1) asks of receivers: text before the first and after the last boundary, and white space behind a boundary.
+// Stricter where nobody needs more: lines end in CR LF, and no multipart lies within.
+import SoradSystem
 
 /// A part's header.
 package struct PartHeader: Equatable, Sendable {
@@ -19,12 +21,16 @@ package struct MultipartParser {
 
     private enum State {
         case firstBoundary
+        /// Text before the first boundary.
+        case preamble
         case header(HeaderSection)
         case content
-        /// After a boundary: CR LF for another part, "--" for the end.
+        /// After a boundary: "--" for the end, else white space and CR LF for another part.
         case afterBoundary
+        case padding
+        /// After the last boundary: white space, and CR LF before any text.
+        case lastPadding
         case epilogue
-        case ended
     }
 
     private var buffer: [UInt8] = []
@@ -34,6 +40,9 @@ package struct MultipartParser {
     /// CR LF "--" boundary.
     private let delimiter: [UInt8]
     private let limits: MultipartLimits
+    private var skipped = 0
+    /// Bytes of a preamble, or of white space behind a boundary.
+    private static let skippedLimit = 4096
 
     /// `boundary`: 1…70 characters, see `boundary(of:)`.
     package init(boundary: String, limits: MultipartLimits) {
@@ -69,8 +78,8 @@ package struct MultipartParser {
     /// The form has ended properly; whatever comes before is a truncated form.
     package var isComplete: Bool {
         switch state {
-        case .ended: true
-        case .epilogue: rest.isEmpty
+        case .epilogue: true
+        case .lastPadding: rest.isEmpty
         default: false
         }
     }
@@ -79,47 +88,84 @@ package struct MultipartParser {
         while true {
             switch state {
             case .firstBoundary:
-                // The form begins with the delimiter less its CR LF.
+                // The form begins with the delimiter less its CR LF, or with a preamble.
                 let opening = delimiter.dropFirst(2)
                 guard rest.prefix(opening.count).elementsEqual(opening.prefix(rest.count)) else {
-                    throw MultipartParser.malformed("it does not begin with its boundary")
+                    state = .preamble
+                    continue
                 }
                 guard rest.count >= opening.count else { return nil }
                 start += opening.count
                 state = .afterBoundary
+            case .preamble:
+                guard try skipPreamble() else { return nil }
             case .afterBoundary:
                 guard rest.count >= 2 else { return nil }
-                let mark = Array(rest.prefix(2))
-                start += 2
-                if mark == [0x2D, 0x2D] {
-                    state = .epilogue
-                    return .end
+                skipped = 0
+                guard rest.starts(with: [0x2D, 0x2D]) else {
+                    state = .padding
+                    continue
                 }
-                guard mark == [0x0D, 0x0A] else { throw MultipartParser.malformed("a boundary is followed by other characters") }
+                start += 2
+                state = .lastPadding
+                return .end
+            case .padding:
+                try skipPadding()
+                guard rest.count >= 2 else { return nil }
+                guard rest.starts(with: [0x0D, 0x0A]) else { throw MultipartParser.malformed("a boundary is followed by other characters") }
+                start += 2
                 parts += 1
                 guard parts <= limits.parts else { throw MultipartParser.tooLarge("it has more than \(limits.parts) parts") }
-                state = .header(HeaderSection(limits: .init(line: limits.partHeader, fields: 8, bytes: limits.partHeader)))
+                state = .header(
+                    HeaderSection(limits: .init(line: limits.partHeader, fields: 8, bytes: limits.partHeader), takesLatin1: true))
             case .header(var section):
                 let complete = try readHeader(&section)
                 state = complete ? .content : .header(section)
                 return complete ? .part(try MultipartParser.partHeader(section.headers)) : nil
             case .content:
                 return takeContent()
+            case .lastPadding:
+                try skipPadding()
+                guard !rest.isEmpty else { return nil }
+                guard rest.elementsEqual([0x0D, 0x0A].prefix(rest.count)) || rest.starts(with: [0x0D, 0x0A]) else {
+                    throw MultipartParser.malformed("its last boundary is followed by other characters")
+                }
+                guard rest.count >= 2 else { return nil }
+                state = .epilogue
             case .epilogue:
-                // Everybody sends a last CR LF.
-                guard rest.elementsEqual([0x0D, 0x0A].prefix(rest.count)) else {
-                    throw MultipartParser.malformed("text follows its last boundary")
-                }
-                if rest.count == 2 {
-                    start += 2
-                    state = .ended
-                }
-                return nil
-            case .ended:
-                guard rest.isEmpty else { throw MultipartParser.malformed("text follows its last boundary") }
+                start = buffer.count
                 return nil
             }
         }
+    }
+
+    /// Drops text up to the first delimiter; true once that is taken.
+    private mutating func skipPreamble() throws(APIError) -> Bool {
+        let before = start
+        var end = start
+        var isFound = false
+        start = buffer.count
+        while let mark = buffer[end...].firstIndex(of: 0x0D) {
+            let candidate = buffer[mark...].prefix(delimiter.count)
+            if candidate.elementsEqual(delimiter.prefix(candidate.count)) {
+                isFound = candidate.count == delimiter.count
+                start = isFound ? mark + delimiter.count : mark
+                break
+            }
+            end = mark + 1
+        }
+        skipped += start - before
+        guard skipped <= MultipartParser.skippedLimit else { throw MultipartParser.malformed("it does not begin with its boundary") }
+        if isFound { state = .afterBoundary }
+        return isFound
+    }
+
+    private mutating func skipPadding() throws(APIError) {
+        while let byte = rest.first, byte == 0x20 || byte == 0x09 {
+            start += 1
+            skipped += 1
+        }
+        guard skipped <= MultipartParser.skippedLimit else { throw MultipartParser.tooLarge("white space follows a boundary") }
     }
 
     private mutating func readHeader(_ section: inout HeaderSection) throws(APIError) -> Bool {
@@ -167,13 +213,24 @@ package struct MultipartParser {
         guard let name = disposition.parameters["name"], (1...256).contains(name.utf8.count) else {
             throw malformed("a part's name is missing, empty or longer than 256 bytes")
         }
-        guard disposition.parameters["filename*"] == nil else { throw malformed("a part has a filename*, which forms must not use") }
         if let encoding = headers["content-transfer-encoding"]?.lowercased(), !["binary", "8bit", "7bit"].contains(encoding) {
             throw malformed("a part has the transfer encoding \"\(encoding.prefix(32))\"; send it as binary")
         }
         let type = headers["content-type"]
         if let type, type.lowercased().hasPrefix("multipart/") { throw malformed("a part is a multipart itself") }
-        return PartHeader(name: name, fileName: disposition.parameters["filename"], contentType: type)
+        return PartHeader(name: name, fileName: fileName(disposition.parameters), contentType: type)
+    }
+
+    /// RFC 7578 (4.2) forbids `filename*` in forms; .NET sends it with every file, so it marks a file too, and its text counts (RFC 8187).
+    /// The name is only shown: one that cannot be read is no reason to refuse the file.
+    private static func fileName(_ parameters: [String: String]) -> String? {
+        let plain = parameters["filename"]
+        guard let extended = parameters["filename*"] else { return plain }
+        let parts = extended.split(separator: "'", maxSplits: 2, omittingEmptySubsequences: false)
+        guard parts.count == 3, let bytes = percentDecoded(Array(parts[2].utf8)) else { return plain ?? "" }
+        let text = parts[0].lowercased() == "iso-8859-1" ? latin1(bytes) : String(validating: bytes, as: UTF8.self)
+        guard let text, !text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return plain ?? "" }
+        return text
     }
 
     static func malformed(_ problem: String) -> APIError {

@@ -65,7 +65,8 @@ extension ClipRequest {
         seconds = try fields.number("seconds", in: ClipRequest.secondsRange)
         numFrames = try fields.integer("num_frames", in: ClipRequest.frameRange)
         fps = try fields.integer("fps", in: ClipRequest.fpsRange)
-        seed = try fields.integer("seed", in: 0...UInt64.max)
+        // −1 asks for a random one, as it does in other programs.
+        seed = try fields.integer("seed", in: -1...Int128(UInt64.max)).flatMap { UInt64(exactly: $0) }
         numInferenceSteps = try fields.integer("num_inference_steps", in: ClipPlan.numInferenceStepsRange)
         guidanceScale = try fields.number("guidance_scale", in: ClipPlan.guidanceScaleRange)
         flowShift = try fields.number("flow_shift", in: ClipPlan.flowShiftRange)

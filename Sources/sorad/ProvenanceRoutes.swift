@@ -74,11 +74,11 @@ private enum ProvenanceFinding {
 extension Fields {
     private static let dataURLLimit = 24 << 20
 
-    /// A file under `name`: a part of a form, or a `data:` URL. nil when there is none.
+    /// A file under `name`: a part of a form, a `data:` URL, or base64 alone. nil when there is none.
     fileprivate func clipFile(_ name: String) throws(APIError) -> Upload? {
         guard has(name) else { return nil }
         if isFile(name) { return try file(name) }
-        guard let bytes = dataURLContent(try requiredText(name, maxBytes: Fields.dataURLLimit)) else {
+        guard let bytes = fileContent(try requiredText(name, maxBytes: Fields.dataURLLimit)) else {
             throw invalid(name, "must be a file, or a URL of the form data:video/mp4;base64,…")
         }
         return Upload(bytes: bytes)

@@ -67,6 +67,55 @@ import Testing
         #expect(parser.isComplete)
     }
 
+    /// Headers of a file's part, and the name that is shown.
+    @Test(arguments: [
+        ("filename=a.png; filename*=utf-8''b.png", "b.png"), ("filename*=UTF-8''%E7%90%83.png", "球.png"),
+        ("filename*=ISO-8859-1''caf%E9.png", "café.png"), ("filename=\"a\"; filename*=utf-8''%zz", "a"), ("filename*=utf-8''%FF", ""),
+        ("filename*=utf-8''a%0Ab", ""), ("filename=\"a\"; filename*=a", "a"), ("filename=\"C:\\temp\\new.png\"", "C:\\temp\\new.png"),
+        ("filename=\"a\\\"", "a\\"), ("filename=\"a \\\"red\\\" ball\"", "a \"red\" ball"),
+    ])
+    func namesOfFiles(parameters: String, name: String) throws {
+        var parser = MultipartParser(boundary: "b", limits: MultipartLimits())
+        parser.append(Array("--b\r\nContent-Disposition: form-data; name=a; \(parameters)\r\n\r\n\r\n--b--".utf8))
+        guard case .part(let header)? = try parser.next() else { return #expect(Bool(false), "no part") }
+        #expect(header.fileName == name)
+    }
+
+    @Test func aNameInLatin1() throws {
+        var parser = MultipartParser(boundary: "b", limits: MultipartLimits())
+        parser.append(
+            Array("--b\r\nContent-Disposition: form-data; name=a; filename=\"caf".utf8) + [0xE9] + Array("\"\r\n\r\n\r\n--b--".utf8))
+        guard case .part(let header)? = try parser.next() else { return #expect(Bool(false), "no part") }
+        #expect(header.fileName == "café")
+    }
+
+    /// Text around a form, and white space behind its boundaries (RFC 2046, 5.1.1), however it is cut.
+    @Test(arguments: [
+        ("", ""), ("hello\r\n", ""), ("\r\n", "\r\n"), ("--c\r\n--\r\n", "\r\n--b\r\n"), ("\r\r\n", " \t\r\nbye"),
+        ("a\r\n--\r\n-\r\n", "\r\nand\r\n--b--"),
+    ])
+    func textAroundAForm(before: String, after: String) throws {
+        let content =
+            "--boundary \t\r\nContent-Disposition: form-data; name=a\r\n\r\nv\r\n--boundary\r\nContent-Disposition: form-data; name=b\r\n\r\nw\r\n--boundary--"
+        let bytes = Array((before + content + after).utf8)
+        for pieces in 1...bytes.count {
+            var parser = MultipartParser(boundary: "boundary", limits: MultipartLimits())
+            var text = ""
+            for start in stride(from: 0, to: bytes.count, by: pieces) {
+                parser.append(Array(bytes[start..<min(bytes.count, start + pieces)]))
+                while let event = try parser.next() {
+                    switch event {
+                    case .part(let header): text += header.name + "="
+                    case .bytes(let bytes): text += String(decoding: bytes, as: UTF8.self)
+                    case .partEnd: text += ";"
+                    case .end: text += "."
+                    }
+                }
+            }
+            #expect(text == "a=v;b=w;." && parser.isComplete, "in pieces of \(pieces): \(text)")
+        }
+    }
+
     @Test func contentThatLooksLikeABoundary() throws {
         let content = "\r\n--\r\n--boundar\r\n--boundarX\r\r\n-\r\n"
         for pieces in 1...40 {

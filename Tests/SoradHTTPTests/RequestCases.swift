@@ -194,8 +194,14 @@ let bodyCases: [RequestCase] = [
         "form with a boundary of 71", form("x", type: "multipart/form-data; boundary=\(String(repeating: "b", count: 71))"), 400,
         keeps: true),
     refused("multipart/mixed", form("x", type: "multipart/mixed; boundary=b"), 415, keeps: true),
-    refused("form with a preamble", form("hello\r\n" + part("Content-Disposition: form-data; name=a")), 400, keeps: true),
-    refused("form with an epilogue", form(part("Content-Disposition: form-data; name=a") + "bye"), 400, keeps: true),
+    refused("form with a preamble without a line end", form("hello" + part("Content-Disposition: form-data; name=a")), 400, keeps: true),
+    refused(
+        "form with a long preamble", form(String(repeating: "h", count: 5000) + "\r\n" + part("Content-Disposition: form-data; name=a")),
+        400,
+        keeps: true),
+    refused(
+        "form with text behind its last boundary", form(String(part("Content-Disposition: form-data; name=a").dropLast()) + "bye"), 400,
+        keeps: true),
     refused("form cut short", form("--b\r\nContent-Disposition: form-data; name=a\r\n\r\nv"), 400, keeps: true),
     refused("form without its last boundary", form("--b\r\nContent-Disposition: form-data; name=a\r\n\r\nv\r\n--b\r\n"), 400, keeps: true),
     refused("boundary followed by text", form("--bX\r\nContent-Disposition: form-data; name=a\r\n\r\nv\r\n--b--\r\n"), 400, keeps: true),
@@ -208,7 +214,9 @@ let bodyCases: [RequestCase] = [
     refused("part with an empty name", form(part("Content-Disposition: form-data; name=\"\"")), 400, keeps: true),
     refused("part with an open quote", form(part("Content-Disposition: form-data; name=\"a")), 400, keeps: true),
     refused("part with two names", form(part("Content-Disposition: form-data; name=a; name=b")), 400, keeps: true),
-    refused("part with filename*", form(part("Content-Disposition: form-data; name=a; filename*=UTF-8''x")), 400, keeps: true),
+    refused(
+        "part with two filename*", form(part("Content-Disposition: form-data; name=a; filename*=UTF-8''x; filename*=UTF-8''y")), 400,
+        keeps: true),
     refused("part in base64", form(part("Content-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64")), 400, keeps: true),
     refused(
         "multipart within", form(part("Content-Disposition: form-data; name=a\r\nContent-Type: multipart/mixed; boundary=c")), 400,

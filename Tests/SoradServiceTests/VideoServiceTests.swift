@@ -58,7 +58,7 @@ import Testing
             (#"{"prompt":"x","height":99999999999999999999}"#, "height"), (#"{"prompt":"x","seconds":"-4"}"#, "seconds"),
             (#"{"prompt":"x","seconds":"nan"}"#, "seconds"), (#"{"prompt":"x","seconds":3000}"#, "seconds"),
             (#"{"prompt":"x","num_frames":0}"#, "num_frames"),
-            (#"{"prompt":"x","seed":-1}"#, "seed"), (#"{"prompt":"x","model":"sora-2"}"#, "model"),
+            (#"{"prompt":"x","seed":-2}"#, "seed"), (#"{"prompt":"x","model":"sora-2"}"#, "model"),
             (#"{"prompt":"x","guidance_scale":1e400}"#, "guidance_scale"),
             (#"{"prompt":"x","input_reference":{"image_url":"data:"}}"#, "input_reference"), (#"{"prompt":"x","n":2}"#, "n"),
             (#"{"prompt":"x","fps":0}"#, "fps"), (#"{"prompt":"x","num_inference_steps":1001}"#, "num_inference_steps"),

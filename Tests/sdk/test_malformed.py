@@ -7,7 +7,7 @@ import time
 import pytest
 
 from conftest import Daemon
-from malformed import bodies, fields, framing, lines
+from malformed import bodies, fields, framing, lines, taken
 
 CASES = lines.CASES + framing.CASES + bodies.CASES + fields.CASES
 PROBE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -119,6 +119,25 @@ def test_refused(daemon, video, case):
         else:
             assert answer_fields["connection"] == "close"
             assert connection.is_over(), connection.pending
+
+
+@pytest.mark.parametrize("pieces", [1 << 20, 11])
+@pytest.mark.parametrize("case", taken.TAKEN, ids=lambda case: case.name)
+def test_taken_on_purpose(daemon, case, pieces):
+    """What is not by the letter makes the clip that was meant, and the same when it comes in pieces."""
+    assert case.reason
+    with Connection(daemon) as connection:
+        for start in range(0, len(case.request), pieces):
+            connection.send(case.request[start : start + pieces])
+        status, _, body = connection.answer()
+        assert status == 200, body
+        created = json.loads(body)
+        assert created["num_frames"] == 1 and created["prompt"] == "x"
+        connection.send(PROBE)
+        assert connection.answer()[0] == 200 and connection.pending == b""
+    given = list((daemon.folder / "state" / "spool" / created["id"]).glob("given-*"))
+    assert [file.read_bytes() for file in given] == [taken.PNG] * case.files
+    assert daemon.curl("/v1/videos/" + created["id"], "-X", "DELETE").returncode == 0
 
 
 @pytest.mark.parametrize("value,status", fields.TOLERATED_RANGES)

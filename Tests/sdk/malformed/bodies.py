@@ -18,7 +18,7 @@ JSON_TEXTS = [
     *[keeps(f"JSON {name}", sized(text), 400) for name, text in {
         "of white space": "  \r\n", "cut in an object": '{"prompt":"x"', "cut in a string": '{"prompt":"x', "cut in an escape": '{"prompt":"\\u00',
         "with a brace too many": '{"prompt":"x"}}', "and a second document": "{} {}", "and a NUL": b"{}\0", "that begins with a NUL": b"\0{}",
-        "with a byte order mark": b"\xef\xbb\xbf{}", "in UTF-16": '{"prompt":"x"}'.encode("utf-16"), "with a comma at the end": '{"prompt":"x",}',
+        "with two byte order marks": b"\xef\xbb\xbf" * 2 + b"{}", "with a byte order mark inside": b"{\xef\xbb\xbf}", "with half a byte order mark": b"\xef\xbb{}", "in UTF-16": '{"prompt":"x"}'.encode("utf-16"), "with a comma at the end": '{"prompt":"x",}',
         "with two commas": '{"prompt":"x",,"n":1}', "without a colon": '{"prompt" "x"}', "with a key without quotes": '{prompt:"x"}',
         "in single quotes": "{'prompt':'x'}", "with a comment": '{"prompt":"x"/* y */}', "with a line comment": '{} // x', "of NaN": '{"seed":NaN}',
         "of Infinity": '{"seed":Infinity}', "with a plus sign": '{"seed":+1}', "with a leading zero": '{"seed":01}', "with a bare point": '{"seed":.5}',
@@ -40,17 +40,17 @@ END = b"--b--\r\n"
 
 FORMS = [
     *[keeps(f"form {name}", form(body), 400) for name, body in {
-        "of other text": "hello", "with a preamble": b"hello\r\n" + part(NAME), "with an epilogue": part(NAME) + b"bye",
-        "with a line end too many at the end": part(NAME) + b"\r\n", "without its boundary": "--c\r\n\r\n--c--\r\n",
+        "of other text": "hello", "with a preamble of 5000 bytes": b"h" * 5000 + b"\r\n" + part(NAME), "with a preamble and no line end": b"hello" + part(NAME),
+        "with text behind its last boundary": part(NAME)[:-2] + b"bye", "with a line feed behind its last boundary": part(NAME)[:-2] + b"\n", "without its boundary": "--c\r\n\r\n--c--\r\n",
         "cut in its boundary": "-", "cut after its boundary": "--b", "cut in a part's header": "--b\r\nContent-Disp", "cut in a part": part(NAME, end=""),
         "without its last boundary": part(NAME, end="--b\r\n"), "with half its last boundary": part(NAME, end="--b-"),
-        "with text after a boundary": "--bX\r\n" + "\r\nv\r\n--b--\r\n", "with a space after a boundary": b"--b \r\n" + part(NAME)[5:],
+        "with text after a boundary": "--bX\r\n" + "\r\nv\r\n--b--\r\n", "with a space before the dashes": part(NAME)[:-4] + b" --\r\n", "with 5000 spaces after a boundary": b"--b" + b" " * 5000 + b"\r\n" + part(NAME)[5:],
         "with line feeds alone": part(NAME).replace(b"\r\n", b"\n"), "with a line feed in a part's header": part("A: b\nC: d", NAME),
         "with a part without a disposition": part("A: b"), "with an empty part": b"--b\r\n\r\nv\r\n" + END,
         "with an attachment": part('Content-Disposition: attachment; name="a"'), "with two dispositions": part(NAME, NAME),
         "with a part without a name": part("Content-Disposition: form-data"), "with an empty name": part('Content-Disposition: form-data; name=""'),
         "with a name of 257 bytes": part(f'Content-Disposition: form-data; name="{"a" * 257}"'), "with two names": part(NAME + "; name=b"),
-        "with a name that is not closed": part('Content-Disposition: form-data; name="a'), "with filename*": part(NAME + "; filename*=UTF-8''x"),
+        "with a name that is not closed": part('Content-Disposition: form-data; name="a'), "with two filename*": part(NAME + "; filename*=UTF-8''x; filename*=UTF-8''y"),
         "with a part in base64": part(NAME, "Content-Transfer-Encoding: base64"), "with a form within": part(NAME, "Content-Type: multipart/mixed; boundary=c"),
         "with a folded line": part(NAME, " c"), "with a space before a colon": part("Content-Disposition : form-data; name=a"),
         "with NUL in a part's header": part(NAME, b"a: \0"), "with a header that is not UTF-8": part(b'Content-Disposition: form-data; name="\xff"'),

@@ -26,7 +26,7 @@ VALUES = [
     *bad("seconds", 0, -1, 3601, 3600, "abc", "", "1s", "nan", "inf", "0x1", "1,5", True, [1], {}, "-0", 1e300),
     *bad("num_frames", 0, -1, 100_001, 100_000, 1.5, "1.5", "seventeen", True, [17], 2**63, 2**64, -(2**63) - 1),
     *bad("fps", 0, -8, 61, 7.5, "8fps", "NoneType"),
-    *bad("seed", -1, 2**64, 10**40, 1.5, "abc", "-1", "1e3", " 7", "7 ", True, [7], {}),
+    *bad("seed", -2, 2**64, 10**40, 1.5, "abc", "-2", "1e3", " 7", "7 ", True, [7], {}),
     *bad("num_inference_steps", 0, -1, 1001, 10**30, 2.5, "", "many"),
     *bad("guidance_scale", -0.1, 50.1, "high", "1e999", True, [1]),
     *bad("flow_shift", 0, -1, 51, "x"),
