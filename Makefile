@@ -20,7 +20,7 @@ SYSTEMD_DIR ?= /etc/systemd/system
 SYSUSERS_DIR ?= /etc/sysusers.d
 TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
-PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev
+PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev libvulkan-dev mesa-vulkan-drivers vulkan-validationlayers glslang-tools spirv-tools
 ARM_PACKAGES := libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 VENV := .venv
 CONTRACT_SECONDS ?= 900
@@ -112,6 +112,7 @@ bench-jobs: deps build $(VENV)/durability/.installed ## measure what checkpoints
 
 test-checks: build ## import table, words, paths in documents, linked libraries, format
 	./.ci/check-imports
+	./scripts/compile-shaders --check
 	./.ci/check-words
 	./.ci/check-paths
 	./.ci/check-binaries $(BUILD)

@@ -19,8 +19,8 @@ let cRules: [CSetting] = [
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftRules)
 }
-func cLibrary(_ name: String, linked: [LinkerSetting] = []) -> Target {
-    .target(name: name, cSettings: cRules, linkerSettings: linked)
+func cLibrary(_ name: String, exclude: [String] = [], linked: [LinkerSetting] = []) -> Target {
+    .target(name: name, exclude: exclude, cSettings: cRules, linkerSettings: linked)
 }
 func program(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(name: name, dependencies: dependencies, swiftSettings: swiftRules)
@@ -36,6 +36,7 @@ let package = Package(
         // Layer 0: C
         cLibrary("CSoradKernels"),
         cLibrary("CSoradLinux"),
+        cLibrary("CSoradVulkan", exclude: ["shaders"]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         // Layer 1
         library("SoradSystem", ["CSoradLinux"]),
@@ -52,6 +53,7 @@ let package = Package(
         // Layer 4
         library("SoradModel", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
         library("SoradConverter", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
+        library("SoradVulkan", ["SoradSystem", "SoradTensor", "SoradCPU", "CSoradVulkan"]),
         // Layer 5
         library(
             "SoradPipeline",
@@ -72,6 +74,7 @@ let package = Package(
             swiftSettings: swiftRules),
         tests("SoradTensorTests", ["SoradTensor", "SoradCPU", "SoradTestSupport", "SoradSystem"]),
         tests("SoradCPUTests", ["SoradCPU", "SoradTensor", "SoradTestSupport", "SoradSystem", "CSoradKernels"]),
+        tests("SoradVulkanTests", ["SoradVulkan", "SoradCPU", "SoradTensor", "SoradSystem"]),
         tests("SoradTokenizerTests", ["SoradTokenizer", "SoradSystem"], exclude: ["Fixtures"]),
         tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradTestSupport"]),
         tests(

@@ -172,6 +172,11 @@ public enum ConvolutionPartner {
     case zeros(Int)
 }
 
+extension SoradError {
+    /// Code of the error of a device that failed or gave wrong results.
+    public static let deviceFailed = "device_failed"
+}
+
 /// Makes backends of one kind: the one place where a program or a test chooses what computes.
 public struct BackendFactory: Sendable, CustomStringConvertible {
     public let description: String
