@@ -41,6 +41,7 @@ package struct MultipartParser {
     private let delimiter: [UInt8]
     private let limits: MultipartLimits
     private var skipped = 0
+    private var hasPreamble = false
     /// Bytes of a preamble, or of white space behind a boundary.
     private static let skippedLimit = 4096
 
@@ -106,6 +107,8 @@ package struct MultipartParser {
                     state = .padding
                     continue
                 }
+                // What begins with other text and has no part is no form: its opening boundary is damaged.
+                guard parts > 0 || !hasPreamble else { throw MultipartParser.malformed("it does not begin with its boundary") }
                 start += 2
                 state = .lastPadding
                 return .end
@@ -156,7 +159,7 @@ package struct MultipartParser {
         }
         skipped += start - before
         guard skipped <= MultipartParser.skippedLimit else { throw MultipartParser.malformed("it does not begin with its boundary") }
-        if isFound { state = .afterBoundary }
+        if isFound { (state, hasPreamble) = (.afterBoundary, true) }
         return isFound
     }
 

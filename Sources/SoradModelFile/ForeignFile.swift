@@ -25,7 +25,7 @@ struct ForeignFile {
             guard let architecture = Self.architecture(bytes), !architecture.hasPrefix(ModelFile.architecturePrefix) else { return nil }
             let shown = String(architecture.unicodeScalars.prefix(64).map { (0x20..<0x7F).contains($0.value) ? Character($0) : "?" })
             self.init("holds a model of the architecture \"\(shown)\", not one of sorad's, such as \"sorad-wan\"", Self.convert)
-        } else if ["ggml", "ggjt", "ggmf", "lmgg", "tjgg", "fmgg"].contains(where: begins) {
+        } else if ["GGML", "ggml", "ggjt", "ggmf", "lmgg", "tjgg", "fmgg"].contains(where: begins) {
             self.init("holds a model in the GGML format of old llama.cpp versions", Self.convert)
         } else if text.hasPrefix("version https://git-lfs") || text.hasPrefix("version https://hawser") {
             self.init("is a pointer of Git LFS, not the model itself", "run `git lfs pull` where it was cloned, or download the file")

@@ -13,6 +13,8 @@ struct ProgressSnapshot: Sendable, Equatable {
     var frames: Int?
     var etaSeconds: Double?
     var isCancelled = false
+    /// Why the job waits, where it does not wait for its turn alone.
+    var note: String?
 
     init(_ video: Video) {
         status = video.status
@@ -24,12 +26,13 @@ struct ProgressSnapshot: Sendable, Equatable {
         frames = video.details.numFrames
         etaSeconds = video.details.etaSeconds
         isCancelled = video.error?.code == "cancelled"
+        note = video.details.note
     }
 
     /// E.g. "denoising 7/16, 3 s left".
     var words: String {
         switch status {
-        case .queued: return "waiting in the queue"
+        case .queued: return note.map { "waiting: \(printable($0))" } ?? "waiting in the queue"
         case .completed: return "done"
         case .failed: return isCancelled ? "cancelled" : "failed"
         case .inProgress: break

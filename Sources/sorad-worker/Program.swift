@@ -23,7 +23,7 @@ struct Program {
             let trial = BackendTrial.run(settings.choice, model: settings.model, threads: settings.threads, cacheFolder: folder)
             return try printJSON(trial.json)
         }
-        if settings.checksBackends { return try print(BackendCheck.text(settings)) }
+        if settings.checksBackends { return try put(BackendCheck.text(settings)) }
         if let file = settings.inspect { return try printJSON(try ClipPipeline.inspect(file).json) }
         if let file = settings.origin { return try printJSON(try ClipPipeline.origin(file).json) }
         if settings.describes {
@@ -50,9 +50,9 @@ struct Program {
     /// A line for the daemon's log.
     @Sendable private static func tell(_ sentence: String) { try? StandardStream.errors.write("sorad-worker: \(sentence)\n") }
 
-    private static func printJSON(_ json: JSONValue) throws(SoradError) { try print(json.text(pretty: true) + "\n") }
+    private static func printJSON(_ json: JSONValue) throws(SoradError) { try put(json.text(pretty: true) + "\n") }
 
-    private static func print(_ text: String) throws(SoradError) {
+    private static func put(_ text: String) throws(SoradError) {
         do throws(Errno) { try StandardStream.output.write(text) } catch {
             throw SoradError(.cannotWrite, "cannot write to standard output: \(error.reason)")
         }

@@ -71,7 +71,10 @@ import Testing
         slower.numFrames = 17
         #expect(try slower.remake(of: file, for: Self.model, randomSeed: 1, isRemix: false).given?.source?.numFrames == 3_000)
         let day = SourceClip(MediaFacts(format: .mp4, width: 9, height: 7, numFrames: 9, fps: 1, microseconds: MediaFacts.longest))
-        #expect(throws: SoradError.self) { try parameters().remake(of: day, for: Self.model, randomSeed: 1, isRemix: false) }
+        let endless = #expect(throws: SoradError.self) {
+            try parameters { $0.fps = 8 }.remake(of: day, for: Self.model, randomSeed: 1, isRemix: false)
+        }
+        #expect(endless?.message.hasSuffix("cut it first") == true)
     }
 
     @Test func whatAnExtensionCannotBe() throws {

@@ -132,7 +132,8 @@ import Testing
         width: Int, height: Int
     ) throws {
         let path = folder.path + "/shape.png"
-        _ = try output(of: "convert-im6.q16", ["-size", "\(width)x\(height)", "xc:rgb(200,40,40)", path])
+        let color = "color=c=0xC82828:s=\(width)x\(height),format=rgb24"
+        _ = try output(of: "ffmpeg", ["-loglevel", "error", "-f", "lavfi", "-i", color, "-frames:v", "1", path])
         let facts = try inspectMedia(at: path)
         #expect(facts.width == width && facts.height == height && facts.heldPixels < 3_000_000)
         for (shownWidth, shownHeight) in [(128, 128), (64, 256), (1280, 704)] {
