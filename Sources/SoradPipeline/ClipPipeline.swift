@@ -224,10 +224,9 @@ public final class ClipPipeline {
             }
             let done = checkpoint?.restore(into: [latent] + denoiser.state) ?? 0
             try job.resumed(.denoising, done, of: request.stepsToRun)
-            resumed = done
             let tensors = ([latent] + denoiser.state).map(\.onHost)
             try model.backend.finish()
-            state = (tensors, done)
+            (state, resumed) = ((tensors, done), done)
         } else {
             for (tensor, kept) in zip(denoiser.state, state.tensors.dropFirst()) { tensor.copy(from: kept) }
         }

@@ -165,7 +165,7 @@ struct VulkanBinding {
     }
 
     deinit {
-        unsafe _ = functions.vkDeviceWaitIdle(handle)
+        rest()
         unsafe staging = nil
         freeRetired()
         for batch in batches { unsafe functions.vkDestroyFence(handle, batch.fence, nil) }
@@ -560,6 +560,9 @@ struct VulkanBinding {
             handle, queries, UInt32(2 * index), 2, 16, &ticks, 8, VK_QUERY_RESULT_64_BIT.rawValue)
         if read == VK_SUCCESS { counters.secondsOnDevice += Double(ticks[1] &- ticks[0]) * info.nanosecondsPerTick * 1e-9 }
     }
+
+    /// Waits until nothing runs, also after a fault, when what was submitted before it may still run.
+    func rest() { unsafe _ = functions.vkDeviceWaitIdle(handle) }
 
     /// Submits and waits for everything.
     func settle() {

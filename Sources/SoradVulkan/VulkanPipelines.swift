@@ -91,6 +91,7 @@ package enum Shader: String, CaseIterable {
     deinit {
         // Nothing that is recorded or runs may name a pipeline that is gone.
         device.settle()
+        device.rest()
         save()
         for unsafe(_, pipeline) in unsafe made { unsafe device.functions.vkDestroyPipeline(device.handle, pipeline, nil) }
         if unsafe cache != nil { unsafe device.functions.vkDestroyPipelineCache(device.handle, cache, nil) }
