@@ -168,7 +168,7 @@ package struct MultipartParser {
             start += 1
             skipped += 1
         }
-        guard skipped <= MultipartParser.skippedLimit else { throw MultipartParser.tooLarge("white space follows a boundary") }
+        guard skipped <= MultipartParser.skippedLimit else { throw MultipartParser.malformed("too much white space follows a boundary") }
     }
 
     private mutating func readHeader(_ section: inout HeaderSection) throws(APIError) -> Bool {
