@@ -11,8 +11,8 @@ public struct FieldTable: Sendable {
     public enum Foreign: Sendable, Equatable {
         /// Another name of this field.
         case name(String)
-        /// Asks for this, which nothing here can do: "LoRA adapters".
-        case unsupported(String)
+        /// Asks for this, which nothing here can do ("LoRA adapters"), unless its value is one of `fine`: what is done anyway.
+        case unsupported(String, instead: String = "leave it out", fine: Set<String> = [])
         /// Belongs elsewhere, or to no clip: a clause after the field's name, e.g. "belongs to /v1/videos/extensions".
         case misplaced(String)
         /// May be left without effect.
@@ -22,7 +22,7 @@ public struct FieldTable: Sendable {
     /// The route's fields.
     public let known: Set<String>
     /// Members of fields that may be objects.
-    private let members: [String: Set<String>]
+    private let members: [String: FieldTable]
     /// By folded name.
     private let foreign: [String: Foreign]
     /// Names that a slip may have been meant for, with the length of the folded name.
@@ -32,7 +32,7 @@ public struct FieldTable: Sendable {
     /// - Parameters:
     ///   - members: the members of fields that may be objects, by the field's name.
     ///   - foreign: by name, however it is written (`foldedName`).
-    public init(_ known: Set<String>, members: [String: Set<String>] = [:], foreign: [String: Foreign] = [:]) {
+    public init(_ known: Set<String>, members: [String: FieldTable] = [:], foreign: [String: Foreign] = [:]) {
         self.known = known
         self.members = members
         var folded: [String: Foreign] = [:]
@@ -61,9 +61,10 @@ public struct FieldTable: Sendable {
             nearestName(to: name, among: names.filter { abs($0.length - folded.count) <= 2 }.map(\.name))
         }
         if let near = near(knownNames) { return .name(near) }
-        return near(foreignNames).flatMap { near in
-            if case .harmless? = foreign[foldedName(near)] { nil } else { meaning(of: near) }
-        }
+        // Another word at the front is another thing: a mask_image is no last_image.
+        guard let near = near(foreignNames), foldedName(near).first == folded.first else { return nil }
+        if case .harmless? = foreign[foldedName(near)] { return nil }
+        return meaning(of: near)
     }
 
     private static let longestSlip = 40
@@ -81,8 +82,8 @@ extension Fields {
             switch table.meaning(of: name, judgesSlips: unused.count < Fields.listedNames) {
             case .name(let target)? where !(has(target) && members[name]?.isSame(as: members[target]) == true):
                 throw refused(name, "is unknown here; the name is \"\(target)\"", code: "unknown_parameter")
-            case .unsupported(let what)? where members[name]?.asksForNothing != true:
-                throw refused(name, "asks for \(what), which is not supported here; leave it out", code: "unsupported_parameter")
+            case .unsupported(let what, let instead, let fine)? where members[name]?.asksForNothing(but: fine) != true:
+                throw refused(name, "asks for \(what), which is not supported here; \(instead)", code: "unsupported_parameter")
             case .misplaced(let clause)?: throw refused(name, clause, code: "unsupported_parameter")
             case .name?, .unsupported?, .harmless?, nil: unused.append(String(name.prefix(64)))
             }
@@ -102,7 +103,7 @@ extension Fields {
 
 extension FieldTable {
     fileprivate var memberTables: [(name: String, table: FieldTable)] {
-        members.sorted { $0.key < $1.key }.map { ($0.key, FieldTable($0.value)) }
+        members.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
 }
 
@@ -122,12 +123,12 @@ extension Fields.Value {
         }
     }
 
-    /// A way to write that something is not wanted.
-    fileprivate var asksForNothing: Bool {
+    /// A way to write that something is not wanted, or one of `fine`.
+    fileprivate func asksForNothing(but fine: Set<String>) -> Bool {
         switch self {
         case .null, .bool(false): true
         case .number(let number): number.double == 0
-        case .text(let text): ["", "0", "false", "none", "off", "no"].contains(text.lowercased())
+        case .text(let text): ["", "0", "false", "none", "off", "no"].contains(text.lowercased()) || fine.contains(text.lowercased())
         case .list(let list): list.isEmpty
         case .object(let members): members.isEmpty
         case .bool, .file: false

@@ -8,8 +8,19 @@ enum RequestFields {
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
         "guidance_scale", "flow_shift", "priority", "reuse", "n",
     ]
-    private static let pictureMembers: Set<String> = ["image_url", "file_id"]
-    private static let videoMembers: Set<String> = ["id"]
+    private static let pictureMembers = FieldTable(
+        ["image_url", "file_id"],
+        foreign: names(
+            "image_url",
+            "url uri image data base64 b64 b64_json bytes bytes_base64_encoded image_bytes inline_data file content source src path gcs_uri"
+        ))
+    private static let videoMembers = FieldTable(
+        ["id"],
+        foreign: names("id", "video_id uuid generation_id job_id").merging(
+            each(
+                "url uri video video_url data base64 b64_json bytes bytes_base64_encoded inline_data file gcs_uri",
+                .misplaced("is not looked into; send the file or its data: URL in place of the object"))
+        ) { $1 })
 
     static let create = FieldTable(
         common.union(["input_reference", "end_image", "strength"]),
@@ -46,26 +57,44 @@ enum RequestFields {
 
     /// What others call the fields of this API, and what they have beyond it.
     private static let dialects: [String: FieldTable.Foreign] = [
-        names("prompt", "text text_prompt prompt_text positive_prompt positive caption description prompts instruction"),
-        names("negative_prompt", "negative neg_prompt n_prompt sample_neg_prompt negative_text undesired_content avoid"),
-        names("model", "model_id model_name checkpoint engine ckpt_name"),
-        names("size", "resolution dimensions video_size frame_size image_size output_size aspect_ratio ratio aspect orientation"),
-        names("width", "w video_width"),
-        names("height", "h video_height"),
+        names(
+            "prompt",
+            """
+            text text_prompt text_prompts prompt_text positive_prompt positive caption description prompts prompt_2 instruction
+            edit_prompt remix_prompt
+            """),
+        names(
+            "negative_prompt",
+            """
+            negative neg_prompt n_prompt neg negp sample_neg_prompt negative_text negative_prompt_text negative_prompts negative_prompt_2
+            undesired_content avoid uncond
+            """),
+        names("model", "model_id model_name checkpoint engine ckpt_name ckpt unet_name"),
+        names(
+            "size",
+            """
+            resolution dimensions video_size frame_size image_size output_size target_size canvas_size image_dimensions aspect_ratio ratio
+            aspect orientation res rs rt
+            """),
+        names("width", "w video_width output_width image_width frame_width pixel_width target_width"),
+        names("height", "h video_height output_height image_height frame_height pixel_height target_height"),
         names(
             "seconds",
             """
             duration duration_seconds duration_sec duration_s length length_seconds video_length clip_length n_seconds num_seconds
-            second secs sec time_seconds video_duration clip_duration duration_in_seconds
+            second secs sec time_seconds video_duration clip_duration duration_in_seconds dur total_seconds clip_seconds max_duration
+            target_duration duration_ms length_ms extend_duration extension_duration extension_seconds extend_seconds extend_by
+            additional_seconds extra_seconds
             """),
         names(
             "num_frames",
             """
             frames frame_num n_frames nframes num_frame frame_count frames_count number_of_frames video_frames total_frames
-            target_frames max_frames length_frames sample_n_frames
+            target_frames max_frames length_frames sample_n_frames nb_frames num_of_frames video_frames_count
+            num_new_frames extension_frames extend_frames
             """),
-        names("fps", "frame_rate framerate frames_per_second video_fps output_fps target_fps export_fps"),
-        names("seed", "random_seed rng_seed noise_seed manual_seed base_seed sampling_seed generator_seed"),
+        names("fps", "frame_rate framerate frames_per_second frames_per_sec video_fps output_fps target_fps export_fps playback_fps"),
+        names("seed", "random_seed rng_seed noise_seed manual_seed base_seed sampling_seed generator_seed fixed_seed"),
         names(
             "num_inference_steps",
             """
@@ -76,7 +105,7 @@ enum RequestFields {
             "guidance_scale",
             """
             cfg cfg_scale cfg_strength guidance guide_scale sample_guide_scale guidance_strength true_cfg_scale text_guidance_scale
-            unconditional_guidance_scale classifier_free_guidance embedded_guidance_scale prompt_strength
+            unconditional_guidance_scale classifier_free_guidance embedded_guidance_scale embedded_cfg_scale prompt_strength
             """),
         names("flow_shift", "shift sample_shift time_shift timestep_shift schedule_shift scheduler_shift"),
         names(
@@ -86,30 +115,36 @@ enum RequestFields {
             start_image start_image_url start_frame starting_frame first_image first_image_url first_frame first_frame_image
             first_frame_url first_frame_image_url initial_image initial_frame reference_image reference_images image_reference
             image_base64 image_b64 image_data prompt_image condition_image conditioning_image src_image picture photo keyframe keyframes
+            image_start seed_image base_image guide_image frame_images frame0 image_list image_uri image_uris input_image_urls
+            reference_url reference_urls references ref_image ref_images ref_image_urls ref_images_url conditioning_media_paths
             """),
         names(
             "end_image",
             """
             last_image last_frame last_frame_image last_frame_url last_image_url end_image_url end_frame end_frame_image ending_frame
-            final_frame final_image tail_image tail_image_url image_tail image_end target_image
+            final_frame final_image tail_image tail_image_url image_tail image_tail_url image_end target_image frame1
             """),
         names(
             "video",
             """
             video_url video_urls video_id input_video init_video source_video source_video_id src_video reference_video video_path
-            video_base64 original_video
+            video_base64 original_video video_uri video_list from_video continue_from extend_video base_video video_data
             """),
         names("end_video", "last_video next_video target_video tail_video join_video"),
-        names("direction", "extend_direction extension_direction"),
+        names("direction", "extend_direction extension_direction reverse forward backward forwards backwards from_start"),
         names("loop", "looping seamless seamless_loop is_loop perfect_loop"),
         names(
             "strength",
             """
             denoise denoising_strength denoise_strength image_strength img2img_strength video_strength init_image_strength
-            conditioning_strength noise_strength edit_strength remix_strength
+            conditioning_strength noise_strength edit_strength remix_strength structure_strength similarity variation
             """),
         names(
-            "n", "num_videos num_outputs num_samples n_samples batch_size batch_count num_videos_per_prompt number_of_videos sample_count"),
+            "n",
+            """
+            num_videos num_outputs num_samples n_samples batch_size batch_count num_videos_per_prompt number_of_videos sample_count
+            n_variants num_outputs_per_prompt num_generations n_outputs
+            """),
         names("priority", "queue_priority job_priority"),
         [
             "loras": .unsupported("LoRA adapters"), "lora": .unsupported("LoRA adapters"), "lora_weights": .unsupported("LoRA adapters"),
@@ -140,29 +175,77 @@ enum RequestFields {
             "video_codec": container, "file_format": container, "transparent_background": .unsupported("transparency"),
             "remove_background": .unsupported("transparency"),
         ],
+        wishes("LoRA adapters", "lora_url lora_strength_model lora_scale_transformer replicate_weights"),
+        wishes("a mask", "mask_image_url mask_video_url inpaint_items masks"),
+        wishes(
+            "a control video",
+            "guide_video control_condition conditioning_scale controlnet_conditioning_scale pose depth depth_map canny preprocess"),
+        wishes("a picture of a style", "ip_adapter_image style_image style_reference image_embeds"),
+        wishes("upscaling", "enable_upscaling upscaling_scale super_resolution hd"),
+        wishes(
+            "frame interpolation",
+            """
+            interpolation interpolate_output num_interpolated_frames interpolator_model use_rife enable_frame_interpolation
+            frame_interpolation_exp
+            """),
+        wishes("another speed of playing", "reverse_video pingpong slow_motion playback_speed", instead: "leave it out, and see \"fps\""),
+        wishes("a rescaled guidance", "guidance_rescale cfg_rescale rescale_cfg min_guidance_scale max_guidance_scale"),
+        wishes("a schedule of its own", "timesteps sigmas start_at_step end_at_step"),
+        wishes("an amount of motion", "motion motion_mode motion_level motion_amount", instead: "describe it in the prompt"),
+        wishes("another overlap", "overlap overlap_frames context_frames"),
+        wishes(
+            "a part of a clip", "start_time end_time trim trim_start trim_end extend_from extend_at continue_at", instead: "cut it first"),
+        wishes("a second pass", "first_pass_num_inference_steps second_pass_num_inference_steps"),
+        wishes("noise or embeddings of its own", "latents latent_image prompt_embeds negative_prompt_embeds prompt_embeddings"),
+        wishes(
+            "a prompt that is rewritten",
+            "enable_prompt_expansion optimize_prompt prompt_expansion prompt_rewrite extend_prompt prompt_magic magic_prompt"),
+        wishes("a ready-made effect", "template template_id effect effects effect_scene pikaffect"),
+        wishes("sound", "bgm sfx add_sfx sound_effect_switch voice_id voice_list lip_sync keep_original_sound"),
+        wishes("a visible watermark", "watermark water_mark wm aigc_watermark add_watermark watermark_text"),
+        wishes(
+            "a call when the clip is done", "webhook webhook_url callback callback_url notify_url notify_hook pubsub_topic",
+            instead: "ask for the job, or read its events"),
+        wishes(
+            "delivery to another place", "storage_uri output_gcs_uri output_storage_uri upload_url output_path",
+            instead: "fetch the clip from /v1/videos/{id}/content"),
+        wishes("an answer that streams", "stream", instead: "read /v1/videos/{id}/events"),
+        wishes("another file format than MP4 with H.264", "output_video_format video_output_type video_format", fine: mp4),
         // Their members would be the request's fields.
-        Dictionary(
-            uniqueKeysWithValues: [
-                "extra_body", "extra_params", "input", "inputs", "parameters", "params", "options", "args", "config", "arguments",
-            ]
-            .map { ($0, .misplaced("is not looked into; put its members at the top of the request")) }),
+        each(
+            """
+            extra_body extra_params input inputs parameters params options args config arguments instances content contents messages
+            payload generation_config video_config diffusers_kwargs
+            """, .misplaced("is not looked into; put its members at the top of the request")),
         // Nearer to a field of ours than their meaning is.
-        Dictionary(
-            uniqueKeysWithValues: [
-                "mode", "user", "users", "style", "quality", "type", "tags", "name", "title", "notes", "site", "need", "speed",
-            ]
-            .map { ($0, .harmless) }),
+        each(
+            """
+            mode user users style quality type tags name title notes site need speed concepts add_noise
+            top_scale left_scale right_scale bottom_scale
+            """, .harmless),
     ].reduce(into: [:]) { $0.merge($1) { first, _ in first } }
 
-    private static let camera = FieldTable.Foreign.unsupported("a control of the camera; describe its motion in the prompt")
-    private static let motion = FieldTable.Foreign.unsupported("an amount of motion; describe it in the prompt")
+    private static let camera = FieldTable.Foreign.unsupported("a control of the camera", instead: "describe its motion in the prompt")
+    private static let motion = FieldTable.Foreign.unsupported("an amount of motion", instead: "describe it in the prompt")
     private static let sound = FieldTable.Foreign.unsupported("sound")
     private static let rewriting = FieldTable.Foreign.unsupported("a prompt that is rewritten")
     private static let sampler = FieldTable.Foreign.unsupported("another sampler than the model's")
-    private static let container = FieldTable.Foreign.unsupported("another file format than MP4 with H.264")
+    private static let mp4: Set<String> = [
+        "mp4", ".mp4", "video/mp4", "h264", "h.264", "avc", "libx264", "mp4 (h.264)", "x264 (.mp4)", "video/h264-mp4",
+    ]
+    private static let container = FieldTable.Foreign.unsupported("another file format than MP4 with H.264", fine: mp4)
+
+    /// Each word of `names` asks for `what`, which nothing here can do.
+    private static func wishes(
+        _ what: String, _ names: String, instead: String = "leave it out", fine: Set<String> = []
+    ) -> [String: FieldTable.Foreign] {
+        each(names, .unsupported(what, instead: instead, fine: fine))
+    }
 
     /// Each word of `others` is another name of `name`.
-    private static func names(_ name: String, _ others: String) -> [String: FieldTable.Foreign] {
-        Dictionary(uniqueKeysWithValues: others.split { $0 == " " || $0 == "\n" }.map { (String($0), .name(name)) })
+    private static func names(_ name: String, _ others: String) -> [String: FieldTable.Foreign] { each(others, .name(name)) }
+
+    private static func each(_ names: String, _ meaning: FieldTable.Foreign) -> [String: FieldTable.Foreign] {
+        Dictionary(uniqueKeysWithValues: names.split { $0 == " " || $0 == "\n" }.map { (String($0), meaning) })
     }
 }

@@ -6,10 +6,11 @@ import Testing
 
 @Suite struct FieldTableTests {
     private static let table = FieldTable(
-        ["seconds", "num_frames", "input_reference", "n"], members: ["input_reference": ["image_url"]],
+        ["seconds", "num_frames", "input_reference", "n"], members: ["input_reference": FieldTable(["image_url"])],
         foreign: [
             "duration": .name("seconds"), "init_image": .name("input_reference"), "source_clip": .name("video"),
             "video": .misplaced("belongs to /v1/videos/edits"), "loras": .unsupported("LoRA adapters"), "second": .harmless,
+            "last_image": .name("end_image"), "codec": .unsupported("AV1", instead: "take H.264", fine: ["h264"]),
         ])
 
     /// The names without effect, or the refusal.
@@ -37,6 +38,10 @@ import Testing
         (#"{"source_clip":"x"}"#, #"source_clip: the field "source_clip" belongs to /v1/videos/edits"#),
         (#"{"loras":["x"]}"#, #"loras: the field "loras" asks for LoRA adapters, which is not supported here; leave it out"#),
         (#"{"lora":["x"]}"#, "lora"), (#"{"loras":[]}"#, "loras"), (#"{"loras":false}"#, "loras"), (#"{"loras":"none"}"#, "loras"),
+        // Another word in front is another thing, not a slip.
+        (#"{"mask_image":"x"}"#, "mask_image"),
+        (#"{"codec":"av1"}"#, #"codec: the field "codec" asks for AV1, which is not supported here; take H.264"#),
+        (#"{"codec":"H264"}"#, "codec"),
         (#"{"second":1}"#, "second"), (#"{"user":"me","metadata":{},"duration":null}"#, "metadata,user"),
         (#"{"input_reference":{"image_url":"x","detail":"low"}}"#, "input_reference.detail"),
         (

@@ -25,6 +25,12 @@ import Testing
             ("input_referense", .string(Self.png), "input_reference"), ("last_frame", .string(Self.png), "end_image"),
             ("tail_image_url", .string(Self.png), "end_image"), ("text", "y", "prompt"), ("num_videos", 1, "n"),
             ("denoising_strength", 1, "strength"), ("modle", "mini", "model"), ("model_id", "mini", "model"),
+            // Luma, Kling, Seedance, Wan's service, vLLM, Together, ComfyUI.
+            ("frame0", .string(Self.png), "input_reference"), ("frame1", .string(Self.png), "end_image"),
+            ("image_tail_url", .string(Self.png), "end_image"), ("ref_images_url", [.string(Self.png)], "input_reference"),
+            ("frame_images", [.string(Self.png)], "input_reference"), ("reference_url", .string(Self.png), "input_reference"),
+            ("dur", 4, "seconds"), ("rs", "480p", "size"), ("rt", "16:9", "size"), ("output_width", 64, "width"),
+            ("embedded_cfg_scale", 4, "guidance_scale"), ("num_outputs_per_prompt", 2, "n"), ("uncond", "dull", "negative_prompt"),
         ] as [(String, JSONValue, String)] {
             let response = try daemon.send(.post, "/v1/videos", body: .json(.object(["prompt": "x", name: value])))
             try #require(response.status == 400, "\(name)")
@@ -40,12 +46,20 @@ import Testing
         for (path, name, value, words) in [
             ("/v1/videos", "control_video", "x", "a control video"), ("/v1/videos", "loras", ["x"], "LoRA"),
             ("/v1/videos", "camera_control", "pan", "camera"), ("/v1/videos", "generate_audio", true, "sound"),
+            ("/v1/videos", "mask_image_url", "x", "a mask"), ("/v1/videos", "latents", [0], "noise or embeddings"),
+            ("/v1/videos", "webhook_url", "http://x", "; ask for the job, or read its events"),
+            ("/v1/videos", "watermark", true, "watermark"),
+            ("/v1/videos", "guidance_rescale", 0.7, "a rescaled guidance"), ("/v1/videos", "stream", true, "/events"),
+            ("/v1/videos", "output_format", "gif", "another file format"), ("/v1/videos", "use_rife", true, "interpolation"),
+            ("/v1/videos", "content", [["text": "x"]], "members at the top"), ("/v1/videos", "instances", [], "members at the top"),
             ("/v1/videos", "mask", "x", "a mask"), ("/v1/videos", "prompt_extend", true, "rewritten"),
             ("/v1/videos", "video", "video_1", "/v1/videos/edits"), ("/v1/videos", "source_video", "video_1", "/v1/videos/edits"),
             ("/v1/videos", "loop", true, "belongs to /v1/videos/extensions"), ("/v1/videos", "looping", true, "/v1/videos/extensions"),
             ("/v1/videos", "direction", "backwards", "belongs to /v1/videos/extensions"),
             ("/v1/videos", "extra_body", ["seed": 4], "members at the top"), ("/v1/videos", "input", ["prompt": "x"], "members at the top"),
             ("/v1/videos/edits", "image", "x", "a picture besides the video"), ("/v1/videos/edits", "loop", true, "/v1/videos/extensions"),
+            ("/v1/videos/extensions", "extend_seconds", 4, "the name is \"seconds\""),
+            ("/v1/videos/extensions", "reverse", true, "the name is \"direction\""), ("/v1/videos/edits", "start_time", 1, "cut it first"),
             ("/v1/videos/extensions", "strength", 0.5, "a strength"), ("/v1/videos/extensions", "denoise", 0.5, "a strength"),
             ("/v1/videos?seed=4", "seed", .null, "query string"), ("/v1/videos?seeed=4", "seeed", .null, "the name is \"seed\""),
         ] as [(String, String, JSONValue, String)] {
@@ -66,11 +80,11 @@ import Testing
             .post, "/v1/videos?api-version=preview",
             body: .json([
                 "prompt": "x", "user": "me", "mode": "pro", "loras": [], "seconds": 1, "duration": 1, "quality": .null, "guidance_scale": 1,
-                "negative_prompt": "dull", "metadata": ["a": 1],
+                "negative_prompt": "dull", "metadata": ["a": 1], "output_format": "mp4", "watermark": false,
             ]))
         #expect(response.status == 200, "\(String(decoding: response.body, as: UTF8.self))")
         let video = try Video(json: JSONValue(parsing: response.body))
-        let ignored = ["duration", "loras", "metadata", "mode", "user", "?api-version", "negative_prompt"]
+        let ignored = ["duration", "loras", "metadata", "mode", "output_format", "user", "watermark", "?api-version", "negative_prompt"]
         #expect(video.details.notes.ignored == ignored)
         #expect(try daemon.video(video.id).details.notes.ignored == ignored)
         #expect(try JSONValue(parsing: daemon.send(.get, "/v1/videos/\(daemon.create("x").id)").body)["ignored"] == nil)
