@@ -105,7 +105,7 @@ package struct BodyReceiver {
         }
         switch type.value {
         case "application/json":
-            guard ["utf-8", "utf8"].contains(type.parameters["charset"]?.lowercased() ?? "utf-8") else {
+            guard ["utf-8", "utf8", "us-ascii"].contains(type.parameters["charset"]?.lowercased() ?? "utf-8") else {
                 throw unsupported("the JSON body's charset must be UTF-8")
             }
             return .json(Pieces())

@@ -1,4 +1,4 @@
-// Parts of a form to fields: `name`, `list[]`, `object[a][b]`; text stays in memory, a long file goes to disk.
+// Parts of a form to fields: `name`, `list[]` or `list[0]`, `object[a][b]`; text stays in memory, a long file goes to disk.
 import SoradSystem
 
 struct FormBuilder {
@@ -89,21 +89,34 @@ struct FormBuilder {
         part = nil
         let value: Fields.Value
         if let fileName = open.header.fileName {
+            // What a browser sends for a field in which no file was chosen.
+            if fileName.isEmpty && open.size == 0 { return }
             let storage: Upload.Storage = open.file.map { .file($0) } ?? .memory(open.bytes)
             value = .file(
                 Upload(clientFileName: fileName, claimedContentType: open.header.contentType, size: open.size, storage: storage))
         } else {
-            guard let text = String(validating: open.bytes, as: UTF8.self) else {
-                throw APIError(
-                    .badRequest, "the field \"\(open.header.name)\" is not valid UTF-8", param: open.header.name, code: "invalid_value")
-            }
-            value = .text(text)
+            value = .text(try FormBuilder.text(open))
         }
         let (name, steps) = try FormBuilder.steps(open.header.name)
         try FormBuilder.insert(value, at: name, steps[...], into: &members, fullName: open.header.name)
     }
 
-    /// "a[b][]" is a, then the member b, then a new element.
+    /// The part's text in the charset that it names, which is UTF-8 if it names none (RFC 7578, 4.4 and 5.1.2).
+    private static func text(_ part: OpenPart) throws(APIError) -> String {
+        let charset = part.header.contentType.flatMap { ParameterizedValue($0)?.parameters["charset"]?.lowercased() } ?? "utf-8"
+        let text: String?
+        switch charset {
+        case "utf-8", "utf8", "us-ascii": text = String(validating: part.bytes, as: UTF8.self)
+        case "iso-8859-1", "latin1": text = latin1(part.bytes)
+        default: text = nil
+        }
+        if let text { return text }
+        throw APIError(
+            .badRequest, "the field \"\(part.header.name)\" is not valid UTF-8; send text in UTF-8, or a file with a file name",
+            param: part.header.name, code: "invalid_value")
+    }
+
+    /// "a[b][]" is a, then the member b, then a new element; so is "a[b][0]".
     private static func steps(_ name: String) throws(APIError) -> (String, [Step]) {
         let malformed = APIError(
             .badRequest, "the field name \"\(name.prefix(64))\" is malformed; write name, name[] or name[member]",
@@ -117,7 +130,7 @@ struct FormBuilder {
             guard rest.first == "[", let end = rest.firstIndex(of: "]"), steps.count < depth else { throw malformed }
             let key = rest[rest.index(after: rest.startIndex)..<end]
             guard !key.contains("[") else { throw malformed }
-            steps.append(key.isEmpty ? .element : .key(String(key)))
+            steps.append(key.utf8.allSatisfy { (0x30...0x39).contains($0) } ? .element : .key(String(key)))
             rest = rest[rest.index(after: end)...]
         }
         // An element's own members could not be told apart: `a[][b]` is refused.

@@ -25,6 +25,8 @@ struct ParameterizedValue: Equatable {
         self.parameters = parameters
     }
 
+    private static let bareMarks = Array("()/:=?".utf8)
+
     private struct Scanner {
         let bytes: [UInt8]
         var position = 0
@@ -47,11 +49,12 @@ struct ParameterizedValue: Equatable {
 
         mutating func skipSpace() { while skip(0x20) || skip(0x09) {} }
 
-        /// A token, or a quoted string. A backslash escapes a quote or a backslash and is itself before anything else, as in `C:\dir\a.png`;
+        /// A token, or a quoted string. Marks that would need quotes, but can mean nothing else, are taken without them too, as in boundaries
+        /// and in names of files. A backslash escapes a quote or a backslash and is itself before anything else, as in `C:\dir\a.png`;
         /// a last one before the only closing quote is itself too.
         mutating func parameterValue() -> String? {
             guard skip(UInt8(ascii: "\"")) else {
-                let token = take(while: isTokenByte)
+                let token = take { isTokenByte($0) || $0 >= 0x80 || ParameterizedValue.bareMarks.contains($0) }
                 return token.isEmpty ? nil : token
             }
             let start = position

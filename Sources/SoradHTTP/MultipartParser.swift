@@ -210,9 +210,11 @@ package struct MultipartParser {
 
     private static func partHeader(_ headers: Headers) throws(APIError) -> PartHeader {
         let dispositions = headers.all("content-disposition")
-        guard dispositions.count == 1, let disposition = ParameterizedValue(dispositions[0]), disposition.value == "form-data" else {
-            throw malformed("a part has no Content-Disposition of form-data")
+        guard dispositions.count == 1 else { throw malformed("a part has no Content-Disposition, or several") }
+        guard let disposition = ParameterizedValue(dispositions[0]) else {
+            throw malformed("a part's Content-Disposition cannot be read; write form-data; name=\"…\"; filename=\"…\"")
         }
+        guard disposition.value == "form-data" else { throw malformed("a part's Content-Disposition is not form-data") }
         guard let name = disposition.parameters["name"], (1...256).contains(name.utf8.count) else {
             throw malformed("a part's name is missing, empty or longer than 256 bytes")
         }
@@ -221,7 +223,9 @@ package struct MultipartParser {
         }
         let type = headers["content-type"]
         if let type, type.lowercased().hasPrefix("multipart/") { throw malformed("a part is a multipart itself") }
-        return PartHeader(name: name, fileName: fileName(disposition.parameters), contentType: type)
+        // A picture needs no name of a file to be one.
+        let isMedia = ["image/", "video/"].contains { type?.lowercased().hasPrefix($0) == true }
+        return PartHeader(name: name, fileName: fileName(disposition.parameters) ?? (isMedia ? "" : nil), contentType: type)
     }
 
     /// RFC 7578 (4.2) forbids `filename*` in forms; .NET sends it with every file, so it marks a file too, and its text counts (RFC 8187).

@@ -45,7 +45,7 @@ public func base64Decoded(_ text: some Collection<UInt8>) -> [UInt8]? {
 
 /// The content of a `data:` URL (RFC 2397), in base64 or in percent form; base64 may be percent-encoded too. nil for any other text.
 public func dataURLContent(_ url: String) -> [UInt8]? {
-    let utf8 = Array(url.utf8)
+    let utf8 = Array(url.utf8.drop { $0 == 0x20 || (0x09...0x0D).contains($0) })
     guard let comma = utf8.prefix(1024).firstIndex(of: UInt8(ascii: ",")) else { return nil }
     let head = String(decoding: utf8[..<comma], as: UTF8.self).lowercased()
     guard head.hasPrefix("data:"), let content = percentDecoded(Array(utf8[(comma + 1)...])) else { return nil }
