@@ -18,6 +18,8 @@ public struct JobError: Sendable, Equatable, Error {
     /// A file, program or right that the installation lacks.
     public static let configuration = "configuration_error"
     public static let workerDied = "worker_died"
+    /// Faults of the machine held the job for longer than the administrator lets jobs wait.
+    public static let heldTooLong = "held_too_long"
     public static let internalError = "internal_error"
 
     /// Machine-readable: one of the constants above.

@@ -9,7 +9,7 @@ public import SoradSystem
 /// - Parameter isAbandoned: whether nobody waits for the answer any more; asked ten times a second.
 /// - Throws: `.badInput` with one clause about the file ("the PNG picture is cut off after 12 bytes"), `.unavailable`, `.cancelled`.
 public func inspectReferenceFile(
-    at path: String, worker: String, timeout: Duration = .seconds(150), isAbandoned: () -> Bool = { false }
+    at path: String, worker: String, timeout: Duration = .seconds(100), isAbandoned: () -> Bool = { false }
 ) throws(SoradError) -> MediaFacts {
     try askAboutFile(["--inspect", path], worker: worker, timeout: timeout, isAbandoned: isAbandoned)
 }
@@ -61,7 +61,9 @@ private func askOnce<Answer: JSONRepresentable>(
         }
     case .ended(.exited(SoradError(.badInput, "").exitCode)) where !sentence.isEmpty: throw SoradError(.badInput, sentence)
     // The worker has tried for itself what a second attempt could mend.
-    case .ended(.exited(SoradError(.unavailable, "").exitCode)) where !sentence.isEmpty: throw fault(sentence)
+    case .ended(.exited(SoradError(.unavailable, "").exitCode)) where !sentence.isEmpty,
+        .ended(.exited(SoradError(.busy, "").exitCode)) where !sentence.isEmpty:
+        throw fault(sentence)
     case .ended(let ending): return .fault(fault("the worker \(ending)\(sentence.isEmpty ? "" : ", saying: \(sentence)")"))
     case .tookTooLong, .stalled: throw fault("the worker did not answer within \(Int(timeout.inSeconds)) s")
     case .wroteTooMuch: throw SoradError(.internalFault, "the worker's description of a given file is longer than 64 KiB")

@@ -17,6 +17,8 @@ public struct Job: Sendable, Equatable {
     public var workerDeaths: Int
     /// `ClipPlan.place(of:)` where that happened last.
     public var diedAt = 0
+    /// Seconds for which faults of the machine have held it since it last got further, as far as a daemon ran.
+    public var heldSeconds = 0
     /// Set when `status` is `.failed`.
     public var error: JobError?
     /// Set when `status` is `.completed`.

@@ -10,11 +10,12 @@ extension JobMachine {
             return [.killWorker(slot)]
         }
         startFaults[wanted] = nil
+        let freed = release(wanted, except: id)
         guard let id, let job = jobs[id] else {
             slots[slot.number].worker = .idle(model: wanted, closeAt: now + limits.workerIdle)
-            return []
+            return freed
         }
-        return generate(job, wanted, in: slot, now)
+        return freed + generate(job, wanted, in: slot, now)
     }
 
     mutating func progressed(_ slot: WorkerSlot, _ id: JobIdentifier, _ progress: JobProgress, now: MonotonicTime) -> [Action] {
@@ -32,7 +33,10 @@ extension JobMachine {
         let record = change(id) { job in
             if isRecorded { job.percent = percent }
             job.progress = progress
-            if isFurther { job.workerDeaths = 0 }
+            if isFurther {
+                job.workerDeaths = 0
+                job.heldSeconds = 0
+            }
         }
         if isRecorded { state.lastRecord = now }
         return isRecorded ? record : []
@@ -81,7 +85,7 @@ extension JobMachine {
     mutating func workerEnded(_ slot: WorkerSlot, _ how: String, now: MonotonicTime, unixSeconds: Int) -> [Action] {
         let reason = slots[slot.number].fault ?? how
         switch slots[slot.number].ended() {
-        case .starting(let model, let id, _): return couldNotStart(model, reason, job: id, now: now)
+        case .starting(let model, let id, _): return couldNotStart(model, reason, job: id, now: now, unixSeconds: unixSeconds)
         case .working(_, let id, _):
             return stopped(id, JobError(code: JobError.workerDied, message: "the worker \(reason)"), now: now, unixSeconds: unixSeconds)
         case .abandoning(_, let id, _), .leaving(let id?, _): return jobs[id] == nil ? [.removeFiles(id)] : []

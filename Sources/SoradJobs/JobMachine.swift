@@ -30,6 +30,8 @@ public struct JobMachine: Sendable {
         /// From a fault to the next attempt; doubled with each further one, up to `longestWait`.
         public var firstWait: Duration { min(.milliseconds(100), longestWait) }
         public var longestWait: Duration = .seconds(60)
+        /// Days for which faults of the machine may hold a job; 0 is no limit.
+        public var holdDays = 30
 
         public init() {}
     }

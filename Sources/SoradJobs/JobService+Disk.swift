@@ -31,7 +31,7 @@ extension JobService.State {
     var trouble: String? {
         if outage != nil { return "the job store cannot be written; accepted jobs wait" }
         if machine.holds.contains(.disk) { return "the disk is full; jobs wait" }
-        return nil
+        return machine.startTrouble
     }
 }
 

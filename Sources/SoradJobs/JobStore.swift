@@ -64,11 +64,14 @@ public final class JobStore {
         """
         ALTER TABLE job ADD COLUMN notes TEXT NOT NULL DEFAULT '{}';
         """,
+        """
+        ALTER TABLE job ADD COLUMN held_seconds INTEGER NOT NULL DEFAULT 0;
+        """,
     ]
 
     private static let columns =
         "id, owner, status, created_at, started_at, completed_at, percent, worker_deaths, seconds, request, error, result, "
-        + "bytes, expires_at, priority, digest, died_at, memory, notes"
+        + "bytes, expires_at, priority, digest, died_at, memory, notes, held_seconds"
 
     /// Opens or makes the database at `path` and brings it to this version's schema.
     public init(path: String) throws(SoradError) {
@@ -146,11 +149,11 @@ public final class JobStore {
     private func write(_ job: Job) throws(DatabaseError) {
         try database.run(
             """
-            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO job (\(JobStore.columns)) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, started_at = excluded.started_at,
                 completed_at = excluded.completed_at, percent = excluded.percent, worker_deaths = excluded.worker_deaths,
                 error = excluded.error, result = excluded.result, bytes = excluded.bytes, expires_at = excluded.expires_at,
-                priority = excluded.priority, died_at = excluded.died_at
+                priority = excluded.priority, died_at = excluded.died_at, held_seconds = excluded.held_seconds
             """,
             .text(job.id.text), .integer(Int64(job.owner)), .text(job.status.rawValue), .integer(Int64(job.createdAt)),
             .optional(job.startedAt), .optional(job.completedAt), .integer(Int64(job.percent)), .integer(Int64(job.workerDeaths)),
@@ -158,7 +161,8 @@ public final class JobStore {
             .text(ClipPlan.wholeSeconds(job.plan.durationSeconds)), .text(job.plan.json.text()), .optional(job.error?.json),
             .optional(job.result?.json),
             .integer(Int64(job.bytes)), .optional(job.expiresAt), .integer(Int64(job.priority)), job.digest.map { .text($0) } ?? .null,
-            .integer(Int64(job.diedAt)), .integer(Int64(job.plan.memory)), .text(job.plan.notes.json.text()))
+            .integer(Int64(job.diedAt)), .integer(Int64(job.plan.memory)), .text(job.plan.notes.json.text()),
+            .integer(Int64(job.heldSeconds)))
     }
 
     package func job(_ id: JobIdentifier) throws(DatabaseError) -> Job? {
@@ -209,7 +213,7 @@ extension DatabaseValue {
 extension Job {
     /// The columns in the order of `JobStore.columns`.
     fileprivate init(row: [DatabaseValue]) throws(JSONError) {
-        guard row.count == 19, let id = row[0].text.flatMap({ JobIdentifier($0) }),
+        guard row.count == 20, let id = row[0].text.flatMap({ JobIdentifier($0) }),
             let owner = row[1].integer.flatMap({ UInt32(exactly: $0) }),
             let status = row[2].text.flatMap(Video.Status.init(rawValue:)), let created = row[3].integer, let percent = row[6].integer,
             let deaths = row[7].integer, let request = row[9].text, let notes = row[18].text
@@ -228,6 +232,7 @@ extension Job {
         priority = Int(row[14].integer ?? 0)
         digest = row[15].text
         diedAt = Int(row[16].integer ?? 0)
+        heldSeconds = Int(row[19].integer ?? 0)
         if let text = row[10].text { error = try JobError(json: try JSONValue(parsing: Array(text.utf8))) }
         if let text = row[11].text { result = try ClipResult(json: try JSONValue(parsing: Array(text.utf8))) }
     }

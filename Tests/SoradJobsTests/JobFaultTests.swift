@@ -28,15 +28,83 @@ import Testing
             for job in [id, other] {
                 #expect(bench.machine.note(for: bench.machine.jobs[job]!)?.contains("could not be started: Too many open files") == true)
             }
+            // A fault of a moment is no trouble of the machine.
+            #expect(bench.machine.startTrouble?.contains("could not be started: Too many open files") ?? (waits.count < 2))
             waits.append(wait(&bench))
             #expect(bench.machine.runningJob == id)
         }
         #expect(waits.prefix(4) == [.milliseconds(100), .milliseconds(200), .milliseconds(400), .milliseconds(800)])
         #expect(waits.last == .seconds(60))
         bench.send(.workerReady(.first, model: "mini"))
+        #expect(bench.machine.startTrouble == nil)
         #expect(bench.machine.note(for: bench.machine.jobs[other]!) == nil)
         bench.send(.finished(.first, id, result()))
         #expect(bench.stored[id]?.status == .completed && bench.machine.runningJob == other)
+    }
+
+    /// A model that was removed for good: its jobs fail after `holdDays`, each by its own time, with the reason; the clock on the wall and a
+    /// restart change nothing.
+    @Test func aMachineThatIsNeverMendedDoesNotKeepJobsForEver() {
+        var limits = Self.patient
+        limits.longestWait = .seconds(3600)
+        limits.holdDays = 3
+        var bench = MachineBench(limits)
+        let first = bench.submit(model: "gone")
+        let missing = "was not started, because the model gone is not installed"
+        bench.send(.workerEnded(.first, how: missing))
+        func days(_ count: Double) {
+            let end = bench.now + .seconds(count * 86_400)
+            while bench.now < end {
+                _ = wait(&bench)
+                if bench.machine.runningJob != nil { bench.send(.workerEnded(.first, how: missing)) }
+                if bench.machine.nextDeadline == nil { return }
+            }
+        }
+        days(2)
+        let late = bench.submit(model: "gone")
+        bench.unixSeconds += 100 * 86_400
+        days(0.9)
+        #expect(bench.stored[first]?.status == .queued && bench.machine.jobs[late] != nil)
+        #expect((2 * 86_400...3 * 86_400).contains(bench.stored[first]?.heldSeconds ?? 0))
+        days(0.2)
+        let error = bench.stored[first]?.error
+        #expect(error?.code == "held_too_long" && error?.message.contains("the model gone is not installed") == true, "\(error as Any)")
+        #expect(bench.machine.jobs[late] != nil && !bench.machine.queue.contains(first))
+
+        // The next daemon counts on; a worker that becomes ready ends the hold.
+        bench = MachineBench(limits, jobs: [bench.machine.jobs[late]!])
+        days(1)
+        #expect(bench.machine.jobs[late] != nil)
+        let other = bench.submit(model: "gone")
+        while bench.machine.runningJob == nil { _ = wait(&bench) }
+        bench.send(.workerReady(.first, model: "gone"))
+        #expect(bench.machine.runningJob == late && bench.machine.jobs[other]?.heldSeconds == 0)
+        bench.send(.progressed(.first, late, step(1)))
+        #expect(bench.machine.jobs[late]?.heldSeconds == 0)
+    }
+
+    /// No ffmpeg: workers start, and the job fails with each of them.
+    @Test func aJobThatFindsNoProgramIsHeldAsLong() {
+        for days in [0, 2] {
+            var limits = Self.patient
+            limits.longestWait = .seconds(3600)
+            limits.holdDays = days
+            limits.workerIdle = .seconds(10_000_000)
+            var bench = MachineBench(limits)
+            let id = bench.submit()
+            var faults = 0
+            while bench.stored[id]?.isOver != true, faults < 100 {
+                guard bench.machine.runningJob == id else {
+                    _ = wait(&bench)
+                    continue
+                }
+                bench.send(.workerReady(.first, model: "mini"))
+                bench.send(.failed(.first, id, JobError(code: JobError.configuration, message: "ffmpeg is not installed")))
+                faults += 1
+            }
+            #expect(days == 0 ? bench.stored[id]?.isOver == false : bench.stored[id]?.error?.code == "held_too_long", "\(days)")
+            #expect(days == 0 || (48...70).contains(faults), "\(faults)")
+        }
     }
 
     @Test func aModelThatCannotBeOpenedHoldsNoOther() {

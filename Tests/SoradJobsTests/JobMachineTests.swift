@@ -19,6 +19,7 @@ struct MachineBench {
     var now = MonotonicTime(nanoseconds: 1_000_000_000_000)
     var stored: [JobIdentifier: Job] = [:]
     var identifiers = JobIdentifierSequence(after: nil)
+    var unixSeconds = 1_700_000_000
     let limits: JobMachine.Limits
 
     /// Two attempts and no waits, so that a test says only what it is about.
@@ -40,7 +41,7 @@ struct MachineBench {
     /// What is left after the records: what is to be done to worker and files.
     @discardableResult
     mutating func send(_ event: JobMachine.Event) -> [JobMachine.Action] {
-        let actions = machine.handle(event, now: now, unixSeconds: 1_700_000_000)
+        let actions = machine.handle(event, now: now, unixSeconds: unixSeconds)
         for case .store(let job) in actions { stored[job.id] = job }
         for case .erase(let id) in actions { stored[id] = nil }
         return actions.filter { action in

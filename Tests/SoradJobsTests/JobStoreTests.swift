@@ -37,7 +37,8 @@ final class TemporaryDirectory {
         failed.status = .failed
         failed.error = JobError(code: "worker_died", message: "It's dead.")
         failed.workerDeaths = 2
-        let waiting = job(3)
+        var waiting = job(3)
+        waiting.heldSeconds = 7200
         do {
             let store = try JobStore(path: path)
             try store.apply(stored: [done, failed, waiting], erased: [])
