@@ -21,13 +21,14 @@ SYSUSERS_DIR ?= /etc/sysusers.d
 TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
 PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev libvulkan-dev mesa-vulkan-drivers vulkan-validationlayers glslang-tools spirv-tools
-MEDIA_PACKAGES := imagemagick libimage-exiftool-perl
+MEDIA_PACKAGES := imagemagick libimage-exiftool-perl webp libavif-bin libheif-examples libjxl-tools gifsicle mkvtoolnix python3-pil
 ARM_PACKAGES := libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 VENV := .venv
 CONTRACT_SECONDS ?= 900
 KILLS ?= 300
 POINTS ?= 500
 JOBS ?= 10000
+FILES ?= 2000
 SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python \
 	SORAD_LITELLM_PYTHON=$(abspath $(VENV))/litellm/bin/python
 TSAN = --sanitize thread --scratch-path .build/tsan -Xlinker $(abspath .build/tsan/mutex.o)
@@ -102,6 +103,9 @@ test-systemd: deps static ## as root: the installed units on a small Debian that
 	rm -rf .build/boot/installed
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
 	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
+
+test-media: deps build $(VENV)/.installed ## FILES damaged or odd pictures and clips (default 2000): only clips and refusals, nothing left behind
+	$(SDK_TESTS) SORAD_DAMAGED=$(FILES) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_damaged_files.py
 
 test-load: deps build ## 1,000 clients, 500 slow senders, long bodies, an idle daemon: four minutes, on a machine that does nothing else
 	$(SDK_TESTS) python3 Tests/load/crowd.py
@@ -206,4 +210,4 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers
+.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers

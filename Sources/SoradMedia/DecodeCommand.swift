@@ -45,6 +45,8 @@ struct DecodeCommand: Sendable, Equatable {
                 ? "mov,mp4,m4a,3gp,3g2,mj2" : source.demultiplexer == "matroska" ? "matroska,webm" : source.demultiplexer,
             "-codec_whitelist", source.decoder, "-max_pixels", "\(pixels)", "-threads", "1", "-noautorotate",
         ]
+        // Exactly the part of the frame that the stream says is shown, wherever it begins.
+        if !source.isPicture { options += ["-flags", "unaligned"] }
         switch source.format {
         // The checksums are our own matter: with them right, a chunk that cannot be read is left out.
         case .png: options += ["-err_detect", "crccheck"]

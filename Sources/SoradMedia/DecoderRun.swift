@@ -1,7 +1,8 @@
 // Runs an ffmpeg that reads a given file to its end, and tells a fault of the machine from a fault of the file (docs/FAULTS.md).
 // Invariant: a file is refused only on proof: an ffmpeg that was left alone refused it, and a second one did too. Whatever else ends an
 // ffmpeg (a signal from outside, a stall, a start that fails, a resource that is missing) is tried again, and is then an error of kind
-// `.unavailable`, which says nothing against the file.
+// `.unavailable`, which says nothing against the file. A machine that is too busy to be done in time is one of kind `.busy`, at once: the
+// client waits, and another attempt would take as long.
 import Glibc
 import SoradAPI
 import SoradSystem
@@ -49,7 +50,8 @@ struct DecoderTrials: Sendable {
 
 /// Runs `program` with `arguments`, which are about `source`, until it succeeds or the file is proven to be at fault.
 /// - Returns: its output; `ending` is success, or the refusal that two attempts agree on.
-/// - Throws: `.badInput` for a file that takes too long or says too much, `.unavailable` when the machine does not let an ffmpeg finish.
+/// - Throws: `.badInput` for a file that takes too long or says too much, `.unavailable` when the machine does not let an ffmpeg finish,
+///   `.busy` when it gives an ffmpeg too little time.
 func runDecoder(
     _ arguments: [String], for source: MediaSource, program: String, limit: Int = 1 << 20, trials: DecoderTrials = DecoderTrials()
 ) throws(SoradError) -> CapturedOutput {
@@ -97,7 +99,7 @@ private func runOnce(
         guard processor * 2 < trials.attempt else {
             throw SoradError(.badInput, "the file takes longer than \(seconds) seconds to decode")
         }
-        throw SoradError(.unavailable, "the machine is too busy to decode the file in \(seconds) s")
+        throw SoradError(.busy, "the machine is too busy to decode the file in \(seconds) s")
     case .wroteTooMuch: throw SoradError(.badInput, "the file says more about itself than \(limit) bytes")
     case .abandoned: preconditionFailure("nobody stops an inspection here")
     }

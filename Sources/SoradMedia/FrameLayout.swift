@@ -75,18 +75,27 @@ struct FrameLayout: Sendable {
 
     let pixels: Pixels
     private let matrix: String?
+    /// Of planes that are called YUV and hold green, blue and red, as dav1d calls those of AV1: the filter that calls them right.
+    private let renaming: String?
     private let isTransparent: Bool
     private let aspect: (width: Int, height: Int)
     private let conversion: ColorConversion?
 
-    init(_ description: FrameDescription, isPicture: Bool) {
+    /// - Parameter colors: what the file says of them outside of the decoded frame.
+    init(_ description: FrameDescription, isPicture: Bool, colors: PictureColors = PictureColors()) {
         // Pictures say a density for printers, by which no viewer stretches them.
         aspect = isPicture ? (1, 1) : description.aspect
-        conversion = ColorConversion(transfer: description.transfer, primaries: description.primaries)
-        isTransparent = description.hasAlpha && conversion == nil
-        pixels = conversion != nil ? .rgb48le : isTransparent ? .rgba : .rgb24
+        conversion =
+            colors.profile.map { ColorConversion($0) }
+            ?? ColorConversion(
+                transfer: colors.transfer ?? description.transfer, primaries: colors.primaries ?? description.primaries)
+        isTransparent = description.hasAlpha
+        pixels = isTransparent ? .rgba : conversion != nil ? .rgb48le : .rgb24
+        let isMisnamed = description.matrix == "gbr" && description.pixelFormat.hasPrefix("yuv444p")
+        renaming = isMisnamed ? "mergeplanes=0x000102:gbrp\(description.pixelFormat.dropFirst(7))" : nil
         let isYUV =
-            description.pixelFormat.hasPrefix("yuv") || description.pixelFormat.hasPrefix("nv") || description.pixelFormat.hasPrefix("p0")
+            !isMisnamed && description.pixelFormat.hasPrefix("yuv") || description.pixelFormat.hasPrefix("nv")
+            || description.pixelFormat.hasPrefix("p0")
         matrix = isYUV ? FrameLayout.matrix(description, isPicture: isPicture) : nil
     }
 
@@ -107,9 +116,10 @@ struct FrameLayout: Sendable {
         let (w, h) = orientation.isSideways ? (height, width) : (width, height)
         // The shape in stored pixels, as a fraction p / q.
         let (p, q) = (w * aspect.height, h * aspect.width)
-        var filters = [
-            "crop=w='clip(round(ih*\(p)/\(q)),1,iw)':h='clip(round(iw*\(q)/\(p)),1,ih)':x='(iw-ow)/2':y='(ih-oh)/2':exact=1"
-        ]
+        var filters =
+            (renaming.map { [$0] } ?? []) + [
+                "crop=w='clip(round(ih*\(p)/\(q)),1,iw)':h='clip(round(iw*\(q)/\(p)),1,ih)':x='(iw-ow)/2':y='(ih-oh)/2':exact=1"
+            ]
         let from = matrix.map { ":in_color_matrix=\($0)" } ?? ""
         let flags = ":flags=bicubic+accurate_rnd+full_chroma_int+bitexact"
         if isTransparent {
@@ -130,8 +140,14 @@ struct FrameLayout: Sendable {
             var result: [UInt8] = []
             result.reserveCapacity(frame.count / 4 * 3)
             for pixel in stride(from: 0, to: frame.count, by: 4) {
-                let white = 255 - Int(frame[pixel + 3])
-                for channel in 0..<3 { result.append(UInt8(min(255, Int(frame[pixel + channel]) + white))) }
+                let alpha = Int(frame[pixel + 3])
+                var shown = (0..<3).map { Int(frame[pixel + $0]) }
+                if let conversion, alpha > 0 {
+                    let own = shown.map { min(255, ($0 * 255 + alpha / 2) / alpha) * 257 }
+                    let (red, green, blue) = conversion.rgb(own[0], own[1], own[2])
+                    shown = [red, green, blue].map { (Int($0) * alpha + 127) / 255 }
+                }
+                for channel in shown { result.append(UInt8(min(255, channel + 255 - alpha))) }
             }
             return result
         }

@@ -39,10 +39,10 @@ public final class FrameReader {
         let executable = try FFmpegProcess.find(program)
         do throws(SoradError) {
             source = try MediaSource(path)
-            layout = FrameLayout(try describeFrame(of: source, program: program), isPicture: source.isPicture)
+            layout = FrameLayout(try describeFrame(of: source, program: program), isPicture: source.isPicture, colors: source.colors)
         } catch {
             // The machine's fault, which passes.
-            guard error.kind != .unavailable else { throw error }
+            guard error.kind != .unavailable, error.kind != .busy else { throw error }
             throw SoradError.ffmpeg("a given file that was accepted cannot be read now: \(error.message)")
         }
         frameBytes = width * height * layout.pixels.bytes

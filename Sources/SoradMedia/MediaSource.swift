@@ -17,6 +17,8 @@ struct MediaSource: Sendable, Equatable {
     var width: Int
     var height: Int
     var orientation: Orientation
+    /// Of a picture.
+    var colors = PictureColors()
     /// Bytes that ffmpeg takes to decode, beyond its own.
     var decodeBytes: Int
 
@@ -72,6 +74,7 @@ struct MediaSource: Sendable, Equatable {
             path: path, format: format, isPicture: header.frames == 1, demultiplexer: demultiplexer, decoder: decoder, width: header.width,
             height: header.height, orientation: header.orientation,
             decodeBytes: header.width * header.height * perPixel + 4 * bytes + MediaSource.fixedBytes)
+        colors = header.colors
     }
 
     private init(_ path: String, _ format: MediaFacts.Format, _ header: MovieHeader, bytes: Int) throws(SoradError) {

@@ -86,6 +86,19 @@ struct TIFFDirectory {
         return nil
     }
 
+    /// The bytes of an entry of bytes; nil without it.
+    func content(_ tag: Int) -> MediaBytes? {
+        for index in 0..<count {
+            let entry = start + 2 + 12 * index
+            guard let found = number(entry, 2) else { return nil }
+            guard found == tag, let type = number(entry + 2, 2), [1, 7].contains(type), let length = number(entry + 4, 4), length > 4 else {
+                continue
+            }
+            return number(entry + 8, 4).flatMap { bytes.part($0, length) }
+        }
+        return nil
+    }
+
     var orientation: Orientation { value(0x0112).flatMap { Orientation(rawValue: $0) } ?? .upright }
 
     private func number(_ offset: Int, _ count: Int) -> Int? { isLittle ? bytes.little(offset, count) : bytes.big(offset, count) }

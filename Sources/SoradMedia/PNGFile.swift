@@ -40,7 +40,8 @@ private func zlibStored(_ bytes: [UInt8]) -> [UInt8] {
     return result + bigEndian(adler32(bytes))
 }
 
-private func adler32(_ bytes: [UInt8]) -> UInt32 {
+/// The checksum of a zlib stream (RFC 1950, 2.2).
+func adler32(_ bytes: [UInt8]) -> UInt32 {
     var low: UInt32 = 1
     var high: UInt32 = 0
     for byte in bytes {
@@ -51,7 +52,7 @@ private func adler32(_ bytes: [UInt8]) -> UInt32 {
 }
 
 /// The checksum of a chunk's type and data (PNG, third edition, 5.5).
-func crc32(_ bytes: some Sequence<UInt8>) -> UInt32 {
+package func crc32(_ bytes: some Sequence<UInt8>) -> UInt32 {
     ~bytes.reduce(~UInt32(0)) { crcTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8 }
 }
 

@@ -3,12 +3,22 @@
 public import SoradAPI
 public import SoradSystem
 
+/// What a picture says of its colors.
+struct PictureColors: Sendable, Equatable {
+    /// nil for sRGB, and where the picture says nothing.
+    var profile: ColorProfile?
+    /// ffmpeg's names, of a PNG's code points (ITU-T H.273).
+    var primaries: String?
+    var transfer: String?
+}
+
 /// What the header of a picture says.
 public struct PictureHeader: Sendable, Equatable {
     /// Pixels as they are stored.
     public var width: Int
     public var height: Int
     var orientation = Orientation.upright
+    var colors = PictureColors()
     /// More than one for an animated GIF.
     var frames = 1
 
@@ -81,15 +91,41 @@ private struct PictureReader {
             let isCritical = checked.bytes.first.map { $0 & 0x20 == 0 } ?? false
             guard isRight || !isCritical && type != "tRNS" else { throw damaged("the checksum of its \(type) chunk is wrong") }
             if type == "eXIf", isRight, let exif = checked.from(4) { header.orientation = exifOrientation(exif) }
+            if type == "acTL", isRight, checked.big(4, 4) ?? 1 > 1 { throw refused("is animated", "give a still one, or an MP4 clip") }
+            if type == "iCCP", isRight, let content = checked.from(4) { header.colors.profile = try pngProfile(content) }
+            // Color code points go before a profile (PNG, third edition, 4.3).
+            if type == "cICP", isRight, let primaries = checked.big(4, 1), let transfer = checked.big(5, 1) {
+                header.colors.primaries = [1: "bt709", 9: "bt2020", 11: "smpte431", 12: "smpte432"][primaries]
+                header.colors.transfer = [13: "iec61966-2-1", 16: "smpte2084", 18: "arib-std-b67"][transfer]
+            }
+            if header.colors.primaries != nil { header.colors.profile = nil }
             if type == "IEND" { return header }
             offset += length + 12
         }
+    }
+
+    /// A name, a zero, the kind of compression, and the profile (11.3.2.3).
+    private func pngProfile(_ content: MediaBytes) throws(SoradError) -> ColorProfile? {
+        guard let end = content.bytes.firstIndex(of: 0), let packed = content.from(end - content.bytes.startIndex + 2),
+            let bytes = inflated(packed.bytes, limit: PictureReader.profileLimit)
+        else { return nil }
+        return try ColorProfile.read(bytes, of: name)
+    }
+
+    private static let profileLimit = 4 << 20
+
+    /// The profile in parts, which may stand in any order (ICC.1, B.4).
+    private func jpegProfile(_ parts: [Int: MediaBytes]) throws(SoradError) -> ColorProfile? {
+        guard !parts.isEmpty else { return nil }
+        let bytes = parts.sorted { $0.key < $1.key }.flatMap { $0.value.bytes }
+        return try ColorProfile.read(bytes, of: name)
     }
 
     /// Segments up to the frame header (ITU T.81, B.2.2), and an end mark after it. Bytes between segments are skipped, as all decoders do.
     func jpeg() throws(SoradError) -> PictureHeader {
         var offset = 2
         var orientation: Orientation?
+        var profile: [Int: MediaBytes] = [:]
         while true {
             guard try need(bytes.big(offset, 1)) == 0xFF, let marker = bytes.big(offset + 1, 1), marker != 0xFF, marker != 0 else {
                 offset += 1
@@ -102,8 +138,9 @@ private struct PictureReader {
                     throw refused(
                         marker == 0xC3 ? "is compressed without loss" : "is of a rare kind (SOF\(marker - 0xC0))", "save it as PNG")
                 }
-                let header = PictureHeader(try need(bytes.big(offset + 7, 2)), try need(bytes.big(offset + 5, 2)), orientation ?? .upright)
+                var header = PictureHeader(try need(bytes.big(offset + 7, 2)), try need(bytes.big(offset + 5, 2)), orientation ?? .upright)
                 guard hasEnd(after: offset) else { throw cutOff }
+                header.colors.profile = try jpegProfile(profile)
                 return header
             }
             // Marks without a length: restart, start and end of image, TEM.
@@ -114,6 +151,7 @@ private struct PictureReader {
             let length = try need(bytes.big(offset + 2, 2))
             let content = try need(bytes.part(offset + 4, max(length - 2, 0)))
             if marker == 0xE1, content.begins("Exif\0\0"), orientation == nil { orientation = exifOrientation(content) }
+            if marker == 0xE2, content.begins("ICC_PROFILE\0"), let number = content.big(12, 1) { profile[number] = content.from(14) }
             offset += length + 2
         }
     }
@@ -134,7 +172,13 @@ private struct PictureReader {
         guard size <= bytes.count - 8 + 1 else { throw cutOff }
         if bytes.begins("VP8X", at: 12) {
             guard try need(bytes.little(20, 1)) & 2 == 0 else { throw refused("is animated", "give a still one, or an MP4 clip") }
-            return PictureHeader(try need(bytes.little(24, 3)) + 1, try need(bytes.little(27, 3)) + 1, webpOrientation())
+            var header = PictureHeader(
+                try need(bytes.little(24, 3)) + 1, try need(bytes.little(27, 3)) + 1,
+                webpChunk("EXIF").map { exifOrientation($0) } ?? .upright)
+            header.colors.profile = try webpChunk("ICCP").flatMap { profile throws(SoradError) in
+                try ColorProfile.read(Array(profile.bytes), of: name)
+            }
+            return header
         }
         if bytes.begins("VP8L", at: 12) {
             let bits = try need(bytes.little(21, 4))
@@ -144,13 +188,13 @@ private struct PictureReader {
         return PictureHeader(try need(bytes.little(26, 2)) & 0x3FFF, try need(bytes.little(28, 2)) & 0x3FFF)
     }
 
-    private func webpOrientation() -> Orientation {
+    private func webpChunk(_ type: String) -> MediaBytes? {
         var offset = 12
         while let length = bytes.little(offset + 4, 4) {
-            if bytes.begins("EXIF", at: offset), let exif = bytes.part(offset + 8, length) { return exifOrientation(exif) }
+            if bytes.begins(type, at: offset), let content = bytes.part(offset + 8, length) { return content }
             offset += 8 + length + length % 2
         }
-        return .upright
+        return nil
     }
 
     /// GIF89a: the screen's size and the blocks, whose images are counted. A missing last byte is no damage.
@@ -190,7 +234,18 @@ private struct PictureReader {
 
     func tiff() throws(SoradError) -> PictureHeader {
         let directory = try need(TIFFDirectory(bytes))
-        return PictureHeader(try need(directory.value(256)), try need(directory.value(257)), directory.orientation)
+        guard directory.value(339) ?? 1 != 3 else { throw refused("holds floating-point numbers") }
+        let compression = directory.value(259) ?? 1
+        // JPEG within TIFF would come out black.
+        guard ![6, 7].contains(compression) else { throw refused("is compressed as JPEG inside", "save it as JPEG or PNG") }
+        guard [1, 2, 3, 4, 5, 8, 32_773, 32_946, 34_925].contains(compression) else {
+            throw refused("is compressed in a rare way (\(compression))")
+        }
+        var header = PictureHeader(try need(directory.value(256)), try need(directory.value(257)), directory.orientation)
+        header.colors.profile = try directory.content(34675).flatMap { profile throws(SoradError) in
+            try ColorProfile.read(Array(profile.bytes), of: name)
+        }
+        return header
     }
 
     /// ISO/IEC 18181-1, the size header; libjxl turns the picture itself.
@@ -250,6 +305,8 @@ private struct PictureReader {
                 let turns: [Orientation] = [.upright, .threeQuarterTurn, .halfTurn, .quarterTurn]
                 header.orientation = header.orientation.then(turns[try need(content.big(0, 1)) & 3])
             case "imir": header.orientation = header.orientation.then(try need(content.big(0, 1)) & 1 == 0 ? .flipped : .mirrored)
+            case "colr" where content.begins("prof") || content.begins("rICC"):
+                if let profile = content.from(4) { header.colors.profile = try ColorProfile.read(Array(profile.bytes), of: name) }
             case "clap": throw refused("is cropped by its container")
             default: break
             }

@@ -1,4 +1,4 @@
-// Real forms of one picture and of one clip, made by ffmpeg, ImageMagick and exiftool: each is read as a player shows it. What is shown is
+// Real forms of one picture and of one clip, made by ffmpeg, ImageMagick, exiftool, cwebp, avifenc, cjxl, gifsicle, Pillow and mkvmerge: each is read as a player shows it. What is shown is
 // known by construction: four quarters of known colors, upright; a clip that changes from one color to another at a known time.
 import SoradAPI
 import SoradMedia
@@ -28,7 +28,7 @@ private final class Workshop {
 
     /// Runs a tool there; `@` stands for the folder.
     func run(_ command: String) throws {
-        let words = command.split(separator: " ").map { String($0.replacing("@", with: path)) }
+        let words = command.split(separator: " ").map { String($0.replacing("@", with: path).replacing("\t", with: " ")) }
         _ = try output(of: words[0], Array(words.dropFirst()))
     }
 
@@ -109,10 +109,65 @@ private let pictureForms: [Form] =
         Form("comment.png", "convert-im6.q16 @/base.ppm -set comment sorad @/comment.png"),
     ]
 
+private let toPNG = "convert-im6.q16 @/base.ppm @/base.png"
+private let lightness = [88, 124, 79, 128].map { [$0, $0, $0] }
+
+/// What Pillow makes of the picture `b`.
+private func pillow(_ name: String, _ statement: String, colors: [[Int]] = quarters, tolerance: Int = 4) -> Form {
+    // A word of a command has no spaces.
+    Form(
+        name, "/usr/bin/python3 -c from\tPIL\timport\tImage;b=Image.open('@/base.ppm');\(statement.replacing("OUT", with: "'@/\(name)'"))",
+        tolerance: tolerance, colors: colors)
+}
+
+private let otherMakers: [Form] = [
+    Form("cwebp.webp", toPNG, "cwebp -quiet -q 98 @/base.png -o @/cwebp.webp", tolerance: 6),
+    Form("sharp.webp", toPNG, "cwebp -quiet -lossless -exact @/base.png -o @/sharp.webp"),
+    Form("near.webp", toPNG, "cwebp -quiet -near_lossless 60 @/base.png -o @/near.webp", tolerance: 6),
+    Form("identity.avif", toPNG, "avifenc -l @/base.png @/identity.avif"),
+    Form("420.avif", toPNG, "avifenc --min 0 --max 4 -y 420 @/base.png @/420.avif"),
+    Form("deep.avif", toPNG, "avifenc --min 0 --max 4 -y 444 -d 10 @/base.png @/deep.avif"),
+    Form("limited.avif", toPNG, "avifenc --min 0 --max 4 -y 444 -r limited @/base.png @/limited.avif"),
+    Form("709.avif", toPNG, "avifenc --min 0 --max 4 -y 444 --cicp 1/13/1 @/base.png @/709.avif"),
+    Form("gray.avif", toPNG, "avifenc --min 0 --max 4 -y 400 @/base.png @/gray.avif", colors: lightness),
+    Form("irot.avif", "convert-im6.q16 @/base.ppm -rotate 90 @/turned.png", "avifenc -l --irot 1 @/turned.png @/irot.avif"),
+    Form("imir.avif", "convert-im6.q16 @/base.ppm -flop @/mirrored.png", "avifenc -l --imir 1 @/mirrored.png @/imir.avif"),
+    Form(
+        "both.avif", "convert-im6.q16 @/base.ppm -flip -rotate 180 @/both.png", "avifenc -l --irot 2 --imir 0 @/both.png @/both.avif"),
+    Form("sharp.jxl", toPNG, "cjxl --quiet -d 0 @/base.png @/sharp.jxl"),
+    Form("lossy.jxl", toPNG, "cjxl --quiet -d 0.5 @/base.png @/lossy.jxl", tolerance: 6),
+    Form(
+        "from-jpeg.jxl", "convert-im6.q16 @/base.ppm -sampling-factor 1x1 -quality 98 @/base.jpg", "cjxl --quiet @/base.jpg @/from-jpeg.jxl"
+    ),
+    Form("rows.gif", "convert-im6.q16 @/base.ppm @/base.gif", "gifsicle -O3 --interlace @/base.gif -o @/rows.gif"),
+    pillow("gray-alpha.png", "b.convert('LA').save(OUT)", colors: lightness),
+    pillow("palette.tiff", "b.quantize(8).save(OUT)"), pillow("zip.tiff", "b.save(OUT,compression='tiff_adobe_deflate')"),
+    pillow("palette.bmp", "b.quantize(8).save(OUT)"),
+    pillow("sharp.jpg", "b.save(OUT,quality=98,subsampling=0,optimize=True)"),
+    pillow("bits.png", "b.convert('1',dither=0).save(OUT)", colors: [[0, 0, 0], [0, 0, 0], [0, 0, 0], [255, 255, 255]]),
+    pillow(
+        "bits.tiff", "b.convert('1',dither=0).save(OUT,compression='group4')",
+        colors: [[0, 0, 0], [0, 0, 0], [0, 0, 0], [255, 255, 255]]),
+    pillow("exact.webp", "b.convert('RGBA').save(OUT,lossless=True,exact=True)"),
+    pillow("inks.jpg", "b.convert('CMYK').save(OUT,quality=98)", tolerance: 6),
+]
+
 private let h264 = "-c:v libx264 -crf 8 -pix_fmt yuv420p"
 private let still = "-loop 1 -framerate 8 -t 1 -i @/base.ppm"
 
 private let clipForms: [Form] = [
+    // A part of the coded frame is shown, which begins where no decoder likes to begin.
+    Form(
+        "cropped.mp4", "ffmpeg -v error -y \(still) \(h264) @/a.mp4",
+        "ffmpeg -v error -y -i @/a.mp4 -c copy -bsf:v h264_metadata=crop_left=16:crop_right=32 @/cropped.mp4", size: (48, 64)),
+    // Remuxed by the program that others write Matroska with; the pixels' shape is in the container alone.
+    Form("remuxed.mkv", "ffmpeg -v error -y \(still) \(h264) @/a.mp4", "mkvmerge -q -o @/remuxed.mkv @/a.mp4"),
+    Form(
+        "display.mkv", "ffmpeg -v error -y \(still) \(h264) @/a.mp4", "mkvmerge -q -o @/display.mkv --aspect-ratio 0:3/1 @/a.mp4",
+        size: (192, 64)),
+    Form(
+        "remuxed.webm", "ffmpeg -v error -y \(still) -c:v libvpx-vp9 -crf 8 -b:v 0 -pix_fmt yuv420p @/a.webm",
+        "mkvmerge -q --webm -o @/remuxed.webm @/a.webm"),
     Form(
         "tagged.mp4",
         "ffmpeg -v error -y \(still) -vf scale=out_color_matrix=bt709 \(h264) -colorspace bt709 -color_primaries bt709 -color_trc bt709 @/tagged.mp4"
@@ -204,9 +259,26 @@ private let clipForms: [Form] = [
 
     @Test(arguments: pictureForms) fileprivate func picturesAreShownAsViewersShowThem(form: Form) throws { try check(form, in: Workshop()) }
 
+    @Test(arguments: otherMakers) fileprivate func picturesOfOtherMakersAreToo(form: Form) throws { try check(form, in: Workshop()) }
+
+    /// What this ffmpeg would show wrongly, or not at all, is called by its name.
+    @Test(arguments: [
+        (pillow("jpeg.tiff", "b.save(OUT,compression='jpeg')"), "compressed as JPEG inside"),
+        (pillow("float.tiff", "b.convert('F').save(OUT)"), "floating-point numbers"),
+        (pillow("moving.webp", "b.save(OUT,save_all=True,append_images=[b.rotate(180)])"), "is animated"),
+        (pillow("moving.png", "b.save(OUT,save_all=True,append_images=[b.rotate(180)])"), "is animated"),
+        (Form("still.heic", toPNG, "heif-enc @/base.png -o @/still.heic"), "HEIC"),
+    ])
+    fileprivate func whatCannotBeShownIsCalledByItsName(form: Form, words: String) throws {
+        let workshop = try Workshop()
+        for command in form.commands { try workshop.run(command) }
+        let error = #expect(throws: SoradError.self) { try inspectMedia(at: "\(workshop.path)/\(form.name)") }
+        #expect(error?.kind == .badInput && error?.message.contains(words) == true, "\(error?.message ?? "")")
+    }
+
     @Test(arguments: clipForms) fileprivate func clipsAreShownAsPlayersShowThem(form: Form) throws { try check(form, in: Workshop()) }
 
-    @Test func thereAreEnoughForms() { #expect(pictureForms.count + clipForms.count + Self.speeds.count >= 60) }
+    @Test func thereAreEnoughForms() { #expect(pictureForms.count + otherMakers.count + clipForms.count + Self.speeds.count >= 90) }
 
     // MARK: playing time
 
@@ -266,6 +338,14 @@ private let clipForms: [Form] = [
         Speed(
             name: "delays.gif", commands: ["convert-im6.q16 -size 96x64 -delay 150 xc:red -delay 50 xc:blue -loop 0 @/delays.gif"],
             length: 2, change: 1.5),
+        // Its rate is the container's alone.
+        Speed(
+            name: "said.mkv",
+            commands: [
+                "ffmpeg -v error -y -f lavfi -i color=red:size=96x64:rate=25 -f lavfi -i color=blue:size=96x64:rate=25 -filter_complex "
+                    + "[0]trim=end_frame=10[a];[1]trim=end_frame=20[b];[a][b]concat=n=2:v=1 \(h264) @/said.h264",
+                "mkvmerge -q -o @/said.mkv --default-duration 0:10fps @/said.h264",
+            ], length: 3, change: 1),
         // The first second is cut off by an edit list, without encoding again.
         Speed(
             name: "cut.mp4",

@@ -162,7 +162,7 @@ import Testing
             ("a.avi", [], "is an AVI clip"), ("a.ts", ["-c:v", "mpeg2video"], "is an MPEG transport stream"),
             ("a.ogv", ["-c:v", "libtheora"], "is an Ogg clip"),
             ("a.flv", [], "is a Flash clip"), ("a.wmv", [], "is a Windows Media clip"), ("a.ppm", [], "is a PPM picture"),
-            ("a.y4m", ["-pix_fmt", "yuv420p"], "raw video"),
+            ("a.y4m", ["-pix_fmt", "yuv420p"], "raw video"), ("a.png", ["-f", "apng"], "PNG picture is animated"),
         ] as [(String, [String], String)])
     func otherKindsAreCalledByTheirNames(name: String, options: [String], words: String) throws {
         #expect(sentence(try make(name, frames: name.hasSuffix("ppm") ? 1 : 3, options)).contains(words))
