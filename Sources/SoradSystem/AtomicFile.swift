@@ -1,14 +1,17 @@
-// Writes a file so that its path shows either the old contents or the whole new ones, whatever dies in between: a temporary file in the
-// same directory, fsync, rename, fsync of the directory.
+// Writes a file so that its path shows either the old contents or the whole new ones, whatever dies in between: a file without a name in
+// the same directory, fsync, a temporary name, rename, fsync of the directory. Where the file system has no files without names, the
+// temporary name is there from the beginning.
 //
 // Invariant: until `commit` the path is untouched; a writer that goes away uncommitted removes its temporary file. Only a plain file that may
-// be written is replaced, and keeps its rights: symbolic links are followed, and devices, pipes and sockets are refused.
+// be written is replaced, and keeps its rights and its owner: symbolic links are followed, and devices, pipes and sockets are refused.
 import Glibc
 
 /// A file being written, to appear at `path` on `commit()`.
 public struct AtomicFile: ~Copyable {
     public let path: String
     private let temporaryPath: String
+    /// Whether the temporary name is there before `commit`.
+    private let hasName: Bool
     private let descriptor: FileDescriptor
     private var buffer: [UInt8] = []
     private var committed = false
@@ -30,16 +33,28 @@ public struct AtomicFile: ~Copyable {
             }
             guard mayWrite(target) else { throw SoradError(.cannotCreate, "cannot replace \(path): it may not be written") }
         }
-        let temporaryPath = "\(directory)/.\(name).\(getpid()).partial"
-        let descriptor = try Self.create(temporaryPath, for: path, mode)
-        if let replaced { _ = fchmod(descriptor.rawValue, replaced.mode) }
+        // At most 255 bytes, whatever the name.
+        let temporaryPath = "\(directory)/.\(name.prefix(48)).\(getpid()).partial"
+        let descriptor: FileDescriptor
+        if let unnamed = Self.unnamed(in: directory, mode) {
+            descriptor = unnamed
+            hasName = false
+        } else {
+            descriptor = try Self.create(temporaryPath, for: path, mode)
+            hasName = true
+        }
+        if let replaced {
+            // Only root can give a file away; for others it stays their own.
+            _ = fchown(descriptor.rawValue, replaced.owner, replaced.group)
+            _ = fchmod(descriptor.rawValue, replaced.mode)
+        }
         self.descriptor = descriptor
         self.temporaryPath = temporaryPath
         self.path = target
     }
 
     deinit {
-        if !committed { unsafe _ = unlink(temporaryPath) }
+        if hasName && !committed { unsafe _ = unlink(temporaryPath) }
     }
 
     /// Appends `bytes`.
@@ -82,12 +97,18 @@ public struct AtomicFile: ~Copyable {
         let (from, to) = (temporaryPath, path)
         do throws(Errno) {
             try systemCall("fsync") { fsync(fd) }
+            if !hasName {
+                // A file of that name can only be the rest of a process that had this one's number.
+                unsafe _ = unlink(from)
+                try systemCall("linkat") { unsafe linkat(AT_FDCWD, "/proc/self/fd/\(fd)", AT_FDCWD, from, AT_SYMLINK_FOLLOW) }
+            }
             try systemCall("rename") { unsafe rename(from, to) }
             committed = true
             let directory = try FileDescriptor(opening: Self.split(path).directory, flags: O_RDONLY | O_DIRECTORY)
             let directoryDescriptor = directory.rawValue
             try systemCall("fsync") { fsync(directoryDescriptor) }
         } catch {
+            if !committed { unsafe _ = unlink(from) }
             throw Self.explain(error, path)
         }
     }
@@ -114,6 +135,13 @@ public struct AtomicFile: ~Copyable {
         }
     }
 
+    /// A file that goes with its descriptor until it gets a name; nil where there are none.
+    private static func unnamed(in directory: String, _ mode: UInt32) -> FileDescriptor? {
+        // Without /proc it could not be given a name.
+        guard directoryExists("/proc/self/fd") else { return nil }
+        return try? FileDescriptor(opening: directory, flags: O_WRONLY | O_DIRECTORY | 0o20000000, mode: mode)
+    }
+
     private static func create(_ temporaryPath: String, for path: String, _ mode: UInt32) throws(SoradError) -> FileDescriptor {
         do throws(Errno) {
             return try FileDescriptor(opening: temporaryPath, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
@@ -131,6 +159,8 @@ public struct AtomicFile: ~Copyable {
     private static func explain(_ error: Errno, _ path: String) -> SoradError {
         switch error.code {
         case ENOSPC, EDQUOT: SoradError(.storageFull, "cannot write \(path): the disk is full", hint: "free some space and try again")
+        case ENOENT where FilePlace(split(path).directory, followingLinks: true)?.kind == .directory:
+            SoradError(.cannotCreate, "cannot create \(path): its directory takes no new files")
         case ENOENT, ENOTDIR: SoradError(.cannotCreate, "cannot create \(path): its directory does not exist")
         case EACCES, EPERM, EROFS, ELOOP, ENAMETOOLONG: SoradError(.cannotCreate, "cannot create \(path): \(error.reason)")
         default: SoradError(.cannotWrite, "cannot write \(path): \(error.reason)")

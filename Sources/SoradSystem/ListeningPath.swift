@@ -14,6 +14,15 @@ extension FileDescriptor {
                 return try FileDescriptor(listeningAt: path, mode: mode)
             }
         } catch {
+            if error.code == EADDRINUSE, let place = FilePlace(path, followingLinks: false), place.kind != .socket {
+                throw SoradError(
+                    .unavailable, "cannot listen on \(path): \(place.kind.rawValue) is there", hint: "remove it, or give another --socket")
+            }
+            if error.code == ENAMETOOLONG {
+                throw SoradError(
+                    .unavailable, "cannot listen on \(path): its path has \(path.utf8.count) bytes, and a socket's may have 107",
+                    hint: "give a shorter --socket")
+            }
             if error.code == EADDRINUSE {
                 throw SoradError(
                     .unavailable, "cannot listen on \(path): another program listens there", hint: "stop it, or give another --socket")

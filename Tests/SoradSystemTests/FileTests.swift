@@ -96,6 +96,8 @@ import Testing
         do {
             var second = try AtomicFile(path)
             try second.write([1])
+            // Nothing that a killed process could leave behind.
+            #expect(try directoryEntries(folder) == ["file"])
         }
         let file = try MappedFile(path)
         #expect(MappedRange(file: file, offset: 0, count: 7).array == Array("Jello x".utf8))
@@ -136,7 +138,16 @@ import Testing
         #expect(throws: SoradError.self) { _ = try AtomicFile("/dev/null") }
         #expect(throws: SoradError.self) { _ = try AtomicFile(folder) }
         #expect(FilePlace("\(folder)/pipe", followingLinks: false)?.kind == .pipe)
-        guard !isRoot() else { return }
+        // The longest name that a file may have.
+        try write(String(repeating: "n", count: 255), "long")
+        #expect(try content(String(repeating: "n", count: 255)) == "long")
+        guard !isRoot() else {
+            unsafe chown("\(folder)/secret", 1234, 2345)
+            try write("secret", "newer")
+            let place = FilePlace("\(folder)/secret", followingLinks: false)
+            #expect(place?.owner == 1234 && place?.group == 2345 && place?.mode == 0o600)
+            return
+        }
         unsafe chmod("\(folder)/secret", 0o400)
         #expect(throws: SoradError.self) { _ = try AtomicFile("\(folder)/secret") }
     }

@@ -172,7 +172,11 @@ import Testing
         let error = #expect(throws: SoradError.self) { try FileDescriptor.listen(replacingStale: path + "/s", mode: 0o660).take() }
         #expect(error?.kind == .unavailable)
         try writeDurably([1], named: "file", in: path)
-        #expect(throws: SoradError.self) { try FileDescriptor.listen(replacingStale: path + "/file", mode: 0o660).take() }
+        let taken = #expect(throws: SoradError.self) { try FileDescriptor.listen(replacingStale: path + "/file", mode: 0o660).take() }
+        #expect(taken?.message.hasSuffix("a file is there") == true)
+        let long = path + "/" + String(repeating: "s", count: 107)
+        let tooLong = #expect(throws: SoradError.self) { try FileDescriptor.listen(replacingStale: long, mode: 0o660).take() }
+        #expect(tooLong?.message.contains("and a socket's may have 107") == true)
         _ = live.rawValue
     }
 }
