@@ -33,7 +33,7 @@ public struct ConversionOptions: Sendable {
         var parts: [String] = []
         if float { parts.append("--float") }
         if int8Decoder { parts.append("--int8-decoder") }
-        if attentionProbs16 { parts.append("--fine-attention") }
+        if attentionProbs16 { parts.append("--attention-probs-16") }
         for pattern in keepFloat { parts.append("--keep-float \(pattern)") }
         for lora in loras { parts.append("--lora \(CheckpointParts.lastComponent(of: lora.path)):\(lora.scale)") }
         if calibration != nil { parts.append("--calibration") }

@@ -24,17 +24,19 @@ func requestFields(prompt: String, flags: Arguments) -> JSONObject {
     return fields
 }
 
-/// The picture at `path` as a `data:` URL; the daemon judges the file.
+/// The picture at `path`, which may be a pipe, as a `data:` URL; the daemon judges the file.
 func dataURL(of path: String) throws(SoradError) -> String {
-    let size: Int
-    let bytes: [UInt8]
+    var bytes: [UInt8] = []
     do throws(Errno) {
         let file = try FileDescriptor(opening: path, flags: O_RDONLY)
-        size = try file.regularFileSize()
-        bytes = try file.read(at: 0, count: min(size, pictureLimit))
+        while bytes.count <= pictureLimit {
+            let more = try file.read(upTo: 1 << 20)
+            guard !more.isEmpty else { break }
+            bytes += more
+        }
     } catch { throw SoradError(.notFound, "cannot read \(path): \(error.reason)") }
-    guard size <= pictureLimit else {
-        throw SoradError(.badInput, "\(path) has \(size) bytes, and a picture may have \(pictureLimit)", hint: "make it smaller first")
+    guard bytes.count <= pictureLimit else {
+        throw SoradError(.badInput, "\(path) has more bytes than the \(pictureLimit) of a picture", hint: "make it smaller first")
     }
     return "data:application/octet-stream;base64," + base64Encoded(bytes)
 }

@@ -30,7 +30,7 @@ struct QuantizeSettings: Sendable {
         Setting("output", short: "o", \.output, "FILE.gguf", "the model file to write; replaced only when the new one is complete")
         Setting("float", \.keepsFloat, "keep all weights float, as a reference")
         Setting("int8-decoder", \.int8Decoder, "quantize the inner convolutions of the video decoder to int8; default float")
-        Setting("fine-attention", \.attentionProbs16, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
+        Setting("attention-probs-16", \.attentionProbs16, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
         Setting("keep-float", \.floatPatterns, "PATTERN", "keep the tensors of these names float (* and ? as in file names)")
         Setting("lora", \.loras, "FILE[:SCALE]", "merge a LoRA into the transformer, at this strength (default 1); may be repeated")
         Setting("calibration", \.calibration, "FILE", "safetensors with captured layer inputs [tokens, K], to measure the errors on")
@@ -92,7 +92,7 @@ struct QuantizeSettings: Sendable {
 
     private func options() throws(SoradError) -> ConversionOptions {
         guard !keepsFloat || !int8Decoder else { throw usage("--float and --int8-decoder contradict each other") }
-        guard !keepsFloat || !attentionProbs16 else { throw usage("--float and --fine-attention contradict each other") }
+        guard !keepsFloat || !attentionProbs16 else { throw usage("--float and --attention-probs-16 contradict each other") }
         var options = ConversionOptions()
         options.float = keepsFloat
         options.int8Decoder = int8Decoder
