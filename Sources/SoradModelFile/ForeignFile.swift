@@ -21,7 +21,9 @@ struct ForeignFile {
         let head = start.take(min(bytes.byteCount, 512), bytes) ?? []
         func begins(_ text: String) -> Bool { head.starts(with: text.utf8) }
         let text = String(decoding: head, as: UTF8.self).lowercased().drop { $0.isWhitespace || $0 == "\u{FEFF}" }
-        if begins("GGUF") {
+        if begins("GGUF"), head.count > 7, head[4] == 0, head[7] != 0 {
+            self.init("is a GGUF file for machines with the most significant byte first", Self.convert)
+        } else if begins("GGUF") {
             guard let architecture = Self.architecture(bytes), !architecture.hasPrefix(ModelFile.architecturePrefix) else { return nil }
             let shown = String(architecture.unicodeScalars.prefix(64).map { (0x20..<0x7F).contains($0.value) ? Character($0) : "?" })
             self.init("holds a model of the architecture \"\(shown)\", not one of sorad's, such as \"sorad-wan\"", Self.convert)
@@ -43,9 +45,13 @@ struct ForeignFile {
         } else if head.count > 1, head[0] == 0x80, (2...5).contains(head[1]) {
             self.init("is a pickle of Python, as old PyTorch checkpoints are", Self.convert)
         } else if head.starts(with: [0x1F, 0x8B]) || head.starts(with: [0x28, 0xB5, 0x2F, 0xFD])
-            || head.starts(with: [0xFD, 0x37, 0x7A, 0x58])
+            || head.starts(with: [0xFD, 0x37, 0x7A, 0x58]) || begins("BZh") || head.starts(with: [0x37, 0x7A, 0xBC, 0xAF])
         {
             self.init("is compressed", "unpack it first")
+        } else if head.count >= 262, head[257..<262].elementsEqual("ustar".utf8) {
+            self.init("is a tar archive", "unpack it first")
+        } else if head.starts(with: [0x89, 0x50, 0x4E, 0x47]) || head.starts(with: [0xFF, 0xD8, 0xFF]) {
+            self.init("is a picture, not a model", Self.fetch)
         } else if head.starts(with: [0x89, 0x48, 0x44, 0x46]) {
             self.init("is an HDF5 file, as Keras writes", Self.convert)
         } else if head.starts(with: [0x08]), head.dropFirst(2).starts(with: [0x12]), text.contains("pytorch") || text.contains("onnx") {

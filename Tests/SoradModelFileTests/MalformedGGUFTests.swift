@@ -54,7 +54,9 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         raw("the format before GGUF", "GGML format of old llama.cpp") { $0.bytes = Array("GGML".utf8) + [UInt8](repeating: 0, count: 100) },
         raw("magic alone", "ends inside the header") { $0.bytes = Array("GGUF".utf8) },
         raw("version 2", "GGUF version 2") { $0.head(version: 2, tensors: 0, keys: 0) },
-        raw("big endian", "GGUF version 50331648") { $0.bytes = Array("GGUF".utf8) + [0, 0, 0, 3] + [UInt8](repeating: 0, count: 16) },
+        raw("big endian", "most significant byte first") {
+            $0.bytes = Array("GGUF".utf8) + [0, 0, 0, 3] + [UInt8](repeating: 0, count: 16)
+        },
         raw("absurd tensor count", "claims 18446744073709551615 tensors") { $0.head(tensors: .max, keys: 0) },
         raw("too many tensors for its size", "claims 60000 tensors") { $0.head(tensors: 60000, keys: 0) },
         raw("absurd key count", "metadata keys") { $0.head(tensors: 0, keys: 1 << 63) },
@@ -121,6 +123,11 @@ struct MalformedFile: Sendable, CustomTestStringConvertible {
         },
         raw("a compressed file", "is compressed") { $0.bytes = [0x1F, 0x8B, 8, 0, 0, 0, 0, 0] },
         raw("zeros", "begins with zeros") { $0.bytes = [UInt8](repeating: 0, count: 600) },
+        raw("tar", "tar archive") {
+            $0.bytes = [UInt8](repeating: 0x61, count: 257) + Array("ustar".utf8) + [UInt8](repeating: 0, count: 250)
+        },
+        raw("7z", "is compressed") { $0.bytes = [0x37, 0x7A, 0xBC, 0xAF, 0x27, 0x1C, 0, 4] },
+        raw("PNG", "is a picture") { $0.bytes = [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A, 0, 0] },
         raw("HDF5", "HDF5") { $0.bytes = [0x89, 0x48, 0x44, 0x46, 0x0D, 0x0A, 0x1A, 0x0A] },
     ]
 
