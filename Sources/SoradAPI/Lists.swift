@@ -54,6 +54,8 @@ public struct Model: JSONRepresentable, Equatable {
             "max_num_frames": .integer(info.maxNumFrames), "max_pixels": .integer(info.maxPixels),
             "default_num_inference_steps": .integer(info.defaultNumInferenceSteps),
             "default_guidance_scale": .double(info.defaultGuidanceScale), "default_flow_shift": .double(info.defaultFlowShift),
+            "takes_conditioning_frames": .bool(info.takesConditioningFrames),
+            // The name of earlier versions, for their clients.
             "takes_known_frames": .bool(info.takesConditioningFrames),
         ]
         details["text_length"] = info.textLength.map { .integer($0) }

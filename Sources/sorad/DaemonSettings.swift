@@ -88,6 +88,10 @@ struct DaemonSettings: Sendable {
         Setting(
             "retry-attempts", 1...1_000, \.jobs.limits.attempts,
             "faults at one place of a job after which they count as its own and it fails, unless other jobs get on no better")
+        Setting(
+            "hold-days", 0...36_500, \.jobs.limits.holdDays,
+            "days for which faults of the machine (a missing model or ffmpeg, a worker that cannot be started) may hold a job before it "
+                + "fails; 0 is no limit")
         Setting("event-heartbeat", seconds: 1...3_600, \.jobs.heartbeat, "longest silence on an event stream")
         Setting("cancel-grace", seconds: 1...60, \.jobs.limits.grace, "time that a worker has to stop, before it is killed")
     }
@@ -199,6 +203,9 @@ struct DaemonSettings: Sendable {
                     environment, isRoot, root: "/run/sorad/sorad.sock", variable: "XDG_RUNTIME_DIR", home: nil, "sorad/sorad.sock"))
         }
         if adminSocket.isEmpty { adminSocket = DaemonSettings.sibling(of: socket, "admin.sock") }
+        guard adminSocket != socket else {
+            throw SoradError(.configuration, "the settings socket and admin-socket name the same path \(socket)", param: "admin-socket")
+        }
         if modelDirectories.isEmpty { modelDirectories = ["\(executableDirectory())/../share/sorad/models", "\(stateDirectory)/models"] }
         if worker.isEmpty { worker = "\(executableDirectory())/sorad-worker" }
     }

@@ -65,7 +65,10 @@ private enum ProvenanceFinding {
             object["model"] = .optional(mark.model)
             object["generated_at"] = .null
             object["origin"] = .string(origin)
-            object["signs"] = .array(mark.evidence.map { .string($0) })
+            let evidence = JSONValue.array(mark.evidence.map { .string($0) })
+            object["evidence"] = evidence
+            // The name of earlier versions, for their clients.
+            object["signs"] = evidence
         }
         return .object(object)
     }

@@ -146,6 +146,37 @@ def test_the_admin_socket_is_for_administrators(make_daemon):
     assert json.loads(seen.stdout)["id"] == theirs
 
 
+HOLD = """
+import socket, sys, time
+held = [socket.socket(socket.AF_UNIX) for _ in range(1000)]
+for one in held: one.connect(sys.argv[1])
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@root_only
+@pytest.mark.parametrize("descriptors", ["1024:1024", "256:256"])
+def test_a_users_idle_connections_are_nobody_elses_loss(make_daemon, descriptors):
+    daemon = make_daemon(prefix=["prlimit", f"--nofile={descriptors}"])
+    open_to_all(daemon)
+    who = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    with subprocess.Popen([*who, "/usr/bin/python3", "-c", HOLD, daemon.socket], stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            start = time.monotonic()
+            status, _, video = create(daemon, QUICK, OTHER)
+            assert status == 200, video
+            assert post(daemon, "/admin/status", None, socket=str(daemon.folder / "admin.sock"))[0] == 200
+            assert time.monotonic() - start < 10
+            while video["status"] not in ("completed", "failed"):
+                time.sleep(0.05)
+                video = get(daemon, "/v1/videos/" + video["id"], OTHER)[2]
+            assert video["status"] == "completed", video
+        finally:
+            holder.kill()
+
+
 def test_drain_pause_resume(make_daemon):
     daemon = make_daemon()
     assert ctl(daemon, "pause") == "intake open, processing paused, 0 queued, 0 running\n"

@@ -248,7 +248,7 @@ def test_provenance():
     # The same with one bit more says no more than that it is marked.
     other = client.content_provenance_checks.create(file=clip + b"\0\0\0\x08free").results[0]
     assert (other.outcome, other.validation_state, other.origin) == ("detected", "valid", "another_sorad"), other
-    assert other.issuer.startswith("sorad ") and other.signs == ["xmp", "comment"]
+    assert other.issuer.startswith("sorad ") and other.evidence == ["xmp", "comment"]
     raises(openai.BadRequestError, lambda: client.content_provenance_checks.create(file=clip[:1000]), code="invalid_file", param="file")
     raises(openai.BadRequestError, lambda: client.content_provenance_checks.create(file=b"hello"), code="invalid_file", param="file")
 

@@ -181,6 +181,27 @@ def reloaded(system, expected):
     return "same process, same frames"
 
 
+def reload_refused(system):
+    """A reload with wrong or misspelt settings fails with a sentence; the daemon keeps those that it has, and the next one succeeds."""
+    before = main_pid(system)
+    folder = system.tree / "etc/sorad"
+    folder.mkdir(exist_ok=True)
+    file = folder / "sorad.conf"
+    for text in ("keep-days = many\n", "keep-dayz = 3\n", "model = /nowhere.gguf\n"):
+        file.write_text(text)
+        assert system.run("systemctl", "reload", "sorad.service", check=False).returncode != 0, text
+        assert main_pid(system) == before and system.unit("ActiveState") == "active", text
+        log = system.run("journalctl", "-u", "sorad.service", "--no-pager", "-n", "20").stdout
+        assert text.split(" ")[0] in log, log
+        system.ctl("status")
+    file.write_text("log-level = debug\n")
+    system.run("systemctl", "reload", "sorad.service")
+    assert main_pid(system) == before
+    file.unlink()
+    system.run("systemctl", "reload", "sorad.service")
+    return "wrong, misspelt and missing: failure, the same process"
+
+
 def hung(system, expected):
     system.drop_in("[Service]\nWatchdogSec=2\n")
     system.run("systemctl", "restart", "sorad.service")
@@ -244,6 +265,7 @@ def main():
         expected = undisturbed(system)
         for name, part in dict(killed=killed, restarted=restarted, reloaded=reloaded, hung=hung).items():
             print(f"{name}:", part(system, expected), flush=True)
+        print("reload with wrong settings:", reload_refused(system), flush=True)
         print("stopped:", stopped(system), flush=True)
         print("wrong settings:", wrong_settings(system), flush=True)
         print("sandbox:", sandbox(system), flush=True)
