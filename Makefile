@@ -17,6 +17,7 @@ PROMPT ?= a red ball bounces on green grass on a sunny day
 CLIP ?= clip.mp4
 PREFIX ?= /usr/local
 SYSTEMD_DIR ?= /etc/systemd/system
+USER_UNIT_DIR ?= /etc/systemd/user
 SYSUSERS_DIR ?= /etc/sysusers.d
 TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
@@ -32,7 +33,11 @@ FILES ?= 2000
 SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python \
 	SORAD_LITELLM_PYTHON=$(abspath $(VENV))/litellm/bin/python
 TSAN = --sanitize thread --scratch-path .build/tsan -Xlinker $(abspath .build/tsan/mutex.o)
-PROGRAMS := sorad sorad-worker sorad-ctl sorad-quantize sorad-bench
+# What people call, and what the daemon and measurements call.
+USED := sorad sorad-ctl sorad-quantize
+INNER := sorad-worker sorad-bench
+PROGRAMS := $(USED) $(INNER)
+UNITS := sorad.socket sorad-admin.socket sorad-tcp.socket
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## this list
@@ -107,6 +112,13 @@ test-systemd: deps static ## as root: the installed units on a small Debian that
 test-media: deps build $(VENV)/.installed ## FILES damaged or odd pictures and clips (default 2000): only clips and refusals, nothing left behind
 	$(SDK_TESTS) SORAD_DAMAGED=$(FILES) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_damaged_files.py
 
+test-packages: deb ## as root: the packages on a small Debian that boots: first clip, port, upgrade in the middle of a job, purge
+	@$(call install_packages,debootstrap systemd-container)
+	python3 Tests/systemd/packages.py --tree .build/boot/packages --debs .build/deb
+
+test-page: deps build $(VENV)/page/.installed ## the page in a headless Chromium: clips, cancel, reload, two users, foreign pages
+	$(SDK_TESTS) $(VENV)/page/bin/python -m pytest -q Tests/page
+
 test-load: deps build ## 1,000 clients, 500 slow senders, long bodies, an idle daemon: four minutes, on a machine that does nothing else
 	$(SDK_TESTS) python3 Tests/load/crowd.py
 	$(SDK_TESTS) python3 Tests/load/slow.py
@@ -151,6 +163,9 @@ bench-cost: build ## measure a forward pass of Wan 2.1 1.3B's blocks over tokens
 bench-peers: deps build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape next to PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
 	$(VENV)/bench/bin/python Tests/peers/bench_peers.py --sorad $(BUILD)/sorad-bench --tokens $(or $(TOKENS),1280) --cache $(VENV)/bench/models --json $(VENV)/bench/peers.json
 
+openapi: $(VENV)/.installed ## write docs/openapi.yaml as the JSON that the daemon serves
+	$(VENV)/bin/python scripts/openapi-json
+
 settings: build ## write the daemon's settings into docs/ADMIN.md
 	{ sed '/^<!-- settings:/q' docs/ADMIN.md; $(BUILD)/sorad --print-settings; sed -n '/^<!-- end of settings/,$$p' docs/ADMIN.md; } > .build/ADMIN.md
 	cp .build/ADMIN.md docs/ADMIN.md
@@ -167,17 +182,30 @@ model: build ## quantize the trained checkpoint in CHECKPOINT, with what CALIBRA
 install: ## copy what `make static` built, the model and the systemd units into place (PREFIX=/usr/local, DESTDIR=)
 	@for program in $(PROGRAMS); do [ -x $(STATIC)/$$program ] || { echo "make install: $(STATIC)/$$program is missing; run first, without sudo: make static" >&2; exit 66; }; done
 	@[ -r $(MODEL) ] || { echo "make install: the model $(MODEL) is missing; clone the repository whole" >&2; exit 66; }
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/sorad/models $(DESTDIR)$(SYSTEMD_DIR) $(DESTDIR)$(SYSUSERS_DIR) $(DESTDIR)$(TMPFILES_DIR)
-	install -m 755 -s $(addprefix $(STATIC)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/libexec/sorad $(PREFIX)/share/sorad/models $(SYSTEMD_DIR) $(USER_UNIT_DIR) $(SYSUSERS_DIR) $(TMPFILES_DIR))
+	install -m 755 -s $(addprefix $(STATIC)/,$(USED)) $(DESTDIR)$(PREFIX)/bin
+	install -m 755 -s $(addprefix $(STATIC)/,$(INNER)) $(DESTDIR)$(PREFIX)/libexec/sorad
 	install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/sorad/models
 	sed 's,@PREFIX@,$(PREFIX),g' systemd/sorad.service > $(DESTDIR)$(SYSTEMD_DIR)/sorad.service
-	install -m 644 systemd/sorad.socket systemd/sorad-admin.socket $(DESTDIR)$(SYSTEMD_DIR)
+	sed 's,@PREFIX@,$(PREFIX),g' systemd/user/sorad.service > $(DESTDIR)$(USER_UNIT_DIR)/sorad.service
+	install -m 644 $(addprefix systemd/,$(UNITS)) $(DESTDIR)$(SYSTEMD_DIR)
+	install -m 644 systemd/user/sorad.socket systemd/user/sorad-admin.socket $(DESTDIR)$(USER_UNIT_DIR)
 	install -m 644 systemd/sysusers.d/sorad.conf $(DESTDIR)$(SYSUSERS_DIR)
 	install -m 644 systemd/tmpfiles.d/sorad.conf $(DESTDIR)$(TMPFILES_DIR)
 	@[ -n "$(DESTDIR)" ] || { systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && echo "Next: systemctl enable --now sorad.socket"; }
 
+deb: static ## make the Debian packages sorad and sorad-model-mini in .build/deb
+	@$(call install_packages,dpkg-dev binutils)
+	scripts/build-deb --build $(STATIC) --model $(MODEL) --out .build/deb
+
+dist: ## make a tarball of the source as it is committed, in .build
+	@version=$$(sed -n 's/.*soradVersion = "\(.*\)"/\1/p' Sources/SoradSystem/Version.swift); mkdir -p .build; \
+	git archive --format=tar --prefix=sorad-$$version/ HEAD | gzip -9n > .build/sorad-$$version.tar.gz; sha256sum .build/sorad-$$version.tar.gz
+
 uninstall: ## remove what install put there (the jobs in /var/lib/sorad stay)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(DESTDIR)$(SYSTEMD_DIR)/sorad.service $(DESTDIR)$(SYSTEMD_DIR)/sorad.socket $(DESTDIR)$(SYSTEMD_DIR)/sorad-admin.socket
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(addprefix $(DESTDIR)$(SYSTEMD_DIR)/,sorad.service $(UNITS))
+	rm -f $(addprefix $(DESTDIR)$(USER_UNIT_DIR)/,sorad.service sorad.socket sorad-admin.socket)
+	rm -rf $(DESTDIR)$(PREFIX)/libexec/sorad
 	rm -f $(DESTDIR)$(SYSUSERS_DIR)/sorad.conf $(DESTDIR)$(TMPFILES_DIR)/sorad.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/sorad
 
@@ -196,6 +224,12 @@ $(VENV)/litellm/.installed: Tests/sdk/requirements-litellm.txt | $(VENV)/.instal
 	$(VENV)/litellm/bin/pip install -q -r Tests/sdk/requirements-litellm.txt
 	touch $@
 
+$(VENV)/page/.installed: Tests/page/requirements.txt
+	@$(call install_packages,chromium)
+	python3 -m venv $(VENV)/page
+	$(VENV)/page/bin/pip install -q -r Tests/page/requirements.txt
+	touch $@
+
 $(VENV)/durability/.installed: Tests/durability/requirements.txt
 	@$(call install_packages,fuse3)
 	python3 -m venv $(VENV)/durability
@@ -210,4 +244,4 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers
+.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media

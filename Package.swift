@@ -36,6 +36,7 @@ let package = Package(
         // Layer 0: C
         cLibrary("CSoradKernels"),
         cLibrary("CSoradLinux"),
+        cLibrary("CSoradPage", exclude: ["files"]),
         cLibrary("CSoradVulkan", exclude: ["shaders"]),
         .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         // Layer 1
@@ -59,7 +60,7 @@ let package = Package(
             "SoradPipeline",
             ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
         // Layer 6: wiring only
-        program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs"]),
+        program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs", "CSoradPage"]),
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradVulkan", "SoradPipeline"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
         program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),

@@ -3,8 +3,12 @@
 
 #include "unix_address.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -35,6 +39,70 @@ int sorad_linux_stream_listen(const char *path, size_t length, mode_t mode, int 
     if (address.sun_path[0] != 0 && chmod(address.sun_path, mode) != 0) return close_keeping_errno(listener);
     if (listen(listener, backlog) != 0) return close_keeping_errno(listener);
     return listener;
+}
+
+typedef union internet_address {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} internet_address;
+
+// The size of the address; 0 when `host` is none.
+static socklen_t internet_address_of(internet_address *address, const char *host, uint16_t port) {
+    memset(address, 0, sizeof *address);
+    if (inet_pton(AF_INET, host, &address->v4.sin_addr) == 1) {
+        address->v4.sin_family = AF_INET;
+        address->v4.sin_port = htons(port);
+        return sizeof address->v4;
+    }
+    if (inet_pton(AF_INET6, host, &address->v6.sin6_addr) != 1) return 0;
+    address->v6.sin6_family = AF_INET6;
+    address->v6.sin6_port = htons(port);
+    return sizeof address->v6;
+}
+
+int sorad_linux_address_kind(const char *host) {
+    internet_address address;
+    if (internet_address_of(&address, host, 0) == 0) return 0;
+    if (address.any.sa_family == AF_INET) return ntohl(address.v4.sin_addr.s_addr) >> 24 == 127 ? 1 : 2;
+    return IN6_IS_ADDR_LOOPBACK(&address.v6.sin6_addr) ? 1 : 2;
+}
+
+int sorad_linux_tcp_listen(const char *host, uint16_t port, int backlog) {
+    internet_address address;
+    const socklen_t size = internet_address_of(&address, host, port);
+    if (size == 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    const int listener = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener < 0) return -1;
+    const int yes = 1;
+    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0) return close_keeping_errno(listener);
+    if (address.any.sa_family == AF_INET6 && setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes) != 0)
+        return close_keeping_errno(listener);
+    if (bind(listener, &address.any, size) != 0 || listen(listener, backlog) != 0) return close_keeping_errno(listener);
+    return listener;
+}
+
+int sorad_linux_tcp_listener(int descriptor, char *host, size_t capacity, uint16_t *port) {
+    int listens = 0;
+    socklen_t length = sizeof listens;
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) != 0) return -1;
+    internet_address address;
+    socklen_t size = sizeof address;
+    if (getsockname(descriptor, &address.any, &size) != 0) return -1;
+    const int is_v4 = address.any.sa_family == AF_INET;
+    if (!listens || (!is_v4 && address.any.sa_family != AF_INET6)) {
+        errno = EINVAL;
+        return -1;
+    }
+    const void *bytes = is_v4 ? (const void *)&address.v4.sin_addr : (const void *)&address.v6.sin6_addr;
+    if (inet_ntop(address.any.sa_family, bytes, host, (socklen_t)capacity) == NULL) return -1;
+    *port = ntohs(is_v4 ? address.v4.sin_port : address.v6.sin6_port);
+    // The connections inherit it: an answer's head and its file are two writes.
+    const int yes = 1;
+    return setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
 }
 
 int sorad_linux_stream_connect(const char *path, size_t length, int milliseconds) {

@@ -41,6 +41,12 @@ extension PromptReading: JSONRepresentable {
 public struct RequestNotes: Sendable, Equatable {
     /// Names of fields that had no effect.
     public var ignored: [String] = []
+    /// The alias by which the model was asked for.
+    public var requestedModel: String?
+    /// "WIDTHxHEIGHT", where another size is made.
+    public var requestedSize: String?
+    /// Where the clip is shorter.
+    public var requestedSeconds: Double?
     /// nil where nobody could read it.
     public var prompt: PromptReading?
     /// nil where there is none, or it has no effect.
@@ -53,6 +59,9 @@ extension RequestNotes: JSONRepresentable {
     public var json: JSONValue {
         var object = JSONObject()
         if !ignored.isEmpty { object["ignored"] = .array(ignored.map { .string($0) }) }
+        object["requestedModel"] = requestedModel.map { .string($0) }
+        object["requestedSize"] = requestedSize.map { .string($0) }
+        object["requestedSeconds"] = requestedSeconds.map { .double($0) }
         object["prompt"] = prompt?.json
         object["negativePrompt"] = negativePrompt?.json
         return .object(object)
@@ -60,6 +69,9 @@ extension RequestNotes: JSONRepresentable {
 
     public init(json: JSONValue) throws(JSONError) {
         ignored = json["ignored"]?.array?.compactMap(\.string) ?? []
+        requestedModel = json["requestedModel"]?.string
+        requestedSize = json["requestedSize"]?.string
+        requestedSeconds = json["requestedSeconds"]?.double
         prompt = try json["prompt"].map { json throws(JSONError) in try PromptReading(json: json) }
         negativePrompt = try json["negativePrompt"].map { json throws(JSONError) in try PromptReading(json: json) }
     }

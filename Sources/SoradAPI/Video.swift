@@ -197,6 +197,9 @@ public struct VideoDetails: Sendable, Equatable {
 extension RequestNotes {
     /// As members of a Video object.
     fileprivate func write(to object: inout JSONObject) {
+        object["requested_model"] = requestedModel.map { .string($0) }
+        object["requested_size"] = requestedSize.map { .string($0) }
+        object["requested_seconds"] = requestedSeconds.map { .double($0) }
         if let prompt {
             object["prompt_tokens"] = .integer(prompt.tokens)
             object["prompt_truncated"] = .bool(prompt.isTruncated)
@@ -217,6 +220,9 @@ extension RequestNotes {
                 tokens: tokens, textLength: isTruncated ? tokens - 1 : tokens, unknownWords: words.compactMap(\.string))
         }
         ignored = json["ignored"]?.array?.compactMap(\.string) ?? []
+        requestedModel = json["requested_model"]?.string
+        requestedSize = json["requested_size"]?.string
+        requestedSeconds = json["requested_seconds"]?.double
         prompt = reading("prompt", json["unknown_words"]?.array ?? [])
         negativePrompt = reading("negative_prompt", [])
     }

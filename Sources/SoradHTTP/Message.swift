@@ -21,6 +21,7 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
     public static let partialContent = Status(206)
     public static let notModified = Status(304)
     public static let badRequest = Status(400)
+    public static let unauthorized = Status(401)
     public static let forbidden = Status(403)
     public static let notFound = Status(404)
     public static let methodNotAllowed = Status(405)
@@ -33,6 +34,7 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
     public static let unsupportedMediaType = Status(415)
     public static let rangeNotSatisfiable = Status(416)
     public static let expectationFailed = Status(417)
+    public static let misdirectedRequest = Status(421)
     public static let tooManyRequests = Status(429)
     public static let headerFieldsTooLarge = Status(431)
     public static let internalServerError = Status(500)
@@ -50,6 +52,7 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
         case 206: "Partial Content"
         case 304: "Not Modified"
         case 400: "Bad Request"
+        case 401: "Unauthorized"
         case 403: "Forbidden"
         case 404: "Not Found"
         case 405: "Method Not Allowed"
@@ -62,6 +65,7 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
         case 415: "Unsupported Media Type"
         case 416: "Range Not Satisfiable"
         case 417: "Expectation Failed"
+        case 421: "Misdirected Request"
         case 429: "Too Many Requests"
         case 431: "Request Header Fields Too Large"
         case 500: "Internal Server Error"

@@ -4,7 +4,10 @@ public import SoradSystem
 public struct Request: Sendable {
     /// Sent back as `x-request-id`; unique within this process.
     public var id: String
+    /// The user whose request it is; nobody on routes that need no key.
     public var peer: Peer
+    /// The name of the key that identified `peer`; nil where the kernel did.
+    public var key: String?
     public var method: Method
     /// Percent-decoded once, segment by segment joined with "/"; begins with "/".
     public var path: String

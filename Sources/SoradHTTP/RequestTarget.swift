@@ -5,6 +5,8 @@ package struct RequestTarget: Sendable, Equatable {
     package var segments: [String]
     /// Decoded names and values in order.
     package var query: [QueryItem]
+    /// The host and port of a target in absolute form, which then count and not those of Host; nil in origin form.
+    package var authority: String?
 
     package struct QueryItem: Sendable, Equatable {
         package var name: String
@@ -22,7 +24,11 @@ package struct RequestTarget: Sendable, Equatable {
     init(_ bytes: ArraySlice<UInt8>) throws(WireError) {
         guard bytes.allSatisfy(RequestTarget.isAllowed) else { throw WireError("its target has a character that must be percent-encoded") }
         var rest = bytes
-        if rest.first != UInt8(ascii: "/") { rest = try RequestTarget.pathOfAbsoluteForm(rest) }
+        if rest.first != UInt8(ascii: "/") {
+            let parts = try RequestTarget.splitAbsoluteForm(rest)
+            authority = parts.authority
+            rest = parts.path
+        }
         let mark = rest.firstIndex(of: UInt8(ascii: "?"))
         let path = rest[..<(mark ?? rest.endIndex)]
         segments = []
@@ -42,7 +48,9 @@ package struct RequestTarget: Sendable, Equatable {
 
     package var path: String { "/" + segments.joined(separator: "/") }
 
-    private static func pathOfAbsoluteForm(_ bytes: ArraySlice<UInt8>) throws(WireError) -> ArraySlice<UInt8> {
+    private static func splitAbsoluteForm(
+        _ bytes: ArraySlice<UInt8>
+    ) throws(WireError) -> (authority: String, path: ArraySlice<UInt8>) {
         let scheme = Array("http://".utf8)
         let start = bytes.prefix(scheme.count).map { $0 | ($0 >= UInt8(ascii: "A") && $0 <= UInt8(ascii: "Z") ? 0x20 : 0) }
         guard start == scheme else { throw WireError("its target must begin with \"/\"") }
@@ -50,7 +58,7 @@ package struct RequestTarget: Sendable, Equatable {
         let end = rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") } ?? rest.endIndex
         guard Authority.isValid(rest[..<end]), Authority.hasHost(rest[..<end]) else { throw WireError("its target names no valid host") }
         let path = rest[end...]
-        return path.first == UInt8(ascii: "/") ? path : ArraySlice([UInt8(ascii: "/")] + path)
+        return (String(decoding: rest[..<end], as: UTF8.self), path.first == UInt8(ascii: "/") ? path : [UInt8(ascii: "/")] + path)
     }
 
     /// unreserved, sub-delims, ":", "@", "/", "?", "%", and brackets for hosts and field names.

@@ -12,6 +12,8 @@ public struct Response: Sendable {
     public var status: Status
     public var headers: Headers
     public var body: Body
+    /// From the next request on, the connection is one that needs keys: it gives up what the kernel says of its client.
+    public var surrendersIdentity = false
 
     public init(_ status: Status = .ok, headers: Headers = Headers(), body: Body = .bytes([])) {
         self.status = status

@@ -13,6 +13,8 @@ package struct Route: Sendable {
     let method: Method
     let segments: [Segment]
     package let body: BodyKind
+    /// Nobody needs a key for it.
+    let isOpen: Bool
     let handler: DeferredHandler
 
     enum Segment: Sendable, Equatable {
@@ -27,20 +29,25 @@ public struct Routes: Sendable {
     public init() {}
 
     /// Adds a route. `pattern` begins with "/", e.g. "/v1/videos/{id}/content". HEAD is served by the GET route.
-    public mutating func on(_ method: Method, _ pattern: String, body: BodyKind = .none, _ handler: @escaping Handler) {
-        onDeferred(method, pattern, body: body) { request, reply in
+    /// `isOpen`: it may be asked without a key where keys are needed; it must say nothing of users.
+    public mutating func on(
+        _ method: Method, _ pattern: String, body: BodyKind = .none, isOpen: Bool = false, _ handler: @escaping Handler
+    ) {
+        onDeferred(method, pattern, body: body, isOpen: isOpen) { request, reply in
             do { reply.send(try handler(request)) } catch { reply.send(Response(failure: error)) }
         }
     }
 
     /// Adds a route whose handler may answer after it has returned.
-    public mutating func onDeferred(_ method: Method, _ pattern: String, body: BodyKind = .none, _ handler: @escaping DeferredHandler) {
+    public mutating func onDeferred(
+        _ method: Method, _ pattern: String, body: BodyKind = .none, isOpen: Bool = false, _ handler: @escaping DeferredHandler
+    ) {
         precondition(pattern.hasPrefix("/") && method != .head, "route \(method) \(pattern)")
         let segments = pattern.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map { part -> Route.Segment in
             part.hasPrefix("{") && part.hasSuffix("}") ? .name(String(part.dropFirst().dropLast())) : .literal(String(part))
         }
         precondition(!routes.contains { $0.method == method && $0.segments == segments }, "route \(method) \(pattern) twice")
-        routes.append(Route(method: method, segments: segments, body: body, handler: handler))
+        routes.append(Route(method: method, segments: segments, body: body, isOpen: isOpen, handler: handler))
     }
 
     enum Match: Sendable {

@@ -18,37 +18,35 @@ public final class HTTPServer: Sendable {
     private let thread: SystemThread
     private let clock: TimeSource
 
-    /// Carries a listener into the thread: a closure cannot consume its captures.
-    private final class Carrier: Sendable {
-        private let descriptor: Mutex<Int32?>
-        init(_ descriptor: consuming FileDescriptor) { self.descriptor = Mutex(descriptor.take()) }
-
-        func take() -> FileDescriptor {
-            let value = descriptor.withLock { $0.take() }
-            guard let value else { preconditionFailure("the listener was taken twice") }
-            return FileDescriptor(owning: value)
-        }
-    }
-
-    /// Starts serving `routes` on `listener` (listening; from systemd or `FileDescriptor(listeningAt:)`). Removes from the upload
-    /// directory what an earlier run left there.
-    public init(
+    /// Starts serving `routes` on one Unix socket (listening; from systemd or `FileDescriptor(listeningAt:)`).
+    public convenience init(
         listener: consuming FileDescriptor, routes: Routes, settings: ServerSettings = ServerSettings(), clock: TimeSource = .system,
         observer: @escaping Observer = { _ in }
     ) throws(SoradError) {
+        let socket = ListeningSocket(unix: listener)
+        try self.init(
+            listeners: [(socket, Door())], surrendered: Door(), routes: routes, settings: settings, clock: clock, observer: observer)
+    }
+
+    /// Starts serving `routes` on all `listeners`, each with the rules of its door. Removes from the upload directory what an earlier run
+    /// left there.
+    /// - Parameter surrendered: the door of connections that have given up their identity.
+    public init(
+        listeners: [(socket: ListeningSocket, door: Door)], surrendered: Door, routes: Routes, settings: ServerSettings,
+        clock: TimeSource = .system, observer: @escaping Observer = { _ in }
+    ) throws(SoradError) {
         do throws(Errno) {
             if let directory = settings.uploadDirectory { try TemporaryFile.removeAll(in: directory) }
-            try listener.stopBlocking()
+            for listener in listeners { try listener.socket.descriptor.stopBlocking() }
             inbox = try ServerInbox(instance: String(UInt64.random(in: 0...UInt64.max), radix: 36))
             handlers = try HandlerThreads(count: settings.handlerThreads, limit: settings.queuedRequests)
             largeBodyHandlers = try HandlerThreads(count: settings.largeBodyThreads, limit: settings.queuedLargeBodies)
             let environment = ServerConnection.Environment(
                 routes: routes, settings: settings, clock: clock, memory: BodyMemory(limit: settings.bodyMemory), handlers: handlers,
-                largeBodyHandlers: largeBodyHandlers, inbox: inbox, observer: observer)
-            let carrier = Carrier(listener)
+                largeBodyHandlers: largeBodyHandlers, inbox: inbox, surrendered: surrendered, observer: observer)
             thread = try SystemThread(name: "http") {
                 do throws(Errno) {
-                    try ServerLoop(listener: carrier.take(), environment: environment).run()
+                    try ServerLoop(listeners: listeners, environment: environment).run()
                 } catch { observer(.fault("the HTTP server could not start: \(error)")) }
             }
         } catch {
@@ -59,6 +57,9 @@ public final class HTTPServer: Sendable {
 
     /// Connections open now.
     public var connectionCount: Int { inbox.connections.load(ordering: .relaxed) }
+
+    /// Ends every connection whose request under way came with the key `name`.
+    public func endConnections(ofKey name: String) { inbox.post(.revoked(key: name)) }
 
     /// Stops accepting, lets requests in flight finish for at most `grace`, closes everything and ends the threads. Blocks; call once.
     public func stop(grace: Duration = .seconds(5)) {

@@ -19,14 +19,22 @@ final class ServerConnection {
         /// For requests with a large body, so that they hold up each other alone.
         let largeBodyHandlers: HandlerThreads
         let inbox: ServerInbox
+        /// Of connections that have given up their identity.
+        let surrendered: Door
         let observer: HTTPServer.Observer
     }
 
     let id: UInt64
     let socket: FileDescriptor
-    let peer: Peer
+    /// The user of the request under way, or of the last one.
+    private(set) var peer: Peer
+    /// The name of the key that identified `peer`; nil where the kernel did.
+    private(set) var key: String?
+    /// The user whose connection this is, for the limits.
+    private(set) var countedUser: UInt32
     private(set) var state: ServerConnectionState
     private let environment: Environment
+    private let counts: ConnectionCounts
 
     // The request under way
     private var requests: UInt64 = 0
@@ -44,18 +52,25 @@ final class ServerConnection {
     private var bufferSent = 0
     private var outgoing = Outgoing.nothing
     private var answering = false
+    private var surrenders = false
     private var answerStatus = 0
     private var answerBytes = 0
     private(set) var isClosed = false
 
-    init(id: UInt64, socket: consuming FileDescriptor, peer: Peer, isShed: Bool, environment: Environment) {
+    init(
+        id: UInt64, socket: consuming FileDescriptor, peer: Peer, door: Door, isShed: Bool, counts: ConnectionCounts,
+        environment: Environment
+    ) {
         self.id = id
         self.socket = socket
         self.peer = peer
+        self.counts = counts
+        countedUser = peer.userID
         self.environment = environment
         let now = environment.clock.monotonic()
         began = now
-        state = ServerConnectionState(routes: environment.routes, settings: environment.settings, isShed: isShed, now: now)
+        state = ServerConnectionState(
+            routes: environment.routes, settings: environment.settings, isShed: isShed, now: now, door: door, peer: peer)
     }
 
     var wantsInput: Bool { state.wantsInput }
@@ -158,11 +173,21 @@ final class ServerConnection {
         self.route = route
         self.parameters = parameters
         do throws(APIError) {
+            try takeOver(state.admission)
             let receiver = try BodyReceiver(
                 head: head, kind: route.body, settings: environment.settings, memory: environment.memory, user: peer.userID)
             memoryShare = receiver.share
             self.receiver = receiver
         } catch { state.refuse(error) }
+    }
+
+    /// From here on the request is that user's.
+    private func takeOver(_ admission: Admission) throws(APIError) {
+        peer = admission.peer
+        key = admission.key
+        guard let owner = admission.keyOwner, owner != countedUser else { return }
+        guard counts.move(from: countedUser, to: owner) else { throw BodyReceiver.overloaded(environment.settings) }
+        countedUser = owner
     }
 
     private func receive(_ bytes: [UInt8]) {
@@ -175,12 +200,15 @@ final class ServerConnection {
     }
 
     private func dispatch() {
-        guard let head, let route, let method = head.method, let current = receiver else { preconditionFailure("a request without a head") }
+        guard let head, let route, let current = receiver else { preconditionFailure("a request without a head") }
+        // A browser's OPTIONS has none.
+        let method = head.method ?? .get
         receiver = nil
         do throws(APIError) {
             var request = Request(
                 id: requestID, peer: peer, method: method, path: head.target.path, parameters: parameters,
                 query: try Fields(query: head.target.query), headers: head.headers)
+            request.key = key
             request.gone = gone
             let (inbox, connection, number, handler) = (environment.inbox, id, requests, route.handler)
             let reply = Reply { response in inbox.post(.answer(connection: connection, request: number, response)) }
@@ -201,6 +229,8 @@ final class ServerConnection {
     // MARK: sending
 
     private func begin(_ response: Response) {
+        var response = response
+        if head != nil { for field in state.admission.headers.fields { response.headers.append(field.name, field.value) } }
         var context = ResponseEncoder.Context(
             requestID: requestID, method: head?.method, minorVersion: head?.minorVersion ?? 1, closes: state.closesAfterAnswer,
             unixSeconds: environment.clock.unixSeconds())
@@ -209,6 +239,7 @@ final class ServerConnection {
             context.closes = true
         }
         answering = true
+        surrenders = response.surrendersIdentity
         answerStatus = response.status.code
         answerBytes = 0
         buffer += ResponseEncoder.head(response, context)
@@ -308,6 +339,10 @@ final class ServerConnection {
         head = nil
         route = nil
         memoryShare = nil
+        if surrenders {
+            (peer, key) = (.nobody, nil)
+            state.surrender(to: environment.surrendered)
+        }
         state.responded(now: now)
     }
 

@@ -40,7 +40,13 @@ package struct ServerConnectionState {
     /// Whether the connection ends after the answer that is due or under way.
     package private(set) var closesAfterAnswer = false
 
+    /// Who has come with the request under way.
+    package private(set) var admission: Admission
+
     private var parser: RequestParser
+    private var door: Door
+    /// The kernel's word about the client.
+    private var peer: Peer
     private let routes: Routes
     private let settings: ServerSettings
     /// Too many connections: every request is refused.
@@ -53,7 +59,12 @@ package struct ServerConnectionState {
     private var pendingActions: [Action] = []
     private var inputEnded = false
 
-    package init(routes: Routes, settings: ServerSettings, isShed: Bool, now: MonotonicTime) {
+    package init(
+        routes: Routes, settings: ServerSettings, isShed: Bool, now: MonotonicTime, door: Door = Door(), peer: Peer = .nobody
+    ) {
+        self.door = door
+        self.peer = peer
+        admission = Admission(peer: peer)
         self.routes = routes
         self.settings = settings
         self.isShed = isShed
@@ -108,6 +119,12 @@ package struct ServerConnectionState {
 
     /// The answer's framing can only end with the connection.
     package mutating func closeAfterAnswer() { closesAfterAnswer = true }
+
+    /// The client wants to be nobody from its next request on.
+    package mutating func surrender(to door: Door) {
+        self.door = door
+        peer = .nobody
+    }
 
     // MARK: actions
 
@@ -169,7 +186,13 @@ package struct ServerConnectionState {
             refuseAndClose(BodyReceiver.overloaded(settings))
             return nil
         }
-        switch ServerConnectionState.route(head, routes) {
+        admission = door.admit(head, peer)
+        // One guess at a key for each connection: a client without one has nothing more to ask, and the others have their turn.
+        if let missing = missingKey(head) {
+            refuseAndClose(missing)
+            return nil
+        }
+        switch route(head) {
         case .failure(let error):
             discard(error, bytesLeft: head.framing)
             return nil
@@ -179,7 +202,20 @@ package struct ServerConnectionState {
         }
     }
 
-    private static func route(_ head: RequestHead, _ routes: Routes) -> Result<(Route, [String: String]), APIError> {
+    private func route(_ head: RequestHead) -> Result<(Route, [String: String]), APIError> {
+        if let refusal = admission.refusal { return .failure(refusal) }
+        if admission.isPreflight { return .success((Door.preflight, [:])) }
+        return match(head)
+    }
+
+    /// Set when the request needs a key and has no valid one.
+    private func missingKey(_ head: RequestHead) -> APIError? {
+        guard admission.refusal == nil, let missing = admission.missingKey else { return nil }
+        if case .success(let (route, _)) = match(head), route.isOpen { return nil }
+        return missing
+    }
+
+    private func match(_ head: RequestHead) -> Result<(Route, [String: String]), APIError> {
         if head.expectation == .unknown {
             return .failure(APIError(.expectationFailed, "the only expectation known here is 100-continue", code: "expectation_failed"))
         }

@@ -6,6 +6,7 @@ final class ServerInbox: Sendable {
     enum Message: Sendable {
         case answer(connection: UInt64, request: UInt64, Response)
         case stream(connection: UInt64)
+        case revoked(key: String)
         case stop(by: MonotonicTime)
     }
 

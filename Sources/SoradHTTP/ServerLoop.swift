@@ -1,22 +1,25 @@
-// The I/O thread: one epoll set with the listener, the wake-up and every connection. Never waits for anything but that set, and sleeps
+// The I/O thread: one epoll set with the listeners, the wake-up and every connection. Never waits for anything but that set, and sleeps
 // without limit when nothing has a deadline.
 // Invariant: `earliest` is never later than any connection's deadline, so that connections are searched only when one may be due.
 import SoradSystem
 import Synchronization
 
 final class ServerLoop {
-    private static let listenerToken: UInt64 = 0
-    private static let wakeToken: UInt64 = 1
+    private static let wakeToken: UInt64 = 0
+    /// The first listener's; those of connections come after all of them.
+    private static let firstListener: UInt64 = 1
     /// Connections that leave memory behind which is worth giving back.
     private static let rush = 256
 
-    private let listener: FileDescriptor
+    private let listeners: [(socket: ListeningSocket, door: Door)]
     private let environment: ServerConnection.Environment
     private var poller: EventPoller
     private var connections: [UInt64: ServerConnection] = [:]
     private var registered: [UInt64: Interest] = [:]
-    private var perUser: [UInt32: Int] = [:]
-    private var nextID: UInt64 = 2
+    private let counts: ConnectionCounts
+    private var nextID: UInt64
+    /// Connections that came without an identity, the oldest first; those that have shown a key or ended are left out when they are met.
+    private var anonymous: [UInt64] = []
     private var scratch = [UInt8](repeating: 0, count: 64 << 10)
     private var earliest: MonotonicTime?
     private var isListening = false
@@ -31,9 +34,11 @@ final class ServerLoop {
         var writing: Bool
     }
 
-    init(listener: consuming FileDescriptor, environment: ServerConnection.Environment) throws(Errno) {
-        self.listener = listener
+    init(listeners: [(socket: ListeningSocket, door: Door)], environment: ServerConnection.Environment) throws(Errno) {
+        self.listeners = listeners
         self.environment = environment
+        counts = ConnectionCounts(limit: environment.settings.connectionsPerUser)
+        nextID = ServerLoop.firstListener + UInt64(listeners.count)
         poller = try EventPoller()
         try poller.add(environment.inbox.wake.rawDescriptor, token: ServerLoop.wakeToken, reading: true, writing: false)
     }
@@ -64,8 +69,9 @@ final class ServerLoop {
 
     private func handle(_ event: EventPoller.Event) throws(Errno) {
         switch event.token {
-        case ServerLoop.listenerToken: try acceptConnections()
         case ServerLoop.wakeToken: try readInbox()
+        case ServerLoop.firstListener..<ServerLoop.firstListener + UInt64(listeners.count):
+            try acceptConnections(listeners[Int(event.token - ServerLoop.firstListener)])
         default:
             guard let connection = connections[event.token] else { return }
             if event.isReadable && connection.wantsInput { connection.readable(&scratch) }
@@ -91,6 +97,11 @@ final class ServerLoop {
                 guard let connection = connections[id] else { continue }
                 connection.streamHasBytes()
                 try update(connection)
+            case .revoked(let key):
+                for connection in Array(connections.values) where connection.key == key {
+                    connection.closeNow()
+                    try update(connection)
+                }
             case .stop(let time):
                 stopBy = time
                 for connection in Array(connections.values) {
@@ -107,21 +118,25 @@ final class ServerLoop {
         if let acceptAgain, acceptAgain <= now { self.acceptAgain = nil }
         let wanted = stopBy == nil && acceptAgain == nil && connections.count < connectionLimit
         guard wanted != isListening else { return }
-        if wanted {
-            try poller.add(listener.rawValue, token: ServerLoop.listenerToken, reading: true, writing: false)
-        } else {
-            try poller.remove(listener.rawValue)
+        for (index, listener) in listeners.enumerated() {
+            let descriptor = listener.socket.descriptor.rawValue
+            if wanted {
+                try poller.add(descriptor, token: ServerLoop.firstListener + UInt64(index), reading: true, writing: false)
+            } else {
+                try poller.remove(descriptor)
+            }
         }
         isListening = wanted
     }
 
-    private func acceptConnections() throws(Errno) {
+    private func acceptConnections(_ listener: (socket: ListeningSocket, door: Door)) throws(Errno) {
         // A bounded number at a time, so that a flood of clients does not keep the others waiting.
         for _ in 0..<64 where connections.count < connectionLimit {
             do throws(Errno) {
-                guard let socket = try listener.acceptConnection() else { return }
-                let peer = try socket.peer()
-                try open(socket, peer)
+                guard let socket = try listener.socket.descriptor.acceptConnection() else { return }
+                let peer = listener.socket.address == nil ? try socket.peer() : .nobody
+                if peer == .nobody { try makeRoomForAnonymous() }
+                try open(socket, peer, listener.door)
             } catch {
                 environment.observer(.fault("a connection could not be accepted: \(error)"))
                 acceptAgain = now + .milliseconds(100)
@@ -130,19 +145,35 @@ final class ServerLoop {
         }
     }
 
-    private func open(_ socket: consuming FileDescriptor, _ peer: Peer) throws(Errno) {
-        let ofUser = perUser[peer.userID, default: 0]
+    /// Whoever has shown no key has few places, and no claim to keep one: a client with a key sends it at once.
+    private func makeRoomForAnonymous() throws(Errno) {
+        guard counts[.nobody] >= settings.anonymousConnections else { return }
+        forgetKnown()
+        guard let oldest = anonymous.first.flatMap({ connections[$0] }) else { return }
+        oldest.closeNow()
+        try update(oldest)
+    }
+
+    private func forgetKnown() { anonymous.removeAll { connections[$0]?.countedUser != Peer.nobody.userID } }
+
+    private func open(_ socket: consuming FileDescriptor, _ peer: Peer, _ door: Door) throws(Errno) {
+        let ofUser = counts[peer]
         // One user's surplus must not use up the places that are kept for refusals; that client sees its connection end.
         guard ofUser < settings.connectionsPerUser + max(1, settings.shedConnections / 2) else { return }
         let isShed = connections.count >= settings.connections || ofUser >= settings.connectionsPerUser
         let id = nextID
         nextID += 1
         try poller.add(socket.rawValue, token: id, reading: true, writing: false)
-        let connection = ServerConnection(id: id, socket: socket, peer: peer, isShed: isShed, environment: environment)
+        let connection = ServerConnection(
+            id: id, socket: socket, peer: peer, door: door, isShed: isShed, counts: counts, environment: environment)
         connections[id] = connection
         peak = max(peak, connections.count)
         registered[id] = Interest(reading: true, writing: false)
-        perUser[peer.userID] = ofUser + 1
+        counts.add(peer.userID)
+        if peer == .nobody {
+            if anonymous.count >= 2 * settings.anonymousConnections { forgetKnown() }
+            anonymous.append(id)
+        }
         environment.inbox.connections.wrappingAdd(1, ordering: .relaxed)
         noteDeadline(of: connection)
     }
@@ -153,8 +184,7 @@ final class ServerLoop {
             try poller.remove(connection.socket.rawValue)
             connections[connection.id] = nil
             registered[connection.id] = nil
-            let left = perUser[connection.peer.userID, default: 1] - 1
-            perUser[connection.peer.userID] = left == 0 ? nil : left
+            counts.remove(connection.countedUser)
             environment.inbox.connections.wrappingSubtract(1, ordering: .relaxed)
             if peak >= ServerLoop.rush, connections.count <= peak / 4 {
                 peak = connections.count

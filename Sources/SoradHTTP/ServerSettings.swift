@@ -8,6 +8,8 @@ public struct ServerSettings: Sendable {
     public var connectionsPerUser = 1_152
     /// Connections above `connections` that are kept long enough to be told so; beyond them the backlog waits.
     public var shedConnections = 128
+    /// Connections by TCP that have shown no valid key yet; one more ends the oldest of them.
+    public var anonymousConnections = 256
     /// Requests that wait for a handler thread; more are answered with 503.
     public var queuedRequests = 1_024
     public var handlerThreads = 2
@@ -64,6 +66,7 @@ public struct ServerSettings: Sendable {
         connections = pairs * 10 / 11
         shedConnections = pairs - connections
         connectionsPerUser = max(1, connections * 9 / 10)
+        anonymousConnections = max(1, connections / 5)
         return connections
     }
 }

@@ -32,6 +32,8 @@ public struct ClipRequest: Sendable, Equatable {
     public var priority = 0
     /// A finished clip of the same plan will do.
     public var mayReuse = false
+    /// What is done about a size or a length that the model does not make.
+    public var sizePolicy = SizePolicy.refuse
     /// Fields that came with the request and have no effect.
     public var ignored: [String] = []
 
@@ -43,9 +45,11 @@ public struct ClipRequest: Sendable, Equatable {
         let isBlank = prompt.unicodeScalars.allSatisfy { $0.properties.isWhitespace || $0.properties.generalCategory == .control }
         if isBlank { throw refused("prompt", "the prompt is empty; describe the clip in a sentence") }
         try check(negativePrompt ?? "", "negative_prompt")
-        let (width, height) = try plannedSize(model)
+        var notes = RequestNotes()
+        notes.ignored = ignored
+        let (width, height) = sizePolicy.size(try plannedSize(model), model, &notes)
         let fps = fps ?? model.fps
-        let frames = plannedFrames(model, fps: fps)
+        let frames = sizePolicy.frames(plannedFrames(model, fps: fps), fps, (width, height), model, &notes)
         try checkLengths(fps: fps) { wanted in ClipRequest.grouped(wanted, model) }
         do throws(SoradError) { try model.sizes.check(width: width, height: height, numFrames: frames, fps: fps) } catch {
             throw refused(askedField(error.param), error.message)
@@ -54,7 +58,7 @@ public struct ClipRequest: Sendable, Equatable {
             model: model.id, prompt: prompt, negativePrompt: negativePrompt ?? "", width: width, height: height, numFrames: frames,
             fps: fps, seed: seed ?? randomSeed, numInferenceSteps: numInferenceSteps ?? model.defaultNumInferenceSteps,
             guidanceScale: guidanceScale ?? model.defaultGuidanceScale, flowShift: flowShift ?? model.defaultFlowShift)
-        plan.notes.ignored = ignored
+        plan.notes = notes
         // Without classifier-free guidance nothing reads it.
         if plan.guidanceScale == 1, !plan.negativePrompt.isEmpty { plan.notes.ignored.append("negative_prompt") }
         return plan

@@ -30,6 +30,33 @@ public struct ClipSizes: Sendable {
         self.maxPixels = maxPixels
     }
 
+    /// The size that is made instead of one that cannot be: of all on the grid that are no larger than the native area, the one of the
+    /// nearest shape, and of these the largest.
+    public func nearest(width: Int, height: Int) -> (width: Int, height: Int) {
+        let isPossible = [(width, maxWidth), (height, maxHeight)].allSatisfy { value, most in
+            value >= sizeMultiple && value <= most && value % sizeMultiple == 0
+        }
+        if isPossible { return (width, height) }
+        var best = native
+        var least = Double.infinity
+        for candidate in stride(from: sizeMultiple, through: maxWidth, by: sizeMultiple) {
+            for other in stride(from: sizeMultiple, through: maxHeight, by: sizeMultiple)
+            where candidate * other <= native.width * native.height {
+                // How far apart the shapes are: 1 is the same.
+                let (one, two) = (Double(candidate) * Double(height), Double(other) * Double(width))
+                let distance = max(one, two) / min(one, two)
+                let isLarger = candidate * other > best.width * best.height
+                if distance < least || distance == least && isLarger { (best, least) = ((candidate, other), distance) }
+            }
+        }
+        return best
+    }
+
+    /// The most frames of that size; at least one group is tried even where it is too large, and then refused.
+    public func mostFrames(width: Int, height: Int) -> Int {
+        1 + (max(1, min(maxNumFrames, maxPixels / (width * height))) - 1) / frameMultiple * frameMultiple
+    }
+
     /// - Parameter fps: for the refusal, which also gives the length in seconds.
     /// - Throws: `.badInput` with the nearest sizes that can be made; `param` is "size" or "num_frames".
     public func check(width: Int, height: Int, numFrames: Int, fps: Int) throws(SoradError) {

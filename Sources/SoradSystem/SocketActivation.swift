@@ -8,9 +8,11 @@ public enum SocketActivation {
         public var clients: FileDescriptor?
         /// The one whose name (FileDescriptorName=) is "admin".
         public var administrators: FileDescriptor?
+        /// Those of TCP.
+        public var network: [ListeningSocket] = []
     }
 
-    /// The listening Unix stream sockets handed to this process, now owned by the caller, close-on-exec and non-blocking.
+    /// The listening Unix and TCP sockets handed to this process, now owned by the caller, close-on-exec and non-blocking.
     /// The variables are removed, so that no child believes that they are meant for it. Throws when a descriptor is no such socket.
     public static func takeListeners(environment: [String: String]) throws(SoradError) -> Listeners {
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { _ = unsafe unsetenv(name) }
@@ -19,16 +21,17 @@ public enum SocketActivation {
             return listeners
         }
         let names = (environment["LISTEN_FDNAMES"] ?? "").split(separator: ":", omittingEmptySubsequences: false)
-        guard count <= 2 else {
-            throw SoradError(
-                .configuration, "the service manager handed over \(count) sockets; sorad serves one, and one for administrators")
+        guard count <= 16 else {
+            throw SoradError(.configuration, "the service manager handed over \(count) sockets; sorad serves at most 16")
         }
         for index in 0..<count {
             let descriptor = 3 + index
-            guard sorad_linux_is_unix_listener(descriptor) == 1, sorad_linux_adopt(descriptor) == 0 else {
-                throw SoradError(
-                    .configuration, "a socket handed over by the service manager is not a listening Unix stream socket",
-                    hint: "use ListenStream= with a path in the socket unit")
+            guard sorad_linux_adopt(descriptor) == 0 else { throw notListening }
+            guard sorad_linux_is_unix_listener(descriptor) == 1 else {
+                do throws(Errno) {
+                    listeners.network.append(try ListeningSocket(network: FileDescriptor(owning: descriptor)))
+                } catch { throw notListening }
+                continue
             }
             let isAdmin = Int(index) < names.count && names[Int(index)] == "admin"
             guard isAdmin ? listeners.administrators == nil : listeners.clients == nil else {
@@ -44,4 +47,8 @@ public enum SocketActivation {
         }
         return listeners
     }
+
+    private static let notListening = SoradError(
+        .configuration, "a socket handed over by the service manager is no listening Unix stream or TCP socket",
+        hint: "use ListenStream= in the socket unit")
 }

@@ -1,4 +1,4 @@
-// Unix stream sockets: listen, connect, accept, and transfers that never block and never raise SIGPIPE.
+// Stream sockets: listen, connect, accept, and transfers that never block and never raise SIGPIPE.
 import CSoradLinux
 import Glibc
 
@@ -8,6 +8,12 @@ public struct Peer: Sendable, Equatable, Hashable {
     public let userID: UInt32
     public let groupID: UInt32
     public let supplementaryGroups: [UInt32]
+
+    /// Nobody is known: a connection that came by TCP. No user has this id.
+    public static let nobody = Peer(processID: 0, userID: .max, groupID: .max)
+
+    /// A user of whom nothing else is known, no group either.
+    public init(user: UInt32) { self.init(processID: 0, userID: user, groupID: .max) }
 
     public init(processID: Int32, userID: UInt32, groupID: UInt32, supplementaryGroups: [UInt32] = []) {
         self.processID = processID

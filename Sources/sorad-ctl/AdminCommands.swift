@@ -49,14 +49,14 @@ let adminCommands: [Command] = [
 ]
 
 private let stateDetails = "With --json: one object of schema sorad.admin/1."
-private let adminOptions = [
+let adminOptions = [
     Option(
         "admin-socket", .text("PATH"), default: "admin.sock in the folder of the daemon's socket", variable: "SORAD_ADMIN_SOCKET",
         "the daemon's socket for administrators")
 ]
 
 /// - Throws: `.unavailable` when no admin socket is there.
-private func adminClient(_ arguments: Arguments) throws(SoradError) -> HTTPClient {
+func adminClient(_ arguments: Arguments) throws(SoradError) -> HTTPClient {
     var settings = ClientSettings()
     settings.timeout = .seconds(10)
     let path: String
@@ -152,7 +152,7 @@ private func printMetrics(_ arguments: Arguments) throws(SoradError) {
     try Console.print(text.hasSuffix("\n") ? String(text.dropLast()) : text)
 }
 
-private func printJSON(_ schema: String, _ value: JSONValue) throws(SoradError) {
+func printJSON(_ schema: String, _ value: JSONValue) throws(SoradError) {
     var object: JSONObject = ["schema": .string(schema)]
     for member in value.object?.members ?? [] { object[member.key] = member.value }
     try Console.print(JSONValue.object(object).text())

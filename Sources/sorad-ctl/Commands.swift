@@ -3,7 +3,7 @@ import SoradSystem
 
 let commandTable = CommandTable(
     "sorad-ctl", summary: "make short videos from text with the sorad daemon on this machine",
-    clientCommands + adminCommands + [
+    clientCommands + adminCommands + accessCommands + [
         Command(
             "sorad-ctl version", summary: "print the version of this program",
             details: "With --json: one object of schema sorad.version/1.",

@@ -14,6 +14,7 @@ struct AdminRoutes: Sendable {
     let connectionCount: @Sendable () -> Int
     /// Reads the settings as a reload does, and returns its warnings.
     let checkSettings: @Sendable () throws(SoradError) -> [String]
+    let keys: KeyRoutes
 
     func add(to routes: inout Routes) {
         on(.get, "/admin/status", in: &routes) { _ in .json(status) }
@@ -41,6 +42,9 @@ struct AdminRoutes: Sendable {
         on(.post, "/admin/quotas/{user}", body: .fields, in: &routes, setQuota)
         on(.delete, "/admin/quotas/{user}", in: &routes, removeQuota)
         on(.post, "/admin/jobs/{id}/priority", body: .fields, in: &routes, setPriority)
+        on(.get, "/admin/keys", in: &routes, keys.list)
+        on(.post, "/admin/keys", body: .fields, in: &routes, keys.add)
+        on(.delete, "/admin/keys/{name}", in: &routes, keys.remove)
         on(.get, "/metrics", in: &routes) { _ in
             service.metrics.set("sorad_build_info", ["version": soradVersion], 1)
             service.metrics.set("sorad_connections", [:], Double(connectionCount()))

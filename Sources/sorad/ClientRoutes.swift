@@ -9,6 +9,8 @@ struct ClientRoutes: Sendable {
     let service: JobService
     let models: ModelCatalog
     let defaultModel: String
+    let aliases: ModelAliases
+    let sizePolicy: SizePolicy
     /// The program that looks at given files.
     let worker: String
     let readings: PromptReadings
@@ -35,7 +37,7 @@ struct ClientRoutes: Sendable {
         routes.on(.get, "/v1/models", listModels)
         routes.on(.get, "/v1/models/{id}", showModel)
         routes.on(.get, "/v1/quota") { request in .json(try service.quotaReport(of: access.viewer(request.peer))) }
-        routes.on(.get, "/healthz", health)
+        routes.on(.get, "/healthz", isOpen: true, health)
     }
 
     // MARK: parts of handlers
@@ -73,7 +75,7 @@ struct ClientRoutes: Sendable {
 
     func model(named name: String?, _ fields: Fields) throws -> ModelInfo {
         models.waitForFirstScan(timeout: .seconds(20))
-        let entry = if let name { models.entry(name) } else { models.standard(preferred: defaultModel) }
+        let entry = if let name { installed(name) } else { models.standard(preferred: defaultModel) }
         if let entry { return entry.info }
         let installed = models.entries.map(\.info.id)
         guard !installed.isEmpty else {
@@ -86,6 +88,9 @@ struct ClientRoutes: Sendable {
             "model", "names the unknown model \"\((name ?? "").prefix(64))\"; installed: \(installed.joined(separator: ", "))",
             code: "model_not_found")
     }
+
+    /// The model of that name, or of that alias.
+    func installed(_ name: String) -> ModelCatalog.Entry? { models.entry(name) ?? aliases.model(of: name).flatMap { models.entry($0) } }
 
     /// Below 2^53, so that it survives clients that read numbers as doubles.
     func randomSeed() -> UInt64 { randomBytes(8).reduce(0) { $0 << 8 | UInt64($1) } >> 11 }

@@ -21,7 +21,9 @@ extension ClientRoutes {
             if let job = try service.earlier(record, owner: viewer.user) { return answer(job, viewer) }
             var asked = try ClipRequest(request.fields, table, viewer)
             asked.ignored += try request.unusedQuery(by: table)
+            asked.sizePolicy = sizePolicy
             var (plan, draft) = try plan(asked, request)
+            if let name = asked.model, name != plan.model { plan.notes.requestedModel = name }
             let model = try model(named: plan.model, request.fields)
             let digest = try planDigest(of: plan, model: model, draft: draft)
             if asked.mayReuse, let job = try service.finished(digest: digest, owner: viewer.user) {

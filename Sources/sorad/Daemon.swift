@@ -19,6 +19,7 @@ final class Daemon {
     private let server: HTTPServer
     /// nil when the service manager handed over a socket for clients alone.
     private let adminServer: HTTPServer?
+    private let keys: KeyRing
     private var settings: DaemonSettings
     private let ownSocketPaths: [String]
     private var modelScan: SystemThread?
@@ -47,6 +48,8 @@ final class Daemon {
         }
         service = try JobService(directory: settings.stateDirectory, settings: settings.jobs, time: .system, wake: wake, log: log)
         models = try ModelCatalog()
+        keys = try KeyRing(path: "\(settings.stateDirectory)/keys", proxies: settings.network.proxies())
+        let network = try NetworkListeners.open(handedOver.network, settings.network.addresses(), keys: keys, log: log)
         // Asked at each start of a worker: the quota may have changed.
         let share: @Sendable (Int) -> Int? = { [settings] in settings.threadShares[$0] }
         let (service, models) = (service, models)
@@ -67,8 +70,11 @@ final class Daemon {
         }
         self.ownSocketPaths = ownSocketPaths
         var routes = Routes()
+        PageRoutes().add(to: &routes)
+        SessionRoutes(keys: keys, addresses: network.compactMap(\.address)).add(to: &routes)
         ClientRoutes(
-            service: service, models: models, defaultModel: settings.defaultModel, worker: settings.worker,
+            service: service, models: models, defaultModel: settings.defaultModel, aliases: try ModelAliases(settings.aliases),
+            sizePolicy: settings.sizePolicy, worker: settings.worker,
             readings: PromptReadings(worker: settings.worker, log: log), access: access
         ).add(to: &routes)
         var serverSettings = ServerSettings()
@@ -87,13 +93,20 @@ final class Daemon {
         if serverSettings.connections < ServerSettings().connections {
             log.notice("at most \(serverSettings.connections) connections: \(descriptors) descriptors may be open")
         }
+        let doors = (
+            unix: try settings.network.door(keys, needsKey: false), network: try settings.network.door(keys, needsKey: true)
+        )
         server = try HTTPServer(
-            listener: listener, routes: routes, settings: serverSettings, observer: Daemon.observer(log, service.metrics))
+            listeners: [(ListeningSocket(unix: listener), doors.unix)] + network.map { ($0, doors.network) }, surrendered: doors.network,
+            routes: routes, settings: serverSettings, observer: Daemon.observer(log, service.metrics))
         if let listener = adminListener.take() {
-            adminServer = try Daemon.adminServer(listener, service, access, server, connections: adminConnections, log) {
-                () throws(SoradError) in
-                try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot()).warnings
-            }
+            let clients = server
+            let routes = AdminRoutes(
+                service: service, access: access, log: log, connectionCount: { clients.connectionCount },
+                checkSettings: { () throws(SoradError) in
+                    try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot()).warnings
+                }, keys: KeyRoutes(keys: keys, log: log) { clients.endConnections(ofKey: $0) })
+            adminServer = try Daemon.adminServer(listener, routes, doors.unix, connections: adminConnections, log)
         } else {
             adminServer = nil
             log.notice("no socket for administrators was handed over; see sorad-admin.socket")
@@ -172,10 +185,11 @@ final class Daemon {
             let (fresh, warnings) = try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot())
             warnings.forEach { log.warning($0) }
             log.level = fresh.logLevel
+            try keys.reload()
             settings.models = fresh.models
             settings.modelDirectories = fresh.modelDirectories
             scanModels()
-            log.notice("reloaded log level and models; other settings take effect at the next start")
+            log.notice("reloaded log level, keys and models; other settings take effect at the next start")
         } catch {
             log.error("the settings are kept as they were: \(error)")
         }
@@ -291,13 +305,10 @@ final class Daemon {
 
     /// Few ask here, and never for much.
     private static func adminServer(
-        _ listener: consuming FileDescriptor, _ service: JobService, _ access: AccessRules, _ clients: HTTPServer, connections: Int,
-        _ log: Log, checkSettings: @escaping @Sendable () throws(SoradError) -> [String]
+        _ listener: consuming FileDescriptor, _ admin: AdminRoutes, _ door: Door, connections: Int, _ log: Log
     ) throws(SoradError) -> HTTPServer {
         var routes = Routes()
-        AdminRoutes(
-            service: service, access: access, log: log, connectionCount: { clients.connectionCount }, checkSettings: checkSettings
-        ).add(to: &routes)
+        admin.add(to: &routes)
         var settings = ServerSettings()
         settings.handlerThreads = 1
         settings.connections = connections
@@ -305,7 +316,9 @@ final class Daemon {
         settings.shedConnections = connections / 8
         settings.jsonBody = 64 << 10
         settings.formBody = 64 << 10
-        return try HTTPServer(listener: listener, routes: routes, settings: settings, observer: observer(log, nil))
+        return try HTTPServer(
+            listeners: [(ListeningSocket(unix: listener), door)], surrendered: door, routes: routes, settings: settings,
+            observer: observer(log, nil))
     }
 
     /// Uploads that a daemon which died left behind are of no use.

@@ -8,11 +8,14 @@ struct DaemonSettings: Sendable {
     /// "" until `complete`; so are the others that have no value here.
     var socket = ""
     var adminSocket = ""
+    var network = NetworkSettings()
     var adminGroup = "sorad-admin"
     var stateDirectory = ""
     var models: [String] = []
     var modelDirectories: [String] = []
     var defaultModel = "sorad-mini"
+    var aliases: [String] = []
+    var sizePolicy = SizePolicy.refuse
     var worker = ""
     /// Of all workers together; 0 is one for each CPU that may be used.
     var threads = 0
@@ -33,6 +36,18 @@ struct DaemonSettings: Sendable {
         Setting(
             "admin-socket", \.adminSocket, "PATH", default: "admin.sock in the folder of the socket",
             "Unix socket for administrators; not used when systemd hands one over")
+        Setting(
+            "listen", \.network.listen, "ADDRESS:PORT", default: "none: no network", separator: ",",
+            "TCP address to listen on besides, for clients with a key; systemd hands over those of sorad-tcp.socket instead")
+        Setting(
+            "host", \.network.hosts, "NAME", default: "localhost, 127.0.0.1 and [::1]",
+            "further name under which clients by TCP ask for this server")
+        Setting(
+            "origin", \.network.origins, "ORIGIN", default: "none but the server's own", separator: ",",
+            "origin of web pages that may use this server, like https://app.example")
+        Setting(
+            "trusted-proxy", \.network.trustedProxies, "PEER", default: "none", separator: ",",
+            "user:NAME or key:NAME of a proxy that says in x-sorad-user whose request it carries")
         Setting("admin-group", \.adminGroup, "GROUP", "group whose members administer sorad and see everybody's jobs")
         Setting(
             "state-dir", \.stateDirectory, "DIR", default: "/var/lib/sorad; for a normal user $XDG_STATE_HOME/sorad",
@@ -45,7 +60,15 @@ struct DaemonSettings: Sendable {
             "folder that is searched for *.gguf")
         Setting(
             "default-model", \.defaultModel, "NAME", "model for requests that name none; if it is missing, the first one found")
-        Setting("worker", \.worker, "PATH", default: "sorad-worker in the program's folder", "path of the engine, sorad-worker")
+        Setting(
+            "alias", \.aliases, "NAME MODEL", default: "none", separator: ",",
+            "another name for a model, for applications that ask for one that is not here, like \"sora-2 sorad-mini\"")
+        Setting(
+            "size-policy", \.sizePolicy,
+            "what is done about a size or a length that the model does not make: refuse it, or make the nearest and say so in the answer")
+        Setting(
+            "worker", \.worker, "PATH", default: "sorad-worker in the program's folder, or in ../libexec/sorad from it",
+            "path of the engine, sorad-worker")
         Setting("workers", 1...64, \.jobs.workers, "clips made at the same time, each by its own worker")
         Setting(
             "threads", 0...1024, \.threads,
@@ -190,6 +213,7 @@ struct DaemonSettings: Sendable {
             throw SoradError(
                 .configuration, "the setting backend must be \(BackendChoice.forms), not \"\(backend)\"", param: "backend")
         }
+        _ = try (network.addresses(), network.proxies(), ModelAliases(aliases))
         if stateDirectory.isEmpty {
             stateDirectory = try DaemonSettings.required(
                 "state-dir", "neither XDG_STATE_HOME nor HOME is set",
@@ -207,7 +231,10 @@ struct DaemonSettings: Sendable {
             throw SoradError(.configuration, "the settings socket and admin-socket name the same path \(socket)", param: "admin-socket")
         }
         if modelDirectories.isEmpty { modelDirectories = ["\(executableDirectory())/../share/sorad/models", "\(stateDirectory)/models"] }
-        if worker.isEmpty { worker = "\(executableDirectory())/sorad-worker" }
+        if worker.isEmpty {
+            let places = ["\(executableDirectory())/sorad-worker", "\(executableDirectory())/../libexec/sorad/sorad-worker"]
+            worker = places.first(where: fileExists) ?? places[0]
+        }
     }
 
     /// `root` for root; else `suffix` below the XDG directory, or below `home` in $HOME; nil when none of these is known.

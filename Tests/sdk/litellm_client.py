@@ -1,4 +1,4 @@
-"""Makes, watches, fetches and remixes clips through LiteLLM. Run by test_clients.py with a Python that has it: URL PICTURE."""
+"""Makes, watches, fetches and remixes clips through LiteLLM. Run by test_applications.py with a Python that has it: URL PICTURE KEY."""
 import io
 import pathlib
 import sys
@@ -6,8 +6,8 @@ import time
 
 import litellm
 
-url, picture = sys.argv[1], pathlib.Path(sys.argv[2])
-account = {"api_key": "local", "api_base": url + "/v1"}
+url, picture, key = sys.argv[1], pathlib.Path(sys.argv[2]), sys.argv[3]
+account = {"api_key": key, "api_base": url + "/v1"}
 quick = {"extra_body": {"num_frames": 5, "num_inference_steps": 1, "seed": -1}}
 
 

@@ -14,6 +14,14 @@ int sorad_linux_stream_listen(const char *path, size_t length, mode_t mode, int 
 int sorad_linux_stream_connect(const char *path, size_t length, int milliseconds);
 // accept4(2): close-on-exec and non-blocking. Returns the descriptor, or -1 with errno set.
 int sorad_linux_stream_accept(int listener);
+// What a numeric address, IPv4 or IPv6, is: 0 none, 1 of this machine alone (loopback), 2 another. `host` ends in NUL.
+int sorad_linux_address_kind(const char *host);
+// A close-on-exec, non-blocking TCP socket on a numeric address and a port (0: a free one), listening; IPv6 takes no IPv4. Returns the
+// descriptor, or -1 with errno set.
+int sorad_linux_tcp_listen(const char *host, uint16_t port, int backlog);
+// The numeric address (at most `capacity` bytes with its NUL) and the port that a listening TCP socket has, and answers without delay from
+// now on. Returns 0, or -1 with errno set when the descriptor is no such socket.
+int sorad_linux_tcp_listener(int descriptor, char *host, size_t capacity, uint16_t *port);
 // recv and send without blocking and without SIGPIPE. Return bytes, or -1 with errno set.
 ssize_t sorad_linux_stream_receive(int socket, void *bytes, size_t count);
 ssize_t sorad_linux_stream_send(int socket, const void *bytes, size_t count);

@@ -60,13 +60,16 @@ public struct Option: Sendable, Equatable {
     public let defaultText: String?
     /// May be given several times.
     public let isList: Bool
+    /// Between the values of a list in a variable.
+    public let separator: Character
     /// The environment variable that stands in when the option is absent.
     public let variable: String?
 
     public init(
         _ name: String, short: Character? = nil, _ form: Form, default defaultText: String? = nil, isList: Bool = false,
-        variable: String? = nil, _ summary: String
+        separator: Character = ":", variable: String? = nil, _ summary: String
     ) {
+        self.separator = separator
         self.name = name
         self.short = short
         self.form = form

@@ -68,12 +68,12 @@ public struct Setting<Values: Sendable>: Sendable {
         self.init(Option(name, short: short, .text(placeholder), default: text, summary)) { $0[keyPath: place] = $1[$1.count - 1] }
     }
 
-    /// Texts: given several times, or with ":" between them in a variable.
+    /// Texts: given several times, or with `separator` between them in a variable.
     public init(
         _ name: String, _ place: any WritableKeyPath<Values, [String]> & Sendable, _ placeholder: String, default text: String? = nil,
-        _ summary: String
+        separator: Character = ":", _ summary: String
     ) {
-        self.init(Option(name, .text(placeholder), default: text, isList: true, summary)) { $0[keyPath: place] = $1 }
+        self.init(Option(name, .text(placeholder), default: text, isList: true, separator: separator, summary)) { $0[keyPath: place] = $1 }
     }
 
     /// Off unless it is given.
@@ -116,7 +116,7 @@ public struct SettingsTable<Values: Sendable>: Sendable {
             let option = setting.option
             return Option(
                 option.name, short: option.short, option.form, default: option.defaultText ?? setting.standard(initial),
-                isList: option.isList, option.summary)
+                isList: option.isList, separator: option.separator, option.summary)
         }
     }
 
@@ -160,7 +160,7 @@ public struct SettingsTable<Values: Sendable>: Sendable {
             if arguments.has(option.name) {
                 given = (arguments.all(option.name), "--\(option.name)")
             } else if let text = inEnvironment {
-                given = (option.isList ? text.split(separator: ":").map(String.init) : [text], variable)
+                given = (option.isList ? text.split(separator: option.separator).map(String.init) : [text], variable)
             } else if let (path, texts) = inFile {
                 given = (texts[option.name] ?? [], path)
             } else {

@@ -1,0 +1,59 @@
+"""One built `sorad` with the shipped model, for the tests that need the real engine.
+
+SORAD_BUILD: folder of the built programs; SORAD_MODEL: the model file.
+"""
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+BUILD = pathlib.Path(os.environ["SORAD_BUILD"])
+MODEL = pathlib.Path(os.environ["SORAD_MODEL"])
+
+
+class Daemon:
+    """One running `sorad`. `prefix` goes in front of the command (taskset), `options` are its flags, `environment` is added to its own."""
+
+    def __init__(self, folder, model=MODEL, prefix=(), options=(), environment=None):
+        self.folder = folder
+        self.socket = str(folder / "s")
+        self.log = folder / "log"
+        self.command = [*prefix, BUILD / "sorad", "--socket", self.socket, "--model", model, *options]
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("SORAD_")}
+        self.environment |= {"SORAD_STATE_DIR": str(folder / "state")} | (environment or {})
+        self.process = None
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command, stderr=log, env=self.environment)
+        deadline = time.monotonic() + 20
+        while self.curl("/healthz").returncode != 0:
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+        return self
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(20) == 0, self.log.read_text()
+
+    @property
+    def url(self):
+        """Of the first TCP port that it was told to listen on."""
+        return re.search(r"listening on (http://\S+) for clients with a key", self.log.read_text()).group(1)
+
+    def key(self, name, user):
+        """Makes a key of the user with this number."""
+        made = self.ctl("key", "add", name, "--user", str(user))
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def curl(self, path, *options, body=None):
+        """`body` goes to standard input, for `-d @-`."""
+        command = ["curl", "-sS", "--unix-socket", self.socket, *options, "http://localhost" + path]
+        return subprocess.run(command, input=body, capture_output=True, text=True, timeout=120)
+
+    def ctl(self, *arguments):
+        return subprocess.run(
+            [BUILD / "sorad-ctl", arguments[0], "--socket", self.socket, *arguments[1:]], capture_output=True, text=True, env=self.environment, timeout=300)
