@@ -192,7 +192,7 @@ install: ## copy what `make static` built, the model and the systemd units into 
 	install -m 644 systemd/user/sorad.socket systemd/user/sorad-admin.socket $(DESTDIR)$(USER_UNIT_DIR)
 	install -m 644 systemd/sysusers.d/sorad.conf $(DESTDIR)$(SYSUSERS_DIR)
 	install -m 644 systemd/tmpfiles.d/sorad.conf $(DESTDIR)$(TMPFILES_DIR)
-	@[ -n "$(DESTDIR)" ] || { systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && echo "Next: systemctl enable --now sorad.socket"; }
+	@[ -n "$(DESTDIR)" ] || { systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && echo "Next: systemctl enable --now sorad.socket; a daemon of your own: systemctl --user enable --now sorad.socket"; }
 
 deb: static ## make the Debian packages sorad and sorad-model-mini in .build/deb
 	@$(call install_packages,dpkg-dev binutils)

@@ -23,7 +23,13 @@ def prepare(tree, debs):
     boot.make_tree(tree)
     (tree / "etc/hostname").write_text("box\n")
     subprocess.run(["systemd-machine-id-setup", f"--root={tree}"], check=True, capture_output=True)
-    (tree / "root/debs").mkdir(exist_ok=True)
+    # What an earlier run that failed has left.
+    subprocess.run(["chroot", tree, "dpkg", "-P", "sorad", "sorad-model-mini"], capture_output=True)
+    for user in boot.USERS:
+        subprocess.run(["chroot", tree, "userdel", "-r", user], capture_output=True)
+    for name in ("root/debs", "root/later"):
+        shutil.rmtree(tree / name, ignore_errors=True)
+    (tree / "root/debs").mkdir()
     for deb in debs.glob("*.deb"):
         shutil.copy(deb, tree / "root/debs")
 

@@ -78,7 +78,7 @@ TARGETS = [
     closes("encoded overlong slash", request("GET /%c0%af HTTP/1.1"), 400),
     closes("encoded surrogate", request("GET /%ed%a0%80 HTTP/1.1"), 400),
     keeps("nothing there", request("GET /nowhere HTTP/1.1"), 404),
-    keeps("root", request("GET / HTTP/1.1"), 404),
+    keeps("a file that is not the page's", request("GET /index.html HTTP/1.1"), 404),
     keeps("slash at the end", request("GET /healthz/ HTTP/1.1"), 404),
     keeps("two slashes", request("GET //healthz HTTP/1.1"), 404),
     keeps("dot segments", request("GET /v1/../healthz HTTP/1.1"), 404),
