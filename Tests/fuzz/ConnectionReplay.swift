@@ -12,6 +12,23 @@ struct ConnectionReplay {
     private var isOver = false
     private let settings: ServerSettings
     private let memory = BodyMemory(limit: 1 << 20)
+    private let door: Door
+    /// A port that needs keys, and has one.
+    static let guarded: Door = {
+        var door = Door()
+        door.hosts = ["localhost", "[::1]"]
+        door.origins = ["https://app.example"]
+        door.needsKey = true
+        door.credentials = OneKey()
+        return door
+    }()
+
+    private struct OneKey: Credentials {
+        func owner(ofKey key: String) -> KeyOwner? { key == "key" ? KeyOwner(name: "one", user: 7) : nil }
+        func isTrustedProxy(_ peer: Peer, key: String?) -> Bool { key == "one" }
+        func user(named name: String) -> UInt32? { UInt32(name) }
+    }
+
     private static let now = MonotonicTime(nanoseconds: 0)
 
     private static let routes: Routes = {
@@ -27,9 +44,11 @@ struct ConnectionReplay {
         return routes
     }()
 
-    init(_ pieces: [ArraySlice<UInt8>], _ settings: ServerSettings) {
+    init(_ pieces: [ArraySlice<UInt8>], _ settings: ServerSettings, door: Door = Door()) {
         self.settings = settings
-        state = ServerConnectionState(routes: ConnectionReplay.routes, settings: settings, isShed: false, now: ConnectionReplay.now)
+        self.door = door
+        state = ServerConnectionState(
+            routes: ConnectionReplay.routes, settings: settings, isShed: false, now: ConnectionReplay.now, door: door)
         for piece in pieces {
             state.received(piece, now: ConnectionReplay.now)
             act()
@@ -50,6 +69,7 @@ struct ConnectionReplay {
             if isOver { complaint = "something is done after the end" }
             switch action {
             case .begin(let head, let route, _):
+                if door.needsKey { checkAdmission(of: head) }
                 do throws(APIError) {
                     receiver = try BodyReceiver(head: head, kind: route.body, settings: settings, memory: memory)
                 } catch { state.refuse(error) }
@@ -59,6 +79,18 @@ struct ConnectionReplay {
             case .sendContinue, .finishSending: break
             case .close: isOver = true
             }
+        }
+    }
+
+    /// Nothing begins for nobody but a browser's question.
+    private mutating func checkAdmission(of head: RequestHead) {
+        let admission = state.admission
+        if admission.peer == .nobody && !admission.isPreflight { complaint = complaint ?? "a request without a key begins" }
+        if !head.headers.all("authorization").contains(where: { $0.hasSuffix("key") }) && !admission.isPreflight {
+            complaint = complaint ?? "a request with another key begins"
+        }
+        if [0, Peer.nobody.userID].contains(admission.peer.userID) && !admission.isPreflight {
+            complaint = complaint ?? "a request begins for user \(admission.peer.userID)"
         }
     }
 

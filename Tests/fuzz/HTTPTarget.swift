@@ -30,7 +30,11 @@ func checkHTTP(_ bytes: [UInt8]) -> String? {
         { whole.complaint(bytes.count) },
         { ParsedStream(cut, settings) == whole ? nil : "the requests depend on how the bytes were cut" },
         { comesBack(whole) },
-        { ConnectionReplay([bytes[...]], settings).compare(ConnectionReplay(cut, settings)) })
+        { ConnectionReplay([bytes[...]], settings).compare(ConnectionReplay(cut, settings)) },
+        {
+            ConnectionReplay([bytes[...]], settings, door: ConnectionReplay.guarded).compare(
+                ConnectionReplay(cut, settings, door: ConnectionReplay.guarded))
+        })
 }
 
 /// Everything that a parser made of a stream of bytes.
@@ -105,7 +109,8 @@ private func written(_ message: ParsedStream.Message) -> [UInt8] {
     let head = message.head
     let path = "/" + head.target.segments.map { percentEncoded($0) }.joined(separator: "/")
     let query = head.target.query.map { "\(percentEncoded($0.name))=\(percentEncoded($0.value))" }.joined(separator: "&")
-    var text = "\(head.methodName) \(path)\(query.isEmpty ? "" : "?" + query) HTTP/1.\(head.minorVersion)\r\n"
+    let authority = head.target.authority.map { "http://\($0)" } ?? ""
+    var text = "\(head.methodName) \(authority)\(path)\(query.isEmpty ? "" : "?" + query) HTTP/1.\(head.minorVersion)\r\n"
     for field in head.headers.fields { text += "\(field.name): \(field.value)\r\n" }
     var bytes = Array("\(text)\r\n".utf8)
     guard head.framing == .chunked else { return bytes + message.body }

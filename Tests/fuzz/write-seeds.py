@@ -58,6 +58,11 @@ write("http", [
     request("POST /nowhere HTTP/1.1", "Host: x", "Content-Length: 2000000"),
     request("GET /ping HTTP/1.1", "Host: x", "A: b", " folded"),
     "\r\n" + request("GET /ping HTTP/2.0", "Host: x"),
+    request("GET /ping HTTP/1.1", "Host: localhost", "Authorization: Bearer key") * 2,
+    request("GET http://[::1]:80/ping HTTP/1.1", "Host: [::1]:80", "Authorization: bearer key", "Origin: https://app.example", "X-Sorad-User: 9"),
+    request("OPTIONS /v1/videos HTTP/1.1", "Host: localhost", "Origin: https://app.example", "Access-Control-Request-Method: POST",
+            "Access-Control-Request-Headers: authorization, x"),
+    request("GET /ping HTTP/1.1", "Host: localhost", "Authorization: Bearer yek") + request("GET /ping HTTP/1.1", "Host: localhost", "Authorization: Bearer key"),
 ])
 
 
