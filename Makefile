@@ -195,7 +195,7 @@ install: ## copy what `make static` built, the model and the systemd units into 
 	@[ -n "$(DESTDIR)" ] || { systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload && echo "Next: systemctl enable --now sorad.socket; a daemon of your own: systemctl --user enable --now sorad.socket"; }
 
 deb: static ## make the Debian packages sorad and sorad-model-mini in .build/deb
-	@$(call install_packages,dpkg-dev binutils)
+	@$(call install_packages,dpkg-dev binutils chrpath)
 	scripts/build-deb --build $(STATIC) --model $(MODEL) --out .build/deb
 
 dist: ## make a tarball of the source as it is committed, in .build
