@@ -22,6 +22,7 @@ SYSUSERS_DIR ?= /etc/sysusers.d
 TMPFILES_DIR ?= /etc/tmpfiles.d
 DESTDIR ?=
 PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-dev libvulkan-dev mesa-vulkan-drivers vulkan-validationlayers glslang-tools spirv-tools
+CLIENT_PACKAGES := nodejs
 MEDIA_PACKAGES := imagemagick libimage-exiftool-perl webp libavif-bin libheif-examples libjxl-tools gifsicle mkvtoolnix python3-pil
 ARM_PACKAGES := libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
 VENV := .venv
@@ -66,6 +67,9 @@ deps: toolchain ## install the Debian packages that build and tests need (asks s
 deps-media: deps
 	@$(call install_packages,$(MEDIA_PACKAGES))
 
+deps-clients: deps
+	@$(call install_packages,$(CLIENT_PACKAGES))
+
 deps-arm: ## install what test-arm needs on an x86 machine
 	@$(call install_packages,$(ARM_PACKAGES))
 
@@ -90,7 +94,7 @@ test-kernels: deps ## the C kernels of every instruction set against the scalar 
 test-arm: deps-arm ## the NEON kernels, cross-compiled and emulated, against the scalar reference, and that one against x86
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm
 
-test-service: deps build $(VENV)/.installed $(VENV)/sdk2/.installed $(VENV)/litellm/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
+test-service: deps deps-clients build $(VENV)/.installed $(VENV)/sdk2/.installed $(VENV)/litellm/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
 	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk Tests/load
 
 test-contract: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
@@ -244,4 +248,4 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media
+.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients

@@ -402,6 +402,7 @@ $("composer").addEventListener("submit", async (event) => {
     if (state.mode) { setMode(null); }
     draw();
     follow(video.id);
+    later(0);
     if (innerWidth < 900) $("stage").scrollIntoView({ block: "nearest" });
   } catch (error) {
     if (error.status !== 401) say(error instanceof Refusal ? sentence(error.message) : "sorad does not answer; nothing was sent.");
