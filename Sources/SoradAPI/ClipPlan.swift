@@ -26,6 +26,10 @@ public struct ClipPlan: Sendable, Equatable {
     public var flowShift: Double
     /// Pictures and clips that the new one is made from; nil for text alone.
     public var given: ReferenceMedia?
+    /// How the clip is denoised; none for a clip that is one window.
+    public var windows: [ClipWindow] = []
+    /// The prompts of a storyboard; none where `prompt` is the whole clip's.
+    public var scenes: [ClipScene] = []
 
     // The following is the daemon's own: it is not part of the JSON.
 

@@ -7,6 +7,7 @@ extension ModelInfo {
     public var sizes: ClipSizes {
         ClipSizes(
             model: id, native: (defaultWidth, defaultHeight), sizeMultiple: sizeMultiple, maxWidth: maxWidth, maxHeight: maxHeight,
-            frameMultiple: frameMultiple, maxNumFrames: maxNumFrames, maxPixels: maxPixels)
+            frameMultiple: frameMultiple, maxNumFrames: maxNumFrames, maxPixels: maxPixels,
+            windowFrames: windowFrames, declared: declaredSizes)
     }
 }

@@ -1,4 +1,5 @@
 // Sizes, limits and defaults of a model: the worker describes them, and the daemon checks requests with them.
+public import SoradSystem
 
 /// Facts about one installed model. Sent by the worker (`sorad-worker --describe` prints it as JSON) and kept by the daemon, which
 /// links no engine code and so knows sizes and limits only from here.
@@ -32,6 +33,10 @@ public struct ModelInfo: Sendable, Equatable {
     public var takesConditioningFrames: Bool
     /// Tokens of a prompt that the model reads at most, the end mark included; nil where nobody said.
     public var textLength: Int?
+    /// Frames that are denoised together at most: a longer clip is made in windows. nil for a model that makes every clip at once.
+    public var windowFrames: Int?
+    /// The sizes that the model file declares, and then the only ones; none for a model with any size within its limits.
+    public var declaredSizes: [PictureSize] = []
     /// nil where it was not planned, as in the message of a running worker.
     public var memory: ModelMemory?
 

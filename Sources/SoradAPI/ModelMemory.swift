@@ -39,6 +39,8 @@ public struct ModelMemory: Sendable, Equatable {
         case given
         /// A given clip is a part of the finished one: its frames pass through the encoder.
         case extending
+        /// The clip is made in several windows.
+        case windowed
     }
 
     /// Who holds the memory.
@@ -101,7 +103,7 @@ public struct ModelMemory: Sendable, Equatable {
         let pixels = product(request.width, request.height)
         switch measure {
         case .latentPixels:
-            let frames = 1 + (request.numFrames + timeScale - 2) / timeScale
+            let frames = request.windows.map(\.count).max() ?? 1 + (request.numFrames + timeScale - 2) / timeScale
             return product(frames, product(request.width / spatialScale, request.height / spatialScale))
         case .framePixels: return pixels
         case .contextPixels:
@@ -134,6 +136,7 @@ extension ModelMemory.Condition {
         case .guided: request.guidanceScale != 1
         case .given: request.given != nil
         case .extending: request.given?.before != nil || request.given?.after != nil
+        case .windowed: !request.windows.isEmpty
         }
     }
 }

@@ -2,7 +2,11 @@
 public import SoradSystem
 
 extension ReferenceClip: JSONRepresentable {
-    public var json: JSONValue { ["numFrames": .integer(numFrames), "contextFrames": .integer(contextFrames)] }
+    public var json: JSONValue {
+        var object: JSONObject = ["numFrames": .integer(numFrames), "contextFrames": .integer(contextFrames)]
+        if !parts.isEmpty { object["parts"] = .array(parts.map(\.json)) }
+        return .object(object)
+    }
 
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "given clip")
@@ -11,7 +15,12 @@ extension ReferenceClip: JSONRepresentable {
         guard frames <= ReferenceClip.limit, context >= 1, context <= frames else {
             throw JSONError("a given clip has \(frames) frames, of which \(context) are used")
         }
-        self.init(numFrames: frames, contextFrames: context)
+        var parts: [ClipPart] = []
+        for part in json["parts"]?.array ?? [] { parts.append(try ClipPart(json: part)) }
+        guard parts.count <= ClipPart.limit, parts.isEmpty || parts.reduce(0, { $0 + $1.count }) == frames else {
+            throw JSONError("the \(parts.count) parts of a given clip are not its \(frames) frames")
+        }
+        self.init(numFrames: frames, contextFrames: context, parts: parts)
     }
 }
 
@@ -20,6 +29,7 @@ extension ReferenceMedia: JSONRepresentable {
         var object: JSONObject = [
             "hasFirstFrame": .bool(hasFirstFrame), "hasLastFrame": .bool(hasLastFrame), "isLoop": .bool(isLoop), "isRemix": .bool(isRemix),
         ]
+        if hasMask { object["hasMask"] = true }
         object["before"] = before?.json
         object["after"] = after?.json
         object["source"] = source?.json
@@ -40,6 +50,7 @@ extension ReferenceMedia: JSONRepresentable {
         hasLastFrame = flag("hasLastFrame")
         isLoop = flag("isLoop")
         isRemix = flag("isRemix")
+        hasMask = flag("hasMask")
         before = try clip("before")
         after = try clip("after")
         source = try clip("source")

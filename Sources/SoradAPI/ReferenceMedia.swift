@@ -13,6 +13,8 @@ public enum ReferenceFile: String, Sendable, CaseIterable {
     case after = "given-after"
     /// A clip that is mixed with noise and denoised again.
     case source = "given-source"
+    /// A picture whose white parts are those of the source that change.
+    case mask = "given-mask"
 }
 
 /// A given clip as far as a job uses it.
@@ -21,10 +23,13 @@ public struct ReferenceClip: Sendable, Equatable {
     public var numFrames: Int
     /// How many of them, next to the new frames, the model sees, 1…numFrames. For a `source`: all that are used.
     public var contextFrames: Int
+    /// What it consists of; none for an MP4 file. Their frames together are `numFrames`.
+    public var parts: [ClipPart] = []
 
     static let limit = 100_000
 
-    public init(numFrames: Int, contextFrames: Int) {
+    public init(numFrames: Int, contextFrames: Int, parts: [ClipPart] = []) {
+        self.parts = parts
         precondition(
             contextFrames >= 1 && contextFrames <= numFrames && numFrames <= ReferenceClip.limit, "\(contextFrames) of \(numFrames) frames")
         self.numFrames = numFrames
@@ -39,6 +44,8 @@ public struct ReferenceMedia: Sendable, Equatable {
     public var before: ReferenceClip?
     public var after: ReferenceClip?
     public var source: ReferenceClip?
+    /// Only a part of the source's picture changes.
+    public var hasMask = false
     /// `after` is the beginning of `before` and is not shown a second time.
     public var isLoop = false
     /// How much of the source is noise at the start, above 0; 1 starts from nothing but noise.
@@ -71,7 +78,11 @@ extension ClipPlan {
         return min(Int(steps - steps * strength), numInferenceSteps - 1)
     }
 
-    public var stepsToRun: Int { numInferenceSteps - firstStep }
+    /// Denoise steps of one window.
+    public var stepsPerWindow: Int { numInferenceSteps - firstStep }
+
+    /// Those of all windows.
+    public var stepsToRun: Int { stepsPerWindow * windowCount }
 }
 
 /// The facts of a picture or clip.

@@ -47,8 +47,10 @@ public struct RequestNotes: Sendable, Equatable {
     public var requestedSize: String?
     /// Where the clip is shorter.
     public var requestedSeconds: Double?
-    /// nil where nobody could read it.
+    /// nil where nobody could read it, and for a storyboard.
     public var prompt: PromptReading?
+    /// Of a storyboard, one for each scene; none where nobody could read them.
+    public var scenes: [PromptReading] = []
     /// nil where there is none, or it has no effect.
     public var negativePrompt: PromptReading?
 
@@ -63,6 +65,7 @@ extension RequestNotes: JSONRepresentable {
         object["requestedSize"] = requestedSize.map { .string($0) }
         object["requestedSeconds"] = requestedSeconds.map { .double($0) }
         object["prompt"] = prompt?.json
+        if !scenes.isEmpty { object["scenes"] = .array(scenes.map(\.json)) }
         object["negativePrompt"] = negativePrompt?.json
         return .object(object)
     }
@@ -73,6 +76,7 @@ extension RequestNotes: JSONRepresentable {
         requestedSize = json["requestedSize"]?.string
         requestedSeconds = json["requestedSeconds"]?.double
         prompt = try json["prompt"].map { json throws(JSONError) in try PromptReading(json: json) }
+        for scene in json["scenes"]?.array ?? [] { scenes.append(try PromptReading(json: scene)) }
         negativePrompt = try json["negativePrompt"].map { json throws(JSONError) in try PromptReading(json: json) }
     }
 }

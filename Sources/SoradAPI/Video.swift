@@ -95,6 +95,8 @@ public struct VideoDetails: Sendable, Equatable {
     public var guidanceScale: Double?
     public var flowShift: Double?
     public var strength: Double?
+    /// The scenes of a storyboard.
+    public var storyboard: [ClipScene]?
     /// The job whose clip this one was made from.
     public var sourceVideoID: String?
     public var phase: JobPhase?
@@ -129,6 +131,7 @@ public struct VideoDetails: Sendable, Equatable {
         guidanceScale = plan.guidanceScale
         flowShift = plan.flowShift
         strength = plan.given?.strength
+        storyboard = plan.scenes.isEmpty ? nil : plan.scenes
         sourceVideoID = plan.given?.videoID
         durationSeconds = plan.durationSeconds
         notes = plan.notes
@@ -148,6 +151,10 @@ public struct VideoDetails: Sendable, Equatable {
         guidanceScale = json["guidance_scale"]?.double
         flowShift = json["flow_shift"]?.double
         strength = json["strength"]?.double
+        storyboard = json["storyboard"]?.array?.compactMap { scene in
+            guard let prompt = scene["prompt"]?.string, let frames = scene["num_frames"]?.integer else { return nil }
+            return ClipScene(prompt: prompt, numFrames: frames)
+        }
         sourceVideoID = json["source_video_id"]?.string
         phase = json["phase"]?.string.flatMap(JobPhase.init(rawValue:))
         step = json["step"]?.integer
@@ -176,6 +183,18 @@ public struct VideoDetails: Sendable, Equatable {
         object["guidance_scale"] = guidanceScale.map { .double($0) }
         object["flow_shift"] = flowShift.map { .double($0) }
         object["strength"] = strength.map { .double($0) }
+        object["storyboard"] = storyboard.map { scenes in
+            .array(
+                scenes.enumerated().map { index, scene in
+                    var object: JSONObject = [
+                        "prompt": .string(scene.prompt),
+                        "seconds": .double(ClipPlan.duration(ofFrames: scene.numFrames, fps: fps ?? 1)),
+                        "num_frames": .integer(scene.numFrames),
+                    ]
+                    if notes.scenes.indices.contains(index) { notes.scenes[index].write(to: &object) }
+                    return .object(object)
+                })
+        }
         object["source_video_id"] = sourceVideoID.map { .string($0) }
         notes.write(to: &object)
         object["phase"] = phase.map { .string($0.rawValue) }
@@ -200,11 +219,7 @@ extension RequestNotes {
         object["requested_model"] = requestedModel.map { .string($0) }
         object["requested_size"] = requestedSize.map { .string($0) }
         object["requested_seconds"] = requestedSeconds.map { .double($0) }
-        if let prompt {
-            object["prompt_tokens"] = .integer(prompt.tokens)
-            object["prompt_truncated"] = .bool(prompt.isTruncated)
-            object["unknown_words"] = .array(prompt.unknownWords.map { .string($0) })
-        }
+        prompt?.write(to: &object)
         if let negativePrompt {
             object["negative_prompt_tokens"] = .integer(negativePrompt.tokens)
             object["negative_prompt_truncated"] = .bool(negativePrompt.isTruncated)
@@ -214,17 +229,30 @@ extension RequestNotes {
 
     fileprivate init(video json: JSONValue) {
         self.init()
-        func reading(_ prefix: String, _ words: [JSONValue]) -> PromptReading? {
-            guard let tokens = json[prefix + "_tokens"]?.integer, let isTruncated = json[prefix + "_truncated"]?.bool else { return nil }
-            return PromptReading(
-                tokens: tokens, textLength: isTruncated ? tokens - 1 : tokens, unknownWords: words.compactMap(\.string))
-        }
         ignored = json["ignored"]?.array?.compactMap(\.string) ?? []
         requestedModel = json["requested_model"]?.string
         requestedSize = json["requested_size"]?.string
         requestedSeconds = json["requested_seconds"]?.double
-        prompt = reading("prompt", json["unknown_words"]?.array ?? [])
-        negativePrompt = reading("negative_prompt", [])
+        prompt = PromptReading(members: json)
+        scenes = json["storyboard"]?.array?.compactMap { PromptReading(members: $0) } ?? []
+        negativePrompt = PromptReading(members: json, prefix: "negative_prompt")
+        negativePrompt?.unknownWords = []
+    }
+}
+
+extension PromptReading {
+    /// As members of a Video object, or of one of its scenes.
+    fileprivate func write(to object: inout JSONObject) {
+        object["prompt_tokens"] = .integer(tokens)
+        object["prompt_truncated"] = .bool(isTruncated)
+        object["unknown_words"] = .array(unknownWords.map { .string($0) })
+    }
+
+    fileprivate init?(members json: JSONValue, prefix: String = "prompt") {
+        guard let tokens = json[prefix + "_tokens"]?.integer, let isTruncated = json[prefix + "_truncated"]?.bool else { return nil }
+        self.init(
+            tokens: tokens, textLength: isTruncated ? tokens - 1 : tokens,
+            unknownWords: json["unknown_words"]?.array?.compactMap(\.string) ?? [])
     }
 }
 

@@ -62,6 +62,9 @@ extension ClipPlan: JSONRepresentable {
             "numInferenceSteps": .integer(numInferenceSteps), "guidanceScale": .double(guidanceScale), "flowShift": .double(flowShift),
         ]
         object["given"] = given?.json
+        // Left out where there are none, so that a plain clip's text stays what it was.
+        if !windows.isEmpty { object["windows"] = .array(windows.map(\.json)) }
+        if !scenes.isEmpty { object["scenes"] = .array(scenes.map(\.json)) }
         return .object(object)
     }
 
@@ -75,6 +78,11 @@ extension ClipPlan: JSONRepresentable {
             seed: seed, numInferenceSteps: try members.integer("numInferenceSteps"),
             guidanceScale: try members.double("guidanceScale"), flowShift: try members.double("flowShift"))
         if let value = json["given"], value != .null { given = try ReferenceMedia(json: value) }
+        for value in json["windows"]?.array ?? [] { windows.append(try ClipWindow(json: value)) }
+        for value in json["scenes"]?.array ?? [] { scenes.append(try ClipScene(json: value)) }
+        guard windows.count <= ClipWindow.limit, scenes.count <= ClipWindow.limit else {
+            throw JSONError("the request has \(windows.count) windows and \(scenes.count) scenes")
+        }
     }
 }
 
@@ -90,6 +98,8 @@ extension ModelInfo: JSONRepresentable {
             "defaultFlowShift": .double(defaultFlowShift), "takesConditioningFrames": .bool(takesConditioningFrames),
         ]
         object["textLength"] = textLength.map { .integer($0) }
+        object["windowFrames"] = windowFrames.map { .integer($0) }
+        if !declaredSizes.isEmpty { object["sizes"] = .array(declaredSizes.map { .string($0.text) }) }
         object["memory"] = memory?.json
         return .object(object)
     }
@@ -107,6 +117,11 @@ extension ModelInfo: JSONRepresentable {
             defaultGuidanceScale: try members.double("defaultGuidanceScale"), defaultFlowShift: try members.double("defaultFlowShift"),
             takesConditioningFrames: json["takesConditioningFrames"]?.bool ?? false, textLength: json["textLength"]?.integer,
             memory: try json["memory"].map { json throws(JSONError) in try ModelMemory(json: json) })
+        windowFrames = json["windowFrames"]?.integer
+        for value in json["sizes"]?.array ?? [] {
+            guard let size = value.string.flatMap({ PictureSize($0) }) else { throw JSONError("the model has a size that is none") }
+            declaredSizes.append(size)
+        }
     }
 }
 
@@ -139,6 +154,8 @@ extension ClipResult: JSONRepresentable {
             "timings": secondsJSON(timings), "resumedStep": .integer(resumedStep), "resumedFrames": .integer(resumedFrames),
         ]
         object["videoSHA256"] = videoSHA256.map { .string($0) }
+        object["latents"] = latents.map { .string($0) }
+        object["modelSHA256"] = modelSHA256.map { .string($0) }
         return .object(object)
     }
 
@@ -150,7 +167,7 @@ extension ClipResult: JSONRepresentable {
             sha256: try members.string("sha256"), video: try members.string("video"), thumbnail: try members.string("thumbnail"),
             spritesheet: try members.string("spritesheet"), timings: secondsByPhase(json["timings"]),
             resumedStep: json["resumedStep"]?.integer ?? 0, resumedFrames: json["resumedFrames"]?.integer ?? 0,
-            videoSHA256: json["videoSHA256"]?.string)
+            videoSHA256: json["videoSHA256"]?.string, latents: json["latents"]?.string, modelSHA256: json["modelSHA256"]?.string)
     }
 }
 

@@ -6,14 +6,15 @@ public let workerSocketDescriptor: Int32 = 3
 /// A longer frame is a protocol error on either side.
 public let workerFrameLimit = 1 << 20
 
-/// The files from which another worker resumes a job: the latents after the last steps and the decoder after the last frames, each in files
-/// that are written in turn, the frames, and the encoded prompts. The daemon removes them once the job's result is recorded.
+/// The files from which another worker resumes a job, next to `ClipPlan.latentsName`: the latents of a window after the last steps and
+/// the decoder after the last frames, each in files that are written in turn, the frames, the encoded prompts and source. The daemon removes them once the job's result is recorded.
 public enum CheckpointName {
     public static let latents = (0..<4).map { "checkpoint-\($0)" }
     public static let prompts = "checkpoint-prompts"
     public static let decoder = (0..<3).map { "checkpoint-decoder-\($0)" }
     public static let frames = "checkpoint-frames"
-    public static let all = latents + [prompts] + decoder + [frames]
+    public static let source = "checkpoint-source"
+    public static let all = latents + [prompts] + decoder + [frames, source]
 }
 
 /// Daemon to worker. Closing the socket tells the worker to exit.
@@ -80,6 +81,10 @@ public struct ClipResult: Sendable, Equatable {
     public var resumedFrames: Int
     /// SHA-256 of the file `video`, as the daemon found it; 64 lower-case hexadecimal digits.
     public var videoSHA256: String?
+    /// The file of the clip's latents, from which other clips take its frames without loss; nil where they are not kept.
+    public var latents: String?
+    /// SHA-256 of the model file that can decode them.
+    public var modelSHA256: String?
 
     /// Units of a phase that an earlier worker had done.
     public func resumed(in phase: JobPhase) -> Int { phase == .denoising ? resumedStep : phase == .decoding ? resumedFrames : 0 }
@@ -90,7 +95,7 @@ public struct ClipResult: Sendable, Equatable {
     public init(
         sha256: String, video: String, thumbnail: String, spritesheet: String, timings: [String: Double], resumedStep: Int = 0,
         resumedFrames: Int = 0,
-        videoSHA256: String? = nil
+        videoSHA256: String? = nil, latents: String? = nil, modelSHA256: String? = nil
     ) {
         self.sha256 = sha256
         self.video = video
@@ -100,5 +105,7 @@ public struct ClipResult: Sendable, Equatable {
         self.resumedStep = resumedStep
         self.resumedFrames = resumedFrames
         self.videoSHA256 = videoSHA256
+        self.latents = latents
+        self.modelSHA256 = modelSHA256
     }
 }

@@ -8,6 +8,9 @@ struct ModelCard {
     let architecture, id, edition, license: String
     let width, height, frames, framesPerSecond, steps, textLength, trainSteps: Int
     let guidanceScale, flowShift, scheduleShift: Float
+    /// "WIDTHxHEIGHT"; none for any size. Frames of a window; 0 for the native length.
+    let sizes: [String]
+    let windowFrames: Int
     /// A sampler of the engine, and the schedule that the model was trained for, if for one alone.
     let sampler: String
     let timesteps: [Float]
@@ -28,6 +31,8 @@ struct ModelCard {
         edition = own?.has("edition") == true ? String(try card.integer("edition", in: 1...1_000_000)) : "1"
         license = try card.string("license", default: "unknown")
         textLength = try card.integer("text_length", in: 1...4096, default: defaults.textLength)
+        sizes = card.has("sizes") ? try card.strings("sizes", count: 1...64) : []
+        windowFrames = try card.integer("window_num_frames", in: 0...4096, default: 0)
         if let recipe {
             (width, height, frames, framesPerSecond) = (recipe.width, recipe.height, recipe.frames, recipe.framesPerSecond)
             (steps, trainSteps, sampler, timesteps) = (recipe.steps, 1000, recipe.sampler, recipe.timesteps)
@@ -79,7 +84,10 @@ struct ModelCard {
 
     /// Keys before those of the model's parts.
     func metadata(created: Int, sources: [String], recipe: String) -> [(key: String, value: MetadataValue)] {
-        let list: [(key: String, value: MetadataValue)] = timesteps.isEmpty ? [] : [("scheduler.timesteps", .float32s(timesteps))]
+        var some: [(key: String, value: MetadataValue)] = []
+        if !timesteps.isEmpty { some.append(("scheduler.timesteps", .float32s(timesteps))) }
+        if !sizes.isEmpty { some.append(("sorad.sizes", .strings(sizes))) }
+        if windowFrames > 0 { some.append(("sorad.window.num_frames", .uint32(UInt32(windowFrames)))) }
         return [
             ("general.architecture", .string(architecture)),
             ("general.name", .string(id)),
@@ -101,7 +109,7 @@ struct ModelCard {
             ("scheduler.type", .string(sampler)),
             ("scheduler.num_train_timesteps", .uint32(UInt32(trainSteps))),
             ("scheduler.shift", .float32(scheduleShift)),
-        ] + list
+        ] + some
     }
 
     /// A name is part of URLs, job records and messages, so it is short and plain.

@@ -119,6 +119,24 @@ public struct Fields: Sendable {
         return elements.enumerated().map { Fields(members: ["value": $1], prefix: "\(prefix)\(name)[\($0)].") }
     }
 
+    /// The elements of a list of objects; in a form also as JSON text, since a form has no way to write one.
+    public func objects(_ name: String) throws(APIError) -> [Fields] {
+        guard var value = present(name) else { return [] }
+        if case .text(let text) = value {
+            guard let json = try? JSONValue(parsing: Array(text.utf8)), json.array != nil else {
+                throw invalid(name, "must be a list of objects as JSON, not \(Fields.shown(value))", code: "invalid_type")
+            }
+            value = Value(json)
+        }
+        guard case .list(let elements) = value else { throw wrongType(name, value, wanted: "a list of objects") }
+        var objects: [Fields] = []
+        for (index, element) in elements.enumerated() {
+            guard case .object(let members) = element else { throw wrongType("\(name)[\(index)]", element, wanted: "an object") }
+            objects.append(Fields(members: members, prefix: "\(prefix)\(name)[\(index)]."))
+        }
+        return objects
+    }
+
     /// A file of a multipart form.
     public func file(_ name: String) throws(APIError) -> Upload? {
         guard let value = present(name) else { return nil }

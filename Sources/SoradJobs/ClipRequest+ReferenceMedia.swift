@@ -1,7 +1,8 @@
 // The way from a request to a plan that starts from pictures or clips. Pure; every refusal names the field and the values that are allowed.
 //
 // Lengths, with `g` for the frames of one group (the model's frame multiple): the model makes 1 + a multiple of g frames. Of a clip that is
-// continued it sees the last 1 + g (or the last one), of a clip that is led up to the first 2g (or g); they count into what it makes.
+// continued it sees the last 1 + g (or the last one), of a clip that is led up to the first 1 + 2g (or 1 + g); they count into what it
+// makes. The first frame of a clip that is led up to ends the last group of new ones, so that the groups that are known begin behind it.
 public import SoradAPI
 public import SoradSystem
 
@@ -74,11 +75,17 @@ extension ClipRequest {
     public func plan(
         for model: ModelInfo, randomSeed: UInt64, hasFirstFrame: Bool, hasLastFrame: Bool
     ) throws(SoradError) -> ClipPlan {
-        var result = try plan(for: model, randomSeed: randomSeed)
+        var result = try unwindowed(for: model, randomSeed: randomSeed)
+        let scenes = try plannedScenes(model, fps: result.fps, alone: 1)
+        if !scenes.isEmpty {
+            var asked = self
+            asked.numFrames = scenes.reduce(0) { $0 + $1.numFrames }
+            result = try asked.unwindowed(for: model, randomSeed: randomSeed)
+        }
         guard hasFirstFrame || strength == nil else {
             throw refused("strength", "the strength says how much of a picture or clip is replaced; send it with an input_reference")
         }
-        guard hasFirstFrame || hasLastFrame else { return result }
+        guard hasFirstFrame || hasLastFrame else { return windowed(result, scenes, model) }
         try requireConditioning(model, hasFirstFrame ? "input_reference" : "end_image")
         guard !(hasFirstFrame && hasLastFrame && result.numFrames == 1) else {
             throw refused("end_image", "a clip of one frame cannot begin with one picture and end on another; ask for more frames")
@@ -88,12 +95,12 @@ extension ClipRequest {
         given.hasLastFrame = hasLastFrame
         given.strength = strength
         result.given = given
-        return result
+        return windowed(result, scenes, model)
     }
 
     /// The same clip for another prompt: it is mixed with noise and denoised again.
     public func remake(
-        of source: SourceClip, for model: ModelInfo, randomSeed: UInt64, isRemix: Bool
+        of source: SourceClip, for model: ModelInfo, randomSeed: UInt64, isRemix: Bool, hasMask: Bool = false
     ) throws(SoradError) -> ClipPlan {
         var asked = fitted(to: source)
         let source = try source.resampled(asked.fps)
@@ -102,7 +109,7 @@ extension ClipRequest {
         if takesAll { asked.numFrames = usable }
         var plan: ClipPlan
         do throws(SoradError) {
-            plan = try asked.plan(for: model, randomSeed: randomSeed)
+            plan = try asked.unwindowed(for: model, randomSeed: randomSeed)
         } catch {
             throw takesAll && error.param == "num_frames" ? refused("video", error.message) : error
         }
@@ -116,8 +123,9 @@ extension ClipRequest {
         given.strength = strength ?? ClipRequest.defaultStrength
         given.videoID = source.videoID
         given.isRemix = isRemix
+        given.hasMask = hasMask
         plan.given = given
-        return plan
+        return windowed(plan, [], model)
     }
 
     /// A clip with new frames behind, before, or between; `seconds` or `numFrames` of this say how many are new, rounded up.
@@ -129,6 +137,7 @@ extension ClipRequest {
         var asked = fitted(to: source)
         let source = try source.resampled(asked.fps)
         let fps = asked.fps ?? model.fps
+        var scenes = try plannedScenes(model, fps: fps, alone: how == .backwards ? 1 : 0)
         let wanted = wantedFrames(fps: fps) ?? 1
         var given = ReferenceMedia()
         given.videoID = source.videoID
@@ -141,16 +150,20 @@ extension ClipRequest {
         case .backwards, .loop: given.after = try ledUpTo(source, group, "video")
         case .join(let next): given.after = try ledUpTo(next.resampled(asked.fps, "end_video"), group, "end_video")
         }
-        // With a clip before it, the first latent frame is taken; without, the new frames have it.
-        let alone = given.before == nil ? 1 : 0
-        func grouped(_ frames: Int) -> Int { alone + (max(frames, 1) - alone + group - 1) / group * group }
+        // The last group of new frames has the first frame of the clip that it leads up to; the first latent frame is the new frames' own
+        // where none are before them.
+        let missing = given.before == nil || given.after == nil ? 0 : 1
+        func grouped(_ frames: Int) -> Int { (max(frames, 1) + missing + group - 1) / group * group - missing }
+        if given.after != nil, let last = scenes.last {
+            scenes[scenes.count - 1].numFrames += last.numFrames > 1 ? -1 : group - 1
+        }
         try checkLengths(fps: fps, rounded: grouped)
-        let added = grouped(wanted)
+        let added = scenes.isEmpty ? grouped(wanted) : scenes.reduce(0) { $0 + $1.numFrames }
         asked.seconds = nil
         asked.numFrames = added + (given.before?.contextFrames ?? 0) + (given.after?.contextFrames ?? 0)
         var plan: ClipPlan
         do throws(SoradError) {
-            plan = try asked.plan(for: model, randomSeed: randomSeed)
+            plan = try asked.unwindowed(for: model, randomSeed: randomSeed)
         } catch {
             guard error.param == "num_frames" else { throw error }
             throw refused(
@@ -162,7 +175,7 @@ extension ClipRequest {
             throw refused(
                 "video", "the clip would have \(plan.clipFrames) frames, and \(ClipRequest.clipFrameLimit) are the limit")
         }
-        return plan
+        return windowed(plan, scenes, model)
     }
 
     /// Size and speed are the source's where nothing else was asked for.
@@ -177,10 +190,10 @@ extension ClipRequest {
     }
 
     private func ledUpTo(_ clip: SourceClip, _ group: Int, _ field: String) throws(SoradError) -> ReferenceClip {
-        guard clip.numFrames >= group else {
-            throw refused(field, "the video has \(clip.numFrames) frames; at least \(group) are needed to lead up to it")
+        guard clip.numFrames > group else {
+            throw refused(field, "the video has \(clip.numFrames) frames; at least \(1 + group) are needed to lead up to it")
         }
-        return ReferenceClip(numFrames: clip.numFrames, contextFrames: clip.numFrames >= 2 * group ? 2 * group : group)
+        return ReferenceClip(numFrames: clip.numFrames, contextFrames: clip.numFrames > 2 * group ? 1 + 2 * group : 1 + group)
     }
 
     private func requireConditioning(_ model: ModelInfo, _ field: String) throws(SoradError) {

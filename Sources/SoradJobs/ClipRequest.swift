@@ -11,9 +11,26 @@ public struct ClipRequest: Sendable, Equatable {
     public static let fpsRange = ClipPlan.fpsRange
     public static let secondsRange = 0.05...3_600.0
 
+    public static let sceneLimit = 100
+
+    /// One scene of a storyboard; one of its lengths is set.
+    public struct Scene: Sendable, Equatable {
+        public var prompt: String
+        public var seconds: Double?
+        public var numFrames: Int?
+
+        public init(prompt: String, seconds: Double? = nil, numFrames: Int? = nil) {
+            self.prompt = prompt
+            self.seconds = seconds
+            self.numFrames = numFrames
+        }
+    }
+
     /// The model's name.
     public var model: String?
     public var prompt = ""
+    /// Scenes with prompts of their own, before each of which `prompt` is put; none for a clip of one prompt.
+    public var storyboard: [Scene] = []
     public var negativePrompt: String?
     /// "WIDTHxHEIGHT"
     public var size: String?
@@ -41,9 +58,16 @@ public struct ClipRequest: Sendable, Equatable {
 
     /// The plan for `model`. `randomSeed` is used when no seed was asked for.
     public func plan(for model: ModelInfo, randomSeed: UInt64) throws(SoradError) -> ClipPlan {
+        var asked = self
+        let scenes = try plannedScenes(model, fps: fps ?? model.fps, alone: 1)
+        if !scenes.isEmpty { asked.numFrames = scenes.reduce(0) { $0 + $1.numFrames } }
+        return try asked.windowed(asked.unwindowed(for: model, randomSeed: randomSeed), scenes, model)
+    }
+
+    /// The plan of a clip that is denoised at once, whatever its length.
+    func unwindowed(for model: ModelInfo, randomSeed: UInt64) throws(SoradError) -> ClipPlan {
         try check(prompt, "prompt")
-        let isBlank = prompt.unicodeScalars.allSatisfy { $0.properties.isWhitespace || $0.properties.generalCategory == .control }
-        if isBlank { throw refused("prompt", "the prompt is empty; describe the clip in a sentence") }
+        if isBlank(prompt), storyboard.isEmpty { throw refused("prompt", "the prompt is empty; describe the clip in a sentence") }
         try check(negativePrompt ?? "", "negative_prompt")
         var notes = RequestNotes()
         notes.ignored = ignored
@@ -70,7 +94,7 @@ public struct ClipRequest: Sendable, Equatable {
         return size != nil ? "size" : width != nil ? "width" : height != nil ? "height" : "size"
     }
 
-    private func check(_ text: String, _ field: String) throws(SoradError) {
+    func check(_ text: String, _ field: String) throws(SoradError) {
         // Bytes first: counting characters of a huge text is work.
         let isLong = text.utf8.count > 8 * ClipRequest.promptLimit || text.count > ClipRequest.promptLimit
         if isLong { throw refused(field, "the \(field) is too long; at most \(ClipRequest.promptLimit) characters are allowed") }
@@ -78,15 +102,13 @@ public struct ClipRequest: Sendable, Equatable {
 
     private func plannedSize(_ model: ModelInfo) throws(SoradError) -> (Int, Int) {
         guard let size else { return (width ?? model.defaultWidth, height ?? model.defaultHeight) }
-        let parts = size.split(separator: "x", omittingEmptySubsequences: false)
-        let numbers = parts.compactMap { part in part.utf8.count <= 5 && part.utf8.allSatisfy(isDigit) ? Int(part) : nil }
-        guard parts.count == 2, numbers.count == 2 else {
+        guard let numbers = PictureSize(size) else {
             throw refused("size", "the size \"\(size.prefix(32))\" is not WIDTHxHEIGHT in pixels, e.g. \(model.nativeSize)")
         }
-        if width ?? numbers[0] != numbers[0] || height ?? numbers[1] != numbers[1] {
+        if width ?? numbers.width != numbers.width || height ?? numbers.height != numbers.height {
             throw refused("size", "the size \(size) contradicts width and height; send one of them")
         }
-        return (numbers[0], numbers[1])
+        return (numbers.width, numbers.height)
     }
 
     private func plannedFrames(_ model: ModelInfo, fps: Int) -> Int {
@@ -122,5 +144,3 @@ public struct ClipRequest: Sendable, Equatable {
 
     func refused(_ field: String, _ message: String) -> SoradError { SoradError(.badInput, message, param: field) }
 }
-
-private func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }

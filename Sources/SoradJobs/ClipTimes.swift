@@ -10,9 +10,11 @@ extension ClipPlan {
     package var timeShape: String {
         // Guidance takes two forwards a step.
         var words = ["\(width)x\(height)", "\(numFrames)+\(clipFrames - newFrames.count)", guidanceScale == 1 ? "single" : "guided"]
+        if !windows.isEmpty { words.append("windows=\(windows.count)x\(windows.map(\.count).max() ?? 0)") }
         if let given {
             if given.hasFirstFrame { words.append(firstStep > 0 ? "still" : "first") }
             if given.hasLastFrame { words.append("last") }
+            if given.hasMask { words.append("mask") }
             for (name, clip) in [("before", given.before), ("after", given.after), ("source", given.source)] {
                 if let clip { words.append("\(name)=\(clip.contextFrames)") }
             }

@@ -31,8 +31,9 @@ struct DiskReserve: Sendable {
 
 /// The disk space of a job: an upper bound that it never reaches in practice.
 enum DiskNeed {
-    /// Per pixel and frame: a byte for the latents of four checkpoints, half a byte for the clip as ffmpeg writes it, half a byte for the marked copy.
-    private static let halfBytesPerPixel = 4
+    /// Per pixel and frame: a byte for the latents of four checkpoints, half a byte for those that
+    /// are kept, half a byte for the clip as ffmpeg writes it, half a byte for the marked copy.
+    private static let halfBytesPerPixel = 5
 
     static func bytes(width: Int, height: Int, frames: Int) -> Int {
         width * height * frames * halfBytesPerPixel / 2 + (1 << 20)

@@ -34,11 +34,16 @@ public final class JobDraft: Sendable {
     }
 
     /// Where a given file belongs.
-    public func path(_ file: ReferenceFile) -> String { "\(directory)/\(file.rawValue)" }
+    public func path(_ file: ReferenceFile) -> String { path(named: file.rawValue) }
 
-    /// Takes a finished job's clip as a given file. It shares the clip's storage and outlives that job.
-    public func adopt(_ clip: String, as file: ReferenceFile) throws(SoradError) {
-        let target = path(file)
+    func path(named name: String) -> String { "\(directory)/\(name)" }
+
+    /// Takes a finished job's file as a given one. It shares the storage and outlives that job.
+    public func adopt(_ clip: String, as file: ReferenceFile) throws(SoradError) { try adopt(clip, named: file.rawValue) }
+
+    /// As above, under a name of `ReferenceClip.fileName`.
+    public func adopt(_ clip: String, named name: String) throws(SoradError) {
+        let target = "\(directory)/\(name)"
         do throws(Errno) {
             try systemCall("link") { unsafe link(clip, target) }
         } catch {

@@ -131,6 +131,9 @@ extension JobService {
         job.result.map { "\(spool.directory(of: job.id))/\($0[keyPath: file])" }
     }
 
+    /// The path of a file that a job keeps.
+    public func keptPath(_ job: Job, named name: String) -> String { "\(spool.directory(of: job.id))/\(name)" }
+
     /// Milliseconds after which asking again is worth it: a tenth of the last clip's time.
     public var pollAfterMilliseconds: Int {
         state.withLock { min(5_000, max(250, ($0.lastDuration ?? 10) * 100)) }

@@ -14,12 +14,21 @@ public func planDigest(of plan: ClipPlan, model: ModelInfo, draft: JobDraft?) th
     add(Array(model.sha256.utf8))
     add(Array(plan.json.text().utf8))
     if let draft {
-        for file in ReferenceFile.allCases where fileExists(draft.path(file)) {
-            add(Array(file.rawValue.utf8))
-            add(try fileDigest(draft.path(file)))
+        for name in ReferenceFile.allCases.map(\.rawValue) + plan.partNames where fileExists(draft.path(named: name)) {
+            add(Array(name.utf8))
+            add(try fileDigest(draft.path(named: name)))
         }
     }
     return SHA256.hexadecimal(sum.finalize())
+}
+
+extension ClipPlan {
+    /// Names of the files of given clips that consist of parts.
+    fileprivate var partNames: [String] {
+        [(given?.before, ReferenceFile.before), (given?.after, .after), (given?.source, .source)].flatMap { clip, role in
+            (clip?.parts ?? []).indices.compactMap { clip?.fileName($0, as: role) }
+        }
+    }
 }
 
 private func fileDigest(_ path: String) throws(SoradError) -> [UInt8] {

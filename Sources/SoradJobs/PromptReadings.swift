@@ -27,8 +27,10 @@ public final class PromptReadings: Sendable {
     /// Adds to `plan` how its model, whose file is at `path`, reads its prompts.
     public func add(to plan: inout ClipPlan, _ model: ModelInfo, at path: String) {
         let hasNegative = !plan.negativePrompt.isEmpty && plan.guidanceScale != 1
-        let readings = readings(of: [plan.prompt] + (hasNegative ? [plan.negativePrompt] : []), model, at: path)
-        plan.notes.prompt = readings.first
+        let prompts = plan.scenes.isEmpty ? [plan.prompt] : plan.scenes.map(\.prompt)
+        let readings = readings(of: prompts + (hasNegative ? [plan.negativePrompt] : []), model, at: path)
+        plan.notes.prompt = plan.scenes.isEmpty ? readings.first : nil
+        plan.notes.scenes = plan.scenes.isEmpty ? [] : Array(readings.prefix(prompts.count))
         plan.notes.negativePrompt = hasNegative ? readings.last : nil
     }
 

@@ -26,7 +26,7 @@ public struct Spool: Sendable {
     /// - Throws: `.internalFault` when the worker named a file that is not a plain name in the job's directory; `.cannotWrite` when one is
     ///   not there, is empty, or the disk fails: made again it may be whole; `.storageFull`.
     package func seal(_ id: JobIdentifier, _ result: ClipResult) throws(SoradError) {
-        for name in [result.video, result.thumbnail, result.spritesheet] {
+        for name in [result.video, result.thumbnail, result.spritesheet] + [result.latents].compactMap({ $0 }) {
             guard !name.isEmpty, !name.contains("/"), name != ".", name != "..", !name.utf8.contains(0) else {
                 throw SoradError(.internalFault, "the worker named a result \"\(name.prefix(64))\", which is not a file name")
             }

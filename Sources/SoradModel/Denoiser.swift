@@ -10,6 +10,7 @@ public final class Denoiser {
     private let run: any DenoisingRun
     private let guidanceScale: Float
     private let known: ConditioningFrames?
+    private let region: KnownRegion?
     /// [C, T, h, w], one per prompt.
     private let velocities: [Tensor]
     /// [C, T, h, w], those of the sampler.
@@ -23,13 +24,14 @@ public final class Denoiser {
     ///   - stop: asked while the network prepares the prompts; what it throws ends it.
     init(
         _ network: any DiffusionNetwork, _ backend: any ComputeBackend, size: LatentSize, prompt: Tensor, negativePrompt: Tensor,
-        guidanceScale: Float, schedule: any Sampler, known: ConditioningFrames?, textLength: Int, stop: StopCheck
+        guidanceScale: Float, schedule: any Sampler, known: ConditioningFrames?, region: KnownRegion?, textLength: Int, stop: StopCheck
     ) throws(SoradError) {
         self.backend = backend
         self.size = size
         self.schedule = schedule
         self.guidanceScale = guidanceScale
         self.known = known
+        self.region = region
         let prompts = guidanceScale == 1 ? [prompt] : [prompt, negativePrompt]
         run = try network.run(size, prompts: prompts, textLength: textLength, known: known, stop: stop)
         let shape = Shape(size.channels, size.frames, size.height, size.width)
@@ -47,6 +49,7 @@ public final class Denoiser {
     /// - Parameter stop: called between the layers; what it throws ends the step, and `latent` is then still that of `sigmas[index]`.
     public func step<Failure: Error>(_ index: Int, _ latent: Tensor, stop: () throws(Failure) -> Void) throws(Failure) {
         precondition(latent.shape == Shape(size.channels, size.frames, size.height, size.width), "latents \(latent.shape)")
+        region?.apply(to: latent, sigma: schedule.sigmas[index])
         run.condition(latent)
         try run.predict(latent, timestep: schedule.timesteps[index], into: velocities, stop: stop)
         let velocity = velocities[0]
@@ -54,6 +57,7 @@ public final class Denoiser {
             backend.guide(unconditional: velocities[1], conditional: velocity, scale: guidanceScale, into: velocity)
         }
         schedule.step(index, latent, velocity: velocity, tensors: tensors, backend)
+        region?.apply(to: latent, sigma: schedule.sigmas[index + 1])
         run.condition(latent)
     }
 

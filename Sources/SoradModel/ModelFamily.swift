@@ -105,8 +105,9 @@ package struct SamplerRequest: Sendable {
     package var timesteps: [Float] = []
     /// The step that the run begins with; above 0 where it begins with a clip mixed into noise.
     package var firstStep = 0
-    /// Of the clip's noise.
+    /// Of the clip's noise, and the window of the clip that the run makes.
     package var seed: UInt64 = 0
+    package var window = 0
 
     package init(steps: Int, shift: Float, numTrainTimesteps: Int) {
         precondition(steps > 0 && shift > 0 && numTrainTimesteps > 0, "\(steps) steps, shift \(shift), \(numTrainTimesteps) timesteps")
@@ -114,6 +115,9 @@ package struct SamplerRequest: Sendable {
         self.shift = shift
         self.numTrainTimesteps = numTrainTimesteps
     }
+
+    /// The stream of a window's noise at the start. Those behind it, fewer than 2³², are for noise that the sampler adds.
+    package static func stream(ofWindow window: Int) -> UInt64 { UInt64(window) << 32 }
 }
 
 /// The noise levels of one run, and how it goes from one to the next.

@@ -52,9 +52,10 @@ public final class VideoModel {
     }
 
     /// Standard normal latents [C, T, h, w]: the same for the same seed, whatever computes them.
-    public func initialNoise(seed: UInt64, _ size: LatentSize) -> Tensor {
+    /// - Parameter window: of the clip; each has noise of its own.
+    public func initialNoise(seed: UInt64, _ size: LatentSize, window: Int = 0) -> Tensor {
         let noise = backend.tensor(Shape(size.channels, size.frames, size.height, size.width))
-        noise.fillNormal(seed: seed, stream: 0)
+        noise.fillNormal(seed: seed, stream: SamplerRequest.stream(ofWindow: window))
         return noise
     }
 
@@ -62,14 +63,16 @@ public final class VideoModel {
     /// - Parameters:
     ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when `guidanceScale` is 1.
     ///   - known: latent frames that are given.
+    ///   - region: part of every latent frame that is given.
     ///   - firstStep: where the run begins; above 0 with a clip mixed into the noise.
-    ///   - seed: of the noise that samplers add.
+    ///   - seed, window: of the noise that samplers add.
     ///   - stop: asked between the blocks.
     /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it;
     ///   what `stop` throws.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
-        known: ConditioningFrames? = nil, firstStep: Int = 0, seed: UInt64 = 0, stop: StopCheck = {}
+        known: ConditioningFrames? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0,
+        stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
         if known != nil, !configuration.takesConditioningFrames {
             throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
@@ -84,14 +87,20 @@ public final class VideoModel {
         guard guidanceScale.isFinite else {
             throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale")
         }
+        let schedule = sampler(steps: steps, shift: shift, firstStep: firstStep, seed: seed, window: window)
+        return try Denoiser(
+            network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
+            known: known, region: region, textLength: configuration.textLength, stop: stop)
+    }
+
+    /// The sampler of a run; `steps` and `shift` are within what `denoiser` takes.
+    package func sampler(steps: Int, shift: Float, firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0) -> any Sampler {
         var request = SamplerRequest(steps: steps, shift: shift, numTrainTimesteps: configuration.numTrainTimesteps)
         request.timesteps = configuration.timesteps
         request.firstStep = firstStep
         request.seed = seed
-        let schedule = configuration.samplerMaker(request)
-        return try Denoiser(
-            network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
-            known: known, textLength: configuration.textLength, stop: stop)
+        request.window = window
+        return configuration.samplerMaker(request)
     }
 
     /// As below, to the end.
@@ -113,6 +122,12 @@ public final class VideoModel {
     /// A decoder of latents [C, T, h, w] that its caller drives, one group of frames (what one latent frame becomes) after the other.
     public func decoder(_ latent: Tensor) -> ClipDecoder {
         ClipDecoder(backend.resident(latent), autoencoder.decoder(latentHeight: latent.shape[2], latentWidth: latent.shape[3]))
+    }
+
+    /// A decoder of `total` latent frames that its caller hands over one by one, each [C, 1, h, w]: the memory of a clip of any length is
+    /// that of a few frames.
+    public func decoder(total: Int, latentHeight: Int, latentWidth: Int) -> ClipDecoder {
+        ClipDecoder(total: total, autoencoder.decoder(latentHeight: latentHeight, latentWidth: latentWidth))
     }
 
     /// Encodes frames to latents [C, T, h, w].

@@ -17,27 +17,25 @@ package final class Checkpoint {
     private let time: TimeSource
     private var pacing: Pacing
     /// Written and not yet handed on to be made durable.
-    private var openPrompts: OpenFile?
+    private var unsynced: [OpenFile] = []
     /// What writing took so far.
     package private(set) var spent = Duration.zero
 
     /// - Parameters:
     ///   - directory: the job's own; a checkpoint in it is an earlier one of this job.
-    ///   - model: the model's checksum.
-    ///   - frameStages: that the frames pass through.
+    ///   - digest: of the work.
     ///   - syncInterval: the most work that a power cut costs; a process's death costs none of it.
     package init(
-        of request: ClipPlan, model: String, frameStages: [JobPhase] = [], in directory: String, interval: Duration,
-        time: TimeSource,
+        of request: ClipPlan, digest: [UInt8], in directory: String, interval: Duration, time: TimeSource,
         syncInterval: Duration = .milliseconds(250)
     ) {
         self.directory = directory
         self.interval = interval
         self.syncInterval = syncInterval
         self.time = time
-        digest = Checkpoint.digest(of: request, model: model, frameStages: frameStages)
-        prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
-        steps = request.numInferenceSteps
+        self.digest = digest
+        prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE3", digest: digest, directory: directory)
+        steps = request.numInferenceSteps * request.windowCount
         let start = time.monotonic()
         pacing = Pacing(interval: interval, share: 25, start: start)
         latents = CheckpointSeries(
@@ -55,27 +53,38 @@ package final class Checkpoint {
     /// - Parameter tensors: of equal shapes; their number is the sampler's.
     /// - Returns: how many steps are done; 0 when there is nothing usable, and all is then as it was.
     package func restore(into tensors: [Tensor]) -> Int {
-        let found = tensors.map { Tensor($0.shape) }
-        let count = tensors[0].count
+        guard let found = restore(count: tensors.count, { _ in tensors[0].shape }) else { return 0 }
+        for (tensor, found) in zip(tensors, found.tensors) { tensor.copy(from: found) }
+        return found.done
+    }
+
+    /// The newest latents, and what else the sampler continues with, that an earlier worker left, and how many steps of the clip were then
+    /// done; nil when there is nothing usable.
+    /// - Parameters:
+    ///   - count: of tensors; the sampler's.
+    ///   - shape: of each of them after that number of steps; nil when they are of no use.
+    package func restore(count: Int, _ shape: (_ done: Int) -> Shape?) -> (tensors: [Tensor], done: Int)? {
+        var found: [Tensor] = []
         // Steps done, elements.
         let words = latents.restore(words: 2, in: 1...steps) { words, bytes in
-            words[1] == UInt32(count) && bytes == 4 * count * found.count ? found.map(\.bytes) : nil
+            guard let shape = shape(Int(words[0])), words[1] == UInt32(shape.count), bytes == 4 * shape.count * count else { return nil }
+            found = (0..<count).map { _ in Tensor(shape) }
+            return found.map(\.bytes)
         }
-        guard let words else { return 0 }
-        for (tensor, found) in zip(tensors, found) { tensor.copy(from: found) }
-        return Int(words[0])
+        return words.map { (found, Int($0[0])) }
     }
 
     /// The prompts as an earlier worker encoded them; nil when there is nothing usable.
     /// - Parameters:
+    ///   - scene: of the storyboard.
     ///   - width: of an embedding.
     ///   - length: the most rows of one.
-    package func restorePrompts(width: Int, length: Int) -> EncodedPrompts? {
+    package func restorePrompts(scene: Int = 0, width: Int, length: Int) -> EncodedPrompts? {
         var found: EncodedPrompts?
-        // Rows of the prompt, rows of the negative one (0 when it is the same), width.
-        let words = prompts.read(words: 3) { words, bytes in
+        // Rows of the prompt, rows of the negative one (0 when it is the same), width, scene.
+        let words = prompts.read(words: 4) { words, bytes in
             let (rows, negativeRows) = (Int(words[0]), Int(words[1]))
-            guard Int(words[2]) == width, (1...length).contains(rows), (0...length).contains(negativeRows),
+            guard Int(words[2]) == width, Int(words[3]) == scene, (1...length).contains(rows), (0...length).contains(negativeRows),
                 bytes == (rows + negativeRows) * width * 4
             else { return nil }
             let prompt = Tensor(Shape(rows, width))
@@ -87,26 +96,29 @@ package final class Checkpoint {
     }
 
     /// Keeps prompts that were just encoded.
-    package func keep(_ encoded: EncodedPrompts) {
+    package func keep(_ encoded: EncodedPrompts, scene: Int = 0) {
         let began = time.monotonic()
         let negativeRows = encoded.negative?.shape[0] ?? 0
-        let words = [UInt32(encoded.prompt.shape[0]), UInt32(negativeRows), UInt32(encoded.prompt.shape[1])]
+        let words = [UInt32(encoded.prompt.shape[0]), UInt32(negativeRows), UInt32(encoded.prompt.shape[1]), UInt32(scene)]
         let content = [encoded.prompt.bytes] + (encoded.negative.map { [$0.bytes] } ?? [])
         if let file = prompts.open(), prompts.write(words: words, content, to: file) {
-            openPrompts = file
-            if latents.makeDurable([file]) { openPrompts = nil }
+            unsynced.append(file)
+            if latents.makeDurable(unsynced) { unsynced = [] }
         }
         spent = spent + (time.monotonic() - began)
     }
 
-    /// Writes the latents, and what else the sampler continues with, down after `done` steps, unless steps are so quick that this would cost more than one part in 25. What counts
+    /// The next checkpoints need what was just written to `file`.
+    package func wrote(_ file: OpenFile) { unsynced = unsynced.filter { $0 !== file } + [file] }
+
+    /// Writes the latents, and what else the sampler continues with, down after `done` steps of the clip, unless steps are so quick that
+    /// this would cost more than one part in 25. What counts
     /// is the processor's time: on a machine whose disk or processors are busy with others the steps are longer too, and worth as much.
     package func store(_ tensors: [Tensor], done: Int) {
         let (began, used) = (time.monotonic(), time.processor())
         guard pacing.isDue(at: began) else { return }
-        let others = openPrompts.map { [$0] } ?? []
-        let syncs = latents.store(words: [UInt32(done), UInt32(tensors[0].count)], tensors.map(\.bytes), after: others)
-        if syncs { openPrompts = nil }
+        let syncs = latents.store(words: [UInt32(done), UInt32(tensors[0].count)], tensors.map(\.bytes), after: unsynced)
+        if syncs { unsynced = [] }
         let ended = time.monotonic()
         pacing.done(from: began, to: ended, cost: time.processor() - used)
         spent = spent + (ended - began)

@@ -1,9 +1,9 @@
 // Turns a clip's latents into its files: decoder → frame stages → hash and encoder, between the frames of given clips.
 // Invariant: frames never pile up; each goes through the stages into the hash and the encoder at once.
-import SoradAPI
+package import SoradAPI
 import SoradMedia
 import SoradModel
-import SoradSystem
+package import SoradSystem
 import SoradTensor
 
 extension ClipDecoder: ResumableFrames {}
@@ -39,20 +39,36 @@ private struct FrameSink {
 }
 
 extension ClipPipeline {
-    /// Decodes latents [C, T, h, w] into files in `directory`.
+    /// Hands over frames of a finished clip as they were decoded, without loss.
+    /// - Parameters:
+    ///   - parts: some of `request.parts`, with the names of their files.
+    ///   - directory: of its job.
+    /// - Throws: with the code `media_failed` when they are not there, or another model's.
+    package func decode(
+        _ parts: [(part: ClipPart, file: String)], of request: ClipPlan, in directory: String,
+        frame: ([UInt8]) throws(SoradError) -> Void
+    ) throws(SoradError) {
+        let encoder = references(request, directory, digest: [], {})
+        for (part, file) in parts { try encoder.forEachFrame(of: part, file, frame) }
+    }
+
+    /// Decodes all latents into files in `directory`.
     func write(
-        _ latent: Tensor, _ request: ClipPlan, _ plan: FramePlan, _ references: ReferenceEncoder, _ directory: String,
-        _ checkpoint: Checkpoint?, _ job: RunningJob
+        _ latents: LatentFile, _ request: ClipPlan, _ plan: FramePlan, _ directory: String, digest: [UInt8], _ checkpoint: Checkpoint?,
+        _ job: RunningJob
     ) throws(SoradError) -> WrittenClip {
         let total = plan.output.numFrames
         let stop = job.stop
-        var decoder = model.decoder(latent)
+        func newDecoder() -> ClipDecoder {
+            model.decoder(total: latents.frames, latentHeight: latents.height, latentWidth: latents.width)
+        }
+        var decoder = newDecoder()
         let chain = try plan.chain()
         // Given clips' frames pass before and after; what comes out meanwhile is made again and not kept.
         var kept = checkpoint?.frames(
             [decoder] + chain.stages, frameBytes: plan.output.frameBytes, numFrames: plan.outputFrames(of: request.newFrames.count))
         // The first report says whether the job continues here, and where.
-        let resumed = kept?.restore(groups: latent.shape[1])
+        let resumed = kept?.restore(groups: latents.frames)
         // What was told before: the frames that were kept lie behind those of a clip that is continued, which pass again.
         let told = resumed.map { min(total, $0 + plan.outputFrames(of: request.given?.before?.numFrames ?? 0)) } ?? 0
         if resumed != nil {
@@ -69,7 +85,9 @@ extension ClipPipeline {
         if let before = request.given?.before {
             // The stages of a clip that is continued have these frames behind them: others make what came out of them.
             let first = resumed == nil ? chain : try plan.chain()
-            try references.forEachFrame(.before, before.numFrames) { frame throws(SoradError) in try first.push(frame, job, sink: take) }
+            try forEachFrame(.before, before, request, directory, digest, stop) { frame throws(SoradError) in
+                try first.push(frame, job, sink: take)
+            }
         }
         if let kept, let resumed {
             for index in 0..<resumed {
@@ -81,7 +99,8 @@ extension ClipPipeline {
         var next = decoder.frames
         while decoder.isUnfinished {
             do throws(SoradError) {
-                try decoder.next(stop: stop) { (index, frame) throws(SoradError) in
+                let latent = model.backend.resident(try latents.read(decoder.groups))
+                try decoder.next(latent, stop: stop) { (index, frame) throws(SoradError) in
                     // A frame of a device that has failed is none.
                     try model.backend.finish()
                     guard index >= next else { return }
@@ -96,17 +115,37 @@ extension ClipPipeline {
             } catch {
                 try leaveDevice(error)
                 // The checkpoint is that of the device's decoder.
-                (decoder, kept) = (model.decoder(latent), nil)
+                (decoder, kept) = (newDecoder(), nil)
                 continue
             }
             kept?.store()
         }
         if let after = request.given?.after, request.isAfterShown {
-            try references.forEachFrame(.after, after.numFrames) { frame throws(SoradError) in try chain.push(frame, job, sink: take) }
+            try forEachFrame(.after, after, request, directory, digest, stop) { frame throws(SoradError) in
+                try chain.push(frame, job, sink: take)
+            }
         }
         try chain.finish(job, sink: take)
         try job.reached(.writing, 0, of: 1)
         let (files, sha256) = try sink.finish()
         return WrittenClip(files: files, sha256: sha256, resumedFrames: resumed ?? 0, checkpointTime: kept?.spent ?? .zero)
+    }
+
+    /// Hands over every frame of a given clip, in order, each once: where a device fails, the CPU makes those before once more.
+    private func forEachFrame(
+        _ role: ReferenceFile, _ clip: ReferenceClip, _ request: ClipPlan, _ directory: String, _ digest: [UInt8],
+        _ stop: @escaping StopCheck, _ body: ([UInt8]) throws(SoradError) -> Void
+    ) throws(SoradError) {
+        var next = 0
+        try onceMoreOnHost { () throws(SoradError) in
+            var index = 0
+            try references(request, directory, digest: digest, stop).forEachFrame(role, clip, clip.numFrames) { frame throws(SoradError) in
+                try model.backend.finish()
+                index += 1
+                guard index > next else { return }
+                next = index
+                try body(frame)
+            }
+        }
     }
 }

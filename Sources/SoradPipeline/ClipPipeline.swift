@@ -131,46 +131,69 @@ public final class ClipPipeline {
         _ request: ClipPlan, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
         _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
-        try check(request)
+        guard request.model == info.id else {
+            throw SoradError(.badInput, "the request is for the model \(request.model), and \(info.id) is loaded", param: "model")
+        }
+        // The daemon has checked it against the same `info`; a mistake there must not become a crash here.
+        try info.check(request)
         do throws(SoradError) { try file.file.checkUnchanged() } catch {
             throw SoradError(error.kind, error.message, hint: error.hint, code: JobError.modelInvalid)
         }
         try ClipEncoder.checkAvailable(ffmpeg)
-        let size = try model.configuration.latentSize(width: request.width, height: request.height, numFrames: request.numFrames)
+        let size = try latentSize(request)
         let frames = try FramePlan(request, frameStages)
         let work = ClipWork(request, size).with(frames.work, after: .decoding)
         let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
         let job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
-        let checkpoint = checkpointInterval.map { interval in
-            Checkpoint(
-                of: request, model: file.sha256, frameStages: frames.phases, in: directory, interval: interval, time: time)
-        }
-        let earlier = checkpoint?.restorePrompts(width: model.configuration.textWidth, length: model.configuration.textLength)
+        let digest = Checkpoint.digest(of: request, model: file.sha256, frameStages: frames.phases)
+        let path = "\(directory)/\(ClipPlan.latentsName)"
+        var isMade = false
+        // Nobody continues a clip that has no checkpoints.
+        defer { if checkpointInterval == nil, !isMade { removeFile(path) } }
+        let latents = try LatentFile(
+            making: path, digest: digest, model: file.sha256,
+            Shape(size.channels, size.frames, size.height, size.width))
+        let checkpoint = checkpointInterval.map { Checkpoint(of: request, digest: digest, in: directory, interval: $0, time: time) }
+        let sampler = model.sampler(steps: request.numInferenceSteps, shift: Float(request.flowShift))
+        let windows = WindowPlan(request, size, latents, checkpoint, tensors: 1 + sampler.stateCount)
+        let scene = windows.windows[windows.first].scene
+        let c = model.configuration
+        let earlier = checkpoint?.restorePrompts(scene: scene, width: c.textWidth, length: c.textLength)
         try job.resumed(.encodingText, earlier == nil ? 0 : 1, of: 1)
-        let text = if let earlier { earlier } else { try encode(request, stop) }
-        if earlier == nil { checkpoint?.keep(text) }
+        let text = if let earlier { earlier } else { try encode(request, scene: scene, stop) }
+        if earlier == nil { checkpoint?.keep(text, scene: scene) }
         if request.given != nil { try job.reached(.encodingFrames, 0, of: 1) }
-        let (references, given) = try onceMoreOnHost { () throws(SoradError) in
-            let references = ReferenceEncoder(
-                model: model, request: request, directory: directory, ffmpeg: ffmpeg, shouldStop: { (try? stop()) == nil })
-            return (references, try references.encode(size))
+        let given = try onceMoreOnHost { () throws(SoradError) in
+            try references(request, directory, digest: digest, stop).encode(size)
         }
         // Before the denoiser's workspace is there: the first time, an encoder runs for them.
         var previews = previewMaker()
-        let (latent, done) = try denoise(request, size, text, given, checkpoint, &previews, job)
+        try denoise(request, windows, text, given, into: latents, checkpoint, &previews, job)
 
-        let clip = try write(latent, request, frames, references, directory, checkpoint, job)
+        let clip = try write(latents, request, frames, directory, digest: digest, checkpoint, job)
+        isMade = true
         var timings = job.finish()
         // Of a clip that was continued only a part was measured.
-        if done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
+        if windows.done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
         // Parts of the other times, reported so that it can be seen how little they are.
         if let previews { timings["previews"] = previews.spent.inSeconds }
         if let checkpoint { timings["checkpoints"] = (checkpoint.spent + clip.checkpointTime).inSeconds }
         return ClipResult(
             sha256: clip.sha256, video: clip.files.video, thumbnail: clip.files.thumbnail, spritesheet: clip.files.spritesheet,
-            timings: timings, resumedStep: done, resumedFrames: clip.resumedFrames)
+            timings: timings, resumedStep: windows.done, resumedFrames: clip.resumedFrames, latents: ClipPlan.latentsName,
+            modelSHA256: file.sha256)
+    }
+
+    /// Of all latents of the clip. The network itself sees no more of them than a window has.
+    private func latentSize(_ request: ClipPlan) throws(SoradError) -> LatentSize {
+        let c = model.configuration
+        let together = request.windows.map(\.count).max().map { 1 + ($0 - 1) * c.frameMultiple } ?? request.numFrames
+        let window = try c.latentSize(width: request.width, height: request.height, numFrames: together)
+        guard !request.windows.isEmpty else { return window }
+        return LatentSize(
+            channels: window.channels, frames: info.latentFrames(request.numFrames), height: window.height, width: window.width)
     }
 
     var provenance: Provenance { Provenance(program: "sorad \(soradVersion)", model: info.id) }
@@ -183,67 +206,8 @@ public final class ClipPipeline {
         return PreviewMaker(preview, provenance, interval: previewInterval, spent: time.monotonic() - began, time: time)
     }
 
-    /// From noise to latents [C, T, h, w] in the host's memory, and how many steps an earlier worker had done. The denoiser and its
-    /// workspace are gone when this returns, so they never lie in memory together with the decoder's. On a device that fails, the CPU
-    /// continues after the last step.
-    private func denoise(
-        _ request: ClipPlan, _ size: LatentSize, _ text: EncodedPrompts, _ given: ReferenceLatents, _ checkpoint: Checkpoint?,
-        _ previews: inout PreviewMaker?, _ job: RunningJob
-    ) throws(SoradError) -> (latent: Tensor, done: Int) {
-        let noise = Tensor(Shape(size.channels, size.frames, size.height, size.width))
-        noise.fillNormal(seed: request.seed, stream: 0)
-        var (state, resumed): ((tensors: [Tensor], done: Int), Int?) = (([noise], 0), nil)
-        do throws(SoradError) {
-            try denoise(request, size, text, given, checkpoint, &previews, job, &state, &resumed)
-        } catch {
-            try leaveDevice(error)
-            try denoise(request, size, text, given, checkpoint, &previews, job, &state, &resumed)
-        }
-        return (state.tensors[0], resumed ?? 0)
-    }
-
-    /// - Parameters:
-    ///   - state: the latents and then the sampler's own tensors, in the host's memory, and the steps that were done; after each step
-    ///     the new ones.
-    ///   - resumed: steps that an earlier worker had done; nil when it has not been looked for them, and the latents are the noise.
-    private func denoise(
-        _ request: ClipPlan, _ size: LatentSize, _ text: EncodedPrompts, _ given: ReferenceLatents, _ checkpoint: Checkpoint?,
-        _ previews: inout PreviewMaker?, _ job: RunningJob, _ state: inout (tensors: [Tensor], done: Int), _ resumed: inout Int?
-    ) throws(SoradError) {
-        let stop = job.stop
-        let denoiser = try model.denoiser(
-            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
-            steps: request.numInferenceSteps,
-            shift: Float(request.flowShift), known: given.known, firstStep: request.firstStep, seed: request.seed, stop: stop)
-        let latent = model.backend.resident(state.tensors[0])
-        if resumed == nil {
-            if let source = given.source {
-                denoiser.schedule.mix(source, into: latent, atStep: request.firstStep)
-            } else if denoiser.schedule.startScale != 1 {
-                model.backend.affine(latent, scale: denoiser.schedule.startScale, shift: 0, into: latent)
-            }
-            let done = checkpoint?.restore(into: [latent] + denoiser.state) ?? 0
-            try job.resumed(.denoising, done, of: request.stepsToRun)
-            let tensors = ([latent] + denoiser.state).map(\.onHost)
-            try model.backend.finish()
-            (state, resumed) = ((tensors, done), done)
-        } else {
-            for (tensor, kept) in zip(denoiser.state, state.tensors.dropFirst()) { tensor.copy(from: kept) }
-        }
-        for step in state.done..<request.stepsToRun {
-            try denoiser.step(request.firstStep + step, latent, stop: stop)
-            let tensors = ([latent] + denoiser.state).map(\.onHost)
-            try model.backend.finish()
-            state = (tensors, step + 1)
-            let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
-            // What is told has been written down.
-            checkpoint?.store(tensors, done: step + 1)
-            try job.reached(.denoising, step + 1, of: request.stepsToRun, preview: picture)
-        }
-    }
-
     /// Runs `body`, which uses the model, and once more on the CPU when the device fails meanwhile.
-    private func onceMoreOnHost<Result>(_ body: () throws(SoradError) -> Result) throws(SoradError) -> Result {
+    func onceMoreOnHost<Result>(_ body: () throws(SoradError) -> Result) throws(SoradError) -> Result {
         do throws(SoradError) { return try body() } catch {
             try leaveDevice(error)
             return try body()
@@ -259,29 +223,18 @@ public final class ClipPipeline {
         preview = nil
     }
 
-    private func encode(_ request: ClipPlan, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {
+    /// Of the model as it is now: not to be kept.
+    func references(_ request: ClipPlan, _ directory: String, digest: [UInt8], _ stop: @escaping StopCheck) -> ReferenceEncoder {
+        ReferenceEncoder(
+            model: model, modelSHA256: file.sha256, request: request, directory: directory, digest: digest, ffmpeg: ffmpeg, stop: stop)
+    }
+
+    func encode(_ request: ClipPlan, scene: Int, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {
         try stop()
-        let prompt = try model.encodeText(tokenizer.encode(request.prompt), stop: stop)
+        let prompt = try model.encodeText(tokenizer.encode(request.prompt(ofScene: scene)), stop: stop)
         guard request.guidanceScale != 1 else { return EncodedPrompts(prompt: prompt, negative: nil) }
         try stop()
         return EncodedPrompts(prompt: prompt, negative: try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop))
-    }
-
-    /// The daemon has checked all this against the same `info`; a mistake there must not become a crash here.
-    private func check(_ request: ClipPlan) throws(SoradError) {
-        guard request.model == info.id else {
-            throw SoradError(.badInput, "the request is for the model \(request.model), and \(info.id) is loaded", param: "model")
-        }
-        try info.sizes.check(width: request.width, height: request.height, numFrames: request.numFrames, fps: request.fps)
-        try check(request.numInferenceSteps, in: ClipPlan.numInferenceStepsRange, "num_inference_steps")
-        try check(request.guidanceScale, in: ClipPlan.guidanceScaleRange, "guidance_scale")
-        try check(request.flowShift, in: ClipPlan.flowShiftRange, "flow_shift")
-    }
-
-    private func check<Value: Comparable>(_ value: Value, in range: ClosedRange<Value>, _ field: String) throws(SoradError) {
-        guard range.contains(value) else {
-            throw SoradError(.badInput, "\(field) is \(value), not \(range.lowerBound) to \(range.upperBound)", param: field)
-        }
     }
 
     /// How a model reads prompts: of the file only the metadata are read, and not checked against its checksum.
@@ -306,12 +259,18 @@ public final class ClipPipeline {
 extension ClipWork {
     init(_ request: ClipPlan, _ size: LatentSize) {
         self.init(
-            steps: request.stepsToRun, tokensPerStep: size.frames * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
+            steps: request.stepsToRun,
+            tokensPerStep: request.latentsPerWindow(size.frames) * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
             frames: request.clipFrames, pixelsPerFrame: request.width * request.height, encodedFrames: request.encodedFrames)
     }
 }
 
 extension ClipPlan {
+    /// Latent frames of a window, on average.
+    fileprivate func latentsPerWindow(_ total: Int) -> Int {
+        windows.isEmpty ? total : max(1, windows.reduce(0) { $0 + $1.count } / windows.count)
+    }
+
     /// About how many given frames go through the encoder; for the estimate of the time alone.
     fileprivate var encodedFrames: Int {
         guard let given else { return 0 }

@@ -18,7 +18,7 @@ extension ModelMemory {
     ///   - frameStages: that its clips may pass through.
     init(_ model: VideoModel, file: FileIdentity, _ info: ModelInfo, frameStages: [any FrameStageKind]) {
         let c = model.configuration
-        let sizes = ModelMemory.samples(info).compactMap { sample in
+        let sizes = ModelMemory.samples(info, ModelInfo.framesTogether(info.defaultNumFrames, c)).compactMap { sample in
             try? c.latentSize(width: sample.width, height: sample.height, numFrames: sample.frames)
         }
         func latents(_ size: LatentSize) -> Int { size.frames * size.height * size.width }
@@ -45,7 +45,7 @@ extension ModelMemory {
                 Stage(
                     .encodingFrames,
                     [
-                        byPixels { model.encodeBytes($0) + 2 * mostLatents }.when(.given),
+                        byPixels { model.encodeBytes($0) + 2 * mostLatents }.when(.given), byPixels { model.decodeBytes($0) }.when(.given),
                         Part(.worker, when: .given, .contextPixels, fixed: 0, perUnit: 3), FrameReader.memory.when(.given),
                     ]),
                 Stage(
@@ -54,24 +54,30 @@ extension ModelMemory {
                         byLatents(when: .unguided) { model.denoiseBytes($0, guided: false) },
                         byLatents(when: .guided) { model.denoiseBytes($0, guided: true) },
                     ]),
+                // Between two windows.
+                Stage(.denoising, [byPixels { model.decodeBytes($0) + model.encodeBytes($0) }.when(.windowed)]),
                 Stage(
                     .decoding,
                     [byPixels { model.decodeBytes($0) + 2 * mostLatents }, ClipEncoder.memory] + frameStages.flatMap(\.memory)),
                 // The frames of given clips pass by before and after the new ones are decoded.
                 Stage(
                     .decoding,
-                    [FrameReader.memory.when(.extending), ClipEncoder.memory.when(.extending)] + frameStages.flatMap(\.memory)),
+                    [
+                        byPixels { 2 * model.decodeBytes($0) }.when(.extending), FrameReader.memory.when(.extending),
+                        ClipEncoder.memory.when(.extending),
+                    ] + frameStages.flatMap(\.memory)),
                 Stage(.writing, [ClipEncoder.markingMemory]),
             ])
     }
 
     /// Sizes at the corners of what a model makes, and its own.
-    private static func samples(_ info: ModelInfo) -> [(width: Int, height: Int, frames: Int)] {
+    /// - Parameter together: the most frames of one window.
+    private static func samples(_ info: ModelInfo, _ together: Int) -> [(width: Int, height: Int, frames: Int)] {
         let widths = [info.sizeMultiple, info.defaultWidth, info.maxWidth / 2 / info.sizeMultiple * info.sizeMultiple, info.maxWidth]
         let heights = [info.sizeMultiple, info.defaultHeight, info.maxHeight / 2 / info.sizeMultiple * info.sizeMultiple, info.maxHeight]
         return widths.filter { $0 > 0 }.flatMap { width in
             heights.filter { $0 > 0 }.flatMap { height in
-                let most = min(info.maxNumFrames, info.maxPixels / (width * height))
+                let most = min(together, info.maxPixels / (width * height))
                 return [1, info.defaultNumFrames, 1 + (most / 2) / info.frameMultiple * info.frameMultiple, most].compactMap { wanted in
                     let frames = 1 + (min(wanted, most) - 1) / info.frameMultiple * info.frameMultiple
                     return wanted > 0 && most > 0 ? (width, height, frames) : nil

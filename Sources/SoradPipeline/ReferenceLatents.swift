@@ -2,8 +2,9 @@
 // Invariant: everything after the decoded RGB is the engine's own arithmetic, so the same decoded frames give the same bits everywhere.
 //
 // Alignment: the first latent frame of a clip is its first frame alone, each other one is a group of `g` frames (the model's time scale).
-// What is continued is encoded from the first of its context frames on; what is led up to is encoded behind a copy of its first frame,
-// whose latent is dropped, so that each known latent stands for a whole group. A last picture is taken as the end of a still clip.
+// What is continued is encoded from the first of its context frames on. So is what is led up to, and its first latent is dropped: each known
+// latent stands for a whole group and was encoded behind the frame that is before it, as in training. A last picture is taken as the end of
+// a still clip; where no group lies between it and the first one, as the end of a dissolve.
 import SoradAPI
 import SoradMedia
 import SoradModel
@@ -11,20 +12,25 @@ import SoradSystem
 import SoradTensor
 
 struct ReferenceLatents {
-    /// The latent frames that are given.
-    var known: ConditioningFrames?
-    /// Clean latents [C, T, h, w] that the noise is mixed into.
-    var source: Tensor?
+    /// By latent frame of the clip, the latents [C, T, h, w] and which of their frames is given.
+    var known: [Int: (latents: Tensor, frame: Int)] = [:]
+    /// Clean latents that the noise is mixed into, of all latent frames.
+    var source: LatentFile?
+    /// [h · w]: the latent pixels of `source` that stay; nil for none.
+    var kept: [Bool]?
 }
 
-/// Encodes what `request` gives. Used by one thread.
+/// Encodes what `request` gives, which was checked against the model. Used by one thread.
 struct ReferenceEncoder {
     let model: VideoModel
+    /// SHA-256 of the model file.
+    let modelSHA256: String
     let request: ClipPlan
     /// The job's own, where the given files lie.
     let directory: String
+    let digest: [UInt8]
     let ffmpeg: String
-    let shouldStop: () -> Bool
+    let stop: StopCheck
 
     /// Groups of a still clip before the one that stands for the last picture: the encoder looks back one frame per block, and then
     /// sees nothing but the picture.
@@ -32,113 +38,211 @@ struct ReferenceEncoder {
 
     private var group: Int { model.configuration.frameMultiple }
 
+    private var shouldStop: () -> Bool { { (try? stop()) == nil } }
+
+    /// - Parameter size: of all latents of the clip.
     /// - Throws: `.badInput` when the given frames do not fit the clip, `.cancelled`, and with the code `media_failed` when a file cannot
     ///   be read.
     func encode(_ size: LatentSize) throws(SoradError) -> ReferenceLatents {
         guard let given = request.given else { return ReferenceLatents() }
-        try check(given, size)
-        var known: [(index: Int, latents: Tensor, frame: Int)] = []
         var result = ReferenceLatents()
         if given.hasFirstFrame {
-            let picture = try frames(.firstFrame, 1)[0]
-            known.append((0, try latents([picture]), 0))
-            if request.firstStep > 0 { result.source = try latents(of: picture, count: request.numFrames) }
+            let picture = try picture(.firstFrame)
+            result.known[0] = (try latents([picture]), 0)
+            if request.firstStep > 0 {
+                result.source = try sourceFile(size) { (take) throws(SoradError) in
+                    for _ in 0..<request.numFrames { try take(picture) }
+                }
+            }
         }
         if let before = given.before {
-            let latents = try latents(lastFrames(before))
-            for frame in 0..<latents.shape[1] { known.append((frame, latents, frame)) }
+            let latents = try latents(contextFrames(before))
+            for frame in 0..<latents.shape[1] { result.known[frame] = (latents, frame) }
         }
         if let after = given.after {
-            let frames = try frames(.after, after.contextFrames)
-            let latents = try latents([frames[0]] + frames)
+            let latents = try latents(frames(.after, after, after.contextFrames))
             let groups = latents.shape[1] - 1
-            for frame in 0..<groups { known.append((size.frames - groups + frame, latents, frame + 1)) }
+            for frame in 0..<groups { result.known[size.frames - groups + frame] = (latents, frame + 1) }
         }
         if given.hasLastFrame {
-            let latents = try latents(of: frames(.lastFrame, 1)[0], count: 1 + Self.stillGroups * group)
-            known.append((size.frames - 1, latents, latents.shape[1] - 1))
+            let picture = try picture(.lastFrame)
+            let isDissolve = given.hasFirstFrame && size.frames == 2
+            let frames =
+                isDissolve
+                ? dissolve(try self.picture(.firstFrame), picture) : [[UInt8]](repeating: picture, count: 1 + Self.stillGroups * group)
+            let latents = try latents(frames)
+            result.known[size.frames - 1] = (latents, latents.shape[1] - 1)
         }
-        if !known.isEmpty { result.known = ConditioningFrames(known) }
-        if given.source != nil { result.source = try sourceLatents() }
+        if let source = given.source {
+            let own = try ownLatents(source)
+            result.source = if let own { own } else { try encodedSource(source, size) }
+            if given.hasMask { result.kept = try keptPixels(size) }
+        }
         try model.backend.finish()
         return result
     }
 
-    /// Hands over every frame of a given clip, in order.
-    func forEachFrame(_ file: ReferenceFile, _ count: Int, _ body: ([UInt8]) throws(SoradError) -> Void) throws(SoradError) {
+    // MARK: frames of given clips
+
+    /// Hands over every frame of a given clip, in order: from the latents of what was made here, from the file of what was not.
+    func forEachFrame(
+        _ role: ReferenceFile, _ clip: ReferenceClip, _ count: Int, _ body: ([UInt8]) throws(SoradError) -> Void
+    ) throws(SoradError) {
+        var left = count
+        for (index, part) in clip.allParts.enumerated() where left > 0 {
+            var wanted = part
+            wanted.count = min(part.count, left)
+            left -= wanted.count
+            try forEachFrame(of: wanted, clip.fileName(index, as: role), body)
+        }
+        guard left == 0 else { throw tooFew(count) }
+    }
+
+    /// Hands over the frames of one part.
+    /// - Parameter name: of its file.
+    func forEachFrame(of part: ClipPart, _ name: String, _ body: ([UInt8]) throws(SoradError) -> Void) throws(SoradError) {
+        let (path, range) = ("\(directory)/\(name)", part.first..<part.first + part.count)
+        switch part.kind {
+        case .mp4: try forEachFrame(ofFile: path, range, body)
+        case .latents: try forEachFrame(ofLatents: path, range, body)
+        }
+    }
+
+    private func forEachFrame(
+        ofFile path: String, _ range: Range<Int>, _ body: ([UInt8]) throws(SoradError) -> Void
+    ) throws(SoradError) {
         let reader = try FrameReader(
-            "\(directory)/\(file.rawValue)", width: request.width, height: request.height, count: count, fps: request.fps,
-            program: ffmpeg, shouldStop: shouldStop)
-        for _ in 0..<count {
-            guard let frame = try reader.next() else {
-                throw SoradError(
-                    .internalFault, "a given clip gave fewer frames than the \(count) that it was accepted with",
-                    code: JobError.mediaFailed)
+            path, width: request.width, height: request.height, count: range.upperBound, fps: request.fps, program: ffmpeg,
+            shouldStop: shouldStop)
+        for index in 0..<range.upperBound {
+            guard let frame = try reader.next() else { throw tooFew(range.upperBound) }
+            if range.contains(index) { try body(frame) }
+        }
+    }
+
+    private func forEachFrame(
+        ofLatents path: String, _ range: Range<Int>, _ body: ([UInt8]) throws(SoradError) -> Void
+    ) throws(SoradError) {
+        let file = try LatentFile(reading: path, model: modelSHA256)
+        let scale = model.configuration.spatialScale
+        guard file.channels == model.configuration.latentChannels, file.width * scale == request.width,
+            file.height * scale == request.height, 1 + (file.frames - 1) * group >= range.upperBound
+        else {
+            throw SoradError(
+                .internalFault, "the latents of a given clip are of another size than the clip", code: JobError.mediaFailed)
+        }
+        let decoder = model.decoder(total: file.frames, latentHeight: file.height, latentWidth: file.width)
+        while decoder.isUnfinished, decoder.frames < range.upperBound {
+            let latent = model.backend.resident(try file.read(decoder.groups))
+            try decoder.next(latent, stop: stop) { (index, frame) throws(SoradError) in
+                if range.contains(index) { try body(frame) }
             }
-            try body(frame)
         }
     }
 
-    /// The daemon has made sure of all this; a mistake there must not become a crash here.
-    private func check(_ given: ReferenceMedia, _ size: LatentSize) throws(SoradError) {
-        let clips = [given.before, given.after, given.source].compactMap { $0 }
-        let prefix = given.hasFirstFrame ? 1 : given.before.map { 1 + ($0.contextFrames - 1) / group } ?? 0
-        let suffix = given.hasLastFrame ? 1 : given.after.map { $0.contextFrames / group } ?? 0
-        let isWhole =
-            clips.allSatisfy { $0.numFrames <= MediaLimits.clipFrames }
-            && given.before.map { ($0.contextFrames - 1) % group == 0 } ?? true
-            && given.after.map { $0.contextFrames % group == 0 } ?? true
-            && given.source.map { $0.contextFrames == request.numFrames } ?? true
-            && (given.before == nil || !given.hasFirstFrame) && (given.after == nil || !given.hasLastFrame)
-        guard isWhole, prefix + suffix < max(size.frames, 2), prefix + suffix <= size.frames else {
-            throw SoradError(.badInput, "the given frames do not fit a clip of \(request.numFrames) frames", param: "num_frames")
-        }
-        if let strength = given.strength, !(strength > 0 && strength <= 1) {
-            throw SoradError(.badInput, "strength is \(strength), not above 0 and at most 1", param: "strength")
-        }
+    private func tooFew(_ count: Int) -> SoradError {
+        SoradError(
+            .internalFault, "a given clip gave fewer frames than the \(count) that it was accepted with", code: JobError.mediaFailed)
     }
 
-    private func frames(_ file: ReferenceFile, _ count: Int) throws(SoradError) -> [[UInt8]] {
+    private func frames(_ role: ReferenceFile, _ clip: ReferenceClip, _ count: Int) throws(SoradError) -> [[UInt8]] {
         var frames: [[UInt8]] = []
-        try forEachFrame(file, count) { frame in frames.append(frame) }
+        try forEachFrame(role, clip, count) { frame in frames.append(frame) }
         return frames
     }
 
-    private func lastFrames(_ clip: ReferenceClip) throws(SoradError) -> [[UInt8]] {
+    /// The last frames of the clip that is continued.
+    private func contextFrames(_ clip: ReferenceClip) throws(SoradError) -> [[UInt8]] {
         var frames: [[UInt8]] = []
         var index = 0
-        try forEachFrame(.before, clip.numFrames) { frame in
+        try forEachFrame(.before, clip, clip.numFrames) { frame in
             if index >= clip.numFrames - clip.contextFrames { frames.append(frame) }
             index += 1
         }
         return frames
     }
 
-    private func sourceLatents() throws(SoradError) -> Tensor {
+    private func picture(_ role: ReferenceFile) throws(SoradError) -> [UInt8] {
+        let reader = try FrameReader(
+            "\(directory)/\(role.rawValue)", width: request.width, height: request.height, count: 1, fps: request.fps, program: ffmpeg,
+            shouldStop: shouldStop)
+        guard let frame = try reader.next() else { throw tooFew(1) }
+        return frame
+    }
+
+    /// From one picture to another in one group of frames.
+    private func dissolve(_ first: [UInt8], _ last: [UInt8]) -> [[UInt8]] {
+        (0...group).map { step in
+            zip(first, last).map { UInt8((Int($0) * (group - step) + Int($1) * step + group / 2) / group) }
+        }
+    }
+
+    // MARK: latents
+
+    /// The latents that a source was decoded from, where it is nothing else.
+    private func ownLatents(_ clip: ReferenceClip) throws(SoradError) -> LatentFile? {
+        guard clip.parts.count == 1, clip.parts[0].kind == .latents, clip.parts[0].first == 0 else { return nil }
+        let file = try LatentFile(reading: "\(directory)/\(clip.fileName(0, as: .source))", model: modelSHA256)
+        let scale = model.configuration.spatialScale
+        let fits =
+            file.channels == model.configuration.latentChannels && file.width * scale == request.width
+            && file.height * scale == request.height && 1 + (file.frames - 1) * group >= request.numFrames
+        return fits ? file : nil
+    }
+
+    private func encodedSource(_ clip: ReferenceClip, _ size: LatentSize) throws(SoradError) -> LatentFile {
+        try sourceFile(size) { (take) throws(SoradError) in try forEachFrame(.source, clip, request.numFrames, take) }
+    }
+
+    /// Encodes frames into a file, frame by frame. What an earlier worker has encoded is not encoded again.
+    private func sourceFile(
+        _ size: LatentSize, _ forEach: (_ take: ([UInt8]) throws(SoradError) -> Void) throws(SoradError) -> Void
+    ) throws(SoradError) -> LatentFile {
+        let file = try LatentFile(
+            making: "\(directory)/\(CheckpointName.source)", digest: digest, model: modelSHA256,
+            Shape(size.channels, size.frames, size.height, size.width))
+        guard !file.holds(size.frames) else { return file }
         let encoder = try model.latentEncoder(numFrames: request.numFrames, width: request.width, height: request.height)
-        try forEachFrame(.source, request.numFrames) { frame in encoder.append(frame) }
-        return encoder.finish()
+        var failure: SoradError?
+        encoder.emit { index, latent in
+            guard failure == nil else { return }
+            do throws(SoradError) { try file.write(latent, frame: 0, at: index) } catch { failure = error }
+        }
+        try forEach { (frame) throws(SoradError) in
+            try stop()
+            encoder.append(frame)
+            if let failure { throw failure }
+        }
+        if let failure { throw failure }
+        return file
     }
 
     private func latents(_ frames: [[UInt8]]) throws(SoradError) -> Tensor {
         let encoder = try model.latentEncoder(numFrames: frames.count, width: request.width, height: request.height)
         for frame in frames {
-            try checkStop()
+            try stop()
             encoder.append(frame)
         }
         return encoder.finish()
     }
 
-    private func latents(of picture: [UInt8], count: Int) throws(SoradError) -> Tensor {
-        let encoder = try model.latentEncoder(numFrames: count, width: request.width, height: request.height)
-        for _ in 0..<count {
-            try checkStop()
-            encoder.append(picture)
+    /// The latent pixels none of whose pixels is white in the mask.
+    private func keptPixels(_ size: LatentSize) throws(SoradError) -> [Bool] {
+        let mask = try picture(.mask)
+        let scale = model.configuration.spatialScale
+        var kept = [Bool](repeating: true, count: size.height * size.width)
+        for row in 0..<request.height {
+            for column in 0..<request.width {
+                let pixel = 3 * (row * request.width + column)
+                if Int(mask[pixel]) + Int(mask[pixel + 1]) + Int(mask[pixel + 2]) >= 3 * 128 {
+                    kept[row / scale * size.width + column / scale] = false
+                }
+            }
         }
-        return encoder.finish()
-    }
-
-    private func checkStop() throws(SoradError) {
-        if shouldStop() { throw SoradError(.cancelled, "the job was cancelled") }
+        guard kept.contains(false) else {
+            throw SoradError(
+                .badInput, "the mask has no white part, so nothing would change; paint white what is to change", param: "mask")
+        }
+        return kept
     }
 }

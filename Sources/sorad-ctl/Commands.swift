@@ -18,7 +18,7 @@ let commandTable = CommandTable(
 
 private let clientCommands: [Command] = [
     Command(
-        "sorad-ctl generate", [promptArgument], options: requestOptions + pictureOptions + waitingOptions,
+        "sorad-ctl generate", [promptArgument], options: requestOptions + [sceneOption] + pictureOptions + waitingOptions,
         summary: "make a clip from a prompt, optionally with pictures, and save it",
         details: """
             Sends the prompt to the daemon, shows the progress, and saves the finished MP4. Options that are left out
@@ -26,27 +26,32 @@ private let clientCommands: [Command] = [
             sorad.progress/1 while it runs, sorad.clip/1 at the end.
             A picture (PNG, JPEG, WebP and others) given with --image becomes the first frame and one given with --end-image
             the last; they are scaled to cover the clip, and the overhang is cut off.
+            With --scene the clip has several prompts one after the other; the PROMPT is put before each of them.
             """,
         examples: [
             "sorad-ctl generate \"a red ball rolls to the left on grass\" -o ball.mp4",
             "sorad-ctl generate \"a blue cube falls into the sea\" --seed 7 --size 128x128 -o - | ffplay -",
             "sorad-ctl generate \"the red ball rolls on\" --image first.png --end-image last.png",
+            "sorad-ctl generate \"a red ball\" --scene \"2:rolls to the left on grass\" --scene \"2:bounces on grass\"",
         ],
         run: generate),
     Command(
         "sorad-ctl remix", [idArgument, promptArgument],
-        options: requestOptions + [strengthOption("how much of the clip is replaced, above 0 (nothing) to 1 (all)", "0.7")]
-            + waitingOptions,
+        options: requestOptions + [
+            strengthOption("how much of the clip is replaced, above 0 (nothing) to 1 (all)", "0.7"),
+            Option("mask", .text("FILE"), "a picture, white where the clip may change"),
+        ] + waitingOptions,
         summary: "make a finished clip again for another prompt, and save it",
         details: """
             Mixes the job's clip with noise and denoises it for the new prompt, so that unchanged things stay where they are.
-            The size, the length and the model are those of the clip. With --json: as generate.
+            The size, the length and the model are those of the clip. With --mask, only what is white in the picture changes.
+            With --json: as generate.
             """,
         examples: ["sorad-ctl remix video_… \"a green ball rolls to the left on grass\" --strength 0.6 -o green.mp4"], run: remix),
     Command(
         "sorad-ctl extend", [idArgument, promptArgument],
         options: requestOptions + [
-            Option("backwards", "add frames before the clip"),
+            sceneOption, Option("backwards", "add frames before the clip"),
             Option("loop", "add frames that lead from its end back to its beginning"),
             Option("join", .text("ID"), "add frames that lead to the clip of another job, and that clip"),
         ] + waitingOptions,
@@ -119,6 +124,9 @@ private let requestOptions = [
     Option("priority", .wholeNumber("N"), "order in the queue, higher first; above 0 for administrators only"),
     Option("negative", .text("TEXT"), "negative prompt: things to keep out of the clip"),
 ]
+
+private let sceneOption = Option(
+    "scene", .text("SECONDS:PROMPT"), isList: true, "a scene of the clip with its own length and prompt")
 
 private func strengthOption(_ summary: String, _ standard: String) -> Option {
     Option("strength", .number("S"), default: standard, summary)

@@ -19,13 +19,16 @@ func generate(_ arguments: Arguments) throws(SoradError) {
 
 func remix(_ arguments: Arguments) throws(SoradError) {
     try makeClip(arguments, prompt: arguments.words[1]) { (fields, daemon) throws(SoradError) in
-        try daemon.remix(arguments.words[0], fields)
+        var fields = fields
+        if let path = arguments["mask"] { fields["mask"] = ["image_url": .string(try dataURL(of: path))] }
+        return try daemon.remix(arguments.words[0], fields)
     }
 }
 
 func extend(_ arguments: Arguments) throws(SoradError) {
-    guard arguments.has("seconds") || arguments.has("frames") else {
-        throw SoradError(.usage, "extend needs the length to add: --seconds S or --frames N", hint: "sorad-ctl help extend")
+    guard arguments.has("seconds") || arguments.has("frames") || arguments.has("scene") else {
+        throw SoradError(
+            .usage, "extend needs the length to add: --seconds S, --frames N or --scene SECONDS:PROMPT", hint: "sorad-ctl help extend")
     }
     try makeClip(arguments, prompt: arguments.words[1]) { (fields, daemon) throws(SoradError) in
         var fields = fields
@@ -77,11 +80,16 @@ private func makeClip(
 private func remarks(_ video: Video) -> [String] {
     var remarks: [String] = []
     let notes = video.details.notes
-    if let prompt = notes.prompt {
-        if prompt.isTruncated { remarks.append("the prompt has \(prompt.tokens) tokens, and the model reads only its beginning") }
-        if !prompt.unknownWords.isEmpty {
-            remarks.append("the model does not know these words: \(prompt.unknownWords.map { printable($0) }.joined(separator: ", "))")
-        }
+    let scenes = notes.scenes.enumerated().map { ("the prompt of scene \($0 + 1)", $1) }
+    for (name, prompt) in scenes + (notes.prompt.map { [("the prompt", $0)] } ?? []) where prompt.isTruncated {
+        remarks.append("\(name) has \(prompt.tokens) tokens, and the model reads only its beginning")
+    }
+    var unknown: [String] = []
+    for word in (notes.scenes + (notes.prompt.map { [$0] } ?? [])).flatMap(\.unknownWords) where !unknown.contains(word) {
+        unknown.append(word)
+    }
+    if !unknown.isEmpty {
+        remarks.append("the model does not know these words: \(unknown.map { printable($0) }.joined(separator: ", "))")
     }
     if notes.negativePrompt?.isTruncated == true { remarks.append("the model reads only the beginning of the negative prompt") }
     if !notes.ignored.isEmpty { remarks.append("without effect here: \(notes.ignored.map { printable($0) }.joined(separator: ", "))") }

@@ -18,10 +18,26 @@ func requestFields(prompt: String, flags: Arguments) -> JSONObject {
     fields["guidance_scale"] = flags["guidance"].map(number)
     fields["flow_shift"] = flags["flow-shift"].map(number)
     fields["negative_prompt"] = flags["negative"].map { .string($0) }
+    let scenes = flags.all("scene").map(scene)
+    if !scenes.isEmpty { fields["storyboard"] = .array(scenes) }
     if flags.has("reuse") { fields["reuse"] = true }
     fields["priority"] = flags["priority"].map(wholeNumber)
     fields["strength"] = flags["strength"].map(number)
     return fields
+}
+
+/// "SECONDS:PROMPT"; the daemon judges both.
+private func scene(_ text: String) -> JSONValue {
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map { trimmed($0) }
+    guard parts.count == 2 else { return ["prompt": .string(text)] }
+    return ["seconds": .string(parts[0]), "prompt": .string(parts[1])]
+}
+
+private func trimmed(_ text: Substring) -> String {
+    var text = text
+    while text.first == " " { text.removeFirst() }
+    while text.last == " " { text.removeLast() }
+    return String(text)
 }
 
 /// The picture at `path`, which may be a pipe, as a `data:` URL; the daemon judges the file.

@@ -25,6 +25,7 @@ extension ClientRoutes {
             var (plan, draft) = try plan(asked, request)
             if let name = asked.model, name != plan.model { plan.notes.requestedModel = name }
             let model = try model(named: plan.model, request.fields)
+            try model.check(plan)
             let digest = try planDigest(of: plan, model: model, draft: draft)
             if asked.mayReuse, let job = try service.finished(digest: digest, owner: viewer.user) {
                 var response = answer(job, viewer)
@@ -59,7 +60,14 @@ extension ClipRequest {
             throw fields.invalid("n", "must be 1; send one request per clip", code: "unsupported_parameter")
         }
         model = try fields.text("model", maxBytes: 1024)
-        prompt = try fields.requiredText("prompt")
+        storyboard = try fields.objects("storyboard").map { scene throws(APIError) in
+            try scene.rejectUnknown(known: ["prompt", "seconds", "num_frames"])
+            let frames = try scene.integer("num_frames", in: ClipRequest.frameRange)
+            let seconds = try scene.number("seconds", in: ClipRequest.secondsRange)
+            guard frames != nil || seconds != nil else { throw scene.missing("seconds") }
+            return Scene(prompt: try scene.requiredText("prompt"), seconds: seconds, numFrames: frames)
+        }
+        prompt = storyboard.isEmpty ? try fields.requiredText("prompt") : try fields.text("prompt") ?? ""
         negativePrompt = try fields.text("negative_prompt")
         size = try fields.text("size")
         width = try fields.integer("width", in: ClipRequest.dimensionRange)

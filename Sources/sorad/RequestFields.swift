@@ -23,23 +23,28 @@ enum RequestFields {
         ) { $1 })
 
     static let create = FieldTable(
-        common.union(["input_reference", "end_image", "strength"]),
+        common.union(["input_reference", "end_image", "strength", "storyboard"]),
         members: ["input_reference": pictureMembers, "end_image": pictureMembers],
         foreign: dialects.merging([
             "video": .misplaced("belongs to /v1/videos/edits, or to /v1/videos/extensions to make a clip longer"),
+            "mask": .misplaced("belongs to /v1/videos/edits"),
             "direction": ofExtensions, "loop": ofExtensions, "end_video": ofExtensions,
         ]) { $1 })
 
     static let edit = FieldTable(
-        common.union(["video", "strength"]), members: ["video": videoMembers], foreign: dialects.merging(ofClips) { $1 })
+        common.union(["video", "strength", "mask"]), members: ["video": videoMembers, "mask": pictureMembers],
+        foreign: dialects.merging(ofClips) { $1 }.merging(ofStoryboards) { $1 })
 
     static let remix = FieldTable(
-        common.union(["strength"]),
-        foreign: dialects.merging(ofClips) { $1 }.merging(["video": .unsupported("another video")]) { $1 })
+        common.union(["strength", "mask"]), members: ["mask": pictureMembers],
+        foreign: dialects.merging(ofClips) { $1 }.merging(ofStoryboards) { $1 }
+            .merging(["video": .unsupported("another video")]) { $1 })
 
     static let extend = FieldTable(
-        common.union(["video", "end_video", "direction", "loop"]), members: ["video": videoMembers, "end_video": videoMembers],
-        foreign: dialects.merging(ofClips) { $1 }.merging(["strength": .unsupported("a strength")]) { $1 })
+        common.union(["video", "end_video", "direction", "loop", "storyboard"]),
+        members: ["video": videoMembers, "end_video": videoMembers],
+        foreign: dialects.merging(ofClips) { $1 }
+            .merging(["strength": .unsupported("a strength"), "mask": .unsupported("a region")]) { $1 })
 
     static let provenanceCheck = FieldTable(["file"], foreign: names("file", "video clip media upload input_video source"))
     static let list = FieldTable(
@@ -50,6 +55,7 @@ enum RequestFields {
     static let content = FieldTable(["variant"], foreign: names("variant", "format type kind"))
 
     private static let ofExtensions = FieldTable.Foreign.misplaced("belongs to /v1/videos/extensions")
+    private static let ofStoryboards = ["storyboard": FieldTable.Foreign.unsupported("several scenes")]
     private static let ofClips: [String: FieldTable.Foreign] = [
         "input_reference": .unsupported("a picture besides the video"), "end_image": .unsupported("a picture besides the video"),
         "direction": ofExtensions, "loop": ofExtensions, "end_video": ofExtensions,
@@ -131,6 +137,8 @@ enum RequestFields {
             video_base64 original_video video_uri video_list from_video continue_from extend_video base_video video_data
             """),
         names("end_video", "last_video next_video target_video tail_video join_video"),
+        names("mask", "mask_image mask_url mask_image_url"),
+        names("storyboard", "shots multi_prompt scenes"),
         names("direction", "extend_direction extension_direction reverse forward backward forwards backwards from_start"),
         names("loop", "looping seamless seamless_loop is_loop perfect_loop"),
         names(
@@ -157,8 +165,7 @@ enum RequestFields {
             "vace_context": .unsupported("a control video"), "motion_brush": .unsupported("a motion brush"),
             "dynamic_masks": .unsupported("a motion brush"), "static_mask": .unsupported("a motion brush"),
             "trajectory": .unsupported("a motion path"), "trajectories": .unsupported("a motion path"),
-            "mask": .unsupported("a mask"), "mask_image": .unsupported("a mask"), "mask_video": .unsupported("a mask"),
-            "mask_url": .unsupported("a mask"), "camera_control": camera, "camera_motion": camera, "camera_movement": camera,
+            "mask_video": .unsupported("a mask that moves"), "camera_control": camera, "camera_motion": camera, "camera_movement": camera,
             "camera_path": camera, "camera": camera, "camera_fixed": camera, "motion_bucket_id": motion, "motion_strength": motion,
             "motion_scale": motion, "movement_amplitude": motion, "noise_aug_strength": motion, "audio": sound, "generate_audio": sound,
             "with_audio": sound, "add_audio": sound, "enable_audio": sound, "audio_url": sound, "sound": sound, "voice": sound,
@@ -168,15 +175,14 @@ enum RequestFields {
             "upscale_factor": .unsupported("upscaling"), "interpolate": .unsupported("frame interpolation"),
             "frame_interpolation": .unsupported("frame interpolation"), "interpolation_factor": .unsupported("frame interpolation"),
             "prompt_extend": rewriting, "prompt_optimizer": rewriting, "enhance_prompt": rewriting, "prompt_enhancer": rewriting,
-            "prompt_upsampling": rewriting, "expand_prompt": rewriting, "storyboard": .unsupported("several scenes"),
-            "shots": .unsupported("several scenes"), "multi_prompt": .unsupported("several scenes"),
-            "scheduler": sampler, "sampler": sampler, "sampler_name": sampler, "sample_solver": sampler, "solver": sampler,
+            "prompt_upsampling": rewriting, "expand_prompt": rewriting, "scheduler": sampler, "sampler": sampler, "sampler_name": sampler,
+            "sample_solver": sampler, "solver": sampler,
             "output_format": container, "output_codec": container, "codec": container, "container": container,
             "video_codec": container, "file_format": container, "transparent_background": .unsupported("transparency"),
             "remove_background": .unsupported("transparency"),
         ],
         wishes("LoRA adapters", "lora_url lora_strength_model lora_scale_transformer replicate_weights"),
-        wishes("a mask", "mask_image_url mask_video_url inpaint_items masks"),
+        wishes("a mask", "mask_video_url inpaint_items masks"),
         wishes(
             "a control video",
             "guide_video control_condition conditioning_scale controlnet_conditioning_scale pose depth depth_map canny preprocess"),

@@ -32,15 +32,25 @@ extension ClientRoutes {
         let draft = try service.draft()
         let source = try take(video, "video", as: .source, in: draft, request)
         let model = try model(named: asked.model ?? source.model, request.fields)
-        var plan = try asked.remake(of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix)
+        let mask = try request.fields.picture("mask")
+        var plan = try asked.remake(
+            of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix, hasMask: mask != nil)
         plan.referencePixels = source.pixels
+        try give(source, as: .source, \.source, to: &plan, model, draft)
+        if let mask {
+            let facts = try store(mask, "mask", as: .mask, in: draft, request)
+            guard facts.isPicture else {
+                throw request.fields.invalid("mask", "is a clip; give a picture, white where the clip is to change")
+            }
+            plan.referencePixels = max(plan.referencePixels, facts.heldPixels)
+        }
         return (plan, draft)
     }
 
     @Sendable func extend(_ asked: ClipRequest, _ request: Request) throws -> Planned {
         let fields = request.fields
         guard let video = try fields.video("video") else { throw fields.missing("video") }
-        guard asked.seconds != nil || asked.numFrames != nil else { throw fields.missing("seconds") }
+        guard asked.seconds != nil || asked.numFrames != nil || !asked.storyboard.isEmpty else { throw fields.missing("seconds") }
         let direction = try fields.choice("direction", of: ["forwards", "backwards"])
         let isLoop = try fields.bool("loop") ?? false
         let next = try fields.video("end_video")
@@ -52,41 +62,83 @@ extension ClientRoutes {
         let source = try take(video, "video", as: direction == "backwards" ? .after : .before, in: draft, request)
         var referencePixels = source.pixels
         var how = direction == "backwards" ? ClipRequest.Extension.backwards : .forwards
+        var second: TakenClip?
         if isLoop {
-            try draft.adopt(draft.path(.before), as: .after)
+            if source.job == nil { try draft.adopt(draft.path(.before), as: .after) }
+            second = source
             how = .loop
         } else if let next {
             let after = try take(next, "end_video", as: .after, in: draft, request)
             referencePixels = max(referencePixels, after.pixels)
+            second = after
             how = .join(after.clip)
         }
         let model = try model(named: asked.model ?? source.model, fields)
         var plan = try asked.extending(source.clip, how, for: model, randomSeed: randomSeed())
         plan.referencePixels = referencePixels
+        if direction == "backwards" {
+            try give(source, as: .after, \.after, to: &plan, model, draft)
+        } else {
+            try give(source, as: .before, \.before, to: &plan, model, draft)
+            if let second { try give(second, as: .after, \.after, to: &plan, model, draft) }
+        }
         return (plan, draft)
     }
 
     // MARK: taking files in
 
-    /// Puts a clip into a draft. `model` is the one that made it; `pixels`: `MediaFacts.heldPixels`.
+    /// A clip that a request names.
+    private struct TakenClip {
+        let clip: SourceClip
+        /// The one that made it.
+        var model: String?
+        /// `MediaFacts.heldPixels`
+        let pixels: Int
+        /// The job that made it; nil for an upload, which lies in the draft already.
+        var job: Job?
+    }
+
+    /// Looks at a clip. An upload is put into the draft.
     private func take(
         _ video: VideoReference, _ name: String, as file: ReferenceFile, in draft: JobDraft, _ request: Request
-    ) throws -> (clip: SourceClip, model: String?, pixels: Int) {
+    ) throws -> TakenClip {
         switch video {
         case .upload(let upload):
             let facts = try store(upload, name, as: file, in: draft, request)
             guard !facts.isPicture else {
                 throw request.fields.invalid(name, "is a picture; give a clip, or send it to /v1/videos as input_reference")
             }
-            return (SourceClip(facts), nil, facts.heldPixels)
+            return TakenClip(clip: SourceClip(facts), pixels: facts.heldPixels)
         case .job(let text):
             let job = try completedJob(text, viewer: access.viewer(request.peer))
-            guard let path = service.resultPath(job, \.video) else { preconditionFailure("\(job.id) is completed without a result") }
-            do throws(SoradError) { try draft.adopt(path, as: file) } catch {
-                throw error.kind == .notFound ? unknown(text) : APIError(error)
-            }
             let model = models.entry(job.plan.model) == nil ? nil : job.plan.model
-            return (SourceClip(job), model, MediaFacts.heldPixels(ofClip: job.plan.width, job.plan.height))
+            return TakenClip(
+                clip: SourceClip(job), model: model, pixels: MediaFacts.heldPixels(ofClip: job.plan.width, job.plan.height),
+                job: job)
+        }
+    }
+
+    /// Puts a finished job's clip into a draft: its parts, where this model can decode them and the size is the same, so that nothing is
+    /// lost; else its MP4 file.
+    private func give(
+        _ source: TakenClip, as role: ReferenceFile, _ member: WritableKeyPath<ReferenceMedia, ReferenceClip?>, to plan: inout ClipPlan,
+        _ model: ModelInfo, _ draft: JobDraft
+    ) throws {
+        guard let job = source.job else { return }
+        do throws(SoradError) {
+            let parts = job.plan.parts
+            let isKept = job.result?.latents == ClipPlan.latentsName && job.result?.modelSHA256 == model.sha256
+            guard isKept, parts.count <= ClipPart.limit, job.plan.width == plan.width, job.plan.height == plan.height else {
+                guard let path = service.resultPath(job, \.video) else { preconditionFailure("\(job.id) is completed without a result") }
+                return try draft.adopt(path, as: role)
+            }
+            plan.given?[keyPath: member]?.parts = parts.map(\.part)
+            for (index, part) in parts.enumerated() {
+                guard let name = plan.given?[keyPath: member]?.fileName(index, as: role) else { continue }
+                try draft.adopt(service.keptPath(job, named: part.file), named: name)
+            }
+        } catch {
+            throw error.kind == .notFound ? unknown(job.id.text) : APIError(error)
         }
     }
 

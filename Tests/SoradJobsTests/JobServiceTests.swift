@@ -156,7 +156,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
             log: Log(program: "test", level: .error, environment: [:]))
         let error = #expect(throws: SoradError.self) { try service.submit(owner: 1, .sample()) }
         #expect(error?.kind == .storageFull)
-        #expect(error?.message.contains("1.6 MB for this clip, ") == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("1.7 MB for this clip, ") == true, "\(error?.message ?? "")")
         #expect(service.summary.queued == 0)
     }
 }

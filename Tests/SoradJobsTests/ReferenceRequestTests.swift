@@ -30,7 +30,7 @@ import Testing
         #expect(plan.numFrames == made && plan.clipFrames == total && plan.newFrames == context..<made && plan.fps == 8)
     }
 
-    @Test(arguments: [(17, 8, 8, 17, 26), (17, 1, 8, 9, 18), (17, 2, 8, 13, 22), (7, 5, 4, 9, 12), (4, 1, 4, 5, 5)])
+    @Test(arguments: [(17, 8, 9, 17, 25), (17, 1, 9, 13, 21), (17, 5, 9, 17, 25), (8, 5, 5, 13, 16), (5, 1, 5, 9, 9)])
     func backwards(source: Int, wanted: Int, context: Int, made: Int, total: Int) throws {
         let plan = try parameters { $0.numFrames = wanted }.extending(clip(source), .backwards, for: Self.model, randomSeed: 1)
         #expect(plan.given?.after == ReferenceClip(numFrames: source, contextFrames: context))
@@ -39,9 +39,9 @@ import Testing
 
     @Test func loopsAndJoins() throws {
         let loop = try parameters { $0.seconds = 1 }.extending(clip(17), .loop, for: Self.model, randomSeed: 1)
-        #expect(loop.numFrames == 21 && loop.clipFrames == 25 && loop.durationSeconds == 3.125)
+        #expect(loop.numFrames == 25 && loop.clipFrames == 17 + 11 && loop.durationSeconds == 3.5)
         let join = try parameters { $0.seconds = 1 }.extending(clip(17), .join(clip(9)), for: Self.model, randomSeed: 1)
-        #expect(join.numFrames == 21 && join.clipFrames == 17 + 8 + 9 && join.durationSeconds == 4.25)
+        #expect(join.numFrames == 25 && join.clipFrames == 17 + 11 + 9 && join.durationSeconds == 4.625)
     }
 
     /// A file of 2.4 seconds and 24 a second: frames that are taken at the rate that is asked for.

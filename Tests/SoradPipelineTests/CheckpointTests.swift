@@ -15,7 +15,8 @@ import Testing
     private func latent() -> Tensor { Tensor(Shape(2, 1, 2, 3), (0..<12).map { Float($0) * 0.1 - 0.3 }) }
 
     private func checkpoint(_ directory: String, _ request: ClipPlan, model: String = "m") -> Checkpoint {
-        Checkpoint(of: request, model: model, in: directory, interval: .zero, time: Self.frozen, syncInterval: .zero)
+        let digest = Checkpoint.digest(of: request, model: model)
+        return Checkpoint(of: request, digest: digest, in: directory, interval: .zero, time: Self.frozen, syncInterval: .zero)
     }
 
     @Test func whatWasStoredComesBackToTheBit() throws {
@@ -116,7 +117,8 @@ import Testing
         let directory = PipelineFixture.scratch("checkpoint")
         let now = Mutex<Int64>(1_000)
         let clock = TimeSource(monotonic: { MonotonicTime(nanoseconds: now.withLock { $0 }) }, unixMilliseconds: { 0 })
-        let writer = Checkpoint(of: request, model: "m", in: directory, interval: .milliseconds(500), time: clock)
+        let digest = Checkpoint.digest(of: request, model: "m")
+        let writer = Checkpoint(of: request, digest: digest, in: directory, interval: .milliseconds(500), time: clock)
         writer.store([latent()], done: 1)
         #expect(checkpoint(directory, request).restore(into: [latent()]) == 0)
         now.withLock { $0 += 600_000_000 }
@@ -140,9 +142,9 @@ import Testing
         let whole = try pipeline.makeClip(request, into: directory)
         // Other embeddings under the same digest: were the prompts encoded again, these would not be seen.
         let digest = Checkpoint.digest(of: request, model: pipeline.info.sha256)
-        let file = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE2", digest: digest, directory: directory)
+        let file = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE3", digest: digest, directory: directory)
         var found: Tensor?
-        let words = file.read(words: 3) { _, bytes in
+        let words = file.read(words: 4) { _, bytes in
             let values = Tensor(Shape(bytes / 4))
             found = values
             return [values.bytes]

@@ -37,7 +37,8 @@ private final class Questions: Sendable {
         let reports = Reports()
         let result = try pipeline.makeClip(PipelineFixture.request(), into: directory) { reports.add($0) }
         #expect(result.sha256.count == 64)
-        #expect(PipelineFixture.names(in: directory) == [result.spritesheet, result.thumbnail, result.video].sorted())
+        #expect(
+            PipelineFixture.names(in: directory) == [ClipPlan.latentsName, result.spritesheet, result.thumbnail, result.video].sorted())
         #expect(Set(result.timings.keys) == ["encoding_text", "denoising", "decoding", "writing"])
         #expect(result.timings.values.allSatisfy { $0 > 0 })
         let phases = reports.all.map(\.phase)
@@ -152,7 +153,8 @@ private final class Questions: Sendable {
         #expect(info.sizeMultiple % 2 == 0)
         #expect(info.maxWidth == 2 * info.defaultWidth)
         #expect(info.maxHeight == 2 * info.defaultHeight)
-        #expect(info.maxNumFrames == 1 + 5 * (info.defaultNumFrames - 1))
+        // A minute at the model's own speed, in windows of its own length.
+        #expect(info.maxNumFrames == 481 && info.fps == 8 && info.windowFrames == info.defaultNumFrames && info.declaredSizes.isEmpty)
         #expect(info.maxPixels == 5 * info.defaultWidth * info.defaultHeight * info.defaultNumFrames)
         #expect((info.defaultNumFrames - 1) % info.frameMultiple == 0)
         #expect(try ClipPipeline(modelPath: PipelineFixture.model, backend: .cpu(threads: 1)).info == info)

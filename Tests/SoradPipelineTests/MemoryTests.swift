@@ -80,6 +80,8 @@ private final class Watcher: Sendable {
         var frames = 17
         var guidance = 4.0
         var given: ReferenceMedia?
+        /// Frames of a window; nil for a clip that is denoised at once.
+        var window: Int?
 
         var testDescription: String { "\(width)x\(height)x\(frames), guidance \(guidance)\(given == nil ? "" : ", given frames")" }
     }
@@ -95,7 +97,7 @@ private final class Watcher: Sendable {
     static let clips: [Clip] = [
         Clip(width: 32, height: 32, frames: 1, guidance: 1), Clip(width: 64, height: 64, frames: 5), Clip(guidance: 1), Clip(),
         Clip(frames: 81), Clip(width: 256, height: 256), Clip(width: 256, height: 256, frames: 21, guidance: 1),
-        Clip(width: 256, height: 64, frames: 81), Clip(width: 32, height: 256, frames: 81),
+        Clip(frames: 81, window: 17), Clip(width: 256, height: 64, frames: 81), Clip(width: 32, height: 256, frames: 81),
         Clip(
             width: 256, height: 256,
             given: given {
@@ -109,9 +111,7 @@ private final class Watcher: Sendable {
     @Test(arguments: clips) func neverLessThanTheNeedAndLittleMore(clip: Clip) throws {
         let info = try ClipPipeline.describe(inOwnProcess: clip.model)
         let memory = try #require(info.memory)
-        let request = ClipPlan(
-            model: info.id, prompt: "a red ball rolls to the left", negativePrompt: "", width: clip.width, height: clip.height,
-            numFrames: clip.frames, fps: 8, seed: 1, numInferenceSteps: 2, guidanceScale: clip.guidance, flowShift: 3, given: clip.given)
+        let request = Self.plan(clip, info)
         let directory = PipelineFixture.scratch("memory")
         if let given = clip.given { try Self.write(given, into: directory, like: request) }
         let peak = try Self.make(request, clip.model, directory)
@@ -125,6 +125,31 @@ private final class Watcher: Sendable {
         #expect(all >= peak.sum, "\(figures)")
         // Not all that ffmpeg takes was seen, when this test waited for a processor.
         #expect(Double(all) <= 1.3 * Double(peak.worker + peak.media), "\(figures)")
+    }
+
+    private static func plan(_ clip: Clip, _ info: ModelInfo) -> ClipPlan {
+        var plan = ClipPlan(
+            model: info.id, prompt: "a red ball rolls to the left", negativePrompt: "", width: clip.width, height: clip.height,
+            numFrames: clip.frames, fps: 8, seed: 1, numInferenceSteps: 2, guidanceScale: clip.guidance, flowShift: 3, given: clip.given)
+        if let window = clip.window {
+            let total = info.latentFrames(clip.frames)
+            plan.windows = ClipWindow.cover(
+                total: total, length: info.latentFrames(window), before: 0, after: 0, sceneEnds: [total])
+        }
+        return plan
+    }
+
+    /// The promise of windows. ffmpeg looks ahead at 50 frames at most, which a clip of 17 frames does not have.
+    @Test func aMinuteTakesTheMemoryOfTwoSeconds() throws {
+        let info = try ClipPipeline.describe(inOwnProcess: Self.mini)
+        let (short, long) = (Self.plan(Clip(guidance: 1), info), Self.plan(Clip(frames: 481, guidance: 1, window: 17), info))
+        let start = MonotonicTime.now()
+        let peaks = try [short, long].map { try Self.make($0, Self.mini, PipelineFixture.scratch("minute")) }
+        let figures = peaks.map { "worker \($0.worker >> 10) KiB, ffmpeg \($0.media >> 10) KiB" }.joined(separator: "; ")
+        print("memory of 17 and of 481 frames: \(figures), in \((MonotonicTime.now() - start).inSeconds) s")
+        #expect(Double(peaks[1].worker) <= 1.1 * Double(peaks[0].worker), "\(figures)")
+        let memory = try #require(info.memory)
+        #expect(Double(memory.workerBytes(for: long)) <= 1.1 * Double(memory.workerBytes(for: short)))
     }
 
     /// One clip in a worker of its own.

@@ -64,18 +64,18 @@ import Testing
             }
         ),
         ([.before], 9 + 8, { $0.before = ReferenceClip(numFrames: 9, contextFrames: 5) }),
-        ([.after], 5 + 9, { $0.after = ReferenceClip(numFrames: 9, contextFrames: 8) }),
+        ([.after], 8 + 9, { $0.after = ReferenceClip(numFrames: 9, contextFrames: 5) }),
         (
-            [.before, .after], 9 + 4,
+            [.before, .after], 9 + 3,
             {
-                $0.before = ReferenceClip(numFrames: 9, contextFrames: 5); $0.after = ReferenceClip(numFrames: 9, contextFrames: 4)
+                $0.before = ReferenceClip(numFrames: 9, contextFrames: 5); $0.after = ReferenceClip(numFrames: 9, contextFrames: 5)
                 $0.isLoop = true
             }
         ),
         (
-            [.before, .after], 9 + 4 + 9,
+            [.before, .after], 9 + 3 + 9,
             {
-                $0.before = ReferenceClip(numFrames: 9, contextFrames: 5); $0.after = ReferenceClip(numFrames: 9, contextFrames: 4)
+                $0.before = ReferenceClip(numFrames: 9, contextFrames: 5); $0.after = ReferenceClip(numFrames: 9, contextFrames: 5)
             }
         ),
     ]
@@ -156,7 +156,7 @@ import Testing
         let directory = try directory([.firstFrame, .before, .after, .source])
         let impossible: [@Sendable (inout ReferenceMedia) -> Void] = [
             { $0.before = ReferenceClip(numFrames: 17, contextFrames: 17) }, { $0.before = ReferenceClip(numFrames: 9, contextFrames: 4) },
-            { $0.before = ReferenceClip(numFrames: 20, contextFrames: 5) }, { $0.after = ReferenceClip(numFrames: 9, contextFrames: 5) },
+            { $0.before = ReferenceClip(numFrames: 20, contextFrames: 5) }, { $0.after = ReferenceClip(numFrames: 9, contextFrames: 4) },
             { $0.source = ReferenceClip(numFrames: 9, contextFrames: 9) }, { $0.source = ReferenceClip(numFrames: 13, contextFrames: 13) },
             {
                 $0.hasFirstFrame = true; $0.strength = .nan

@@ -18,12 +18,14 @@ final class DaemonUnderTest {
     static let program = executableDirectory() + "/sorad"
     static let worker = String(#filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }) + "/fakes/test-worker.py"
 
-    static func modelText(id: String = "mini", takesConditioningFrames: Bool = true) -> String {
-        let info = ModelInfo(
+    /// - Parameter windows: makes clips of up to a minute in windows of 17 frames.
+    static func modelText(id: String = "mini", takesConditioningFrames: Bool = true, windows: Bool = false) -> String {
+        var info = ModelInfo(
             id: id, sha256: String(repeating: "0", count: 64), created: 1, license: "Apache-2.0", defaultWidth: 128, defaultHeight: 128,
             defaultNumFrames: 17, fps: 16, sizeMultiple: 16, frameMultiple: 4, maxWidth: 256, maxHeight: 256, maxNumFrames: 81,
             maxPixels: 256 * 256 * 81, defaultNumInferenceSteps: 20, defaultGuidanceScale: 4, defaultFlowShift: 3,
             takesConditioningFrames: takesConditioningFrames)
+        if windows { (info.windowFrames, info.maxNumFrames) = (17, 961) }
         return info.json.text()
     }
 

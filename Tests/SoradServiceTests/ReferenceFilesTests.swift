@@ -144,9 +144,9 @@ import Testing
             (["seconds": "1"], 17 + 8, 3.125, "given-before"),
             (["seconds": 1, "direction": "forwards"], 17 + 8, 3.125, "given-before"),
             (["seconds": "1.1"], 17 + 12, 3.625, "given-before"),
-            (["seconds": "1", "direction": "backwards"], 9 + 17, 3.25, "given-after"),
-            (["seconds": "0.5", "loop": true], 17 + 4, 2.625, "given-after given-before"),
-            (["seconds": "0.5", "end_video": ["id": .string(source.id)]], 17 + 4 + 17, 4.75, "given-after given-before"),
+            (["seconds": "1", "direction": "backwards"], 8 + 17, 3.125, "given-after"),
+            (["seconds": "0.5", "loop": true], 17 + 7, 3, "given-after given-before"),
+            (["seconds": "0.5", "end_video": ["id": .string(source.id)]], 17 + 7 + 17, 5.125, "given-after given-before"),
         ]
         for (more, frames, seconds, files) in cases {
             var body: JSONObject = ["prompt": "on and on", "video": ["id": .string(source.id)]]

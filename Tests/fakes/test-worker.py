@@ -25,6 +25,7 @@ A prompt is words; each may be an instruction:
   empty-once   leaves an empty file as its clip, but only once in this job's directory
   escape       names a result outside the job's directory
   backwards    reports 80 % and then 10 %
+  latents      keeps a file of latents, as the engine does
   preview=N    a picture whose base64 has N characters goes with each progress event
 """
 import json, os, select, signal, socket, struct, sys, time, zlib
@@ -171,9 +172,14 @@ def generate(job, request, directory, expectedSeconds):
     for name, data in contents.items():
         with open(os.path.join(directory, name), "wb") as file:
             file.write(b"" if "empty" in words and name == "video.mp4" else data)
+    kept = {}
+    if "latents" in words:
+        with open(os.path.join(directory, "latents"), "wb") as file:
+            file.write(b"SORADLT1 of " + job.encode())
+        kept = {"latents": "latents", "modelSHA256": model["sha256"]}
     sha = f"{zlib.crc32(json.dumps(request, sort_keys=True).encode()):08x}" * 8
     video = "../../jobs.sqlite" if "escape" in words else "video.mp4"
-    send({"finished": {"job": job, "result": {"sha256": sha, "video": video, "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg", "timings": {"denoising": 0.5}}}})
+    send({"finished": {"job": job, "result": {"sha256": sha, "video": video, "thumbnail": "thumbnail.webp", "spritesheet": "spritesheet.jpg", "timings": {"denoising": 0.5}, **kept}}})
 
 
 time.sleep(model.pop("startDelay", 0))

@@ -65,7 +65,8 @@ private func requestComplaint(_ request: ClipPlan) -> String? {
     guard ClipPlan.numInferenceStepsRange.contains(request.numInferenceSteps), (1...100_000).contains(request.numFrames) else {
         return nil
     }
-    guard (0..<request.numInferenceSteps).contains(request.firstStep), request.stepsToRun + request.firstStep == request.numInferenceSteps,
+    guard (0..<request.numInferenceSteps).contains(request.firstStep),
+        request.stepsPerWindow + request.firstStep == request.numInferenceSteps, request.stepsToRun >= request.stepsPerWindow,
         request.clipFrames >= 0, request.newFrames.upperBound <= max(request.numFrames, request.newFrames.lowerBound)
     else { return "the numbers of \(request) do not fit together" }
     return nil

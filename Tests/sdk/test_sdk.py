@@ -216,7 +216,7 @@ def test_remix_edit_extend():
     assert longer.seconds == "2" and longer.duration_seconds == 2.125 and longer.num_frames == 17, longer
     before = finished(client.videos.extend(
         prompt="before", seconds="1", video=clip, extra_body={"direction": "backwards", "num_inference_steps": 2}))
-    assert before.num_frames == 18 and len({source.sha256, remix.sha256, edit.sha256, longer.sha256, before.sha256}) == 5
+    assert before.num_frames == 17 and len({source.sha256, remix.sha256, edit.sha256, longer.sha256, before.sha256}) == 5
     raises(openai.NotFoundError, lambda: client.videos.remix("video_nobody", prompt="x"), code="video_not_found")
     running = client.videos.create(prompt="a ball")
     raises(openai.ConflictError, lambda: client.videos.remix(running.id, prompt="x"), code="video_not_ready")

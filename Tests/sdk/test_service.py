@@ -95,7 +95,7 @@ def test_pictures_remix_and_extension_from_the_command_line(make_daemon, tmp_pat
     remix = made("remix", clip["id"], "a box", "--strength", "0.5")
     assert remix["remixed_from_video_id"] == clip["id"]
     assert made("extend", remix["id"], "on", "--seconds", "1")["num_frames"] == 17
-    assert made("extend", remix["id"], "on", "--seconds", "0.5", "--loop")["num_frames"] == 13
+    assert made("extend", remix["id"], "on", "--seconds", "0.5", "--loop")["num_frames"] == 16
     (tmp_path / "note.txt").write_text("hello")
     for arguments, status, words in ((("--image", str(tmp_path / "note.txt")), 65, "text"), (("--image", str(tmp_path / "none.png")), 66, "none.png")):
         run = daemon.ctl("generate", "a ball", *arguments)

@@ -16,7 +16,10 @@ public final class LatentEncoder {
     /// [H, W, 3]
     private let image: Tensor
     /// [C, T, h, w]
-    private let latent: Tensor
+    private let shape: Shape
+    /// All latents, or one latent frame of them where they are handed on.
+    private lazy var latent = backend.tensor(take == nil ? shape : Shape(shape[0], 1, shape[2], shape[3]))
+    private var take: ((_ index: Int, _ latent: Tensor) -> Void)?
     private let missing: Int
     private let padsInFront: Bool
     private var framesTaken = 0
@@ -44,12 +47,19 @@ public final class LatentEncoder {
         self.backend = backend
         self.numFrames = numFrames
         self.image = backend.tensor(image)
-        self.latent = backend.tensor(latent)
+        shape = latent
         self.missing = missing
         self.padsInFront = padsInFront
         self.mean = mean
         self.std = std
         self.network = network
+    }
+
+    /// Hands every latent frame on, [C, 1, h, w] in the host's memory and valid until the next, instead of collecting them all; before the
+    /// first frame is appended.
+    public func emit(_ take: @escaping (_ index: Int, _ latent: Tensor) -> Void) {
+        precondition(framesTaken == 0, "\(framesTaken) frames are encoded already")
+        self.take = take
     }
 
     /// Takes the next frame, [H, W, 3] RGB bytes.
@@ -65,13 +75,14 @@ public final class LatentEncoder {
 
     /// The latents [C, T, h, w], in the host's memory; every frame must have been appended.
     public func finish() -> Tensor {
-        precondition(framesTaken == numFrames && framesDone == latent.shape[1], "\(framesTaken) of \(numFrames) frames")
+        precondition(take == nil && framesTaken == numFrames && framesDone == shape[1], "\(framesTaken) of \(numFrames) frames")
         return latent.onHost
     }
 
     private func push() {
         network(image) { encoded in
-            backend.normalize(encoded, mean: mean, std: std, into: latent, frame: framesDone)
+            backend.normalize(encoded, mean: mean, std: std, into: latent, frame: take == nil ? framesDone : 0)
+            take?(framesDone, latent.onHost)
             framesDone += 1
         }
     }

@@ -53,12 +53,15 @@ struct ShiftedEuler: Sampler {
 struct RenoiseSampler: Sampler {
     let sigmas, timesteps: [Float]
     private let seed: UInt64
+    /// Of the noise that the run begins with.
+    private let stream: UInt64
 
     init(_ request: SamplerRequest) {
         let schedule = ShiftedSchedule(request)
         sigmas = schedule.sigmas
         timesteps = schedule.timesteps.map { Float($0) }
         seed = request.seed
+        stream = SamplerRequest.stream(ofWindow: request.window)
     }
 
     /// Schedules that begin below 1 begin with that much noise.
@@ -72,8 +75,8 @@ struct RenoiseSampler: Sampler {
         backend.eulerStep(sample: latent, velocity: velocity, dt: -sigmas[index], into: clip)
         let level = sigmas[index + 1]
         guard level > 0 else { return backend.copy(clip, into: latent) }
-        // The noise depends on seed and step alone, so that a clip that is continued has the same. Stream 0 is that of the start.
-        noise.fillNormal(seed: seed, stream: UInt64(index) + 1)
+        // The noise depends on seed and step alone, so that a clip that is continued has the same.
+        noise.fillNormal(seed: seed, stream: stream + UInt64(index) + 1)
         backend.affine(clip, scale: 1 - level, shift: 0, into: latent)
         backend.eulerStep(sample: latent, velocity: noise, dt: level, into: latent)
     }

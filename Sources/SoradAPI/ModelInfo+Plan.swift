@@ -1,0 +1,65 @@
+// Whether a plan can be made: the one check, for the daemon that takes a request and for the worker that is handed its plan. So no
+// request is accepted that then fails for a reason that was known at the door.
+public import SoradSystem
+
+extension ModelInfo {
+    /// Latent frames of a clip: the first frame alone, and each group of the others.
+    public func latentFrames(_ numFrames: Int) -> Int { 1 + (numFrames - 1) / frameMultiple }
+
+    /// - Throws: `.badInput` with one sentence and the field at fault.
+    public func check(_ plan: ClipPlan) throws(SoradError) {
+        try sizes.check(width: plan.width, height: plan.height, numFrames: plan.numFrames, fps: plan.fps)
+        try check(plan.numInferenceSteps, in: ClipPlan.numInferenceStepsRange, "num_inference_steps")
+        try check(plan.guidanceScale, in: ClipPlan.guidanceScaleRange, "guidance_scale")
+        try check(plan.flowShift, in: ClipPlan.flowShiftRange, "flow_shift")
+        try checkWindows(plan)
+        guard let given = plan.given else { return }
+        try check(given, plan)
+    }
+
+    private func checkWindows(_ plan: ClipPlan) throws(SoradError) {
+        let longest = plan.windows.map(\.count).max().map { 1 + ($0 - 1) * frameMultiple } ?? plan.numFrames
+        let (pixels, overflow) = (plan.width * plan.height).multipliedReportingOverflow(by: longest)
+        guard plan.hasWholeWindows(latentFrames(plan.numFrames)), plan.windows.isEmpty || takesConditioningFrames, !overflow,
+            pixels <= maxPixels,
+            plan.scenes.isEmpty || plan.scenes.reduce(0, { $0 + $1.numFrames }) == plan.newFrames.count
+        else {
+            throw SoradError(
+                .badInput, "a clip of \(plan.numFrames) frames cannot be made in \(plan.windows.count) windows of these sizes",
+                param: "num_frames")
+        }
+    }
+
+    private func check(_ given: ReferenceMedia, _ plan: ClipPlan) throws(SoradError) {
+        let total = latentFrames(plan.numFrames)
+        // Pictures may be all that there is; a clip that is made longer has at least one new frame.
+        let before = given.before.map { 1 + ($0.contextFrames - 1) / frameMultiple } ?? 0
+        let after = given.after.map { ($0.contextFrames - 1) / frameMultiple } ?? 0
+        let known = before + after + (given.hasFirstFrame ? 1 : 0) + (given.hasLastFrame ? 1 : 0)
+        let isWhole =
+            given.before.map { ($0.contextFrames - 1) % frameMultiple == 0 } ?? true
+            && given.after.map { $0.contextFrames > 1 && ($0.contextFrames - 1) % frameMultiple == 0 } ?? true
+            && given.source.map { $0.contextFrames == plan.numFrames } ?? true
+            && (given.before == nil || !given.hasFirstFrame) && (given.after == nil || !given.hasLastFrame)
+        guard isWhole, known <= total, known < total || before + after == 0, !plan.newFrames.isEmpty else {
+            throw SoradError(
+                .badInput, "the given frames leave no place for new ones in a clip of \(plan.numFrames) frames; ask for more",
+                param: "num_frames")
+        }
+        guard known == 0 || takesConditioningFrames else {
+            throw SoradError(.badInput, "the model \(id) cannot start from given frames", param: "input_reference")
+        }
+        guard !given.hasMask || given.source != nil else {
+            throw SoradError(.badInput, "a mask says which part of a clip changes, and there is no clip", param: "mask")
+        }
+        if let strength = given.strength, !(strength > 0 && strength <= 1) {
+            throw SoradError(.badInput, "strength is \(strength), not above 0 and at most 1", param: "strength")
+        }
+    }
+
+    private func check<Value: Comparable>(_ value: Value, in range: ClosedRange<Value>, _ field: String) throws(SoradError) {
+        guard range.contains(value) else {
+            throw SoradError(.badInput, "\(field) is \(value), not \(range.lowerBound) to \(range.upperBound)", param: field)
+        }
+    }
+}

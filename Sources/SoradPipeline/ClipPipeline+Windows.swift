@@ -1,0 +1,158 @@
+// From noise to latents, window by window. A window is conditioned on the end of the one before; what it brings goes into the clip's
+// file of latents. Between two steps the whole state is the window's latents, the number of steps, and the file's frames before it.
+import SoradAPI
+import SoradModel
+import SoradSystem
+import SoradTensor
+
+/// Between two steps of a window, in the host's memory.
+struct WindowState {
+    /// The window's latents [C, T, h, w], and then what else the sampler continues with.
+    var tensors: [Tensor]
+    /// Steps of the clip that are done.
+    var done: Int
+}
+
+/// The windows of one clip, and how far an earlier worker has come with them.
+struct WindowPlan {
+    let windows: [ClipWindow]
+    let stepsPerWindow: Int
+    /// Of the first window to run; nil for a clip that begins at the beginning.
+    let resumed: WindowState?
+
+    var done: Int { resumed?.done ?? 0 }
+    var total: Int { stepsPerWindow * windows.count }
+    /// The window that the next step, or the last one, is of.
+    var first: Int { done == 0 ? 0 : (done - 1) / stepsPerWindow }
+
+    /// - Parameters:
+    ///   - size: of all latents.
+    ///   - file: of the clip's latents.
+    ///   - tensors: of a state.
+    init(_ request: ClipPlan, _ size: LatentSize, _ file: LatentFile, _ checkpoint: Checkpoint?, tensors: Int) {
+        let windows = request.windows.isEmpty ? [ClipWindow(start: 0, end: size.frames)] : request.windows
+        let steps = request.stepsPerWindow
+        let found = checkpoint?.restore(count: tensors) { done in
+            let index = (done - 1) / steps
+            guard index < windows.count, file.holds(index == 0 ? 0 : windows[index - 1].end) else { return nil }
+            return Shape(size.channels, windows[index].count, size.height, size.width)
+        }
+        resumed = found.map { WindowState(tensors: $0.tensors, done: $0.done) }
+        (self.windows, stepsPerWindow) = (windows, steps)
+    }
+}
+
+extension ClipPipeline {
+    /// Denoises what is left of the clip into `file`. The denoiser and its workspace are gone when this returns, so they never lie in
+    /// memory together with the decoder's.
+    /// - Parameter text: of the first window's scene.
+    func denoise(
+        _ request: ClipPlan, _ plan: WindowPlan, _ text: EncodedPrompts, _ given: ReferenceLatents, into file: LatentFile,
+        _ checkpoint: Checkpoint?, _ previews: inout PreviewMaker?, _ job: RunningJob
+    ) throws(SoradError) {
+        var text = text
+        try job.resumed(.denoising, plan.done, of: plan.total)
+        for index in plan.first..<plan.windows.count {
+            let window = plan.windows[index]
+            if index > plan.first, window.scene != plan.windows[index - 1].scene {
+                try job.during(.encodingText) { () throws(SoradError) in
+                    text = try encode(request, scene: window.scene, job.stop)
+                    checkpoint?.keep(text, scene: window.scene)
+                }
+            }
+            let latent = try denoise(request, plan, index, text, given, file, checkpoint, &previews, job)
+            // What the window has brought; the frames before it lie in the file already.
+            for frame in (index == 0 ? 0 : plan.windows[index - 1].end)..<window.end {
+                try file.write(latent, frame: frame - window.start, at: frame)
+            }
+            checkpoint?.wrote(file.file)
+        }
+    }
+
+    /// One window, to its end: its latents. On a device that fails, the CPU continues after the last step.
+    private func denoise(
+        _ request: ClipPlan, _ plan: WindowPlan, _ index: Int, _ text: EncodedPrompts, _ given: ReferenceLatents, _ file: LatentFile,
+        _ checkpoint: Checkpoint?, _ previews: inout PreviewMaker?, _ job: RunningJob
+    ) throws(SoradError) -> Tensor {
+        var state = index == plan.first ? plan.resumed : nil
+        do throws(SoradError) {
+            return try denoise(request, plan, index, text, given, file, checkpoint, &previews, job, &state)
+        } catch {
+            try leaveDevice(error)
+            return try denoise(request, plan, index, text, given, file, checkpoint, &previews, job, &state)
+        }
+    }
+
+    /// - Parameter state: nil before the first step; after each step the new one.
+    private func denoise(
+        _ request: ClipPlan, _ plan: WindowPlan, _ index: Int, _ text: EncodedPrompts, _ given: ReferenceLatents, _ file: LatentFile,
+        _ checkpoint: Checkpoint?, _ previews: inout PreviewMaker?, _ job: RunningJob, _ state: inout WindowState?
+    ) throws(SoradError) -> Tensor {
+        let window = plan.windows[index]
+        let before = index * plan.stepsPerWindow
+        if let state, state.done == before + plan.stepsPerWindow { return state.tensors[0] }
+        let size = LatentSize(channels: file.channels, frames: window.count, height: file.height, width: file.width)
+        let known = try knownFrames(window, done: index == 0 ? 0 : plan.windows[index - 1].end, given, file)
+        let noise = Tensor(Shape(size.channels, size.frames, size.height, size.width))
+        noise.fillNormal(seed: request.seed, stream: SamplerRequest.stream(ofWindow: index))
+        let source = try given.source.map { source throws(SoradError) in try source.read(window.start..<window.end) }
+        var region: KnownRegion?
+        if let kept = given.kept, let source { region = KnownRegion(mask: kept, latents: source, noise: noise.clone()) }
+        let denoiser = try model.denoiser(
+            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
+            steps: request.numInferenceSteps, shift: Float(request.flowShift), known: known, region: region, firstStep: request.firstStep,
+            seed: request.seed, window: index, stop: job.stop)
+        let latent = model.backend.resident(state?.tensors[0] ?? noise)
+        if let state {
+            for (tensor, kept) in zip(denoiser.state, state.tensors.dropFirst()) { tensor.copy(from: kept) }
+        } else if let source {
+            denoiser.schedule.mix(source, into: latent, atStep: request.firstStep)
+        } else if denoiser.schedule.startScale != 1 {
+            model.backend.affine(latent, scale: denoiser.schedule.startScale, shift: 0, into: latent)
+        }
+        for step in (state?.done ?? before) - before..<plan.stepsPerWindow {
+            try denoiser.step(request.firstStep + step, latent, stop: job.stop)
+            let tensors = ([latent] + denoiser.state).map(\.onHost)
+            try model.backend.finish()
+            state = WindowState(tensors: tensors, done: before + step + 1)
+            let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
+            // What is told has been written down.
+            checkpoint?.store(tensors, done: before + step + 1)
+            try job.reached(.denoising, before + step + 1, of: plan.total, preview: picture)
+        }
+        return latent.onHost
+    }
+
+    /// The frames that are given, and those that were made before.
+    /// - Parameter done: latent frames of the clip that lie in `file`.
+    private func knownFrames(
+        _ window: ClipWindow, done: Int, _ given: ReferenceLatents, _ file: LatentFile
+    ) throws(SoradError) -> ConditioningFrames? {
+        var known: [(index: Int, latents: Tensor, frame: Int)] = []
+        for frame in window.start..<window.end {
+            if frame < done {
+                let latent = frame == window.start && frame > 0 ? try still(of: frame, file) : try file.read(frame)
+                known.append((frame - window.start, latent, 0))
+            } else if let given = given.known[frame] {
+                known.append((frame - window.start, given.latents, given.frame))
+            }
+        }
+        return known.isEmpty ? nil : ConditioningFrames(known)
+    }
+
+    /// A window begins like a clip: with a latent frame that stands for one frame alone. This is that of the last frame of group `frame`.
+    private func still(of frame: Int, _ file: LatentFile) throws(SoradError) -> Tensor {
+        let first = max(0, frame - ClipPipeline.groupsBeforeStill)
+        let decoder = model.decoder(total: frame - first + 1, latentHeight: file.height, latentWidth: file.width)
+        var last: [UInt8] = []
+        while decoder.isUnfinished {
+            let latent = model.backend.resident(try file.read(first + decoder.groups))
+            decoder.next(latent, stop: {}) { _, frame in last = frame }
+        }
+        let scale = model.configuration.spatialScale
+        return try model.encodeVideo([last], width: file.width * scale, height: file.height * scale)
+    }
+
+    /// Groups that are decoded before the one whose last frame is wanted: the decoder looks back.
+    private static let groupsBeforeStill = 2
+}
