@@ -177,9 +177,10 @@ def test_names_and_sizes_of_another_service(port):
         assert (video["size"], video["requested_size"], video["model"], video["requested_model"]) == (made, size, "sorad-mini", "sora-2-pro")
     video = port.ask("POST", "/v1/videos", QUICK | {"prompt": "a red ball", "size": "128x128", "model": "sorad-mini", "num_frames": 1})[2]
     assert not {"requested_size", "requested_model", "requested_seconds"} & set(video)
-    created = port.ask("POST", "/v1/videos", QUICK | {"prompt": "a red ball", "seconds": "12"})[2]
-    assert created["num_frames"] == 81 and created["requested_seconds"] == 12.125 and created["seconds"] == "10"
-    assert finished(port, created)["requested_seconds"] == 12.125, "it is told as long as the job exists"
+    longest = port.ask("GET", "/v1/models/sora-2")[2]["max_num_frames"]
+    created = port.ask("POST", "/v1/videos", QUICK | {"prompt": "a red ball", "size": "32x32", "seconds": "90"})[2]
+    assert created["num_frames"] == longest and created["requested_seconds"] == 90.125 and created["seconds"] == str(round(longest / 8))
+    assert finished(port, created)["requested_seconds"] == 90.125, "it is told as long as the job exists"
     assert port.code("POST", "/v1/videos", {"prompt": "x", "model": "sora-3"}) == (400, "model_not_found")
     assert port.code("POST", "/v1/videos", {"prompt": "x", "size": "wide"})[0] == 400
     assert port.code("POST", "/v1/videos/generations", {"prompt": "x"}) == (405, "method_not_allowed")
@@ -187,7 +188,7 @@ def test_names_and_sizes_of_another_service(port):
 
 def test_sizes_are_refused_by_default(make_daemon):
     daemon = make_daemon()
-    for size in ({"size": "1280x720"}, {"seconds": 12}):
+    for size in ({"size": "1280x720"}, {"seconds": 90}):
         body = json.dumps({"prompt": "x"} | size)
         answer = json.loads(daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", body).stdout)
         assert answer["error"]["param"] == next(iter(size)), answer

@@ -6,6 +6,8 @@ const $ = (id) => document.getElementById(id);
 const KEY = "sorad-key";
 const ACTIVE = ["queued", "in_progress"];
 const EMPTY = $("screen-empty");
+/** Lengths to choose from, in groups of frames: fine where most clips are, coarse up to a minute. */
+const LENGTHS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 60, 80, 100, 120, 160, 240];
 
 /** What models that we know the training of can show; others say only their sizes. */
 const WORLDS = {
@@ -248,23 +250,25 @@ function drawModel() {
   $("pictures-control").hidden = !one.takes_conditioning_frames || state.mode !== null;
   const groups = (one.default_num_frames - 1) / one.frame_multiple;
   $("length").max = 1000;
-  $("length").value = state.mode?.kind === "extend" ? 2 : groups;
+  $("length").value = state.mode?.kind === "extend" ? 2 : 1 + LENGTHS.findLastIndex((length) => length <= groups);
   drawLength();
   drawAbout();
   drawWords();
 }
 
 const shape = () => document.querySelector("input[name=shape]:checked")?.value ?? "";
-const frames = () => state.mode?.kind === "extend" ? Number($("length").value) * model().frame_multiple : 1 + Number($("length").value) * model().frame_multiple;
+const frames = () => (state.mode?.kind === "extend" ? 0 : 1) + LENGTHS[$("length").value - 1] * model().frame_multiple;
 
 function drawLength() {
   const one = model();
   if (!one) return;
   const [width, height] = shape().split("x").map(Number);
-  const most = Math.min(one.max_num_frames, Math.floor(one.max_pixels / (width * height || 1)));
+  // A longer clip than fits at once is made in windows, where the model can.
+  const together = Math.floor(one.max_pixels / (width * height || 1));
+  const most = one.window_frames && together >= one.window_frames ? one.max_num_frames : Math.min(one.max_num_frames, together);
   const used = state.mode?.kind === "extend" ? 1 : 0;
   const wanted = $("length").value;
-  $("length").max = Math.max(1, Math.floor((most - 1) / one.frame_multiple) - used);
+  $("length").max = 1 + Math.max(0, LENGTHS.findLastIndex((length) => length <= Math.floor((most - 1) / one.frame_multiple) - used));
   $("length").value = Math.min(wanted, $("length").max);
   $("length-text").textContent = seconds(frames() / one.fps);
 }
