@@ -11,7 +11,7 @@ struct SamplingRecipe {
     /// A sampler of the engine, as `scheduler.type` names it.
     let sampler: String
     let steps: Int
-    /// What the network is told in each of these steps; empty where equal steps are shifted.
+    /// The timestep that the network gets in each of these steps; empty where equal steps are shifted.
     var timesteps: [Float] = []
     let shift, guidance: Double
     let width, height, frames, framesPerSecond: Int

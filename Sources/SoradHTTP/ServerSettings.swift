@@ -52,7 +52,7 @@ public struct ServerSettings: Sendable {
     public var writeRate = 16 << 10
     /// After the last response of a closing connection, for the client to read it.
     public var lingerTime: Duration = .seconds(2)
-    /// Seconds that shed clients are told to wait.
+    /// Seconds that shed clients shall wait, as their answer says.
     public var retryAfter = 1
 
     public init() {}

@@ -24,7 +24,7 @@ extension JobMachine {
         state.watchdog.heard(at: now, in: progress.phase)
         state.worker = .working(model: model, job: id, killAt: state.watchdog.end)
         defer { slots[slot.number] = state }
-        // 100 is for jobs that are over and durable. Until it is recorded a percentage is told to nobody: after a death of the daemon the
+        // 100 is for jobs that are over and durable. Until it is recorded nobody sees a percentage: after a death of the daemon the
         // jobs begin with the recorded one, and it must not fall.
         let percent = max(jobs[id]!.percent, min(progress.percent, 99))
         let isRecorded = percent > jobs[id]!.percent && (state.lastRecord.map { now - $0 >= limits.progressRecord } ?? true)

@@ -23,9 +23,9 @@ public struct JobMachine: Sendable {
         public var workerIdle: Duration = .seconds(300)
         /// From being told to stop to being killed.
         public var grace: Duration = .seconds(2)
-        /// Between two records of a running job's percentage, which is told when it is recorded.
+        /// Between two records of a running job's percentage, which clients see when it is recorded.
         public var progressRecord: Duration = .milliseconds(50)
-        /// This many faults at one place of a job prove that they are its own, unless nothing else gets on either.
+        /// This many faults at one place of a job prove that they are its own, unless nothing else continues either.
         public var attempts = 12
         /// From a fault to the next attempt; doubled with each further one, up to `longestWait`.
         public var firstWait: Duration { min(.milliseconds(100), longestWait) }

@@ -123,7 +123,7 @@ extension JobService {
             try state.store.recover()
             var unfinished = try state.store.unfinished()
             for index in unfinished.indices {
-                // A percentage that was told never falls.
+                // A percentage that a client saw never falls.
                 unfinished[index].percent = max(unfinished[index].percent, state.machine.jobs[unfinished[index].id]?.percent ?? 0)
             }
             state.machine = machine(jobs: unfinished, holds: state.machine.holds)

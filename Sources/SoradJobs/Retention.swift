@@ -1,5 +1,5 @@
 // Which jobs that are over are removed, and when. Pure: times and sizes come in as values.
-// Invariant: a job is never removed before the end that its owner was told, except for the budget, and then the one that
+// Invariant: a job is never removed before the end that its owner saw, except for the budget, and then the one that
 // ended first goes first. The newest clip is kept whatever it weighs: nobody asked for it to be thrown away unseen.
 
 public struct Retention: Sendable, Equatable {

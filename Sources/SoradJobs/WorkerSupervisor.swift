@@ -16,7 +16,7 @@ public final class WorkerSupervisor {
         var errorsEnded = false
         /// Its socket is closed or broken; only its end is awaited.
         var isSilent = false
-        /// It has opened its model, or was told to leave before that: its end is no failed start.
+        /// It has opened its model, or shall leave before that: its end is no failed start.
         var isReady = false
 
         init(_ process: ChildProcess, _ channel: FrameChannel, errors: consuming FileDescriptor) {

@@ -40,7 +40,8 @@ struct DecodeCommand: Sendable, Equatable {
         // A decoder pads the frame before it compares.
         let pixels = ((source.width + 127) / 64 * 64) * ((source.height + 127) / 64 * 64)
         var options = [
-            "-nostdin", "-hide_banner", "-xerror", "-filter_threads", "1", "-protocol_whitelist", "file", "-format_whitelist",
+            "-nostdin", "-hide_banner", "-xerror", "-filter_threads", "1", "-protocol_whitelist",
+            source.end == nil ? "file" : "file,subfile", "-format_whitelist",
             source.demultiplexer == "mov"
                 ? "mov,mp4,m4a,3gp,3g2,mj2" : source.demultiplexer == "matroska" ? "matroska,webm" : source.demultiplexer,
             "-codec_whitelist", source.decoder, "-max_pixels", "\(pixels)", "-threads", "1", "-noautorotate",
@@ -54,8 +55,11 @@ struct DecodeCommand: Sendable, Equatable {
         case .jpeg, .mp4, .quickTime, .matroska: options += ["-err_detect", "crccheck+explode"]
         case .webp, .gif, .bmp, .tiff, .jpegXL, .avif: break
         }
-        return log + options + ["-f", source.demultiplexer, "-c:v", source.decoder, "-an", "-sn", "-dn", "-i", "file:\(source.path)"]
+        return log + options + ["-f", source.demultiplexer, "-c:v", source.decoder, "-an", "-sn", "-dn", "-i", place]
     }
+
+    /// The file, or the part of it that is the picture.
+    private var place: String { source.end.map { "subfile,,start,0,end,\($0),,:\(source.path)" } ?? "file:\(source.path)" }
 
     private var stream: [String] { ["-map", "0:v:\(source.track)", "-an", "-sn", "-dn"] }
 

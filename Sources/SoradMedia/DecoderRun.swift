@@ -21,7 +21,7 @@ enum DecoderVerdict: Sendable, Equatable {
         switch ending {
         case .exited(0): self = .success
         case .killed(let signal) where DecoderVerdict.crashes.contains(signal): self = .refusal
-        // 255: ffmpeg was told to stop by a signal that it handles. 126 and 127: the dynamic loader lacks a file or memory.
+        // 255: a signal that ffmpeg handles has stopped it. 126 and 127: the dynamic loader lacks a file or memory.
         case .killed, .exited(255), .exited(126), .exited(127): self = .fault("\(ending)")
         case .exited:
             let text = String(decoding: errors, as: UTF8.self)

@@ -19,6 +19,8 @@ struct MediaSource: Sendable, Equatable {
     var orientation: Orientation
     /// Of a picture.
     var colors = PictureColors()
+    /// `PictureHeader.end`.
+    var end: Int?
     /// Bytes that ffmpeg takes to decode, beyond its own.
     var decodeBytes: Int
 
@@ -75,6 +77,7 @@ struct MediaSource: Sendable, Equatable {
             height: header.height, orientation: header.orientation,
             decodeBytes: header.width * header.height * perPixel + 4 * bytes + MediaSource.fixedBytes)
         colors = header.colors
+        end = header.end
     }
 
     private init(_ path: String, _ format: MediaFacts.Format, _ header: MovieHeader, bytes: Int) throws(SoradError) {

@@ -1,5 +1,5 @@
 // The way in which a stored picture is turned for display: EXIF's orientation (EXIF 2.32, 4.6.4 A), a movie's matrix, HEIF's `irot` and
-// `imir`. One rule for all formats: what the file says is done, by our own reading; ffmpeg is told to turn nothing.
+// `imir`. One rule for all formats: what the file says is done, by our own reading; ffmpeg turns nothing.
 
 /// The eight orientations, with EXIF's numbers.
 enum Orientation: Int, Sendable, CaseIterable {

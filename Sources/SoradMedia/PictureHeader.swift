@@ -21,6 +21,8 @@ public struct PictureHeader: Sendable, Equatable {
     var colors = PictureColors()
     /// More than one for an animated GIF.
     var frames = 1
+    /// Bytes of the picture, where others follow that are none of it, as programs leave them that overwrite a longer file.
+    var end: Int?
 
     /// - Parameter file: the whole file.
     /// - Throws: `.badInput` if it is cut off, damaged, of a kind that ffmpeg cannot decode, or beyond the limits.
@@ -99,7 +101,11 @@ private struct PictureReader {
                 header.colors.transfer = [13: "iec61966-2-1", 16: "smpte2084", 18: "arib-std-b67"][transfer]
             }
             if header.colors.primaries != nil { header.colors.profile = nil }
-            if type == "IEND" { return header }
+            if type == "IEND" {
+                let end = offset + length + 12
+                header.end = end < bytes.count ? end : nil
+                return header
+            }
             offset += length + 12
         }
     }
@@ -235,8 +241,13 @@ private struct PictureReader {
     func tiff() throws(SoradError) -> PictureHeader {
         let directory = try need(TIFFDirectory(bytes))
         guard directory.value(339) ?? 1 != 3 else { throw refused("holds floating-point numbers") }
+        // Tiles, and JPEG within TIFF, would come out black; brightness and color differences in other colors.
+        guard directory.value(322) == nil else { throw refused("is made of tiles") }
+        let photometric = directory.value(262) ?? 2
+        guard [0, 1, 2, 3, 5].contains(photometric) || directory.value(259) == 7 else {
+            throw refused(photometric == 6 ? "holds YCbCr values" : photometric == 8 ? "holds Lab values" : "holds colors of a rare kind")
+        }
         let compression = directory.value(259) ?? 1
-        // JPEG within TIFF would come out black.
         guard ![6, 7].contains(compression) else { throw refused("is compressed as JPEG inside", "save it as JPEG or PNG") }
         guard [1, 2, 3, 4, 5, 8, 32_773, 32_946, 34_925].contains(compression) else {
             throw refused("is compressed in a rare way (\(compression))")

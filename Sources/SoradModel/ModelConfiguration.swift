@@ -20,7 +20,7 @@ public struct ModelConfiguration: Sendable {
     public let textLength: Int
     /// Timesteps of the training schedule, 1000 as a rule.
     public let numTrainTimesteps: Int
-    /// What the network is told in each step of the schedule that it was trained for; empty for any schedule.
+    /// The timestep that the network gets in each step of the schedule that it was trained for; empty for any schedule.
     let timesteps: [Float]
     let text: any TextEncoderConfiguration
     let network: any NetworkConfiguration

@@ -101,7 +101,7 @@ package struct SamplerRequest: Sendable {
     /// Above 1 spends more of the steps at high noise.
     package let shift: Float
     package let numTrainTimesteps: Int
-    /// What the network is told in each step, for models that were trained for these alone; other numbers of steps are spread by `shift`.
+    /// The timestep that the network gets in each step, for models that were trained for these alone; other numbers of steps are spread by `shift`.
     package var timesteps: [Float] = []
     /// The step that the run begins with; above 0 where it begins with a clip mixed into noise.
     package var firstStep = 0

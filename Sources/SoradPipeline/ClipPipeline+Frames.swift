@@ -69,7 +69,7 @@ extension ClipPipeline {
             [decoder] + chain.stages, frameBytes: plan.output.frameBytes, numFrames: plan.outputFrames(of: request.newFrames.count))
         // The first report says whether the job continues here, and where.
         let resumed = kept?.restore(groups: latents.frames)
-        // What was told before: the frames that were kept lie behind those of a clip that is continued, which pass again.
+        // What was reported before: the frames that were kept lie behind those of a clip that is continued, which pass again.
         let told = resumed.map { min(total, $0 + plan.outputFrames(of: request.given?.before?.numFrames ?? 0)) } ?? 0
         if resumed != nil {
             try job.resumed(.decoding, told, of: total)

@@ -76,7 +76,7 @@ struct FramePlan {
     /// The most frames that come out of `count` that go in.
     func outputFrames(of count: Int) -> Int { (count * output.numFrames + input.numFrames - 1) / input.numFrames }
 
-    /// The work of the stages; their progress is told as the decoder's, since frames pass one by one.
+    /// The work of the stages; their progress is reported as the decoder's, since frames pass one by one.
     var work: [StageWork] {
         links.map { kind, input in
             StageWork(kind.phase, Double(input.numFrames) * Double(input.width * input.height), during: .decoding)

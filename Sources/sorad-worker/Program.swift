@@ -27,7 +27,7 @@ struct Program {
         if let file = settings.inspect { return try printJSON(try ClipPipeline.inspect(file).json) }
         if let file = settings.origin { return try printJSON(try ClipPipeline.origin(file).json) }
         if settings.describes {
-            // Whatever SORAD_ISA says: the model is the same, and a wrong name there is told by the worker that is to compute.
+            // Whatever SORAD_ISA says: the model is the same, and the worker that is to compute reports a wrong name there.
             let backend = BackendFactory.cpu(threads: settings.threads, instructionSet: .best)
             return try printJSON(try ClipPipeline.describe(modelPath: settings.model, backend: backend).json)
         }

@@ -1,4 +1,4 @@
-// Owns the conversation with the daemon. This thread only listens, so that a cancel is heard while a clip is made; the clip is made on a
+// Owns the conversation with the daemon. This thread only listens, so that a cancel arrives while a clip is made; the clip is made on a
 // thread of its own.
 // Invariant: at most one job at a time, and each `generate` is answered by exactly one `finished` or `failed`. The job is taken off the
 // record before its answer is sent, since the daemon may send the next one as soon as it has the answer.

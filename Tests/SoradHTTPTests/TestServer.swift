@@ -42,7 +42,7 @@ func withServer<Result>(
     }
 }
 
-/// A connection that sends what it is told, right or wrong.
+/// A connection that sends what it gets, right or wrong.
 final class RawClient {
     private let socket: FileDescriptor
     private var buffer = [UInt8](repeating: 0, count: 64 << 10)

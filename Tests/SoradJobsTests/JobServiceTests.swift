@@ -123,7 +123,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         _ = try bench.service.submit(owner: 1, .sample())
     }
 
-    /// A percentage that was told and is not recorded would fall if the daemon died now.
+    /// A percentage that clients saw and that is not recorded would fall if the daemon died now.
     @Test func aPercentageThatCannotBeRecordedIsNotTold() throws {
         let bench = try Bench()
         let id = try running(bench)

@@ -98,7 +98,7 @@ import Testing
         #expect(try bench.eta(waiting) == 20)
     }
 
-    /// The order that is told is the one in which jobs are begun.
+    /// The order that clients see is the one in which jobs are begun.
     @Test(arguments: 0..<30) func theWholeOrderIsOneTurnAfterTheOther(seed: UInt64) {
         var random = SplitMix64(seed: seed)
         var turn = FairTurn()

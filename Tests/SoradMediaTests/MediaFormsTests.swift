@@ -261,12 +261,29 @@ private let clipForms: [Form] = [
 
     @Test(arguments: otherMakers) fileprivate func picturesOfOtherMakersAreToo(form: Form) throws { try check(form, in: Workshop()) }
 
+    /// Bytes behind the end of a picture are none of it: the rest of a longer file, or a clip that belongs to it.
+    @Test(arguments: ["rest.png", "rest.jpg", "rest.webp", "rest.gif"]) func whatFollowsAPictureIsLeftOut(name: String) throws {
+        let workshop = try Workshop()
+        try workshop.run("convert-im6.q16 @/base.ppm -quality 98 @/\(name)")
+        let whole = try workshop.folder.bytes(of: name)
+        for rest in [Array(whole.suffix(whole.count / 2)), whole, Array("x".utf8), [UInt8](repeating: 0, count: 5000)] {
+            try writeDurably(whole + rest, named: name, in: workshop.path)
+            #expect(try inspectMedia(at: "\(workshop.path)/\(name)").width == 96, "\(rest.count) bytes more")
+            let reader = try FrameReader("\(workshop.path)/\(name)", width: 96, height: 64, count: 1, fps: 8)
+            let frame = try #require(try reader.next())
+            #expect(abs(Int(frame[(16 * 96 + 24) * 3]) - 200) <= 6 && (try reader.next()) == nil)
+        }
+    }
+
     /// What this ffmpeg would show wrongly, or not at all, is called by its name.
     @Test(arguments: [
         (pillow("jpeg.tiff", "b.save(OUT,compression='jpeg')"), "compressed as JPEG inside"),
         (pillow("float.tiff", "b.convert('F').save(OUT)"), "floating-point numbers"),
         (pillow("moving.webp", "b.save(OUT,save_all=True,append_images=[b.rotate(180)])"), "is animated"),
         (pillow("moving.png", "b.save(OUT,save_all=True,append_images=[b.rotate(180)])"), "is animated"),
+        (Form("tiles.tiff", "convert-im6.q16 @/base.ppm -define tiff:tile-geometry=32x32 @/tiles.tiff"), "made of tiles"),
+        (Form("lab.tiff", "convert-im6.q16 @/base.ppm -colorspace Lab @/lab.tiff"), "Lab values"),
+        (Form("ycc.tiff", "convert-im6.q16 @/base.ppm -colorspace YCbCr @/ycc.tiff"), "YCbCr values"),
         (Form("still.heic", toPNG, "heif-enc @/base.png -o @/still.heic"), "HEIC"),
     ])
     fileprivate func whatCannotBeShownIsCalledByItsName(form: Form, words: String) throws {

@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    /// What the converter was told is in the file, and the model does it.
+    /// The converter's options are in the file, and the model does it.
     @Test func attentionProbs16AreWhatTheFileSays() throws {
         let fixture = try Fixture("tiny")
         let plain = try fixture.model(.int8)

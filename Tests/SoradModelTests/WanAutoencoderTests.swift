@@ -207,7 +207,7 @@ import Testing
                 > model.autoencoder.decodeBytes(sizes[0]))
     }
 
-    /// A cancel is heard before every block: the clip ends where it is thrown.
+    /// A cancel takes effect before every block: the clip ends where it is thrown.
     @Test func decodingStopsWithinAGroup() throws {
         struct Stop: Error {}
         let model = try Self.model("plain")

@@ -17,7 +17,7 @@ private struct Peak {
     var sum = 0
 }
 
-/// Looks at a process and its children until it is told to stop.
+/// Looks at a process and its children until it shall stop.
 private final class Watcher: Sendable {
     private let isOver = Atomic<Bool>(false)
     private let peak = Mutex(Peak())

@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    /// The frames before the new ones pass again, and are told of only once.
+    /// The frames before the new ones pass again, and are reported only once.
     @Test func anExtensionThatContinuesTellsTheFrameThatItHad() throws {
         let directory = try directory([.before])
         var request = request { $0.before = ReferenceClip(numFrames: 9, contextFrames: 5) }

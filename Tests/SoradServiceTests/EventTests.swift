@@ -48,7 +48,7 @@ import Testing
         let pictures = try events.filter { $0.event == "preview" }.map(json)
         #expect(pictures.count >= 4)
         #expect(pictures.allSatisfy { $0["image_url"]?.string == "data:image/png;base64," + String(repeating: "A", count: 400) })
-        // A client that comes again with the last id is told that there is nothing more, any other one the end.
+        // A client that comes again with the last id learns that there is nothing more, any other one the end.
         let again = try daemon.send(.get, "/v1/videos/\(id)/events", headers: ["last-event-id": "over"])
         #expect(again.status == 204 && again.body.isEmpty)
         #expect(try self.events(daemon, id, lastEventID: numbers[0]).map(\.event) == ["done"])
@@ -135,7 +135,7 @@ import Testing
     }
 }
 
-/// A client that sends a request and reads nothing until it is told to.
+/// A client that sends a request and reads nothing until it shall.
 private final class Sleeper {
     private let socket: FileDescriptor
 

@@ -55,7 +55,7 @@ def test_schemathesis_finds_nothing(scripted_daemon, tmp_path):
     run = subprocess.run(command, cwd=tmp_path, capture_output=not IS_LONG, text=True, timeout=SECONDS * 3 + 120)
     bridge.close()
     assert run.returncode == 0, f"{run.stdout}\n{run.stderr}\n{scripted_daemon.log.read_text()[-2000:]}"
-    # It is still there, and did what it was told.
+    # It is still there, and did what it should.
     assert json.loads(scripted_daemon.curl("/healthz").stdout)["status"] == "ok"
     scripted_daemon.stop()
 
