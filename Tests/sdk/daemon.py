@@ -40,7 +40,7 @@ class Daemon:
 
     @property
     def url(self):
-        """Of the first TCP port that it was told to listen on."""
+        """Of the first TCP port that it listens on."""
         return re.search(r"listening on (http://\S+) for clients with a key", self.log.read_text()).group(1)
 
     def key(self, name, user):

@@ -1,4 +1,4 @@
-"""What the tests of the TCP port share: requests with a key, and connections that send what they are told."""
+"""What the tests of the TCP port share: requests with a key, and connections that send what they get."""
 import http.client
 import json
 import socket

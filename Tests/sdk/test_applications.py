@@ -180,7 +180,7 @@ def test_names_and_sizes_of_another_service(port):
     longest = port.ask("GET", "/v1/models/sora-2")[2]["max_num_frames"]
     created = port.ask("POST", "/v1/videos", QUICK | {"prompt": "a red ball", "size": "32x32", "seconds": "90"})[2]
     assert created["num_frames"] == longest and created["requested_seconds"] == 90.125 and created["seconds"] == str(round(longest / 8))
-    assert finished(port, created)["requested_seconds"] == 90.125, "it is told as long as the job exists"
+    assert finished(port, created)["requested_seconds"] == 90.125, "it is there as long as the job exists"
     assert port.code("POST", "/v1/videos", {"prompt": "x", "model": "sora-3"}) == (400, "model_not_found")
     assert port.code("POST", "/v1/videos", {"prompt": "x", "size": "wide"})[0] == 400
     assert port.code("POST", "/v1/videos/generations", {"prompt": "x"}) == (405, "method_not_allowed")
