@@ -116,7 +116,7 @@ extension ClipPipeline {
             try model.backend.finish()
             state = WindowState(tensors: tensors, done: before + step + 1)
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
-            // What is told has been written down.
+            // What is reported has been written down.
             checkpoint?.store(tensors, done: before + step + 1)
             try job.reached(.denoising, before + step + 1, of: plan.total, preview: picture)
         }
