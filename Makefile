@@ -180,8 +180,8 @@ format: ## rewrite the Swift sources in the project's format
 lint: ## check the format without changing anything
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
-model: build ## quantize the trained checkpoint in CHECKPOINT, with what CALIBRATION captured of it (see quantization/README.md), into MODEL
-	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --created $(CREATED) --json $(MODEL:.gguf=.quality.json)
+model: build ## quantize the trained checkpoint in CHECKPOINT, with what CALIBRATION captured of it (see quantization/README.md), into MODEL; ENHANCERS adds an upscaler and an interpolator
+	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --created $(CREATED) $(if $(ENHANCERS),--enhancers $(ENHANCERS)) --json $(MODEL:.gguf=.quality.json)
 
 install: ## copy what `make static` built, the model and the systemd units into place (PREFIX=/usr/local, DESTDIR=)
 	@for program in $(PROGRAMS); do [ -x $(STATIC)/$$program ] || { echo "make install: $(STATIC)/$$program is missing; run first, without sudo: make static" >&2; exit 66; }; done

@@ -28,6 +28,9 @@ public struct ClipPlan: Sendable, Equatable {
     public var given: ReferenceMedia?
     /// How the clip is denoised; none for a clip that is one window.
     public var windows: [ClipWindow] = []
+    /// How many times the sides and the rate of what the decoder makes the finished clip has: 1, 2 or 4; 1 or 2.
+    public var upscale = 1
+    public var interpolate = 1
     /// The prompts of a storyboard; none where `prompt` is the whole clip's.
     public var scenes: [ClipScene] = []
 
@@ -60,6 +63,15 @@ public struct ClipPlan: Sendable, Equatable {
 }
 
 extension ClipPlan {
+    public static let upscaleFactors = [2, 4]
+    public static let interpolateFactors = [2]
+
+    /// Of the finished clip, behind all stages. Interpolation shows the last frame twice, so that the playing time stays.
+    public var shownWidth: Int { width * upscale }
+    public var shownHeight: Int { height * upscale }
+    public var shownFrames: Int { clipFrames * interpolate }
+    public var shownRate: Int { fps * interpolate }
+
     /// Playing time of the finished clip.
     public var durationSeconds: Double { ClipPlan.duration(ofFrames: clipFrames, fps: fps) }
 

@@ -21,6 +21,8 @@ public struct JobPhase: RawRepresentable, Hashable, Sendable, CustomStringConver
     public static let encodingFrames = JobPhase("encoding_frames")
     public static let denoising = JobPhase("denoising")
     public static let decoding = JobPhase("decoding")
+    public static let interpolating = JobPhase("interpolating")
+    public static let upscaling = JobPhase("upscaling")
     public static let writing = JobPhase("writing")
 }
 
@@ -46,7 +48,7 @@ extension ClipPlan {
             ClipStage(.encodingText),
             given == nil ? nil : ClipStage(.encodingFrames),
             ClipStage(.denoising, units: stepsToRun, unitsVary: true),
-            ClipStage(.decoding, units: clipFrames),
+            ClipStage(.decoding, units: shownFrames),
             ClipStage(.writing),
         ].compactMap { $0 }
     }

@@ -59,6 +59,9 @@ public struct Model: JSONRepresentable, Equatable {
             "takes_known_frames": .bool(info.takesConditioningFrames),
         ]
         details["text_length"] = info.textLength.map { .integer($0) }
+        func factors(_ factors: [Int]) -> JSONValue { .array(factors.map { .integer($0) }) }
+        if info.upscales { details["upscale"] = factors(ClipPlan.upscaleFactors) }
+        if info.interpolates { details["interpolate"] = factors(ClipPlan.interpolateFactors) }
         details["window_frames"] = info.windowFrames.map { .integer($0) }
         if !info.declaredSizes.isEmpty { details["sizes"] = .array(info.declaredSizes.map { .string($0.text) }) }
         self.init(id: info.id, created: info.created, ownedBy: "sorad", details: details)

@@ -12,9 +12,34 @@ extension ModelInfo {
         try check(plan.numInferenceSteps, in: ClipPlan.numInferenceStepsRange, "num_inference_steps")
         try check(plan.guidanceScale, in: ClipPlan.guidanceScaleRange, "guidance_scale")
         try check(plan.flowShift, in: ClipPlan.flowShiftRange, "flow_shift")
+        try checkStages(plan)
         try checkWindows(plan)
         guard let given = plan.given else { return }
         try check(given, plan)
+    }
+
+    private func checkStages(_ plan: ClipPlan) throws(SoradError) {
+        for (field, factor, factors, isOffered, network) in [
+            ("upscale", plan.upscale, ClipPlan.upscaleFactors, upscales, "upscaler"),
+            ("interpolate", plan.interpolate, ClipPlan.interpolateFactors, interpolates, "interpolator"),
+        ] where factor != 1 {
+            guard isOffered else {
+                throw SoradError(.badInput, "the model \(id) has no \(network); leave \(field) out", param: field)
+            }
+            guard factors.contains(factor) else {
+                let said = factors.map { "\($0)" }.joined(separator: " or ")
+                throw SoradError(.badInput, "\(field) is \(factor), not \(said)", param: field)
+            }
+        }
+        guard plan.shownWidth <= 4096, plan.shownHeight <= 4096 else {
+            throw SoradError(
+                .badInput, "the clip would have \(plan.shownWidth)x\(plan.shownHeight) pixels, and 4096 are the limit of a side",
+                param: "upscale")
+        }
+        guard plan.shownFrames <= 10_000 else {
+            throw SoradError(
+                .badInput, "the clip would have \(plan.shownFrames) frames, and 10000 are the limit", param: "interpolate")
+        }
     }
 
     private func checkWindows(_ plan: ClipPlan) throws(SoradError) {

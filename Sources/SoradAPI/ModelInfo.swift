@@ -37,6 +37,9 @@ public struct ModelInfo: Sendable, Equatable {
     public var windowFrames: Int?
     /// The sizes that the model file declares, and then the only ones; none for a model with any size within its limits.
     public var declaredSizes: [PictureSize] = []
+    /// The file has a network for the stage.
+    public var upscales = false
+    public var interpolates = false
     /// nil where it was not planned, as in the message of a running worker.
     public var memory: ModelMemory?
 

@@ -41,6 +41,8 @@ public struct ModelMemory: Sendable, Equatable {
         case extending
         /// The clip is made in several windows.
         case windowed
+        /// A stage behind the decoder: a frame between every two; frames of twice the sides; those once more.
+        case interpolated, upscaled, upscaledTwice
     }
 
     /// Who holds the memory.
@@ -109,8 +111,9 @@ public struct ModelMemory: Sendable, Equatable {
         case .contextPixels:
             return product(1 + max(request.given?.before?.contextFrames ?? 0, request.given?.after?.contextFrames ?? 0), pixels)
         case .referencePixels: return max(referencePixels, pixels)
-        case .writerPixels: return ModelMemory.heldPixels(frames: request.clipFrames, pixels: pixels)
-        case .clipPixels: return product(request.clipFrames, pixels)
+        case .writerPixels:
+            return ModelMemory.heldPixels(frames: request.shownFrames, pixels: product(request.shownWidth, request.shownHeight))
+        case .clipPixels: return product(request.shownFrames, product(request.shownWidth, request.shownHeight))
         }
     }
 
@@ -137,6 +140,9 @@ extension ModelMemory.Condition {
         case .given: request.given != nil
         case .extending: request.given?.before != nil || request.given?.after != nil
         case .windowed: !request.windows.isEmpty
+        case .interpolated: request.interpolate > 1
+        case .upscaled: request.upscale > 1
+        case .upscaledTwice: request.upscale > 2
         }
     }
 }

@@ -95,6 +95,9 @@ public struct VideoDetails: Sendable, Equatable {
     public var guidanceScale: Double?
     public var flowShift: Double?
     public var strength: Double?
+    /// Stages behind the decoder; width, height, frames and rate are those of the finished clip.
+    public var upscale: Int?
+    public var interpolate: Int?
     /// The scenes of a storyboard.
     public var storyboard: [ClipScene]?
     /// The job whose clip this one was made from.
@@ -121,10 +124,12 @@ public struct VideoDetails: Sendable, Equatable {
 
     /// The effective parameters of `plan`; phase, hash and timings are still nil.
     public init(plan: ClipPlan) {
-        width = plan.width
-        height = plan.height
-        numFrames = plan.clipFrames
-        fps = plan.fps
+        width = plan.shownWidth
+        height = plan.shownHeight
+        numFrames = plan.shownFrames
+        fps = plan.shownRate
+        upscale = plan.upscale == 1 ? nil : plan.upscale
+        interpolate = plan.interpolate == 1 ? nil : plan.interpolate
         seed = plan.seed
         negativePrompt = plan.negativePrompt
         numInferenceSteps = plan.numInferenceSteps
@@ -151,6 +156,8 @@ public struct VideoDetails: Sendable, Equatable {
         guidanceScale = json["guidance_scale"]?.double
         flowShift = json["flow_shift"]?.double
         strength = json["strength"]?.double
+        upscale = json["upscale"]?.integer
+        interpolate = json["interpolate"]?.integer
         storyboard = json["storyboard"]?.array?.compactMap { scene in
             guard let prompt = scene["prompt"]?.string, let frames = scene["num_frames"]?.integer else { return nil }
             return ClipScene(prompt: prompt, numFrames: frames)
@@ -183,12 +190,14 @@ public struct VideoDetails: Sendable, Equatable {
         object["guidance_scale"] = guidanceScale.map { .double($0) }
         object["flow_shift"] = flowShift.map { .double($0) }
         object["strength"] = strength.map { .double($0) }
+        object["upscale"] = upscale.map { .integer($0) }
+        object["interpolate"] = interpolate.map { .integer($0) }
         object["storyboard"] = storyboard.map { scenes in
             .array(
                 scenes.enumerated().map { index, scene in
                     var object: JSONObject = [
                         "prompt": .string(scene.prompt),
-                        "seconds": .double(ClipPlan.duration(ofFrames: scene.numFrames, fps: fps ?? 1)),
+                        "seconds": .double(ClipPlan.duration(ofFrames: scene.numFrames * (interpolate ?? 1), fps: fps ?? 1)),
                         "num_frames": .integer(scene.numFrames),
                     ]
                     if notes.scenes.indices.contains(index) { notes.scenes[index].write(to: &object) }

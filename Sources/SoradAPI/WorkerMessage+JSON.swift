@@ -65,6 +65,8 @@ extension ClipPlan: JSONRepresentable {
         // Left out where there are none, so that a plain clip's text stays what it was.
         if !windows.isEmpty { object["windows"] = .array(windows.map(\.json)) }
         if !scenes.isEmpty { object["scenes"] = .array(scenes.map(\.json)) }
+        if upscale != 1 { object["upscale"] = .integer(upscale) }
+        if interpolate != 1 { object["interpolate"] = .integer(interpolate) }
         return .object(object)
     }
 
@@ -83,6 +85,11 @@ extension ClipPlan: JSONRepresentable {
         guard windows.count <= ClipWindow.limit, scenes.count <= ClipWindow.limit else {
             throw JSONError("the request has \(windows.count) windows and \(scenes.count) scenes")
         }
+        upscale = json["upscale"]?.integer ?? 1
+        interpolate = json["interpolate"]?.integer ?? 1
+        guard ([1] + ClipPlan.upscaleFactors).contains(upscale), ([1] + ClipPlan.interpolateFactors).contains(interpolate) else {
+            throw JSONError("the request upscales by \(upscale) and interpolates by \(interpolate)")
+        }
     }
 }
 
@@ -98,6 +105,8 @@ extension ModelInfo: JSONRepresentable {
             "defaultFlowShift": .double(defaultFlowShift), "takesConditioningFrames": .bool(takesConditioningFrames),
         ]
         object["textLength"] = textLength.map { .integer($0) }
+        if upscales { object["upscales"] = true }
+        if interpolates { object["interpolates"] = true }
         object["windowFrames"] = windowFrames.map { .integer($0) }
         if !declaredSizes.isEmpty { object["sizes"] = .array(declaredSizes.map { .string($0.text) }) }
         object["memory"] = memory?.json
@@ -118,6 +127,8 @@ extension ModelInfo: JSONRepresentable {
             takesConditioningFrames: json["takesConditioningFrames"]?.bool ?? false, textLength: json["textLength"]?.integer,
             memory: try json["memory"].map { json throws(JSONError) in try ModelMemory(json: json) })
         windowFrames = json["windowFrames"]?.integer
+        upscales = json["upscales"]?.bool ?? false
+        interpolates = json["interpolates"]?.bool ?? false
         for value in json["sizes"]?.array ?? [] {
             guard let size = value.string.flatMap({ PictureSize($0) }) else { throw JSONError("the model has a size that is none") }
             declaredSizes.append(size)

@@ -9,6 +9,7 @@ struct Checkpoint {
     let textEncoder: any TextEncoderLayout
     let autoencoder: any AutoencoderLayout
     let tokenizer: [(key: String, value: MetadataValue)]
+    private let enhancers: [EnhancerLayout]
     /// What becomes of every tensor, in the order of the model file, with the tensor itself.
     let tensors: [(rule: TensorRule, tensor: CheckpointTensor)]
     /// What the conversion leaves out or changes, as sentences.
@@ -26,17 +27,25 @@ struct Checkpoint {
         autoencoder = try registry.autoencoder(parts.autoencoder.config)
         try Self.checkFit(network, textEncoder, autoencoder, parts.path)
         tokenizer = try TokenizerMetadata.read(parts.tokenizer, vocabulary: textEncoder.vocabulary)
+        var enhancers: [EnhancerLayout] = []
+        var behind: [(rule: TensorRule, tensor: CheckpointTensor)] = []
+        for (name, network) in parts.enhancers {
+            let layout = try EnhancerLayout(name, network.config)
+            enhancers.append(layout)
+            behind += try Self.matched(layout.tensors, network, besides: [])
+        }
+        self.enhancers = enhancers
         tensors =
             try Self.matched(network.tensors, parts.transformer, besides: [])
             + Self.matched(textEncoder.tensors, parts.textEncoder, besides: textEncoder.duplicates)
-            + Self.matched(autoencoder.tensors, parts.autoencoder, besides: [])
+            + Self.matched(autoencoder.tensors, parts.autoencoder, besides: []) + behind
         notices = card.notices + parts.notices
     }
 
     /// Everything but the files' own record: card and parts.
     func metadata(created: Int, sources: [String], recipe: String) -> [(key: String, value: MetadataValue)] {
         card.metadata(created: created, sources: sources, recipe: recipe) + network.metadata + textEncoder.metadata
-            + autoencoder.metadata + tokenizer
+            + autoencoder.metadata + enhancers.flatMap(\.metadata) + tokenizer
     }
 
     private static func checkFit(

@@ -12,6 +12,8 @@ public struct ConversionOptions: Sendable {
     public var keepFloat: [String] = []
     /// LoRAs to merge into the transformer: their files, each with what its change is multiplied by.
     public var loras: [(path: String, scale: Float)] = []
+    /// A folder with networks that run behind the decoder: `upscaler`, `interpolator`.
+    public var enhancers: String?
     /// The model's public name, if not the one in the checkpoint.
     public var name: String?
     /// Unix time in seconds; without it, the newest modification time among the source files.
@@ -37,6 +39,7 @@ public struct ConversionOptions: Sendable {
         for pattern in keepFloat { parts.append("--keep-float \(pattern)") }
         for lora in loras { parts.append("--lora \(CheckpointParts.lastComponent(of: lora.path)):\(lora.scale)") }
         if calibration != nil { parts.append("--calibration") }
+        if enhancers != nil { parts.append("--enhancers") }
         return parts.joined(separator: " ")
     }
 

@@ -36,7 +36,7 @@ public enum Converter {
         progress: (ConversionReport.Row) -> Void = { _ in },
         notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
-        let parts = try parts.merging(options.loras)
+        let parts = try parts.merging(options.loras).adding(enhancers: options.enhancers)
         let checkpoint = try Checkpoint(parts, name: options.name, registry)
         // An output that cannot be written is better known before an hour of work than after it.
         do { _ = try AtomicFile(output) }

@@ -19,6 +19,8 @@ package struct CheckpointParts {
     package var transformer: Network
     package var textEncoder: Network
     package var autoencoder: Network
+    /// Networks that run behind the decoder, by their names.
+    var enhancers: [(name: String, network: Network)] = []
     let tokenizer: TokenizerSource
     /// How clips are sampled, if neither index nor scheduler say it.
     let recipe: SamplingRecipe?

@@ -23,7 +23,7 @@ struct TensorPlanner {
         case .linear(let input, let gain):
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
             return try linear(rule, tensor, input, gain)
-        case .convolution(let input?) where options.int8Decoder:
+        case .convolution(let input?, let always) where options.int8Decoder || always:
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
             return try convolution(rule, tensor, input)
         case .floatLinear, .convolution: return try float(rule, tensor, .packedFloat, "float")

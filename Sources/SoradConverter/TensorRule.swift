@@ -9,8 +9,8 @@ package struct TensorRule: Sendable {
         case linear(input: LayerInput, gain: InputGain? = nil)
         /// [N, …] of a linear layer that stays float; the inputs are the remaining dimensions in their order.
         case floatLinear
-        /// [N, Cin, kh, kw] of a convolution; with `input` it may become int8 where that is asked for.
-        case convolution(input: LayerInput? = nil)
+        /// [N, Cin, kh, kw] of a convolution; with `input` it may become int8, where that is asked for or always.
+        case convolution(input: LayerInput? = nil, always: Bool = false)
         /// [parts·N, Cin, kh, kw] or [parts·N, Cin, kt, kh, kw] of a convolution that is read as several of N outputs and one frame;
         /// with `input` it may become int8 where that is asked for. `gain` has an entry per channel.
         case frames(parts: Int, input: LayerInput? = nil, gain: InputGain? = nil)

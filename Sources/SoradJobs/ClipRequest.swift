@@ -46,6 +46,9 @@ public struct ClipRequest: Sendable, Equatable {
     public var flowShift: Double?
     /// How much of a given picture or clip is replaced.
     public var strength: Double?
+    /// Stages behind the decoder.
+    public var upscale: Int?
+    public var interpolate: Int?
     public var priority = 0
     /// A finished clip of the same plan will do.
     public var mayReuse = false
@@ -82,6 +85,8 @@ public struct ClipRequest: Sendable, Equatable {
             model: model.id, prompt: prompt, negativePrompt: negativePrompt ?? "", width: width, height: height, numFrames: frames,
             fps: fps, seed: seed ?? randomSeed, numInferenceSteps: numInferenceSteps ?? model.defaultNumInferenceSteps,
             guidanceScale: guidanceScale ?? model.defaultGuidanceScale, flowShift: flowShift ?? model.defaultFlowShift)
+        plan.upscale = upscale ?? 1
+        plan.interpolate = interpolate ?? 1
         plan.notes = notes
         // Without classifier-free guidance nothing reads it.
         if plan.guidanceScale == 1, !plan.negativePrompt.isEmpty { plan.notes.ignored.append("negative_prompt") }

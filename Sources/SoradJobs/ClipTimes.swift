@@ -11,6 +11,7 @@ extension ClipPlan {
         // Guidance takes two forwards a step.
         var words = ["\(width)x\(height)", "\(numFrames)+\(clipFrames - newFrames.count)", guidanceScale == 1 ? "single" : "guided"]
         if !windows.isEmpty { words.append("windows=\(windows.count)x\(windows.map(\.count).max() ?? 0)") }
+        if upscale != 1 || interpolate != 1 { words.append("x\(upscale) \(interpolate)") }
         if let given {
             if given.hasFirstFrame { words.append(firstStep > 0 ? "still" : "first") }
             if given.hasLastFrame { words.append("last") }

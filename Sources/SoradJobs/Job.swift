@@ -72,7 +72,7 @@ public struct Job: Sendable, Equatable {
         details.timings = result?.timings
         return Video(
             id: id.text, model: plan.model, status: status, progress: percent, createdAt: createdAt, completedAt: completedAt,
-            expiresAt: expiresAt, prompt: plan.prompt, size: "\(plan.width)x\(plan.height)",
+            expiresAt: expiresAt, prompt: plan.prompt, size: "\(plan.shownWidth)x\(plan.shownHeight)",
             seconds: ClipPlan.wholeSeconds(plan.durationSeconds),
             remixedFromVideoID: plan.given?.isRemix == true ? plan.given?.videoID : nil, error: error, details: details)
     }

@@ -140,5 +140,5 @@ extension JobService {
 }
 
 extension ClipPlan {
-    var diskNeed: Int { DiskNeed.bytes(width: width, height: height, frames: clipFrames) }
+    var diskNeed: Int { DiskNeed.bytes(width: shownWidth, height: shownHeight, frames: shownFrames) }
 }

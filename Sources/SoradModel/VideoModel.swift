@@ -18,6 +18,8 @@ public final class VideoModel {
     package let textEncoder: any TextEncoder
     package let network: any DiffusionNetwork
     package let autoencoder: any Autoencoder
+    /// The networks behind the decoder that the file has. They run where texts are encoded: frames come to them as bytes of the host.
+    package let enhancers: [FrameEnhancer]
 
     /// - Parameters:
     ///   - backend: for everything that is computed more than once for a clip.
@@ -37,6 +39,11 @@ public final class VideoModel {
         textEncoder = try configuration.text.encoder(WeightReader(file: file, prefix: "te.", textBackend), textBackend)
         network = try configuration.network.network(WeightReader(file: file, prefix: "dit.", backend), backend)
         autoencoder = try configuration.autoencoder.autoencoder(WeightReader(file: file, prefix: "vae.", backend), backend)
+        var enhancers: [FrameEnhancer] = []
+        for kind in FrameEnhancer.Kind.allCases {
+            if let enhancer = try FrameEnhancer(kind, file, textBackend) { enhancers.append(enhancer) }
+        }
+        self.enhancers = enhancers
         try backend.finish()
     }
 

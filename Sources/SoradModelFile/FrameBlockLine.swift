@@ -1,4 +1,4 @@
-// The lines by which a model file describes the two halves of a frame-block autoencoder, parsed and checked once; docs/MODEL_FILE.md has
+// The lines by which a model file describes the two halves of a frame-block autoencoder, and the networks behind it, parsed and checked once; docs/MODEL_FILE.md has
 // the grammar. The converter asks a checkpoint for the tensors that they imply, and the engine builds its network from them.
 public import SoradSystem
 
@@ -74,14 +74,22 @@ public struct FrameBlocks: Sendable {
     /// Pixels along a side of one latent pixel, and frames of one latent frame.
     public let spatialScale, timeScale: Int
 
-    private static let mostLines = 64
-
     /// - Parameter place: the file, for the sentence.
     /// - Throws: `.badInput` for a line that is none, widths that do not follow from each other, or halves of different scales.
     public init(encoder: [String], decoder: [String], patchSize: Int, latentChannels: Int, place: String) throws(SoradError) {
         let pixels = 3 * patchSize * patchSize
-        self.encoder = try Self.parsed(encoder, from: pixels, to: latentChannels, "encoder", place)
-        self.decoder = try Self.parsed(decoder, from: latentChannels, to: pixels, "decoder", place)
+        self.encoder = try Self.parsed(encoder, from: pixels, to: latentChannels, "the autoencoder's encoder", place) { line in
+            switch line {
+            case .spaceGrow, .timeGrow: false
+            case .convolution, .down, .memory, .timePool: true
+            }
+        }
+        self.decoder = try Self.parsed(decoder, from: latentChannels, to: pixels, "the autoencoder's decoder", place) { line in
+            switch line {
+            case .down, .timePool: false
+            case .convolution, .memory, .timeGrow, .spaceGrow: true
+            }
+        }
         self.patchSize = patchSize
         self.latentChannels = latentChannels
         let doublings = { (lines: [FrameBlockLine], counts: (FrameBlockLine) -> Bool) in lines.filter(counts).count }
@@ -95,40 +103,58 @@ public struct FrameBlocks: Sendable {
         spatialScale = patchSize << grows
         timeScale = 1 << splits
     }
+}
 
-    private static func parsed(_ lines: [String], from first: Int, to last: Int, _ half: String, _ place: String) throws(SoradError)
-        -> [FrameBlockLine]
-    {
+/// The blocks of a network that runs behind the decoder: they take frames and give frames.
+public struct EnhancerBlocks: Sendable {
+    public let lines: [FrameBlockLine]
+    /// Pixels along a side that enter as channels, and leave so.
+    public let patchSize: Int
+    /// How often the sides of a frame are doubled.
+    public let doublings: Int
+
+    /// - Parameters:
+    ///   - name: of the network.
+    ///   - place: the file, for the sentence.
+    /// - Throws: `.badInput` for a line that is none, that cannot stand there, or widths that do not follow from each other.
+    public init(_ lines: [String], patchSize: Int, name: String, place: String) throws(SoradError) {
+        let pixels = 3 * patchSize * patchSize
+        self.lines = try FrameBlocks.parsed(lines, from: pixels, to: pixels, "the \(name)", place) { line in
+            switch line {
+            case .convolution, .memory, .spaceGrow: true
+            case .down, .timePool, .timeGrow: false
+            }
+        }
+        self.patchSize = patchSize
+        doublings = self.lines.filter { if case .spaceGrow = $0 { true } else { false } }.count
+    }
+}
+
+extension FrameBlocks {
+    fileprivate static let mostLines = 64
+
+    /// - Parameters:
+    ///   - what: the list belongs to, e.g. "the autoencoder's encoder".
+    ///   - allows: whether a block can stand there.
+    fileprivate static func parsed(
+        _ lines: [String], from first: Int, to last: Int, _ what: String, _ place: String, allows: (FrameBlockLine) -> Bool
+    ) throws(SoradError) -> [FrameBlockLine] {
         guard (1...mostLines).contains(lines.count) else {
-            throw SoradError(.badInput, "\(place): the autoencoder's \(half) has \(lines.count) blocks, not 1 to \(mostLines)")
+            throw SoradError(.badInput, "\(place): \(what) has \(lines.count) blocks, not 1 to \(mostLines)")
         }
         var parsed: [FrameBlockLine] = []
         var width = first
         for line in lines {
-            guard let block = FrameBlockLine(line) else {
-                throw SoradError(.badInput, "\(place): \"\(line)\" in the autoencoder's \(half) is no block")
-            }
-            let isEncoders =
-                switch block {
-                case .down, .timePool: true;
-                default: false
-                }
-            let isDecoders =
-                switch block {
-                case .spaceGrow, .timeGrow: true;
-                default: false
-                }
-            guard half == "encoder" ? !isDecoders : !isEncoders else {
-                throw SoradError(.badInput, "\(place): \"\(line)\" cannot stand in the autoencoder's \(half)")
-            }
+            guard let block = FrameBlockLine(line) else { throw SoradError(.badInput, "\(place): \"\(line)\" in \(what) is no block") }
+            guard allows(block) else { throw SoradError(.badInput, "\(place): \"\(line)\" cannot stand in \(what)") }
             guard block.inputs == width else {
-                throw SoradError(.badInput, "\(place): \"\(line)\" in the autoencoder's \(half) follows \(width) channels")
+                throw SoradError(.badInput, "\(place): \"\(line)\" in \(what) follows \(width) channels")
             }
             width = block.outputs
             parsed.append(block)
         }
         guard width == last else {
-            throw SoradError(.badInput, "\(place): the autoencoder's \(half) ends with \(width) channels, and \(last) are needed")
+            throw SoradError(.badInput, "\(place): \(what) ends with \(width) channels, and \(last) are needed")
         }
         return parsed
     }

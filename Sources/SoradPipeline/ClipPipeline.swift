@@ -19,7 +19,8 @@ public final class ClipPipeline {
     private let tokenizer: PromptTokenizer
     private let time: TimeSource
     let ffmpeg: String
-    private let frameStages: [any FrameStageKind]
+    /// nil for those of the model.
+    private let givenStages: [any FrameStageKind]?
     private let checkpointInterval: Duration?
     private let previewInterval: Duration?
     private var rates: ClipRates
@@ -48,14 +49,14 @@ public final class ClipPipeline {
     ) throws(SoradError) {
         try self.init(
             modelPath: modelPath, backend: backend, fallback: fallback, ffmpeg: ffmpeg, time: time, checkpointInterval: checkpointInterval,
-            previewInterval: previewInterval, frameStages: FrameStages.all, report: report, meanwhile: meanwhile)
+            previewInterval: previewInterval, frameStages: nil, report: report, meanwhile: meanwhile)
     }
 
     /// As above.
-    /// - Parameter frameStages: that clips may pass through, in their order.
+    /// - Parameter frameStages: that clips may pass through, in their order; nil for those of the model.
     package init(
         modelPath: String, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
-        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, frameStages: [any FrameStageKind],
+        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, frameStages: [any FrameStageKind]?,
         report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
     ) throws(SoradError) {
         file = try ModelFile(opening: modelPath, meanwhile: meanwhile)
@@ -74,19 +75,19 @@ public final class ClipPipeline {
         self.ffmpeg = ffmpeg
         self.checkpointInterval = checkpointInterval
         self.previewInterval = previewInterval
-        self.frameStages = frameStages
-        rates = ClipRates(frameStages)
+        givenStages = frameStages
+        rates = ClipRates(frameStages ?? FrameStages.all(model))
     }
 
     /// What a model file offers, and what its clips take of memory in a process like this one. The file is checked whole.
     /// - Parameter backend: makes one like that which will compute; its memory counts.
     /// - Throws: as `init`.
     public static func describe(modelPath: String, backend: BackendFactory) throws(SoradError) -> ModelInfo {
-        try describe(modelPath: modelPath, backend: backend, frameStages: FrameStages.all)
+        try describe(modelPath: modelPath, backend: backend, frameStages: nil)
     }
 
     /// As above, with the memory of `frameStages`.
-    package static func describe(modelPath: String, backend: BackendFactory, frameStages: [any FrameStageKind]) throws(SoradError)
+    package static func describe(modelPath: String, backend: BackendFactory, frameStages: [any FrameStageKind]?) throws(SoradError)
         -> ModelInfo
     {
         let file = try ModelFile(opening: modelPath)
@@ -95,7 +96,9 @@ public final class ClipPipeline {
         var info = try ModelInfo(file, model.configuration)
         let identity = try identity(of: modelPath)
         // What a worker holds lies in memory while it is measured.
-        withExtendedLifetime(tokenizer) { info.memory = ModelMemory(model, file: identity, info, frameStages: frameStages) }
+        withExtendedLifetime(tokenizer) {
+            info.memory = ModelMemory(model, file: identity, info, frameStages: frameStages ?? FrameStages.all(model))
+        }
         return info
     }
 
@@ -141,7 +144,7 @@ public final class ClipPipeline {
         }
         try ClipEncoder.checkAvailable(ffmpeg)
         let size = try latentSize(request)
-        let frames = try FramePlan(request, frameStages)
+        let frames = try FramePlan(request, givenStages ?? FrameStages.all(model))
         let work = ClipWork(request, size).with(frames.work, after: .decoding)
         let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
         let job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)

@@ -1,6 +1,6 @@
 // The seam for what happens to frames between the decoder and the files, such as upscaling or interpolation: decoder → stages → sink.
 //
-// To add one: a phase in SoradAPI's list of stages, a `FrameStageKind` with its `FrameStage`, and a row in `FrameStages.all`. Progress,
+// To add one: a phase in SoradAPI's list of stages, a `FrameStageKind` with its `FrameStage`, and a row in `FrameStages.all(_:)`. Progress,
 // estimates, memory and checkpoints follow from these.
 package import SoradAPI
 package import SoradMedia
@@ -43,10 +43,8 @@ package protocol FrameStageKind: Sendable {
     func stage(_ input: ClipFormat, for request: ClipPlan) throws(SoradError) -> any FrameStage
 }
 
-/// The registry: every kind that this program has, in the order in which frames pass.
-package enum FrameStages {
-    package static let all: [any FrameStageKind] = []
-}
+/// The registry: `all` has every kind that a model has, in the order in which frames pass.
+package enum FrameStages {}
 
 /// The stages of one clip and the formats between them.
 struct FramePlan {

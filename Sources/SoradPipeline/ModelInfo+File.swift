@@ -36,6 +36,8 @@ extension ModelInfo {
             defaultFlowShift: Double(native.flowShift),
             takesConditioningFrames: configuration.takesConditioningFrames, textLength: configuration.textLength)
         if slides { windowFrames = try ModelInfo.windowFrames(file.metadata, native.numFrames, together, group: frameMultiple) }
+        upscales = file.metadata.contains("upscaler.blocks")
+        interpolates = file.metadata.contains("interpolator.blocks")
         declaredSizes = try ModelInfo.declaredSizes(file.metadata)
         for size in declaredSizes {
             guard size.width % sizeMultiple == 0, size.height % sizeMultiple == 0, size.width <= maxWidth, size.height <= maxHeight else {

@@ -103,13 +103,13 @@ final class SyntheticWeights: WeightSource {
         }
         switch rule.form {
         case .linear: return int8(matrix(values))
-        case .convolution(.some): return int8(matrix(WeightPacking.int8ChannelsLast(values, shape: shape)))
+        case .convolution(.some, _): return int8(matrix(WeightPacking.int8ChannelsLast(values, shape: shape)))
         case .frames(let parts, .some, _):
             let scales = Int8Quantization.scales(matrix(values), importance: nil)
             let (packed, sums) = WeightPacking.int8Frames(values, shape: shape, parts: parts, scales: scales)
             return Packed(values: packed, scales: scales, sums: sums)
         case .frames(let parts, nil, _): return Packed(floats: WeightPacking.frames(values, shape: shape, parts: parts))
-        case .convolution(nil):
+        case .convolution(nil, _):
             return Packed(
                 floats: WeightPacking.float(WeightPacking.channelsLast(values, shape: shape), outputs: n, inputs: values.count / n))
         case .floatLinear: return Packed(floats: WeightPacking.float(values, outputs: n, inputs: values.count / n))
@@ -122,7 +122,7 @@ extension TensorRule {
     /// Whether a converted file may have it as int8.
     fileprivate var isInt8: Bool {
         switch form {
-        case .linear, .convolution(.some), .frames(_, .some, _): true
+        case .linear, .convolution(.some, _), .frames(_, .some, _): true
         default: false
         }
     }

@@ -120,6 +120,8 @@ private let requestOptions = [
     Option("steps", .wholeNumber("N"), "denoise steps: more are slower and often better"),
     Option("guidance", .number("G"), "classifier-free guidance scale; 1 is none and fastest"),
     Option("flow-shift", .number("S"), "timestep shift of the flow-matching schedule"),
+    Option("upscale", .wholeNumber("N"), default: "1", "2 or 4: times the sides, by the model's upscaler"),
+    Option("interpolate", .wholeNumber("N"), default: "1", "2: times the frames a second, by the model's interpolator"),
     Option("reuse", "take the finished clip of an identical earlier request; needs --seed"),
     Option("priority", .wholeNumber("N"), "order in the queue, higher first; above 0 for administrators only"),
     Option("negative", .text("TEXT"), "negative prompt: things to keep out of the clip"),

@@ -18,6 +18,7 @@ struct QuantizeSettings: Sendable {
     private var floatPatterns: [String] = []
     private var loras: [String] = []
     private var calibration: String?
+    private var enhancers: String?
     private var tokenizer: String?
     private var recipe: String?
     private var name: String?
@@ -34,6 +35,9 @@ struct QuantizeSettings: Sendable {
         Setting("keep-float", \.floatPatterns, "PATTERN", "keep the tensors of these names float (* and ? as in file names)")
         Setting("lora", \.loras, "FILE[:SCALE]", "merge a LoRA into the transformer, at this strength (default 1); may be repeated")
         Setting("calibration", \.calibration, "FILE", "safetensors with captured layer inputs [tokens, K], to measure the errors on")
+        Setting(
+            "enhancers", \.enhancers, "FOLDER", "put the upscaler and the interpolator of a folder into the model file (docs/MODEL_FILE.md)"
+        )
         Setting("tokenizer", \.tokenizer, "FILE", "a SentencePiece model (spiece.model) to use instead of the checkpoint's")
         Setting("recipe", \.recipe, "NAME", "how clips are sampled: \(Converter.recipes.map(\.name).joined(separator: ", "))")
         Setting("name", \.name, "ID", "public name of the model")
@@ -100,6 +104,7 @@ struct QuantizeSettings: Sendable {
         options.keepFloat = floatPatterns
         for lora in loras { options.loras.append(try Self.lora(lora)) }
         options.calibration = calibration
+        options.enhancers = enhancers
         options.name = name
         options.created = created
         return options

@@ -81,6 +81,8 @@ extension ClipRequest {
         guidanceScale = try fields.number("guidance_scale", in: ClipPlan.guidanceScaleRange)
         flowShift = try fields.number("flow_shift", in: ClipPlan.flowShiftRange)
         strength = try fields.number("strength", in: ClipRequest.strengthRange)
+        upscale = try fields.integer("upscale", in: 1...4)
+        interpolate = try fields.integer("interpolate", in: 1...2)
         // Everybody may stand back; only an administrator may push ahead.
         let highest = viewer.isAdmin ? JobService.priorityRange.upperBound : 0
         priority = try fields.integer("priority", in: JobService.priorityRange.lowerBound...highest) ?? 0

@@ -6,7 +6,7 @@ import SoradJobs
 enum RequestFields {
     private static let common: Set<String> = [
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
-        "guidance_scale", "flow_shift", "priority", "reuse", "n",
+        "guidance_scale", "flow_shift", "upscale", "interpolate", "priority", "reuse", "n",
     ]
     private static let pictureMembers = FieldTable(
         ["image_url", "file_id"],
@@ -138,6 +138,8 @@ enum RequestFields {
             """),
         names("end_video", "last_video next_video target_video tail_video join_video"),
         names("mask", "mask_image mask_url mask_image_url"),
+        names("upscale", "upscaler upscale_factor upscaling"),
+        names("interpolate", "frame_interpolation interpolation_factor interpolation"),
         names("storyboard", "shots multi_prompt scenes"),
         names("direction", "extend_direction extension_direction reverse forward backward forwards backwards from_start"),
         names("loop", "looping seamless seamless_loop is_loop perfect_loop"),
@@ -171,9 +173,7 @@ enum RequestFields {
             "with_audio": sound, "add_audio": sound, "enable_audio": sound, "audio_url": sound, "sound": sound, "voice": sound,
             "speech": sound, "music": sound, "sound_effects": sound, "characters": .unsupported("characters"),
             "character_ids": .unsupported("characters"), "subject_reference": .unsupported("characters"),
-            "elements": .unsupported("characters"), "upscale": .unsupported("upscaling"), "upscaler": .unsupported("upscaling"),
-            "upscale_factor": .unsupported("upscaling"), "interpolate": .unsupported("frame interpolation"),
-            "frame_interpolation": .unsupported("frame interpolation"), "interpolation_factor": .unsupported("frame interpolation"),
+            "elements": .unsupported("characters"),
             "prompt_extend": rewriting, "prompt_optimizer": rewriting, "enhance_prompt": rewriting, "prompt_enhancer": rewriting,
             "prompt_upsampling": rewriting, "expand_prompt": rewriting, "scheduler": sampler, "sampler": sampler, "sampler_name": sampler,
             "sample_solver": sampler, "solver": sampler,
@@ -187,13 +187,13 @@ enum RequestFields {
             "a control video",
             "guide_video control_condition conditioning_scale controlnet_conditioning_scale pose depth depth_map canny preprocess"),
         wishes("a picture of a style", "ip_adapter_image style_image style_reference image_embeds"),
-        wishes("upscaling", "enable_upscaling upscaling_scale super_resolution hd"),
+        wishes("upscaling", "enable_upscaling upscaling_scale super_resolution hd", instead: "send \"upscale\" with 2 or 4"),
         wishes(
             "frame interpolation",
             """
-            interpolation interpolate_output num_interpolated_frames interpolator_model use_rife enable_frame_interpolation
+            interpolate_output num_interpolated_frames interpolator_model use_rife enable_frame_interpolation
             frame_interpolation_exp
-            """),
+            """, instead: "send \"interpolate\" with 2"),
         wishes("another speed of playing", "reverse_video pingpong slow_motion playback_speed", instead: "leave it out, and see \"fps\""),
         wishes("a rescaled guidance", "guidance_rescale cfg_rescale rescale_cfg min_guidance_scale max_guidance_scale"),
         wishes("a schedule of its own", "timesteps sigmas start_at_step end_at_step"),

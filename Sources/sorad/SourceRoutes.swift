@@ -113,7 +113,7 @@ extension ClientRoutes {
             let job = try completedJob(text, viewer: access.viewer(request.peer))
             let model = models.entry(job.plan.model) == nil ? nil : job.plan.model
             return TakenClip(
-                clip: SourceClip(job), model: model, pixels: MediaFacts.heldPixels(ofClip: job.plan.width, job.plan.height),
+                clip: SourceClip(job), model: model, pixels: MediaFacts.heldPixels(ofClip: job.plan.shownWidth, job.plan.shownHeight),
                 job: job)
         }
     }

@@ -8,7 +8,9 @@ import SoradSystem
 /// - Parameters:
 ///   - int8Decoder: whether the decoder's inner convolutions become int8; all else is float without it.
 ///   - change: a text of the configuration and what stands there instead.
-func tinyModelFile(vae: String, int8Decoder: Bool = false, changing change: (old: String, new: String)? = nil) throws -> ModelFile {
+func tinyModelFile(
+    vae: String, int8Decoder: Bool = false, enhancers: String? = nil, changing change: (old: String, new: String)? = nil
+) throws -> ModelFile {
     let folder = try temporaryFolder()
     let parts = ["model_index.json", "sorad.json", "scheduler", "text_encoder", "tokenizer", "transformer"]
     let model = folder + "/model.gguf"
@@ -39,6 +41,7 @@ func tinyModelFile(vae: String, int8Decoder: Bool = false, changing change: (old
     options.created = 0
     options.float = !int8Decoder
     options.int8Decoder = int8Decoder
+    options.enhancers = enhancers
     _ = try Converter.convert(folder, to: model, options: options)
     return try ModelFile(opening: model)
 }

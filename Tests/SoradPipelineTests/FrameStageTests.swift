@@ -9,11 +9,6 @@ import SoradTensor
 import Synchronization
 import Testing
 
-extension JobPhase {
-    fileprivate static let upscaling = JobPhase(rawValue: "upscaling")!
-    fileprivate static let interpolating = JobPhase(rawValue: "interpolating")!
-}
-
 /// Every pixel becomes four.
 private struct Upscaling: FrameStageKind {
     let phase = JobPhase.upscaling

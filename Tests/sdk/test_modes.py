@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from conftest import BUILD
+
 FAST = {"num_inference_steps": 2, "guidance_scale": 1, "seed": 5}
 
 
@@ -157,3 +159,41 @@ def test_a_storyboard_from_the_command_line(make_daemon, tmp_path):
     assert longer.returncode == 0 and json.loads(longer.stdout.splitlines()[-1])["video"]["num_frames"] == 29, longer.stderr
     for scene in ("rolls", "x:rolls", "1:"):
         assert daemon.ctl("generate", "a ball", "--scene", scene).returncode == 65
+
+
+def test_upscaling_and_interpolation(make_daemon, tmp_path):
+    models = pathlib.Path(__file__).parents[1] / "Fixtures/models"
+    model = tmp_path / "tiny.gguf"
+    subprocess.run([BUILD / "sorad-quantize", models / "tiny", "-o", model, "--enhancers", models / "enhancers"], capture_output=True, check=True)
+    daemon = make_daemon(model=model)
+    told = json.loads(daemon.curl("/v1/models").stdout)["data"][0]
+    assert told["upscale"] == [2, 4] and told["interpolate"] == [2]
+    fields = FAST | {"prompt": "a red ball", "size": "64x64", "num_frames": 81, "fps": 8, "upscale": 4, "interpolate": 2}
+    whole = finished(daemon, post(daemon, "/v1/videos", fields))
+    assert whole["size"] == "256x256" and (whole["height"], whole["num_frames"], whole["fps"]) == (256, 162, 16)
+    assert whole["duration_seconds"] == 10.125 and (whole["upscale"], whole["interpolate"]) == (4, 2)
+    assert {"upscaling", "interpolating"} <= set(whole["timings"])
+    assert len(pixels(daemon, whole["id"], tmp_path / "clip.mp4")) == 162 * 256 * 256 * 3
+    again = post(daemon, "/v1/videos", fields)
+    while True:
+        video = json.loads(daemon.curl(f"/v1/videos/{again['id']}").stdout)
+        assert video["status"] in ("queued", "in_progress"), "killed too late"
+        if video.get("frame", 0) >= 40 and (number := worker(daemon)):
+            os.kill(number, signal.SIGKILL)
+            break
+        time.sleep(0.005)
+    assert finished(daemon, again)["sha256"] == whole["sha256"]
+    longer = made(daemon, "/v1/videos/extensions", prompt="on", num_frames=4, video={"id": whole["id"]}, upscale=2)
+    assert longer["size"] == "128x128" and longer["num_frames"] == 85 and longer["fps"] == 8
+    for wrong in ({"upscale": 3}, {"upscale": 5}, {"interpolate": 3}):
+        assert post(daemon, "/v1/videos", fields | wrong)["error"]["param"] == list(wrong)[0]
+    run = daemon.ctl("generate", "a ball", "--size", "64x64", "--frames", "5", "--steps", "1", "--upscale", "2", "--interpolate", "2", "--json", "--quiet",
+                     "-o", str(tmp_path / "clip.mp4"))
+    assert run.returncode == 0 and json.loads(run.stdout.splitlines()[-1])["video"]["size"] == "128x128", run.stderr
+
+
+def test_a_model_without_a_network_refuses(make_daemon):
+    daemon = make_daemon()
+    for field in ("upscale", "interpolate"):
+        error = post(daemon, "/v1/videos", {"prompt": "a ball", field: 2})["error"]
+        assert error["param"] == field and "has no" in error["message"]

@@ -2,6 +2,7 @@
 
     python -m sorad_mini.enhance upscaler --work DIR --minutes 60 --bf16
     python -m sorad_mini.enhance interpolator --work DIR --minutes 60 --bf16
+    python -m sorad_mini.enhance export --work DIR --output DIR/enhancers   # what of them there is, for sorad-quantize
 
 Both are lists of the autoencoder's blocks (`autoencoder`), run frame by frame by the engine, which hands each MemBlock
 the frame before; neither looks ahead. Both learn what plain arithmetic leaves over:
@@ -16,12 +17,14 @@ through the autoencoder, as what a model makes is. Writes WORK/NAME.pt, resumabl
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,6 +65,29 @@ class Enhancer(nn.Module):
     def forward(self, clip: Tensor) -> Tensor:
         return F.pixel_shuffle(run_blocks(self.blocks, F.pixel_unshuffle(clip, self.config.patch_size)).float(),
                                self.config.patch_size)
+
+
+def write_enhancer(model: Enhancer, folder: Path) -> None:
+    """A network as `sorad-quantize` reads it: config.json and its weights in float32."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"_class_name": "FrameEnhancer", "patch_size": model.config.patch_size, "blocks": list(model.config.blocks)}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    state = {k.removeprefix("blocks."): v.detach().float().contiguous().clone() for k, v in model.state_dict().items()}
+    save_file(state, folder / "diffusion_pytorch_model.safetensors", {"format": "pt"})
+
+
+def export(work: Path, output: Path) -> list[Path]:
+    """Writes OUTPUT/upscaler and OUTPUT/interpolator from those of WORK/*.pt that there are; the averaged weights."""
+    written = []
+    for name, config in (("upscaler", UPSCALER), ("interpolator", INTERPOLATOR)):
+        stored = checkpoint.load(work / f"{name}.pt")
+        if stored is None:
+            continue
+        model = Enhancer(EnhancerConfig(stored["config"]["patch_size"], tuple(stored["config"]["blocks"])) if "config" in stored else config)
+        model.load_state_dict(stored["ema"])
+        write_enhancer(model, output / name)
+        written.append(output / name)
+    return written
 
 
 def upscaled(model: Enhancer, clip: Tensor) -> Tensor:
@@ -193,7 +219,8 @@ def train(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", choices=("upscaler", "interpolator"))
+    parser.add_argument("name", choices=("upscaler", "interpolator", "export"))
+    parser.add_argument("--output", type=Path, help="for export; WORK/enhancers without it")
     parser.add_argument("--work", type=Path, default=Path(".train"))
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--batch", type=int, default=8)
@@ -202,7 +229,13 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
-    train(parser.parse_args())
+    args = parser.parse_args()
+    if args.name != "export":
+        return train(args)
+    written = export(args.work, args.output or args.work / "enhancers")
+    if not written:
+        raise SystemExit(f"{args.work} holds neither upscaler.pt nor interpolator.pt: train one of them first")
+    print(*written, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
+import json
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from sorad_mini import enhance
 
@@ -35,3 +38,13 @@ def test_a_pair_is_of_one_scene(name, scale):
     clips = [torch.from_numpy(x.astype(np.float32) / 255).permute(0, 3, 1, 2)[None] for x in (given, wanted)]
     error = enhance.plainly(name, clips[0]) - clips[1]
     assert error.abs().mean() < 0.03
+
+
+def test_what_is_trained_is_exported(tmp_path):
+    enhance.checkpoint.save(tmp_path / "upscaler.pt", dict(
+        ema=enhance.Enhancer(enhance.UPSCALER).state_dict(), config=enhance.asdict(enhance.UPSCALER)))
+    assert enhance.export(tmp_path, tmp_path / "out") == [tmp_path / "out" / "upscaler"]
+    said = json.loads((tmp_path / "out/upscaler/config.json").read_text())
+    assert said["_class_name"] == "FrameEnhancer" and said["blocks"] == list(enhance.UPSCALER.blocks)
+    weights = load_file(tmp_path / "out/upscaler/diffusion_pytorch_model.safetensors")
+    assert weights["0.conv.weight"].shape == (48, 12, 3, 3) and weights["1.conv.0.bias"].shape == (48,)

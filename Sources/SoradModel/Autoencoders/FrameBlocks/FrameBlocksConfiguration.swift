@@ -44,11 +44,14 @@ extension FrameAutoencoder {
         _ configuration: FrameBlocksConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend
     ) throws(SoradError) {
         self.init(
-            configuration.geometry, encoder: try Self.blocks(configuration.blocks.encoder, weights.at("encoder")),
-            decoder: try Self.blocks(configuration.blocks.decoder, weights.at("decoder")), backend)
+            configuration.geometry, encoder: try FrameBlock.read(configuration.blocks.encoder, weights.at("encoder")),
+            decoder: try FrameBlock.read(configuration.blocks.decoder, weights.at("decoder")), backend)
     }
+}
 
-    private static func blocks(_ lines: [FrameBlockLine], _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
+extension FrameBlock {
+    /// The blocks of a list with their weights; the names of line N's begin with N.
+    static func read(_ lines: [FrameBlockLine], _ weights: WeightReader) throws(SoradError) -> [FrameBlock] {
         var blocks: [FrameBlock] = []
         for (index, line) in lines.enumerated() {
             let reader = weights.at("\(index)")
