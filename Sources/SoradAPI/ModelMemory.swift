@@ -39,6 +39,8 @@ public struct ModelMemory: Sendable, Equatable {
         case given
         /// A given clip is a part of the finished one: its frames pass through the encoder.
         case extending
+        /// A given clip is kept as latents, which are decoded.
+        case decodingGiven
         /// The clip is made in several windows.
         case windowed
         /// A stage behind the decoder: a frame between every two; frames of twice the sides; those once more.
@@ -139,6 +141,10 @@ extension ModelMemory.Condition {
         case .guided: request.guidanceScale != 1
         case .given: request.given != nil
         case .extending: request.given?.before != nil || request.given?.after != nil
+        case .decodingGiven:
+            [request.given?.before, request.given?.after, request.given?.source].contains { clip in
+                clip?.parts.contains { $0.kind == .latents } ?? false
+            }
         case .windowed: !request.windows.isEmpty
         case .interpolated: request.interpolate > 1
         case .upscaled: request.upscale > 1

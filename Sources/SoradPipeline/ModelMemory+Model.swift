@@ -45,7 +45,8 @@ extension ModelMemory {
                 Stage(
                     .encodingFrames,
                     [
-                        byPixels { model.encodeBytes($0) + 2 * mostLatents }.when(.given), byPixels { model.decodeBytes($0) }.when(.given),
+                        byPixels { model.encodeBytes($0) + 2 * mostLatents }.when(.given),
+                        byPixels { model.decodeBytes($0) }.when(.decodingGiven),
                         Part(.worker, when: .given, .contextPixels, fixed: 0, perUnit: 3), FrameReader.memory.when(.given),
                     ]),
                 Stage(
@@ -63,8 +64,8 @@ extension ModelMemory {
                 Stage(
                     .decoding,
                     [
-                        byPixels { 2 * model.decodeBytes($0) }.when(.extending), FrameReader.memory.when(.extending),
-                        ClipEncoder.memory.when(.extending),
+                        byPixels { model.decodeBytes($0) }.when(.extending), byPixels { model.decodeBytes($0) }.when(.decodingGiven),
+                        FrameReader.memory.when(.extending), ClipEncoder.memory.when(.extending),
                     ] + frameStages.flatMap(\.memory)),
                 Stage(.writing, [ClipEncoder.markingMemory]),
             ])
