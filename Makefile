@@ -174,6 +174,10 @@ settings: build ## write the daemon's settings into docs/ADMIN.md
 	{ sed '/^<!-- settings:/q' docs/ADMIN.md; $(BUILD)/sorad --print-settings; sed -n '/^<!-- end of settings/,$$p' docs/ADMIN.md; } > .build/ADMIN.md
 	cp .build/ADMIN.md docs/ADMIN.md
 
+reference: build ## write the commands of sorad-ctl into docs/CLI.md
+	{ sed '/^<!-- commands:/q' docs/CLI.md; $(BUILD)/sorad-ctl reference; } > .build/CLI.md
+	cp .build/CLI.md docs/CLI.md
+
 format: ## rewrite the Swift sources in the project's format
 	$(SWIFT) format --in-place --recursive --parallel Package.swift Sources Tests
 
@@ -248,4 +252,4 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients

@@ -56,6 +56,16 @@ public struct ReferenceMedia: Sendable, Equatable {
     public var isRemix = false
 
     public init() {}
+
+    /// The fields of the request that these came in.
+    public var fieldNames: [String] {
+        var names: [String] = []
+        if hasFirstFrame { names.append("input_reference") }
+        if hasLastFrame { names.append("end_image") }
+        if before != nil || after != nil || source != nil { names.append("video") }
+        if before != nil, after != nil, !isLoop { names.append("end_video") }
+        return names
+    }
 }
 
 extension ClipPlan {

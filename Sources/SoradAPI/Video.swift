@@ -102,6 +102,8 @@ public struct VideoDetails: Sendable, Equatable {
     public var storyboard: [ClipScene]?
     /// The job whose clip this one was made from.
     public var sourceVideoID: String?
+    /// The fields of the request that were pictures or clips.
+    public var given: [String] = []
     public var phase: JobPhase?
     /// Denoise steps done and to do.
     public var step: Int?
@@ -138,6 +140,7 @@ public struct VideoDetails: Sendable, Equatable {
         strength = plan.given?.strength
         storyboard = plan.scenes.isEmpty ? nil : plan.scenes
         sourceVideoID = plan.given?.videoID
+        given = plan.given?.fieldNames ?? []
         durationSeconds = plan.durationSeconds
         notes = plan.notes
     }
@@ -163,6 +166,7 @@ public struct VideoDetails: Sendable, Equatable {
             return ClipScene(prompt: prompt, numFrames: frames)
         }
         sourceVideoID = json["source_video_id"]?.string
+        given = json["given"]?.array?.compactMap(\.string) ?? []
         phase = json["phase"]?.string.flatMap(JobPhase.init(rawValue:))
         step = json["step"]?.integer
         steps = json["steps"]?.integer
@@ -205,6 +209,7 @@ public struct VideoDetails: Sendable, Equatable {
                 })
         }
         object["source_video_id"] = sourceVideoID.map { .string($0) }
+        if !given.isEmpty { object["given"] = .array(given.map { .string($0) }) }
         notes.write(to: &object)
         object["phase"] = phase.map { .string($0.rawValue) }
         object["step"] = step.map { .integer($0) }

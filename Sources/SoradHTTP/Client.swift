@@ -238,6 +238,7 @@ extension ClientResponse {
         case 503: kind = hint == nil ? .unavailable : .busy  // it answers, and says when to come back
         default: kind = .internalFault
         }
-        return SoradError(kind, message, hint: hint, param: envelope?.param)
+        return SoradError(
+            kind, message, hint: hint, param: envelope?.param, code: envelope?.code, retryAfter: headers["retry-after"].flatMap { Int($0) })
     }
 }

@@ -158,6 +158,12 @@ extension JobService {
         }
     }
 
+    /// Jobs that may run at once.
+    public var slotCount: Int { settings.workers }
+
+    /// Free space of the disk that holds the jobs, in bytes; nil when it cannot be asked.
+    public var freeDiskBytes: Int? { (try? DiskSpace(at: directory))?.free }
+
     // MARK: inside
 
     private func earlier(_ record: IdempotencyRecord, _ owner: UInt32, _ state: inout State) throws(SoradError) -> Job? {

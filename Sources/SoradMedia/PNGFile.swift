@@ -1,6 +1,8 @@
 // Writes tiny PNG files (PNG, third edition): eight bits of red, green and blue, stored without compression, because a preview of some
 // thousand pixels goes once over a local socket and a compressor is not worth its code.
 
+import SoradSystem
+
 /// A whole PNG file.
 /// - Parameters:
 ///   - rgb: [height, width, 3] bytes, row by row from the top left.
@@ -38,26 +40,6 @@ private func zlibStored(_ bytes: [UInt8]) -> [UInt8] {
         offset += count
     } while offset < bytes.count
     return result + bigEndian(adler32(bytes))
-}
-
-/// The checksum of a zlib stream (RFC 1950, 2.2).
-func adler32(_ bytes: [UInt8]) -> UInt32 {
-    var low: UInt32 = 1
-    var high: UInt32 = 0
-    for byte in bytes {
-        low = (low + UInt32(byte)) % 65_521
-        high = (high + low) % 65_521
-    }
-    return high << 16 | low
-}
-
-/// The checksum of a chunk's type and data (PNG, third edition, 5.5).
-package func crc32(_ bytes: some Sequence<UInt8>) -> UInt32 {
-    ~bytes.reduce(~UInt32(0)) { crcTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] ^ $0 >> 8 }
-}
-
-private let crcTable: [UInt32] = (0..<256).map { (index: UInt32) in
-    (0..<8).reduce(index) { value, _ in value & 1 == 1 ? 0xEDB8_8320 ^ value >> 1 : value >> 1 }
 }
 
 private func bigEndian(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> (24 - 8 * $0)) } }

@@ -9,6 +9,22 @@ public enum StandardStream: Int32, Sendable {
 
     public var isTerminal: Bool { isatty(rawValue) == 1 }
 
+    /// Columns of the terminal at this moment: people resize it. nil where it is none, or does not say.
+    public var columns: Int? { size.flatMap { $0.ws_col > 0 ? Int($0.ws_col) : nil } }
+    /// Lines of the terminal at this moment.
+    public var rows: Int? { size.flatMap { $0.ws_row > 0 ? Int($0.ws_row) : nil } }
+    /// Pixels of one character cell of the terminal; nil where it does not say.
+    public var cell: (width: Int, height: Int)? {
+        guard let size, size.ws_col > 0, size.ws_row > 0, size.ws_xpixel > 0, size.ws_ypixel > 0 else { return nil }
+        let cell = (width: Int(size.ws_xpixel / size.ws_col), height: Int(size.ws_ypixel / size.ws_row))
+        return cell.width > 0 && cell.height > 0 ? cell : nil
+    }
+
+    private var size: winsize? {
+        var size = winsize()
+        return unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0 ? size : nil
+    }
+
     /// Writes all of `bytes`, waiting where the other end is slow.
     public func write(_ bytes: [UInt8]) throws(Errno) { try duplicate().write(bytes) }
 
@@ -26,6 +42,9 @@ public enum StandardStream: Int32, Sendable {
         }
         return nil
     }
+
+    /// Up to `count` bytes; none at the end.
+    public func read(upTo count: Int) throws(Errno) -> [UInt8] { try duplicate().read(upTo: count) }
 
     private func duplicate() throws(Errno) -> FileDescriptor {
         let copy = dup(rawValue)

@@ -59,12 +59,12 @@ private func listKeys(_ arguments: Arguments) throws(SoradError) {
     if arguments.has("json") { return try printJSON("sorad.keys/1", answer) }
     let rows = (answer["data"]?.array ?? []).map { key in
         [
-            printable(key["name"]?.string ?? "?"), printable(key["user_name"]?.string ?? key["user"]?.text() ?? "?"),
-            key["created_at"]?.integer.map(rfc3339Date) ?? "?",
+            Span(key["name"]?.string ?? "?", .bold), Span(key["user_name"]?.string ?? key["user"]?.text() ?? "?"),
+            Span(key["created_at"]?.integer.map(rfc3339Date) ?? "?"),
         ]
     }
     guard !rows.isEmpty else { return Console.note("there are no keys; sorad-ctl key add NAME --user USER makes one\n") }
-    try Console.print(table(["KEY", "USER", "MADE"], rows))
+    try Console.print(Table(headings: ["KEY", "USER", "MADE"], rows: rows), arguments)
 }
 
 private func removeKey(_ name: String, _ arguments: Arguments) throws(SoradError) {

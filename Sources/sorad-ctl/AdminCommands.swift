@@ -7,48 +7,52 @@ import SoradSystem
 let adminCommands: [Command] = [
     Command(
         "sorad-ctl drain", options: adminOptions, summary: "take no new jobs; finish the waiting ones",
-        details: "Stays in effect over restarts, until resume. " + stateDetails,
+        details: "Stays in effect over restarts, until resume.", schemas: ["sorad.admin/1"],
         run: { arguments throws(SoradError) in try control("drain", arguments) }),
     Command(
         "sorad-ctl pause", options: adminOptions, summary: "begin no job; running jobs continue to their end",
-        details: "Stays in effect over restarts, until resume. " + stateDetails,
+        details: "Stays in effect over restarts, until resume.", schemas: ["sorad.admin/1"],
         run: { arguments throws(SoradError) in try control("pause", arguments) }),
     Command(
-        "sorad-ctl resume", options: adminOptions, summary: "take and begin jobs again, after drain and pause", details: stateDetails,
-        run: { arguments throws(SoradError) in try control("resume", arguments) }),
+        "sorad-ctl resume", options: adminOptions, summary: "take and begin jobs again, after drain and pause",
+        schemas: ["sorad.admin/1"], run: { arguments throws(SoradError) in try control("resume", arguments) }),
     Command(
         "sorad-ctl reload", options: adminOptions, summary: "make the daemon read its log level and look for models again",
-        details: "With --json: one object of schema sorad.reload/1.", run: reloadDaemon),
+        schemas: ["sorad.reload/1"], run: reloadDaemon),
     Command(
         "sorad-ctl log-level",
         [Argument("LEVEL", isOptional: true, "error, warning, notice, info or debug; without it, the present one")],
         options: adminOptions, summary: "show or set how much the daemon writes to its log",
-        details: "Lasts until the daemon is started or reloaded. With --json: one object of schema sorad.log-level/1.", run: logLevel),
+        details: "Lasts until the daemon is started or reloaded.", schemas: ["sorad.log-level/1"], run: logLevel),
     Command(
         "sorad-ctl priority",
         [
             Argument("ID", "a queued or running job"),
-            Argument("PRIORITY", "-100 to 100, higher first (put -- before a negative one)"),
+            Argument("PRIORITY", "-100 to 100, higher first"),
         ],
         options: adminOptions, summary: "move a job forwards or backwards in the queue",
-        details: "With --json: one object of schema sorad.job/1.", examples: ["sorad-ctl priority video_… 10"], run: setPriority),
+        examples: ["sorad-ctl priority video_… 10", "sorad-ctl priority latest -5"], schemas: ["sorad.job/1"], run: setPriority),
     Command(
-        "sorad-ctl quota", [Argument("USER", isOptional: true, "a name, a number, or default; without it, all are shown")],
+        "sorad-ctl quota", [Argument("USER", isOptional: true, "a name, a number, or default; without it, you")],
         options: [
+            Option("all", "show the limits of all users"),
             Option("jobs", .text("N"), "queued and running jobs; none for no limit"),
             Option("seconds-per-day", .text("N"), "seconds of clips within a day; none for no limit"),
             Option("bytes", .text("N"), "bytes of finished clips; none for no limit"),
             Option("remove", "remove the limits of this user, so that the default applies"),
-        ] + adminOptions, summary: "show or set the limits of users",
-        details: "Limits that are not named stay as they are. With --json: one object of schema sorad.quotas/1.",
-        examples: ["sorad-ctl quota", "sorad-ctl quota alice --jobs 5 --seconds-per-day 600", "sorad-ctl quota default --bytes none"],
+        ] + adminOptions, summary: "show your own quota, or show and set those of users",
+        details: "Without USER: your own limits and what is used of them; the rest is for administrators. Limits that are not named stay.",
+        examples: [
+            "sorad-ctl quota", "sorad-ctl quota --all", "sorad-ctl quota alice --jobs 5 --seconds-per-day 600",
+            "sorad-ctl quota default --bytes none",
+        ],
+        aliases: ["usage"], schemas: ["sorad.usage/1", "sorad.quotas/1"], schemaNote: "sorad.usage/1 of yourself, sorad.quotas/1 of users",
         run: quota),
     Command(
         "sorad-ctl metrics", options: adminOptions, summary: "print the daemon's metrics in the text format of Prometheus",
         details: "--json changes nothing here.", run: printMetrics),
 ]
 
-private let stateDetails = "With --json: one object of schema sorad.admin/1."
 let adminOptions = [
     Option(
         "admin-socket", .text("PATH"), default: "admin.sock in the folder of the daemon's socket", variable: "SORAD_ADMIN_SOCKET",
@@ -107,12 +111,15 @@ private func setPriority(_ arguments: Arguments) throws(SoradError) {
     guard let priority = Int(arguments.words[1]) else {
         throw SoradError(.usage, "PRIORITY must be a whole number, not \"\(arguments.words[1])\"", hint: "sorad-ctl help priority")
     }
-    let path = "/admin/jobs/\(percentEncoded(arguments.words[0]))/priority"
+    let id = try DaemonConnection(arguments).identifier(arguments.words[0])
+    let path = "/admin/jobs/\(percentEncoded(id))/priority"
     let video: Video = try adminClient(arguments).fetch(ClientRequest(.post, path, body: .json(["priority": .integer(priority)])))
     try Console.print(arguments.has("json") ? jobJSON(video).text() : "\(video.id) has priority \(priority)")
 }
 
 private func quota(_ arguments: Arguments) throws(SoradError) {
+    let isOwn = arguments.words.isEmpty && !["all", "remove", "jobs", "seconds-per-day", "bytes"].contains { arguments.has($0) }
+    if isOwn { return try showUsage(arguments) }
     let client = try adminClient(arguments)
     var limits = JSONObject()
     for (flag, name) in [("jobs", "jobs"), ("seconds-per-day", "seconds_per_day"), ("bytes", "bytes")] {
@@ -137,18 +144,26 @@ private func quota(_ arguments: Arguments) throws(SoradError) {
         answer = try client.fetch(ClientRequest(.get, "/admin/quotas"))
     }
     if arguments.has("json") { return try printJSON("sorad.quotas/1", answer) }
+    let only = arguments.words.first.flatMap { userIdentifier($0) }.map(String.init)
     func row(_ name: String, _ quota: JSONValue) -> [String] {
         [printable(name)] + ["jobs", "seconds_per_day", "bytes"].map { quota[$0]?.integer.map(String.init) ?? "none" }
     }
     var rows = [row("default", answer["default"] ?? .null)]
-    for member in answer["users"]?.object?.members ?? [] { rows.append(row(member.key, member.value)) }
-    try Console.print(table(["USER", "JOBS", "SECONDS/DAY", "BYTES"], rows))
+    for member in answer["users"]?.object?.members ?? [] where only == nil || member.key == only {
+        rows.append(row(member.key, member.value))
+    }
+    try Console.print(Table(headings: ["USER", "JOBS", "SECONDS/DAY", "BYTES"], rows: rows.map { $0.map { Span($0) } }), arguments)
+}
+
+/// - Throws: also for everybody who is no administrator.
+func metricsText(_ arguments: Arguments) throws(SoradError) -> String {
+    let response = try adminClient(arguments).send(ClientRequest(.get, "/metrics"))
+    if let failure = response.failure { throw failure }
+    return String(decoding: response.body, as: UTF8.self)
 }
 
 private func printMetrics(_ arguments: Arguments) throws(SoradError) {
-    let response = try adminClient(arguments).send(ClientRequest(.get, "/metrics"))
-    if let failure = response.failure { throw failure }
-    let text = String(decoding: response.body, as: UTF8.self)
+    let text = try metricsText(arguments)
     try Console.print(text.hasSuffix("\n") ? String(text.dropLast()) : text)
 }
 

@@ -26,10 +26,52 @@ enum Console {
     }
 
     /// Columns of the terminal at standard error at this moment: people resize it.
-    static var width: Int {
-        var size = winsize()
-        let isKnown = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        return isKnown ? Int(size.ws_col) : 80
+    static var width: Int { StandardStream.errors.columns ?? 80 }
+
+    /// Whether a stream shows colors: --color, else a terminal that is not dumb and no NO_COLOR (no-color.org).
+    static func isColored(_ arguments: Arguments, _ stream: StandardStream = .output) -> Bool {
+        switch arguments["color"] {
+        case "always"?: return true
+        case "never"?: return false
+        default:
+            let environment = ChildProcess.currentEnvironment()
+            return stream.isTerminal && environment["NO_COLOR"]?.isEmpty != false && environment["TERM"] != "dumb"
+        }
+    }
+
+    /// Writes lines to standard output: in a terminal colored, and no longer than it is wide if `isCut`.
+    static func print(_ lines: [Line], _ arguments: Arguments, isCut: Bool = false) throws(SoradError) {
+        let isColored = isColored(arguments)
+        let width = isCut ? StandardStream.output.columns : nil
+        let text = lines.map { line in (width.map { line.cut(to: $0) } ?? line).rendered(isColored: isColored) + "\n" }.joined()
+        try write(Array(text.utf8))
+    }
+
+    static func print(_ table: Table, _ arguments: Arguments) throws(SoradError) {
+        try Console.print(table.lines(width: StandardStream.output.columns), arguments)
+    }
+
+    /// Asks a question on the terminal; true for an answer that begins with y.
+    static func confirm(_ question: String) throws(SoradError) -> Bool {
+        note("\(question) [y/N] ")
+        return try readLine()?.lowercased().hasPrefix("y") == true
+    }
+
+    /// One line of standard input without its end; nil at the end of the input.
+    /// - Throws: `.badInput` when it cannot be read.
+    static func readLine() throws(SoradError) -> String? {
+        var bytes: [UInt8] = []
+        while true {
+            let piece: [UInt8]
+            // Byte by byte: what follows the line belongs to whoever reads next.
+            do throws(Errno) { piece = try StandardStream.input.read(upTo: 1) } catch {
+                throw SoradError(.badInput, "cannot read standard input: \(error.reason)")
+            }
+            guard let byte = piece.first else { return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self) }
+            if byte == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
+            bytes.append(byte)
+            guard bytes.count <= 1 << 20 else { throw SoradError(.badInput, "a line of standard input has more than \(1 << 20) bytes") }
+        }
     }
 
     /// All of standard input as text.

@@ -5,7 +5,7 @@ import SoradHTTP
 import SoradSystem
 
 struct DaemonConnection {
-    private let client: HTTPClient
+    let client: HTTPClient
 
     /// - Throws: `.unavailable` when no socket is named and none of the usual ones is there.
     init(_ arguments: Arguments) throws(SoradError) {

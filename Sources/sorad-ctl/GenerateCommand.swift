@@ -5,15 +5,39 @@ import SoradAPI
 import SoradSystem
 
 /// Bytes of a prompt read from standard input; the daemon has its own, smaller limit and says so.
-private let promptLimit = 1 << 20
+let promptLimit = 1 << 20
 
 func generate(_ arguments: Arguments) throws(SoradError) {
-    try makeClip(arguments, prompt: arguments.words[0]) { (fields, daemon) throws(SoradError) in
+    if arguments.has("batch") || arguments.has("count") { return try generateMany(arguments) }
+    guard let prompt = arguments.words.first else {
+        throw SoradError(.usage, "generate needs PROMPT, or --batch FILE", hint: "sorad-ctl help generate")
+    }
+    try makeClip(arguments, prompt: prompt) { (fields, daemon) throws(SoradError) in
         var fields = fields
-        for (flag, name) in [("image", "input_reference"), ("end-image", "end_image")] {
-            if let path = arguments[flag] { fields[name] = ["image_url": .string(try dataURL(of: path))] }
-        }
+        try addPictures(to: &fields, arguments)
         return try daemon.create(fields)
+    }
+}
+
+private func generateMany(_ arguments: Arguments) throws(SoradError) {
+    guard arguments.words.isEmpty == arguments.has("batch") else {
+        throw SoradError(
+            .usage, arguments.has("batch") ? "PROMPT and --batch exclude each other" : "generate needs PROMPT, or --batch FILE",
+            hint: "sorad-ctl help generate")
+    }
+    try checkNoWait(arguments)
+    var base = requestFields(prompt: arguments.words.first ?? "", flags: arguments)
+    if arguments.words.first == "-" { base["prompt"] = .string(try Console.readInput(limit: promptLimit)) }
+    try addPictures(to: &base, arguments)
+    let items = try ClipBatch.items(arguments, base: base, isOutputNeeded: !arguments.has("no-wait"))
+    var batch = try ClipBatch(arguments)
+    try batch.run(items)
+}
+
+/// The pictures that --image and --end-image name.
+private func addPictures(to fields: inout JSONObject, _ arguments: Arguments) throws(SoradError) {
+    for (flag, name) in [("image", "input_reference"), ("end-image", "end_image")] {
+        if let path = arguments[flag] { fields[name] = ["image_url": .string(try dataURL(of: path))] }
     }
 }
 
@@ -21,7 +45,7 @@ func remix(_ arguments: Arguments) throws(SoradError) {
     try makeClip(arguments, prompt: arguments.words[1]) { (fields, daemon) throws(SoradError) in
         var fields = fields
         if let path = arguments["mask"] { fields["mask"] = ["image_url": .string(try dataURL(of: path))] }
-        return try daemon.remix(arguments.words[0], fields)
+        return try daemon.remix(try daemon.identifier(arguments.words[0]), fields)
     }
 }
 
@@ -32,24 +56,19 @@ func extend(_ arguments: Arguments) throws(SoradError) {
     }
     try makeClip(arguments, prompt: arguments.words[1]) { (fields, daemon) throws(SoradError) in
         var fields = fields
-        fields["video"] = ["id": .string(arguments.words[0])]
+        fields["video"] = ["id": .string(try daemon.identifier(arguments.words[0]))]
         if arguments.has("backwards") { fields["direction"] = "backwards" }
         if arguments.has("loop") { fields["loop"] = true }
-        fields["end_video"] = arguments["join"].map { ["id": .string($0)] }
+        if let join = arguments["join"] { fields["end_video"] = ["id": .string(try daemon.identifier(join))] }
         return try daemon.extend(fields)
     }
 }
 
 /// Sends one request with `send`, waits for its clip and saves it.
-private func makeClip(
+func makeClip(
     _ arguments: Arguments, prompt: String, _ send: (JSONObject, DaemonConnection) throws(SoradError) -> Video
 ) throws(SoradError) {
-    if arguments.has("no-wait") {
-        for option in ["output", "timeout"] where arguments.has(option) {
-            throw SoradError(
-                .usage, "--no-wait does not wait for a clip, so --\(option) has no effect; leave one out", hint: "sorad-ctl get ID -o FILE")
-        }
-    }
+    try checkNoWait(arguments)
     let output = try OutputFile.named(arguments)
     var prompt = prompt
     if prompt == "-" { prompt = try Console.readInput(limit: promptLimit) }
@@ -60,7 +79,8 @@ private func makeClip(
     do throws(SoradError) { created = try send(requestFields(prompt: prompt, flags: arguments), daemon) } catch {
         // A connection that could not be made is said so; one that broke may have carried the request.
         let mayBeMade = (error.kind == .unavailable || error.kind == .timedOut) && error.hint == nil
-        throw mayBeMade ? SoradError(error.kind, error.message, hint: "sorad-ctl jobs shows whether the job was made") : error
+        throw mayBeMade
+            ? SoradError(error.kind, error.message, hint: "sorad-ctl jobs shows whether the job was made") : error.inFlags
     }
     if arguments.has("no-wait") {
         try Console.print(arguments.has("json") ? jobJSON(created).text() : created.id)
@@ -76,8 +96,17 @@ private func makeClip(
     try tell(finished, savedAt: path, size: size, arguments)
 }
 
+/// - Throws: `.usage` for options that wait together with the one that does not.
+private func checkNoWait(_ arguments: Arguments) throws(SoradError) {
+    guard arguments.has("no-wait") else { return }
+    for option in ["output", "timeout"] where arguments.has(option) {
+        throw SoradError(
+            .usage, "--no-wait does not wait for a clip, so --\(option) has no effect; leave one out", hint: "sorad-ctl get ID -o FILE")
+    }
+}
+
 /// What the daemon noticed in the request, in sentences.
-private func remarks(_ video: Video) -> [String] {
+func remarks(_ video: Video) -> [String] {
     var remarks: [String] = []
     let notes = video.details.notes
     let scenes = notes.scenes.enumerated().map { ("the prompt of scene \($0 + 1)", $1) }
@@ -96,7 +125,7 @@ private func remarks(_ video: Video) -> [String] {
     return remarks
 }
 
-private func tell(_ video: Video, savedAt path: String, size: Int, _ arguments: Arguments) throws(SoradError) {
+func tell(_ video: Video, savedAt path: String, size: Int, _ arguments: Arguments) throws(SoradError) {
     if arguments.has("json") {
         var object: JSONObject = ["schema": "sorad.clip/1", "file": .string(path), "bytes": .integer(size)]
         object["video"] = video.json

@@ -1,68 +1,96 @@
-// The commands about jobs that exist: jobs, show, watch, get, cancel, delete.
+// The commands about jobs that exist: show, watch, wait, get, cancel, delete. JobList.swift has jobs.
 import Glibc
 import SoradAPI
 import SoradSystem
 
-/// Pages of the list are never asked for longer than this.
-private let pageLimit = 100
-
-func listJobs(_ arguments: Arguments) throws(SoradError) {
-    guard let limit = Int(arguments["limit"] ?? "20"), limit > 0 else {
-        throw SoradError(.usage, "--limit must be 1 or more", hint: "sorad-ctl help jobs")
-    }
-    let daemon = try DaemonConnection(arguments)
-    var videos: [Video] = []
-    var hasMore = true
-    while hasMore, videos.count < limit {
-        let page = try daemon.videos(after: videos.last?.id, limit: min(pageLimit, limit - videos.count))
-        videos += page.data
-        hasMore = page.hasMore && !page.data.isEmpty
-    }
-    if arguments.has("json") {
-        try Console.print(
-            JSONValue.object(["schema": "sorad.jobs/1", "data": .array(videos.map(\.json)), "has_more": .bool(hasMore)]).text())
-        return
-    }
-    if videos.isEmpty { return Console.note("There are no jobs.\n") }
-    // Administrators see everybody's, and so whose each is.
-    let hasOwners = videos.contains { $0.details.owner != nil }
-    let rows = videos.map { video in
-        [video.id] + (hasOwners ? [video.details.owner.map(ownerWords) ?? "?"] : [])
-            + [statusWords(video), timeWords(video.createdAt), video.size, printable(video.prompt)]
-    }
-    try Console.print(table(["ID"] + (hasOwners ? ["OWNER"] : []) + ["STATUS", "CREATED", "SIZE", "PROMPT"], rows))
-}
-
 /// The user's name, or their number.
-private func ownerWords(_ user: UInt32) -> String { userName(user).map { printable($0) } ?? "\(user)" }
+func ownerWords(_ user: UInt32) -> String { userName(user).map { printable($0) } ?? "\(user)" }
 
 func showJob(_ arguments: Arguments) throws(SoradError) {
-    try present(try DaemonConnection(arguments).video(arguments.words[0]), arguments)
+    let daemon = try DaemonConnection(arguments)
+    try forEach(try arguments.words.map { word throws(SoradError) in try daemon.identifier(word) }, arguments) { id throws(SoradError) in
+        try present(try daemon.video(id), arguments)
+    }
 }
 
 func watchJob(_ arguments: Arguments) throws(SoradError) {
     let daemon = try DaemonConnection(arguments)
     let interrupt = try Interrupt()
-    let video = try JobWatch(daemon, arguments, interrupt, .anyJob).wait(for: try daemon.video(arguments.words[0]))
-    try Console.print(arguments.has("json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
+    let id = try daemon.identifier(arguments.words.first ?? "latest")
+    let video = try JobWatch(daemon, arguments, interrupt, .anyJob).wait(for: try daemon.video(id))
+    try tellState(video, arguments)
 }
 
-func cancelJob(_ arguments: Arguments) throws(SoradError) {
-    let video = try DaemonConnection(arguments).cancel(arguments.words[0])
-    try Console.print(arguments.has("json") ? jobJSON(video).text() : "\(video.id) \(statusWords(video))")
+/// Waits for all of several jobs, whatever becomes of each.
+func waitForJobs(_ arguments: Arguments) throws(SoradError) {
+    let daemon = try DaemonConnection(arguments)
+    let interrupt = try Interrupt()
+    let ids = try arguments.words.map { word throws(SoradError) in try daemon.identifier(word) }
+    try forEach(ids, arguments) { id throws(SoradError) in
+        let video = try JobWatch(daemon, arguments, interrupt, .anyJob, isSilent: true).wait(for: try daemon.video(id))
+        try tellState(video, arguments)
+    }
 }
 
-func deleteJob(_ arguments: Arguments) throws(SoradError) {
-    let deleted = try DaemonConnection(arguments).delete(arguments.words[0])
-    let json: JSONObject = ["schema": "sorad.deleted/1", "id": .string(deleted.id), "deleted": true]
-    try Console.print(arguments.has("json") ? JSONValue.object(json).text() : "\(deleted.id) deleted")
+private func tellState(_ video: Video, _ arguments: Arguments) throws(SoradError) {
+    if arguments.has("json") { return try Console.print(jobJSON(video).text()) }
+    try Console.print([[Span("\(video.id) "), statusSpan(video)]], arguments)
+}
+
+func cancelJobs(_ arguments: Arguments) throws(SoradError) {
+    let daemon = try DaemonConnection(arguments)
+    let ids = try daemon.selected(arguments, standard: "active", verb: "cancel")
+    try confirm("cancel", ids, arguments)
+    try forEach(ids, arguments) { id throws(SoradError) in try tellState(try daemon.cancel(id), arguments) }
+}
+
+func deleteJobs(_ arguments: Arguments) throws(SoradError) {
+    let daemon = try DaemonConnection(arguments)
+    let ids = try daemon.selected(arguments, standard: "finished", verb: "delete")
+    try confirm("delete", ids, arguments)
+    try forEach(ids, arguments) { id throws(SoradError) in
+        let deleted = try daemon.delete(id)
+        let json: JSONObject = ["schema": "sorad.deleted/1", "id": .string(deleted.id), "deleted": true]
+        try Console.print(arguments.has("json") ? JSONValue.object(json).text() : "\(deleted.id) deleted")
+    }
+}
+
+/// Asks before jobs that nobody named go.
+private func confirm(_ verb: String, _ ids: [String], _ arguments: Arguments) throws(SoradError) {
+    guard arguments.words.isEmpty else { return }
+    if ids.isEmpty { return Console.note("There are no such jobs.\n") }
+    guard !arguments.has("yes") else { return }
+    guard StandardStream.input.isTerminal, StandardStream.errors.isTerminal else {
+        throw SoradError(.usage, "to \(verb) \(counted(ids.count, "job")) without being asked needs --yes", hint: "sorad-ctl help \(verb)")
+    }
+    guard try Console.confirm("\(verb) \(counted(ids.count, "job"))?") else {
+        throw SoradError(.cancelled, "nothing was done: you did not say yes")
+    }
+}
+
+/// E.g. "1 job", "3 jobs".
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
+/// Does the same to each; one that fails is said so and does not stop the others.
+/// - Throws: the first failure; the others are written to standard error.
+private func forEach(_ ids: [String], _ arguments: Arguments, _ body: (String) throws(SoradError) -> Void) throws(SoradError) {
+    var first: SoradError?
+    for id in ids {
+        do throws(SoradError) { try body(id) } catch {
+            // An interrupt, or a daemon that has gone, is the same for all.
+            if error.kind == .interrupted || error.kind == .unavailable || ids.count == 1 { throw error }
+            if first != nil { error.note(arguments) }
+            first = first ?? error
+        }
+    }
+    if let first { throw first }
 }
 
 func getContent(_ arguments: Arguments) throws(SoradError) {
     let variant = arguments["variant"] ?? "video"
-    let id = arguments.words[0]
-    let named = try OutputFile.named(arguments)
+    let named = try OutputFile.named(arguments, isClip: variant == "video")
     let daemon = try DaemonConnection(arguments)
+    let id = try daemon.identifier(arguments.words.first ?? "latest")
     let video = try daemon.video(id)
     switch video.status {
     case .completed: break
@@ -70,7 +98,7 @@ func getContent(_ arguments: Arguments) throws(SoradError) {
     case .queued, .inProgress:
         throw SoradError(.busy, "\(id) is not finished yet: \(statusWords(video))", hint: "try again later; sorad-ctl show \(id)")
     }
-    let output = if let named { named } else { try OutputFile(video.id + fileEnding(variant)) }
+    let output = if let named { named } else { try OutputFile(video.id + fileEnding(variant), isClip: false) }
     let path = output.path
     let size = try daemon.save(video.id, variant: variant, to: output)
     if arguments.has("json") {
@@ -104,11 +132,11 @@ private func lengthWords(_ video: Video) -> String {
     return "\(seconds) s" + (video.details.numFrames.map { ", \($0) frames" } ?? "")
 }
 
-private func present(_ video: Video, _ arguments: Arguments) throws(SoradError) {
+func present(_ video: Video, _ arguments: Arguments) throws(SoradError) {
     if arguments.has("json") { return try Console.print(jobJSON(video).text()) }
     let details = video.details
     var rows = [("id", video.id), ("status", statusWords(video)), ("prompt", printable(video.prompt))]
-    if let owner = details.owner { rows.append(("owner", ownerWords(owner))) }
+    if let owner = details.owner { rows.append(("user", ownerWords(owner))) }
     if let note = details.note { rows.append(("waits because", printable(note))) }
     if let negative = details.negativePrompt, !negative.isEmpty { rows.append(("negative", printable(negative))) }
     rows += [
@@ -122,15 +150,21 @@ private func present(_ video: Video, _ arguments: Arguments) throws(SoradError) 
         let frames = details.frame.map { ", frame \($0)" + (details.numFrames.map { " of \($0)" } ?? "") } ?? ""
         rows.append(("now", spaced(phase.rawValue) + (phase == .denoising ? steps : frames)))
     }
-    rows.append(("created", timeWords(video.createdAt)))
+    rows.append(("created", "\(timeWords(video.createdAt)), \(ageWords(video.createdAt)) ago"))
+    if let expires = video.expiresAt { rows.append(("kept until", timeWords(expires))) }
     if let completed = video.completedAt { rows.append(("completed", timeWords(completed))) }
     if let error = video.error { rows.append(("error", "\(printable(error.message)) (\(error.code))")) }
     if let sha256 = details.sha256 { rows.append(("frames sha256", sha256)) }
     for (phase, seconds) in (details.timings ?? [:]).sorted(by: { $0.key < $1.key }) {
         rows.append((spaced(phase), "\((seconds * 1000).rounded() / 1000) s"))
     }
+    try Console.print(facts(rows), arguments)
+}
+
+/// Names and values in two columns.
+func facts(_ rows: [(String, String)]) -> [Line] {
     let width = rows.map(\.0.count).max() ?? 0
-    try Console.print(rows.map { "\(padded($0.0, to: width))  \($0.1)" }.joined(separator: "\n"))
+    return rows.map { [Span(padded($0.0, to: width) + "  ", .dim), Span($0.1)] }
 }
 
 /// A JSON name as words.
@@ -156,10 +190,21 @@ func timeWords(_ unixSeconds: Int) -> String {
     return unsafe "\(Int(parts.tm_year) + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min))"
 }
 
-/// Columns under their headings; the last one is left as it is.
-func table(_ headings: [String], _ rows: [[String]]) -> String {
-    let widths = headings.indices.map { column in ([headings] + rows).map { $0[column].count }.max() ?? 0 }
-    return ([headings] + rows).map { row in
-        row.enumerated().map { $0 == row.count - 1 ? $1 : padded($1, to: widths[$0]) }.joined(separator: "  ")
-    }.joined(separator: "\n")
+/// E.g. "3 s", "5 min", "2 h", "12 d": how long ago that was.
+func ageWords(_ unixSeconds: Int) -> String {
+    let seconds = max(0, time(nil) - unixSeconds)
+    if seconds < 60 { return "\(seconds) s" }
+    if seconds < 3600 { return "\(seconds / 60) min" }
+    if seconds < 172_800 { return "\(seconds / 3600) h" }
+    return "\(seconds / 86_400) d"
+}
+
+/// The state of a job, colored.
+func statusSpan(_ video: Video) -> Span {
+    switch video.status {
+    case .queued: Span(statusWords(video), .yellow)
+    case .inProgress: Span(statusWords(video), .cyan)
+    case .completed: Span(statusWords(video), .green)
+    case .failed: Span(statusWords(video), video.error?.code == "cancelled" ? .dim : .red)
+    }
 }

@@ -18,6 +18,7 @@ final class JobFollower: Sendable {
     private struct State {
         var video: Video
         var isNew = false
+        var preview: JobPreviewPicture?
         var hasEnded = false
     }
 
@@ -34,6 +35,14 @@ final class JobFollower: Sendable {
             // Not joined: it ends with the stream, or with the process.
             _ = try SystemThread(name: "events") { [self] in read(socket, "/v1/videos/\(percentEncoded(video.id))/events") }
         } catch { throw SoradError(.internalFault, "cannot follow the job: \(error)") }
+    }
+
+    /// The newest preview that was not taken yet.
+    func takePreview() -> JobPreviewPicture? {
+        state.withLock { state in
+            defer { state.preview = nil }
+            return state.preview
+        }
     }
 
     func take() -> News {
@@ -69,6 +78,8 @@ final class JobFollower: Sendable {
                 guard let video = try? Video(json: json) else { return false }
                 state.video = video
             case "progress": state.video.update(json)
+            case "preview":
+                state.preview = json["image_url"]?.string.flatMap(JobPreviewPicture.init(dataURL:))
             default: return false
             }
             state.isNew = true

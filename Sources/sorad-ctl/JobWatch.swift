@@ -16,19 +16,22 @@ struct JobWatch {
     private let purpose: Purpose
     private let writesJSON: Bool
     private let deadline: MonotonicTime?
-    private var display: ProgressDisplay
+    private var display: LiveDisplay
 
     /// Before a stream that ended early is opened again.
     private static let pause = Duration.milliseconds(250)
 
-    init(_ daemon: DaemonConnection, _ arguments: Arguments, _ interrupt: Interrupt, _ purpose: Purpose = .ownJob) {
+    init(_ daemon: DaemonConnection, _ arguments: Arguments, _ interrupt: Interrupt, _ purpose: Purpose = .ownJob, isSilent: Bool = false) {
         self.daemon = daemon
         self.interrupt = interrupt
         self.purpose = purpose
-        writesJSON = arguments.has("json") && !arguments.has("quiet")
+        writesJSON = arguments.has("json") && !arguments.has("quiet") && !isSilent
         deadline = arguments["timeout"].flatMap(Double.init).map { MonotonicTime.now() + .seconds(min(max($0, 0), 1e8)) }
-        let isSilent = arguments.has("json") || arguments.has("quiet")
-        display = ProgressDisplay(style: isSilent ? .silent : Console.progressStyle(environment: ChildProcess.currentEnvironment()))
+        let isSilent = isSilent || arguments.has("json") || arguments.has("quiet")
+        let environment = ChildProcess.currentEnvironment()
+        display = LiveDisplay(
+            progress: ProgressDisplay(style: isSilent ? .silent : Console.progressStyle(environment: environment)),
+            form: isSilent ? nil : PictureForm.chosen(arguments, environment: environment))
     }
 
     /// - Returns: the completed job.
@@ -38,7 +41,7 @@ struct JobWatch {
         var lastLine: JSONValue?
         var follower: JobFollower?
         while true {
-            try show(video, &lastLine)
+            try show(video, follower?.takePreview(), &lastLine)
             if video.status == .completed || video.status == .failed { break }
             let current: JobFollower
             if let follower { current = follower } else { current = try JobFollower(video, socket: daemon.socketPath) }
@@ -55,6 +58,9 @@ struct JobWatch {
                 if interrupt.wait(timeout: min(timeLeft ?? JobWatch.pause, JobWatch.pause)) { throw interrupted(video.id) }
                 try checkTime(video.id)
             }
+        }
+        if video.status == .completed, display.showsPictures, let picture = daemon.thumbnail(of: video.id) {
+            if let text = display.update(ProgressSnapshot(video), preview: picture, .current) { Console.draw(text) }
         }
         endLine()
         if video.status == .failed { throw failure(of: video) }
@@ -79,8 +85,8 @@ struct JobWatch {
         throw SoradError(.timedOut, "\(id) is not finished yet; it continues without this command", hint: "sorad-ctl get \(id) -o FILE")
     }
 
-    private mutating func show(_ video: Video, _ lastLine: inout JSONValue?) throws(SoradError) {
-        if let text = display.update(ProgressSnapshot(video), width: Console.width) { Console.draw(text) }
+    private mutating func show(_ video: Video, _ preview: JobPreviewPicture?, _ lastLine: inout JSONValue?) throws(SoradError) {
+        if let text = display.update(ProgressSnapshot(video), preview: preview, .current) { Console.draw(text) }
         guard writesJSON, video.status == .queued || video.status == .inProgress else { return }
         let line = progressJSON(video)
         if line != lastLine { try Console.print(line.text()) }

@@ -6,18 +6,25 @@ import SoradSystem
 struct OutputFile: ~Copyable {
     /// "-" for standard output.
     let path: String
+    /// What a clip becomes on the way there; nil: it stays an MP4.
+    let format: ClipFormat?
     private var file: AtomicFile?
     /// A device or a pipe.
     private var stream: FileDescriptor?
 
-    /// - Parameter path: "-" for standard output; so is every other name of the file that it leads to.
-    /// - Throws: `.usage` for binary data on a terminal; `.cannotCreate` for a place that cannot be written.
-    init(_ path: String) throws(SoradError) {
+    /// - Parameters:
+    ///   - path: "-" for standard output; so is every other name of the file that it leads to.
+    ///   - isClip: what goes there is a clip, which the end of the name may ask to be converted.
+    /// - Throws: `.usage` for binary data on a terminal; `.cannotCreate` for a place that cannot be written; `.unavailable` for a format
+    ///   that cannot be made.
+    init(_ path: String, isClip: Bool = true) throws(SoradError) {
+        format = isClip ? ClipFormat(path: path) : nil
         let place = FilePlace(path, followingLinks: true)
         let isOutput = path == "-" || FilePlace(.output).flatMap { place?.isSame(as: $0) } == true
         self.path = isOutput ? "-" : path
         file = nil
         stream = nil
+        try format?.check()
         if isOutput {
             guard !StandardStream.output.isTerminal else { throw OutputFile.onTerminal("standard output") }
         } else if let place, place.kind != .regular, place.kind != .directory {
@@ -28,12 +35,12 @@ struct OutputFile: ~Copyable {
     }
 
     /// The place that --output names; nil for a name after a job that is not known yet, in a folder where files can be made.
-    static func named(_ arguments: Arguments) throws(SoradError) -> OutputFile? {
+    static func named(_ arguments: Arguments, isClip: Bool = true) throws(SoradError) -> OutputFile? {
         guard let path = arguments["output"] else {
             if !arguments.has("no-wait") { _ = try AtomicFile("sorad-\(processIdentifier()).mp4") }
             return nil
         }
-        let output = try OutputFile(path)
+        let output = try OutputFile(path, isClip: isClip)
         guard output.path != "-" || !arguments.has("json") else {
             throw SoradError(.usage, "the clip and --json cannot both go to standard output", hint: "name a file with -o FILE")
         }
@@ -76,8 +83,29 @@ extension DaemonConnection {
         }
     }
 
+    /// Bytes of the longest clip that is converted: it is held in memory.
+    private static let convertible = 1 << 30
+
+    private func whole(_ id: String, variant: String) throws(SoradError) -> [UInt8] {
+        var bytes: [UInt8] = []
+        try content(id, variant: variant) { piece in
+            bytes += piece
+            return bytes.count <= DaemonConnection.convertible
+        }
+        guard bytes.count <= DaemonConnection.convertible else {
+            throw SoradError(.badInput, "the clip is too large to be converted; save it as .mp4 first")
+        }
+        return bytes
+    }
+
     private func download(_ id: String, variant: String, to output: consuming OutputFile) throws(SoradError) -> Int {
         var output = output
+        if let format = output.format {
+            let clip = try format.converted(try whole(id, variant: variant))
+            try output.write(clip)
+            try output.finish()
+            return clip.count
+        }
         var count = 0
         var failure: SoradError?
         try content(id, variant: variant) { bytes in

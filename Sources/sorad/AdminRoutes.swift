@@ -9,6 +9,9 @@ import SoradSystem
 struct AdminRoutes: Sendable {
     let service: JobService
     let access: AccessRules
+    let models: ModelCatalog
+    /// The folders that are searched for model files.
+    let modelDirectories: [String]
     let log: Log
     /// Open connections of clients; asked for the metrics.
     let connectionCount: @Sendable () -> Int
@@ -38,6 +41,16 @@ struct AdminRoutes: Sendable {
         }
         on(.get, "/admin/log-level", in: &routes) { _ in level }
         on(.post, "/admin/log-level", body: .fields, in: &routes, setLevel)
+        on(.get, "/admin/models", in: &routes) { _ in
+            let files = models.entries.map { entry -> JSONValue in
+                ["id": .string(entry.info.id), "path": .string(entry.path), "sha256": .string(entry.info.sha256)]
+            }
+            return .json(
+                [
+                    "directories": .array(modelDirectories.map { .string($0) }), "data": .array(files),
+                    "broken_models": .array(models.brokenFiles.map { .string($0) }),
+                ] as JSONValue)
+        }
         on(.get, "/admin/quotas", in: &routes) { _ in .json(service.quotas.json) }
         on(.post, "/admin/quotas/{user}", body: .fields, in: &routes, setQuota)
         on(.delete, "/admin/quotas/{user}", in: &routes, removeQuota)

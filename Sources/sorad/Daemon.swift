@@ -102,7 +102,9 @@ final class Daemon {
         if let listener = adminListener.take() {
             let clients = server
             let routes = AdminRoutes(
-                service: service, access: access, log: log, connectionCount: { clients.connectionCount },
+                service: service, access: access, models: models,
+                modelDirectories: settings.models.isEmpty ? settings.modelDirectories : [], log: log,
+                connectionCount: { clients.connectionCount },
                 checkSettings: { () throws(SoradError) in
                     try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot()).warnings
                 }, keys: KeyRoutes(keys: keys, log: log) { clients.endConnections(ofKey: $0) })

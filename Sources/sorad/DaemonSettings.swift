@@ -28,6 +28,7 @@ struct DaemonSettings: Sendable {
     private var printsConfiguration = false
     private var printsTable = false
     private var checks = false
+    private var shows = false
 
     static let table = SettingsTable(DaemonSettings()) {
         Setting(
@@ -126,6 +127,7 @@ struct DaemonSettings: Sendable {
             "settings file; *.conf files in the folder FILE.d override it")
         Setting("print-config", \.printsConfiguration, "print a settings file with every setting explained, and exit")
         Setting("print-settings", \.printsTable, "print the settings as a Markdown table, and exit")
+        Setting("show-config", \.shows, "print every setting, its value and where it comes from as JSON, and exit")
         Setting("check-config", \.checks, "say what is wrong in the settings of all these sources, and exit: 0 or 78")
     }
 
@@ -145,6 +147,7 @@ struct DaemonSettings: Sendable {
             let asked = programOptions.values(arguments)
             if asked.printsConfiguration { return printOut(table.sampleFile(of: "sorad")) }
             if asked.printsTable { return printOut(table.markdown) }
+            if asked.shows { return try show(arguments) }
             if asked.checks { return try check(arguments) }
             try run(arguments)
         }
@@ -170,6 +173,17 @@ struct DaemonSettings: Sendable {
             ?? standardPath(
                 environment, isRoot, root: "/etc/sorad/sorad.conf", variable: "XDG_CONFIG_HOME", home: ".config", "sorad/sorad.conf")
         return try path.map { path throws(SoradError) in try SettingsFile.all(at: path, isRequired: named != nil) } ?? []
+    }
+
+    /// Prints every setting with its source.
+    private static func show(_ arguments: Arguments) throws(SoradError) {
+        let environment = ChildProcess.currentEnvironment()
+        let files = try files(arguments, environment, isRoot())
+        let rows = table.effective(arguments, environment: environment, files: files).map { setting -> JSONValue in
+            ["name": .string(setting.name), "values": .array(setting.values.map { .string($0) }), "origin": .optional(setting.origin)]
+        }
+        let json: JSONValue = ["files": .array(files.map { .string($0.path) }), "settings": .array(rows)]
+        printOut(json.text(pretty: true) + "\n")
     }
 
     /// Prints everything that is wrong in the settings.

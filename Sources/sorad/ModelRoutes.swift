@@ -39,7 +39,9 @@ extension ClientRoutes {
             "version": .string(soradVersion), "intake": .string(summary.isDraining ? "draining" : "open"),
             "processing": .string(summary.isPaused ? "paused" : "running"), "queued": .integer(summary.queued),
             "running": .integer(summary.running),
-            "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "models": .integer(models.entries.count),
+            "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "slots": .integer(service.slotCount),
+            "disk_free_bytes": .optional(service.freeDiskBytes), "models": .integer(models.entries.count),
+            "default_model": .optional(models.standard(preferred: defaultModel)?.info.id),
             "broken_models": .array(models.brokenFiles.map { .string($0) }),
         ]
         return .json(health)

@@ -84,10 +84,14 @@ final class Service {
     private(set) var process: ChildProcess
     private let environment: [String: String]
     private let worker: String
+    private let options: [String]
     var socket: String { directory + "/s" }
 
-    /// - Parameter workerOptions: what the worker gets besides what the daemon gives it.
-    init(environment: [String: String] = [:], workerOptions: String = "") throws {
+    /// - Parameters:
+    ///   - workerOptions: what the worker gets besides what the daemon gives it.
+    ///   - hasModel: the small random one; else `options` say where models are.
+    init(environment: [String: String] = [:], workerOptions: String = "", options: [String] = [], hasModel: Bool = true) throws {
+        self.options = (hasModel ? ["--model", Fixture.model] : []) + options
         self.environment = ChildProcess.currentEnvironment().merging(environment) { $1 }
         if workerOptions.isEmpty {
             worker = Fixture.programs + "/sorad-worker"
@@ -96,7 +100,7 @@ final class Service {
             let script = "#!/bin/sh\nexec '\(Fixture.programs)/sorad-worker' \"$@\" \(workerOptions)\n"
             try FileDescriptor(opening: worker, flags: O_WRONLY | O_CREAT, mode: 0o700).write(Array(script.utf8))
         }
-        process = try Service.start(directory, self.environment, worker)
+        process = try Service.start(directory, self.environment, worker, self.options)
         try waitUntilReady()
     }
 
@@ -104,18 +108,18 @@ final class Service {
     func killAndRestart() throws {
         process.kill(SIGKILL)
         _ = process.wait(timeout: .seconds(10))
-        process = try Service.start(directory, environment, worker)
+        process = try Service.start(directory, environment, worker, options)
         try waitUntilReady()
     }
 
-    private static func start(_ directory: String, _ environment: [String: String], _ worker: String) throws -> ChildProcess {
+    private static func start(_ directory: String, _ environment: [String: String], _ worker: String, _ options: [String]) throws
+        -> ChildProcess
+    {
         let log = try FileDescriptor(opening: directory + "/log", flags: O_WRONLY | O_CREAT | O_APPEND)
         return try ChildProcess(
             ChildProcess.Command(
                 Fixture.programs + "/sorad",
-                [
-                    "--socket", directory + "/s", "--state-dir", directory + "/state", "--model", Fixture.model, "--worker", worker,
-                ],
+                ["--socket", directory + "/s", "--state-dir", directory + "/state", "--worker", worker] + options,
                 environment: environment, descriptors: [1: log.rawValue, 2: log.rawValue]))
     }
 
@@ -125,7 +129,7 @@ final class Service {
             let models = try control(["models", "--json"])
             if models.status() == 0, models.text.contains("tiny") { return }
             let status = try control(["status", "--json"])
-            if status.status() == 0, status.text.contains("tiny.gguf") { return }
+            if status.status() == 0, status.text.contains("tiny.gguf") || status.text.contains("no model is installed") { return }
             usleep(100_000)
         }
         throw SoradError(
@@ -138,7 +142,10 @@ final class Service {
     }
 
     func control(_ arguments: [String], directory: String = Fixture.scratch(), input: String = "") throws -> Control {
-        let environment = ["SORAD_SOCKET": socket, "PATH": ChildProcess.currentEnvironment()["PATH"] ?? ""]
+        let environment = [
+            "SORAD_SOCKET": socket, "PATH": ChildProcess.currentEnvironment()["PATH"] ?? "", "HOME": self.directory,
+            "XDG_RUNTIME_DIR": self.directory,
+        ]
         return try Control(arguments, environment: environment, directory: directory, input: input)
     }
 }

@@ -5,7 +5,7 @@ import Testing
 @Suite struct UsageTests {
     @Test(
         arguments: [
-            ([], "no command given"), (["jbos"], "did you mean \"jobs\"?"), (["generate"], "generate needs PROMPT"),
+            (["jbos"], "did you mean \"jobs\"?"), (["generate"], "generate needs PROMPT"),
             (["generate", "a", "red", "ball"], "\"red\" is one word too many"),
             (["generate", "x", "--sise", "1x1"], "did you mean \"--size\"?"),
             (["generate", "x", "--size", "abc"], "--size must be WIDTHxHEIGHT"), (["generate", "x", "--steps"], "--steps needs a value"),
@@ -13,12 +13,12 @@ import Testing
             (["generate", "x", "--guidance", "nan"], "--guidance must be a number"),
             (["generate", "x", "--json=1"], "--json takes no value"),
             (["generate", "x", "--seed", "1", "--seed", "2"], "--seed is given twice"),
-            (["generate", "x", "-o", "-", "--json"], "cannot both go to standard output"),
+
             (["get", "video_1", "--variant", "poster"], "one of video, thumbnail"),
             (["quota", "alice", "--jobs", "many", "--socket", "/x"], "--jobs must be a whole number or none"),
             (["quota", "--jobs", "1", "--socket", "/x"], "no user is named"),
             (["priority", "video_1", "high", "--socket", "/x"], "PRIORITY must be a whole number"),
-            (["jobs", "--limit", "0"], "--limit must be 1 or more"), (["help", "dance"], "there is no command \"dance\""),
+            (["jobs", "--limit", "0"], "--limit must be 1 or more"), (["help", "dance"], "unknown command \"dance\""),
         ] as [([String], String)])
     func wrongUsageIsNamedWithAHint(arguments: [String], complaint: String) throws {
         let control = try Control(arguments)
@@ -26,6 +26,12 @@ import Testing
         #expect(control.errors.hasPrefix("sorad-ctl: ") && control.errors.contains(complaint), "\(control.errors)")
         #expect(control.errors.contains("\nhint: "))
         #expect(control.output.isEmpty)
+    }
+
+    @Test func jsonAndTheClipDoNotShareStandardOutput() throws {
+        let control = try Control(["generate", "x", "-o", "-", "--json"])
+        #expect(control.status() == 64 && control.output.isEmpty)
+        #expect(try json(control.errors)["error"]?["message"]?.string?.contains("cannot both go to standard output") == true)
     }
 
     @Test func theHelpKnowsEveryCommandAndItsFlags() throws {

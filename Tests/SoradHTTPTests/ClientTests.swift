@@ -135,7 +135,7 @@ import Testing
         for (status, kind) in kinds {
             let body = ErrorEnvelope(message: "It failed.", type: "t", param: "size", code: "c").json.bytes()
             let error = try #require(ClientResponse(status: status, headers: ["retry-after": "3"], body: body).failure)
-            #expect(error == SoradError(kind, "It failed.", hint: "try again in 3 s", param: "size"))
+            #expect(error == SoradError(kind, "It failed.", hint: "try again in 3 s", param: "size", code: "c", retryAfter: 3))
         }
         #expect(ClientResponse(status: 503, headers: [:], body: []).failure?.kind == .unavailable)
         #expect(ClientResponse(status: 200, headers: [:], body: []).failure == nil)

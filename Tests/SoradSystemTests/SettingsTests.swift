@@ -119,7 +119,7 @@ import Testing
     }
 
     @Test func theHelpShowsEveryOptionAndNoLineIsLong() {
-        let help = command.help
+        let help = command.help()
         for part in ["test make: makes a thing", "INPUT [OTHER]", "-o, --output FILE", "--count N", "[$COUNT]", "-h, --help"] {
             #expect(help.contains(part), "\(part)")
         }

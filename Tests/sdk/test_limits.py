@@ -93,9 +93,9 @@ def test_users_have_quotas_and_turns_of_their_own(make_daemon):
     # A quota of one's own, by number and by name.
     ctl(daemon, "quota", str(NOBODY), "--seconds-per-day", "none")
     assert create(daemon, {"num_frames": 17, "fps": 5}, NOBODY)[0] == 200
-    assert json.loads(ctl(daemon, "quota", "--json"))["users"][str(NOBODY)]["seconds_per_day"] is None
+    assert json.loads(ctl(daemon, "quota", "--all", "--json"))["users"][str(NOBODY)]["seconds_per_day"] is None
     ctl(daemon, "quota", str(NOBODY), "--remove")
-    assert json.loads(ctl(daemon, "quota", "--json"))["users"] == {}
+    assert json.loads(ctl(daemon, "quota", "--all", "--json"))["users"] == {}
     # Everybody may stand back, only administrators push ahead.
     assert create(daemon, QUICK | {"priority": 5}, OTHER)[0] == 400
     assert create(daemon, QUICK | {"priority": -5}, OTHER)[2]["priority"] == -5

@@ -144,6 +144,37 @@ public struct SettingsTable<Values: Sendable>: Sendable {
         return read.wrong.map(\.message) + read.warnings
     }
 
+    /// One setting as it is in effect: its value as text, and the source that it came from.
+    public struct Effective: Sendable, Equatable {
+        public let name: String
+        public let values: [String]
+        /// "--NAME", a variable, a file's path; nil for the default.
+        public let origin: String?
+    }
+
+    /// Every setting with the value that counts, in the order of the table. Values are not checked here.
+    public func effective(_ arguments: Arguments, environment: [String: String], files: [SettingsFile]) -> [Effective] {
+        var ignored: [String] = []
+        let read = files.map { ($0.path, $0.values(settings.map(\.option), &ignored)) }
+        return zip(settings, options).map { setting, option in
+            if let given = given(setting.option, arguments, environment, read) {
+                return Effective(name: option.name, values: given.texts, origin: given.origin)
+            }
+            return Effective(name: option.name, values: option.defaultText.map { [$0] } ?? [], origin: nil)
+        }
+    }
+
+    /// The strongest source of an option.
+    private func given(
+        _ option: Option, _ arguments: Arguments, _ environment: [String: String], _ files: [(path: String, values: [String: [String]])]
+    ) -> (texts: [String], origin: String)? {
+        if arguments.has(option.name) { return (arguments.all(option.name), "--\(option.name)") }
+        if let text = environment[option.settingVariable], !text.isEmpty {
+            return (option.isList ? text.split(separator: option.separator).map(String.init) : [text], option.settingVariable)
+        }
+        return files.last { $0.values[option.name] != nil }.map { ($0.values[option.name] ?? [], $0.path) }
+    }
+
     private func read(
         _ arguments: Arguments, environment: [String: String], files: [SettingsFile]
     ) -> (values: Values, wrong: [SoradError], warnings: [String]) {
@@ -153,19 +184,8 @@ public struct SettingsTable<Values: Sendable>: Sendable {
         let read = files.map { ($0.path, $0.values(settings.map(\.option), &warnings)) }
         warnings += unknownVariables(environment)
         for setting in settings {
-            let (option, variable) = (setting.option, setting.option.settingVariable)
-            let inEnvironment = environment[variable].flatMap { $0.isEmpty ? nil : $0 }
-            let inFile = read.last { $0.1[option.name] != nil }
-            let given: (texts: [String], origin: String)
-            if arguments.has(option.name) {
-                given = (arguments.all(option.name), "--\(option.name)")
-            } else if let text = inEnvironment {
-                given = (option.isList ? text.split(separator: option.separator).map(String.init) : [text], variable)
-            } else if let (path, texts) = inFile {
-                given = (texts[option.name] ?? [], path)
-            } else {
-                continue
-            }
+            let option = setting.option
+            guard let given = given(option, arguments, environment, read) else { continue }
             let refused = given.texts.compactMap { text in
                 option.form.requirement(unmetBy: text).map { wanted in
                     SoradError(

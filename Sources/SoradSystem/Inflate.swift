@@ -1,4 +1,4 @@
-// Unpacks zlib streams (RFC 1950 and 1951): the color profiles of PNG files.
+// Unpacks zlib streams (RFC 1950 and 1951): the color profiles and the pixels of PNG files.
 // Invariant: the result has at most the given number of bytes, and every read and every copy is checked; nil for whatever is no such stream.
 
 /// The content of a zlib stream; nil if it is damaged or has more than `limit` bytes.

@@ -1,0 +1,217 @@
+// The commands about models: list, show, verify, import, rm. The daemon finds model files in its folders; these commands look at the files
+// themselves, and only administrators see where they lie.
+import Glibc
+import SoradAPI
+import SoradHTTP
+import SoradSystem
+
+func listModels(_ arguments: Arguments) throws(SoradError) {
+    let models = try DaemonConnection(arguments).models().data
+    if arguments.has("json") {
+        return try Console.print(JSONValue.object(["schema": "sorad.models/1", "data": .array(models.map(\.json))]).text())
+    }
+    if models.isEmpty { return Console.note("There are no models; sorad-ctl doctor says why.\n") }
+    let rows = models.map { model in
+        let number = { (key: String) in model.details[key]?.integer.map(String.init) ?? "?" }
+        return [
+            Span(model.id, .bold), Span("\(number("default_width"))x\(number("default_height"))"),
+            Span("\(number("default_num_frames")) at \(number("fps"))/s"),
+            Span("\(number("max_width"))x\(number("max_height")), \(number("max_num_frames")) frames"),
+            Span(model.details["license"]?.string ?? "?"),
+        ]
+    }
+    try Console.print(Table(headings: ["MODEL", "SIZE", "FRAMES", "LIMITS", "LICENSE"], rows: rows), arguments)
+}
+
+func showModel(_ arguments: Arguments) throws(SoradError) {
+    let model = try DaemonConnection(arguments).model(arguments.words[0])
+    if arguments.has("json") {
+        var object: JSONObject = ["schema": "sorad.model/1"]
+        for member in model.json.object?.members ?? [] { object[member.key] = member.value }
+        return try Console.print(JSONValue.object(object).text())
+    }
+    let rows = model.json.object?.members.filter { $0.key != "object" }.map { member in
+        (spaced(member.key), member.key == "created" ? timeWords(member.value.integer ?? 0) : member.value.string ?? member.value.text())
+    }
+    try Console.print(facts(rows ?? []), arguments)
+}
+
+/// Reads model files whole: their SHA-256 against what the daemon found when it opened them, and whether the engine still opens them.
+func verifyModels(_ arguments: Arguments) throws(SoradError) {
+    let models = try installedModels(arguments)
+    var wanted = models.files
+    if !arguments.words.isEmpty {
+        wanted = []
+        for name in arguments.words {
+            if let file = models.files.first(where: { $0.id == name || $0.path == name }) {
+                wanted.append(file)
+            } else if fileExists(name) {
+                wanted.append(ModelFile(id: name, path: name, sha256: nil))
+            } else {
+                throw SoradError(.notFound, "there is no model and no file \"\(name)\"", hint: "sorad-ctl models lists them")
+            }
+        }
+    }
+    var failed: [String] = []
+    for file in wanted {
+        let problem = problem(of: file)
+        if problem != nil { failed.append(file.id) }
+        if arguments.has("json") {
+            let json: JSONObject = [
+                "schema": "sorad.model-check/1", "id": .string(file.id), "path": .string(file.path), "sound": .bool(problem == nil),
+                "problem": .optional(problem),
+            ]
+            try Console.print(JSONValue.object(json).text())
+        } else {
+            let verdict = problem.map { Span($0, .red) } ?? Span("sound", .green)
+            try Console.print([[Span("\(file.id): ", .bold), verdict, Span(" (\(file.path))", .dim)]], arguments)
+        }
+    }
+    for broken in models.broken where arguments.words.isEmpty {
+        failed.append(broken)
+        Console.note("sorad-ctl: \(printable(broken))\n")
+    }
+    guard failed.isEmpty else {
+        throw SoradError(
+            .badInput, "\(counted(failed.count, "model file")) cannot be used", hint: "put a whole copy in its place, then sorad-ctl reload"
+        )
+    }
+}
+
+/// Copies a model file into the daemon's folder, or makes one of a published checkpoint there, and has the daemon look.
+func importModel(_ arguments: Arguments) throws(SoradError) {
+    let source = arguments.words[0]
+    guard let place = FilePlace(source, followingLinks: true) else { throw SoradError(.notFound, "there is no \(source)") }
+    let folder = try modelFolder(arguments)
+    let name = arguments["name"] ?? lastName(of: source)
+    guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else {
+        throw SoradError(.usage, "--name must be a name without a slash, not \"\(name)\"", hint: "sorad-ctl help models import")
+    }
+    let target = "\(folder)/\(name).gguf"
+    guard !fileExists(target) || arguments.has("force") else {
+        throw SoradError(.conflict, "\(target) is there already", hint: "give another --name, or replace it with --force")
+    }
+    if place.kind == .directory || !source.hasSuffix(".gguf") {
+        guard let converter = soradProgram("sorad-quantize") else {
+            throw SoradError(.unavailable, "sorad-quantize, which makes model files of checkpoints, is not installed")
+        }
+        Console.note("sorad-ctl: converting; this takes minutes\n")
+        let output: CapturedOutput
+        do throws(Errno) {
+            output = try captureOutput(of: .init(converter, [source, "-o", target]), timeout: .seconds(86_400), limit: 16 << 20)
+        } catch { throw SoradError(.unavailable, "\(converter) cannot be started: \(error.reason)") }
+        guard output.ending == .exited(0) else { throw SoradError(.badInput, output.sentence(of: "sorad-quantize")) }
+    } else {
+        if let problem = problem(of: ModelFile(id: source, path: source, sha256: nil)) {
+            throw SoradError(.badInput, "\(source): \(problem)")
+        }
+        try copy(source, to: target)
+    }
+    let _: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
+    try tellModel("sorad.model-import/1", name, target, arguments, "is installed; sorad-ctl models lists it in a moment")
+}
+
+/// Removes a model file from the daemon's folders, and has the daemon look.
+func removeModel(_ arguments: Arguments) throws(SoradError) {
+    let models = try installedModels(arguments)
+    let name = arguments.words[0]
+    guard let file = models.files.first(where: { $0.id == name || $0.path == name }) else {
+        throw SoradError(.notFound, "there is no model \"\(name)\"", hint: "sorad-ctl models lists them")
+    }
+    if !arguments.has("yes") {
+        guard StandardStream.input.isTerminal else {
+            throw SoradError(.usage, "to remove \(file.path) without being asked needs --yes", hint: "sorad-ctl help models rm")
+        }
+        guard try Console.confirm("remove \(printable(file.path))?") else {
+            throw SoradError(.cancelled, "nothing was done: you did not say yes")
+        }
+    }
+    do throws(Errno) {
+        let path = file.path
+        try systemCall("unlink") { unsafe unlink(path) }
+    } catch { throw SoradError(.permission, "cannot remove \(file.path): \(error.reason)", hint: "sudo sorad-ctl models rm \(name)") }
+    let _: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
+    try tellModel("sorad.model-removal/1", name, file.path, arguments, "was removed")
+}
+
+private func tellModel(_ schema: String, _ name: String, _ path: String, _ arguments: Arguments, _ words: String) throws(SoradError) {
+    let json: JSONObject = ["schema": .string(schema), "id": .string(name), "path": .string(path)]
+    try Console.print(arguments.has("json") ? JSONValue.object(json).text() : "\(printable(name)) \(words)")
+}
+
+// MARK: the daemon's files
+
+private struct ModelFile {
+    let id: String
+    let path: String
+    /// As the daemon found it; nil where it was not asked.
+    let sha256: String?
+}
+
+private func installedModels(_ arguments: Arguments) throws(SoradError) -> (files: [ModelFile], broken: [String], folders: [String]) {
+    let answer: JSONValue = try adminClient(arguments).fetch(ClientRequest(.get, "/admin/models"))
+    let files = answer["data"]?.array?.compactMap { file in
+        file["id"]?.string.flatMap { id in
+            file["path"]?.string.map { ModelFile(id: id, path: $0, sha256: file["sha256"]?.string) }
+        }
+    }
+    let texts = { (key: String) in answer[key]?.array?.compactMap(\.string) ?? [] }
+    return (files ?? [], texts("broken_models"), texts("directories"))
+}
+
+/// The daemon's own folder, which is the last one; it is made when it is missing.
+private func modelFolder(_ arguments: Arguments) throws(SoradError) -> String {
+    guard let folder = try installedModels(arguments).folders.last else {
+        throw SoradError(
+            .configuration, "the daemon's settings name its model files one by one, so there is no folder for others",
+            hint: "add the file as model = PATH and restart sorad")
+    }
+    do throws(Errno) { try makeDirectories(folder) } catch {
+        throw SoradError(.permission, "cannot make \(folder): \(error.reason)", hint: "sudo sorad-ctl models import …")
+    }
+    guard mayWrite(folder) else {
+        throw SoradError(.permission, "\(folder) may not be written by you", hint: "sudo sorad-ctl models import …")
+    }
+    return folder
+}
+
+/// Why a model file cannot be used; nil when it is sound. The engine reads it whole.
+private func problem(of file: ModelFile) -> String? {
+    guard let worker = soradProgram("sorad-worker") else { return "sorad-worker, which reads model files, is not installed" }
+    guard let output = try? captureOutput(of: .init(worker, ["--model", file.path, "--describe"]), timeout: .seconds(600), limit: 4 << 20)
+    else { return "\(worker) cannot be started" }
+    guard output.ending == .exited(0) else {
+        let sentence = output.sentence(of: "sorad-worker")
+        return sentence.isEmpty ? "the engine does not open it" : sentence
+    }
+    let found = (try? JSONValue(parsing: output.standardOutput))?["sha256"]?.string
+    guard let expected = file.sha256, let found, found != expected else { return nil }
+    return "its SHA-256 is \(found), and it was \(expected) when the daemon opened it"
+}
+
+/// The file's name without folders and ending.
+private func lastName(of path: String) -> String {
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    return name.hasSuffix(".gguf") ? String(name.dropLast(5)) : name
+}
+
+private func copy(_ source: String, to target: String) throws(SoradError) {
+    var file = try AtomicFile(target)
+    do {
+        let input = try FileDescriptor(opening: source, flags: O_RDONLY)
+        while true {
+            let piece = try input.read(upTo: 1 << 20)
+            if piece.isEmpty { break }
+            try file.write(piece)
+        }
+    } catch let error as SoradError { throw error } catch {
+        throw SoradError(.notFound, "cannot read \(source): \((error as? Errno)?.reason ?? "\(error)")")
+    }
+    try file.commit()
+}
+
+extension DaemonConnection {
+    fileprivate func model(_ id: String) throws(SoradError) -> Model {
+        try client.fetch(ClientRequest(.get, "/v1/models/\(percentEncoded(id))"))
+    }
+}
