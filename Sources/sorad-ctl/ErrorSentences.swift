@@ -7,7 +7,7 @@ let flagsOfFields = [
     "seed": "--seed", "num_inference_steps": "--steps", "guidance_scale": "--guidance", "flow_shift": "--flow-shift",
     "negative_prompt": "--negative", "reuse": "--reuse", "priority": "--priority", "strength": "--strength", "input_reference": "--image",
     "end_image": "--end-image", "end_video": "--join", "direction": "--backwards", "loop": "--loop", "storyboard": "--scene",
-    "mask": "--mask", "video": "FILE or ID", "file": "FILE",
+    "mask": "--mask", "upscale": "--upscale", "interpolate": "--interpolate", "video": "FILE or ID", "file": "FILE",
 ]
 
 extension SoradError {

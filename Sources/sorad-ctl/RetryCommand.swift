@@ -48,5 +48,17 @@ private func requestFields(of video: Video) -> JSONObject {
             })
     }
     fields["size"] = .string(video.size)
+    // Size, rate and frames of the Video are those behind these stages.
+    let details = video.details
+    if let factor = details.upscale, let width = details.width, let height = details.height {
+        fields["upscale"] = .integer(factor)
+        fields["size"] = .string("\(width / factor)x\(height / factor)")
+    }
+    if let factor = details.interpolate, let seconds = details.durationSeconds, let fps = details.fps {
+        fields["interpolate"] = .integer(factor)
+        fields["fps"] = .integer(fps / factor)
+        fields["seconds"] = .double(seconds)
+        fields["num_frames"] = nil
+    }
     return fields
 }
