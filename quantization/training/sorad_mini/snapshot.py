@@ -4,12 +4,13 @@
     python -m sorad_mini.snapshot restore --work DIR --state quantization/training/state
 
 Weights in float16 (the autoencoder's encoder is used in float16 anyway, see `cache.load_trained`, so latents stay the
-same bits), the transformer's matrices as int8 with a scale for each row, without the optimizers' moments: both come back
-within some hundred steps. What equals a tensor that is kept already is kept once. Files of at most PART bytes.
+same bits), the matrices of the transformer and the text encoder as int8 with a scale for each row, without the
+optimizers' moments: both come back within some hundred steps. Equal tensors are kept once. Files of at most PART bytes.
 """
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ PART = 15 << 20
 KEPT = {"autoencoder.pt": ("ema",), "text_encoder.pt": ("model",), "transformer.pt": ("ema", "teachers"),
         "distilled.pt": ("ema",)}
 PLAIN = ("statistics.json", "encoder.sha256")
-COARSE = ("transformer.pt/ema/transformer.", "distilled.pt/ema/transformer.")   # kept as int8
+COARSE = ("transformer.pt/ema/", "distilled.pt/ema/", "text_encoder.pt/model/encoder.")   # kept as int8
 SCALE = ".row_scale"
 
 
@@ -63,17 +64,14 @@ def write_parts(state: Path, tensors: dict[str, Tensor]) -> None:
     save_file(part, state / f"weights-{number:02d}.safetensors")
 
 
-def twin(file: str, name: str) -> str:
-    """Where the same tensor lies while it is not trained any further: the transformer's text encoder."""
-    kept = file in ("transformer.pt", "distilled.pt") and name.startswith("text.")
-    return "text_encoder.pt/model/encoder." + name.removeprefix("text.") if kept else ""
-
-
 def save(work: Path, state: Path) -> None:
     shutil.rmtree(state, ignore_errors=True)
     state.mkdir(parents=True)
     tensors: dict[str, Tensor] = {}
+    first: dict[bytes, str] = {}
+    same: dict[str, str] = {}
     facts: dict = {}
+    # the text encoder comes before the transformer, whose copy is equal while it is not trained any further
     for file, keys in KEPT.items():
         stored = checkpoint.load(work / file)
         if stored is None:
@@ -81,12 +79,15 @@ def save(work: Path, state: Path) -> None:
         facts[file] = {k: stored[k] for k in ("state", "config", "schedule") if k in stored}
         for key in keys:
             for name, value in stored[key].items():
-                same = twin(file, name)
-                if same in tensors and torch.equal(tensors[same].half(), value.half()):
-                    continue
-                tensors[f"{file}/{key}/{name}"] = value
+                path = f"{file}/{key}/{name}"
+                digest = hashlib.sha256(repr(tuple(value.shape)).encode() + value.half().numpy().tobytes()).digest()
+                kept = first.setdefault(digest, path)
+                if kept == path or kept.startswith(COARSE) != path.startswith(COARSE):
+                    tensors[path] = value
+                else:
+                    same[path] = kept
     write_parts(state, tensors)
-    (state / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (state / "facts.json").write_text(json.dumps(dict(facts, same=same), indent=1) + "\n")
     shutil.copytree(work / "tokenizer", state / "tokenizer")
     for name in PLAIN:
         if (work / name).exists():
@@ -101,15 +102,14 @@ def restore(work: Path, state: Path) -> None:
     for path in sorted(state.glob("weights-*.safetensors")):
         tensors.update(load_file(path))
     tensors = unpacked(tensors)
-    for file, facts in json.loads((state / "facts.json").read_text()).items():
-        found: dict = dict(facts, optimizer=None, frozen=None)
+    facts = json.loads((state / "facts.json").read_text())
+    for path, kept in facts.pop("same").items():
+        tensors[path] = tensors[kept]
+    for file, known in facts.items():
+        found: dict = dict(known, optimizer=None, frozen=None)
         for key in KEPT[file]:
             start = f"{file}/{key}/"
             found[key] = {name[len(start):]: value for name, value in tensors.items() if name.startswith(start)}
-            if file in ("transformer.pt", "distilled.pt") and key == "ema":
-                shared = {name: value for name, value in tensors.items() if name.startswith("text_encoder.pt/model/encoder.")}
-                for name, value in shared.items():
-                    found[key].setdefault("text." + name.removeprefix("text_encoder.pt/model/encoder."), value)
         found.setdefault("model", found.get("ema"))
         checkpoint.save(work / file, found)
     shutil.copytree(state / "tokenizer", work / "tokenizer", dirs_exist_ok=True)
