@@ -12,13 +12,8 @@ extension CPUBackend {
         _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
         reluAtEnd: Bool, into out: Tensor
     ) {
-        precondition(x.shape.rank == 3, "convolution of \(x.shape)")
-        let scale = upsample ? 2 : 1
-        let outHeight = (x.shape[0] * scale + weights.stride - 1) / weights.stride
-        let outWidth = (x.shape[1] * scale + weights.stride - 1) / weights.stride
-        precondition(out.shape == Shape(outHeight, outWidth, weights.outputs), "convolution of \(x.shape) into \(out.shape)")
-        precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
-        precondition(!weights.padsAtEnd || x.shape[0] * scale % 2 == 0 && x.shape[1] * scale % 2 == 0, "odd sides of \(x.shape)")
+        OperationChecks.convolve(
+            x, x2, weights, upsample: upsample, activation: activation, residual: residual, reluAtEnd: reluAtEnd, into: out)
         var image = unsafe sorad_quantize_image_args()
         unsafe (image.x0, image.c0) = (UnsafePointer(x.pointer()), x.shape[2])
         unsafe (image.height, image.width) = (x.shape[0], x.shape[1])
@@ -27,12 +22,9 @@ extension CPUBackend {
         case .none: break
         case .zeros(let count): unsafe image.c1 = count
         case .tensor(let other):
-            precondition(
-                other.shape.rank == 3 && other.shape[0] == x.shape[0] && other.shape[1] == x.shape[1], "\(other.shape) next to \(x.shape)")
             unsafe (image.x1, image.c1) = (UnsafePointer(other.pointer()), other.shape[2])
             partner = other
         }
-        precondition(unsafe image.c0 + image.c1 == weights.inputs, "\(unsafe image.c0 + image.c1) channels for \(weights.inputs)")
         var epilogue = unsafe sorad_epilogue()
         unsafe epilogue.activation = activation.kernelValue
         unsafe epilogue.relu_at_end = reluAtEnd
@@ -46,14 +38,12 @@ extension CPUBackend {
             let shape = Shape(x.shape[0], x.shape[1], weights.inputs)
             let bytes = sharedImages(shape, count: weights.has16BitInput ? 2 : 1)
             if let scale = weights.inputScale {
-                precondition(partner == nil, "scales of the channels of two images")
                 unsafe image.channel_scale = scale.pointer(Float.self)
                 findRange(of: x, nil, scale)
             } else {
                 findRange(of: [x, partner].compactMap(\.self))
             }
             unsafe encode(image, into: bytes[0], low: bytes.count > 1 ? bytes[1] : nil)
-            precondition(bytes.count == 1 || activation == .none && !reluAtEnd, "an activation of a 16-bit input")
             unsafe convolve(bytes, bytes.count == 1 ? [weights] : [weights, weights.withoutBias], upsample: upsample, epilogue, out)
         }
     }
@@ -85,12 +75,10 @@ extension CPUBackend {
     // MARK: Quantized images that are kept
 
     public func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: any QuantizedImage) {
-        precondition(x.shape == image.shape, "an image of \(x.shape) into \(image.shape)")
+        OperationChecks.quantize(x, norm: norm, scale: scale, into: image)
         var source = unsafe sorad_quantize_image_args()
         unsafe (source.x0, source.c0) = (UnsafePointer(x.pointer()), x.shape[2])
         unsafe (source.height, source.width) = (x.shape[0], x.shape[1])
-        precondition(norm == nil || norm!.weight.count == x.shape[2], "norm of \(x.shape)")
-        precondition(scale == nil || scale!.count == x.shape[2], "scales of \(x.shape)")
         if norm == nil && scale == nil { findRange(of: [x]) } else { findRange(of: x, norm, scale) }
         unsafe source.channel_scale = scale?.pointer(Float.self)
         unsafe encode(source, norm, into: own(image))
@@ -99,24 +87,11 @@ extension CPUBackend {
     public func convolve(
         _ images: [any QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor
     ) {
-        precondition(!images.isEmpty && images.count == weights.count, "\(images.count) images for \(weights.count) convolutions")
-        let (first, shape) = (weights[0], images[0].shape)
-        precondition(
-            weights.allSatisfy {
-                $0.kernel == first.kernel && $0.stride == first.stride && $0.outputs == first.outputs && $0.inputs == shape[2]
-            }
-                && images.allSatisfy { $0.shape == shape }, "convolutions of several sizes")
-        let scale = upsample ? 2 : 1
-        precondition(
-            out.shape
-                == Shape(
-                    (shape[0] * scale + first.stride - 1) / first.stride, (shape[1] * scale + first.stride - 1) / first.stride,
-                    first.outputs), "convolution of \(shape) into \(out.shape)")
-        precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
+        OperationChecks.convolve(images, weights, upsample: upsample, residual: residual, into: out)
         var epilogue = unsafe sorad_epilogue()
         if let residual {
             unsafe epilogue.residual = UnsafePointer(residual.pointer())
-            unsafe epilogue.residual_stride = first.outputs
+            unsafe epilogue.residual_stride = out.shape[2]
         }
         unsafe convolve(images.map(own), weights, upsample: upsample, epilogue, out)
     }

@@ -14,7 +14,7 @@ extension CPUBackend {
     public func softClamp(_ x: Tensor, into out: Tensor) { unsafe apply(kernels.clamp_tanh_f32, x, out) }
 
     public func guide(unconditional: Tensor, conditional: Tensor, scale: Float, into out: Tensor) {
-        precondition(unconditional.count == out.count && conditional.count == out.count, "guidance into \(out.shape)")
+        OperationChecks.elementwise(unconditional, conditional, into: out)
         let kernels = kernels
         split(out.count, step: Self.chunk, cost: out.count * 2) { range, _ in
             let first = range.lowerBound
@@ -24,7 +24,7 @@ extension CPUBackend {
     }
 
     public func eulerStep(sample: Tensor, velocity: Tensor, dt: Float, into out: Tensor) {
-        precondition(sample.count == out.count && velocity.count == out.count, "a step into \(out.shape)")
+        OperationChecks.elementwise(sample, velocity, into: out)
         let kernels = kernels
         split(out.count, step: Self.chunk, cost: out.count * 2) { range, _ in
             let first = range.lowerBound
@@ -35,14 +35,14 @@ extension CPUBackend {
     private static let chunk = 1 << 14
 
     @unsafe private func apply(_ kernel: @escaping Unary, _ x: Tensor, _ out: Tensor) {
-        precondition(x.count == out.count, "\(x.shape) into \(out.shape)")
+        OperationChecks.elementwise(x, into: out)
         split(out.count, step: Self.chunk, cost: out.count * 20) { range, _ in
             unsafe kernel(x.pointer() + range.lowerBound, out.pointer() + range.lowerBound, range.count)
         }
     }
 
     @unsafe private func apply(_ kernel: @escaping Binary, _ a: Tensor, _ b: Tensor, _ out: Tensor, weight: Int) {
-        precondition(a.count == out.count && b.count == out.count, "\(a.shape) and \(b.shape) into \(out.shape)")
+        OperationChecks.elementwise(a, b, into: out)
         split(out.count, step: Self.chunk, cost: out.count * weight) { range, _ in
             let first = range.lowerBound
             unsafe kernel(a.pointer() + first, b.pointer() + first, out.pointer() + first, range.count)

@@ -4,9 +4,7 @@ internal import CSoradKernels
 
 extension CPUBackend {
     public func copy(_ source: Blocks, into target: Blocks) {
-        precondition(
-            source.length == target.length && source.count == target.count,
-            "\(source.count) blocks of \(source.length) to \(target.count) of \(target.length)")
+        OperationChecks.copy(source, into: target)
         let (from, to) = unsafe (source.tensor.pointer() + source.start, target.tensor.pointer() + target.start)
         for block in 0..<source.count {
             unsafe (to + block * target.stride).update(from: from + block * source.stride, count: source.length)
@@ -16,13 +14,13 @@ extension CPUBackend {
     public func fill(_ out: Tensor, with value: Float) { unsafe out.pointer().update(repeating: value, count: out.count) }
 
     public func affine(_ x: Tensor, scale: Float, shift: Float, into out: Tensor) {
-        precondition(x.count == out.count, "\(x.shape) into \(out.shape)")
+        OperationChecks.elementwise(x, into: out)
         let (source, target) = unsafe (x.pointer(), out.pointer())
         for i in 0..<x.count { unsafe target[i] = source[i] * scale + shift }
     }
 
     public func patchify(_ latent: Tensor, _ layout: PatchLayout, into rows: Tensor) {
-        precondition(latent.shape == layout.latent && rows.shape == layout.rows, "latents \(latent.shape), rows \(rows.shape)")
+        OperationChecks.patches(latent, layout, rows)
         let (from, to) = unsafe (latent.pointer(), rows.pointer())
         let (volume, width) = (layout.volume, rows.shape[1])
         layout.forEach { source, token, channel, within in
@@ -31,7 +29,7 @@ extension CPUBackend {
     }
 
     public func unpatchify(_ rows: Tensor, _ layout: PatchLayout, into latent: Tensor) {
-        precondition(latent.shape == layout.latent && rows.shape == layout.rows, "latents \(latent.shape), rows \(rows.shape)")
+        OperationChecks.patches(latent, layout, rows)
         let (from, to) = unsafe (rows.pointer(), latent.pointer())
         let (channels, width) = (layout.channels, rows.shape[1])
         layout.forEach { target, token, channel, within in
@@ -52,12 +50,9 @@ extension CPUBackend {
     @unsafe private func latentArguments(
         _ latents: Tensor, _ frame: Int, _ mean: Tensor, _ std: Tensor, _ image: Tensor, toPlanar: Bool
     ) -> sorad_latent_args {
-        precondition(latents.shape.rank == 4, "latents \(latents.shape)")
+        OperationChecks.frame(frame, of: latents, mean: mean, std: std, image: image)
         let (channels, frames) = (latents.shape[0], latents.shape[1])
         let pixels = latents.shape[2] * latents.shape[3]
-        precondition(
-            image.shape == Shape(latents.shape[2], latents.shape[3], channels), "latents \(latents.shape), image \(image.shape)")
-        precondition((0..<frames).contains(frame) && mean.count == channels && std.count == channels, "frame \(frame) of \(frames)")
         let plane = unsafe latents.pointer() + frame * pixels
         var arguments = unsafe sorad_latent_args()
         unsafe arguments.x = toPlanar ? UnsafePointer(image.pointer()) : UnsafePointer(plane)
@@ -72,16 +67,12 @@ extension CPUBackend {
     }
 
     public func shufflePixels(_ x: Tensor, _ r: Int, into out: Tensor) {
-        precondition(
-            out.shape == Shape(x.shape[0] * r, x.shape[1] * r, x.shape[2] / (r * r)) && out.count == x.count,
-            "shuffle \(x.shape) by \(r) to \(out.shape)")
+        OperationChecks.shuffle(wide: out, deep: x, r)
         unsafe sorad_pixel_shuffle(x.pointer(), x.shape[0], x.shape[1], out.shape[2], r, out.pointer())
     }
 
     public func unshufflePixels(_ x: Tensor, _ r: Int, into out: Tensor) {
-        precondition(
-            x.shape == Shape(out.shape[0] * r, out.shape[1] * r, out.shape[2] / (r * r)) && out.count == x.count,
-            "unshuffle \(x.shape) by \(r) to \(out.shape)")
+        OperationChecks.shuffle(wide: x, deep: out, r)
         unsafe sorad_pixel_unshuffle(x.pointer(), out.shape[0], out.shape[1], x.shape[2], r, out.pointer())
     }
 }

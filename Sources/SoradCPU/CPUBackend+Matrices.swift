@@ -21,11 +21,7 @@ extension CPUBackend {
     ) {
         let input = own(input)
         let rows = input.values.shape[0]
-        precondition(
-            input.width == weights.inputs && out.shape == Shape(rows, weights.outputs),
-            "\(input.values.shape)·[\(weights.outputs), \(weights.inputs)]ᵀ into \(out.shape)")
-        precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
-        precondition(gate == nil || gate!.groups.rowCount == rows && gate!.table.shape[2] == weights.outputs, "gate of \(out.shape)")
+        OperationChecks.linear(input, weights, gate: gate, residual: residual, into: out)
         var epilogue = unsafe sorad_epilogue()
         unsafe epilogue.activation = activation.kernelValue
         if let residual {

@@ -7,13 +7,7 @@ extension CPUBackend {
         _ x: Tensor, epsilon: Float, weight: Parameter?, bias: Parameter?, scale: RowModulation?, shift: RowModulation?,
         into input: any ActivationMatrix
     ) {
-        let k = x.shape[1]
-        precondition(input.width == k, "norm of \(x.shape) into rows of \(input.width)")
-        precondition(x.shape.rank == 2 && (weight == nil || weight!.count == k) && (bias == nil || bias!.count == k), "norm of \(x.shape)")
-        precondition((scale == nil) == (shift == nil) && scale?.groups == shift?.groups, "scale and shift go together")
-        precondition(
-            scale == nil || scale!.groups.rowCount == x.shape[0] && scale!.table.shape[2] == k && shift!.table.shape[2] == k,
-            "modulation of \(x.shape)")
+        OperationChecks.layerNorm(x, weight: weight, bias: bias, scale: scale, shift: shift, into: input)
         own(input).overwrite(
             with: LayerNorm(x: x, epsilon: epsilon, weight: weight, bias: bias, scale: scale, shift: shift))
     }
@@ -60,6 +54,7 @@ extension CPUBackend {
     }
 
     public func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor) {
+        OperationChecks.rmsNorm(x, weight: weight, into: out)
         let arguments = unsafe normArguments(x, epsilon, weight, out)
         let kernels = kernels
         split(x.shape[0], step: grain(x.shape[0], perThread: 12), cost: x.count * 10) { range, _ in
@@ -70,11 +65,9 @@ extension CPUBackend {
     }
 
     public func normAndRotate(_ x: Tensor, epsilon: Float, weight: Parameter, heads: Int, by table: RotaryTable) {
+        OperationChecks.normAndRotate(x, weight: weight, heads: heads, by: table)
         let rows = x.shape[0]
         let headWidth = x.shape[1] / heads
-        precondition(
-            rows % table.tokens == 0 && headWidth * heads == x.shape[1] && table.cosines.shape[1] * 2 == headWidth,
-            "rotation of \(x.shape), \(heads) heads")
         let arguments = unsafe normArguments(x, epsilon, weight, x)
         let (start, width, tokens) = unsafe (x.pointer(), x.shape[1], table.tokens)
         let template = unsafe sorad_rope_args(
@@ -101,7 +94,6 @@ extension CPUBackend {
 
     @unsafe private func normArguments(_ x: Tensor, _ epsilon: Float, _ weight: Parameter, _ out: Tensor) -> sorad_norm_args {
         let k = x.shape[1]
-        precondition(x.shape.rank == 2 && out.shape == x.shape && weight.count == k, "norm of \(x.shape) into \(out.shape)")
         var arguments = unsafe sorad_norm_args()
         unsafe (arguments.x, arguments.x_stride) = (UnsafePointer(x.pointer()), k)
         unsafe (arguments.out, arguments.out_stride) = (out.pointer(), k)
@@ -110,24 +102,24 @@ extension CPUBackend {
     }
 
     public func pack(keys: Tensor, into packed: any PackedKeysValues) {
+        OperationChecks.pack(keys: keys, into: packed)
         let packed = own(packed)
-        precondition((1...packed.capacity).contains(keys.shape[0]), "keys \(keys.shape)")
         packed.keys = keys.shape[0]
-        var arguments = unsafe packArguments(keys, packed)
+        var arguments = unsafe packArguments(packed)
         unsafe arguments.k = UnsafePointer(keys.pointer())
         unsafe pack(arguments, packed)
     }
 
     public func pack(values: Tensor, into packed: any PackedKeysValues) {
+        OperationChecks.pack(values: values, into: packed)
         let packed = own(packed)
-        var arguments = unsafe packArguments(values, packed)
+        var arguments = unsafe packArguments(packed)
         unsafe arguments.v = UnsafePointer(values.pointer())
         unsafe pack(arguments, packed)
     }
 
-    @unsafe private func packArguments(_ x: Tensor, _ packed: CPUKeysValues) -> sorad_attention_pack_args {
+    @unsafe private func packArguments(_ packed: CPUKeysValues) -> sorad_attention_pack_args {
         let width = packed.heads * packed.headWidth
-        precondition(x.shape == Shape(packed.keys, width), "\(x.shape), \(packed.keys) keys")
         return unsafe sorad_attention_pack_args(
             k: nil, k_stride: width, v: nil, v_stride: width, lk: packed.keys, head_dim: packed.headWidth,
             packed: packed.packed.pointer(), head_begin: 0, head_end: packed.heads, key_begin: 0, key_end: packed.keys)
@@ -150,11 +142,7 @@ extension CPUBackend {
         let heads = packed.heads
         let keys = packed.keys
         let width = heads * packed.headWidth
-        precondition(
-            queries.shape == Shape(rows, width) && out.shape == queries.shape && keys > 0, "queries \(queries.shape), \(keys) keys")
-        precondition(bias == nil || packed.precision == .float, "a bias per query with int8 attention")
-        precondition(keyBias == nil || keyBias!.count == keys, "key bias of \(keys) keys")
-        precondition(bias == nil || bias!.shape == Shape(heads, rows, keys), "bias of \(heads) heads, \(rows) queries, \(keys) keys")
+        OperationChecks.attend(queries: queries, to: packed, keyBias: keyBias, bias: bias, into: out)
         var arguments = unsafe sorad_attention_args()
         unsafe (arguments.q, arguments.q_stride) = (UnsafePointer(queries.pointer()), width)
         unsafe arguments.packed = UnsafePointer(packed.packed.pointer())

@@ -10,20 +10,15 @@ extension VulkanBackend {
         _ x: Tensor, _ x2: ConvolutionPartner, _ weights: ConvolutionWeights, upsample: Bool, activation: Activation, residual: Tensor?,
         reluAtEnd: Bool, into out: Tensor
     ) {
-        precondition(x.shape.rank == 3, "convolution of \(x.shape)")
-        checkSizes(x.shape, weights, upsample: upsample, residual, out)
-        let zoom = upsample ? 2 : 1
-        precondition(!weights.padsAtEnd || x.shape[0] * zoom % 2 == 0 && x.shape[1] * zoom % 2 == 0, "odd sides of \(x.shape)")
+        OperationChecks.convolve(
+            x, x2, weights, upsample: upsample, activation: activation, residual: residual, reluAtEnd: reluAtEnd, into: out)
         var (partner, partnerChannels): (Tensor?, Int) = (nil, 0)
         switch x2 {
         case .none: break
         case .zeros(let count): partnerChannels = count
         case .tensor(let other):
-            precondition(
-                other.shape.rank == 3 && other.shape[0] == x.shape[0] && other.shape[1] == x.shape[1], "\(other.shape) next to \(x.shape)")
             (partner, partnerChannels) = (other, other.shape[2])
         }
-        precondition(x.shape[2] + partnerChannels == weights.inputs, "\(x.shape[2]) + \(partnerChannels) channels for \(weights.inputs)")
         var flags = EpilogueFlags(activation)
         if reluAtEnd { flags.insert(.reluAtEnd) }
         perform(weights.isInt8 ? .convolveInt8 : .convolveFloat, into: out) {
@@ -32,8 +27,6 @@ extension VulkanBackend {
                 return
             }
             let planes = sharedImages(Shape(x.shape[0], x.shape[1], weights.inputs), count: weights.has16BitInput ? 2 : 1)
-            precondition(weights.inputScale == nil || partner == nil, "scales of the channels of two images")
-            precondition(planes.count == 1 || activation == .none && !reluAtEnd, "an activation of a sum of two planes")
             quantize(
                 x, partner, partnerChannels, norm: nil, scale: weights.inputScale, into: planes[0], fine: planes.count > 1 ? planes[1] : nil
             )
@@ -52,9 +45,7 @@ extension VulkanBackend {
 
     public func quantize(_ x: Tensor, norm: PixelNorm?, scale: Parameter?, into image: any QuantizedImage) {
         let image = own(image)
-        precondition(x.shape == image.shape, "an image of \(x.shape) into \(image.shape)")
-        precondition(norm == nil || norm!.weight.count == x.shape[2], "norm of \(x.shape)")
-        precondition(scale == nil || scale!.count == x.shape[2], "scales of \(x.shape)")
+        OperationChecks.quantize(x, norm: norm, scale: scale, into: image)
         let words = Tensor(Shape(image.values.count / 4), buffer: image.values.buffer, offset: image.values.offset)
         perform(.quantizeImage, into: words) {
             quantize(x, nil, 0, norm: norm, scale: scale, into: image, fine: nil)
@@ -70,14 +61,7 @@ extension VulkanBackend {
     public func convolve(
         _ images: [any QuantizedImage], _ weights: [ConvolutionWeights], upsample: Bool, residual: Tensor?, into out: Tensor
     ) {
-        precondition(!images.isEmpty && images.count == weights.count, "\(images.count) images for \(weights.count) convolutions")
-        let (first, shape) = (weights[0], images[0].shape)
-        precondition(
-            weights.allSatisfy {
-                $0.kernel == first.kernel && $0.stride == first.stride && $0.outputs == first.outputs && $0.inputs == shape[2]
-            }
-                && images.allSatisfy { $0.shape == shape }, "convolutions of several sizes")
-        checkSizes(shape, first, upsample: upsample, residual, out)
+        OperationChecks.convolve(images, weights, upsample: upsample, residual: residual, into: out)
         perform(.convolveImages, into: out) {
             for (index, (image, weights)) in zip(images, weights).enumerated() {
                 convolve(own(image), weights, hasBias: true, upsample: upsample, [], index == 0 ? residual : out, out)
@@ -88,14 +72,6 @@ extension VulkanBackend {
                 images.map { onHost(own($0)) }, weights.map { onHost($0) }, upsample: upsample, residual: onHost(residual), into: expected)
             return Sample(expected: expected, made: out)
         }
-    }
-
-    private func checkSizes(_ shape: Shape, _ weights: ConvolutionWeights, upsample: Bool, _ residual: Tensor?, _ out: Tensor) {
-        let zoom = upsample ? 2 : 1
-        let height = (shape[0] * zoom + weights.stride - 1) / weights.stride
-        let width = (shape[1] * zoom + weights.stride - 1) / weights.stride
-        precondition(out.shape == Shape(height, width, weights.outputs), "convolution of \(shape) into \(out.shape)")
-        precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
     }
 
     // MARK: Dispatches

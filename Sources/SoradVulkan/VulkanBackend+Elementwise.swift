@@ -4,9 +4,7 @@ public import SoradTensor
 
 extension VulkanBackend {
     public func copy(_ source: Blocks, into target: Blocks) {
-        precondition(
-            source.length == target.length && source.count == target.count,
-            "\(source.count) blocks of \(source.length) to \(target.count) of \(target.length)")
+        OperationChecks.copy(source, into: target)
         guard source.count > 0, source.length > 0 else { return }
         let count = source.count * source.length
         perform(.copy, into: target.tensor) {
@@ -37,7 +35,7 @@ extension VulkanBackend {
     }
 
     private func run(_ out: Tensor, _ kind: Kind, _ a: Tensor, _ b: Tensor, factor: Float = 0, offset: Float = 0) {
-        precondition(a.count == out.count && b.count == out.count, "\(a.shape) and \(b.shape) into \(out.shape)")
+        OperationChecks.elementwise(a, b, into: out)
         run(
             .elementwise, [binding(a), binding(b), binding(out)],
             [UInt32(out.count), kind.rawValue, factor.bitPattern, offset.bitPattern], groups: Self.groups(out.count, of: 64),
@@ -107,7 +105,7 @@ extension VulkanBackend {
     }
 
     public func patchify(_ latent: Tensor, _ layout: PatchLayout, into rows: Tensor) {
-        precondition(latent.shape == layout.latent && rows.shape == layout.rows, "latents \(latent.shape), rows \(rows.shape)")
+        OperationChecks.patches(latent, layout, rows)
         perform(.patchify, into: rows) {
             move(.patchify, latent, rows, layout)
         } sample: {
@@ -118,7 +116,7 @@ extension VulkanBackend {
     }
 
     public func unpatchify(_ rows: Tensor, _ layout: PatchLayout, into latent: Tensor) {
-        precondition(latent.shape == layout.latent && rows.shape == layout.rows, "latents \(latent.shape), rows \(rows.shape)")
+        OperationChecks.patches(latent, layout, rows)
         perform(.unpatchify, into: latent) {
             move(.unpatchify, rows, latent, layout)
         } sample: {
@@ -158,18 +156,12 @@ extension VulkanBackend {
 
     /// Latents from the first value of a frame on.
     private func checkedFrame(_ latents: Tensor, _ frame: Int, _ mean: Tensor, _ std: Tensor, _ image: Tensor) -> Tensor {
-        precondition(latents.shape.rank == 4, "latents \(latents.shape)")
-        let (channels, frames) = (latents.shape[0], latents.shape[1])
-        precondition(
-            image.shape == Shape(latents.shape[2], latents.shape[3], channels), "latents \(latents.shape), image \(image.shape)")
-        precondition((0..<frames).contains(frame) && mean.count == channels && std.count == channels, "frame \(frame) of \(frames)")
+        OperationChecks.frame(frame, of: latents, mean: mean, std: std, image: image)
         return latents.from(frame * latents.shape[2] * latents.shape[3])
     }
 
     public func shufflePixels(_ x: Tensor, _ r: Int, into out: Tensor) {
-        precondition(
-            out.shape == Shape(x.shape[0] * r, x.shape[1] * r, x.shape[2] / (r * r)) && out.count == x.count,
-            "shuffle \(x.shape) by \(r) to \(out.shape)")
+        OperationChecks.shuffle(wide: out, deep: x, r)
         perform(.shufflePixels, into: out) {
             move(.shuffle, x, out, count: out.count, channels: out.shape[2], patch: (1, 1, r), gridWidth: x.shape[1])
         } sample: {
@@ -180,9 +172,7 @@ extension VulkanBackend {
     }
 
     public func unshufflePixels(_ x: Tensor, _ r: Int, into out: Tensor) {
-        precondition(
-            x.shape == Shape(out.shape[0] * r, out.shape[1] * r, out.shape[2] / (r * r)) && out.count == x.count,
-            "unshuffle \(x.shape) by \(r) to \(out.shape)")
+        OperationChecks.shuffle(wide: x, deep: out, r)
         perform(.unshufflePixels, into: out) {
             move(.unshuffle, x, out, count: x.count, channels: x.shape[2], patch: (1, 1, r), gridWidth: out.shape[1])
         } sample: {

@@ -29,11 +29,7 @@ extension VulkanBackend {
     ) {
         let input = own(input)
         let rows = input.values.shape[0]
-        precondition(
-            input.width == weights.inputs && out.shape == Shape(rows, weights.outputs),
-            "\(input.values.shape)·[\(weights.outputs), \(weights.inputs)]ᵀ into \(out.shape)")
-        precondition(residual == nil || residual!.shape == out.shape, "residual of \(out.shape)")
-        precondition(gate == nil || gate!.groups.rowCount == rows && gate!.table.shape[2] == weights.outputs, "gate of \(out.shape)")
+        OperationChecks.linear(input, weights, gate: gate, residual: residual, into: out)
         guard rows > 0 else { return }
         let isInt8 = if case .int8 = weights.precision { true } else { false }
         func onCPU(_ part: Range<Int>) -> Tensor {
@@ -138,12 +134,7 @@ extension VulkanBackend {
         into input: any ActivationMatrix
     ) {
         let k = x.shape[1]
-        precondition(input.width == k, "norm of \(x.shape) into rows of \(input.width)")
-        precondition(x.shape.rank == 2 && (weight == nil || weight!.count == k) && (bias == nil || bias!.count == k), "norm of \(x.shape)")
-        precondition((scale == nil) == (shift == nil) && scale?.groups == shift?.groups, "scale and shift go together")
-        precondition(
-            scale == nil || scale!.groups.rowCount == x.shape[0] && scale!.table.shape[2] == k && shift!.table.shape[2] == k,
-            "modulation of \(x.shape)")
+        OperationChecks.layerNorm(x, weight: weight, bias: bias, scale: scale, shift: shift, into: input)
         let out = own(input).overwrite(rows: x.shape[0])
         perform(.layerNorm, into: out) {
             var flags: NormFlags = [.layer]
@@ -185,7 +176,7 @@ extension VulkanBackend {
     }
 
     public func rmsNorm(_ x: Tensor, epsilon: Float, weight: Parameter, into out: Tensor) {
-        precondition(x.shape.rank == 2 && out.shape == x.shape && weight.count == x.shape[1], "norm of \(x.shape) into \(out.shape)")
+        OperationChecks.rmsNorm(x, weight: weight, into: out)
         perform(.rmsNorm, into: out) {
             norm(x, epsilon, [.weight], [binding(weight), nil, nil, nil], 0..<x.shape[0], out)
         } sample: {
@@ -202,10 +193,8 @@ extension VulkanBackend {
     }
 
     public func normAndRotate(_ x: Tensor, epsilon: Float, weight: Parameter, heads: Int, by table: RotaryTable) {
+        OperationChecks.normAndRotate(x, weight: weight, heads: heads, by: table)
         let (rows, headWidth) = (x.shape[0], x.shape[1] / heads)
-        precondition(
-            rows % table.tokens == 0 && headWidth * heads == x.shape[1] && table.cosines.shape[1] * 2 == headWidth,
-            "rotation of \(x.shape), \(heads) heads")
         perform(.normAndRotate, into: x) {
             norm(x, epsilon, [.weight], [binding(weight), nil, nil, nil], 0..<rows, x)
             run(
@@ -225,8 +214,7 @@ extension VulkanBackend {
 
     public func pack(keys: Tensor, into packed: any PackedKeysValues) {
         let packed = own(packed)
-        precondition((1...packed.capacity).contains(keys.shape[0]), "keys \(keys.shape)")
-        precondition(keys.shape[1] == packed.heads * packed.headWidth, "keys \(keys.shape)")
+        OperationChecks.pack(keys: keys, into: packed)
         packed.keys = keys.shape[0]
         // The keys are gone when the attention runs, so it is chosen now whether that one will be compared.
         let isDue = options.takesSamples && sampler.isDue(packed.precision == .float ? .attendFloat : .attendInt8)
@@ -238,7 +226,7 @@ extension VulkanBackend {
 
     public func pack(values: Tensor, into packed: any PackedKeysValues) {
         let packed = own(packed)
-        precondition(values.shape == Shape(packed.keys, packed.heads * packed.headWidth), "\(values.shape), \(packed.keys) keys")
+        OperationChecks.pack(values: values, into: packed)
         if packed.shadow.keys != nil { packed.shadow.values = onHost(values) }
         guard packed.precision != .float else { return copyRows(values, to: packed.packedValues) }
         run(values, packed, kind: 0, mean: packed.valueMean, nil, nil, count: values.shape[1])
@@ -264,11 +252,7 @@ extension VulkanBackend {
         let packed = own(packed)
         let (rows, heads, keys) = (queries.shape[0], packed.heads, packed.keys)
         let width = heads * packed.headWidth
-        precondition(
-            queries.shape == Shape(rows, width) && out.shape == queries.shape && keys > 0, "queries \(queries.shape), \(keys) keys")
-        precondition(bias == nil || packed.precision == .float, "a bias per query with int8 attention")
-        precondition(keyBias == nil || keyBias!.count == keys, "key bias of \(keys) keys")
-        precondition(bias == nil || bias!.shape == Shape(heads, rows, keys), "bias of \(heads) heads, \(rows) queries, \(keys) keys")
+        OperationChecks.attend(queries: queries, to: packed, keyBias: keyBias, bias: bias, into: out)
         guard device.fault == nil, rows > 0 else { return }
         let operation: VulkanOperation = packed.precision == .float ? .attendFloat : .attendInt8
         let expected = options.takesSamples ? attendOnCPU(queries, packed, scale, keyBias, bias) : nil
