@@ -27,6 +27,11 @@ private final class Watcher: Sendable {
 
     func run() {
         while !isOver.load(ordering: .relaxed) {
+            // Until it has become the worker, the new process has the memory of this one.
+            guard Self.text("/proc/\(process)/comm") == "sorad-worker\n" else {
+                usleep(100)
+                continue
+            }
             let own = Self.status(process)
             var sum = own["VmRSS"] ?? 0
             var media = 0
