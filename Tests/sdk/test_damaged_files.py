@@ -19,7 +19,7 @@ COUNT = int(os.environ.get("SORAD_DAMAGED", "200"))
 # FrameReader.memory's fixed part, and the private memory that DecodeCommand allows beyond the decoder's (bytes).
 BASE, OWN = 66_000_000, 64 << 20
 PICTURES = {
-    "a.png": "", "b.jpg": "-q:v 2", "c.webp": "", "d.gif": "", "e.bmp": "", "f.tiff": "", "g.jxl": "", "h.avif": "-still-picture 1",
+    "a.png": "", "b.jpg": "-q:v 2", "c.webp": "", "d.gif": "", "e.bmp": "", "f.tiff": "-pix_fmt rgb24", "g.jxl": "", "h.avif": "-still-picture 1",
     "i.png": "-pix_fmt rgba64be", "j.png": "-pix_fmt pal8", "k.tiff": "-pix_fmt rgb48le -compression_algo deflate", "l.bmp": "-pix_fmt rgb8",
 }
 H264 = "-c:v libx264 -preset veryfast -pix_fmt yuv420p"
