@@ -170,9 +170,13 @@ bench-peers: deps build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B'
 openapi: $(VENV)/.installed ## write docs/openapi.yaml as the JSON that the daemon serves
 	$(VENV)/bin/python scripts/openapi-json
 
-settings: build ## write the daemon's settings into docs/ADMIN.md
-	{ sed '/^<!-- settings:/q' docs/ADMIN.md; $(BUILD)/sorad --print-settings; sed -n '/^<!-- end of settings/,$$p' docs/ADMIN.md; } > .build/ADMIN.md
-	cp .build/ADMIN.md docs/ADMIN.md
+settings: build ## write the daemon's settings into docs/CONFIGURATION.md
+	{ sed '/^<!-- settings:/q' docs/CONFIGURATION.md; $(BUILD)/sorad --print-settings; sed -n '/^<!-- end of settings/,$$p' docs/CONFIGURATION.md; } > .build/CONFIGURATION.md
+	cp .build/CONFIGURATION.md docs/CONFIGURATION.md
+
+pictures: build ## make the pictures of clips in docs/images again, with MODEL
+	@$(call install_packages,gifsicle xvfb xterm imagemagick)
+	scripts/make-pictures $(BUILD) $(MODEL)
 
 reference: build ## write the commands of sorad-ctl into docs/CLI.md
 	{ sed '/^<!-- commands:/q' docs/CLI.md; $(BUILD)/sorad-ctl reference; } > .build/CLI.md
@@ -252,4 +256,4 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 clean: ## remove everything built
 	rm -rf .build $(VENV) $(CLIP)
 
-.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients

@@ -1,5 +1,6 @@
 // Every setting of the daemon, one row each: name, range, the property that it sets (which holds the default), meaning. Flags, variables,
-// the settings file, the help, the sample file and the list in docs/ADMIN.md are made from the table. A wrong value stops the start.
+// the settings file, the help, the sample file and the list in docs/CONFIGURATION.md are made from the table. A wrong value stops the
+// start.
 import SoradAPI
 import SoradJobs
 import SoradSystem

@@ -1,4 +1,4 @@
-// The list of settings in docs/ADMIN.md is the daemon's own.
+// The list of settings in docs/CONFIGURATION.md is the daemon's own.
 import SoradSystem
 import Testing
 
@@ -12,13 +12,14 @@ import Testing
     }
 
     @Test func theListInTheManualIsTheTable() throws {
-        let file = try FileDescriptor(openingForReading: SettingsDocumentTests.root + "/docs/ADMIN.md")
+        let file = try FileDescriptor(openingForReading: SettingsDocumentTests.root + "/docs/CONFIGURATION.md")
         let manual = String(decoding: try file.read(at: 0, count: try file.regularFileSize()), as: UTF8.self)
         let parts = manual.split(separator: "<!-- settings: sorad --print-settings -->\n", maxSplits: 1)
         try #require(parts.count == 2)
         let list = parts[1].prefix { $0 != "<" }
         #expect(
-            String(list) == (try output("--print-settings")), "docs/ADMIN.md is not what sorad --print-settings prints; run make settings")
+            String(list) == (try output("--print-settings")),
+            "docs/CONFIGURATION.md is not what sorad --print-settings prints; run make settings")
     }
 
     /// A daemon takes the sample as it is, and names nothing in it as unknown.
