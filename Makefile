@@ -136,11 +136,12 @@ bench-jobs: deps build $(VENV)/durability/.installed ## measure what checkpoints
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/checkpoint_cost.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/cancel.py
 
-test-checks: build ## import table, shaders, words, paths in documents, linked libraries, format
+test-checks: build ## import table, shaders, words, paths and sentences in documents, linked libraries, format
 	./.ci/check-imports
 	./scripts/compile-shaders --check
 	./.ci/check-words
 	./.ci/check-paths
+	./.ci/check-sentences
 	./.ci/check-binaries $(BUILD)
 	$(MAKE) --no-print-directory lint
 
