@@ -32,13 +32,13 @@ POINTS ?= 500
 JOBS ?= 10000
 FILES ?= 2000
 SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python \
-	SORAD_LITELLM_PYTHON=$(abspath $(VENV))/litellm/bin/python
+	SORAD_LITELLM_PYTHON=$(abspath $(VENV))/litellm/bin/python SORAD_C2PA_PYTHON=$(abspath $(VENV))/c2pa/bin/python
 TSAN = --sanitize thread --scratch-path .build/tsan -Xlinker $(abspath .build/tsan/mutex.o)
 # What people call, and what the daemon and measurements call.
 USED := sorad sorad-ctl sorad-quantize
 INNER := sorad-worker sorad-bench
 PROGRAMS := $(USED) $(INNER)
-UNITS := sorad.socket sorad-admin.socket sorad-tcp.socket
+UNITS := sorad.socket sorad-admin.socket sorad-tcp.socket sorad-metrics.socket
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## this list
@@ -82,7 +82,7 @@ static: ready ## build the programs as `make install` copies them: without Swift
 run: deps build ## install the packages, build, make a clip of PROMPT, leave it in CLIP
 	@./scripts/first-clip $(BUILD) $(MODEL) $(CLIP) '$(subst ','\'',$(PROMPT))'
 
-test: deps test-swift test-kernels test-service test-checks ## everything CI runs, from a clean clone
+test: deps test-swift test-kernels test-service test-page test-checks ## everything CI runs, from a clean clone
 
 test-swift: deps-media ## unit and service tests in Swift
 	$(SWIFT) build -c $(CONFIGURATION) --build-tests
@@ -94,7 +94,7 @@ test-kernels: deps ## the C kernels of every instruction set against the scalar 
 test-arm: deps-arm ## the NEON kernels, cross-compiled and emulated, against the scalar reference, and that one against x86
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm
 
-test-service: deps deps-clients build $(VENV)/.installed $(VENV)/sdk2/.installed $(VENV)/litellm/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
+test-service: deps deps-clients build $(VENV)/.installed $(VENV)/sdk2/.installed $(VENV)/litellm/.installed $(VENV)/c2pa/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
 	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk Tests/load
 
 test-contract: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
@@ -136,13 +136,14 @@ bench-jobs: deps build $(VENV)/durability/.installed ## measure what checkpoints
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/checkpoint_cost.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/cancel.py
 
-test-checks: build ## import table, shaders, words, paths and sentences in documents, linked libraries, format
+test-checks: build ## import table, shaders, words, paths and sentences in documents, linked libraries, man pages, format
 	./.ci/check-imports
 	./scripts/compile-shaders --check
 	./.ci/check-words
 	./.ci/check-paths
 	./.ci/check-sentences
 	./.ci/check-binaries $(BUILD)
+	./scripts/man-pages $(BUILD) .build/manual
 	$(MAKE) --no-print-directory lint
 
 test-asan: deps-media ## the Swift tests under AddressSanitizer
@@ -235,6 +236,12 @@ $(VENV)/sdk2/.installed: Tests/sdk/requirements-sdk2.txt | $(VENV)/.installed
 $(VENV)/litellm/.installed: Tests/sdk/requirements-litellm.txt | $(VENV)/.installed
 	python3 -m venv $(VENV)/litellm
 	$(VENV)/litellm/bin/pip install -q -r Tests/sdk/requirements-litellm.txt
+	touch $@
+
+# There is no wheel for every machine; the one test that needs it says so.
+$(VENV)/c2pa/.installed: Tests/sdk/requirements-c2pa.txt | $(VENV)/.installed
+	python3 -m venv $(VENV)/c2pa
+	$(VENV)/c2pa/bin/pip install -q -r Tests/sdk/requirements-c2pa.txt || echo "c2pa-python cannot be installed here: its test is skipped"
 	touch $@
 
 $(VENV)/page/.installed: Tests/page/requirements.txt

@@ -64,6 +64,7 @@ public struct ReferenceMedia: Sendable, Equatable {
         if hasLastFrame { names.append("end_image") }
         if before != nil || after != nil || source != nil { names.append("video") }
         if before != nil, after != nil, !isLoop { names.append("end_video") }
+        if hasMask { names.append("mask") }
         return names
     }
 }

@@ -48,6 +48,8 @@ public struct Door: Sendable {
     public var origins: Set<String> = []
     /// Where clients are known by keys alone.
     public var needsKey = false
+    /// Whether Host must be one of `hosts`; always where a key is needed.
+    public var checksHosts = false
     public var credentials: (any Credentials)?
 
     /// The door of a Unix socket that takes whatever comes.
@@ -61,7 +63,7 @@ public struct Door: Sendable {
         var admission = Admission(peer: peer)
         if hosts == nil && !needsKey { return admission }
         do throws(APIError) {
-            if needsKey { try checkHost(head) }
+            if needsKey || checksHosts { try checkHost(head) }
             try checkOrigin(head, &admission)
             guard !admission.isPreflight else { return admission }
             if needsKey { identify(head, &admission) }

@@ -15,6 +15,9 @@ public struct Status: Sendable, Equatable, Hashable, CustomStringConvertible {
         self.code = code
     }
 
+    /// The codes of answers that have a phrase here, ascending.
+    public static let answers = (200...599).filter { !Status($0).reason.isEmpty }
+
     public static let `continue` = Status(100)
     public static let ok = Status(200)
     public static let noContent = Status(204)

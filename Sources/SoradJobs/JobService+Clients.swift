@@ -37,6 +37,7 @@ extension JobService {
     ) throws(SoradError) -> Job {
         var plan = plan
         plan.memory = plan.memory(of: model) ?? 0
+        names.learn(owner.user)
         try draft?.seal()
         // When the store has failed it is not known whether the job is recorded, so its files stay until it is.
         defer { if failure != nil { draft?.keep() } }

@@ -75,7 +75,7 @@ extension JobService {
         guard state.machine.holds.contains(.disk), state.diskCheck == nil else { return }
         state.diskCheck = time.monotonic() + JobService.diskInterval
         metrics.add("sorad_disk_full_total")
-        log.error("the disk is full: no jobs are accepted or begun until there is free space")
+        log.error("the disk is full: no jobs are accepted or begun until there is free space", LogFields(.diskFull))
         wake.add()
     }
 
@@ -89,7 +89,7 @@ extension JobService {
         state.reserve.fill()
         guard state.reserve.isFilled else { return }
         state.diskCheck = nil
-        log.notice("there is free space on the disk again")
+        log.notice("there is free space on the disk again", LogFields(.diskFree))
         try? handle(.released(.disk), &state)
     }
 
@@ -97,7 +97,7 @@ extension JobService {
 
     func beginOutage(_ error: DatabaseError, _ state: inout State) {
         guard state.outage == nil else { return }
-        log.error("the job store failed; accepted jobs wait until it can be used again: \(error)")
+        log.error("the job store failed; accepted jobs wait until it can be used again: \(error)", LogFields(.storeFailed))
         metrics.add("sorad_store_outages_total")
         let workers = state.machine.slotsWithWorker
         state.outage = StoreOutage(
@@ -128,7 +128,7 @@ extension JobService {
             }
             state.machine = machine(jobs: unfinished, holds: state.machine.holds)
             state.outage = nil
-            log.notice("the job store can be used again; \(unfinished.count) unfinished jobs continue")
+            log.notice("the job store can be used again; \(unfinished.count) unfinished jobs continue", LogFields(.storeMended))
         } catch {
             var outage = outage
             outage.retryAt = time.monotonic() + outage.wait

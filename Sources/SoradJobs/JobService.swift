@@ -58,6 +58,10 @@ public final class JobService: Sendable {
     let processes = WorkerProcesses()
     let drafts = OpenDrafts()
     public let metrics = Metrics()
+    /// By the wall clock, seconds since 1970.
+    let startedAt: Double
+    /// Of users who have jobs.
+    let names = UserNames()
     /// Sends the changes of jobs to listeners.
     public let feed: JobFeed
     /// Holds everything.
@@ -90,10 +94,12 @@ public final class JobService: Sendable {
         }
         self.directory = directory
         self.settings = settings
+        startedAt = Double(time.unixMilliseconds()) / 1000
         feed = JobFeed(heartbeat: settings.heartbeat)
         self.time = time
         self.wake = wake
         self.log = log
+        for owner in Set(state.withLock { $0.machine.jobs.values.map(\.owner) }) { names.learn(owner) }
         do throws(DatabaseError) {
             try state.withLock { state throws(DatabaseError) in try collectAtStart(&state) }
         } catch { log.error("cannot look through finished jobs: \(error)") }
@@ -159,18 +165,21 @@ public final class JobService: Sendable {
             stored = []
         }
         for (new, old) in zip(machine.slots, state.machine.slots) {
-            if let fault = new.fault, old.fault == nil { log.warning("the worker \(fault) and is killed") }
+            if let fault = new.fault, old.fault == nil {
+                log.warning(
+                    "the worker \(fault) and is killed", old.job.flatMap { before[$0] }.map { LogFields(nil, of: $0) } ?? LogFields())
+            }
         }
         state.machine = machine
         if !stored.isEmpty || !erased.isEmpty { state.estimate.queueChanged() }
         tellOfWorker(event, stored, before)
         if let held = stored.first, held.status == .queued, let note = machine.note(for: held), before[held.id]?.status == .inProgress {
-            log.notice("\(held.id) waits: \(note)")
+            log.notice("\(held.id) waits: \(note)", LogFields(.jobHeld, of: held))
         }
         for job in stored {
             let durations = durations(of: job, before: before[job.id], &state)
             count(job, before: before[job.id], durations)
-            note(job, durations, &state)
+            note(job, isNew: before[job.id] == nil, durations, &state)
         }
         tellWatchers(of: event, stored: stored, erased: erased, &state)
         for action in actions {
@@ -192,14 +201,14 @@ public final class JobService: Sendable {
         case .workerEnded:
             // One that is begun again at once is recorded twice.
             for job in stored.prefix(1) where before[job.id]?.status == .inProgress && job.status != .inProgress {
-                metrics.add("sorad_worker_deaths_total")
+                metrics.add("sorad_worker_deaths_total", ["model": job.plan.model])
                 let place = before[job.id]?.progress.map { " while \($0.phase.rawValue)" + ($0.done.map { ", after \($0)" } ?? "") } ?? ""
-                log.notice("\(job.id) lost its worker\(place)")
+                log.notice("\(job.id) lost its worker\(place)", LogFields(.jobLostWorker, of: job))
             }
         case .progressed(_, let id, let progress):
-            guard let earlier = before[id]?.progress, earlier.phase != progress.phase else { return }
+            guard let job = before[id], let earlier = job.progress, earlier.phase != progress.phase else { return }
             if progress.step > 0 && progress.phase == .denoising || progress.frame > 0, let done = progress.done {
-                log.notice("\(id) continues after \(done)")
+                log.notice("\(id) continues after \(done)", LogFields(.jobContinued, of: job))
             }
         default: break
         }
@@ -234,16 +243,24 @@ public final class JobService: Sendable {
         return durations
     }
 
-    private func note(_ job: Job, _ durations: JobDurations, _ state: inout State) {
+    private func note(_ job: Job, isNew: Bool, _ durations: JobDurations, _ state: inout State) {
         switch job.status {
         case .completed:
             if let made = durations.made { state.lastDuration = Int(made) }
             spool.removeCheckpoint(job.id)
             collect(&state, thoroughly: false)
-            log.info("\(job.id) completed in \(state.lastDuration ?? 0) s")
+            log.info("\(job.id) completed in \(state.lastDuration ?? 0) s", LogFields(.jobCompleted, of: job))
             remember(job, &state)
-        case .failed: log.notice("\(job.id) failed: \(job.error?.code ?? ""): \(job.error?.message ?? "")")
-        case .queued, .inProgress: log.debug("\(job.id) \(job.status.rawValue) \(job.percent) %")
+        case .failed:
+            let event = job.error?.code == JobError.cancelled ? LogEvent.jobCancelled : .jobFailed
+            log.notice("\(job.id) failed: \(job.error?.code ?? ""): \(job.error?.message ?? "")", LogFields(event, of: job))
+        // No word of its prompt: that is its owner's.
+        case .queued where isNew:
+            let plan = job.plan
+            log.info(
+                "\(job.id) accepted from uid \(job.owner): \(plan.shownWidth)x\(plan.shownHeight), \(plan.shownFrames) frames, "
+                    + "\(plan.stepsToRun) steps, \(plan.model)", LogFields(.jobAccepted, of: job))
+        case .queued, .inProgress: log.debug("\(job.id) \(job.status.rawValue) \(job.percent) %", LogFields(nil, of: job))
         }
     }
 
@@ -308,6 +325,10 @@ public final class JobService: Sendable {
         // The next start removes leftovers whose record has gone.
         do throws(Errno) { try spool.remove(id) } catch { log.error("cannot remove the files of \(id): \(error)") }
     }
+}
+
+extension LogFields {
+    init(_ event: LogEvent?, of job: Job) { self.init(event, job: job.id.text, user: job.owner, model: job.plan.model) }
 }
 
 /// Seconds, where they are known and have just ended.

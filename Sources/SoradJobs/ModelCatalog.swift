@@ -64,6 +64,7 @@ public final class ModelCatalog: Sendable {
     /// - Parameter keepsMissing: a file that has gone is kept for a minute: nobody has said that it is to go.
     public func scan(_ files: [String], worker: String, service: JobService, time: TimeSource, keepsMissing: Bool = false, log: Log) {
         scan(files, worker: worker, records: service, time: time, keepsMissing: keepsMissing, log: log)
+        for entry in entries { service.metrics.know(model: entry.info.id) }
     }
 
     package func scan(
@@ -92,7 +93,7 @@ public final class ModelCatalog: Sendable {
                 }
                 found.entries.append(Entry(info: info, path: path))
                 if !keepsMissing || !last.entries.contains(found.entries.last!) {
-                    log.info("model \(info.id): \(path)\(recorded == nil ? "" : ", unchanged")")
+                    log.info("model \(info.id): \(path)\(recorded == nil ? "" : ", unchanged")", LogFields(.modelFound, model: info.id))
                 }
             } catch {
                 let earlier = last.entries.first { $0.path == path }
@@ -105,7 +106,7 @@ public final class ModelCatalog: Sendable {
                         continue
                     }
                 } else {
-                    log.error("the model file \(path) cannot be used: \(error.message)")
+                    log.error("the model file \(path) cannot be used: \(error.message)", LogFields(.modelUnusable))
                 }
                 found.broken.append((path, error.message))
             }

@@ -18,8 +18,12 @@ public final class WorkerSupervisor {
         var isSilent = false
         /// It has opened its model, or shall leave before that: its end is no failed start.
         var isReady = false
+        let model: String
+        /// The job that it was given last.
+        var job: String?
 
-        init(_ process: ChildProcess, _ channel: FrameChannel, errors: consuming FileDescriptor) {
+        init(_ process: ChildProcess, _ channel: FrameChannel, errors: consuming FileDescriptor, model: String) {
+            self.model = model
             self.process = process
             self.channel = channel
             self.errors = errors
@@ -89,6 +93,7 @@ public final class WorkerSupervisor {
         case .generate(_, let id, let plan):
             // Its words about an earlier job explain nothing about this one.
             running?.captured.forget()
+            running?.job = id.text
             do throws(SoradError) {
                 send(
                     .generate(
@@ -121,17 +126,17 @@ public final class WorkerSupervisor {
                     program, ["--model", entry.path] + arguments + (threads().map { ["--threads", "\($0)"] } ?? []),
                     descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
                     diesWithParent: true))
-            running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors)
+            running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors, model: model)
             service.processes[slot] = process.pid
-            service.metrics.add("sorad_worker_starts_total")
-            log.info("worker \(process.pid) started for \(model)")
+            service.metrics.add("sorad_worker_starts_total", ["model": model])
+            log.info("worker \(process.pid) started for \(model)", LogFields(.workerStarted, model: model))
         } catch { couldNotStart("could not be started: \(error.reason)", model) }
     }
 
     /// The file or the program may have been replaced: the models are looked at again before the next attempt.
     private func couldNotStart(_ how: String, _ model: String) {
-        log.warning("a worker for \(model) \(how)")
-        service.metrics.add("sorad_worker_start_faults_total")
+        log.warning("a worker for \(model) \(how)", LogFields(.workerNotStarted, model: model))
+        service.metrics.add("sorad_worker_start_faults_total", ["model": model])
         models.lookAgain()
         service.deliver(.workerEnded(slot, how: how))
     }
@@ -157,7 +162,7 @@ public final class WorkerSupervisor {
         guard let ending else { return }
         running = nil
         service.processes[slot] = nil
-        log.info("worker \(worker.process.pid) \(ending)")
+        log.info("worker \(worker.process.pid) \(ending)", LogFields(.workerEnded, job: worker.job, model: worker.model))
         var how = "\(ending)"
         if let sentence = worker.captured.sentence {
             how += ", saying: \(sentence)"
@@ -165,7 +170,7 @@ public final class WorkerSupervisor {
             how += ", perhaps for lack of memory"
         }
         if !worker.isReady {
-            service.metrics.add("sorad_worker_start_faults_total")
+            service.metrics.add("sorad_worker_start_faults_total", ["model": worker.model])
             models.lookAgain()
         }
         service.deliver(.workerEnded(slot, how: how))
@@ -182,7 +187,7 @@ public final class WorkerSupervisor {
             }
         } catch { worker.errorsEnded = true }
         if hasEnded { lines += worker.captured.finish() }
-        for line in lines { log.warning("worker \(worker.process.pid): \(line)") }
+        for line in lines { log.warning("worker \(worker.process.pid): \(line)", LogFields(job: worker.job, model: worker.model)) }
     }
 
     /// The next message that has arrived whole; nil when there is none, or will be none.
@@ -224,7 +229,7 @@ public final class WorkerSupervisor {
     }
 
     private func misbehaved(_ what: String) {
-        log.error("worker \(running?.process.pid ?? 0) \(what)")
+        log.error("worker \(running?.process.pid ?? 0) \(what)", LogFields(job: running?.job, model: running?.model))
         running?.isSilent = true
         service.deliver(.workerMisbehaved(slot, what))
     }

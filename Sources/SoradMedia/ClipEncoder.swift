@@ -30,6 +30,9 @@ public final class ClipEncoder {
     private let directory: String
     private let interim: ClipFiles
     private let limits: EncoderLimits
+    private let label: VisibleLabel?
+    private let command: MarkingCommand?
+    private let shouldStop: () -> Bool
     private let ffmpeg: FFmpegProcess
     private var framesTaken = 0
 
@@ -41,22 +44,27 @@ public final class ClipEncoder {
     /// Starts ffmpeg.
     /// - Parameters:
     ///   - directory: exists; receives the files.
+    ///   - marking: what the operator wants besides; its producer is that of `provenance`.
+    ///   - job: its id, for the marking command.
     ///   - program: a name to look up in PATH, or a path.
-    ///   - shouldStop: asked every 50 ms at least while waiting; true ends the work with `.cancelled`.
+    ///   - shouldStop: asked every 100 ms at least while waiting; true ends the work with `.cancelled`.
     /// - Throws: `.configuration` if ffmpeg is missing, `.unavailable` if it cannot be started.
     public init(
-        _ format: ClipFormat, into directory: String, provenance: Provenance, limits: EncoderLimits = EncoderLimits(),
-        program: String = "ffmpeg", shouldStop: @escaping () -> Bool = { false }
+        _ format: ClipFormat, into directory: String, provenance: Provenance, marking: ClipMarking = ClipMarking(), job: String = "",
+        limits: EncoderLimits = EncoderLimits(), program: String = "ffmpeg", shouldStop: @escaping () -> Bool = { false }
     ) throws(SoradError) {
         self.format = format
         self.provenance = provenance
         self.directory = directory
         self.limits = limits
+        self.shouldStop = shouldStop
+        label = marking.visibleLabel.map { VisibleLabel($0, width: format.width, height: format.height) }
+        command = marking.command.map { MarkingCommand(program: $0, job: job, model: provenance.model, limits: limits) }
         let absolute = directory.hasPrefix("/") ? directory : "./" + directory
         interim = ClipFiles(
             video: absolute + "/.encoding.mp4", thumbnail: absolute + "/.encoding.webp", spritesheet: absolute + "/.encoding.jpg")
-        let command = FFmpegCommand(format: format, comment: provenance.comment, outputs: interim)
-        ffmpeg = try FFmpegProcess(program, command.arguments, limits: limits, shouldStop: shouldStop)
+        let encoding = FFmpegCommand(format: format, comment: provenance.comment, aigc: provenance.aigc?.json, outputs: interim)
+        ffmpeg = try FFmpegProcess(program, encoding.arguments, limits: limits, shouldStop: shouldStop)
     }
 
     /// Memory of ffmpeg while it writes a clip, per pixel that it holds: measured with ffmpeg 5.1 on frames of noise from
@@ -78,7 +86,10 @@ public final class ClipEncoder {
         precondition(rest == 0 && count > 0, "\(frames.count) bytes are not whole frames of \(format.frameBytes)")
         framesTaken += count
         precondition(framesTaken <= format.numFrames, "\(framesTaken) frames for a clip of \(format.numFrames)")
-        try ffmpeg.write(frames)
+        guard let label else { return try ffmpeg.write(frames) }
+        var labeled = frames
+        label.draw(on: &labeled, frameBytes: format.frameBytes)
+        try ffmpeg.write(labeled)
     }
 
     /// Ends the clip and publishes its files; every frame must have been appended.
@@ -88,7 +99,8 @@ public final class ClipEncoder {
         try ffmpeg.finish()
         let packet = provenance.xmpPacket
         let (width, height) = (format.width, format.height)
-        let video = try markedMP4(read(interim.video), xmp: packet)
+        var video = try markedMP4(read(interim.video), xmp: packet)
+        if let command { video = try command.run(video, in: directory, shouldStop: shouldStop) }
         let thumbnail = try markedWebP(read(interim.thumbnail), width: width, height: height, xmp: packet)
         let spritesheet = try markedJPEG(read(interim.spritesheet), xmp: packet)
         let names = ClipFiles.standard

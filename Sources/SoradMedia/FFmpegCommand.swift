@@ -6,6 +6,8 @@
 struct FFmpegCommand: Sendable, Equatable {
     var format: ClipFormat
     var comment: String
+    /// The JSON of `AIGCLabel`; nil for none.
+    var aigc: String?
     /// Where the three outputs go.
     var outputs: ClipFiles
 
@@ -39,7 +41,9 @@ struct FFmpegCommand: Sendable, Equatable {
             "-map", "[video]", "-c:v", "libx264", "-preset", "medium", "-crf", "18", "-threads", "1", "-pix_fmt", "yuv420p",
             "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv", "-metadata",
             "comment=\(comment)",
-        ] + bitExact + ["-movflags", "+faststart", "-f", "mp4", "-y", "file:\(outputs.video)"]
+        ] + (aigc.map { ["-metadata", "AIGC=\($0)"] } ?? []) + bitExact
+            // A key of another name than iTunes's needs the list of keys, and all others then stand in it too.
+            + ["-movflags", aigc == nil ? "+faststart" : "+faststart+use_metadata_tags", "-f", "mp4", "-y", "file:\(outputs.video)"]
     }
 
     private var thumbnail: [String] {

@@ -8,10 +8,13 @@ public struct Provenance: Sendable, Equatable {
     public var program: String
     /// Public name of the model, e.g. "sorad-mini".
     public var model: String
+    /// nil where no operator has said who they are.
+    public var aigc: AIGCLabel?
 
-    public init(program: String, model: String) {
+    public init(program: String, model: String, aigc: AIGCLabel? = nil) {
         self.program = program
         self.model = model
+        self.aigc = aigc
     }
 
     /// The value of the MP4 `comment`: one line without control characters, whatever the model's file claims its name to be.
@@ -22,6 +25,9 @@ public struct Provenance: Sendable, Equatable {
     /// The XMP packet (ISO 16684-1), UTF-8, the same for every container.
     public var xmpPacket: [UInt8] {
         let tool = escapedForXML(printable("\(program) (\(model))"))
+        let aigc = self.aigc.map { label in
+            "\n    xmlns:TC260=\"\(AIGCLabel.xmpNamespace)\"\n    TC260:AIGC=\"\(escapedForXML(label.json))\""
+        }
         let packet = """
             <?xpacket begin="\u{FEFF}" id="W5M0MpCehiHzreSzNTczkc9d"?>
             <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -30,7 +36,7 @@ public struct Provenance: Sendable, Equatable {
                 xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
                 xmlns:xmp="http://ns.adobe.com/xap/1.0/"
                 Iptc4xmpExt:DigitalSourceType="\(Provenance.digitalSourceType)"
-                xmp:CreatorTool="\(tool)"/>
+                xmp:CreatorTool="\(tool)"\(aigc ?? "")/>
              </rdf:RDF>
             </x:xmpmeta>
             <?xpacket end="r"?>

@@ -77,7 +77,9 @@ extension ClipPipeline {
             try job.reached(.decoding, 0, of: total)
         }
         var sink = FrameSink(
-            try ClipEncoder(plan.output, into: directory, provenance: provenance, program: ffmpeg, shouldStop: { (try? stop()) == nil }))
+            try ClipEncoder(
+                plan.output, into: directory, provenance: provenance(of: job.identifier), marking: marking, job: job.identifier,
+                program: ffmpeg, shouldStop: { (try? stop()) == nil }))
         func take(_ frame: [UInt8]) throws(SoradError) {
             try sink.put(frame)
             try job.reached(.decoding, max(sink.count, told), of: total)

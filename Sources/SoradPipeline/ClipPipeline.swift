@@ -19,6 +19,8 @@ public final class ClipPipeline {
     private let tokenizer: PromptTokenizer
     private let time: TimeSource
     let ffmpeg: String
+    /// What clips carry besides the mark that they were generated.
+    let marking: ClipMarking
     /// nil for those of the model.
     private let givenStages: [any FrameStageKind]?
     private let checkpointInterval: Duration?
@@ -40,23 +42,25 @@ public final class ClipPipeline {
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
     ///     on; nil means never. They stay there.
     ///   - previewInterval: how often at most the progress has a picture; nil means never.
+    ///   - marking: what clips carry besides the mark that they were generated.
     ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public convenience init(
         modelPath: String, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
-        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, report: @escaping (String) -> Void = { _ in },
-        meanwhile: () -> Void = {}
+        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, marking: ClipMarking = ClipMarking(),
+        report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
     ) throws(SoradError) {
         try self.init(
             modelPath: modelPath, backend: backend, fallback: fallback, ffmpeg: ffmpeg, time: time, checkpointInterval: checkpointInterval,
-            previewInterval: previewInterval, frameStages: nil, report: report, meanwhile: meanwhile)
+            previewInterval: previewInterval, marking: marking, frameStages: nil, report: report, meanwhile: meanwhile)
     }
 
     /// As above.
     /// - Parameter frameStages: that clips may pass through, in their order; nil for those of the model.
     package init(
         modelPath: String, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
-        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, frameStages: [any FrameStageKind]?,
+        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, marking: ClipMarking = ClipMarking(),
+        frameStages: [any FrameStageKind]?,
         report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
     ) throws(SoradError) {
         file = try ModelFile(opening: modelPath, meanwhile: meanwhile)
@@ -73,6 +77,7 @@ public final class ClipPipeline {
         info = try ModelInfo(file, model.configuration)
         self.time = time
         self.ffmpeg = ffmpeg
+        self.marking = marking
         self.checkpointInterval = checkpointInterval
         self.previewInterval = previewInterval
         givenStages = frameStages
@@ -118,20 +123,21 @@ public final class ClipPipeline {
     /// Makes one clip.
     /// - Parameters:
     ///   - directory: exists; receives the files.
+    ///   - identifier: of the job, for the marks.
     ///   - expectedSeconds: what clips like this one took on this machine, by phase name, for the progress alone; may be empty.
     ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
     /// - Throws: the fault with its own code, see `JobError`.
     public func makeClip(
-        _ request: ClipPlan, into directory: String, expectedSeconds: [String: Double] = [:], stop: @escaping StopCheck,
-        progress: @escaping ProgressHandler = { _ in }
+        _ request: ClipPlan, into directory: String, identifier: String = "", expectedSeconds: [String: Double] = [:],
+        stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in }
     ) throws(JobError) -> ClipResult {
         do throws(SoradError) {
-            return try run(request, directory, expectedSeconds, stop, progress)
+            return try run(request, directory, identifier, expectedSeconds, stop, progress)
         } catch { throw JobError(error) }
     }
 
     private func run(
-        _ request: ClipPlan, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
+        _ request: ClipPlan, _ directory: String, _ identifier: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
         _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         guard request.model == info.id else {
@@ -147,7 +153,7 @@ public final class ClipPipeline {
         let frames = try FramePlan(request, givenStages ?? FrameStages.all(model))
         let work = ClipWork(request, size).with(frames.work, after: .decoding)
         let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
-        let job = RunningJob(meter: meter, time: time, stop: stop, progress: progress)
+        let job = RunningJob(identifier, meter: meter, time: time, stop: stop, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
         let digest = Checkpoint.digest(of: request, model: file.sha256, frameStages: frames.phases)
@@ -200,6 +206,13 @@ public final class ClipPipeline {
     }
 
     var provenance: Provenance { Provenance(program: "sorad \(soradVersion)", model: info.id) }
+
+    /// That of a job's files.
+    func provenance(of job: String) -> Provenance {
+        var provenance = provenance
+        provenance.aigc = marking.producer.map { AIGCLabel(producer: $0, produceID: job) }
+        return provenance
+    }
 
     private func previewMaker() -> PreviewMaker? {
         guard let previewInterval else { return nil }

@@ -4,6 +4,7 @@ import SoradAPI
 import SoradSystem
 
 final class RunningJob {
+    let identifier: String
     let stop: StopCheck
     private var meter: ProgressMeter
     private let time: TimeSource
@@ -13,7 +14,11 @@ final class RunningJob {
     private var phase: JobPhase?
     private var phaseStart: MonotonicTime
 
-    init(meter: ProgressMeter, time: TimeSource, stop: @escaping StopCheck, progress: @escaping ClipPipeline.ProgressHandler) {
+    init(
+        _ identifier: String = "", meter: ProgressMeter, time: TimeSource, stop: @escaping StopCheck,
+        progress: @escaping ClipPipeline.ProgressHandler
+    ) {
+        self.identifier = identifier
         self.meter = meter
         self.time = time
         self.stop = stop

@@ -6,6 +6,13 @@ public enum DescriptorLimit {
     /// More are never needed here; some systems allow a billion.
     private static let most: UInt64 = 65_536
 
+    /// What may be open now.
+    public static var current: Int {
+        var limit = rlimit()
+        guard unsafe getrlimit(resource, &limit) == 0 else { return 1_024 }
+        return Int(clamping: UInt64(limit.rlim_cur))
+    }
+
     /// Raises the soft limit to the hard one, or to `most`. The soft limit is small (1,024) for the sake of programs that use select(2).
     /// - Returns: what may be open now.
     @discardableResult public static func raise() -> Int {

@@ -1,5 +1,6 @@
-// The operator's log: one line per event on standard error, written with one system call.
-// Under systemd each line begins with its priority, `<N>`, which the journal takes off; elsewhere with the program's name.
+// The operator's log, one entry for each event. Where standard error leads to the journal, an entry goes there by its native protocol, with
+// fields for programs; a journal that does not take it gets the line by standard error, with its priority, `<N>`, at the beginning.
+// Elsewhere it is a line with the time and the program's name, written with one system call.
 import Glibc
 import Synchronization
 
@@ -16,15 +17,24 @@ public final class Log: Sendable {
 
     private let threshold: Atomic<Int>
     private let program: String
-    private let prefixesPriority: Bool
+    private let leadsToJournal: Bool
+    private let journal: JournalSocket?
     private let output: Int32
+    private let time: TimeSource
 
-    /// - Parameter output: an open descriptor that outlives the log.
-    public init(program: String, level: Level = .info, output: Int32 = 2, environment: [String: String]) {
+    /// - Parameters:
+    ///   - output: an open descriptor that outlives the log.
+    ///   - journal: the journal's socket; used where `output` leads to the journal.
+    public init(
+        program: String, level: Level = .info, output: Int32 = 2, environment: [String: String], journal: String? = nil,
+        time: TimeSource = .system
+    ) {
         self.program = program
         self.output = output
+        self.time = time
         threshold = Atomic(level.rawValue)
-        prefixesPriority = Log.isJournal(output, environment)
+        leadsToJournal = Log.isJournal(output, environment)
+        self.journal = leadsToJournal ? JournalSocket(path: journal ?? JournalSocket.standardPath) : nil
     }
 
     /// Lines less urgent than this are dropped. May change at any time.
@@ -33,20 +43,27 @@ public final class Log: Sendable {
         set { threshold.store(newValue.rawValue, ordering: .relaxed) }
     }
 
-    public func error(_ text: @autoclosure () -> String) { write(.error, text) }
-    public func warning(_ text: @autoclosure () -> String) { write(.warning, text) }
-    public func notice(_ text: @autoclosure () -> String) { write(.notice, text) }
-    public func info(_ text: @autoclosure () -> String) { write(.info, text) }
-    public func debug(_ text: @autoclosure () -> String) { write(.debug, text) }
+    public func error(_ text: @autoclosure () -> String, _ fields: LogFields = LogFields()) { write(.error, text, fields) }
+    public func warning(_ text: @autoclosure () -> String, _ fields: LogFields = LogFields()) { write(.warning, text, fields) }
+    public func notice(_ text: @autoclosure () -> String, _ fields: LogFields = LogFields()) { write(.notice, text, fields) }
+    public func info(_ text: @autoclosure () -> String, _ fields: LogFields = LogFields()) { write(.info, text, fields) }
+    public func debug(_ text: @autoclosure () -> String, _ fields: LogFields = LogFields()) { write(.debug, text, fields) }
 
-    private func write(_ level: Level, _ text: () -> String) {
+    private func write(_ level: Level, _ text: () -> String, _ fields: LogFields) {
         guard level.rawValue <= threshold.load(ordering: .relaxed) else { return }
-        let prefix = prefixesPriority ? "<\(level.rawValue)>" : "\(program): \(level == .info ? "" : "\(level): ")"
-        let bytes = Array((prefix + printable(text()) + "\n").utf8)
+        let sentence = printable(text())
+        if let journal {
+            let own = [("MESSAGE", sentence), ("PRIORITY", "\(level.rawValue)"), ("SYSLOG_IDENTIFIER", program)]
+            if journal.send(own + fields.members) { return }
+        }
+        let beginning =
+            leadsToJournal
+            ? "<\(level.rawValue)>" : "\(rfc3339Time(max(0, time.unixMilliseconds()))) \(program): \(level == .info ? "" : "\(level): ")"
+        let bytes = Array((beginning + sentence + "\n").utf8)
         _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(output, $0.baseAddress, $0.count) }
     }
 
-    /// Whether a descriptor leads to the journal, which takes a line's priority from its beginning.
+    /// Whether a descriptor leads to the journal.
     static func isJournal(_ output: Int32, _ environment: [String: String]) -> Bool {
         environment["JOURNAL_STREAM"].map { $0 == identity(of: output) } ?? false
     }

@@ -10,6 +10,8 @@ public enum SocketActivation {
         public var administrators: FileDescriptor?
         /// Those of TCP.
         public var network: [ListeningSocket] = []
+        /// Those whose name is "metrics", of either kind.
+        public var metrics: [ListeningSocket] = []
     }
 
     /// The listening Unix and TCP sockets handed to this process, now owned by the caller, close-on-exec and non-blocking.
@@ -27,13 +29,19 @@ public enum SocketActivation {
         for index in 0..<count {
             let descriptor = 3 + index
             guard sorad_linux_adopt(descriptor) == 0 else { throw notListening }
+            let name = Int(index) < names.count ? names[Int(index)] : ""
             guard sorad_linux_is_unix_listener(descriptor) == 1 else {
                 do throws(Errno) {
-                    listeners.network.append(try ListeningSocket(network: FileDescriptor(owning: descriptor)))
+                    let socket = try ListeningSocket(network: FileDescriptor(owning: descriptor))
+                    if name == "metrics" { listeners.metrics.append(socket) } else { listeners.network.append(socket) }
                 } catch { throw notListening }
                 continue
             }
-            let isAdmin = Int(index) < names.count && names[Int(index)] == "admin"
+            guard name != "metrics" else {
+                listeners.metrics.append(ListeningSocket(unix: FileDescriptor(owning: descriptor)))
+                continue
+            }
+            let isAdmin = name == "admin"
             guard isAdmin ? listeners.administrators == nil : listeners.clients == nil else {
                 throw SoradError(
                     .configuration, "the service manager handed over two sockets for the same purpose",

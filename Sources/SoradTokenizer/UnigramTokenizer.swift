@@ -31,6 +31,9 @@ public struct UnigramTokenizer: Sendable {
     private let search: UnigramSearch
     /// [256] nil if the vocabulary has no byte pieces.
     private let byteIDs: [Int32]?
+    /// Pieces of one character that is no space, where `unknownWords` asks; and that of a space alone.
+    private let letterIDs: Set<Int32>
+    private let spaceID: Int32?
 
     /// - Throws: `TokenizerError` if two pieces of the vocabulary are equal.
     public init(_ model: SentencePieceModel) throws(TokenizerError) {
@@ -43,6 +46,10 @@ public struct UnigramTokenizer: Sendable {
             model, userDefined: userDefined.isEmpty ? nil : PieceTrie(pieces: model.pieces, ids: userDefined.map(Int32.init)))
         search = try UnigramSearch(model)
         byteIDs = try SentencePieceModel.bytePieceIDs(pieces: model.pieces, types: model.types)
+        let single = model.pieces.indices.filter { model.types[$0] == .normal && model.pieces[$0].unicodeScalars.count == 1 }
+        spaceID = single.first { model.pieces[$0] == "\u{2581}" }.map(Int32.init)
+        let isAsked = model.pieces.count < UnigramTokenizer.wholeWordVocabulary
+        letterIDs = isAsked ? Set(single.map(Int32.init)).subtracting(spaceID.map { [$0] } ?? []) : []
     }
 
     /// The ids of `text` without any special token, equal to `SentencePieceProcessor.encode(text)`.
@@ -60,6 +67,9 @@ public struct UnigramTokenizer: Sendable {
         guard appendEOS else { return Array(ids.prefix(maxTokens)) }
         return ids.prefix(maxTokens - 1) + [eosID]
     }
+
+    func isLetter(_ id: Int32) -> Bool { letterIDs.contains(id) }
+    func isLoneSpace(_ id: Int32) -> Bool { id == spaceID }
 
     /// A piece that stands for what the vocabulary lacks: the unknown one, or one of the bytes.
     func isFallback(_ id: Int32) -> Bool { id == unknownID || byteIDs?.contains(id) == true }

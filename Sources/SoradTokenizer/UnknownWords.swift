@@ -1,7 +1,9 @@
 // Which words of a text a vocabulary lacks: a hint for people, and nothing that the tokens depend on.
 // A character that falls apart into bytes, or is the unknown piece, is one that the model never saw. A vocabulary of few pieces is made of
-// whole words, and letters for all others: there a word that falls apart is unknown too, unless one piece has two thirds of it
-// ("rolls" of "roll" and "s"). In a large one most words are several pieces.
+// the words of its captions and of parts that several of them share, and of letters for all others. There a word without a piece of two
+// thirds of it is unknown too when more than a third of it is letters ("piano" of "p", "i", "an", "o"), or when no piece begins like it
+// ("kitten" of " ", "k", "it", "te", "n"). "blue" of "bl" and "ue" is known, and "rolls" of "roll" and "s". In a large vocabulary most
+// words are several pieces.
 
 extension UnigramTokenizer {
     /// Below this number of pieces a vocabulary is one of whole words. Published ones of parts of words have 32,000 and more.
@@ -18,21 +20,25 @@ extension UnigramTokenizer {
         for word in TextWord.words(of: text) {
             // Tokens lie in the order of the text, and so do words.
             while next < tokens.count, tokens[next].range.upperBound <= word.range.lowerBound { next += 1 }
-            guard isUnknown(word, tokens[next...]), seen.insert(word.text.lowercased()).inserted else { continue }
+            guard isUnknown(word, tokens, from: next), seen.insert(word.text.lowercased()).inserted else { continue }
             unknown.append(String(word.text.prefix(Self.wordLimit)))
             if unknown.count == limit { break }
         }
         return unknown
     }
 
-    private func isUnknown(_ word: TextWord, _ tokens: ArraySlice<Token>) -> Bool {
-        var largest = 0
-        for token in tokens {
+    private func isUnknown(_ word: TextWord, _ tokens: [Token], from first: Int) -> Bool {
+        // Bytes of the word in its largest piece, and in pieces of one letter.
+        var (largest, letters) = (0, 0)
+        for token in tokens[first...] {
             if token.range.lowerBound >= word.range.upperBound { break }
             if isFallback(token.id) { return true }
-            largest = max(largest, token.range.clamped(to: word.range).count)
+            let bytes = token.range.clamped(to: word.range).count
+            largest = max(largest, bytes)
+            if isLetter(token.id) { letters += bytes }
         }
-        return vocabularySize < Self.wholeWordVocabulary && largest * 3 < word.range.count * 2
+        guard vocabularySize < Self.wholeWordVocabulary, largest * 3 < word.range.count * 2 else { return false }
+        return letters * 3 > word.range.count || first > 0 && isLoneSpace(tokens[first - 1].id)
     }
 }
 

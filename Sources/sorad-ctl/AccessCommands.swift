@@ -5,16 +5,21 @@ import SoradSystem
 
 let accessCommands: [Command] = [
     Command(
-        "sorad-ctl key",
-        [Argument("ACTION", "add, list or rm"), Argument("NAME", isOptional: true, "of the key, like laptop or n8n")],
-        options: [Option("user", .text("USER"), "with add: the user whose jobs and quota the key has")] + adminOptions,
-        summary: "make, list and remove the keys of clients that come by TCP",
+        "sorad-ctl key add", [keyName],
+        options: [Option("user", .text("USER"), "the user whose jobs and quota the key has; needed")] + adminOptions,
+        summary: "make a key for a client that comes by TCP, and print it once",
         details: """
-            A key is shown once, when it is made; the daemon keeps its SHA-256 alone. Its holder is that user: sees the user's
-            jobs and uses the user's quota. rm works at once and ends what runs with the key.
-            With --json: one object of schema sorad.key/1 or sorad.keys/1.
+            The daemon keeps its SHA-256 alone, so the key is not shown again. Its holder is that user: sees the user's jobs and
+            uses the user's quota.
             """,
-        examples: ["sorad-ctl key add n8n --user alice", "sorad-ctl key list", "sorad-ctl key rm n8n"], run: key),
+        examples: ["sorad-ctl key add n8n --user alice"], schemas: ["sorad.key/1"], run: addKey),
+    Command(
+        "sorad-ctl key list", options: adminOptions, summary: "list the keys, whose they are and when they were made", aliases: ["ls"],
+        schemas: ["sorad.keys/1"], run: listKeys),
+    Command(
+        "sorad-ctl key revoke", [keyName], options: adminOptions, summary: "remove a key",
+        details: "Works at once, and ends what runs with the key.", examples: ["sorad-ctl key revoke n8n"], aliases: ["rm", "remove"],
+        schemas: ["sorad.key/1"], run: removeKey),
     Command(
         "sorad-ctl open",
         options: [
@@ -30,20 +35,10 @@ let accessCommands: [Command] = [
         examples: ["sorad-ctl open", "sorad-ctl open --port 8791 --no-browser   # then: ssh -L 8791:127.0.0.1:8791 box"], run: openPage),
 ]
 
-private func key(_ arguments: Arguments) throws(SoradError) {
-    let name = arguments.words.dropFirst().first
-    switch (arguments.words[0], name) {
-    case ("list", nil), ("ls", nil): try listKeys(arguments)
-    case ("add", let name?): try addKey(name, arguments)
-    case ("rm", let name?), ("remove", let name?): try removeKey(name, arguments)
-    case ("add", nil), ("rm", nil), ("remove", nil): throw SoradError(.usage, "no key is named", hint: "see sorad-ctl key --help")
-    case ("list", _), ("ls", _): throw SoradError(.usage, "list takes no NAME", hint: "see sorad-ctl key --help")
-    case (let action, _):
-        throw SoradError(.usage, "ACTION must be add, list or rm, not \"\(action)\"", hint: "see sorad-ctl key --help")
-    }
-}
+private let keyName = Argument("NAME", "of the key, like laptop or n8n")
 
-private func addKey(_ name: String, _ arguments: Arguments) throws(SoradError) {
+private func addKey(_ arguments: Arguments) throws(SoradError) {
+    let name = arguments.words[0]
     guard let user = arguments["user"] else {
         throw SoradError(.usage, "no user is named", hint: "say whose jobs and quota the key has: --user USER")
     }
@@ -67,7 +62,8 @@ private func listKeys(_ arguments: Arguments) throws(SoradError) {
     try Console.print(Table(headings: ["KEY", "USER", "MADE"], rows: rows), arguments)
 }
 
-private func removeKey(_ name: String, _ arguments: Arguments) throws(SoradError) {
+private func removeKey(_ arguments: Arguments) throws(SoradError) {
+    let name = arguments.words[0]
     let answer: JSONValue = try adminClient(arguments).fetch(ClientRequest(.delete, "/admin/keys/\(percentEncoded(name))"))
     if arguments.has("json") { return try printJSON("sorad.key/1", answer) }
     try Console.print("\(printable(name)) is removed")

@@ -17,8 +17,11 @@ let adminCommands: [Command] = [
         "sorad-ctl resume", options: adminOptions, summary: "take and begin jobs again, after drain and pause",
         schemas: ["sorad.admin/1"], run: { arguments throws(SoradError) in try control("resume", arguments) }),
     Command(
-        "sorad-ctl reload", options: adminOptions, summary: "make the daemon read its log level and look for models again",
-        schemas: ["sorad.reload/1"], run: reloadDaemon),
+        "sorad-ctl reload", options: adminOptions, summary: "make the daemon read its log level and keys, and look for models again",
+        details: """
+            Everything is checked first: where something is wrong in the settings, nothing changes and the exit status is 78. Settings
+            that differ and need a restart are named.
+            """, schemas: ["sorad.reload/2"], run: reloadDaemon),
     Command(
         "sorad-ctl log-level",
         [Argument("LEVEL", isOptional: true, "error, warning, notice, info or debug; without it, the present one")],
@@ -90,8 +93,9 @@ private func reloadDaemon(_ arguments: Arguments) throws(SoradError) {
     }
     if let failure = response.failure { throw failure }
     let answer: JSONValue = (try? JSONValue(parsing: response.body)) ?? .null
-    if arguments.has("json") { return try printJSON("sorad.reload/1", answer) }
-    for warning in answer["warnings"]?.array?.compactMap(\.string) ?? [] { Console.note("sorad-ctl: \(printable(warning))\n") }
+    if arguments.has("json") { return try printJSON("sorad.reload/2", answer) }
+    let waiting = answer["waiting"]?.array?.compactMap(\.string) ?? []
+    if !waiting.isEmpty { Console.note("sorad-ctl: these settings wait for a restart: \(printable(waiting.joined(separator: ", ")))\n") }
     try Console.print("reloading")
 }
 

@@ -168,8 +168,9 @@ private func checkWorkers(_ daemon: DaemonConnection, _ arguments: Arguments) ->
     }
     guard let metrics = try? metricsText(arguments) else { return findings }
     func value(_ name: String) -> Int {
-        let line = metrics.split(separator: "\n").first { $0.hasPrefix(name + " ") }
-        return line.flatMap { Double($0.dropFirst(name.count + 1)) }.map { Int($0) } ?? 0
+        // One line for each model.
+        let lines = metrics.split(separator: "\n").filter { $0.hasPrefix(name + "{") || $0.hasPrefix(name + " ") }
+        return Int(lines.compactMap { Double($0.split(separator: " ").last ?? "") }.reduce(0, +))
     }
     let (deaths, faults) = (value("sorad_worker_deaths_total"), value("sorad_worker_start_faults_total"))
     if deaths + faults > 0 {

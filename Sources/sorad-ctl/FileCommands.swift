@@ -44,10 +44,17 @@ func checkFile(_ arguments: Arguments) throws(SoradError) {
     for key in ["model", "generated_at", "video_id"] {
         if let value = result[key]?.string { rows.append((spaced(key), value)) }
     }
+    if let producer = result["aigc"]?["content_producer"]?.string { rows.append(("producer", producer)) }
+    if let id = result["aigc"]?["produce_id"]?.string { rows.append(("produce id", id)) }
     let evidence = result["evidence"]?.array?.compactMap(\.string) ?? []
-    if !evidence.isEmpty { rows.append(("evidence", evidence.joined(separator: ", "))) }
+    if !evidence.isEmpty { rows.append(("evidence", evidence.map { evidenceWords[$0] ?? $0 }.joined(separator: ", "))) }
     try Console.print([[sentence]] + facts(rows), arguments)
 }
+
+private let evidenceWords = [
+    "xmp": "XMP (IPTC digital source type)", "comment": "comment", "c2pa": "C2PA manifest (signatures not checked)",
+    "aigc": "AIGC label (GB 45438)",
+]
 
 /// A file to send, whole in memory.
 struct ClipFile {

@@ -81,8 +81,16 @@ func showLogs(_ arguments: Arguments) throws(SoradError) {
     words += isUsersOwn(arguments) ? ["--user-unit", "sorad.service"] : ["-u", "sorad.service"]
     words += arguments.has("follow") ? ["--follow"] : []
     words += ["--lines", arguments["lines"] ?? (id == nil ? "100" : "all")]
+    // Entries about a job have its whole id as a field; for a part of one, the lines are looked through.
+    if let whole = id, whole.utf8.count == wholeIdentifierBytes {
+        words.append("SORAD_JOB=\(whole)")
+        id = nil
+    }
     try passLines(of: .init(journal, words), containing: id, isJSON: arguments.has("json"))
 }
+
+/// "video_" and 32 digits.
+private let wholeIdentifierBytes = 38
 
 /// A daemon of the user's own has its socket in their runtime folder.
 private func isUsersOwn(_ arguments: Arguments) -> Bool {

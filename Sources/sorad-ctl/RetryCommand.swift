@@ -18,7 +18,7 @@ func retryJob(_ arguments: Arguments) throws(SoradError) {
         // What is said now counts more than what was said then; -1 is another seed.
         for member in flags.members { fields[member.key] = member.value }
         if arguments["seed"] == "-1" { fields["seed"] = nil }
-        if let source = video.remixedFromVideoID {
+        if let source = video.remixedFromVideoID, !video.details.given.contains("mask") {
             for name in ["model", "size", "num_frames", "fps"] { fields[name] = nil }
             fields["strength"] = video.details.strength.map { .double($0) }
             return try daemon.remix(source, fields)

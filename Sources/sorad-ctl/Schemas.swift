@@ -40,7 +40,8 @@ func showSchema(_ arguments: Arguments) throws(SoradError) {
         return try Console.print(Table(headings: ["SCHEMA", "MEANING"], rows: rows), arguments)
     }
     let names = OutputSchema.all.map(\.name)
-    guard let schema = OutputSchema.all.first(where: { [name, "sorad.\(name)", "sorad.\(name)/1"].contains($0.name) }) else {
+    guard let schema = OutputSchema.all.first(where: { [name, "sorad.\(name)"].contains($0.name) || $0.name.hasPrefix("sorad.\(name)/") })
+    else {
         let nearest = nearestName(to: name, among: names).map { ", did you mean \"\($0)\"?" } ?? ""
         throw SoradError(.notFound, "there is no schema \"\(name)\"\(nearest)", hint: "sorad-ctl schema lists them")
     }
@@ -129,7 +130,8 @@ private let service = [
             "version": text, "intake": oneOf("open", "draining"), "processing": oneOf("running", "paused"), "queued": whole,
             "running": whole, "worker": truth, "workers": whole, "trouble": textOrNull, "log_level": text,
         ]),
-    OutputSchema("sorad.reload/1", "a reload that has begun, and what is odd in the settings", ["reloading": truth, "warnings": texts]),
+    OutputSchema(
+        "sorad.reload/2", "a reload that has begun, and the settings that wait for a restart", ["reloading": truth, "waiting": texts]),
     OutputSchema("sorad.log-level/1", "the least urgent level of the log", ["log_level": text]),
 ]
 private let keyMembers: KeyValuePairs<String, JSONValue> = ["name": text, "user": whole, "user_name?": textOrNull, "created_at": whole]
@@ -163,6 +165,7 @@ private let operators = [
             "file": text, "type": text, "outcome": oneOf("detected", "not_detected"),
             "validation_state": oneOf("trusted", "valid", "invalid", "not_present"), "origin": text, "issuer": textOrNull,
             "model": textOrNull, "generated_at": textOrNull, "video_id?": textOrNull, "evidence?": texts,
+            "aigc?": object(["content_producer": textOrNull, "produce_id": textOrNull]),
         ]),
     OutputSchema("sorad.version/1", "the version of the program", ["version": text]),
     OutputSchema(

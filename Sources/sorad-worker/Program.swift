@@ -43,7 +43,7 @@ struct Program {
         let pipeline = try ClipPipeline(
             modelPath: settings.model, backend: selection.backend, fallback: selection.fallback,
             checkpointInterval: .milliseconds(settings.checkpointInterval),
-            previewInterval: .milliseconds(400), report: tell, meanwhile: loading.beat)
+            previewInterval: .milliseconds(400), marking: settings.marking, report: tell, meanwhile: loading.beat)
         try WorkerLoop(channel: channel, pipeline: pipeline).run()
     }
 

@@ -126,7 +126,7 @@ private final class ClipMaker: @unchecked Sendable {
             return .finished(
                 job: job,
                 result: try pipeline.makeClip(
-                    plan, into: directory, expectedSeconds: expected, stop: stop, progress: progress))
+                    plan, into: directory, identifier: job, expectedSeconds: expected, stop: stop, progress: progress))
         } catch { return .failed(job: job, error: error) }
     }
 }

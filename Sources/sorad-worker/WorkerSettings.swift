@@ -22,6 +22,9 @@ struct WorkerSettings: Sendable {
     /// A clip whose mark is to be read.
     var origin: String?
     var readsPrompts = false
+    var producer: String?
+    var visibleLabel: String?
+    var markingCommand: String?
 
     private static let table = SettingsTable(WorkerSettings()) {
         Setting("model", \.model, "FILE", "the model file")
@@ -37,9 +40,13 @@ struct WorkerSettings: Sendable {
         Setting("describe", \.describes, "print the model's facts as JSON and exit")
         Setting("inspect", \.inspect, "FILE", "print the facts of a picture or clip as JSON and exit; needs no model")
         Setting("read-prompts", \.readsPrompts, "say how the model reads the prompts of a JSON list on standard input, and exit")
+        Setting("aigc-producer", \.producer, "TEXT", "who makes the clips, for the label of GB 45438")
+        Setting("visible-label", \.visibleLabel, "TEXT", "words in the corner of every frame")
+        Setting("marking-command", \.markingCommand, "PATH", "program that gets each clip and writes the signed one")
         Setting("origin", \.origin, "FILE", "print the provenance mark of a clip as JSON and exit; needs no model")
     }
 
+    var marking: ClipMarking { ClipMarking(producer: producer, visibleLabel: visibleLabel, command: markingCommand) }
     var choice: BackendChoice { BackendChoice(backend) ?? .cpu }
 
     static func command(_ run: @escaping @Sendable (WorkerSettings) throws(SoradError) -> Void) -> Command {

@@ -13,10 +13,8 @@ struct AdminRoutes: Sendable {
     /// The folders that are searched for model files.
     let modelDirectories: [String]
     let log: Log
-    /// Open connections of clients; asked for the metrics.
-    let connectionCount: @Sendable () -> Int
-    /// Reads the settings as a reload does, and returns its warnings.
-    let checkSettings: @Sendable () throws(SoradError) -> [String]
+    let metrics: MetricsRoute
+    let reload: SettingsReload
     let keys: KeyRoutes
 
     func add(to routes: inout Routes) {
@@ -25,19 +23,19 @@ struct AdminRoutes: Sendable {
         on(.post, "/admin/pause", in: &routes) { try done(paused: $0) }
         on(.post, "/admin/resume", in: &routes) { request in
             try service.resume()
-            log.notice("resumed by uid \(request.peer.userID)")
+            log.notice("resumed by uid \(request.peer.userID)", LogFields(.resumed, user: request.peer.userID))
             return .json(status)
         }
         on(.post, "/admin/reload", in: &routes) { request in
-            log.notice("reload asked for by uid \(request.peer.userID)")
+            log.notice("reload asked for by uid \(request.peer.userID)", LogFields(user: request.peer.userID))
             // Whoever asks learns here what is wrong: afterwards only the log says it.
-            let warnings: [String]
-            do throws(SoradError) { warnings = try checkSettings() } catch {
+            let waiting: [String]
+            do throws(SoradError) { waiting = try reload.prepare().waiting } catch {
                 throw APIError.conflict("the settings are kept as they were: \(error.message)", code: "configuration")
             }
             // The loop reloads, as it does for the service manager.
             kill(getpid(), SIGHUP)
-            return .json(["reloading": true, "warnings": .array(warnings.map { .string($0) })] as JSONValue)
+            return .json(["reloading": true, "waiting": .array(waiting.map { .string($0) })] as JSONValue)
         }
         on(.get, "/admin/log-level", in: &routes) { _ in level }
         on(.post, "/admin/log-level", body: .fields, in: &routes, setLevel)
@@ -58,11 +56,7 @@ struct AdminRoutes: Sendable {
         on(.get, "/admin/keys", in: &routes, keys.list)
         on(.post, "/admin/keys", body: .fields, in: &routes, keys.add)
         on(.delete, "/admin/keys/{name}", in: &routes, keys.remove)
-        on(.get, "/metrics", in: &routes) { _ in
-            service.metrics.set("sorad_build_info", ["version": soradVersion], 1)
-            service.metrics.set("sorad_connections", [:], Double(connectionCount()))
-            return .text(service.metricsText(), contentType: "text/plain; version=0.0.4; charset=utf-8")
-        }
+        on(.get, "/metrics", in: &routes) { _ in metrics.answer() }
     }
 
     /// A route that only administrators reach.
@@ -85,7 +79,7 @@ struct AdminRoutes: Sendable {
         return [
             "version": .string(soradVersion), "intake": summary.isDraining ? "draining" : "open",
             "processing": summary.isPaused ? "paused" : "running", "queued": .integer(summary.queued), "running": .integer(summary.running),
-            "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "trouble": .optional(summary.trouble),
+            "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "trouble": .optional(metrics.readiness.trouble),
             "log_level": .string("\(log.level)"),
         ]
     }
@@ -94,13 +88,13 @@ struct AdminRoutes: Sendable {
 
     private func done(drained request: Request) throws -> Response {
         try service.drain()
-        log.notice("drained by uid \(request.peer.userID): no new jobs are taken")
+        log.notice("drained by uid \(request.peer.userID): no new jobs are taken", LogFields(.drained, user: request.peer.userID))
         return .json(status)
     }
 
     private func done(paused request: Request) throws -> Response {
         try service.pause()
-        log.notice("paused by uid \(request.peer.userID): no job is begun")
+        log.notice("paused by uid \(request.peer.userID): no job is begun", LogFields(.paused, user: request.peer.userID))
         return .json(status)
     }
 
@@ -162,7 +156,7 @@ struct AdminRoutes: Sendable {
         guard let moved = try service.setPriority(priority, of: id) else {
             throw APIError.conflict("the video \(id) is \(job.status.rawValue), so its priority has no effect", code: "video_over")
         }
-        log.notice("priority of \(id) set to \(priority) by uid \(request.peer.userID)")
+        log.notice("priority of \(id) set to \(priority) by uid \(request.peer.userID)", LogFields(job: id.text, user: request.peer.userID))
         return .json(moved.video)
     }
 }

@@ -37,7 +37,6 @@ struct ClientRoutes: Sendable {
         routes.on(.get, "/v1/models", listModels)
         routes.on(.get, "/v1/models/{id}", showModel)
         routes.on(.get, "/v1/quota") { request in .json(try service.quotaReport(of: access.viewer(request.peer))) }
-        routes.on(.get, "/healthz", isOpen: true, health)
     }
 
     // MARK: parts of handlers

@@ -6,8 +6,6 @@ import SoradJobs
 import SoradSystem
 
 final class Daemon {
-    private let arguments: Arguments
-    private let environment: [String: String]
     private let signals: SignalDescriptor
     private let notifier: ServiceNotifier
     private let log: Log
@@ -19,7 +17,10 @@ final class Daemon {
     private let server: HTTPServer
     /// nil when the service manager handed over a socket for clients alone.
     private let adminServer: HTTPServer?
+    /// nil where no monitor has a socket.
+    private let metricsServer: HTTPServer?
     private let keys: KeyRing
+    private let reloading: SettingsReload
     private var settings: DaemonSettings
     private let ownSocketPaths: [String]
     private var modelScan: SystemThread?
@@ -27,21 +28,21 @@ final class Daemon {
     private var nextScan: MonotonicTime?
     private var nextWatchdog: MonotonicTime?
     private var lastStatus = ""
+    /// When it may change again: steps of small clips are done in milliseconds.
+    private var nextStatus: MonotonicTime?
 
     /// Takes the state directory and the socket, and begins to serve. Its errors are for the operator.
     init(
         _ settings: DaemonSettings, arguments: Arguments, environment: [String: String],
         signals: consuming SignalDescriptor, log: Log
     ) throws(SoradError) {
-        self.arguments = arguments
-        self.environment = environment
         self.signals = signals
         self.log = log
         notifier = ServiceNotifier(environment: environment)
         var handedOver = try SocketActivation.takeListeners(environment: environment)
         let descriptors = DescriptorLimit.raise()
         var settings = settings
-        settings.stateDirectory = try Daemon.stateDirectory(settings.stateDirectory)
+        settings.stateDirectory = try Daemon.stateDirectory(settings.stateDirectory, log)
         stateLock = try Daemon.lockState(settings.stateDirectory)
         do throws(Errno) { wake = try EventCounter(.signal) } catch {
             throw SoradError(.unavailable, "cannot make an event counter: \(error.reason)")
@@ -49,6 +50,7 @@ final class Daemon {
         service = try JobService(directory: settings.stateDirectory, settings: settings.jobs, time: .system, wake: wake, log: log)
         models = try ModelCatalog()
         keys = try KeyRing(path: "\(settings.stateDirectory)/keys", proxies: settings.network.proxies())
+        reloading = try SettingsReload(arguments: arguments, environment: environment, keys: keys)
         let network = try NetworkListeners.open(handedOver.network, settings.network.addresses(), keys: keys, log: log)
         // Asked at each start of a worker: the quota may have changed.
         let share: @Sendable (Int) -> Int? = { [settings] in settings.threadShares[$0] }
@@ -68,9 +70,12 @@ final class Daemon {
         if adminListener == nil, !ownSocketPaths.isEmpty {
             adminListener = try Daemon.listener(nil, settings.adminSocket, mode: 0o660, group: adminGroup, &ownSocketPaths, log)
         }
+        let metricsListeners = try MetricsSocket.listeners(handedOver.metrics, settings.metricsSocket, &ownSocketPaths, log)
         self.ownSocketPaths = ownSocketPaths
+        let readiness = Readiness(service: service, models: models, defaultModel: settings.defaultModel)
         var routes = Routes()
         PageRoutes().add(to: &routes)
+        HealthRoutes(readiness: readiness).add(to: &routes)
         SessionRoutes(keys: keys, addresses: network.compactMap(\.address)).add(to: &routes)
         ClientRoutes(
             service: service, models: models, defaultModel: settings.defaultModel, aliases: try ModelAliases(settings.aliases),
@@ -96,18 +101,18 @@ final class Daemon {
         let doors = (
             unix: try settings.network.door(keys, needsKey: false), network: try settings.network.door(keys, needsKey: true)
         )
+        for code in Status.answers { service.metrics.add("sorad_http_requests_total", ["code": "\(code)"], 0) }
         server = try HTTPServer(
             listeners: [(ListeningSocket(unix: listener), doors.unix)] + network.map { ($0, doors.network) }, surrendered: doors.network,
             routes: routes, settings: serverSettings, observer: Daemon.observer(log, service.metrics))
+        let clients = server
+        let metrics = MetricsRoute(readiness: readiness) { clients.connectionCount }
+        metricsServer = try MetricsSocket.server(metricsListeners, metrics, settings.network, observer: Daemon.observer(log, nil))
         if let listener = adminListener.take() {
-            let clients = server
             let routes = AdminRoutes(
                 service: service, access: access, models: models,
-                modelDirectories: settings.models.isEmpty ? settings.modelDirectories : [], log: log,
-                connectionCount: { clients.connectionCount },
-                checkSettings: { () throws(SoradError) in
-                    try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot()).warnings
-                }, keys: KeyRoutes(keys: keys, log: log) { clients.endConnections(ofKey: $0) })
+                modelDirectories: settings.models.isEmpty ? settings.modelDirectories : [], log: log, metrics: metrics,
+                reload: reloading, keys: KeyRoutes(keys: keys, log: log) { clients.endConnections(ofKey: $0) })
             adminServer = try Daemon.adminServer(listener, routes, doors.unix, connections: adminConnections, log)
         } else {
             adminServer = nil
@@ -125,8 +130,9 @@ final class Daemon {
     /// Serves until a signal to stop.
     func run() {
         scanModels()
-        notifier.send("READY=1", "STATUS=\(status())")
         lastStatus = status()
+        notifier.send("READY=1", "STATUS=\(lastStatus)")
+        log.notice("sorad \(soradVersion) serves", LogFields(.started))
         if let interval = notifier.watchdogInterval { nextWatchdog = MonotonicTime.now() + interval }
         var isStopping = false
         while true {
@@ -158,7 +164,7 @@ final class Daemon {
     private func waitForSomething() {
         var entries =
             supervisors.flatMap(\.pollEntries) + [PollEntry(reading: signals.rawDescriptor), PollEntry(reading: wake.rawDescriptor)]
-        let due = [service.nextDeadline, service.feed.nextBeat, nextWatchdog, nextScan].compactMap { $0 }.min()
+        let due = [service.nextDeadline, service.feed.nextBeat, nextWatchdog, nextScan, nextStatus].compactMap { $0 }.min()
         do throws(Errno) {
             try poll(&entries, timeout: due.map { max(.zero, $0 - MonotonicTime.now()) })
         } catch { preconditionFailure("poll: \(error)") }
@@ -173,27 +179,29 @@ final class Daemon {
 
     private func stop(_ signal: Int32) {
         notifier.send("STOPPING=1", "STATUS=Stopping")
-        log.notice("stopping on signal \(signal)")
+        log.notice("stopping on signal \(signal)", LogFields(.stopping))
         service.deliver(.stopRequested)
         service.feed.end()
         ownSocketPaths.forEach(removeFile)
         server.stop(grace: .seconds(1))
         adminServer?.stop(grace: .seconds(1))
+        metricsServer?.stop(grace: .zero)
     }
 
     private func reload() {
         notifier.sendReloading()
         do throws(SoradError) {
-            let (fresh, warnings) = try DaemonSettings.load(arguments, environment: environment, isRoot: isRoot())
-            warnings.forEach { log.warning($0) }
-            log.level = fresh.logLevel
-            try keys.reload()
-            settings.models = fresh.models
-            settings.modelDirectories = fresh.modelDirectories
+            // Nothing is changed before this has succeeded.
+            let fresh = try reloading.prepare()
+            log.level = fresh.settings.logLevel
+            keys.take(fresh.keys)
+            settings.models = fresh.settings.models
+            settings.modelDirectories = fresh.settings.modelDirectories
             scanModels()
-            log.notice("reloaded log level, keys and models; other settings take effect at the next start")
+            let waiting = fresh.waiting.isEmpty ? "" : "; these settings wait for a restart: \(fresh.waiting.joined(separator: ", "))"
+            log.notice("reloaded log level, keys and models\(waiting)", LogFields(.reloaded))
         } catch {
-            log.error("the settings are kept as they were: \(error)")
+            log.error("the settings are kept as they were: \(error)", LogFields(.reloadRefused))
         }
         notifier.send("READY=1")
     }
@@ -233,11 +241,13 @@ final class Daemon {
         scanModels(isAsked: false)
     }
 
-    /// `WATCHDOG=1` means that this loop comes round and that the jobs' lock is not held for ever (`status` takes it).
+    /// `WATCHDOG=1` means that this loop comes round and that the jobs' lock is not held for ever (`nextDeadline` takes it).
     private func keepManagerInformed() {
-        let status = status()
-        if status != lastStatus {
-            notifier.send("STATUS=\(status)")
+        let now = MonotonicTime.now()
+        if nextStatus.map({ now >= $0 }) ?? true {
+            let status = status()
+            nextStatus = status == lastStatus ? nil : now + .seconds(1)
+            if status != lastStatus { notifier.send("STATUS=\(status)") }
             lastStatus = status
         }
         guard let interval = notifier.watchdogInterval, let due = nextWatchdog, MonotonicTime.now() >= due else { return }
@@ -247,28 +257,42 @@ final class Daemon {
 
     private var readiness: Readiness { Readiness(service: service, models: models, defaultModel: settings.defaultModel) }
 
+    /// "denoising 64/400 for anna, 33 s left; 2 queued; drained"
     private func status() -> String {
         let summary = service.summary
-        guard models.isScanned else { return "Looking at the models" }
-        var parts = [summary.running == 0 && summary.queued == 0 ? "Idle" : "\(summary.running) running, \(summary.queued) queued"]
+        guard models.isScanned else { return "looking at the models" }
+        var parts = service.work
+        if summary.queued > 0 { parts.append("\(summary.queued) queued") }
+        if parts.isEmpty { parts = ["idle"] }
         if let trouble = readiness.trouble { parts.append(trouble) }
-        if summary.isDraining { parts.append("drained: no new jobs are taken") }
-        if summary.isPaused { parts.append("paused: no job is begun") }
+        if summary.isDraining { parts.append("drained") }
+        if summary.isPaused { parts.append("paused") }
         return printable(parts.joined(separator: "; "))
     }
 
     // MARK: starting
 
     /// The directory, made if it is missing, under its own name: the database is opened without following symbolic links.
-    private static func stateDirectory(_ path: String) throws(SoradError) -> String {
+    private static func stateDirectory(_ path: String, _ log: Log) throws(SoradError) -> String {
+        let resolved: String
         do throws(Errno) {
             try makeDirectories(path)
-            return try resolvedPath(path)
+            resolved = try resolvedPath(path)
         } catch {
             throw SoradError(
                 .unavailable, "cannot use the state directory \(path): \(error.reason)",
                 hint: "give a --state-dir that you may write to; a symbolic link there must lead to a directory")
         }
+        let mode = FilePlace(resolved, followingLinks: true)?.mode ?? 0
+        guard mode & 0o002 == 0 else {
+            throw SoradError(
+                .configuration, "everybody may write to the state directory \(path), and so replace its keys and jobs",
+                hint: "chmod o-w \(path), or give another --state-dir", param: "state-dir")
+        }
+        if mode & 0o020 != 0 {
+            log.warning("a group may write to the state directory \(path), and so replace its keys and jobs; chmod g-w \(path) forbids it")
+        }
+        return resolved
     }
 
     /// One daemon per state directory.

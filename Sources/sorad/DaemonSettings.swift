@@ -11,6 +11,8 @@ struct DaemonSettings: Sendable {
     var adminSocket = ""
     var network = NetworkSettings()
     var adminGroup = "sorad-admin"
+    /// A path, or "ADDRESS:PORT"; "" for none.
+    var metricsSocket = ""
     var stateDirectory = ""
     var models: [String] = []
     var modelDirectories: [String] = []
@@ -23,6 +25,10 @@ struct DaemonSettings: Sendable {
     /// As in `BackendChoice`.
     var backend = "auto"
     var logLevel = Log.Level.info
+    /// "" for none; so are the two below.
+    var producer = ""
+    var visibleLabel = ""
+    var markingCommand = ""
     var jobs = JobService.Settings()
     /// A settings file that must be there.
     private var config: String?
@@ -50,6 +56,10 @@ struct DaemonSettings: Sendable {
         Setting(
             "trusted-proxy", \.network.trustedProxies, "PEER", default: "none", separator: ",",
             "user:NAME or key:NAME of a proxy that says in x-sorad-user whose request it carries")
+        Setting(
+            "metrics-socket", \.metricsSocket, "PLACE", default: "none: no socket",
+            "path of a Unix socket, or ADDRESS:PORT on this machine, that answers GET /metrics, /livez, /readyz and /healthz without a key, and nothing "
+                + "else; systemd hands over that of sorad-metrics.socket instead")
         Setting("admin-group", \.adminGroup, "GROUP", "group whose members administer sorad and see everybody's jobs")
         Setting(
             "state-dir", \.stateDirectory, "DIR", default: "/var/lib/sorad; for a normal user $XDG_STATE_HOME/sorad",
@@ -79,6 +89,15 @@ struct DaemonSettings: Sendable {
             "backend", \.backend, "BACKEND",
             "what makes clips, with the same frames: \(BackendChoice.forms); auto takes a graphics card only where it was measured to be "
                 + "faster")
+        Setting(
+            "aigc-producer", \.producer, "TEXT", default: "none: no label",
+            "who offers the clips, a name or a code: every file then has the label AIGC of GB 45438 with it and the job's id")
+        Setting(
+            "visible-label", \.visibleLabel, "TEXT", default: "none: no words",
+            "words in the lower right corner of every frame, like \"AI generated\" or \"AI生成\"")
+        Setting(
+            "marking-command", \.markingCommand, "PATH", default: "none: no program",
+            "program that gets each finished clip and writes the signed one that is kept: PATH CLIP RESULT")
         Setting("log-level", \.logLevel, "least urgent level that is logged")
         Setting("queue-limit", 1...10_000, \.jobs.queueLimit, "jobs that may wait; more are refused")
         Setting(
@@ -140,8 +159,8 @@ struct DaemonSettings: Sendable {
             details: """
                 Settings come from, strongest first: these options, SORAD_* variables (SORAD_LOG_LEVEL for --log-level), the
                 *.conf files next to the settings file, the settings file ("log-level = debug"), the defaults.
-                Signals: TERM and INT stop the daemon (running jobs continue after the next start), HUP reads the log level and the
-                models again.
+                Signals: TERM and INT stop the daemon (running jobs continue after the next start), HUP reads the log level, the
+                keys and the models again, unless something is wrong in the settings.
 
                 """ + SoradError.exitStatusHelp, areSettings: true
         ) { arguments throws(SoradError) in
@@ -163,6 +182,21 @@ struct DaemonSettings: Sendable {
         var (settings, warnings) = try table.values(arguments, environment: environment, files: files)
         try settings.complete(environment, isRoot)
         return (settings, warnings + settings.remarks)
+    }
+
+    /// Everything that is wrong in all sources, in sentences: values that are refused, lines and variables that are ignored, and what is
+    /// named and not there.
+    /// - Throws: for a file that cannot be read, and what only the settings together show.
+    static func problems(_ arguments: Arguments, environment: [String: String], isRoot: Bool) throws(SoradError) -> [String] {
+        let problems = table.problems(arguments, environment: environment, files: try files(arguments, environment, isRoot))
+        return problems.isEmpty ? try load(arguments, environment: environment, isRoot: isRoot).warnings : problems
+    }
+
+    /// Every setting as the sources have it now.
+    static func effective(
+        _ arguments: Arguments, environment: [String: String], isRoot: Bool
+    ) throws(SoradError) -> [SettingsTable<DaemonSettings>.Effective] {
+        table.effective(arguments, environment: environment, files: try files(arguments, environment, isRoot))
     }
 
     private static func files(
@@ -190,13 +224,10 @@ struct DaemonSettings: Sendable {
     /// Prints everything that is wrong in the settings.
     /// - Throws: `.configuration` when something is.
     private static func check(_ arguments: Arguments) throws(SoradError) {
-        let environment = ChildProcess.currentEnvironment()
-        let problems = table.problems(arguments, environment: environment, files: try files(arguments, environment, isRoot()))
-        let remarks = problems.isEmpty ? try load(arguments, environment: environment, isRoot: isRoot()).warnings : []
-        for problem in problems + remarks { printError("sorad: \(printable(problem))\n") }
-        let count = problems.count + remarks.count
-        guard count == 0 else {
-            throw SoradError(.configuration, count == 1 ? "one setting is wrong" : "\(count) settings are wrong")
+        let problems = try problems(arguments, environment: ChildProcess.currentEnvironment(), isRoot: isRoot())
+        for problem in problems { printError("sorad: \(printable(problem))\n") }
+        guard problems.isEmpty else {
+            throw SoradError(.configuration, problems.count == 1 ? "one setting is wrong" : "\(problems.count) settings are wrong")
         }
         printOut("the settings are right\n")
     }
@@ -209,6 +240,9 @@ struct DaemonSettings: Sendable {
             remarks.append(
                 "the setting admin-group names \"\(adminGroup)\", and there is no such group: nobody but root is an administrator")
         }
+        if !markingCommand.isEmpty, ChildProcess.executablePath(of: markingCommand) == nil {
+            remarks.append("the setting marking-command names \(markingCommand), which is not a program: clips wait for it")
+        }
         for path in models where !fileExists(path) { remarks.append("the setting model names \(path), and no file is there") }
         return remarks
     }
@@ -220,7 +254,14 @@ struct DaemonSettings: Sendable {
     }
 
     /// What every worker gets besides model and threads.
-    var workerArguments: [String] { ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] }
+    var workerArguments: [String] {
+        ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] + marking.workerArguments
+    }
+
+    private var marking: ClipMarking {
+        func given(_ text: String) -> String? { text.isEmpty ? nil : text }
+        return ClipMarking(producer: given(producer), visibleLabel: given(visibleLabel), command: given(markingCommand))
+    }
 
     /// Fills in the defaults that depend on the machine and the user.
     private mutating func complete(_ environment: [String: String], _ isRoot: Bool) throws(SoradError) {
@@ -228,7 +269,9 @@ struct DaemonSettings: Sendable {
             throw SoradError(
                 .configuration, "the setting backend must be \(BackendChoice.forms), not \"\(backend)\"", param: "backend")
         }
-        _ = try (network.addresses(), network.proxies(), ModelAliases(aliases))
+        _ = try (network.addresses(), network.proxies(), network.door(nil, needsKey: false), ModelAliases(aliases))
+        try MetricsSocket.check(metricsSocket)
+        try marking.check()
         if stateDirectory.isEmpty {
             stateDirectory = try DaemonSettings.required(
                 "state-dir", "neither XDG_STATE_HOME nor HOME is set",

@@ -48,7 +48,7 @@ final class KeyRing: Credentials {
     init(path: String, proxies: [TrustedProxy]) throws(SoradError) {
         self.path = path
         self.proxies = proxies
-        try reload()
+        take(try read())
     }
 
     // MARK: asking
@@ -177,11 +177,8 @@ final class KeyRing: Credentials {
 
     // MARK: the file
 
-    /// Reads the file again. On an error the keys stay as they were.
-    func reload() throws(SoradError) {
-        let keys = try read()
-        state.withLock { $0.keys = keys }
-    }
+    /// From now on these keys are valid and no others, as `read` gave them.
+    func take(_ keys: [Key]) { state.withLock { $0.keys = keys } }
 
     private func write(_ keys: [Key]) throws(SoradError) {
         var file = try AtomicFile(path, mode: 0o600)
@@ -190,7 +187,9 @@ final class KeyRing: Credentials {
         try file.commit()
     }
 
-    private func read() throws(SoradError) -> [Key] {
+    /// The keys of the file as it is now.
+    /// - Throws: as `init`.
+    func read() throws(SoradError) -> [Key] {
         guard let place = FilePlace(path, followingLinks: false) else { return [] }
         guard place.kind == .regular, place.mode & 0o077 == 0, [0, effectiveUser()].contains(place.owner) else {
             throw SoradError(

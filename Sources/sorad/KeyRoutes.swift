@@ -31,7 +31,7 @@ struct KeyRoutes: Sendable {
             throw APIError.notFound("there is no user \"\(wanted.prefix(64))\" on this system", code: "user_not_found", param: "user")
         }
         let key = try keys.add(name: name, user: user, created: TimeSource.system.unixSeconds())
-        log.notice("key \(name) for uid \(user) made by uid \(request.peer.userID)")
+        log.notice("key \(name) for uid \(user) made by uid \(request.peer.userID)", LogFields(.keyMade, user: request.peer.userID))
         return .json(["name": .string(name), "user": .integer(Int(user)), "key": .string(key)] as JSONValue)
     }
 
@@ -39,7 +39,7 @@ struct KeyRoutes: Sendable {
         let name = request.parameter("name")
         guard try keys.remove(name: name) else { throw APIError.notFound("there is no key \"\(name)\"", code: "key_not_found") }
         end(name)
-        log.notice("key \(name) removed by uid \(request.peer.userID)")
+        log.notice("key \(name) removed by uid \(request.peer.userID)", LogFields(.keyRemoved, user: request.peer.userID))
         return .json(["name": .string(name), "deleted": true] as JSONValue)
     }
 }

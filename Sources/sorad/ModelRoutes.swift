@@ -1,4 +1,4 @@
-// /v1/models and /healthz.
+// /v1/models.
 import SoradAPI
 import SoradHTTP
 import SoradJobs
@@ -27,23 +27,5 @@ extension ClientRoutes {
         model.id = alias
         model.details["alias_of"] = .string(entry.info.id)
         return model
-    }
-
-    @Sendable func health(_ request: Request) throws -> Response {
-        let summary = service.summary
-        let readiness = Readiness(service: service, models: models, defaultModel: defaultModel)
-        // Without a key it is not known who asks: no more than a monitor needs.
-        if request.peer == .nobody { return .json(["status": .string(readiness.status)] as JSONValue) }
-        let health: JSONValue = [
-            "status": .string(readiness.status), "trouble": .optional(readiness.trouble),
-            "version": .string(soradVersion), "intake": .string(summary.isDraining ? "draining" : "open"),
-            "processing": .string(summary.isPaused ? "paused" : "running"), "queued": .integer(summary.queued),
-            "running": .integer(summary.running),
-            "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "slots": .integer(service.slotCount),
-            "disk_free_bytes": .optional(service.freeDiskBytes), "models": .integer(models.entries.count),
-            "default_model": .optional(models.standard(preferred: defaultModel)?.info.id),
-            "broken_models": .array(models.brokenFiles.map { .string($0) }),
-        ]
-        return .json(health)
     }
 }

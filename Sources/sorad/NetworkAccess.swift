@@ -31,7 +31,8 @@ struct NetworkSettings: Sendable {
     }
 
     /// The rules of browsers for every door; that of TCP also needs a key.
-    func door(_ credentials: KeyRing, needsKey: Bool) throws(SoradError) -> Door {
+    /// - Parameter credentials: nil where nobody is known by a key.
+    func door(_ credentials: KeyRing?, needsKey: Bool) throws(SoradError) -> Door {
         var door = Door()
         door.hosts = NetworkSettings.ownNames
         for host in hosts {

@@ -9,9 +9,12 @@ extension ClientRoutes {
     @Sendable func checkProvenance(_ request: Request) throws -> Response {
         _ = try request.fields.unused(by: RequestFields.provenanceCheck)
         guard let upload = try request.fields.clipFile("file") else { throw request.fields.missing("file") }
+        let made = service.madeClip(sha256: try upload.hexadecimalDigest())
         let finding: ProvenanceFinding
-        if let made = service.madeClip(sha256: try upload.hexadecimalDigest()) {
-            finding = .madeHere(made, isVisible: try service.job(made.job, viewer: access.viewer(request.peer)) != nil)
+        if let made {
+            let isVisible = try service.job(made.job, viewer: access.viewer(request.peer)) != nil
+            // Its marks are a remark; that it was made here is certain without them.
+            finding = .madeHere(made, isVisible: isVisible, try? mark(of: upload, request))
         } else {
             finding = .marked(try mark(of: upload, request))
         }
@@ -38,13 +41,13 @@ extension ClientRoutes {
 /// The finding about a file.
 private enum ProvenanceFinding {
     /// `isVisible`: who asks may see the job.
-    case madeHere(ClipDigest, isVisible: Bool)
+    case madeHere(ClipDigest, isVisible: Bool, ProvenanceMark?)
     case marked(ProvenanceMark)
 
     var json: JSONValue {
         var object: JSONObject = ["type": "c2pa"]
         switch self {
-        case .madeHere(let clip, let isVisible):
+        case .madeHere(let clip, let isVisible, let mark):
             object["outcome"] = "detected"
             object["validation_state"] = "trusted"
             object["issuer"] = .string("sorad \(soradVersion)")
@@ -52,6 +55,7 @@ private enum ProvenanceFinding {
             object["generated_at"] = .string(rfc3339Date(clip.completedAt))
             object["origin"] = "this_sorad"
             object["video_id"] = .optional(isVisible ? clip.job.text : nil)
+            if let mark { write(mark, to: &object) }
         case .marked(let mark):
             let (state, origin) =
                 switch mark.state {
@@ -65,12 +69,19 @@ private enum ProvenanceFinding {
             object["model"] = .optional(mark.model)
             object["generated_at"] = .null
             object["origin"] = .string(origin)
-            let evidence = JSONValue.array(mark.evidence.map { .string($0) })
-            object["evidence"] = evidence
-            // The name of earlier versions, for their clients.
-            object["signs"] = evidence
+            write(mark, to: &object)
         }
         return .object(object)
+    }
+
+    private func write(_ mark: ProvenanceMark, to object: inout JSONObject) {
+        let evidence = JSONValue.array(mark.evidence.map { .string($0) })
+        object["evidence"] = evidence
+        // The name of earlier versions, for their clients.
+        object["signs"] = evidence
+        if mark.evidence.contains("aigc") {
+            object["aigc"] = ["content_producer": .optional(mark.producer), "produce_id": .optional(mark.produceID)]
+        }
     }
 }
 

@@ -29,6 +29,27 @@ import Testing
             unclear.status() == 64 && unclear.errors.contains("\"p\" is short for several commands: pause, priority"), "\(unclear.errors)")
     }
 
+    @Test func aFamilyExplainsItself() throws {
+        let family = try help(["key", "--help"])
+        #expect(family.hasPrefix("sorad-ctl key: add, list, revoke\n"))
+        for words in [["help", "key"], ["--help", "key"], ["ke", "-h"]] { #expect(try help(words) == family, "\(words)") }
+        for (words, name) in [
+            (["key", "add"], "key add"), (["key", "rev"], "key revoke"), (["key", "rm"], "key revoke"), (["key", "ls"], "key list"),
+        ] {
+            #expect(try help(words + ["--help"]).hasPrefix("sorad-ctl \(name): "), "\(words)")
+        }
+        let bare = try Control(["key"])
+        #expect(bare.status() == 64 && bare.errors.contains("key needs one of add, list, revoke") && bare.errors.contains("key --help"))
+        #expect(try help(["models", "--help"]).hasPrefix("sorad-ctl models: list the models"))
+    }
+
+    /// The statuses are where a script's author looks: in the help of the command.
+    @Test func everyCommandNamesItsExitStatuses() throws {
+        for words in [["jobs"], ["generate"], ["key", "add"], ["models", "verify"], ["doctor"]] {
+            #expect(try help(words + ["--help"]).contains("Exit status: 0 done, 1 the job failed"), "\(words)")
+        }
+    }
+
     @Test func commonOptionsStandAnywhere() throws {
         for words in [
             ["--json", "version"], ["version", "--json"], ["--socket", "/x", "--json", "version"], ["--socket=/x", "ver", "--js"],
@@ -36,6 +57,9 @@ import Testing
             #expect(try json(try help(words))["schema"] == "sorad.version/1", "\(words)")
         }
         #expect(try help(["--help", "jobs"]).hasPrefix("sorad-ctl jobs: "))
+        let between = try Control(["key", "--socket", "/nowhere/s", "add", "x", "--user", "me"])
+        #expect(between.status() == 69, "\(between.errors)")
+        #expect(try Control(["key", "--socket", "/nowhere/s"]).status() == 64)
         let alone = try Control(["--json"])
         #expect(alone.status() == 64 && alone.errors.contains("no command given"))
         let unknown = try Control(["--jsno", "jobs"])

@@ -165,6 +165,10 @@ import Testing
         #expect(all.errors.contains("-u sorad.service --follow --lines 5"), "\(all.errors)")
         let one = try Control(["logs", "video_0a"], environment: ["PATH": folder, "SORAD_SOCKET": "/nowhere/s"])
         #expect(one.status() == 0 && one.lines.count == 2 && one.errors.contains("--lines all"))
+        // A whole id is a field of the journal.
+        let whole = "video_" + String(repeating: "0a", count: 16)
+        let field = try Control(["logs", whole], environment: ["PATH": folder, "SORAD_SOCKET": "/nowhere/s"])
+        #expect(field.status() == 0 && field.lines.count == 3 && field.errors.contains("--lines all SORAD_JOB=\(whole)"))
         let nothing = try Control(["logs", "video_0b"], environment: ["PATH": folder, "SORAD_SOCKET": "/nowhere/s"])
         #expect(nothing.status() == 0 && nothing.lines.isEmpty && nothing.errors.contains("has no such lines"))
     }

@@ -90,7 +90,7 @@ private func fits(_ value: JSONValue, _ type: String) -> Bool {
             ["top"],
             ["quota"], ["quota", "--all"], ["models"], ["models", "show", "tiny"], ["models", "verify"], ["check", "ball.mp4"], ["version"],
             ["drain"], ["pause"], ["resume"], ["reload"], ["log-level"], ["config", "show"], ["config", "check"],
-            ["key", "add", "laptop", "--user", "\(isRoot() ? 65_534 : effectiveUser())"], ["key", "list"], ["key", "rm", "laptop"],
+            ["key", "add", "laptop", "--user", "\(isRoot() ? 65_534 : effectiveUser())"], ["key", "list"], ["key", "revoke", "laptop"],
         ] { try run(words) }
         let doctor = try service.control(["doctor", "--json"])
         #expect([0, 1].contains(doctor.status()))
@@ -112,7 +112,7 @@ private func fits(_ value: JSONValue, _ type: String) -> Bool {
         let reference = try Control(["reference"])
         #expect(reference.status() == 0)
         let words = reference.text.split { !($0.isLetter || $0.isNumber || $0 == "." || $0 == "/" || $0 == "-") }.map(String.init)
-        let named = Set(words.filter { $0.hasPrefix("sorad.") && $0.hasSuffix("/1") })
+        let named = Set(words.filter { $0.hasPrefix("sorad.") && $0.dropLast().hasSuffix("/") })
         #expect(named == names, "\(named.symmetricDifference(names))")
         let unknown = try Control(["schema", "jbos"])
         #expect(unknown.status() == 66 && unknown.errors.contains("there is no schema"))

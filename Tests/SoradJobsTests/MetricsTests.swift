@@ -31,6 +31,27 @@ import Testing
         return samples
     }
 
+    /// A rate needs the zero before the first event.
+    @Test func everySeriesIsThereFromTheStart() throws {
+        let metrics = Metrics()
+        var samples = try Self.parse(metrics.text)
+        for reason in ["draining", "queue_full", "quota_exceeded", "disk_full", "insufficient_memory", "other"] {
+            #expect(samples["sorad_jobs_refused_total{reason=\"\(reason)\"}"] == 0)
+        }
+        #expect(samples["sorad_jobs_reused_total"] == 0 && samples["sorad_http_request_duration_seconds_count"] == 0)
+        #expect(samples.values.allSatisfy { $0 == 0 })
+        #expect(!samples.keys.contains { $0.contains("model=") })
+        metrics.know(model: "mini")
+        metrics.add("sorad_jobs_accepted_total", ["model": "mini"])
+        metrics.know(model: "mini")
+        samples = try Self.parse(metrics.text)
+        #expect(samples["sorad_jobs_accepted_total{model=\"mini\"}"] == 1)
+        #expect(samples["sorad_jobs_finished_total{model=\"mini\",status=\"failed\"}"] == 0)
+        #expect(samples["sorad_phase_duration_seconds_bucket{model=\"mini\",phase=\"decoding\",le=\"86400\"}"] == 0)
+        #expect(samples["sorad_job_duration_seconds_bucket{model=\"mini\",le=\"86400\"}"] == 0)
+        #expect(samples["sorad_worker_deaths_total{model=\"mini\"}"] == 0)
+    }
+
     @Test func countersGaugesAndHistogramsComeOutAsWritten() throws {
         let metrics = Metrics()
         metrics.add("sorad_jobs_accepted_total")

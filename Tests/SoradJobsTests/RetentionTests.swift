@@ -177,8 +177,8 @@ private func id(_ number: Int) -> JobIdentifier { JobIdentifier(milliseconds: In
             )
         }
         let text = bench.service.metricsText()
-        #expect(text.contains("sorad_job_duration_seconds_sum 7\n"), "\(text)")
-        #expect(text.contains("sorad_job_wait_seconds_sum 7\n"), "\(text)")
+        #expect(text.contains("sorad_job_duration_seconds_sum{model=\"mini\"} 7\n"), "\(text)")
+        #expect(text.contains("sorad_job_wait_seconds_sum{model=\"mini\"} 7\n"), "\(text)")
         #expect(bench.service.pollAfterMilliseconds == 250)
     }
 

@@ -259,9 +259,25 @@ import Testing
         let wrong = try reload("log-level = loud\n")
         #expect(try wrong.status == 409 && daemon.refusal(wrong).message.contains("kept as they were: the setting log-level must be"))
         let odd = try reload("log-level = debug\nkeep-day = 3\n")
-        #expect(odd.status == 200)
-        #expect(try JSONValue(parsing: odd.body)["warnings"]?.array?.first?.string?.contains("did you mean \"keep-days\"?") == true)
-        try eventually("the new level") { daemon.log.contains("reloaded log level") }
+        #expect(try odd.status == 409 && daemon.refusal(odd).message.contains("did you mean \"keep-days\"?"))
+        let missing = try reload("log-level = debug\nmodel = /nowhere.gguf\n")
+        #expect(try missing.status == 409 && daemon.refusal(missing).message.contains("no file is there"))
+        #expect(!daemon.log.contains("reloaded log level") && !daemon.log.contains("GET /healthz"))
+        let right = try reload("log-level = debug\nkeep-days = 3\nqueue-limit = 7\n")
+        #expect(try JSONValue(parsing: right.body)["waiting"] == ["queue-limit", "keep-days"])
+        try eventually("the new level") {
+            daemon.log.contains("reloaded log level, keys and models; these settings wait for a restart: queue-limit, keep-days")
+        }
+        // A key file that others may read changes nothing either, the level of the log included.
+        let keys = daemon.directory + "/state/keys"
+        try FileDescriptor(creating: keys).write([])
+        #expect(unsafe chmod(keys, 0o644) == 0)
+        let open = try reload("log-level = info\n")
+        #expect(try open.status == 409 && daemon.refusal(open).message.contains("the key file"))
+        daemon.process.kill(SIGHUP)
+        try eventually("the refusal") { daemon.log.contains("the settings are kept as they were: the key file") }
+        let level = try HTTPClient(socketPath: daemon.directory + "/admin.sock").send(ClientRequest(.get, "/admin/log-level"))
+        #expect(try JSONValue(parsing: level.body)["log_level"] == "debug")
     }
 
     @Test func theStateSaysWhatIsMissing() throws {
@@ -278,6 +294,46 @@ import Testing
         try eventually("trouble") { try health(bare)["status"] == "degraded" }
         #expect(try health(bare)["trouble"]?.string?.contains("ffmpeg is not installed") == true)
         try eventually("warnings") { bare.log.contains("warning: ffmpeg is not installed") }
+        // The socket for administrators says the same.
+        let status = try HTTPClient(socketPath: bare.directory + "/admin.sock").send(ClientRequest(.get, "/admin/status"))
+        #expect(try JSONValue(parsing: status.body)["trouble"]?.string?.contains("ffmpeg is not installed") == true)
+    }
+
+    @Test func livingAndReadyAreTwoQuestions() throws {
+        let slow = try DaemonUnderTest(models: ["mini.gguf": DaemonUnderTest.modelText().dropLast() + #","describeDelay":1}"#])
+        let early = try slow.send(.get, "/readyz")
+        #expect(try early.status == 503 && slow.refusal(early).code == "starting")
+        #expect(try slow.send(.get, "/livez").status == 200)
+        try eventually("ready") { try slow.send(.get, "/readyz").status == 200 }
+        let admin = HTTPClient(socketPath: slow.directory + "/admin.sock")
+        #expect(try admin.send(ClientRequest(.post, "/admin/drain")).status == 200)
+        let drained = try slow.send(.get, "/readyz")
+        #expect(try drained.status == 503 && slow.refusal(drained).code == "draining")
+        #expect(try admin.send(ClientRequest(.post, "/admin/resume")).status == 200)
+        #expect(try slow.send(.get, "/readyz").status == 200)
+        let none = try DaemonUnderTest(models: [:])
+        try eventually("degraded") { try none.refusal(none.send(.get, "/readyz")).code == "degraded" }
+        #expect(try none.refusal(none.send(.get, "/readyz")).message.contains("no model is installed"))
+        #expect(try none.send(.get, "/livez").status == 200 && none.send(.get, "/healthz").status == 200)
+    }
+
+    /// Whoever may write there could replace the keys.
+    @Test func aStateDirectoryThatEverybodyMayWriteIsRefused() throws {
+        let state = "/tmp/sorad-open-" + randomBytes(6).map { String($0, radix: 16) }.joined()
+        try makeDirectories(state)
+        defer { try? removeDirectory(state, depth: 5) }
+        func start() throws -> CapturedOutput {
+            try captureOutput(
+                of: .init(
+                    DaemonUnderTest.program, ["--socket", state + "/s", "--state-dir", state], environment: ["PATH": "/usr/bin:/bin"]),
+                timeout: .seconds(2), limit: 1 << 16)
+        }
+        #expect(unsafe chmod(state, 0o777) == 0)
+        let refused = try start()
+        #expect(refused.ending == .exited(78))
+        #expect(String(decoding: refused.standardError, as: UTF8.self).contains("everybody may write to the state directory"))
+        #expect(unsafe chmod(state, 0o770) == 0)
+        #expect(String(decoding: try start().standardError, as: UTF8.self).contains("warning: a group may write to the state directory"))
     }
 
     @Test func drainAndPauseShow() throws {

@@ -4,15 +4,17 @@ import Testing
 
 @Suite struct UnknownWordsTests {
     /// A vocabulary of whole words, a phrase, an ideograph, letters and bytes.
-    private static func tokenizer(more: Int = 0) throws -> UnigramTokenizer {
+    private static func tokenizer(parts: [String] = [], more: Int = 0) throws -> UnigramTokenizer {
         let special = ["<pad>", "</s>", "<unk>"]
         let bytes = (0..<256).map { value in
             let digits = String(value, radix: 16, uppercase: true)
             return "<0x" + (digits.count == 1 ? "0" : "") + digits + ">"
         }
-        let words = [
-            "\u{2581}a", "\u{2581}red", "\u{2581}ball", "\u{2581}red\u{2581}ball", "\u{2581}roll", "\u{2581}don't", "\u{2581}", "球", "'",
-        ]
+        let words =
+            [
+                "\u{2581}a", "\u{2581}red", "\u{2581}ball", "\u{2581}red\u{2581}ball", "\u{2581}roll", "\u{2581}don't", "\u{2581}", "球",
+                "'",
+            ] + parts
         let letters = "abcdefghijklmnopqrstuvwxyz.,-".map { String($0) }
         let rest = (0..<more).map { "\u{2581}filler\($0)" }
         let pieces = special + bytes + words + letters + rest
@@ -48,6 +50,17 @@ import Testing
         let large = try Self.tokenizer(more: 20_000)
         #expect(try unknown("a piano rolled", large) == [])
         #expect(try unknown("a piano é 棒 мяч", large) == ["é", "棒", "мяч"])
+    }
+
+    /// Words of the captions that the vocabulary keeps in parts, as sorad-mini's does with colors.
+    @Test(
+        arguments: [
+            ("a blue ball", []), ("blue", []), ("purple black", []), ("a blul ball", ["blul"]), ("piano", ["piano"]),
+            ("a kitten", ["kitten"]), ("kitten", ["kitten"]),
+        ] as [(String, [String])])
+    func partsThatCaptionsShareAreKnown(text: String, expected: [String]) throws {
+        let parts = ["\u{2581}bl", "ue", "ack", "\u{2581}pu", "rpl", "\u{2581}p", "an", "ance", "it", "te"]
+        #expect(try unknown(text, Self.tokenizer(parts: parts)) == expected)
     }
 
     @Test func theListIsBoundedAndWhole() throws {

@@ -56,4 +56,4 @@ class Daemon:
 
     def ctl(self, *arguments):
         return subprocess.run(
-            [BUILD / "sorad-ctl", arguments[0], "--socket", self.socket, *arguments[1:]], capture_output=True, text=True, env=self.environment, timeout=300)
+            [BUILD / "sorad-ctl", "--socket", self.socket, *arguments], capture_output=True, text=True, env=self.environment, timeout=300)

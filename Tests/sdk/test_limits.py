@@ -214,8 +214,10 @@ def test_metrics_are_well_formed(make_daemon):
             assert sample.fullmatch(line), line
             name = re.match("[a-z_]+", line).group()
             assert name in types or re.sub("_(bucket|sum|count)$", "", name) in types, line
-    assert "sorad_jobs_accepted_total 1\n" in text and 'sorad_jobs_finished_total{status="completed"} 1\n' in text
-    assert 'sorad_http_requests_total{code="400"} 1\n' in text and 'sorad_phase_duration_seconds_count{phase="denoising"} 1\n' in text
+    model = 'model="sorad-mini"'
+    assert f"sorad_jobs_accepted_total{{{model}}} 1\n" in text and f'sorad_jobs_finished_total{{{model},status="completed"}} 1\n' in text
+    assert f'sorad_phase_duration_seconds_count{{{model},phase="denoising"}} 1\n' in text
+    assert 'sorad_http_requests_total{code="400"} 1\n' in text
     documented = (DOCS / "ADMIN.md").read_text()
     for name in types:
         assert f"`{name}" in documented, name

@@ -131,8 +131,29 @@ def test_a_mask_changes_its_white_part(make_daemon, tmp_path):
 
     inside, outside = (psnr(columns(before, *place), columns(after, *place)) for place in ((0, 64), (96, 128)))
     assert outside > 30 and outside > inside + 6, (inside, outside)
-    run = daemon.ctl("remix", source["id"], "snow", "--mask", str(tmp_path / "mask.png"), "--steps", "2", "--quiet", "-o", str(tmp_path / "edit.mp4"))
+    # The command does the same, with a clip of its own and with one of the daemon's; made again is the same clip, or a sentence why not.
+    mask = ["--mask", str(tmp_path / "mask.png"), "--steps", "8", "--seed", "9", "--strength", "1", "--guidance", "1", "--quiet", "--json"]
+    run = daemon.ctl("edit", source["id"], "snow", *mask, "-o", str(tmp_path / "edit.mp4"))
+    assert run.returncode == 0 and json.loads(run.stdout.splitlines()[-1])["video"]["sha256"] == edit["sha256"], run.stderr
+    run = daemon.ctl("edit", str(tmp_path / "clip.mp4"), "snow", *mask, "-o", str(tmp_path / "edit.mp4"))
     assert run.returncode == 0, run.stderr
+    video = json.loads(run.stdout.splitlines()[-1])["video"]
+    assert video["given"] == ["video", "mask"] and psnr(columns(pixels(daemon, edit["id"], tmp_path / "x.mp4"), 96, 128),
+                                                        columns(pixels(daemon, video["id"], tmp_path / "y.mp4"), 96, 128)) > 30
+    run = daemon.ctl("remix", source["id"], "snow", *mask, "-o", str(tmp_path / "remix.mp4"))
+    assert run.returncode == 0, run.stderr
+    for words in (["edit", source["id"], "snow", "--no-wait"], ["generate", "a ball", "--image", str(tmp_path / "mask.png"), "--no-wait"],
+                  ["extend", source["id"], "on", "--frames", "4", "--no-wait"], []):
+        if words:
+            assert daemon.ctl(*words, "--steps", "1").returncode == 0
+        run = daemon.ctl("retry", "latest", "--no-wait")
+        assert run.returncode == 65 and "the daemon does not keep how" in run.stderr, (words, run.stderr)
+        daemon.ctl("delete", "latest", "--yes")
+    run = daemon.ctl("remix", source["id"], "snow", "--steps", "2", "--quiet", "--json", "-o", str(tmp_path / "remix.mp4"))
+    first = json.loads(run.stdout.splitlines()[-1])["video"]
+    run = daemon.ctl("retry", "latest", "--quiet", "--json", "-o", str(tmp_path / "again.mp4"))
+    again = json.loads(run.stdout.splitlines()[-1])["video"]
+    assert again["sha256"] == first["sha256"] and again["remixed_from_video_id"] == source["id"], run.stderr
 
 
 @pytest.mark.parametrize("frames", [5, 9, 29])

@@ -99,13 +99,13 @@ def test_a_removed_key_ends_at_once(daemon):
         request = f"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {anna.key}\r\n\r\n".encode()
         idle.sendall(request)
         assert idle.recv(65536).startswith(b"HTTP/1.1 200 ")
-        assert daemon.ctl("key", "rm", "anna").returncode == 0
+        assert daemon.ctl("key", "revoke", "anna").returncode == 0
         assert anna.code("GET", "/v1/models") == (401, "invalid_api_key")
         began = time.monotonic()
         while watcher.recv(65536):
             pass
         assert idle.recv(65536) == b"" and time.monotonic() - began < 2
-    assert daemon.ctl("key", "rm", "anna").returncode == 66
+    assert daemon.ctl("key", "revoke", "anna").returncode == 66
     daemon.curl(f"/v1/videos/{created['id']}/cancel", "-X", "POST")
 
 

@@ -11,6 +11,7 @@ settings end it for good with a sentence; a stop is clean; nothing in the unit w
 import argparse
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,21 @@ def undisturbed(system):
     return hash_of(system, "/home/anna/long.mp4")
 
 
+def said(system):
+    """The journal has the job's events with their fields; the status line says what is done for whom."""
+    job = system.begin(*CLIP, *LONG, "-o", "/home/anna/said.mp4")
+    system.wait("the line of status", lambda: re.fullmatch(r"denoising \d+/200 for anna(, \d+ (s|min) left)?", system.unit("StatusText")))
+    assert job.wait(240) == 0
+    newest = json.loads(system.ctl("jobs", "--json").stdout)["data"][0]["id"]
+    lines = system.run("journalctl", "-u", "sorad.service", "-o", "json", f"SORAD_JOB={newest}").stdout.splitlines()
+    events = {json.loads(line).get("MESSAGE_ID"): json.loads(line) for line in lines}
+    accepted = events["c57f6e266f054ecdbe420bb1eb5844c0"]
+    assert accepted["SORAD_MODEL"] == "sorad-mini" and accepted["PRIORITY"] == "6" and accepted["SYSLOG_IDENTIFIER"] == "sorad", accepted
+    assert accepted["SORAD_USER"] == system.run("id", "-u", "anna").stdout.strip(), accepted
+    assert "fd8c565d53f34cd9b0159bbc268166be" in events, lines
+    return f"{len(lines)} entries of one job"
+
+
 def disturbed(system, expected, disturb):
     """A long job with `disturb` in its middle; the clip must be that of an undisturbed run."""
     name = "/home/anna/again.mp4"
@@ -263,6 +279,7 @@ def main():
         print("first connection:", first_connection(system), flush=True)
         print("who gets in:", who_gets_in(system), flush=True)
         expected = undisturbed(system)
+        print("journal and status:", said(system), flush=True)
         for name, part in dict(killed=killed, restarted=restarted, reloaded=reloaded, hung=hung).items():
             print(f"{name}:", part(system, expected), flush=True)
         print("reload with wrong settings:", reload_refused(system), flush=True)

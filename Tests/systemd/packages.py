@@ -57,7 +57,7 @@ def installed(system):
     took = time.monotonic() - began
     assert took < 120
     assert "log-level" in system.run("cat", "/etc/sorad/sorad.conf").stdout
-    for unit in ("sorad.service", "sorad.socket", "sorad-admin.socket", "sorad-tcp.socket"):
+    for unit in ("sorad.service", "sorad.socket", "sorad-admin.socket", "sorad-tcp.socket", "sorad-metrics.socket"):
         said = system.run("systemd-analyze", "verify", "--man=no", f"/usr/lib/systemd/system/{unit}")
         assert "sorad" not in said.stderr, said.stderr
     return f"{took:.1f} s from the package to the first clip; units verified"
@@ -76,9 +76,13 @@ def port(system):
     assert "unknown_host" in system.run(*curl, "-H", "Host: evil.example", f"{ADDRESS}/").stdout
     exposure = boot.sandbox(system)
     assert float(exposure.split()[1]) <= 0.5, exposure
-    system.run("sorad-ctl", "key", "rm", "test")
+    system.run("sorad-ctl", "key", "revoke", "test")
     assert "invalid_api_key" in system.run(*curl, "-H", f"Authorization: Bearer {key}", f"{ADDRESS}/v1/videos").stdout
-    return f"{exposure} with the TCP socket"
+    system.run("systemctl", "stop", "sorad.service")
+    system.run("systemctl", "enable", "--now", "sorad-metrics.socket")
+    assert 'sorad_jobs_accepted_total{model="sorad-mini"}' in system.run(*curl, "http://127.0.0.1:9791/metrics").stdout
+    assert json.loads(system.run(*curl, "http://127.0.0.1:9791/v1/videos").stdout)["error"]["code"] == "unknown_path"
+    return f"{exposure} with the TCP sockets; metrics without a key"
 
 
 def upgraded(system, expected, later):

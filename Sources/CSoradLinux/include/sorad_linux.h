@@ -40,6 +40,11 @@ int sorad_linux_memory_file(const char *name);
 // sockaddr_un with a path of `length` bytes (a leading '@' names the abstract namespace) would need unsafe casts in Swift. Sends one
 // datagram; where the queue is full it waits for a second at most. Returns 0, or -1 with errno set.
 int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes, size_t count);
+// A close-on-exec datagram socket for the function below, or -1 with errno set.
+int sorad_linux_journal_socket(void);
+// Ancillary data and seals are macros, and fcntl(2) is variadic. Sends one entry of the journal's native protocol; one that is too long for
+// a datagram goes in a sealed file in memory. Waits a second at most. Returns 0, or -1 with errno set.
+int sorad_linux_journal_send(int journal, const char *path, size_t length, const void *bytes, size_t count);
 // 1 when the descriptor is a listening AF_UNIX stream socket, 0 when not.
 int sorad_linux_is_unix_listener(int descriptor);
 // fcntl(2) is variadic. Sets close-on-exec and O_NONBLOCK. Returns 0, or -1 with errno set.

@@ -436,14 +436,8 @@ function player(url, video, { controls = false } = {}) {
   return element("video", { src: url, loop: true, muted: true, autoplay: true, playsInline: true, controls, "aria-label": video.prompt });
 }
 
-/** The words of a prompt that mean nothing to its model; the vocabulary's own test is a hint, so what we know of a world comes first. */
-function notKnown(video) {
-  const known = new Set(Object.values(WORLDS[video.model]?.words ?? {}).flat().flatMap((words) => words.split(" ")));
-  return (video.unknown_words ?? []).filter((word) => !known.has(word) && !known.has(word.replace(/s$/, "")));
-}
-
 function unknownWords(video) {
-  const words = notKnown(video);
+  const words = video.unknown_words ?? [];
   return words.length ? element("small", { className: "unknown" }, `The model does not know ${words.slice(0, 5).map((word) => `“${word}”`).join(", ")}.`) : null;
 }
 
@@ -639,7 +633,7 @@ async function view(id) {
     ["Length", length(video)], ["Size", (video.size ?? "").replace("x", "×")], ["Frames", video.num_frames && `${video.num_frames}, ${video.fps} a second`],
     ["Seed", video.seed], ["Steps", video.num_inference_steps], ["Guidance", video.guidance_scale], ["Not", video.negative_prompt], ["Model", video.model],
     ["Made", new Date(video.created_at * 1000).toLocaleString()], ["Kept until", video.expires_at && new Date(video.expires_at * 1000).toLocaleDateString()],
-    ["Unknown", notKnown(video).join(", ")], ["SHA-256", video.sha256],
+    ["Unknown", (video.unknown_words ?? []).join(", ")], ["SHA-256", video.sha256],
   ].filter(([, value]) => value !== undefined && value !== null && value !== "");
   $("viewer-facts").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", {}, name),
     element("dd", { className: name === "SHA-256" ? "hash" : "" }, String(value))]));

@@ -52,6 +52,8 @@ public struct CommandTable: Sendable {
             if asksHelp { return printOut(help(width: helpWidth())) }
             throw usage("no command given after \(leading.joined(separator: " "))")
         }
+        let asksHere = asksHelp || rest.contains("--help") || rest.contains("-h")
+        if asksHere, let text = familyHelp(rest.filter { !$0.hasPrefix("-") }) { return printOut(text) }
         let (command, others) = try command(rest)
         if command.lastName == "help", !others.contains("--help"), !others.contains("-h") {
             return try explain(others.filter { !$0.hasPrefix("-") })
@@ -63,6 +65,7 @@ public struct CommandTable: Sendable {
     /// Prints the help of the command that `words` name, or the overview.
     private func explain(_ words: [String], isStrict: Bool = true) throws(SoradError) {
         guard !words.isEmpty else { return printOut(help(width: helpWidth())) }
+        if let text = familyHelp(words) { return printOut(text) }
         let (command, others) = try command(words)
         // An alias stands for further words, which nobody typed.
         let added = command.aliases.first { $0.name == words[0] }?.words.count ?? 0
@@ -71,6 +74,17 @@ public struct CommandTable: Sendable {
         // A family whose name alone is a command: its other members are named too.
         let members = commands.filter { $0.isSubcommand && $0.family == command.path }
         if !members.isEmpty { printOut("\nSee also: " + members.map { "\(program) help \($0.path)" }.joined(separator: ", ") + "\n") }
+    }
+
+    /// The overview of a family that is named alone and has no command of that name; nil for other words.
+    private func familyHelp(_ words: [String]) -> String? {
+        let families = Set(commands.map(\.family))
+        guard words.count == 1, !commands.contains(where: { !$0.isSubcommand && $0.aliases.contains { $0.name == words[0] } }) else {
+            return nil
+        }
+        let meant = families.contains(words[0]) ? [words[0]] : families.filter { $0.hasPrefix(words[0]) }
+        guard meant.count == 1, !commands.contains(where: { $0.path == meant[0] }) else { return nil }
+        return help(family: meant[0], width: helpWidth())
     }
 
     /// Options in front of the command, with their values.
@@ -95,7 +109,7 @@ public struct CommandTable: Sendable {
     /// The command that the first words name, by its name, an alias or a unique beginning of one, and the words after it.
     public func command(_ words: [String]) throws(SoradError) -> (command: Command, rest: [String]) {
         let families = Set(commands.map(\.family))
-        let aliases = commands.flatMap { command in command.aliases.map { (alias: $0, command: command) } }
+        let aliases = commands.filter { !$0.isSubcommand }.flatMap { command in command.aliases.map { (alias: $0, command: command) } }
         if let found = aliases.first(where: { $0.alias.name == words[0] }) {
             return (found.command, found.alias.words + words.dropFirst())
         }
@@ -116,8 +130,16 @@ public struct CommandTable: Sendable {
     /// The command of a family that the next word names, or the one that has the family's name alone.
     private func member(of family: String, _ words: [String]) throws(SoradError) -> (command: Command, rest: [String]) {
         let base = commands.first { $0.path == family }
+        // Without a command of the family's own name, options of every command may stand before the member too.
+        if base == nil, words.first?.hasPrefix("-") == true {
+            let (leading, rest) = try leadingOptions(words)
+            guard !rest.isEmpty else { return try member(of: family, []) }
+            let (command, others) = try member(of: family, rest)
+            return (command, leading + others)
+        }
         let members = commands.filter { $0.family == family && $0.isSubcommand }
         if let word = words.first, !word.hasPrefix("-"), !members.isEmpty {
+            if let found = members.first(where: { $0.aliases.contains { $0.name == word } }) { return (found, Array(words.dropFirst())) }
             let names = members.map(\.lastName)
             let meant = names.contains(word) ? [word] : names.filter { $0.hasPrefix(word) && !word.isEmpty }
             if meant.count == 1, let found = members.first(where: { $0.lastName == meant[0] }) { return (found, Array(words.dropFirst())) }
@@ -125,7 +147,8 @@ public struct CommandTable: Sendable {
             if base?.arguments.isEmpty != false { throw usage(unknown("command", "\(family) \(word)", among: members.map(\.path))) }
         }
         if let base { return (base, words) }
-        throw usage("\(family) needs one of \(members.map(\.lastName).joined(separator: ", "))")
+        throw SoradError(
+            .usage, "\(family) needs one of \(members.map(\.lastName).joined(separator: ", "))", hint: "see \(program) \(family) --help")
     }
 
     private func usage(_ message: String) -> SoradError { SoradError(.usage, message, hint: "see \(program) help") }

@@ -9,7 +9,10 @@ extension CommandTable {
     public func completions(for shell: Shell) -> String {
         switch shell {
         case .bash: bash
-        case .zsh: "#compdef \(program)\nautoload -U +X bashcompinit && bashcompinit\n" + bash
+        // A file of zsh's own folder is run by the first completion, which has to be answered too.
+        case .zsh:
+            "#compdef \(program)\nautoload -U +X bashcompinit && bashcompinit\n" + bash
+                + "[[ ${funcstack[1]} == _\(program) ]] && _bash_complete -o filenames -F \(function)\n"
         case .fish: fish
         }
     }

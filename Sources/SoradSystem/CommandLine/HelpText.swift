@@ -16,6 +16,17 @@ extension CommandTable {
         ]
         return texts.filter { !$0.isEmpty }.joined(separator: "\n\n") + "\n"
     }
+
+    /// The commands that share a first word.
+    func help(family: String, width: Int) -> String {
+        let members = commands.filter { $0.isSubcommand && $0.family == family }
+        return [
+            fitted("\(program) \(family): \(members.map(\.lastName).joined(separator: ", "))", width),
+            fitted("Usage: \(program) \(family) COMMAND [ARGUMENT…] [OPTION…]", width),
+            "Commands:\n" + columns(members.map { ($0.lastName, $0.overview) }, width),
+            fitted("`\(program) \(family) COMMAND --help` explains a command.", width),
+        ].joined(separator: "\n\n") + "\n"
+    }
 }
 
 extension Command {
@@ -48,6 +59,8 @@ extension Command {
         if !arguments.isEmpty { sections.append("Arguments:\n" + columns(arguments.map { ($0.name, $0.summary) }, width)) }
         sections.append("Options:\n" + columns((options + [Option.help]).map { ($0.left, $0.right) }, width))
         if !examples.isEmpty { sections.append("Examples:\n" + examples.map { "  \($0)" }.joined(separator: "\n")) }
+        // Programs of one command have it in their details.
+        if !details.contains("Exit status:") { sections.append(fitted(SoradError.exitStatusHelp, width)) }
         return sections.joined(separator: "\n\n") + "\n"
     }
 }
