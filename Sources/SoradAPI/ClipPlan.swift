@@ -8,6 +8,8 @@ public struct ClipPlan: Sendable, Equatable {
     public static let guidanceScaleRange = 0.0...50.0
     public static let flowShiftRange = 0.1...50.0
     public static let fpsRange = 1...60
+    /// Of the noise levels that a request may name: 1 is pure noise, and the end of every run is 0.
+    public static let sigmaRange = 1e-4...1.0
 
     public var model: String
     public var prompt: String
@@ -24,6 +26,9 @@ public struct ClipPlan: Sendable, Equatable {
     /// 1 means no classifier-free guidance (one forward a step instead of two).
     public var guidanceScale: Double
     public var flowShift: Double
+    /// The noise levels of the steps, falling, where the request names them; the schedule of the model otherwise. The 0 at the end is not
+    /// among them. Their number is `numInferenceSteps`, and `flowShift` has no say.
+    public var sigmas: [Double] = []
     /// Pictures and clips that the new one is made from; nil for text alone.
     public var given: ReferenceMedia?
     /// How the clip is denoised; none for a clip that is one window.

@@ -12,6 +12,7 @@ extension ModelInfo {
         try check(plan.numInferenceSteps, in: ClipPlan.numInferenceStepsRange, "num_inference_steps")
         try check(plan.guidanceScale, in: ClipPlan.guidanceScaleRange, "guidance_scale")
         try check(plan.flowShift, in: ClipPlan.flowShiftRange, "flow_shift")
+        try ClipPlan.check(sigmas: plan.sigmas, steps: plan.numInferenceSteps)
         try checkStages(plan)
         try checkWindows(plan)
         guard let given = plan.given else { return }
@@ -85,6 +86,22 @@ extension ModelInfo {
     private func check<Value: Comparable>(_ value: Value, in range: ClosedRange<Value>, _ field: String) throws(SoradError) {
         guard range.contains(value) else {
             throw SoradError(.badInput, "\(field) is \(value), not \(range.lowerBound) to \(range.upperBound)", param: field)
+        }
+    }
+}
+
+extension ClipPlan {
+    /// Refuses noise levels that are no way from noise to a clip.
+    /// - Parameter steps: as many as there must be, where there are any.
+    static func check(sigmas: [Double], steps: Int) throws(SoradError) {
+        guard !sigmas.isEmpty else { return }
+        guard sigmas.count == steps else {
+            throw SoradError(
+                .badInput, "there are \(sigmas.count) noise levels for \(steps) steps", param: "sigmas")
+        }
+        guard sigmas.allSatisfy(sigmaRange.contains), zip(sigmas, sigmas.dropFirst()).allSatisfy({ $0 > $1 }) else {
+            throw SoradError(
+                .badInput, "the noise levels must fall, from at most 1 to at least \(sigmaRange.lowerBound)", param: "sigmas")
         }
     }
 }

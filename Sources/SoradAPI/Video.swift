@@ -94,6 +94,8 @@ public struct VideoDetails: Sendable, Equatable {
     public var numInferenceSteps: Int?
     public var guidanceScale: Double?
     public var flowShift: Double?
+    /// The noise levels of the steps, where the request named them.
+    public var sigmas: [Double]?
     public var strength: Double?
     /// Stages behind the decoder; width, height, frames and rate are those of the finished clip.
     public var upscale: Int?
@@ -136,7 +138,8 @@ public struct VideoDetails: Sendable, Equatable {
         negativePrompt = plan.negativePrompt
         numInferenceSteps = plan.numInferenceSteps
         guidanceScale = plan.guidanceScale
-        flowShift = plan.flowShift
+        flowShift = plan.sigmas.isEmpty ? plan.flowShift : nil
+        sigmas = plan.sigmas.isEmpty ? nil : plan.sigmas
         strength = plan.given?.strength
         storyboard = plan.scenes.isEmpty ? nil : plan.scenes
         sourceVideoID = plan.given?.videoID
@@ -158,6 +161,7 @@ public struct VideoDetails: Sendable, Equatable {
         numInferenceSteps = json["num_inference_steps"]?.integer
         guidanceScale = json["guidance_scale"]?.double
         flowShift = json["flow_shift"]?.double
+        sigmas = json["sigmas"]?.array?.compactMap(\.double)
         strength = json["strength"]?.double
         upscale = json["upscale"]?.integer
         interpolate = json["interpolate"]?.integer
@@ -193,6 +197,7 @@ public struct VideoDetails: Sendable, Equatable {
         object["num_inference_steps"] = numInferenceSteps.map { .integer($0) }
         object["guidance_scale"] = guidanceScale.map { .double($0) }
         object["flow_shift"] = flowShift.map { .double($0) }
+        object["sigmas"] = sigmas.map { .array($0.map { .double($0) }) }
         object["strength"] = strength.map { .double($0) }
         object["upscale"] = upscale.map { .integer($0) }
         object["interpolate"] = interpolate.map { .integer($0) }

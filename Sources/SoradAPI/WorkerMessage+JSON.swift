@@ -65,6 +65,7 @@ extension ClipPlan: JSONRepresentable {
         // Left out where there are none, so that a plain clip's text stays what it was.
         if !windows.isEmpty { object["windows"] = .array(windows.map(\.json)) }
         if !scenes.isEmpty { object["scenes"] = .array(scenes.map(\.json)) }
+        if !sigmas.isEmpty { object["sigmas"] = .array(sigmas.map { .double($0) }) }
         if upscale != 1 { object["upscale"] = .integer(upscale) }
         if interpolate != 1 { object["interpolate"] = .integer(interpolate) }
         return .object(object)
@@ -84,6 +85,14 @@ extension ClipPlan: JSONRepresentable {
         for value in json["scenes"]?.array ?? [] { scenes.append(try ClipScene(json: value)) }
         guard windows.count <= ClipWindow.limit, scenes.count <= ClipWindow.limit else {
             throw JSONError("the request has \(windows.count) windows and \(scenes.count) scenes")
+        }
+        let levels = json["sigmas"]?.array ?? []
+        guard levels.count <= ClipPlan.numInferenceStepsRange.upperBound else {
+            throw JSONError("the request has \(levels.count) noise levels")
+        }
+        for value in levels {
+            guard let level = value.double, level.isFinite else { throw JSONError("the request has a noise level that is no number") }
+            sigmas.append(level)
         }
         upscale = json["upscale"]?.integer ?? 1
         interpolate = json["interpolate"]?.integer ?? 1

@@ -83,6 +83,36 @@ public struct Fields: Sendable {
         return number
     }
 
+    /// A list of finite numbers within `range`: a list, or text with commas between them, since a command line or a form has no lists.
+    /// - Parameter most: of them.
+    public func numbers(_ name: String, in range: ClosedRange<Double>, most: Int) throws(APIError) -> [Double] {
+        guard let value = present(name) else { return [] }
+        let elements: [Value]
+        switch value {
+        case .list(let list): elements = list
+        case .number: elements = [value]
+        case .text(let text): elements = Fields.elements(of: text)
+        default: throw wrongType(name, value, wanted: "a list of numbers")
+        }
+        guard elements.count <= most else { throw invalid(name, "has \(elements.count) values and the limit is \(most)") }
+        return try elements.enumerated().map { index, element throws(APIError) in
+            let place = "\(name)[\(index)]"
+            guard let number = try Fields(members: [place: element], prefix: prefix).number(place, in: range) else {
+                throw invalid(place, "must be a number, not null", code: "invalid_type")
+            }
+            return number
+        }
+    }
+
+    /// Numbers between commas, perhaps within brackets.
+    private static func elements(of text: String) -> [Value] {
+        let inner = text.hasPrefix("[") && text.hasSuffix("]") ? text.dropFirst().dropLast() : text[...]
+        guard inner.contains(where: { $0 != " " }) else { return [] }
+        return inner.split(separator: ",", omittingEmptySubsequences: false).map { part in
+            .text(String(part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()))
+        }
+    }
+
     /// `true` or `false`.
     public func bool(_ name: String) throws(APIError) -> Bool? {
         guard let value = present(name) else { return nil }

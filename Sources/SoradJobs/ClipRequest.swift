@@ -10,6 +10,8 @@ public struct ClipRequest: Sendable, Equatable {
     public static let frameRange = 1...100_000
     public static let fpsRange = ClipPlan.fpsRange
     public static let secondsRange = 0.05...3_600.0
+    /// Timesteps of training, of which 1000 are pure noise: all models that can be converted have as many.
+    public static let timestepRange = 0.1...1_000.0
 
     public static let sceneLimit = 100
 
@@ -44,6 +46,9 @@ public struct ClipRequest: Sendable, Equatable {
     public var numInferenceSteps: Int?
     public var guidanceScale: Double?
     public var flowShift: Double?
+    /// Noise levels of the steps, or the same in timesteps of training, 0 to `ClipRequest.timestepRange`'s end; one of the two.
+    public var sigmas: [Double] = []
+    public var timesteps: [Double] = []
     /// How much of a given picture or clip is replaced.
     public var strength: Double?
     /// Stages behind the decoder.
@@ -85,12 +90,34 @@ public struct ClipRequest: Sendable, Equatable {
             model: model.id, prompt: prompt, negativePrompt: negativePrompt ?? "", width: width, height: height, numFrames: frames,
             fps: fps, seed: seed ?? randomSeed, numInferenceSteps: numInferenceSteps ?? model.defaultNumInferenceSteps,
             guidanceScale: guidanceScale ?? model.defaultGuidanceScale, flowShift: flowShift ?? model.defaultFlowShift)
+        try setSchedule(&plan)
         plan.upscale = upscale ?? 1
         plan.interpolate = interpolate ?? 1
         plan.notes = notes
         // Without classifier-free guidance nothing reads it.
         if plan.guidanceScale == 1, !plan.negativePrompt.isEmpty { plan.notes.ignored.append("negative_prompt") }
         return plan
+    }
+
+    /// Takes over the noise levels that were asked for.
+    private func setSchedule(_ plan: inout ClipPlan) throws(SoradError) {
+        guard sigmas.isEmpty || timesteps.isEmpty else {
+            throw refused("timesteps", "timesteps and sigmas say the same twice; send one of them")
+        }
+        let (field, levels) = sigmas.isEmpty ? ("timesteps", timesteps) : ("sigmas", sigmas)
+        guard !levels.isEmpty else { return }
+        if let place = levels.indices.dropFirst().first(where: { levels[$0] >= levels[$0 - 1] }) {
+            throw refused(
+                field, "\(field) must fall, and \(decimalText(levels[place - 1])) is followed by \(decimalText(levels[place]))")
+        }
+        if let steps = numInferenceSteps, steps != levels.count {
+            throw refused(
+                "num_inference_steps", "num_inference_steps is \(steps), and \(field) has \(levels.count) values; leave num_inference_steps out")
+        }
+        plan.sigmas = sigmas.isEmpty ? timesteps.map { $0 / ClipRequest.timestepRange.upperBound } : sigmas
+        plan.numInferenceSteps = levels.count
+        // The levels are taken as they are.
+        if flowShift != nil { plan.notes.ignored.append("flow_shift") }
     }
 
     /// The field with which the client asked for a size or a length.

@@ -103,6 +103,8 @@ package struct SamplerRequest: Sendable {
     package let numTrainTimesteps: Int
     /// The timestep that the network gets in each step, for models that were trained for these alone; other numbers of steps are spread by `shift`.
     package var timesteps: [Float] = []
+    /// The noise level before each step, falling, where the request names them; none for the schedule that the rest describes.
+    package var sigmas: [Double] = []
     /// The step that the run begins with; above 0 where it begins with a clip mixed into noise.
     package var firstStep = 0
     /// Of the clip's noise, and the window of the clip that the run makes.
@@ -203,7 +205,7 @@ package struct ModelRegistry: Sendable {
             ("wan", { data throws(SoradError) in try WanAutoencoderConfiguration(data) }),
         ]),
         samplers: PartRegistry([
-            ("flow_match_euler", { FlowMatchSchedule(steps: $0.steps, shift: $0.shift, numTrainTimesteps: $0.numTrainTimesteps) }),
+            ("flow_match_euler", { FlowMatchSchedule.sampler($0) }),
             ("unipc", { UniPCSampler($0) }), ("euler", { ShiftedEuler($0) }), ("renoise", { RenoiseSampler($0) }),
         ]))
 

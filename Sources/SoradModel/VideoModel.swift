@@ -73,13 +73,14 @@ public final class VideoModel {
     ///   - region: part of every latent frame that is given.
     ///   - firstStep: where the run begins; above 0 with a clip mixed into the noise.
     ///   - seed, window: of the noise that samplers add.
+    ///   - sigmas: the noise level before each of the steps, falling; none for the model's schedule.
     ///   - stop: asked between the blocks.
     /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it;
     ///   what `stop` throws.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
         known: ConditioningFrames? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0,
-        stop: StopCheck = {}
+        sigmas: [Double] = [], stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
         if known != nil, !configuration.takesConditioningFrames {
             throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
@@ -94,16 +95,22 @@ public final class VideoModel {
         guard guidanceScale.isFinite else {
             throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale")
         }
-        let schedule = sampler(steps: steps, shift: shift, firstStep: firstStep, seed: seed, window: window)
+        guard sigmas.isEmpty || sigmas.count == steps else {
+            throw SoradError(.badInput, "there are \(sigmas.count) noise levels for \(steps) steps", param: "sigmas")
+        }
+        let schedule = sampler(steps: steps, shift: shift, firstStep: firstStep, seed: seed, window: window, sigmas: sigmas)
         return try Denoiser(
             network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
             known: known, region: region, textLength: configuration.textLength, stop: stop)
     }
 
     /// The sampler of a run; `steps` and `shift` are within what `denoiser` takes.
-    package func sampler(steps: Int, shift: Float, firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0) -> any Sampler {
+    package func sampler(
+        steps: Int, shift: Float, firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0, sigmas: [Double] = []
+    ) -> any Sampler {
         var request = SamplerRequest(steps: steps, shift: shift, numTrainTimesteps: configuration.numTrainTimesteps)
         request.timesteps = configuration.timesteps
+        request.sigmas = sigmas
         request.firstStep = firstStep
         request.seed = seed
         request.window = window

@@ -101,7 +101,7 @@ extension ClipPipeline {
         let denoiser = try model.denoiser(
             size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
             steps: request.numInferenceSteps, shift: Float(request.flowShift), known: known, region: region, firstStep: request.firstStep,
-            seed: request.seed, window: index, stop: job.stop)
+            seed: request.seed, window: index, sigmas: request.sigmas, stop: job.stop)
         let latent = model.backend.resident(state?.tensors[0] ?? noise)
         if let state {
             for (tensor, kept) in zip(denoiser.state, state.tensors.dropFirst()) { tensor.copy(from: kept) }

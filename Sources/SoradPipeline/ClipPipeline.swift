@@ -165,7 +165,7 @@ public final class ClipPipeline {
             making: path, digest: digest, model: file.sha256,
             Shape(size.channels, size.frames, size.height, size.width))
         let checkpoint = checkpointInterval.map { Checkpoint(of: request, digest: digest, in: directory, interval: $0, time: time) }
-        let sampler = model.sampler(steps: request.numInferenceSteps, shift: Float(request.flowShift))
+        let sampler = model.sampler(steps: request.numInferenceSteps, shift: Float(request.flowShift), sigmas: request.sigmas)
         let windows = WindowPlan(request, size, latents, checkpoint, tensors: 1 + sampler.stateCount)
         let scene = windows.windows[windows.first].scene
         let c = model.configuration

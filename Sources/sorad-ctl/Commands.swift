@@ -255,6 +255,8 @@ let requestOptions = [
     Option("steps", .wholeNumber("N"), "denoise steps: more are slower and often better"),
     Option("guidance", .number("G"), "classifier-free guidance scale; 1 is none and fastest"),
     Option("flow-shift", .number("S"), "timestep shift of the flow-matching schedule"),
+    Option("sigmas", .text("LIST"), default: "the model's schedule", "noise level before each step, falling from 1, e.g. 1,0.9,0.7"),
+    Option("timesteps", .text("LIST"), "the same in timesteps of training, e.g. 1000,757,522"),
     Option("upscale", .wholeNumber("N"), default: "1", "2 or 4: times the sides, by the model's upscaler"),
     Option("interpolate", .wholeNumber("N"), default: "1", "2: times the frames a second, by the model's interpolator"),
     Option("reuse", "take the finished clip of an identical earlier request; needs --seed"),

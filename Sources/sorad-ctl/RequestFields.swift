@@ -17,6 +17,8 @@ func requestFields(prompt: String, flags: Arguments) -> JSONObject {
     fields["num_inference_steps"] = flags["steps"].map(wholeNumber)
     fields["guidance_scale"] = flags["guidance"].map(number)
     fields["flow_shift"] = flags["flow-shift"].map(number)
+    fields["sigmas"] = flags["sigmas"].map { .string($0) }
+    fields["timesteps"] = flags["timesteps"].map { .string($0) }
     fields["upscale"] = flags["upscale"].map(wholeNumber)
     fields["interpolate"] = flags["interpolate"].map(wholeNumber)
     fields["negative_prompt"] = flags["negative"].map { .string($0) }

@@ -5,8 +5,8 @@ import SoradSystem
 
 /// The fields of a Video that are fields of a request too.
 private let kept = [
-    "prompt", "model", "num_frames", "fps", "seed", "negative_prompt", "num_inference_steps", "guidance_scale", "flow_shift", "priority",
-    "storyboard",
+    "prompt", "model", "num_frames", "fps", "seed", "negative_prompt", "num_inference_steps", "guidance_scale", "flow_shift", "sigmas",
+    "priority", "storyboard",
 ]
 
 func retryJob(_ arguments: Arguments) throws(SoradError) {

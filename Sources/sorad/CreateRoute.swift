@@ -80,6 +80,8 @@ extension ClipRequest {
         numInferenceSteps = try fields.integer("num_inference_steps", in: ClipPlan.numInferenceStepsRange)
         guidanceScale = try fields.number("guidance_scale", in: ClipPlan.guidanceScaleRange)
         flowShift = try fields.number("flow_shift", in: ClipPlan.flowShiftRange)
+        sigmas = try fields.numbers("sigmas", in: ClipPlan.sigmaRange, most: ClipPlan.numInferenceStepsRange.upperBound)
+        timesteps = try fields.numbers("timesteps", in: ClipRequest.timestepRange, most: ClipPlan.numInferenceStepsRange.upperBound)
         strength = try fields.number("strength", in: ClipRequest.strengthRange)
         upscale = try fields.integer("upscale", in: 1...4)
         interpolate = try fields.integer("interpolate", in: 1...2)

@@ -6,7 +6,7 @@ import SoradJobs
 enum RequestFields {
     private static let common: Set<String> = [
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
-        "guidance_scale", "flow_shift", "upscale", "interpolate", "priority", "reuse", "n",
+        "guidance_scale", "flow_shift", "sigmas", "timesteps", "upscale", "interpolate", "priority", "reuse", "n",
     ]
     private static let pictureMembers = FieldTable(
         ["image_url", "file_id"],
@@ -114,6 +114,8 @@ enum RequestFields {
             unconditional_guidance_scale classifier_free_guidance embedded_guidance_scale embedded_cfg_scale prompt_strength
             """),
         names("flow_shift", "shift sample_shift time_shift timestep_shift schedule_shift scheduler_shift"),
+        names("sigmas", "custom_sigmas sigma_list sigma_schedule noise_levels"),
+        names("timesteps", "custom_timesteps timestep_list denoising_step_list dmd_denoising_steps"),
         names(
             "input_reference",
             """
@@ -196,7 +198,7 @@ enum RequestFields {
             """, instead: "send \"interpolate\" with 2"),
         wishes("another speed of playing", "reverse_video pingpong slow_motion playback_speed", instead: "leave it out, and see \"fps\""),
         wishes("a rescaled guidance", "guidance_rescale cfg_rescale rescale_cfg min_guidance_scale max_guidance_scale"),
-        wishes("a schedule of its own", "timesteps sigmas start_at_step end_at_step"),
+        wishes("a part of the schedule", "start_at_step end_at_step", instead: "send \"sigmas\" or \"strength\""),
         wishes("an amount of motion", "motion motion_mode motion_level motion_amount", instead: "describe it in the prompt"),
         wishes("another overlap", "overlap overlap_frames context_frames"),
         wishes(

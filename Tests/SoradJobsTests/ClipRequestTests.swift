@@ -72,6 +72,48 @@ import Testing
         #expect(try ignored(1, "") == ["quality"] && ignored(1, nil) == ["quality"] && ignored(2, "dull") == ["quality"])
     }
 
+    @Test func aScheduleMayBeNamed() throws {
+        let levels = try parameters { $0.sigmas = [1, 0.9, 0.5] }.plan(for: Self.model, randomSeed: 0)
+        #expect(levels.sigmas == [1, 0.9, 0.5] && levels.numInferenceSteps == 3 && levels.stepsToRun == 3)
+        #expect(try ClipPlan(json: levels.json) == levels)
+        let timesteps = try parameters {
+            $0.timesteps = [1000, 757, 522]; $0.numInferenceSteps = 3; $0.flowShift = 4
+        }.plan(for: Self.model, randomSeed: 0)
+        #expect(timesteps.sigmas == [1, 0.757, 0.522] && timesteps.notes.ignored == ["flow_shift"])
+        #expect(VideoDetails(plan: timesteps).sigmas == [1, 0.757, 0.522] && VideoDetails(plan: timesteps).flowShift == nil)
+        let plain = try parameters { _ in }.plan(for: Self.model, randomSeed: 0)
+        #expect(plain.json["sigmas"] == nil && VideoDetails(plan: plain).sigmas == nil)
+        for (change, field, sentence) in [
+            ({ $0.sigmas = [1, 0.5, 0.5] }, "sigmas", "sigmas must fall, and 0.5 is followed by 0.5"),
+            ({ $0.timesteps = [500, 1000] }, "timesteps", "timesteps must fall, and 500 is followed by 1000"),
+            (
+                { $0.sigmas = [1]; $0.timesteps = [1000] }, "timesteps",
+                "timesteps and sigmas say the same twice; send one of them"
+            ),
+            (
+                { $0.sigmas = [1, 0.5]; $0.numInferenceSteps = 3 }, "num_inference_steps",
+                "num_inference_steps is 3, and sigmas has 2 values; leave num_inference_steps out"
+            ),
+        ] as [((inout ClipRequest) -> Void, String, String)] {
+            let error = #expect(throws: SoradError.self) { try parameters(change).plan(for: Self.model, randomSeed: 0) }
+            #expect(error?.param == field && error?.message == sentence)
+        }
+    }
+
+    /// What a stored or damaged plan says is judged again where it is made.
+    @Test(arguments: [[1, 0.5, 0.5], [0.5, 1], [2, 1], [1, 0], [1, .nan]] as [[Double]]) func aPlanWithAnImpossibleScheduleIsRefused(
+        sigmas: [Double]
+    ) throws {
+        var plan = try parameters { _ in }.plan(for: Self.model, randomSeed: 0)
+        plan.sigmas = sigmas
+        plan.numInferenceSteps = sigmas.count
+        #expect(throws: SoradError.self) { try Self.model.check(plan) }
+        plan.sigmas = [1, 0.5, 0.25]
+        #expect(throws: SoradError.self) { try Self.model.check(plan) }
+        plan.numInferenceSteps = 3
+        #expect(throws: Never.self) { try Self.model.check(plan) }
+    }
+
     @Test(arguments: [
         "0x0", "-1x128", "17x9999", "abc", "128", "128x", "x128", "128x128x128", "128X128", " 128x128", "1e2x128",
         "99999999999999999999x16", "272x128", "128x208", "120x128",

@@ -49,6 +49,39 @@ import Testing
         }
     }
 
+    /// Noise levels that a request names are used as they are, whatever the shift.
+    @Test func namedLevelsHaveTheNumbersOfDiffusers() throws {
+        let backend = try CPUBackend(threads: 1)
+        let rows = try #require(try JSONValue(file: Fixture.folder + "/samplers/given.json").array)
+        #expect(rows.count == 8)
+        for row in rows {
+            let name = try #require(row["sampler"]?.string) == "unipc" ? "unipc" : "flow_match_euler"
+            let given = try #require(row["given"]?.array).compactMap(\.double)
+            var request = SamplerRequest(steps: given.count, shift: 7, numTrainTimesteps: 1000)
+            request.sigmas = given
+            request.timesteps = given.map { _ in 1 }
+            let sampler = try Self.sampler(name, request)
+            let (sigmas, timesteps) = (try Self.numbers(row["sigmas"]), try Self.numbers(row["timesteps"]))
+            #expect(zip(sampler.sigmas, sigmas).allSatisfy { abs($0 - $1) <= $1.ulp }, "\(name) \(given)")
+            #expect(zip(sampler.timesteps, timesteps).allSatisfy { abs($0 - $1) <= 2 * $1.ulp }, "\(name) \(sampler.timesteps)")
+            let shape = Shape(1, 1, 2, 4)
+            let latent = Tensor(shape, try Self.numbers(row["start"]))
+            let tensors = (0..<sampler.tensorCount).map { _ in Tensor(shape) }
+            let (velocities, samples) = (try #require(row["velocities"]?.array), try #require(row["samples"]?.array))
+            #expect(velocities.count == given.count && samples.count == given.count)
+            for (step, (velocity, sample)) in zip(velocities, samples).enumerated() {
+                sampler.step(step, latent, velocity: Tensor(shape, try Self.numbers(velocity)), tensors: tensors, backend)
+                let distance = Self.distance(latent.elements, try Self.numbers(sample))
+                #expect(distance < 1e-5, "\(name), step \(step) of \(given): \(distance)")
+            }
+        }
+        // Timesteps divided by their number come back whole.
+        var request = SamplerRequest(steps: 3, shift: 3, numTrainTimesteps: 1000)
+        request.sigmas = [757.0 / 1000, 522.0 / 1000, 57.0 / 1000]
+        #expect(try Self.sampler("unipc", request).timesteps == [757, 522, 57])
+        #expect(try Self.sampler("renoise", request).sigmas == [0.757, 0.522, 0.057, 0])
+    }
+
     private static func model(_ recipe: String) throws -> VideoModel {
         let folder = try temporaryFolder()
         var options = ConversionOptions()

@@ -90,6 +90,33 @@ import Testing
         #expect(try JSONValue(parsing: daemon.send(.get, "/v1/videos/\(daemon.create("x").id)").body)["ignored"] == nil)
     }
 
+    /// As a list, or as text with commas; the answer tells the levels.
+    @Test func aScheduleIsTakenInEveryForm() throws {
+        let daemon = try DaemonUnderTest()
+        for (fields, levels) in [
+            (["sigmas": [1, 0.75, 0.5]], [1, 0.75, 0.5]), (["sigmas": "1, 0.75,0.5"], [1, 0.75, 0.5]), (["sigmas": "[1,0.75]"], [1, 0.75]),
+            (["timesteps": [1000, "757", 522]], [1, 0.757, 0.522]), (["timesteps": 900], [0.9]), (["sigmas": []], nil), (["sigmas": ""], nil),
+        ] as [(JSONObject, [Double]?)] {
+            let video = try daemon.create("x", fields)
+            #expect(video.details.sigmas == levels && (levels == nil || video.details.numInferenceSteps == levels?.count), "\(fields)")
+            #expect(try daemon.video(video.id).details.sigmas == levels)
+        }
+        for (fields, param) in [
+            (["sigmas": [1, 1]], "sigmas"), (["sigmas": [2, 1]], "sigmas[0]"), (["sigmas": [1, 0]], "sigmas[1]"), (["sigmas": "1,x"], "sigmas[1]"),
+            (["sigmas": "1,,0.5"], "sigmas[1]"), (["sigmas": [1, .null]], "sigmas[1]"), (["sigmas": ["a": 1]], "sigmas"), (["sigmas": true], "sigmas"),
+            (["timesteps": [1001]], "timesteps[0]"), (["timesteps": [500, 600]], "timesteps"),
+            (["sigmas": .array((0..<1001).map { .double(1 - Double($0) / 1100) })], "sigmas"),
+            (["sigmas": [1, 0.5], "num_inference_steps": 4], "num_inference_steps"), (["sigmas": [1], "timesteps": [1000]], "timesteps"),
+            (["denoising_step_list": [1000, 500]], "denoising_step_list"),
+        ] as [(JSONObject, String)] {
+            var body: JSONObject = ["prompt": "x"]
+            for member in fields.members { body[member.key] = member.value }
+            let response = try daemon.send(.post, "/v1/videos", body: .json(.object(body)))
+            #expect(response.status == 400, "\(fields)")
+            #expect(try daemon.refusal(response).param == param, "\(fields)")
+        }
+    }
+
     /// The names of other dialects never hide one of ours: every field that the document has is taken.
     @Test func everyFieldOfOursIsTaken() throws {
         let daemon = try DaemonUnderTest()

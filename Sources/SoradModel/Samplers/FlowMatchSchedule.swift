@@ -31,6 +31,12 @@ public struct FlowMatchSchedule: Sampler, Equatable {
         timesteps = levels.map { $0 * Float(numTrainTimesteps) }
     }
 
+    /// This schedule, or the levels that the request names.
+    package static func sampler(_ request: SamplerRequest) -> any Sampler {
+        guard request.sigmas.isEmpty else { return ShiftedEuler(request) }
+        return FlowMatchSchedule(steps: request.steps, shift: request.shift, numTrainTimesteps: request.numTrainTimesteps)
+    }
+
     /// Takes one Euler step.
     public func step(_ index: Int, _ latent: Tensor, velocity: Tensor, tensors: [Tensor], _ backend: any ComputeBackend) {
         backend.eulerStep(sample: latent, velocity: velocity, dt: sigmas[index + 1] - sigmas[index], into: latent)

@@ -12,6 +12,10 @@ struct ShiftedSchedule: Equatable {
     init(_ request: SamplerRequest, least: Double = 0) {
         let train = Double(request.numTrainTimesteps)
         self.train = train
+        guard request.sigmas.isEmpty else {
+            levels = request.sigmas
+            return
+        }
         guard request.timesteps.count != request.steps else {
             levels = request.timesteps.map { Double($0) / train }
             return

@@ -17,8 +17,10 @@ struct UniPCSampler: Sampler {
         if abs(schedule.levels[0] - 1) < Self.tip { schedule.levels[0] -= Self.tip }
         sigmas = schedule.sigmas
         first = request.firstStep
-        // The scheduler tells whole numbers, rounded towards 0.
-        timesteps = schedule.timesteps.map { Float($0.rounded(.towardZero)) }
+        // The scheduler tells whole numbers, rounded towards 0. Levels of a request may have been divided by the number of timesteps, which
+        // must not cost one.
+        let slip = request.sigmas.isEmpty ? 0 : 1e-9
+        timesteps = schedule.timesteps.map { Float(($0 + slip).rounded(.towardZero)) }
     }
 
     /// The clip that the last step predicted, the one before, and the sample that the last step began with, corrected.
