@@ -42,6 +42,8 @@ public struct ModelInfo: Sendable, Equatable {
     public var interpolates = false
     /// nil where it was not planned, as in the message of a running worker.
     public var memory: ModelMemory?
+    /// Likewise.
+    public var time: ModelTime?
 
     public init(
         id: String, sha256: String, created: Int, license: String, defaultWidth: Int, defaultHeight: Int, defaultNumFrames: Int,

@@ -29,7 +29,7 @@ extension ModelMemory: JSONRepresentable {
 
 extension ModelMemory.Stage {
     fileprivate var json: JSONValue {
-        ["phase": .string(phase.rawValue), "parts": .array(parts.map(\.json))]
+        ["phase": .string(phase.rawValue), "parts": .array(parts.map(\.json)), "weights": .integer(weights)]
     }
 
     fileprivate init(json: JSONValue) throws(JSONError) {
@@ -38,7 +38,7 @@ extension ModelMemory.Stage {
         guard let phase = JobPhase(rawValue: name) else { throw JSONError("the phase \"\(name)\" is no name") }
         var parts: [ModelMemory.Part] = []
         for part in try ModelMemory.bounded(members.array("parts")) { parts.append(try ModelMemory.Part(json: part)) }
-        self.init(phase, parts)
+        self.init(phase, parts, weights: json["weights"]?.integer ?? 0)
     }
 }
 

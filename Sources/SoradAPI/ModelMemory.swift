@@ -3,8 +3,11 @@
 // Invariant: never less than a clip takes; each part is an upper bound over all sizes that the model makes.
 
 /// A model's need of memory by the size of a clip, in bytes: `base`, and on top of it the stage that needs most.
+///
+/// The weights are pages of a mapped file, which the kernel takes and reads again as it likes: a clip is made with few of them in memory,
+/// and quickly with those of a whole stage. So they are wanted, and only what no file backs is needed.
 public struct ModelMemory: Sendable, Equatable {
-    /// Whatever the clip: the model file, the worker's program and tables.
+    /// Whatever the clip: the worker's program and tables, and some pages of the model file (`pagesNeeded`).
     public var base: Int
     /// Pixels along a side, and frames, that one latent pixel stands for.
     public var spatialScale: Int
@@ -23,12 +26,18 @@ public struct ModelMemory: Sendable, Equatable {
         public var phase: JobPhase
         /// The stage's need is the sum of those whose condition holds.
         public var parts: [Part]
+        /// Bytes of the model file that it reads, beyond `pagesNeeded`.
+        public var weights: Int
 
-        public init(_ phase: JobPhase, _ parts: [Part]) {
+        public init(_ phase: JobPhase, _ parts: [Part], weights: Int = 0) {
             self.phase = phase
             self.parts = parts
+            self.weights = weights
         }
     }
+
+    /// Bytes of a model file without which it would take its weights from the disk one by one: those of the largest layers.
+    public static let pagesNeeded = 64 << 20
 
     /// The requests that a part is needed for.
     public enum Condition: String, Sendable, CaseIterable {
@@ -91,12 +100,20 @@ public struct ModelMemory: Sendable, Equatable {
         highest(request, referencePixels: referencePixels) { _ in true }
     }
 
-    /// The worker's own part of that.
+    /// The same with all weights of a stage in memory.
+    public func wantedBytes(for request: ClipPlan, referencePixels: Int = 0) -> Int {
+        highest(request, referencePixels: referencePixels, withWeights: true) { _ in true }
+    }
+
+    /// The worker's own part of what is needed.
     public func workerBytes(for request: ClipPlan) -> Int { highest(request, referencePixels: 0) { $0.process == .worker } }
 
-    private func highest(_ request: ClipPlan, referencePixels: Int, where counts: (Part) -> Bool) -> Int {
+    private func highest(
+        _ request: ClipPlan, referencePixels: Int, withWeights: Bool = false, where counts: (Part) -> Bool
+    ) -> Int {
         let needs = stages.map { stage in
-            stage.parts.filter { $0.condition.holds(for: request) && counts($0) }.reduce(0) { need, part in
+            let parts = stage.parts.filter { $0.condition.holds(for: request) && counts($0) }
+            return parts.reduce(withWeights && !parts.isEmpty ? stage.weights : 0) { need, part in
                 sum(need, sum(part.fixed, product(part.perUnit, units(of: part.measure, request, referencePixels))))
             }
         }
@@ -127,7 +144,7 @@ public struct ModelMemory: Sendable, Equatable {
 
     /// What the arithmetic above relies on.
     public var isPlausible: Bool {
-        let coefficients = [base] + stages.flatMap { $0.parts.flatMap { [$0.fixed, $0.perUnit] } }
+        let coefficients = [base] + stages.map(\.weights) + stages.flatMap { $0.parts.flatMap { [$0.fixed, $0.perUnit] } }
         return coefficients.allSatisfy { (0...1 << 50).contains($0) } && !stages.isEmpty
             && [spatialScale, timeScale].allSatisfy { (1...1024).contains($0) }
     }

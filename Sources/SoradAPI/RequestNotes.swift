@@ -54,6 +54,9 @@ public struct RequestNotes: Sendable, Equatable {
     /// nil where there is none, or it has no effect.
     public var negativePrompt: PromptReading?
 
+    /// What the clip will take of this machine; nil for a model that says nothing of it.
+    public var estimate: ClipEstimate?
+
     public init() {}
 }
 
@@ -67,6 +70,7 @@ extension RequestNotes: JSONRepresentable {
         object["prompt"] = prompt?.json
         if !scenes.isEmpty { object["scenes"] = .array(scenes.map(\.json)) }
         object["negativePrompt"] = negativePrompt?.json
+        object["estimate"] = estimate?.json
         return .object(object)
     }
 
@@ -78,5 +82,6 @@ extension RequestNotes: JSONRepresentable {
         prompt = try json["prompt"].map { json throws(JSONError) in try PromptReading(json: json) }
         for scene in json["scenes"]?.array ?? [] { scenes.append(try PromptReading(json: scene)) }
         negativePrompt = try json["negativePrompt"].map { json throws(JSONError) in try PromptReading(json: json) }
+        estimate = try json["estimate"].map { json throws(JSONError) in try ClipEstimate(json: json) }
     }
 }

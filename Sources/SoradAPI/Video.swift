@@ -238,6 +238,7 @@ extension RequestNotes {
         object["requested_model"] = requestedModel.map { .string($0) }
         object["requested_size"] = requestedSize.map { .string($0) }
         object["requested_seconds"] = requestedSeconds.map { .double($0) }
+        object["estimate"] = estimate?.json
         prompt?.write(to: &object)
         if let negativePrompt {
             object["negative_prompt_tokens"] = .integer(negativePrompt.tokens)
@@ -252,6 +253,7 @@ extension RequestNotes {
         requestedModel = json["requested_model"]?.string
         requestedSize = json["requested_size"]?.string
         requestedSeconds = json["requested_seconds"]?.double
+        estimate = json["estimate"].flatMap { try? ClipEstimate(json: $0) }
         prompt = PromptReading(members: json)
         scenes = json["storyboard"]?.array?.compactMap { PromptReading(members: $0) } ?? []
         negativePrompt = PromptReading(members: json, prefix: "negative_prompt")

@@ -5,13 +5,13 @@ public import SoradSystem
 extension WorkerCommand: JSONRepresentable {
     public var json: JSONValue {
         switch self {
-        case .generate(let job, let plan, let directory, let expected):
-            [
-                "generate": [
-                    "job": .string(job), "request": plan.json, "directory": .string(directory), "expectedSeconds": secondsJSON(expected),
-                ]
+        case .generate(let job, let plan, let directory, let expected, let embeddings):
+            var members: JSONObject = [
+                "job": .string(job), "request": plan.json, "directory": .string(directory), "expectedSeconds": secondsJSON(expected),
             ]
-        case .cancel(let job): ["cancel": ["job": .string(job)]]
+            members["embeddings"] = embeddings.map { .string($0) }
+            return ["generate": .object(members)]
+        case .cancel(let job): return ["cancel": ["job": .string(job)]]
         }
     }
 
@@ -21,7 +21,8 @@ extension WorkerCommand: JSONRepresentable {
         case "generate":
             self = .generate(
                 job: try members.string("job"), plan: try ClipPlan(json: members.value["request"] ?? .null),
-                directory: try members.string("directory"), expectedSeconds: secondsByPhase(members.value["expectedSeconds"]))
+                directory: try members.string("directory"), expectedSeconds: secondsByPhase(members.value["expectedSeconds"]),
+                embeddings: members.value["embeddings"]?.string)
         case "cancel": self = .cancel(job: try members.string("job"))
         default: throw JSONError("the worker command \"\(name)\" is unknown")
         }
@@ -119,6 +120,7 @@ extension ModelInfo: JSONRepresentable {
         object["windowFrames"] = windowFrames.map { .integer($0) }
         if !declaredSizes.isEmpty { object["sizes"] = .array(declaredSizes.map { .string($0.text) }) }
         object["memory"] = memory?.json
+        object["time"] = time?.json
         return .object(object)
     }
 
@@ -135,6 +137,7 @@ extension ModelInfo: JSONRepresentable {
             defaultGuidanceScale: try members.double("defaultGuidanceScale"), defaultFlowShift: try members.double("defaultFlowShift"),
             takesConditioningFrames: json["takesConditioningFrames"]?.bool ?? false, textLength: json["textLength"]?.integer,
             memory: try json["memory"].map { json throws(JSONError) in try ModelMemory(json: json) })
+        time = try json["time"].map { json throws(JSONError) in try ModelTime(json: json) }
         windowFrames = json["windowFrames"]?.integer
         upscales = json["upscales"]?.bool ?? false
         interpolates = json["interpolates"]?.bool ?? false

@@ -21,7 +21,8 @@ public enum CheckpointName {
 public enum WorkerCommand: Sendable, Equatable {
     /// Make one clip. `directory` exists, holds the given files under their roles' names and perhaps the job's own earlier files, and
     /// receives the results. `expectedSeconds`: the times of clips like this one on this machine, by phase name; empty when there are none.
-    case generate(job: String, plan: ClipPlan, directory: String, expectedSeconds: [String: Double] = [:])
+    /// `embeddings`: where encoded prompts of the same user are kept; nil for nowhere.
+    case generate(job: String, plan: ClipPlan, directory: String, expectedSeconds: [String: Double] = [:], embeddings: String? = nil)
     /// Stop that job at the next chance; answered with `.failed` and code "cancelled".
     case cancel(job: String)
 }

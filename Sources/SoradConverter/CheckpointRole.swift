@@ -27,7 +27,7 @@ package enum CheckpointRole: String, CaseIterable, Sendable {
         switch self {
         case .transformer: [.wanTransformer]
         case .textEncoder: [.wanTextEncoder, .ggufTextEncoder]
-        case .autoencoder: [.wanAutoencoder]
+        case .autoencoder: [.wan22Autoencoder, .wanAutoencoder]
         }
     }
 }

@@ -60,7 +60,20 @@ package struct NameTable: Sendable {
         mark: "decoder.middle.0.residual.0.gamma",
         rules: wanAutoencoderRules())
 
-    private static func wanAutoencoderRules() -> [(theirs: String, ours: String)] {
+    /// That of the 2.2 autoencoder: blocks within levels.
+    package static let wan22Autoencoder = NameTable(
+        mark: "decoder.upsamples.0.upsamples.0.residual.0.gamma",
+        rules: wanAutoencoderEnds()
+            + (0..<3).flatMap { block in
+                residualBlock("encoder.downsamples.*.downsamples.\(block)", "encoder.down_blocks.*.resnets.\(block)")
+                    + residualBlock("decoder.upsamples.*.upsamples.\(block)", "decoder.up_blocks.*.resnets.\(block)")
+            } + [
+                ("encoder.downsamples.*.downsamples.2", "encoder.down_blocks.*.downsampler"),
+                ("decoder.upsamples.*.upsamples.3", "decoder.up_blocks.*.upsampler"),
+            ])
+
+    /// The layers in front of the levels and behind them, which both editions share.
+    private static func wanAutoencoderEnds() -> [(theirs: String, ours: String)] {
         var rules = [(theirs: "conv1", ours: "quant_conv"), (theirs: "conv2", ours: "post_quant_conv")]
         for half in ["encoder", "decoder"] {
             rules.append(("\(half).conv1", "\(half).conv_in"))
@@ -70,6 +83,11 @@ package struct NameTable: Sendable {
             rules.append(("\(half).middle.1", "\(half).mid_block.attentions.0"))
             rules += residualBlock("\(half).middle.2", "\(half).mid_block.resnets.1")
         }
+        return rules
+    }
+
+    private static func wanAutoencoderRules() -> [(theirs: String, ours: String)] {
+        var rules = wanAutoencoderEnds()
         rules += residualBlock("encoder.downsamples.*", "encoder.down_blocks.*")
         rules.append(("encoder.downsamples.*", "encoder.down_blocks.*"))
         for level in 0..<4 {

@@ -78,18 +78,28 @@ enum WanShapes {
     private static func wanAutoencoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
         let shapes = Shapes(source)
         let channels = try shapes["post_quant_conv.weight", 0, of: 5]
-        guard channels == Self.mean.count else {
+        let isResidual = source.shape(of: "decoder.up_blocks.0.upsampler.resample.1.weight") != nil
+        let statistics = [(mean, deviation), (mean22, deviation22)].first { $0.0.count == channels }
+        guard let (mean, deviation) = statistics, isResidual == (channels == mean22.count) else {
             throw SoradError(
-                .badInput, "\(source.path): the autoencoder has \(channels) latent channels, and only those of Wan 2.1 with 16 are known",
+                .badInput,
+                "\(source.path): the autoencoder has \(channels) latent channels, and only those of Wan 2.1 with 16 and of Wan 2.2 with 48 are known",
                 hint: CheckpointRoles.likeness(source.names).map { "it seems to be \($0)" })
         }
+        let edition: JSONObject = isResidual ? ["is_residual": true, "patch_size": 2, "in_channels": 12, "out_channels": 12] : [:]
         return ConfigFile(
-            [
+            adding(edition, to: [
                 "_class_name": "AutoencoderKLWan", "base_dim": .integer(try shapes["encoder.conv_in.weight", 0, of: 5]),
                 "decoder_base_dim": .integer(try shapes["decoder.norm_out.gamma", 0, of: 4]), "z_dim": .integer(channels),
                 "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_scales": [], "temperal_downsample": [false, true, true],
-                "latents_mean": .array(Self.mean.map { .double($0) }), "latents_std": .array(Self.deviation.map { .double($0) }),
-            ], name: "the shapes of \(source.path)")
+                "latents_mean": .array(mean.map { .double($0) }), "latents_std": .array(deviation.map { .double($0) }),
+            ]), name: "the shapes of \(source.path)")
+    }
+
+    private static func adding(_ more: JSONObject, to object: JSONObject) -> JSONObject {
+        var object = object
+        for member in more.members { object[member.key] = member.value }
+        return object
     }
 
     /// TAEHV as it is published for Wan: three levels that grow in space, latents as the transformer has them.
@@ -136,6 +146,17 @@ enum WanShapes {
     ]
     private static let deviation: [Double] = [
         2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743, 3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
+    ]
+    /// Likewise of Wan 2.2's (Wan2.2 wan/modules/vae2_2.py).
+    private static let mean22: [Double] = [
+        -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891, 0.1570, -0.0098, 0.0375, -0.1825,
+        -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108, -0.2158, 0.2502, -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899, -0.2799, -0.1230,
+        -0.0313, -0.1649, 0.0117, 0.0723, -0.2839, -0.2083, -0.0520, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944, 0.3573, -0.0548, -0.1681, -0.0667,
+    ]
+    private static let deviation22: [Double] = [
+        0.4765, 1.0364, 0.4514, 1.1677, 0.5313, 0.4990, 0.4818, 0.5013, 0.8158, 1.0344, 0.5894, 1.0901, 0.6885, 0.6165, 0.8454, 0.4978,
+        0.5759, 0.3523, 0.7135, 0.6804, 0.5833, 1.4146, 0.8986, 0.5659, 0.7069, 0.5338, 0.4889, 0.4917, 0.4069, 0.4999, 0.6866, 0.4093,
+        0.5709, 0.6065, 0.6415, 0.4944, 0.5726, 1.2042, 0.5458, 1.6887, 0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
     ]
 }
 

@@ -90,10 +90,10 @@ public struct ClipRequest: Sendable, Equatable {
             model: model.id, prompt: prompt, negativePrompt: negativePrompt ?? "", width: width, height: height, numFrames: frames,
             fps: fps, seed: seed ?? randomSeed, numInferenceSteps: numInferenceSteps ?? model.defaultNumInferenceSteps,
             guidanceScale: guidanceScale ?? model.defaultGuidanceScale, flowShift: flowShift ?? model.defaultFlowShift)
-        try setSchedule(&plan)
         plan.upscale = upscale ?? 1
         plan.interpolate = interpolate ?? 1
         plan.notes = notes
+        try setSchedule(&plan)
         // Without classifier-free guidance nothing reads it.
         if plan.guidanceScale == 1, !plan.negativePrompt.isEmpty { plan.notes.ignored.append("negative_prompt") }
         return plan

@@ -37,6 +37,7 @@ extension JobService {
     ) throws(SoradError) -> Job {
         var plan = plan
         plan.memory = plan.memory(of: model) ?? 0
+        plan.notes.estimate = estimate(of: plan, model)
         names.learn(owner.user)
         try draft?.seal()
         // When the store has failed it is not known whether the job is recorded, so its files stay until it is.
@@ -119,6 +120,7 @@ extension JobService {
                 // Its digest may have stayed on its account alone.
                 _ = try? forgetClips(&state, time.unixSeconds())
                 metrics.add("sorad_jobs_removed_total", ["reason": "deleted"])
+                forgetEmbeddings(of: job.owner)
                 if !state.machine.abandonedJobs.contains(id) { removeFiles(id) }
             } else {
                 try handle(.cancelled(id, erase: true), &state)

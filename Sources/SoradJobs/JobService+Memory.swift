@@ -1,6 +1,6 @@
-// Whether there is memory for a clip. A request is measured as if it were the only one: it competes with other programs, not with the
+// Whether there is memory for a clip, and what it will take. A request is measured as if it were the only one: it competes with other programs, not with the
 // queue. While others run it is begun only when it fits next to them (`JobMachine.hasMemory`).
-import SoradAPI
+public import SoradAPI
 public import SoradSystem
 import Synchronization
 
@@ -66,6 +66,25 @@ extension JobService {
             .unavailable,
             "this clip needs \(megabytes(need)) of memory, and \(megabytes(headroom.available)) are free now; try again later"
                 + (advice.isEmpty ? "" : ", or \(advice)"), param: field, code: "insufficient_memory", retryAfter: JobService.memoryRetry)
+    }
+}
+
+extension JobService {
+    /// What the clip of `plan` will take of this machine: by the clips like it that were made here, else by what the engine measured of the
+    /// model. nil where neither says anything.
+    public func estimate(of plan: ClipPlan, _ model: ModelInfo?) -> ClipEstimate? {
+        guard let model, model.memory != nil || model.time != nil else { return nil }
+        var estimate = ClipEstimate(memory: plan.memory(of: model) ?? 0)
+        estimate.wantedMemory = model.memory?.wantedBytes(for: plan, referencePixels: plan.referencePixels) ?? 0
+        let headroom = settings.memory.current(workers: processes.all)
+        estimate.isMemoryShort = headroom.map { $0.available < estimate.wantedMemory } ?? false
+        let known = expectedSeconds(for: plan)
+        if known[JobPhase.denoising.rawValue] ?? 0 > 0 {
+            (estimate.seconds, estimate.basis) = (known.values.reduce(0, +), .history)
+        } else if let time = model.time {
+            (estimate.seconds, estimate.basis) = (time.seconds(for: plan).values.reduce(0, +), .arithmetic)
+        }
+        return estimate
     }
 }
 

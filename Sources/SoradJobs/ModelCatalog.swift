@@ -9,6 +9,8 @@ public final class ModelCatalog: Sendable {
     public struct Entry: Sendable, Equatable {
         public let info: ModelInfo
         public let path: String
+        /// The state of the file in which it was read whole and found sound; nil where it changed too lately to tell.
+        var verified: FileIdentity?
     }
 
     private struct State {
@@ -77,21 +79,24 @@ public final class ModelCatalog: Sendable {
         var hasNews = false
         for path in files {
             let before = ModelCatalog.key(path, worker)
+            var verified: FileIdentity?
             do throws(SoradError) {
                 let recorded = before.flatMap { records.describedModel($0) }
                 let info = if let recorded { recorded } else { try describeModel(at: path, worker: worker) }
                 if let before, recorded != nil {
                     known.append((before, info))
+                    verified = before.file
                 } else if let before, before.file.isSettled(unixMilliseconds: time.unixMilliseconds()),
                     before == ModelCatalog.key(path, worker)
                 {
                     known.append((before, info))
+                    verified = before.file
                     hasNews = true
                 }
                 if let first = found.entries.first(where: { $0.info.id == info.id }) {
                     throw SoradError(.configuration, "\(path) holds the model \(info.id), which \(first.path) already gives")
                 }
-                found.entries.append(Entry(info: info, path: path))
+                found.entries.append(Entry(info: info, path: path, verified: verified))
                 if !keepsMissing || !last.entries.contains(found.entries.last!) {
                     log.info("model \(info.id): \(path)\(recorded == nil ? "" : ", unchanged")", LogFields(.modelFound, model: info.id))
                 }
@@ -148,7 +153,9 @@ public func modelFiles(in directories: [String]) -> [String] {
 
 /// Runs `worker --model PATH --describe`: the model's facts as JSON on standard output, or a sentence on standard error.
 /// - Throws: `.badInput` for a fault of the file, `.unavailable` for one of the machine.
-func describeModel(at path: String, worker: String, timeout: Duration = .seconds(120)) throws(SoradError) -> ModelInfo {
+func describeModel(at path: String, worker: String, timeout: Duration? = nil) throws(SoradError) -> ModelInfo {
+    // It reads the file whole, perhaps from a slow disk.
+    let timeout = timeout ?? .seconds(120 + ((try? FileIdentity(path))?.size ?? 0) / 10_000_000)
     let output: CapturedOutput
     do throws(Errno) {
         output = try captureOutput(of: .init(worker, ["--model", path, "--describe"]), timeout: timeout, limit: 1 << 20)
@@ -183,6 +190,6 @@ extension ModelInfo {
         let counts = [defaultNumFrames, maxNumFrames, frameMultiple, fps, defaultNumInferenceSteps]
         return !id.isEmpty && id.utf8.count <= 128 && sizes.allSatisfy { (1...65_536).contains($0) }
             && counts.allSatisfy { (1...1_000_000).contains($0) }
-            && maxPixels > 0 && memory?.isPlausible ?? true
+            && maxPixels > 0 && memory?.isPlausible ?? true && time?.isPlausible ?? true
     }
 }

@@ -1,14 +1,14 @@
 // Estimates when a waiting job will be done: the slots take the jobs in turn, each as soon as one is free, and every job takes as long as
 // clips like it took on this machine.
-// Invariant: no estimate rests on a guess. There is none for a job behind one of a shape that was never made here, and none while nothing
-// is begun; a slot whose running job cannot be estimated counts as never free. Later jobs with a higher priority or an earlier turn make
+// Invariant: no estimate rests on a guess. Where a clip of the shape was never made here, what the engine measured of the model counts; there is
+// no estimate for a job behind one of which nothing is known, and none while nothing is begun; a slot whose running job cannot be estimated counts as never free. Later jobs with a higher priority or an earlier turn make
 // it longer.
 import SoradAPI
 import SoradSystem
 
 /// The inputs of estimates, cached until they change.
 struct QueueEstimate {
-    /// Seconds of a clip by shape and number of steps; nil for those that were never made.
+    /// Seconds of a clip by shape and number of steps; nil for those of which nothing is known.
     fileprivate var clips: [String: Double?] = [:]
     /// The seconds of the jobs that wait, in their order, up to the first that is unknown.
     fileprivate var order: [(id: JobIdentifier, seconds: Double)]?
@@ -65,7 +65,7 @@ extension JobService.State {
         if estimate.clips[key] == nil {
             let phases = (try? store.expectedSeconds(for: job.plan)) ?? [:]
             let isKnown = phases[JobPhase.denoising.rawValue] ?? 0 > 0
-            estimate.clips[key] = .some(isKnown ? phases.values.reduce(0, +) : nil)
+            estimate.clips[key] = .some(isKnown ? phases.values.reduce(0, +) : job.plan.notes.estimate?.seconds)
         }
         return (estimate.clips[key] ?? nil).map { $0 * Double(100 - job.percent) / 100 }
     }

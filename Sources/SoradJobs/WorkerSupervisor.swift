@@ -95,10 +95,12 @@ public final class WorkerSupervisor {
             running?.captured.forget()
             running?.job = id.text
             do throws(SoradError) {
+                var expected = service.expectedSeconds(for: plan)
+                if expected.isEmpty, let time = models.entry(plan.model)?.info.time { expected = time.seconds(for: plan) }
                 send(
                     .generate(
-                        job: id.text, plan: plan, directory: try service.prepareDirectory(of: id),
-                        expectedSeconds: service.expectedSeconds(for: plan)))
+                        job: id.text, plan: plan, directory: try service.prepareDirectory(of: id), expectedSeconds: expected,
+                        embeddings: service.embeddingsDirectory(of: id)))
             } catch { service.deliver(.failed(slot, id, JobError(error))) }
         case .cancel(_, let id): send(.cancel(job: id.text))
         case .closeWorker:
@@ -123,7 +125,9 @@ public final class WorkerSupervisor {
             let childs = pair.second
             let process = try ChildProcess(
                 .init(
-                    program, ["--model", entry.path] + arguments + (threads().map { ["--threads", "\($0)"] } ?? []),
+                    program,
+                    ["--model", entry.path] + (entry.verified.map { ["--verified", $0.text] } ?? []) + arguments
+                        + (threads().map { ["--threads", "\($0)"] } ?? []),
                     descriptors: [2: errorWriter.rawValue, workerSocketDescriptor: childs.rawValue],
                     diesWithParent: true))
             running = Running(process, FrameChannel(owning: own, limit: workerFrameLimit), errors: errors, model: model)

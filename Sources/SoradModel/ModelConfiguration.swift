@@ -99,6 +99,9 @@ public struct ModelConfiguration: Sendable {
     public var maxSide: Int { min(network.maxPositions * sizeMultiple, Self.maxPixelsAlongSide) }
     /// The largest number of frames that the position embedding knows.
     public var maxNumFrames: Int { (network.maxPositions * network.patch.frames - 1) * autoencoder.timeScale + 1 }
+    /// Latent pixels along a side of a token, and those that it stands for.
+    public var tokenSide: Int { network.patch.height }
+    public var tokenPixels: Int { network.patch.frames * network.patch.height * network.patch.width }
     /// Tensors of latents that its sampler works with.
     var samplerTensors: Int { samplerMaker(SamplerRequest(steps: 1, shift: 1, numTrainTimesteps: numTrainTimesteps)).tensorCount }
     /// Of a text embedding.

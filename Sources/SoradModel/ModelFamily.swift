@@ -49,6 +49,18 @@ package protocol DiffusionNetwork: AnyObject {
 
     /// Bytes that a run of `prompts` prompts takes.
     func runBytes(_ size: LatentSize, prompts: Int, textLength: Int) -> Int
+
+    /// What a pass takes on this machine, by running a part of it; nil where nobody can tell.
+    func measuredCost() -> PassCost?
+}
+
+extension DiffusionNetwork {
+    package func measuredCost() -> PassCost? { nil }
+}
+
+/// Seconds of a pass for one prompt, with t tokens: fixed + perToken · t + perPair · t².
+public struct PassCost: Sendable, Equatable {
+    public var fixed, perToken, perPair: Double
 }
 
 /// One clip in a network. Used by one thread.
@@ -67,15 +79,19 @@ package protocol TextEncoder: AnyObject {
     /// Bytes that encoding `length` tokens takes.
     func workspaceBytes(length: Int) -> Int
 
-    /// Token ids to embeddings [L, width], in the host's memory.
+    /// Token ids of each text to embeddings [L, width], in the host's memory. The texts go through the layers together, so that every weight
+    /// comes from the disk once.
     /// - Parameter stop: asked before every part of a layer.
     /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
-    func encode(_ ids: [Int32], stop: StopCheck) throws(SoradError) -> Tensor
+    func encode(_ texts: [[Int32]], stop: StopCheck) throws(SoradError) -> [Tensor]
+
+    /// Seconds that encoding `length` tokens takes on this machine, by running one of its layers.
+    func measuredSeconds(length: Int) -> Double
 }
 
 extension TextEncoder {
-    /// As above, to the end.
-    package func encode(_ ids: [Int32]) throws(SoradError) -> Tensor { try encode(ids, stop: {}) }
+    /// One text, to the end.
+    package func encode(_ ids: [Int32]) throws(SoradError) -> Tensor { try encode([ids], stop: {})[0] }
 }
 
 /// The sizes of a text encoder in one file, checked.

@@ -2,7 +2,7 @@
 import SoradTensor
 
 extension VideoModel {
-    /// While a prompt of the full length is encoded: the text encoder's workspace.
+    /// While two prompts of the full length are encoded: the text encoder's workspace, and what becomes of both.
     public var textBytes: Int { textEncoder.workspaceBytes(length: configuration.textLength) + 2 * promptTextBytes }
 
     /// While a clip is denoised: its latents, what is known of them and what they are mixed with, the prepared prompts, the workspace.

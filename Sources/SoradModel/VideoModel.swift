@@ -52,11 +52,21 @@ public final class VideoModel {
     /// - Returns: [L, text width]; Wan's zeros up to `textLength` are not stored, but stand for the missing rows.
     /// - Parameter stop: asked between the layers.
     /// - Throws: `.badInput` for no ids or an id outside the vocabulary; what `stop` throws.
-    public func encodeText(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor {
-        guard let end = ids.last else { throw SoradError(.badInput, "a prompt without tokens cannot be encoded") }
+    public func encodeText(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor { try encodeTexts([ids], stop: stop)[0] }
+
+    /// The same of several prompts, reading every weight once.
+    public func encodeTexts(_ texts: [[Int32]], stop: StopCheck = {}) throws(SoradError) -> [Tensor] {
         let limit = configuration.textLength
-        return try textEncoder.encode(ids.count > limit ? Array(ids.prefix(limit - 1)) + [end] : ids, stop: stop)
+        let cut = try texts.map { ids throws(SoradError) in
+            guard let end = ids.last else { throw SoradError(.badInput, "a prompt without tokens cannot be encoded") }
+            return ids.count > limit ? Array(ids.prefix(limit - 1)) + [end] : ids
+        }
+        return try textEncoder.encode(cut, stop: stop)
     }
+
+    /// Seconds that a pass and a prompt of `tokens` take on this machine, by running parts of the model; nil where nobody can tell.
+    public func passCost() -> PassCost? { network.measuredCost() }
+    public func promptSeconds(tokens: Int) throws(SoradError) -> Double { textEncoder.measuredSeconds(length: tokens) }
 
     /// Standard normal latents [C, T, h, w]: the same for the same seed, whatever computes them.
     /// - Parameter window: of the clip; each has noise of its own.

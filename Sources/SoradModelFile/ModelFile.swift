@@ -37,9 +37,12 @@ public final class ModelFile: Sendable {
     /// Opens and checks a model file.
     /// - Parameters:
     ///   - verify: also read the whole file and compare its checksum; leave it off only to inspect a damaged file.
+    ///   - verified: `FileIdentity.text` of a state whose contents were compared before: a file that is still in it is not read again.
     ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, or `.badInput` with one sentence that names the file.
-    public init(opening path: String, verify: Bool = true, meanwhile: () -> Void = {}) throws(SoradError) {
+    public init(
+        opening path: String, verify: Bool = true, verified: String? = nil, meanwhile: () -> Void = {}
+    ) throws(SoradError) {
         let file = try MappedFile(path)
         if let foreign = file.withBytes({ ForeignFile($0) }) { throw SoradError(.badInput, "\(path) \(foreign.what)", hint: foreign.hint) }
         let directory = try file.withBytes { (bytes) throws(SoradError) in try GGUFDirectory(parsing: bytes, path: path) }
@@ -59,7 +62,7 @@ public final class ModelFile: Sendable {
         guard directory.alignment % Self.alignment == 0 else {
             throw SoradError(.badInput, "\(path) aligns its tensors to \(directory.alignment) bytes, and \(Self.alignment) are needed")
         }
-        sha256 = try Self.checkIntegrity(file, directory, verify: verify, meanwhile)
+        sha256 = try Self.checkIntegrity(file, directory, verify: verify && file.state.text != verified, meanwhile)
         self.path = path
         self.file = file
         self.metadata = metadata
@@ -95,6 +98,16 @@ public final class ModelFile: Sendable {
             throw SoradError(.badInput, "\(path): the tensor \(name) has the dimensions \(tensor.dims), and its metadata ask for \(dims)")
         }
         return tensor
+    }
+
+    /// Bytes of the tensors whose names begin with `prefix`.
+    public func byteCount(below prefix: String) -> Int {
+        tensors.reduce(0) { $0 + ($1.name.hasPrefix(prefix) ? $1.bytes.count : 0) }
+    }
+
+    /// Tells the kernel that the tensors whose names begin with `prefix` will not be read soon.
+    public func giveBack(below prefix: String) {
+        for tensor in tensors where tensor.name.hasPrefix(prefix) { tensor.bytes.giveBack() }
     }
 
     private static func checkIntegrity(

@@ -26,6 +26,10 @@ public final class ClipPipeline {
     private let checkpointInterval: Duration?
     private let previewInterval: Duration?
     private var rates: ClipRates
+    /// Bytes of a text encoder's layers from which on its embeddings are kept and its pages given back.
+    private let longEncoding: Int
+    /// Of the clip that is being made.
+    private var store: EmbeddingStore?
     /// Made for the first clip; the inner nil is a model for which there are none.
     private var preview: LatentPreview??
 
@@ -34,6 +38,7 @@ public final class ClipPipeline {
 
     /// Opens, checks and loads a model file.
     /// - Parameters:
+    ///   - verified: as of `ModelFile`.
     ///   - backend: makes what computes.
     ///   - fallback: makes what computes the texts, and everything when the first backend cannot be made or fails; the frames are the
     ///     same. Nil means that there is no other.
@@ -46,24 +51,28 @@ public final class ClipPipeline {
     ///   - meanwhile: called now and then while the file is read.
     /// - Throws: `.notFound`, `.permission`, `.badInput` with one sentence about the file.
     public convenience init(
-        modelPath: String, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
-        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, marking: ClipMarking = ClipMarking(),
-        report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
+        modelPath: String, verified: String? = nil, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg",
+        time: TimeSource = .system, checkpointInterval: Duration? = nil, previewInterval: Duration? = nil,
+        marking: ClipMarking = ClipMarking(), report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
     ) throws(SoradError) {
         try self.init(
-            modelPath: modelPath, backend: backend, fallback: fallback, ffmpeg: ffmpeg, time: time, checkpointInterval: checkpointInterval,
-            previewInterval: previewInterval, marking: marking, frameStages: nil, report: report, meanwhile: meanwhile)
+            modelPath: modelPath, verified: verified, backend: backend, fallback: fallback, ffmpeg: ffmpeg, time: time,
+            checkpointInterval: checkpointInterval, previewInterval: previewInterval, marking: marking, frameStages: nil, report: report,
+            meanwhile: meanwhile)
     }
 
     /// As above.
-    /// - Parameter frameStages: that clips may pass through, in their order; nil for those of the model.
+    /// - Parameters:
+    ///   - frameStages: that clips may pass through, in their order; nil for those of the model.
+    ///   - longEncoding: bytes of a text encoder's layers from which on encoding a prompt takes longer than to read it from a file.
     package init(
-        modelPath: String, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg", time: TimeSource = .system,
-        checkpointInterval: Duration? = nil, previewInterval: Duration? = nil, marking: ClipMarking = ClipMarking(),
-        frameStages: [any FrameStageKind]?,
+        modelPath: String, verified: String? = nil, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg",
+        time: TimeSource = .system, checkpointInterval: Duration? = nil, previewInterval: Duration? = nil,
+        marking: ClipMarking = ClipMarking(), frameStages: [any FrameStageKind]?, longEncoding: Int = 64 << 20,
         report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
     ) throws(SoradError) {
-        file = try ModelFile(opening: modelPath, meanwhile: meanwhile)
+        self.longEncoding = longEncoding
+        file = try ModelFile(opening: modelPath, verified: verified, meanwhile: meanwhile)
         host = if let fallback { try fallback.make() } else { nil }
         self.report = report
         do throws(SoradError) {
@@ -102,8 +111,10 @@ public final class ClipPipeline {
         let identity = try identity(of: modelPath)
         // What a worker holds lies in memory while it is measured.
         withExtendedLifetime(tokenizer) {
-            info.memory = ModelMemory(model, file: identity, info, frameStages: frameStages ?? FrameStages.all(model))
+            info.memory = ModelMemory(
+                model, file: identity, weights: { file.byteCount(below: $0) }, info, frameStages: frameStages ?? FrameStages.all(model))
         }
+        info.time = try ModelTime(measuring: model)
         return info
     }
 
@@ -125,13 +136,17 @@ public final class ClipPipeline {
     ///   - directory: exists; receives the files.
     ///   - identifier: of the job, for the marks.
     ///   - expectedSeconds: what clips like this one took on this machine, by phase name, for the progress alone; may be empty.
+    ///   - embeddings: an existing directory for prompts that were encoded; nil for none.
     ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
     /// - Throws: the fault with its own code, see `JobError`.
     public func makeClip(
         _ request: ClipPlan, into directory: String, identifier: String = "", expectedSeconds: [String: Double] = [:],
-        stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in }
+        embeddings: String? = nil, stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in }
     ) throws(JobError) -> ClipResult {
         do throws(SoradError) {
+            let isLong = file.byteCount(below: "te.block.") >= longEncoding
+            store = isLong ? embeddings.map { EmbeddingStore(directory: $0, model: file.sha256) } : nil
+            defer { store = nil }
             return try run(request, directory, identifier, expectedSeconds, stop, progress)
         } catch { throw JobError(error) }
     }
@@ -247,10 +262,21 @@ public final class ClipPipeline {
 
     func encode(_ request: ClipPlan, scene: Int, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {
         try stop()
-        let prompt = try model.encodeText(tokenizer.encode(request.prompt(ofScene: scene)), stop: stop)
-        guard request.guidanceScale != 1 else { return EncodedPrompts(prompt: prompt, negative: nil) }
-        try stop()
-        return EncodedPrompts(prompt: prompt, negative: try model.encodeText(tokenizer.encode(request.negativePrompt), stop: stop))
+        let texts = [request.prompt(ofScene: scene)] + (request.guidanceScale == 1 ? [] : [request.negativePrompt])
+        let c = model.configuration
+        var embeddings = texts.map { store?.embedding(of: $0, width: c.textWidth, length: c.textLength) }
+        let missing = texts.indices.filter { embeddings[$0] == nil }
+        if !missing.isEmpty {
+            let ids = try missing.map { index throws(SoradError) in try tokenizer.encode(texts[index]) }
+            for (index, embedding) in zip(missing, try model.encodeTexts(ids, stop: stop)) {
+                embeddings[index] = embedding
+                store?.keep(embedding, of: texts[index])
+            }
+            // The next steps read the network's weights, and have more use for the memory.
+            if file.byteCount(below: "te.block.") >= longEncoding { file.giveBack(below: "te.") }
+        }
+        let encoded = embeddings.compactMap { $0 }
+        return EncodedPrompts(prompt: encoded[0], negative: encoded.count > 1 ? encoded[1] : nil)
     }
 
     /// How a model reads prompts: of the file only the metadata are read, and not checked against its checksum.

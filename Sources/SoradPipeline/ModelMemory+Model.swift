@@ -14,9 +14,12 @@ extension ModelMemory {
     /// - Parameters:
     ///   - model: loaded in this process.
     ///   - file: of the model.
+    ///   - weights: bytes of the file's tensors whose names begin so.
     ///   - info: the sizes that it makes.
     ///   - frameStages: that its clips may pass through.
-    init(_ model: VideoModel, file: FileIdentity, _ info: ModelInfo, frameStages: [any FrameStageKind]) {
+    init(
+        _ model: VideoModel, file: FileIdentity, weights: (String) -> Int, _ info: ModelInfo, frameStages: [any FrameStageKind]
+    ) {
         let c = model.configuration
         let sizes = ModelMemory.samples(info, ModelInfo.framesTogether(info.defaultNumFrames, c)).compactMap { sample in
             try? c.latentSize(width: sample.width, height: sample.height, numFrames: sample.frames)
@@ -33,33 +36,39 @@ extension ModelMemory {
             channels: c.latentChannels, frames: 1, height: chart / c.spatialScale, width: chart / c.spatialScale)
         // All tensors of latents are there while frames are encoded or decoded, so the largest clip's are added.
         let mostLatents = sizes.map { latents($0) * c.latentChannels * 4 }.max() ?? 0
+        let pages = min(Int(file.size), ModelMemory.pagesNeeded)
+        func beyond(_ prefixes: String...) -> Int { max(0, prefixes.reduce(0) { $0 + weights($1) } - pages) }
+        let behind = ["upscaler.", "interpolator."].reduce(0) { $0 + weights($1) }
         self.init(
-            base: MemoryHeadroom.resident(without: file) + Int(file.size) + ModelMemory.firstClipBytes
+            base: MemoryHeadroom.resident(without: file) + pages + ModelMemory.firstClipBytes
                 + model.backend.ownBytes,
             spatialScale: c.spatialScale, timeScale: c.timeScale,
             stages: [
                 // While the longest prompt is encoded, or the previews are prepared.
                 Stage(
                     .encodingText,
-                    [Part(.worker, .framePixels, fixed: max(model.textBytes, model.encodeBytes(chartSize)), perUnit: 0)]),
+                    [Part(.worker, .framePixels, fixed: max(model.textBytes, model.encodeBytes(chartSize)), perUnit: 0)],
+                    // Of its table, a prompt reads a few rows.
+                    weights: max(0, weights("te.block.") - pages)),
                 Stage(
                     .encodingFrames,
                     [
                         byPixels { model.encodeBytes($0) + 2 * mostLatents }.when(.given),
                         byPixels { model.decodeBytes($0) }.when(.decodingGiven),
                         Part(.worker, when: .given, .contextPixels, fixed: 0, perUnit: 3), FrameReader.memory.when(.given),
-                    ]),
+                    ], weights: beyond("vae.")),
                 Stage(
                     .denoising,
                     [
                         byLatents(when: .unguided) { model.denoiseBytes($0, guided: false) },
                         byLatents(when: .guided) { model.denoiseBytes($0, guided: true) },
-                    ]),
+                    ], weights: beyond("dit.")),
                 // Between two windows.
                 Stage(.denoising, [byPixels { model.decodeBytes($0) + model.encodeBytes($0) }.when(.windowed)]),
                 Stage(
                     .decoding,
-                    [byPixels { model.decodeBytes($0) + 2 * mostLatents }, ClipEncoder.memory] + frameStages.flatMap(\.memory)),
+                    [byPixels { model.decodeBytes($0) + 2 * mostLatents }, ClipEncoder.memory] + frameStages.flatMap(\.memory),
+                    weights: max(0, weights("vae.decoder.") + behind - pages)),
                 // The frames of given clips pass by before and after the new ones are decoded.
                 Stage(
                     .decoding,

@@ -16,6 +16,10 @@ public struct FileIdentity: Sendable, Equatable, Hashable {
     public init(_ path: String) throws(Errno) {
         var status = stat()
         try systemCall("stat \(path)") { unsafe stat(path, &status) }
+        self.init(status)
+    }
+
+    init(_ status: stat) {
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
         size = Int64(status.st_size)

@@ -18,7 +18,9 @@ import Glibc
     public let modified: Int
     private nonisolated(unsafe) let base: UnsafeRawPointer
     private let descriptor: FileDescriptor
-    /// Device, inode and modification time of the file when it was opened.
+    /// Its state when it was opened.
+    public let state: FileIdentity
+    /// Of that, what says that the contents are the same.
     private let identity: [Int64]
 
     /// Maps `path`.
@@ -44,6 +46,7 @@ import Glibc
         modified = Int(status.st_mtim.tv_sec)
         unsafe base = UnsafeRawPointer(address)
         identity = Self.identity(of: status)
+        state = FileIdentity(status)
         unsafe sorad_linux_watch_mapping(base, size, path)
     }
 
@@ -136,6 +139,21 @@ public struct MappedRange: Sendable {
     public func withBytes<Result, Failure: Error>(_ body: (RawSpan) throws(Failure) -> Result) throws(Failure) -> Result {
         try body(unsafe RawSpan(_unsafeStart: file.pointer(at: offset), byteCount: count))
     }
+
+    /// Tells the kernel that these pages will not be read soon: where memory is short they are the first to go, before those that are read
+    /// in every step, and they count as this process's no longer. Reading brings them back.
+    public func giveBack() {
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let first = (offset + page - 1) / page * page
+        let length = (offset + count) / page * page - first
+        guard length > 0 else { return }
+        let start = unsafe UnsafeMutableRawPointer(mutating: file.pointer(at: first))
+        unsafe _ = madvise(start, length, Self.madviseCold)
+        unsafe _ = madvise(start, length, MADV_DONTNEED)
+    }
+
+    /// MADV_COLD of Linux 5.4, which the C library's Swift module lacks; an older kernel refuses it, and nothing is lost.
+    private static let madviseCold: Int32 = 20
 
     /// A copy of the bytes.
     public var array: [UInt8] { withBytes { bytes in unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0) } } }

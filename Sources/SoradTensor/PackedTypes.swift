@@ -53,5 +53,5 @@ public enum AttentionPrecision: Sendable {
     case int8Probs16
 
     /// The widest head that there is an attention for.
-    public var widestHead: Int { self == .float ? 512 : 256 }
+    public var widestHead: Int { self == .float ? 1024 : 256 }
 }

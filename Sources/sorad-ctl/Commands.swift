@@ -163,7 +163,11 @@ private let serviceCommands: [Command] = [
         details: "Exit status 0: nothing is wrong; 1: something is.", schemas: ["sorad.doctor/1"], run: doctor),
     Command("sorad-ctl models", summary: "list the models and their limits", schemas: ["sorad.models/1"], run: listModels),
     Command(
-        "sorad-ctl models show", [Argument("NAME", "the model, as models lists it")], summary: "show everything about a model",
+        "sorad-ctl models show", [Argument("NAME", "the model, as models lists it")],
+        options: ["size", "seconds", "frames", "steps", "guidance"].compactMap { name in requestOptions.first { $0.name == name } },
+        summary: "show everything about a model, and what a clip takes of this machine",
+        details: "The clip is the model's own, or as the options say. Its time follows from clips like it, else from parts of the model.",
+        examples: ["sorad-ctl models show sorad-mini --size 256x256 --frames 33"],
         schemas: ["sorad.model/1"], run: showModel),
     Command(
         "sorad-ctl check", [Argument("FILE", "an MP4 file")], summary: "find out where a clip comes from",

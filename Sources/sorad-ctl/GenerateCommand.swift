@@ -105,6 +105,9 @@ private func checkNoWait(_ arguments: Arguments) throws(SoradError) {
     }
 }
 
+/// Seconds from which on a clip's time is worth a remark.
+private let longClip = 60.0
+
 /// What the daemon noticed in the request, in sentences.
 func remarks(_ video: Video) -> [String] {
     var remarks: [String] = []
@@ -121,6 +124,13 @@ func remarks(_ video: Video) -> [String] {
         remarks.append("the model does not know these words: \(unknown.map { printable($0) }.joined(separator: ", "))")
     }
     if notes.negativePrompt?.isTruncated == true { remarks.append("the model reads only the beginning of the negative prompt") }
+    if let estimate = notes.estimate, estimate.seconds ?? 0 >= longClip, let words = estimate.timeWords {
+        remarks.append("the clip takes \(words); fewer --steps or --frames, or a smaller --size, take less")
+    }
+    if let estimate = notes.estimate, estimate.isMemoryShort {
+        remarks.append(
+            "\(byteWords(estimate.wantedMemory)) of memory would keep the model's weights there, and fewer are free: the clip takes longer")
+    }
     if !notes.ignored.isEmpty { remarks.append("without effect here: \(notes.ignored.map { printable($0) }.joined(separator: ", "))") }
     return remarks
 }

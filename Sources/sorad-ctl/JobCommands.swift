@@ -150,6 +150,7 @@ func present(_ video: Video, _ arguments: Arguments) throws(SoradError) {
         let frames = details.frame.map { ", frame \($0)" + (details.numFrames.map { " of \($0)" } ?? "") } ?? ""
         rows.append(("now", spaced(phase.rawValue) + (phase == .denoising ? steps : frames)))
     }
+    if let words = details.notes.estimate?.timeWords, video.status != .completed { rows.append(("takes", words)) }
     rows.append(("created", "\(timeWords(video.createdAt)), \(ageWords(video.createdAt)) ago"))
     if let expires = video.expiresAt { rows.append(("kept until", timeWords(expires))) }
     if let completed = video.completedAt { rows.append(("completed", timeWords(completed))) }
@@ -191,8 +192,11 @@ func timeWords(_ unixSeconds: Int) -> String {
 }
 
 /// E.g. "3 s", "5 min", "2 h", "12 d": how long ago that was.
-func ageWords(_ unixSeconds: Int) -> String {
-    let seconds = max(0, time(nil) - unixSeconds)
+func ageWords(_ unixSeconds: Int) -> String { spanWords(Double(max(0, time(nil) - unixSeconds))) }
+
+/// The same of a number of seconds.
+func spanWords(_ span: Double) -> String {
+    let seconds = Int(min(max(0, span), 1e12).rounded())
     if seconds < 60 { return "\(seconds) s" }
     if seconds < 3600 { return "\(seconds / 60) min" }
     if seconds < 172_800 { return "\(seconds / 3600) h" }

@@ -24,16 +24,38 @@ func listModels(_ arguments: Arguments) throws(SoradError) {
 }
 
 func showModel(_ arguments: Arguments) throws(SoradError) {
-    let model = try DaemonConnection(arguments).model(arguments.words[0])
+    let asked = [("size", "size"), ("seconds", "seconds"), ("frames", "num_frames"), ("steps", "num_inference_steps"), ("guidance", "guidance_scale")]
+    let query = asked.compactMap { option, field in arguments[option].map { "\(field)=\(percentEncoded($0))" } }.joined(separator: "&")
+    let model: Model
+    do throws(SoradError) { model = try DaemonConnection(arguments).model(arguments.words[0], query) } catch { throw error.inFlags }
     if arguments.has("json") {
         var object: JSONObject = ["schema": "sorad.model/1"]
         for member in model.json.object?.members ?? [] { object[member.key] = member.value }
         return try Console.print(JSONValue.object(object).text())
     }
-    let rows = model.json.object?.members.filter { $0.key != "object" }.map { member in
+    let rows = model.json.object?.members.filter { $0.key != "object" && $0.key != "estimate" }.map { member in
         (spaced(member.key), member.key == "created" ? timeWords(member.value.integer ?? 0) : member.value.string ?? member.value.text())
     }
-    try Console.print(facts(rows ?? []), arguments)
+    try Console.print(facts((rows ?? []) + (model.details["estimate"].map(estimateRows) ?? [])), arguments)
+}
+
+/// What a clip takes of this machine, in two columns.
+private func estimateRows(_ json: JSONValue) -> [(String, String)] {
+    guard let estimate = try? ClipEstimate(json: json) else { return [] }
+    let clip = "\(json["size"]?.string ?? "?"), \(json["num_frames"]?.integer ?? 0) frames, \(json["num_inference_steps"]?.integer ?? 0) steps"
+    var rows = [("a clip of", clip)]
+    if let words = estimate.timeWords { rows.append(("takes", words)) }
+    rows.append(("memory needed", byteWords(estimate.memory)))
+    rows.append(("memory wanted", byteWords(estimate.wantedMemory) + (estimate.isMemoryShort ? ", more than is free: weights are read again and again" : "")))
+    return rows
+}
+
+extension ClipEstimate {
+    /// E.g. "about 12 min, by clips like it"; nil where nothing is known.
+    var timeWords: String? {
+        guard let seconds, let basis else { return nil }
+        return "about \(spanWords(seconds)), by " + (basis == .history ? "clips like it that were made here" : "what was measured of the model here")
+    }
 }
 
 /// Reads model files whole: their SHA-256 against what the daemon found when it opened them, and whether the engine still opens them.
@@ -211,7 +233,7 @@ private func copy(_ source: String, to target: String) throws(SoradError) {
 }
 
 extension DaemonConnection {
-    fileprivate func model(_ id: String) throws(SoradError) -> Model {
-        try client.fetch(ClientRequest(.get, "/v1/models/\(percentEncoded(id))"))
+    fileprivate func model(_ id: String, _ query: String) throws(SoradError) -> Model {
+        try client.fetch(ClientRequest(.get, "/v1/models/\(percentEncoded(id))" + (query.isEmpty ? "" : "?\(query)")))
     }
 }

@@ -82,8 +82,11 @@ private let videoMembers: KeyValuePairs<String, JSONValue> = [
     "upscale?": whole, "interpolate?": whole,
     "storyboard?": list(of: object(["prompt": text, "seconds": number, "num_frames": whole])), "source_video_id?": text, "given?": texts,
     "phase?": text, "step?": whole, "steps?": whole, "frame?": whole, "eta_seconds?": number,
-    "priority?": whole, "note?": text, "sha256?": text, "timings?": ["type": "object", "additionalProperties": number],
+    "priority?": whole, "note?": text, "estimate?": estimate, "sha256?": text, "timings?": ["type": "object", "additionalProperties": number],
 ]
+private let estimate: JSONValue = object([
+    "seconds?": number, "basis?": oneOf("history", "arithmetic"), "memory_bytes": whole, "wanted_memory_bytes": whole, "memory_is_short": truth,
+])
 private let video = object(videoMembers)
 private let limits = object(["jobs": wholeOrNull, "seconds_per_day": wholeOrNull, "bytes": wholeOrNull])
 private let healthMembers: KeyValuePairs<String, JSONValue> = [
@@ -94,6 +97,7 @@ private let healthMembers: KeyValuePairs<String, JSONValue> = [
 private let modelMembers: KeyValuePairs<String, JSONValue> = [
     "id": text, "object": ["const": "model"], "created": whole, "owned_by": text, "sha256": text, "license": text, "default_width": whole,
     "default_height": whole, "default_num_frames": whole, "fps": whole, "max_width": whole, "max_height": whole, "max_num_frames": whole,
+    "estimate?": estimate,
 ]
 
 // MARK: the schemas

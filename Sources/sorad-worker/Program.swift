@@ -41,7 +41,7 @@ struct Program {
         let selection = BackendSelection(settings, meanwhile: loading.beat)
         if let sentence = selection.sentence { tell(sentence) }
         let pipeline = try ClipPipeline(
-            modelPath: settings.model, backend: selection.backend, fallback: selection.fallback,
+            modelPath: settings.model, verified: settings.verified, backend: selection.backend, fallback: selection.fallback,
             checkpointInterval: .milliseconds(settings.checkpointInterval),
             previewInterval: .milliseconds(400), marking: settings.marking, report: tell, meanwhile: loading.beat)
         try WorkerLoop(channel: channel, pipeline: pipeline).run()

@@ -35,11 +35,11 @@ final class WorkerLoop: Sendable {
         var worker: SystemThread?
         while let command = try nextCommand() {
             switch command {
-            case .generate(let job, let plan, let directory, let expected):
+            case .generate(let job, let plan, let directory, let expected, let embeddings):
                 guard let stop = begin(job) else { continue }
                 // The thread of the job before has nothing left to do but to end.
                 if let previous = worker.take() { previous.join() }
-                worker = start(job, plan, directory, expected, stop)
+                worker = start(job, plan, directory, expected, embeddings, stop)
             case .cancel(let job):
                 current.withLock { if $0?.id == job { $0?.stop.stop() } }
             }
@@ -64,7 +64,7 @@ final class WorkerLoop: Sendable {
 
     /// nil, with an answer, when the machine has no thread for the job.
     private func start(
-        _ job: String, _ plan: ClipPlan, _ directory: String, _ expected: [String: Double], _ stop: StopFlag
+        _ job: String, _ plan: ClipPlan, _ directory: String, _ expected: [String: Double], _ embeddings: String?, _ stop: StopFlag
     ) -> SystemThread? {
         do throws(Errno) {
             return try SystemThread(name: "clip", stackSize: 8 << 20) { [self] in
@@ -73,7 +73,7 @@ final class WorkerLoop: Sendable {
                     try stop.check()
                     heartbeat.beat()
                 }
-                let answer = maker.make(job, plan, directory, expected, check) { [self] in send(.progress(job: job, progress: $0)) }
+                let answer = maker.make(job, plan, directory, expected, embeddings, check) { [self] in send(.progress(job: job, progress: $0)) }
                 current.withLock { $0 = nil }
                 send(answer)
             }
@@ -119,14 +119,16 @@ private final class ClipMaker: @unchecked Sendable {
     }
 
     func make(
-        _ job: String, _ plan: ClipPlan, _ directory: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
+        _ job: String, _ plan: ClipPlan, _ directory: String, _ expected: [String: Double], _ embeddings: String?,
+        _ stop: @escaping StopCheck,
         progress: @escaping (JobProgress) -> Void
     ) -> WorkerEvent {
         do throws(JobError) {
             return .finished(
                 job: job,
                 result: try pipeline.makeClip(
-                    plan, into: directory, identifier: job, expectedSeconds: expected, stop: stop, progress: progress))
+                    plan, into: directory, identifier: job, expectedSeconds: expected, embeddings: embeddings, stop: stop,
+                    progress: progress))
         } catch { return .failed(job: job, error: error) }
     }
 }

@@ -8,6 +8,8 @@ struct WorkerSettings: Sendable {
     /// Shortest time between two checkpoints of a clip, milliseconds.
     var checkpointInterval = 0
     var describes = false
+    /// `FileIdentity.text` of the model file, as the daemon had it described: its checksum was compared then.
+    var verified: String?
     /// As in `BackendChoice`.
     var backend = "cpu"
     /// Percent of each product's rows that the CPU computes next to a device.
@@ -28,6 +30,8 @@ struct WorkerSettings: Sendable {
 
     private static let table = SettingsTable(WorkerSettings()) {
         Setting("model", \.model, "FILE", "the model file")
+        Setting(
+            "verified", \.verified, "STATE", "the state of the model file whose checksum was compared before; a file in that state is not read whole")
         Setting("threads", 1...1024, \.threads, default: "one per usable CPU", "compute threads")
         Setting(
             "checkpoint-interval", 0...3_600_000, \.checkpointInterval, unit: "MILLISECONDS",

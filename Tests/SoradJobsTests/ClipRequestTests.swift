@@ -109,6 +109,7 @@ import Testing
         plan.numInferenceSteps = sigmas.count
         #expect(throws: SoradError.self) { try Self.model.check(plan) }
         plan.sigmas = [1, 0.5, 0.25]
+        plan.numInferenceSteps = 4
         #expect(throws: SoradError.self) { try Self.model.check(plan) }
         plan.numInferenceSteps = 3
         #expect(throws: Never.self) { try Self.model.check(plan) }

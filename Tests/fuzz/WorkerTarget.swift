@@ -47,7 +47,7 @@ private func messageComplaint(_ bytes: [UInt8]) -> String? {
     return first(
         { comesBack(json, WorkerCommand.self) }, { comesBack(json, WorkerEvent.self) }, { comesBack(json, MediaFacts.self) },
         {
-            guard case .generate(_, let request, _, _)? = try? WorkerCommand(json: json) else { return nil }
+            guard case .generate(_, let request, _, _, _)? = try? WorkerCommand(json: json) else { return nil }
             return requestComplaint(request)
         })
 }

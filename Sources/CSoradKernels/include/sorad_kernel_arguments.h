@@ -202,7 +202,7 @@ typedef struct sorad_hadamard_args {
 // ---- Attention --------------------------------------------------------------------------------------------------------
 
 // Float heads may be wider: an autoencoder has one head with all its channels.
-enum { SORAD_ATTENTION_KEY_BLOCK = 64, SORAD_MAX_HEAD_DIM = 256, SORAD_MAX_FLOAT_HEAD_DIM = 512 };
+enum { SORAD_ATTENTION_KEY_BLOCK = 64, SORAD_MAX_HEAD_DIM = 256, SORAD_MAX_FLOAT_HEAD_DIM = 1024 };
 
 // Packs keys and values for any number of attention calls (cross-attention: once per prompt). `packed` holds
 // sorad_attention_packed_floats_f32(heads, lk, head_dim) floats; only kernels of the same table can read it. Heads

@@ -16,7 +16,7 @@ layout(push_constant) uniform Parameters {
     float scale;
 } p;
 const uint HAS_KEY_BIAS = 1u, HAS_BIAS = 2u;
-shared float query[512], probs[64], highs[64], lanes[16];
+shared float query[1024], probs[64], highs[64], lanes[16];
 
 void main() {
     uint m = p.queryBegin + gl_WorkGroupID.x, head = gl_WorkGroupID.y, t = gl_LocalInvocationID.x;

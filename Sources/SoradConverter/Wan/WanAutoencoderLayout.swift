@@ -1,4 +1,4 @@
-// The video autoencoder of a checkpoint: diffusers' AutoencoderKLWan as Wan 2.1 has it, its configuration and its tensors. All are float, or
+// The video autoencoder of a checkpoint: diffusers' AutoencoderKLWan as Wan 2.1 and 2.2 have it, its configuration and its tensors. All are float, or
 // the convolutions of the decoder's residual blocks and of its growing in space and time are int8 where that is asked for.
 import SoradModelFile
 import SoradSystem
@@ -9,22 +9,21 @@ struct WanAutoencoderLayout: AutoencoderLayout {
     let attentionScales: [Float]
     let halvesTime: [Bool]
     let mean, deviation: [Float]
+    /// Pixels along a side that are channels, and shortcuts around the levels: Wan 2.2.
+    let patch: Int
+    let isResidual: Bool
 
     /// The widest head that the engine's float attention takes.
-    private static let mostAttended = 512
+    private static let mostAttended = 1024
 
     private func hasAttention(level: Int) -> Bool { attentionScales.contains(1 / Float(1 << level)) }
 
     init(_ config: ConfigFile) throws(SoradError) {
-        let patch = try config.integer("patch_size", in: 1...64, default: 1)
-        guard try !config.bool("is_residual", default: false), patch == 1 else {
-            throw SoradError(
-                .badInput,
-                "\(config.path): patch_size or is_residual is set, as in Wan 2.2, and only autoencoders like Wan 2.1's can be converted",
-                hint: "put the autoencoder of Wan 2.1, or one of the TAEHV family for these latents, in its place")
-        }
-        _ = try config.integer("in_channels", in: 3...3, default: 3)
-        _ = try config.integer("out_channels", in: 3...3, default: 3)
+        patch = config.has("patch_size") ? try config.integer("patch_size", in: 1...8) : 1
+        isResidual = try config.bool("is_residual", default: false)
+        let colors = 3 * patch * patch
+        _ = try config.integer("in_channels", in: colors...colors, default: 3)
+        _ = try config.integer("out_channels", in: colors...colors, default: 3)
         baseWidth = try config.integer("base_dim", in: 1...1024)
         decoderBaseWidth = try config.integer("decoder_base_dim", in: 1...1024, default: baseWidth)
         latentChannels = try config.integer("z_dim", in: 1...1024)
@@ -34,7 +33,7 @@ struct WanAutoencoderLayout: AutoencoderLayout {
         halvesTime = try config.bools("temperal_downsample", count: factors.count - 1)
         mean = try config.numbers("latents_mean", count: latentChannels, in: -1e6...1e6)
         deviation = try config.numbers("latents_std", count: latentChannels, in: 1e-6...1e6)
-        let scales = [("scale_factor_spatial", 1 << halvesTime.count), ("scale_factor_temporal", 1 << halvesTime.filter { $0 }.count)]
+        let scales = [("scale_factor_spatial", patch << halvesTime.count), ("scale_factor_temporal", 1 << halvesTime.filter { $0 }.count)]
         for (key, scale) in scales {
             guard try config.integer(key, in: 1...1024, default: scale) == scale else {
                 throw SoradError(.badInput, "\(config.path): \(key) is not the \(scale) that dim_mult and temperal_downsample make")
@@ -61,7 +60,7 @@ struct WanAutoencoderLayout: AutoencoderLayout {
             ("vae.temporal_downsample", .bools(halvesTime)),
             ("vae.latents_mean", .float32s(mean)),
             ("vae.latents_std", .float32s(deviation)),
-        ]
+        ] + (patch == 1 ? [] : [("vae.patch_size", .uint32(UInt32(patch)))]) + (isResidual ? [("vae.is_residual", .bool(true))] : [])
     }
 
     package var tensors: [TensorRule] {
@@ -72,8 +71,18 @@ struct WanAutoencoderLayout: AutoencoderLayout {
 
         var width = baseWidth
         var index = 0
-        list.convolution("encoder.conv_in", width, 3, [3, 3, 3])
-        for level in 0..<levels {
+        list.convolution("encoder.conv_in", width, 3 * patch * patch, [3, 3, 3])
+        for level in 0..<levels where isResidual {
+            let block = "encoder.down_blocks.\(level)"
+            for resnet in 0..<residualBlocks {
+                list.residualBlock("\(block).resnets.\(resnet)", factors[level] * baseWidth, width)
+                width = factors[level] * baseWidth
+            }
+            guard level < levels - 1 else { continue }
+            list.convolution("\(block).downsampler.resample.1", width, width, [3, 3])
+            if halvesTime[level] { list.convolution("\(block).downsampler.time_conv", width, width, [3, 1, 1]) }
+        }
+        for level in 0..<levels where !isResidual {
             for _ in 0..<residualBlocks {
                 list.residualBlock("encoder.down_blocks.\(index)", factors[level] * baseWidth, width)
                 width = factors[level] * baseWidth
@@ -100,13 +109,14 @@ struct WanAutoencoderLayout: AutoencoderLayout {
                 width = outputs
             }
             guard level < levels - 1 else { continue }
-            list.convolution("\(block).upsamplers.0.resample.1", width / 2, width, [3, 3])
+            let (sampler, grown) = isResidual ? ("\(block).upsampler", width) : ("\(block).upsamplers.0", width / 2)
+            list.convolution("\(sampler).resample.1", grown, width, [3, 3])
             if halvesTime[levels - 2 - level] {
-                list.convolution("\(block).upsamplers.0.time_conv", 2 * width, width, [3, 1, 1], parts: 2)
+                list.convolution("\(sampler).time_conv", 2 * width, width, [3, 1, 1], parts: 2)
             }
-            width /= 2
+            width = grown
         }
-        list.ends("decoder", width, 3, middle: middle)
+        list.ends("decoder", width, 3 * patch * patch, middle: middle)
         return list.tensors
     }
 }

@@ -32,13 +32,16 @@ enum CausalBlock {
     case temporalDownsample(CausalConvolution)
     /// Twice the sides, or, with a stride of 2, half of them.
     case resize(ConvolutionWeights, upsample: Bool)
+    /// The image is kept, and what it becomes on the other side of the level is added where the shortcut ends.
+    case shortcutBegins(LevelShortcut)
+    case shortcutEnds
 
     /// Shape of an image that leaves for one of `input`.
     func output(_ input: Shape) -> Shape {
         switch self {
         case .convolution(let weights), .temporalUpsample(let weights, _), .temporalDownsample(let weights), .residual(_, let weights, _):
             Shape(input[0], input[1], weights.outputs)
-        case .attention: input
+        case .attention, .shortcutBegins, .shortcutEnds: input
         case .resize(let weights, true): Shape(2 * input[0], 2 * input[1], weights.outputs)
         case .resize(let weights, false): Shape(input[0] / 2, input[1] / 2, weights.outputs)
         }
@@ -47,7 +50,7 @@ enum CausalBlock {
     /// Images of the output's shape that the block writes; none where it works in place.
     var outputCount: Int {
         switch self {
-        case .attention, .residual(_, _, shortcut: nil): 0
+        case .attention, .residual(_, _, shortcut: nil), .shortcutBegins, .shortcutEnds: 0
         case .temporalUpsample: 2
         default: 1
         }
@@ -60,7 +63,7 @@ enum CausalBlock {
         case .temporalUpsample(let weights, _), .temporalDownsample(let weights): [(input, weights.isInt8)]
         case .residual(let first, let second, _):
             [(input, first.isInt8), (Shape(input[0], input[1], first.outputs), second.isInt8)]
-        case .attention, .resize: []
+        case .attention, .resize, .shortcutBegins, .shortcutEnds: []
         }
     }
 
@@ -72,7 +75,7 @@ enum CausalBlock {
             case .residual(_, _, let shortcut): shortcut.map { [$0] } ?? []
             case .attention(let weights): weights.queryKeyValue + [weights.output]
             case .resize(let weights, _): [weights]
-            case .temporalUpsample, .temporalDownsample: []
+            case .temporalUpsample, .temporalDownsample, .shortcutBegins, .shortcutEnds: []
             }
         return weights.map { backend.scratchBytes($0, image: input) }.max() ?? 0
     }

@@ -58,6 +58,8 @@ final class CausalNetwork: StreamedNetwork {
         /// Empty where the block works in place.
         let outputs: [Tensor]
         let keys: (any PackedKeysValues)?
+        /// Of the shortcut that begins or ends here.
+        let shortcut: ShortcutMemory?
     }
 
     private let backend: any ComputeBackend
@@ -86,6 +88,16 @@ final class CausalNetwork: StreamedNetwork {
         var shape = input
         var most = 1
         var spares: [(shape: Shape, spare: Spare)] = []
+        var open: [ShortcutMemory] = []
+        func shortcut(_ block: CausalBlock, _ shape: Shape) -> ShortcutMemory? {
+            switch block {
+            case .shortcutBegins(let shortcut):
+                open.append(ShortcutMemory(shortcut, input: shape, arena))
+                return open.last
+            case .shortcutEnds: return open.removeLast()
+            default: return nil
+            }
+        }
         func history(_ shape: Shape, _ isInt8: Bool) -> History {
             guard isInt8 else { return History(shape, arena) }
             if let known = spares.first(where: { $0.shape == shape }) { return History(shape, known.spare, arena) }
@@ -101,17 +113,20 @@ final class CausalNetwork: StreamedNetwork {
                 block: block, histories: block.remembered(entering).map(history),
                 outputs: (0..<block.outputCount).map { _ in arena.tensor(shape) },
                 keys: block.isAttention
-                    ? arena.keysValues(capacity: entering[0] * entering[1], heads: 1, headWidth: entering[2]) : nil)
+                    ? arena.keysValues(capacity: entering[0] * entering[1], heads: 1, headWidth: entering[2]) : nil,
+                shortcut: shortcut(block, entering))
         }
         return (stages, arena.tensor(Shape(most)))
     }
 
     /// Frames that every history has seen; with `memory` the whole state between two frames.
     var counters: [UInt32] {
-        get { histories.map { UInt32($0.seen) } }
+        get { histories.map { UInt32($0.seen) } + shortcuts.map { UInt32($0.count) } }
         set {
-            precondition(newValue.count == histories.count, "\(newValue.count) counters for \(histories.count) histories")
+            let (histories, shortcuts) = (histories, shortcuts)
+            precondition(newValue.count == histories.count + shortcuts.count, "\(newValue.count) counters for \(histories.count) histories")
             for (history, seen) in zip(histories, newValue) { history.seen = Int(seen) }
+            for (shortcut, count) in zip(shortcuts, newValue.dropFirst(histories.count)) { shortcut.count = Int(count) }
         }
     }
 
@@ -119,6 +134,11 @@ final class CausalNetwork: StreamedNetwork {
     var memory: [ByteBuffer] { histories.flatMap(\.memory) }
 
     private var histories: [History] { stages.flatMap(\.histories) }
+
+    /// Each once. Between two latent frames a decoder's have nothing to remember but how many frames have passed.
+    private var shortcuts: [ShortcutMemory] {
+        stages.compactMap { if case .shortcutBegins = $0.block { $0.shortcut } else { nil } }
+    }
 
     /// Sends one frame through, which may change it; `emit` gets every frame that comes out, valid until the next. `stop` is called
     /// before every block; once it has thrown, the network is of no more use.
@@ -148,6 +168,8 @@ final class CausalNetwork: StreamedNetwork {
             attend(x, weights, keys)
         case .resize(let weights, let upsample):
             convolve(x, weights, upsample: upsample, into: results[0])
+        case .shortcutBegins: stage.shortcut?.keep(x, backend)
+        case .shortcutEnds: stage.shortcut?.add(to: x)
         case .temporalUpsample(let first, let second):
             // The first frame is neither doubled nor remembered.
             if stage.histories[0].seen == 0 {

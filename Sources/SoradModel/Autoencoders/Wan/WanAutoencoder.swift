@@ -1,4 +1,4 @@
-// Owns the causal video autoencoder of Wan 2.1 (diffusers' AutoencoderKLWan, its tensor names): latents to frames and back, both streamed.
+// Owns the causal video autoencoder of Wan 2.1 and 2.2 (diffusers' AutoencoderKLWan, its tensor names): latents to frames and back, both streamed.
 // The first latent frame stands for the first frame alone, each other one for a group. Encoding takes the middle of the distribution.
 package import SoradSystem
 package import SoradTensor
@@ -23,25 +23,36 @@ package final class WanAutoencoder: Autoencoder {
         let weights = all.at("encoder")
         let levels = c.widths.count
         var width = c.baseWidth
-        var blocks: [CausalBlock] = [.convolution(try weights.causal("conv_in", outputs: width, inputs: 3))]
+        var blocks: [CausalBlock] = [.convolution(try weights.causal("conv_in", outputs: width, inputs: c.imageChannels))]
         // diffusers numbers the blocks of all levels in one list.
         var index = 0
         func next() -> WeightReader {
             defer { index += 1 }
             return weights.at("down_blocks.\(index)")
         }
-        for level in 0..<levels {
+        func halve(_ resample: WeightReader, _ level: Int) throws(SoradError) {
+            let halve = try resample.causal("resample.1", outputs: width, inputs: width, frames: 1, stride: 2, onlyFloat: true).frames[0]
+            blocks.append(.resize(halve, upsample: false))
+            guard c.halvesTime[level] else { return }
+            blocks.append(.temporalDownsample(try resample.causal("time_conv", outputs: width, inputs: width, kernel: 1, onlyFloat: true)))
+        }
+        for level in 0..<levels where c.isResidual {
+            let block = weights.at("down_blocks.\(level)")
+            blocks.append(.shortcutBegins(c.encoderShortcuts[level]))
+            for index in 0..<c.residualBlocks {
+                blocks.append(try block.at("resnets.\(index)").residualBlock(outputs: c.widths[level], inputs: width))
+                width = c.widths[level]
+            }
+            if level < levels - 1 { try halve(block.at("downsampler"), level) }
+            blocks.append(.shortcutEnds)
+        }
+        for level in 0..<levels where !c.isResidual {
             for _ in 0..<c.residualBlocks {
                 blocks.append(try next().residualBlock(outputs: c.widths[level], inputs: width))
                 width = c.widths[level]
                 if c.hasAttention(level: level) { blocks.append(try next().frameAttention(width)) }
             }
-            guard level < levels - 1 else { continue }
-            let resample = next()
-            let halve = try resample.causal("resample.1", outputs: width, inputs: width, frames: 1, stride: 2, onlyFloat: true).frames[0]
-            blocks.append(.resize(halve, upsample: false))
-            guard c.halvesTime[level] else { continue }
-            blocks.append(.temporalDownsample(try resample.causal("time_conv", outputs: width, inputs: width, kernel: 1, onlyFloat: true)))
+            if level < levels - 1 { try halve(next(), level) }
         }
         blocks += try middle(weights, width)
         blocks.append(.convolution(try weights.causal("conv_out", outputs: 2 * c.latentChannels, inputs: width, norm: "norm_out")))
@@ -63,21 +74,25 @@ package final class WanAutoencoder: Autoencoder {
         blocks += try middle(weights, width)
         for level in widths.indices {
             let block = weights.at("up_blocks.\(level)")
+            let isLast = level == widths.count - 1
+            if c.isResidual, !isLast { blocks.append(.shortcutBegins(c.decoderShortcuts[level])) }
             for index in 0...c.residualBlocks {
                 blocks.append(try block.at("resnets.\(index)").residualBlock(outputs: widths[level], inputs: width))
                 width = widths[level]
             }
-            guard level < widths.count - 1 else { continue }
-            let sampler = block.at("upsamplers.0")
+            guard !isLast else { continue }
+            let sampler = block.at(c.isResidual ? "upsampler" : "upsamplers.0")
             if c.halvesTime[widths.count - 2 - level] {
                 let both = try sampler.causal("time_conv", outputs: width, inputs: width, kernel: 1, parts: 2)
                 blocks.append(.temporalUpsample(both[0], both[1]))
             }
-            let grow = try sampler.causal("resample.1", outputs: width / 2, inputs: width, frames: 1).frames[0]
+            let grown = c.isResidual ? width : width / 2
+            let grow = try sampler.causal("resample.1", outputs: grown, inputs: width, frames: 1).frames[0]
             blocks.append(.resize(grow, upsample: true))
-            width /= 2
+            if c.isResidual { blocks.append(.shortcutEnds) }
+            width = grown
         }
-        return blocks + [.convolution(try weights.causal("conv_out", outputs: 3, inputs: width, norm: "norm_out"))]
+        return blocks + [.convolution(try weights.causal("conv_out", outputs: c.imageChannels, inputs: width, norm: "norm_out"))]
     }
 
     private static func middle(_ weights: WeightReader, _ width: Int) throws(SoradError) -> [CausalBlock] {
@@ -91,16 +106,23 @@ package final class WanAutoencoder: Autoencoder {
     package func decoder(latentHeight: Int, latentWidth: Int) -> any LatentDecoder {
         let input = backend.tensor(Shape(latentHeight, latentWidth, configuration.latentChannels))
         let network = CausalNetwork(decoder, input: input.shape, backend)
+        let scale = configuration.spatialScale
+        let pixels = PixelPatches(side: configuration.patch)
+        let frame = pixels.side == 1 ? nil : backend.tensor(Shape(latentHeight * scale, latentWidth * scale, 3))
         return NetworkDecoder(backend, mean: mean, std: std, input: input, network: network) { [backend] image in
             // From −1…1.
             backend.affine(image, scale: 0.5, shift: 0.5, into: image)
-            return image
+            guard let frame else { return image }
+            pixels.spread(image, into: frame)
+            return frame
         }
     }
 
     package func decodeBytes(_ size: LatentSize) -> Int {
         let pixels = size.height * size.width * configuration.spatialScale * configuration.spatialScale
-        return CausalNetwork.byteCount(decoder, input: Shape(size.height, size.width, configuration.latentChannels), backend) + pixels * 3
+        // The frame as bytes, and, where it leaves as patches, as floats.
+        return CausalNetwork.byteCount(decoder, input: Shape(size.height, size.width, configuration.latentChannels), backend)
+            + pixels * (configuration.patch == 1 ? 3 : 15)
     }
 
     package func latentEncoder(numFrames: Int, width: Int, height: Int) throws(SoradError) -> LatentEncoder {
@@ -108,22 +130,61 @@ package final class WanAutoencoder: Autoencoder {
         let scale = c.spatialScale
         try LatentEncoder.check(numFrames: numFrames, width: width, height: height, scale: scale)
         let missing = (c.timeScale - (numFrames - 1) % c.timeScale) % c.timeScale
-        let network = CausalNetwork(encoder, input: Shape(height, width, 3), backend)
+        let entering = Shape(height / c.patch, width / c.patch, c.imageChannels)
+        let network = CausalNetwork(encoder, input: entering, backend)
         let image = backend.tensor(Shape(height, width, 3))
+        let pixels = PixelPatches(side: c.patch)
+        let patched = c.patch == 1 ? image : backend.tensor(entering)
         return LatentEncoder(
             backend, numFrames: numFrames, image: image.shape,
             latent: Shape(c.latentChannels, 1 + (numFrames - 1 + missing) / c.timeScale, height / scale, width / scale),
             missing: missing, padsInFront: true, mean: mean, std: std
         ) { [backend] frame, emit in
             backend.affine(frame, scale: 2, shift: -1, into: image)
-            network.push(image, stop: {}, emit: emit)
+            if pixels.side > 1 { pixels.gather(image, into: patched) }
+            network.push(patched, stop: {}, emit: emit)
         }
     }
 
     package func encodeBytes(_ size: LatentSize) -> Int {
         let scale = configuration.spatialScale
         let image = Shape(size.height * scale, size.width * scale, 3)
-        return CausalNetwork.byteCount(encoder, input: image, backend) + image.count * 9
+        let entering = Shape(image[0] / configuration.patch, image[1] / configuration.patch, configuration.imageChannels)
+        return CausalNetwork.byteCount(encoder, input: entering, backend) + image.count * (configuration.patch == 1 ? 9 : 13)
+    }
+}
+
+/// Pixels of a patch as channels, in the order of Wan 2.2: color, then column, then row (diffusers' patchify).
+private struct PixelPatches {
+    let side: Int
+
+    /// [H, W, 3] to [H/side, W/side, 3·side²].
+    func gather(_ image: Tensor, into patches: Tensor) {
+        image.withElements { pixels in
+            patches.withMutableElements { out in
+                forEach(width: image.shape[1], height: image.shape[0]) { pixel, patch in out[patch] = pixels[pixel] }
+            }
+        }
+    }
+
+    /// The other way.
+    func spread(_ patches: Tensor, into image: Tensor) {
+        patches.withElements { values in
+            image.withMutableElements { out in
+                forEach(width: image.shape[1], height: image.shape[0]) { pixel, patch in out[pixel] = values[patch] }
+            }
+        }
+    }
+
+    /// Places of the same value in both.
+    private func forEach(width: Int, height: Int, _ body: (_ pixel: Int, _ patch: Int) -> Void) {
+        let channels = 3 * side * side
+        for y in 0..<height {
+            for x in 0..<width {
+                let patch = (y / side * (width / side) + x / side) * channels + x % side * side + y % side
+                for color in 0..<3 { body((y * width + x) * 3 + color, patch + color * side * side) }
+            }
+        }
     }
 }
 

@@ -16,9 +16,14 @@ package struct WanAutoencoderConfiguration: AutoencoderConfiguration {
     /// Behind each level but the coarsest.
     let halvesTime: [Bool]
     let mean, std: [Float]
+    /// Pixels along a side that enter the encoder and leave the decoder as channels, and whether every level has a shortcut around it: Wan 2.2.
+    let patch: Int
+    let isResidual: Bool
 
     /// Pixels of the decoded clip per latent pixel.
-    package var spatialScale: Int { 1 << halvesTime.count }
+    package var spatialScale: Int { patch << halvesTime.count }
+    /// Of the images that the network reads and writes.
+    var imageChannels: Int { 3 * patch * patch }
     /// Frames per latent frame, the first aside.
     package var timeScale: Int { 1 << halvesTime.filter { $0 }.count }
 
@@ -44,12 +49,18 @@ package struct WanAutoencoderConfiguration: AutoencoderConfiguration {
             throw SoradError(
                 .badInput, "\(data.path): vae.latents_mean and vae.latents_std must have \(latentChannels) numbers, the latter positive")
         }
+        patch = data.contains("vae.patch_size") ? try data.integer("vae.patch_size", in: 1...8) : 1
+        isResidual = data.contains("vae.is_residual") ? try data.bool("vae.is_residual") : false
         baseWidth = base
         widths = factors.map { $0 * base }
         decoderWidths = factors.map { $0 * decoderBase }
         // Half of a width enters the next level of the decoder.
         guard (widths + decoderWidths).allSatisfy({ (2...4096).contains($0) }) else {
             throw SoradError(.badInput, "\(data.path): levels of \(widths + decoderWidths) channels are outside 2…4096")
+        }
+        if isResidual, let wrong = (encoderShortcuts + decoderShortcuts).first(where: { !$0.isPossible }) {
+            throw SoradError(
+                .badInput, "\(data.path): the autoencoder has no way around a level from \(wrong.inputs) to \(wrong.outputs) channels")
         }
         var attended = [widths[factors.count - 1], decoderWidths[factors.count - 1]]
         for level in factors.indices where hasAttention(level: level) { attended.append(widths[level]) }
@@ -58,6 +69,23 @@ package struct WanAutoencoderConfiguration: AutoencoderConfiguration {
                 .badInput,
                 "\(data.path): the autoencoder attends over \(wrong) channels; even numbers up to \(AttentionPrecision.float.widestHead) are possible"
             )
+        }
+    }
+
+    /// Around the levels of the encoder, the finest first, and of the decoder, the coarsest first; none without them.
+    var encoderShortcuts: [LevelShortcut] {
+        widths.indices.map { level in
+            LevelShortcut(
+                inputs: level == 0 ? baseWidth : widths[level - 1], outputs: widths[level],
+                time: level < halvesTime.count && halvesTime[level] ? 2 : 1, space: level < halvesTime.count ? 2 : 1, grows: false)
+        }
+    }
+    var decoderShortcuts: [LevelShortcut] {
+        let widths: [Int] = decoderWidths.reversed()
+        return halvesTime.indices.map { level in
+            LevelShortcut(
+                inputs: widths[max(0, level - 1)], outputs: widths[level], time: halvesTime[halvesTime.count - 1 - level] ? 2 : 1, space: 2,
+                grows: true)
         }
     }
 

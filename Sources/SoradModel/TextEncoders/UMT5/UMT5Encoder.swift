@@ -48,71 +48,103 @@ package final class UMT5Encoder: TextEncoder {
         finalNorm = try weights.vector("final_norm.weight", c.width)
     }
 
+    /// Of the longest text; shorter ones use the beginning of it.
     private struct Workspace {
-        let hidden, query, key, value, bias, gate, up: Tensor
+        /// One per text, [L, D].
+        let hidden: [Tensor]
+        let query, key, value, bias, gate, up: Tensor
         let normed, attended, gated: any ActivationMatrix
         let packed: any PackedKeysValues
 
-        init(_ c: UMT5Configuration, length: Int, in arena: Arena) {
-            let inner = Shape(length, c.heads * c.headWidth)
-            let wide = Shape(length, c.feedForward)
-            hidden = arena.tensor(Shape(length, c.width))
+        init(_ c: UMT5Configuration, lengths: [Int], in arena: Arena) {
+            let longest = lengths.max() ?? 0
+            let inner = Shape(longest, c.heads * c.headWidth)
+            let wide = Shape(longest, c.feedForward)
+            hidden = lengths.map { arena.tensor(Shape($0, c.width)) }
             (query, key, value) = (arena.tensor(inner), arena.tensor(inner), arena.tensor(inner))
-            bias = arena.tensor(Shape(c.heads, length, length))
+            bias = arena.tensor(Shape(c.heads, longest, longest))
             (gate, up) = (arena.tensor(wide), arena.tensor(wide))
-            normed = arena.activations(capacity: length, width: c.width)
-            attended = arena.activations(capacity: length, width: inner.last)
-            gated = arena.activations(capacity: length, width: c.feedForward)
-            packed = arena.keysValues(capacity: length, heads: c.heads, headWidth: c.headWidth)
+            normed = arena.activations(capacity: longest, width: c.width)
+            attended = arena.activations(capacity: longest, width: inner.last)
+            gated = arena.activations(capacity: longest, width: c.feedForward)
+            packed = arena.keysValues(capacity: longest, heads: c.heads, headWidth: c.headWidth)
         }
     }
 
-    /// Bytes that encoding `length` tokens takes.
-    package func workspaceBytes(length: Int) -> Int { backend.measure { Workspace(configuration, length: length, in: $0) } }
+    /// Bytes that encoding two texts of `length` tokens takes.
+    package func workspaceBytes(length: Int) -> Int {
+        backend.measure { Workspace(configuration, lengths: [length, length], in: $0) }
+    }
 
-    /// Token ids to embeddings [L, D], in the host's memory.
-    /// - Parameter stop: asked before every part of a layer.
-    /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
-    package func encode(_ ids: [Int32], stop: StopCheck) throws(SoradError) -> Tensor {
-        if let wrong = ids.first(where: { !(0..<configuration.vocabulary).contains(Int($0)) }) {
-            throw SoradError(.badInput, "token \(wrong) is outside the model's vocabulary of \(configuration.vocabulary)")
+    package func encode(_ texts: [[Int32]], stop: StopCheck) throws(SoradError) -> [Tensor] {
+        let c = configuration
+        if let wrong = texts.joined().first(where: { !(0..<c.vocabulary).contains(Int($0)) }) {
+            throw SoradError(.badInput, "token \(wrong) is outside the model's vocabulary of \(c.vocabulary)")
         }
-        let length = ids.count
-        let epsilon = configuration.epsilon
-        let w = backend.make { Workspace(configuration, length: length, in: $0) }
-        w.hidden.setRows(ids.map { Int($0) }, of: embedding)
+        let w = backend.make { Workspace(c, lengths: texts.map(\.count), in: $0) }
+        for (hidden, ids) in zip(w.hidden, texts) { hidden.setRows(ids.map { Int($0) }, of: embedding) }
         for (index, layer) in layers.enumerated() {
-            try stop()
-            try attend(layer, w, length, stop)
-            try stop()
-            backend.rmsNorm(w.hidden, epsilon: epsilon, weight: layer.feedForwardNorm, into: w.normed.overwrite(rows: length))
-            backend.linear(w.normed, layer.gate, into: w.gate)
-            try stop()
-            backend.linear(w.normed, layer.up, into: w.up)
-            backend.geluTanhMultiply(w.gate, w.up, into: w.gated.overwrite(rows: length))
-            try stop()
-            backend.linear(w.gated, layer.down, activation: .none, gate: nil, residual: w.hidden, into: w.hidden)
-            TensorDump.write("te.block.\(index)", w.hidden)
+            for hidden in w.hidden {
+                try run(layer, hidden, w, stop)
+                TensorDump.write("te.block.\(index)", hidden)
+            }
         }
-        let out = backend.tensor(w.hidden.shape)
-        backend.rmsNorm(w.hidden, epsilon: epsilon, weight: finalNorm, into: out)
-        TensorDump.write("te.output", out)
+        let outs = w.hidden.map { hidden in
+            let out = backend.tensor(hidden.shape)
+            backend.rmsNorm(hidden, epsilon: c.epsilon, weight: finalNorm, into: out)
+            TensorDump.write("te.output", out)
+            return out
+        }
         try backend.finish()
-        return out.onHost
+        return outs.map(\.onHost)
+    }
+
+    package func measuredSeconds(length: Int) -> Double {
+        let w = backend.make { Workspace(configuration, lengths: [length], in: $0) }
+        backend.fill(w.hidden[0], with: 0.5)
+        let seconds = (0..<2).map { _ in
+            let began = MonotonicTime.now()
+            try? run(layers[0], w.hidden[0], w, {})
+            _ = w.hidden[0].onHost
+            return (MonotonicTime.now() - began).inSeconds
+        }
+        return (seconds.min() ?? 0) * Double(layers.count)
+    }
+
+    /// hidden [L, D] through one layer.
+    private func run(_ layer: Layer, _ hidden: Tensor, _ w: Workspace, _ stop: StopCheck) throws(SoradError) {
+        let length = hidden.shape[0]
+        let wide = Shape(length, configuration.feedForward)
+        let (gate, up) = (w.gate.prefix(wide), w.up.prefix(wide))
+        try stop()
+        try attend(layer, hidden, w, stop)
+        try stop()
+        backend.rmsNorm(hidden, epsilon: configuration.epsilon, weight: layer.feedForwardNorm, into: w.normed.overwrite(rows: length))
+        backend.linear(w.normed, layer.gate, into: gate)
+        try stop()
+        backend.linear(w.normed, layer.up, into: up)
+        backend.geluTanhMultiply(gate, up, into: w.gated.overwrite(rows: length))
+        try stop()
+        backend.linear(w.gated, layer.down, activation: .none, gate: nil, residual: hidden, into: hidden)
     }
 
     /// hidden += o(attention(norm(hidden))); T5 does not scale the logits.
-    private func attend(_ layer: Layer, _ w: Workspace, _ length: Int, _ stop: StopCheck) throws(SoradError) {
-        backend.rmsNorm(w.hidden, epsilon: configuration.epsilon, weight: layer.attentionNorm, into: w.normed.overwrite(rows: length))
-        backend.linear(w.normed, layer.query, into: w.query)
-        backend.linear(w.normed, layer.key, into: w.key)
-        backend.linear(w.normed, layer.value, into: w.value)
+    private func attend(_ layer: Layer, _ hidden: Tensor, _ w: Workspace, _ stop: StopCheck) throws(SoradError) {
+        let c = configuration
+        let length = hidden.shape[0]
+        let inner = Shape(length, c.heads * c.headWidth)
+        let (query, key, value) = (w.query.prefix(inner), w.key.prefix(inner), w.value.prefix(inner))
+        let bias = w.bias.prefix(Shape(c.heads, length, length))
+        backend.rmsNorm(hidden, epsilon: c.epsilon, weight: layer.attentionNorm, into: w.normed.overwrite(rows: length))
+        backend.linear(w.normed, layer.query, into: query)
+        backend.linear(w.normed, layer.key, into: key)
+        backend.linear(w.normed, layer.value, into: value)
         try stop()
-        RelativePositions(buckets: configuration.buckets, maxDistance: configuration.maxDistance).fill(w.bias, from: layer.relativeBias)
-        backend.pack(keys: w.key, into: w.packed)
-        backend.pack(values: w.value, into: w.packed)
-        backend.attend(queries: w.query, to: w.packed, scale: 1, keyBias: nil, bias: w.bias, into: w.attended.overwrite(rows: length))
+        RelativePositions(buckets: c.buckets, maxDistance: c.maxDistance).fill(bias, from: layer.relativeBias)
+        backend.pack(keys: key, into: w.packed)
+        backend.pack(values: value, into: w.packed)
+        backend.attend(queries: query, to: w.packed, scale: 1, keyBias: nil, bias: bias, into: w.attended.overwrite(rows: length))
         try stop()
-        backend.linear(w.attended, layer.output, activation: .none, gate: nil, residual: w.hidden, into: w.hidden)
+        backend.linear(w.attended, layer.output, activation: .none, gate: nil, residual: hidden, into: hidden)
     }
 }

@@ -1,0 +1,130 @@
+// How long clips of a model take on this machine, before any was made: the engine runs parts of the model on a few tokens and pixels when it
+// describes a file, and sends what they cost as coefficients. Clips that were made here know better, and stand above it.
+// Invariant: an estimate is never a promise. It leaves out what a machine with too little memory spends on reading weights again.
+public import SoradSystem
+
+/// Seconds by the size of a clip.
+public struct ModelTime: Sendable, Equatable {
+    /// Of a prompt.
+    public var text: Double
+    /// Of a pass through the network, with t tokens: pass + perToken · t + perPair · t².
+    public var pass: Double
+    public var perToken: Double
+    public var perPair: Double
+    /// Of a pixel of a frame that is decoded.
+    public var perPixel: Double
+    /// Pixels along a side, and frames, that one latent pixel stands for; latent pixels of a token.
+    public var spatialScale: Int
+    public var timeScale: Int
+    public var tokenPixels: Int
+
+    public init(
+        text: Double, pass: Double, perToken: Double, perPair: Double, perPixel: Double, spatialScale: Int, timeScale: Int, tokenPixels: Int
+    ) {
+        self.text = text
+        self.pass = pass
+        self.perToken = perToken
+        self.perPair = perPair
+        self.perPixel = perPixel
+        self.spatialScale = spatialScale
+        self.timeScale = timeScale
+        self.tokenPixels = tokenPixels
+    }
+
+    /// Files, whatever the clip.
+    private static let writing = 0.2
+
+    /// Seconds by phase name.
+    public func seconds(for plan: ClipPlan) -> [String: Double] {
+        let latents = Double(plan.width / spatialScale) * Double(plan.height / spatialScale)
+        func tokens(_ frames: Int) -> Double { Double(frames) * latents / Double(tokenPixels) }
+        let frames = plan.windows.isEmpty ? [1 + (plan.numFrames + timeScale - 2) / timeScale] : plan.windows.map(\.count)
+        let passes = plan.guidanceScale == 1 ? 1.0 : 2.0
+        let step = frames.reduce(0) { sum, count in
+            let count = tokens(count)
+            return sum + pass + passes * (perToken * count + perPair * count * count)
+        }
+        let pixels = Double(plan.width) * Double(plan.height)
+        let given = [plan.given?.before, plan.given?.after, plan.given?.source].reduce(0) { $0 + ($1?.contextFrames ?? 0) }
+        let encoded = given + (plan.given?.hasFirstFrame == true ? 1 : 0) + (plan.given?.hasLastFrame == true ? 1 + 2 * timeScale : 0)
+        var seconds = [
+            JobPhase.encodingText.rawValue: text * passes, JobPhase.denoising.rawValue: step * Double(plan.stepsPerWindow),
+            JobPhase.decoding.rawValue: perPixel * pixels * Double(plan.numFrames), JobPhase.writing.rawValue: ModelTime.writing,
+        ]
+        if plan.given != nil { seconds[JobPhase.encodingFrames.rawValue] = perPixel * pixels * Double(encoded) }
+        return seconds
+    }
+
+    /// What the arithmetic above relies on.
+    public var isPlausible: Bool {
+        [text, pass, perToken, perPair, perPixel].allSatisfy { (0...1e6).contains($0) }
+            && [spatialScale, timeScale, tokenPixels].allSatisfy { (1...1024).contains($0) }
+    }
+}
+
+extension ModelTime: JSONRepresentable {
+    public var json: JSONValue {
+        [
+            "text": .double(text), "pass": .double(pass), "perToken": .double(perToken), "perPair": .double(perPair),
+            "perPixel": .double(perPixel), "spatialScale": .integer(spatialScale), "timeScale": .integer(timeScale),
+            "tokenPixels": .integer(tokenPixels),
+        ]
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "time")
+        self.init(
+            text: try members.double("text"), pass: try members.double("pass"), perToken: try members.double("perToken"),
+            perPair: try members.double("perPair"), perPixel: try members.double("perPixel"),
+            spatialScale: try members.integer("spatialScale"), timeScale: try members.integer("timeScale"),
+            tokenPixels: try members.integer("tokenPixels"))
+    }
+}
+
+/// What a clip will take of this machine, as it was told when the request was taken.
+public struct ClipEstimate: Sendable, Equatable {
+    public enum Basis: String, Sendable, CaseIterable {
+        /// Clips of this shape that were made here.
+        case history
+        /// Parts of the model that were measured here, and the clip's size.
+        case arithmetic
+    }
+
+    /// From the beginning to the end, without the jobs before it; nil where nothing is known.
+    public var seconds: Double?
+    public var basis: Basis?
+    /// Bytes that must be there.
+    public var memory: Int
+    /// Bytes with which no weight is read from the disk twice.
+    public var wantedMemory: Int
+    /// Fewer than `wantedMemory` were there: the clip takes longer than `seconds` says.
+    public var isMemoryShort: Bool
+
+    public init(seconds: Double? = nil, basis: Basis? = nil, memory: Int = 0, wantedMemory: Int = 0, isMemoryShort: Bool = false) {
+        self.seconds = seconds
+        self.basis = basis
+        self.memory = memory
+        self.wantedMemory = wantedMemory
+        self.isMemoryShort = isMemoryShort
+    }
+}
+
+extension ClipEstimate: JSONRepresentable {
+    public var json: JSONValue {
+        var object = JSONObject()
+        object["seconds"] = seconds.map { .double($0) }
+        object["basis"] = basis.map { .string($0.rawValue) }
+        object["memory_bytes"] = .integer(memory)
+        object["wanted_memory_bytes"] = .integer(wantedMemory)
+        object["memory_is_short"] = .bool(isMemoryShort)
+        return .object(object)
+    }
+
+    public init(json: JSONValue) throws(JSONError) {
+        let members = JSONMembers(json, of: "estimate")
+        self.init(
+            seconds: json["seconds"]?.double, basis: json["basis"]?.string.flatMap(Basis.init(rawValue:)),
+            memory: try members.integer("memory_bytes"), wantedMemory: try members.integer("wanted_memory_bytes"),
+            isMemoryShort: json["memory_is_short"]?.bool ?? false)
+    }
+}
