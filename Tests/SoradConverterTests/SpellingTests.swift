@@ -277,4 +277,35 @@ struct TypedTensors {
         let pickle = try folder.write("old.pth", [0x80, 2, 0x8A, 10, 0x6C])
         #expect(failure { _ = try Self.converted([pickle], folder) }?.message.contains("bare pickle") == true)
     }
+
+    /// Wan's own names of the 2.2 autoencoder, whose blocks lie within levels.
+    @Test func theNamesOfTheSecondAutoencoder() throws {
+        let folder = try TemporaryFolder()
+        var pairs = [
+            ("conv1.weight", "quant_conv.weight"), ("conv2.bias", "post_quant_conv.bias"), ("encoder.conv1.weight", "encoder.conv_in.weight"),
+            ("decoder.head.0.gamma", "decoder.norm_out.gamma"), ("decoder.head.2.bias", "decoder.conv_out.bias"),
+            ("decoder.middle.0.residual.0.gamma", "decoder.mid_block.resnets.0.norm1.gamma"),
+            ("encoder.middle.1.to_qkv.weight", "encoder.mid_block.attentions.0.to_qkv.weight"),
+            ("decoder.middle.2.residual.6.bias", "decoder.mid_block.resnets.1.conv2.bias"),
+            ("encoder.downsamples.1.downsamples.2.time_conv.weight", "encoder.down_blocks.1.downsampler.time_conv.weight"),
+            ("encoder.downsamples.0.downsamples.2.resample.1.bias", "encoder.down_blocks.0.downsampler.resample.1.bias"),
+            ("decoder.upsamples.0.upsamples.3.time_conv.bias", "decoder.up_blocks.0.upsampler.time_conv.bias"),
+            ("decoder.upsamples.2.upsamples.3.resample.1.weight", "decoder.up_blocks.2.upsampler.resample.1.weight"),
+        ]
+        for (level, block) in [(0, 0), (0, 2), (1, 1), (3, 2)] {
+            for (theirs, ours) in [
+                ("residual.0.gamma", "norm1.gamma"), ("residual.2.weight", "conv1.weight"), ("residual.3.gamma", "norm2.gamma"),
+                ("residual.6.weight", "conv2.weight"), ("shortcut.weight", "conv_shortcut.weight"),
+            ] {
+                pairs.append(("decoder.upsamples.\(level).upsamples.\(block).\(theirs)", "decoder.up_blocks.\(level).resnets.\(block).\(ours)"))
+                guard block < 2 else { continue }
+                pairs.append(("encoder.downsamples.\(level).downsamples.\(block).\(theirs)", "encoder.down_blocks.\(level).resnets.\(block).\(ours)"))
+            }
+        }
+        var file = TypedTensors()
+        for (theirs, _) in pairs { file.add(theirs, [1], [1]) }
+        let source = try CheckpointFile(try file.write("vae.safetensors", in: folder)).source
+        let renamed = try NameTable.renamed(source, by: [.wan22Autoencoder, .wanAutoencoder])
+        #expect(renamed.names.sorted() == pairs.map(\.1).sorted())
+    }
 }

@@ -152,4 +152,71 @@ private let memory = ModelMemory(
         #expect(bench.refusal(request, referencePixels: 50_000_000)?.kind == .badInput)
         #expect(bench.refusal(request, referencePixels: 100_000) == nil)
     }
+
+    // MARK: what is told before
+
+    /// A step of a pass costs 1 s and 1 ms a token; a pixel 1 µs.
+    private static let time = ModelTime(
+        text: 2, pass: 1, perToken: 0.001, perPair: 0, perPixel: 1e-6, spatialScale: 16, timeScale: 4, tokenPixels: 4)
+
+    @Test func weightsAreWantedAndNotNeeded() throws {
+        var large = memory
+        large.stages[2].weights = 5_000_000_000
+        large.stages[0].weights = 4_000_000_000
+        let request = Self.request(128, 128, 17)
+        #expect(large.bytes(for: request) == memory.bytes(for: request) && memory.wantedBytes(for: request) == memory.bytes(for: request))
+        #expect(large.wantedBytes(for: request) == 5_000_000_000 + 100_000_000 + 5_000_000)
+        #expect(try ModelMemory(json: JSONValue(parsing: large.json.bytes())) == large && large.isPlausible)
+        large.stages[0].weights = -1
+        #expect(!large.isPlausible)
+        // A machine with less than the weights takes it, and says so.
+        large.stages[0].weights = 0
+        for (available, isShort) in [(1_000_000_000, true), (6_000_000_000, false)] {
+            let bench = try Bench(available: available, most: 8_000_000_000)
+            bench.model.memory = large
+            let job = try bench.service.submit(owner: 1, request, model: bench.model)
+            let estimate = try #require(job.plan.notes.estimate)
+            #expect(estimate.isMemoryShort == isShort && estimate.wantedMemory == 5_105_000_000 && estimate.memory == large.bytes(for: request))
+            #expect(estimate.seconds == nil && estimate.basis == nil)
+        }
+    }
+
+    @Test func timeFollowsFromTheSize() throws {
+        // 5 latent frames of 8×8 are 80 tokens.
+        let plain = Self.time.seconds(for: Self.request(128, 128, 17))
+        #expect(plain["encoding_text"] == 2 && abs(plain["denoising"]! - 20 * 1.08) < 1e-9)
+        #expect(abs(plain["decoding"]! - 128 * 128 * 17 * 1e-6) < 1e-9 && plain["encoding_frames"] == nil)
+        let guided = Self.time.seconds(for: Self.request(128, 128, 17, guidance: 4))
+        #expect(guided["encoding_text"] == 4 && abs(guided["denoising"]! - 20 * 1.16) < 1e-9)
+        var windowed = Self.request(128, 128, 33)
+        windowed.windows = [ClipWindow(start: 0, end: 5), ClipWindow(start: 4, end: 9)]
+        #expect(abs(Self.time.seconds(for: windowed)["denoising"]! - 20 * 2.16) < 1e-9)
+        var pairs = Self.time
+        pairs.perPair = 0.001
+        #expect(abs(pairs.seconds(for: Self.request(128, 128, 17))["denoising"]! - 20 * (1.08 + 6.4)) < 1e-9)
+        #expect(try ModelTime(json: JSONValue(parsing: Self.time.json.bytes())) == Self.time && Self.time.isPlausible)
+        pairs.perToken = .nan
+        #expect(!pairs.isPlausible)
+        var info = ClipRequestTests.model
+        info.time = Self.time
+        #expect(try ModelInfo(json: info.json) == info)
+    }
+
+    /// Before any clip was made, by what was measured of the model; the job waits with that time, and keeps it over a restart.
+    @Test func anEstimateIsToldAtOnce() throws {
+        let bench = try Bench(available: 1 << 34, most: 1 << 34)
+        bench.model.time = Self.time
+        let request = Self.request(128, 128, 17)
+        let job = try bench.service.submit(owner: 1, request, model: bench.model)
+        let estimate = try #require(job.plan.notes.estimate)
+        let seconds = Self.time.seconds(for: request).values.reduce(0, +)
+        #expect(estimate.basis == .arithmetic && abs(estimate.seconds! - seconds) < 1e-9)
+        #expect(abs(try #require(job.etaSeconds) - seconds) < 1e-9)
+        let shown = try Video(json: JSONValue(parsing: job.video.json.bytes()))
+        #expect(shown.details.notes.estimate == estimate)
+        #expect(try bench.service.job(job.id, viewer: Viewer(user: 1))?.plan.notes.estimate == estimate)
+        // Another that waits behind it.
+        let second = try bench.service.submit(owner: 1, request, model: bench.model)
+        #expect(abs(try #require(second.etaSeconds) - 2 * seconds) < 1e-9)
+    }
 }

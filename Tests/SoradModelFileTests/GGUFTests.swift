@@ -1,4 +1,5 @@
 // The model file: what was written comes back, and whatever else a file may hold gets one sentence with its name.
+import Glibc
 import SoradModelFile
 import SoradSystem
 import SoradTensor
@@ -51,6 +52,33 @@ import Testing
         #expect(try file.tensor("half", .bf16, dims: [1]).bytes.array == [1, 2])
         #expect(try file.tensor("table").bytes.array == [UInt8](repeating: 9, count: 42))
         #expect(file.sha256.count == 64)
+    }
+
+    /// A file of many pieces is read by several threads, and by none when it is known to be sound.
+    @Test func aLargeFileIsCheckedByAllCPUsAndOnce() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/large.gguf"
+        let count = (40 << 20) + 4_321
+        var writer = try GGUFWriter(path, metadata: Self.metadata, tensors: [TensorDescription(name: "x", type: .i8, dims: [count])])
+        try writer.append([Int8](repeating: 3, count: count), to: "x")
+        let sum = try writer.finish()
+        var beats = 0
+        let whole = try ModelFile(opening: path, meanwhile: { beats += 1 })
+        #expect(whole.sha256 == sum && beats > 0)
+        #expect(whole.byteCount(below: "x") == count && whole.byteCount(below: "y") == 0)
+        // Pages that were given back come again.
+        whole.giveBack(below: "x")
+        #expect(whole.tensors[0].bytes.array[count - 1] == 3)
+        let file = try FileDescriptor(opening: path, flags: O_RDWR)
+        for position in [count / 2, count, 1 << 20] {
+            try file.write([9], at: position)
+            #expect(throws: SoradError.self) { try ModelFile(opening: path) }
+            let state = try FileIdentity(path).text
+            #expect(throws: Never.self) { try ModelFile(opening: path, verified: state) }
+            #expect(throws: SoradError.self) { try ModelFile(opening: path, verified: state + "0") }
+            try file.write([3], at: position)
+        }
+        #expect(try ModelFile(opening: path).sha256 == sum)
     }
 
     @Test func sameInputSameBytes() throws {

@@ -22,6 +22,25 @@ import Testing
         #expect(similarity > 0.999, "\(similarity)")
     }
 
+    /// Texts that go through the layers together have the bits that each has alone, the longer first or last.
+    @Test(arguments: Precision.allCases) func textsTogetherAreAsTextsAlone(precision: Precision) throws {
+        let fixture = try Fixture("tiny")
+        let model = try fixture.model(precision)
+        let texts = try [7, 61, 1, 7].map { length in try fixture.tensor("text.\(length).ids").elements.map { Int32($0) } }
+        let together = try model.textEncoder.encode(texts, stop: {})
+        #expect(together.count == 4)
+        for (text, found) in zip(texts, together) {
+            #expect(try model.textEncoder.encode(text).elements.map(\.bitPattern) == found.elements.map(\.bitPattern))
+        }
+        #expect(model.textEncoder.measuredSeconds(length: 16) > 0)
+    }
+
+    /// What parts of a model take is measured for an estimate: positive, and more for more tokens.
+    @Test func aPassIsMeasured() throws {
+        let cost = try #require(try Fixture("tiny").model(.int8).passCost())
+        #expect(cost.perToken > 0 && cost.perPair >= 0 && cost.fixed >= 0 && cost.perToken < 1)
+    }
+
     @Test func longPromptsKeepTheirEnd() throws {
         let model = try Fixture("tiny").model()
         let long: [Int32] = (0..<50).map { 10 + $0 } + [1]

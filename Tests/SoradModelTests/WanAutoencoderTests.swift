@@ -11,8 +11,9 @@ import SoradTestSupport
 import Testing
 
 @Suite struct WanAutoencoderTests {
-    /// `plain` is shaped as the published one; `attention` halves time first, has attention in a level of the encoder and other depths.
-    private static let names = ["plain", "attention"]
+    /// `plain` is shaped as that of Wan 2.1, `residual` as that of Wan 2.2; the others halve time first and have other depths, and `attention`
+    /// has attention in a level of the encoder.
+    private static let names = ["plain", "attention", "residual", "residual-short"]
     private static let folder = Fixture.folder + "/wan-vae"
 
     /// The fixture `tiny` with another autoencoder.
@@ -231,8 +232,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("\"is_residual\": false", "\"is_residual\": true", "as in Wan 2.2"),
-        ("\"patch_size\": null", "\"patch_size\": 2", "as in Wan 2.2"),
+        ("\"is_residual\": false", "\"is_residual\": true", "lacks the tensor"),
+        ("\"patch_size\": null", "\"patch_size\": 2", "in_channels is 3, outside 12…12"),
         ("\"in_channels\": 3", "\"in_channels\": 12", "in_channels is 12, outside 3…3"),
         ("\"z_dim\": 10", "\"z_dim\": 16", "latents_mean has 10 entries, and 16 belong there"),
         ("\"num_res_blocks\": 1", "\"num_res_blocks\": 2", "lacks the tensor"),
@@ -248,6 +249,20 @@ import Testing
         } catch let error as SoradError {
             #expect(error.kind == .badInput && error.message.contains(sentence), "\(error.message)")
         }
+    }
+
+    /// The keys of Wan 2.2 alone.
+    @Test func hostileShortcutsAreRefused() throws {
+        let original = try Self.modelFile("residual")
+        let backend = try CPUBackend(threads: 1)
+        for (key, value) in [
+            ("vae.is_residual", .bool(false)), ("vae.patch_size", .uint32(1)), ("vae.patch_size", .uint32(9)), ("vae.patch_size", .uint32(0)),
+            ("vae.dim_mult", .uint32s([1, 2, 4, 3])), ("vae.dim_mult", .uint32s([3, 2, 4, 4])), ("vae.base_dim", .uint32(3)),
+            ("vae.temporal_downsample", .bools([true, true, false])),
+        ] as [(String, MetadataValue)] {
+            #expect(try loading(original, key, value, without: nil, backend)?.kind == .badInput, "\(key) = \(value)")
+        }
+        #expect(try loading(original, "", .bool(true), without: nil, backend) == nil)
     }
 
     /// No value of a size can crash: what contradicts the tensors is refused with a sentence when the model is made.

@@ -117,6 +117,29 @@ import Testing
         }
     }
 
+    /// What a clip takes, before it is asked for and in the answer.
+    @Test func estimatesAreTold() throws {
+        let text = DaemonUnderTest.modelText().dropLast()
+            + #","time":{"text":1,"pass":0,"perToken":0.5,"perPair":0,"perPixel":0,"spatialScale":8,"timeScale":4,"tokenPixels":4}}"#
+        let daemon = try DaemonUnderTest(models: ["mini.gguf": String(text)])
+        func estimate(_ query: String) throws -> JSONValue? {
+            let response = try daemon.send(.get, "/v1/models/mini" + query)
+            #expect(response.status == 200, "\(query): \(String(decoding: response.body, as: UTF8.self))")
+            return try JSONValue(parsing: response.body)["estimate"]
+        }
+        // 5 latent frames of 16×16 are 320 tokens; 20 steps of two passes; texts and files 2.2 s.
+        let own = try #require(try estimate(""))
+        #expect(own["seconds"]?.double == 320 * 0.5 * 40 + 2.2 && own["basis"]?.string == "arithmetic" && own["size"]?.string == "128x128")
+        let small = try #require(try estimate("?size=64x64&num_frames=1&num_inference_steps=2&guidance_scale=1"))
+        #expect(small["seconds"]?.double == 16 * 0.5 * 2 + 1.2 && small["num_frames"]?.integer == 1)
+        for query in ["?size=17x17", "?steps=4", "?num_frames=100000", "?seconds=x"] {
+            #expect(try daemon.send(.get, "/v1/models/mini" + query).status == 400, "\(query)")
+        }
+        #expect(try daemon.send(.get, "/v1/models/nobody?size=64x64").status == 404)
+        let video = try daemon.create("x", ["size": "64x64", "num_frames": 1, "num_inference_steps": 2, "guidance_scale": 1])
+        #expect(video.details.notes.estimate?.seconds == 17.2 && video.details.notes.estimate?.basis == .arithmetic)
+    }
+
     /// The names of other dialects never hide one of ours: every field that the document has is taken.
     @Test func everyFieldOfOursIsTaken() throws {
         let daemon = try DaemonUnderTest()

@@ -117,7 +117,7 @@ def receive(timeout, beating=False):
         pending += data
 
 
-def generate(job, request, directory, expectedSeconds):
+def generate(job, request, directory, expectedSeconds, embeddings=None):
     words = request["prompt"].split()
     if os.environ.get("TEST_WORKER_LOG") and expectedSeconds:
         with open(os.environ["TEST_WORKER_LOG"], "a") as file:

@@ -31,6 +31,13 @@ CONFIGURATIONS = {
                   temperal_downsample=[False, True, True], scale_factor_temporal=4, scale_factor_spatial=8),
     "attention": dict(base_dim=4, dim_mult=[1, 3, 2], num_res_blocks=2, attn_scales=[0.5], temperal_downsample=[True, False],
                       scale_factor_temporal=2, scale_factor_spatial=4),
+    # As Wan 2.2 has it: base_dim 160, decoder_base_dim 256.
+    "residual": dict(base_dim=2, decoder_base_dim=4, dim_mult=[1, 2, 4, 4], num_res_blocks=1, attn_scales=[],
+                     temperal_downsample=[False, True, True], scale_factor_temporal=4, scale_factor_spatial=16, is_residual=True,
+                     in_channels=12, out_channels=12, patch_size=2),
+    "residual-short": dict(base_dim=4, dim_mult=[1, 2, 2], num_res_blocks=1, attn_scales=[], temperal_downsample=[True, False],
+                           scale_factor_temporal=2, scale_factor_spatial=8, is_residual=True, in_channels=12, out_channels=12,
+                           patch_size=2),
 }
 
 
@@ -55,12 +62,13 @@ def randomise(vae: AutoencoderKLWan) -> None:
 def reference(vae: AutoencoderKLWan, out: dict[str, Tensor]) -> None:
     mean, std = (torch.tensor(values).view(1, -1, 1, 1, 1) for values in (vae.config.latents_mean, vae.config.latents_std))
     group, scale = vae.config.scale_factor_temporal, vae.config.scale_factor_spatial
+    height, width = (1, 2) if vae.config.is_residual else (2, 3)
     for frames in (1, 5, 9, 17):
-        latent = torch.randn(1, CHANNELS, (frames - 1) // group + 1, 2, 3)
+        latent = torch.randn(1, CHANNELS, (frames - 1) // group + 1, height, width)
         decoded = vae.decode(latent * std + mean).sample
         assert decoded.shape[2] == frames
         out[f"{frames}.latent"], out[f"{frames}.frames"] = latent[0], decoded[0].transpose(0, 1)
-        clip = torch.randint(0, 256, (frames, scale * 2, scale * 3, 3), dtype=torch.uint8)
+        clip = torch.randint(0, 256, (frames, scale * height, scale * width, 3), dtype=torch.uint8)
         encoded = vae.encode(clip.permute(3, 0, 1, 2)[None] / 255 * 2 - 1).latent_dist.mode()
         out[f"encode.{frames}.clip"], out[f"encode.{frames}.latent"] = clip.float(), ((encoded - mean) / std)[0]
 
