@@ -24,8 +24,8 @@ void main() {
     for (uint c = t; c < p.headWidth; c += 64u) query[c] = queries[p.base[0] + at + c];
     barrier();
     exact highest = ATTENTION_MIN_SCORE, laneSum = 0.0;
-    float sums[8];
-    for (uint i = 0u; i < 8u; i++) sums[i] = 0.0;
+    float sums[16];
+    for (uint i = 0u; i < 16u; i++) sums[i] = 0.0;
     for (uint first = 0u; first < p.keyCount; first += 64u) {
         uint count = min(64u, p.keyCount - first);
         exact previous = highest, score = ATTENTION_MIN_SCORE;
@@ -54,7 +54,7 @@ void main() {
             laneSum = laneSum * correction;
             for (uint j = t; j < count; j += 16u) laneSum = laneSum + probs[j];
         }
-        for (uint i = 0u; i < 8u; i++) {
+        for (uint i = 0u; i < 16u; i++) {
             uint c = i * 64u + t;
             if (c >= p.headWidth) break;
             exact sum = sums[i] * correction;
@@ -73,7 +73,7 @@ void main() {
         barrier();
     }
     exact share = quotient(1.0, lanes[0]);
-    for (uint i = 0u; i < 8u; i++) {
+    for (uint i = 0u; i < 16u; i++) {
         uint c = i * 64u + t;
         if (c >= p.headWidth) break;
         exact y = sums[i] * share;
