@@ -88,12 +88,14 @@ enum WanShapes {
         }
         let edition: JSONObject = isResidual ? ["is_residual": true, "patch_size": 2, "in_channels": 12, "out_channels": 12] : [:]
         return ConfigFile(
-            adding(edition, to: [
-                "_class_name": "AutoencoderKLWan", "base_dim": .integer(try shapes["encoder.conv_in.weight", 0, of: 5]),
-                "decoder_base_dim": .integer(try shapes["decoder.norm_out.gamma", 0, of: 4]), "z_dim": .integer(channels),
-                "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_scales": [], "temperal_downsample": [false, true, true],
-                "latents_mean": .array(mean.map { .double($0) }), "latents_std": .array(deviation.map { .double($0) }),
-            ]), name: "the shapes of \(source.path)")
+            adding(
+                edition,
+                to: [
+                    "_class_name": "AutoencoderKLWan", "base_dim": .integer(try shapes["encoder.conv_in.weight", 0, of: 5]),
+                    "decoder_base_dim": .integer(try shapes["decoder.norm_out.gamma", 0, of: 4]), "z_dim": .integer(channels),
+                    "dim_mult": [1, 2, 4, 4], "num_res_blocks": 2, "attn_scales": [], "temperal_downsample": [false, true, true],
+                    "latents_mean": .array(mean.map { .double($0) }), "latents_std": .array(deviation.map { .double($0) }),
+                ]), name: "the shapes of \(source.path)")
     }
 
     private static func adding(_ more: JSONObject, to object: JSONObject) -> JSONObject {
@@ -161,9 +163,12 @@ enum WanShapes {
     ]
     /// Likewise of Wan 2.2's (Wan2.2 wan/modules/vae2_2.py).
     private static let mean22: [Double] = [
-        -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891, 0.1570, -0.0098, 0.0375, -0.1825,
-        -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108, -0.2158, 0.2502, -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899, -0.2799, -0.1230,
-        -0.0313, -0.1649, 0.0117, 0.0723, -0.2839, -0.2083, -0.0520, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944, 0.3573, -0.0548, -0.1681, -0.0667,
+        -0.2289, -0.0052, -0.1323, -0.2339, -0.2799, 0.0174, 0.1838, 0.1557, -0.1382, 0.0542, 0.2813, 0.0891, 0.1570, -0.0098, 0.0375,
+        -0.1825,
+        -0.2246, -0.1207, -0.0698, 0.5109, 0.2665, -0.2108, -0.2158, 0.2502, -0.2055, -0.0322, 0.1109, 0.1567, -0.0729, 0.0899, -0.2799,
+        -0.1230,
+        -0.0313, -0.1649, 0.0117, 0.0723, -0.2839, -0.2083, -0.0520, 0.3748, 0.0152, 0.1957, 0.1433, -0.2944, 0.3573, -0.0548, -0.1681,
+        -0.0667,
     ]
     private static let deviation22: [Double] = [
         0.4765, 1.0364, 0.4514, 1.1677, 0.5313, 0.4990, 0.4818, 0.5013, 0.8158, 1.0344, 0.5894, 1.0901, 0.6885, 0.6165, 0.8454, 0.4978,

@@ -112,7 +112,8 @@ public struct ClipRequest: Sendable, Equatable {
         }
         if let steps = numInferenceSteps, steps != levels.count {
             throw refused(
-                "num_inference_steps", "num_inference_steps is \(steps), and \(field) has \(levels.count) values; leave num_inference_steps out")
+                "num_inference_steps",
+                "num_inference_steps is \(steps), and \(field) has \(levels.count) values; leave num_inference_steps out")
         }
         plan.sigmas = sigmas.isEmpty ? timesteps.map { $0 / ClipRequest.timestepRange.upperBound } : sigmas
         plan.numInferenceSteps = levels.count

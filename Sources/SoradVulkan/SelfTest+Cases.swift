@@ -114,7 +114,8 @@ extension SelfTest {
     private static let attentions = [
         attention(24, 24, 3, 128, .int8), attention(7, 523, 2, 20, .int8, hasKeyBias: true), attention(3, 256, 1, 254, .int8),
         attention(5, 301, 2, 64, .int8Probs16), attention(2, 1, 1, 6, .int8), attention(9, 77, 2, 24, .float, hasKeyBias: true),
-        attention(4, 130, 1, 512, .float), attention(3, 67, 1, 1024, .float), attention(6, 65, 2, 10, .float, hasKeyBias: true, hasBias: true),
+        attention(4, 130, 1, 512, .float), attention(3, 67, 1, 1024, .float),
+        attention(6, 65, 2, 10, .float, hasKeyBias: true, hasBias: true),
     ]
 
     // MARK: Convolutions

@@ -24,7 +24,10 @@ func listModels(_ arguments: Arguments) throws(SoradError) {
 }
 
 func showModel(_ arguments: Arguments) throws(SoradError) {
-    let asked = [("size", "size"), ("seconds", "seconds"), ("frames", "num_frames"), ("steps", "num_inference_steps"), ("guidance", "guidance_scale")]
+    let asked = [
+        ("size", "size"), ("seconds", "seconds"), ("frames", "num_frames"), ("steps", "num_inference_steps"),
+        ("guidance", "guidance_scale"),
+    ]
     let query = asked.compactMap { option, field in arguments[option].map { "\(field)=\(percentEncoded($0))" } }.joined(separator: "&")
     let model: Model
     do throws(SoradError) { model = try DaemonConnection(arguments).model(arguments.words[0], query) } catch { throw error.inFlags }
@@ -42,11 +45,16 @@ func showModel(_ arguments: Arguments) throws(SoradError) {
 /// What a clip takes of this machine, in two columns.
 private func estimateRows(_ json: JSONValue) -> [(String, String)] {
     guard let estimate = try? ClipEstimate(json: json) else { return [] }
-    let clip = "\(json["size"]?.string ?? "?"), \(json["num_frames"]?.integer ?? 0) frames, \(json["num_inference_steps"]?.integer ?? 0) steps"
+    let clip =
+        "\(json["size"]?.string ?? "?"), \(json["num_frames"]?.integer ?? 0) frames, \(json["num_inference_steps"]?.integer ?? 0) steps"
     var rows = [("a clip of", clip)]
     if let words = estimate.timeWords { rows.append(("takes", words)) }
     rows.append(("memory needed", byteWords(estimate.memory)))
-    rows.append(("memory wanted", byteWords(estimate.wantedMemory) + (estimate.isMemoryShort ? ", more than is free: weights are read again and again" : "")))
+    rows.append(
+        (
+            "memory wanted",
+            byteWords(estimate.wantedMemory) + (estimate.isMemoryShort ? ", more than is free: weights are read again and again" : "")
+        ))
     return rows
 }
 
@@ -54,7 +62,8 @@ extension ClipEstimate {
     /// E.g. "about 12 min, by clips like it"; nil where nothing is known.
     var timeWords: String? {
         guard let seconds, let basis else { return nil }
-        return "about \(spanWords(seconds)), by " + (basis == .history ? "clips like it that were made here" : "what was measured of the model here")
+        return "about \(spanWords(seconds)), by "
+            + (basis == .history ? "clips like it that were made here" : "what was measured of the model here")
     }
 }
 

@@ -82,10 +82,12 @@ private let videoMembers: KeyValuePairs<String, JSONValue> = [
     "upscale?": whole, "interpolate?": whole,
     "storyboard?": list(of: object(["prompt": text, "seconds": number, "num_frames": whole])), "source_video_id?": text, "given?": texts,
     "phase?": text, "step?": whole, "steps?": whole, "frame?": whole, "eta_seconds?": number,
-    "priority?": whole, "note?": text, "estimate?": estimate, "sha256?": text, "timings?": ["type": "object", "additionalProperties": number],
+    "priority?": whole, "note?": text, "estimate?": estimate, "sha256?": text,
+    "timings?": ["type": "object", "additionalProperties": number],
 ]
 private let estimate: JSONValue = object([
-    "seconds?": number, "basis?": oneOf("history", "arithmetic"), "memory_bytes": whole, "wanted_memory_bytes": whole, "memory_is_short": truth,
+    "seconds?": number, "basis?": oneOf("history", "arithmetic"), "memory_bytes": whole, "wanted_memory_bytes": whole,
+    "memory_is_short": truth,
 ])
 private let video = object(videoMembers)
 private let limits = object(["jobs": wholeOrNull, "seconds_per_day": wholeOrNull, "bytes": wholeOrNull])

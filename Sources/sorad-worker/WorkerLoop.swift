@@ -73,7 +73,9 @@ final class WorkerLoop: Sendable {
                     try stop.check()
                     heartbeat.beat()
                 }
-                let answer = maker.make(job, plan, directory, expected, embeddings, check) { [self] in send(.progress(job: job, progress: $0)) }
+                let answer = maker.make(job, plan, directory, expected, embeddings, check) { [self] in
+                    send(.progress(job: job, progress: $0))
+                }
                 current.withLock { $0 = nil }
                 send(answer)
             }

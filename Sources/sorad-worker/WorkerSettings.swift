@@ -31,7 +31,8 @@ struct WorkerSettings: Sendable {
     private static let table = SettingsTable(WorkerSettings()) {
         Setting("model", \.model, "FILE", "the model file")
         Setting(
-            "verified", \.verified, "STATE", "the state of the model file whose checksum was compared before; a file in that state is not read whole")
+            "verified", \.verified, "STATE",
+            "the state of the model file whose checksum was compared before; a file in that state is not read whole")
         Setting("threads", 1...1024, \.threads, default: "one per usable CPU", "compute threads")
         Setting(
             "checkpoint-interval", 0...3_600_000, \.checkpointInterval, unit: "MILLISECONDS",

@@ -138,17 +138,21 @@ import Testing
         let tokenizer = Self.tiny + "/tokenizer/spiece.model"
         let text = ConverterTests.fixtures + "/tiny/text_encoder/model.safetensors"
         let outliers = ConverterTests.fixtures + "/tiny-outliers/vae/diffusion_pytorch_model.safetensors"
-        func file(_ name: String, channels: Int = 16, properties: JSONObject = [:], width: Int = width, oneBlock: Bool = true) throws -> String {
+        func file(_ name: String, channels: Int = 16, properties: JSONObject = [:], width: Int = width, oneBlock: Bool = true) throws
+            -> String
+        {
             var file = TypedTensors()
             file.properties = properties
-            for (name, shape) in Self.transformer(width: width, textWidth: 44, channels: channels) where oneBlock || name.hasPrefix("head.m") {
+            for (name, shape) in Self.transformer(width: width, textWidth: 44, channels: channels)
+            where oneBlock || name.hasPrefix("head.m") {
                 file.add(name, "F8_E4M3", shape, [UInt8](repeating: 0x20, count: shape.reduce(1, *)))
             }
             return try file.write(name, in: folder)
         }
         func convert(_ files: [String], notice: (String) -> Void = { _ in }) throws {
             _ = try Converter.convert(
-                files[0], files: Array(files.dropFirst()), tokenizer: tokenizer, recipe: "lightx2v", to: folder.path + "/m.gguf", notice: notice)
+                files[0], files: Array(files.dropFirst()), tokenizer: tokenizer, recipe: "lightx2v", to: folder.path + "/m.gguf",
+                notice: notice)
         }
         // Image-to-video without an image encoder: 36 channels in, 16 out. An autoencoder of other latents.
         for (transformer, autoencoder, sentence) in [

@@ -282,7 +282,8 @@ struct TypedTensors {
     @Test func theNamesOfTheSecondAutoencoder() throws {
         let folder = try TemporaryFolder()
         var pairs = [
-            ("conv1.weight", "quant_conv.weight"), ("conv2.bias", "post_quant_conv.bias"), ("encoder.conv1.weight", "encoder.conv_in.weight"),
+            ("conv1.weight", "quant_conv.weight"), ("conv2.bias", "post_quant_conv.bias"),
+            ("encoder.conv1.weight", "encoder.conv_in.weight"),
             ("decoder.head.0.gamma", "decoder.norm_out.gamma"), ("decoder.head.2.bias", "decoder.conv_out.bias"),
             ("decoder.middle.0.residual.0.gamma", "decoder.mid_block.resnets.0.norm1.gamma"),
             ("encoder.middle.1.to_qkv.weight", "encoder.mid_block.attentions.0.to_qkv.weight"),
@@ -297,9 +298,12 @@ struct TypedTensors {
                 ("residual.0.gamma", "norm1.gamma"), ("residual.2.weight", "conv1.weight"), ("residual.3.gamma", "norm2.gamma"),
                 ("residual.6.weight", "conv2.weight"), ("shortcut.weight", "conv_shortcut.weight"),
             ] {
-                pairs.append(("decoder.upsamples.\(level).upsamples.\(block).\(theirs)", "decoder.up_blocks.\(level).resnets.\(block).\(ours)"))
+                pairs.append(
+                    ("decoder.upsamples.\(level).upsamples.\(block).\(theirs)", "decoder.up_blocks.\(level).resnets.\(block).\(ours)"))
                 guard block < 2 else { continue }
-                pairs.append(("encoder.downsamples.\(level).downsamples.\(block).\(theirs)", "encoder.down_blocks.\(level).resnets.\(block).\(ours)"))
+                pairs.append(
+                    ("encoder.downsamples.\(level).downsamples.\(block).\(theirs)", "encoder.down_blocks.\(level).resnets.\(block).\(ours)")
+                )
             }
         }
         var file = TypedTensors()

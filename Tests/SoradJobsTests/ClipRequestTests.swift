@@ -87,11 +87,15 @@ import Testing
             ({ $0.sigmas = [1, 0.5, 0.5] }, "sigmas", "sigmas must fall, and 0.5 is followed by 0.5"),
             ({ $0.timesteps = [500, 1000] }, "timesteps", "timesteps must fall, and 500 is followed by 1000"),
             (
-                { $0.sigmas = [1]; $0.timesteps = [1000] }, "timesteps",
+                {
+                    $0.sigmas = [1]; $0.timesteps = [1000]
+                }, "timesteps",
                 "timesteps and sigmas say the same twice; send one of them"
             ),
             (
-                { $0.sigmas = [1, 0.5]; $0.numInferenceSteps = 3 }, "num_inference_steps",
+                {
+                    $0.sigmas = [1, 0.5]; $0.numInferenceSteps = 3
+                }, "num_inference_steps",
                 "num_inference_steps is 3, and sigmas has 2 values; leave num_inference_steps out"
             ),
         ] as [((inout ClipRequest) -> Void, String, String)] {

@@ -176,7 +176,8 @@ private let memory = ModelMemory(
             bench.model.memory = large
             let job = try bench.service.submit(owner: 1, request, model: bench.model)
             let estimate = try #require(job.plan.notes.estimate)
-            #expect(estimate.isMemoryShort == isShort && estimate.wantedMemory == 5_105_000_000 && estimate.memory == large.bytes(for: request))
+            #expect(
+                estimate.isMemoryShort == isShort && estimate.wantedMemory == 5_105_000_000 && estimate.memory == large.bytes(for: request))
             #expect(estimate.seconds == nil && estimate.basis == nil)
         }
     }

@@ -256,7 +256,8 @@ import Testing
         let original = try Self.modelFile("residual")
         let backend = try CPUBackend(threads: 1)
         for (key, value) in [
-            ("vae.is_residual", .bool(false)), ("vae.patch_size", .uint32(1)), ("vae.patch_size", .uint32(9)), ("vae.patch_size", .uint32(0)),
+            ("vae.is_residual", .bool(false)), ("vae.patch_size", .uint32(1)), ("vae.patch_size", .uint32(9)),
+            ("vae.patch_size", .uint32(0)),
             ("vae.dim_mult", .uint32s([1, 2, 4, 3])), ("vae.dim_mult", .uint32s([3, 2, 4, 4])), ("vae.base_dim", .uint32(3)),
             ("vae.temporal_downsample", .bools([true, true, false])),
         ] as [(String, MetadataValue)] {

@@ -32,10 +32,10 @@ import Testing
         let tensor = Tensor(Shape(1, 2), [1, 2])
         for index in 0..<EmbeddingStore.limit {
             store.keep(tensor, of: "\(index)")
-            usleep(2_000)
+            usleep(10_000)
         }
         #expect(store.embedding(of: "0", width: 2, length: 1) != nil)
-        usleep(2_000)
+        usleep(10_000)
         store.keep(tensor, of: "one more")
         #expect(PipelineFixture.names(in: directory).count == EmbeddingStore.limit)
         #expect(store.embedding(of: "0", width: 2, length: 1) != nil && store.embedding(of: "one more", width: 2, length: 1) != nil)
@@ -47,7 +47,8 @@ import Testing
             modelPath: PipelineFixture.model, backend: .cpu(threads: 1), frameStages: nil, longEncoding: longEncoding)
     }
 
-    private static func clip(_ pipeline: ClipPipeline, _ plan: ClipPlan, _ embeddings: String?) throws -> (sha256: String, encoding: Double) {
+    private static func clip(_ pipeline: ClipPipeline, _ plan: ClipPlan, _ embeddings: String?) throws -> (sha256: String, encoding: Double)
+    {
         let result = try pipeline.makeClip(plan, into: PipelineFixture.scratch("clip"), embeddings: embeddings, stop: {})
         return (result.sha256, result.timings["encoding_text"] ?? 0)
     }
