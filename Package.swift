@@ -104,7 +104,7 @@ let package = Package(
 )
 
 // The fuzz targets: tests over the kept corpora, or, when SORAD_FUZZ is set (see Tests/fuzz/run), a program for libFuzzer.
-let fuzzed: [Target.Dependency] = ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradModelFile", "SoradTensor", "SoradConverter"]
+let fuzzed: [Target.Dependency] = ["SoradHTTP", "SoradAPI", "SoradSystem", "SoradModelFile", "SoradTensor", "SoradConverter", "SoradMedia"]
 if Context.environment["SORAD_FUZZ"] == nil {
     package.targets.append(
         .testTarget(

@@ -20,6 +20,8 @@ public struct JobError: Sendable, Equatable, Error {
     public static let workerDied = "worker_died"
     /// Faults of the machine held the job for longer than the administrator lets jobs wait.
     public static let heldTooLong = "held_too_long"
+    /// Not a fault: whoever runs the worker asked it to stop at a checkpoint.
+    public static let putDown = "put_down"
     public static let internalError = "internal_error"
 
     /// Machine-readable: one of the constants above.

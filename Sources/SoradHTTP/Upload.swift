@@ -43,6 +43,16 @@ public final class Upload: Sendable {
         }
     }
 
+    /// Up to `count` bytes from `offset`; fewer only at the end.
+    public func read(_ offset: Int, _ count: Int) throws(SoradError) -> [UInt8] {
+        switch storage {
+        case .memory(let bytes):
+            let start = min(max(0, offset), bytes.count)
+            return Array(bytes[start..<start + min(max(0, count), bytes.count - start)])
+        case .file(let file): return try file.read(offset: offset, count: min(count, size - offset))
+        }
+    }
+
     /// All bytes; refused with `.badInput` above `limit`.
     public func bytes(limit: Int) throws(SoradError) -> [UInt8] {
         guard size <= limit else { throw SoradError(.badInput, "the file has \(size) bytes and the limit is \(limit)") }

@@ -38,6 +38,10 @@ public final class JobDraft: Sendable {
 
     func path(named name: String) -> String { "\(directory)/\(name)" }
 
+    /// Whether a file of that name was taken, and where it lies.
+    public func has(_ name: String) -> Bool { fileExists(path(named: name)) }
+    public func place(named name: String) -> String { path(named: name) }
+
     /// Takes a finished job's file as a given one. It shares the storage and outlives that job.
     public func adopt(_ clip: String, as file: ReferenceFile) throws(SoradError) { try adopt(clip, named: file.rawValue) }
 
@@ -62,7 +66,7 @@ public final class JobDraft: Sendable {
 
     func keep() { isKept.store(true, ordering: .releasing) }
 
-    private func failure(_ error: Errno) -> SoradError {
+    func failure(_ error: Errno) -> SoradError {
         if error.isOutOfSpace { return SoradError(.storageFull, "the disk that holds the jobs is full; free some space and try again") }
         return SoradError(.unavailable, "the given files could not be stored: \(error.reason)")
     }

@@ -2,7 +2,7 @@
 // Invariant: the demultiplexer and the decoder are named from here and nothing is probed; a file beyond the limits has no source.
 import Glibc
 import SoradAPI
-import SoradSystem
+package import SoradSystem
 
 struct MediaSource: Sendable, Equatable {
     var path: String
@@ -29,34 +29,41 @@ struct MediaSource: Sendable, Equatable {
     init(_ path: String) throws(SoradError) {
         do {
             let file = try FileDescriptor(openingForReading: path)
-            let size = try file.regularFileSize()
-            let format = try mediaFormat(of: try file.read(at: 0, count: 64))
-            let limit = format.isMovie ? MediaLimits.clipBytes : MediaLimits.pictureBytes
-            guard size <= limit else { throw SoradError(.badInput, "the file has \(size) bytes, and \(limit) are accepted at most") }
-            let source: MediaSource
-            if format.isMovie {
-                let reader = MediaReader(size: size) { offset, count throws(SoradError) in
-                    do throws(Errno) { return try file.read(at: offset, count: count) } catch {
-                        throw SoradError(.unavailable, "cannot read the given file: \(error.reason)")
-                    }
-                }
-                let header = try format == .matroska ? MovieHeader(matroska: reader) : MovieHeader(movie: reader, name: format.name)
-                source = try MediaSource(path, format, header, bytes: size)
-            } else {
-                source = MediaSource(path, format, try PictureHeader(try file.read(at: 0, count: size), format: format), bytes: size)
+            let reader = MediaReader(size: try file.regularFileSize()) { offset, count throws(SoradError) in
+                do throws(Errno) { return try file.read(at: offset, count: count) } catch { throw MediaSource.unreadable(error) }
             }
-            guard source.decodeBytes <= MediaLimits.decodeBytes else {
-                throw SoradError(
-                    .badInput,
-                    "the \(format.name) \(source.isPicture ? "picture" : "clip") has \(source.width)×\(source.height) pixels, and to decode it takes "
-                        + "\(source.decodeBytes >> 20) MiB of memory, where \(MediaLimits.decodeBytes >> 20) are allowed; make it smaller")
-            }
-            self = source
+            try self.init(path, reader)
         } catch let error as Errno {
-            throw SoradError(error.isNoSuchFile ? .notFound : .unavailable, "cannot read the given file: \(error.reason)")
+            throw MediaSource.unreadable(error)
         } catch let error as SoradError {
             throw error
         } catch { preconditionFailure("\(error)") }
+    }
+
+    /// As above, of the bytes that `file` reads.
+    init(_ path: String, _ file: MediaReader) throws(SoradError) {
+        let format = try mediaFormat(of: Array(file.bytes(0, 64).bytes))
+        let limit = format.isMovie ? MediaLimits.clipBytes : MediaLimits.pictureBytes
+        guard file.size <= limit else {
+            throw SoradError(.badInput, "the file has \(file.size) bytes, and \(limit) are accepted at most")
+        }
+        if format.isMovie {
+            let header = try format == .matroska ? MovieHeader(matroska: file) : MovieHeader(movie: file, name: format.name)
+            self = try MediaSource(path, format, header, bytes: file.size)
+        } else {
+            let bytes = try Array(file.bytes(0, file.size).bytes)
+            self = MediaSource(path, format, try PictureHeader(bytes, format: format), bytes: file.size)
+        }
+        guard decodeBytes <= MediaLimits.decodeBytes else {
+            throw SoradError(
+                .badInput,
+                "the \(format.name) \(isPicture ? "picture" : "clip") has \(width)×\(height) pixels, and to decode it takes "
+                    + "\(decodeBytes >> 20) MiB of memory, where \(MediaLimits.decodeBytes >> 20) are allowed; make it smaller")
+        }
+    }
+
+    private static func unreadable(_ error: Errno) -> SoradError {
+        SoradError(error.isNoSuchFile ? .notFound : .unavailable, "cannot read the given file: \(error.reason)")
     }
 
     private init(_ path: String, _ format: MediaFacts.Format, _ header: PictureHeader, bytes: Int) {
@@ -126,4 +133,13 @@ struct MediaSource: Sendable, Equatable {
     var damaged: SoradError {
         SoradError(.badInput, "the \(format.name) \(isPicture ? "picture" : "clip") is damaged; it cannot be decoded")
     }
+}
+
+/// Reads all that is read of a given file before ffmpeg sees it: for a fuzzer, which has no files.
+/// - Throws: `.badInput` with one sentence for anything that cannot be used.
+package func readHeaders(of bytes: [UInt8]) throws(SoradError) {
+    let file = MediaReader(size: bytes.count) { offset, count in Array(bytes[offset..<offset + count]) }
+    let format = try mediaFormat(of: Array(bytes.prefix(64)))
+    _ = try MediaSource("", file)
+    if format == .mp4 || format == .quickTime { _ = try ProvenanceReader(size: file.size, read: file.read).mark() }
 }

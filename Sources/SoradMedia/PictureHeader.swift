@@ -308,7 +308,7 @@ private struct PictureReader {
         let properties = try need(meta.box("iprp", from: 4))
         let list = try need(properties.box("ipco")).boxes()
         var header = PictureHeader(0, 0)
-        for index in try associations(of: primary, in: need(properties.box("ipma"))) where (1...list.count).contains(index) {
+        for index in try associations(of: primary, in: need(properties.box("ipma"))) where list.indices.contains(index - 1) {
             let (type, content) = list[index - 1]
             switch type {
             case "ispe": (header.width, header.height) = (try need(content.big(4, 4)), try need(content.big(8, 4)))

@@ -1,6 +1,7 @@
 // Syncs checkpoints on a background thread, because waiting for the disk would cost a quick clip more than its own time.
 // Invariant: at most one thread at a time; the file that it syncs is not written to meanwhile (`spared`), so a durable file holds on the disk
 // what was in it when its sync began. A failed sync is never retried: the file is not durable until it is written again.
+import Glibc
 import SoradSystem
 import Synchronization
 
@@ -31,13 +32,16 @@ final class BackgroundSync: Sendable {
     /// The last one that was made durable.
     var durable: Int? { state.withLock { $0.durable } }
 
+    /// Returns when nothing is being synced.
+    func wait() { while state.withLock({ $0.isBusy }) { usleep(1_000) } }
+
     /// An earlier worker's file is on the disk.
     func hasDurable(_ slot: Int) { state.withLock { $0.durable = slot } }
 
     /// Begins to make `files` durable, unless that is still being done for others or was done only just now.
     /// - Parameter slot: which of the files in turn the last one of them is; nil for none.
     /// - Returns: whether it began.
-    func begin(_ files: [OpenFile], slot: Int?) -> Bool {
+    func begin(_ files: [OwnedFile], slot: Int?) -> Bool {
         let isDue = state.withLock { state in
             guard !state.isBusy, state.pacing.isDue(at: time.monotonic()) else { return false }
             state.isBusy = true
@@ -64,7 +68,7 @@ final class BackgroundSync: Sendable {
         return true
     }
 
-    private func sync(_ files: [OpenFile], _ slot: Int?) -> Bool {
+    private func sync(_ files: [OwnedFile], _ slot: Int?) -> Bool {
         do throws(Errno) {
             for file in files { try file.descriptor.syncData() }
             let isNameKnown = slot.map { slot in state.withLock { $0.knowsNames.contains(slot) } } ?? false

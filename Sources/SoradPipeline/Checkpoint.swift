@@ -17,7 +17,7 @@ package final class Checkpoint {
     private let time: TimeSource
     private var pacing: Pacing
     /// Written and not yet handed on to be made durable.
-    private var unsynced: [OpenFile] = []
+    private var unsynced: [OwnedFile] = []
     /// What writing took so far.
     package private(set) var spent = Duration.zero
 
@@ -109,7 +109,7 @@ package final class Checkpoint {
     }
 
     /// The next checkpoints need what was just written to `file`.
-    package func wrote(_ file: OpenFile) { unsynced = unsynced.filter { $0 !== file } + [file] }
+    package func wrote(_ file: OwnedFile) { unsynced = unsynced.filter { $0 !== file } + [file] }
 
     /// Writes the latents, and what else the sampler continues with, down after `done` steps of the clip, unless steps are so quick that
     /// this would cost more than one part in 25. What counts
@@ -123,6 +123,15 @@ package final class Checkpoint {
         pacing.done(from: began, to: ended, cost: time.processor() - used)
         spent = spent + (ended - began)
     }
+
+    /// As `store`, as the last thing before the work is put down; no other latents are left.
+    /// - Returns: whether the disk has taken it.
+    package func storeLast(_ tensors: [Tensor], done: Int) -> Bool {
+        latents.storeLast(words: [UInt32(done), UInt32(tensors[0].count)], tensors.map(\.bytes), after: unsynced)
+    }
+
+    /// Leaves only the newest latents.
+    package func keepNewest() { latents.keepNewest() }
 
     /// The name of the file of latents that is known to be on the disk.
     package var durable: String? { latents.durable }

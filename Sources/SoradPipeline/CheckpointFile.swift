@@ -4,7 +4,7 @@
 // Layout, little-endian: magic (8 bytes), digest of request, model and program (32), words (u32 each, as many as the kind of file has),
 // the content of tensors and buffers as it lies in memory, `Checksum` of all that (32). Neither writing nor reading holds a copy of it.
 import Glibc
-import SoradSystem
+package import SoradSystem
 package import SoradTensor
 
 package struct CheckpointFile {
@@ -30,10 +30,10 @@ package struct CheckpointFile {
     private var path: String { "\(directory)/\(name)" }
 
     /// The file, empty, to be written from its beginning; nil when the disk does not let it.
-    package func open() -> OpenFile? { OpenFile(path) }
+    package func open() -> OwnedFile? { OwnedFile(path) }
 
     /// Writes the whole content. False when the disk does not take it; the file is then of no use.
-    package func write(words: [UInt32], _ content: [ByteBuffer], to file: OpenFile) -> Bool {
+    package func write(words: [UInt32], _ content: [ByteBuffer], to file: OwnedFile) -> Bool {
         let head = Array(magic.utf8) + digest + UInt32.bytes(words)
         var checksum = Checksum()
         var offset = 0
@@ -53,6 +53,8 @@ package struct CheckpointFile {
         try? syncFile(path)
         try? syncDirectory(directory)
     }
+
+    func remove() { removeFile(path) }
 
     /// The words of a file that fits, which may still turn out not to be whole; nil for every other.
     func words(_ count: Int) -> [UInt32]? { opened(words: count)?.words }
@@ -82,10 +84,10 @@ package struct CheckpointFile {
         return words
     }
 
-    private func opened(words count: Int) -> (file: OpenFile, head: [UInt8], words: [UInt32], size: Int)? {
+    private func opened(words count: Int) -> (file: OwnedFile, head: [UInt8], words: [UInt32], size: Int)? {
         let headBytes = 40 + 4 * count
         guard let descriptor = try? FileDescriptor(openingForReading: path) else { return nil }
-        let file = OpenFile(descriptor)
+        let file = OwnedFile(descriptor)
         guard let size = try? file.descriptor.regularFileSize(),
             (headBytes + CheckpointFile.checksumBytes...CheckpointFile.sizeLimit).contains(size),
             let head = try? file.descriptor.read(at: 0, count: headBytes), head.count == headBytes,
@@ -159,12 +161,7 @@ struct Checksum {
     }
 }
 
-/// A file that the computing thread writes and another makes durable. A class, since a descriptor has one owner.
-package final class OpenFile: Sendable {
-    let descriptor: FileDescriptor
-
-    init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
-
+extension OwnedFile {
     /// A file that is empty now; nil when the disk does not let it.
     convenience init?(_ path: String) {
         guard let descriptor = try? FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW) else { return nil }

@@ -12,7 +12,7 @@ final class CheckpointSeries {
     private let sync: BackgroundSync
     /// How far the work is in each file; 0 where it is of no use.
     private var held: [Int]
-    private var isOpen: [OpenFile?]
+    private var isOpen: [OwnedFile?]
 
     init(_ names: [String], magic: String, digest: [UInt8], directory: String, pacing: Pacing, time: TimeSource) {
         files = names.map { CheckpointFile(name: $0, magic: magic, digest: digest, directory: directory) }
@@ -41,21 +41,47 @@ final class CheckpointSeries {
 
     /// Writes one more and lets it become durable, when that is due, after `others`.
     /// - Returns: whether making it and `others` durable has begun.
-    func store(words: [UInt32], _ content: [ByteBuffer], after others: [OpenFile]) -> Bool {
-        let done = Int(words[0])
-        let newest = held.indices.max { held[$0] < held[$1] }.flatMap { held[$0] > 0 ? $0 : nil }
-        let spared = sync.spared + (newest.map { [$0] } ?? [])
-        guard let slot = held.indices.filter({ !spared.contains($0) }).min(by: { held[$0] < held[$1] }) else { return false }
-        held[slot] = 0
-        if isOpen[slot] == nil { isOpen[slot] = files[slot].open() }
-        // A disk that takes no checkpoint is no reason to give up a clip: the next worker would only have more to do.
-        guard let file = isOpen[slot], files[slot].write(words: words, content, to: file) else { return false }
-        held[slot] = done
+    func store(words: [UInt32], _ content: [ByteBuffer], after others: [OwnedFile]) -> Bool {
+        guard let (slot, file) = write(words, content) else { return false }
         return sync.begin(others + [file], slot: slot)
     }
 
+    /// Writes the last one before the work is put down, makes `others` and it durable, and removes those before it.
+    /// - Returns: whether all that is done; else those before it are still there.
+    func storeLast(words: [UInt32], _ content: [ByteBuffer], after others: [OwnedFile]) -> Bool {
+        sync.wait()
+        guard write(words, content) != nil, (try? others.forEach { try $0.descriptor.syncData() }) != nil else { return false }
+        keepNewest()
+        return true
+    }
+
+    /// Makes the newest one durable and removes the others.
+    func keepNewest() {
+        sync.wait()
+        guard let newest else { return }
+        files[newest].makeDurable()
+        for slot in files.indices where slot != newest {
+            (held[slot], isOpen[slot]) = (0, nil)
+            files[slot].remove()
+        }
+    }
+
+    private var newest: Int? { held.indices.max { held[$0] < held[$1] }.flatMap { held[$0] > 0 ? $0 : nil } }
+
+    /// Writes one into the file that is needed least; nil where there is none, or the disk does not take it.
+    private func write(_ words: [UInt32], _ content: [ByteBuffer]) -> (slot: Int, file: OwnedFile)? {
+        let spared = sync.spared + (newest.map { [$0] } ?? [])
+        guard let slot = held.indices.filter({ !spared.contains($0) }).min(by: { held[$0] < held[$1] }) else { return nil }
+        held[slot] = 0
+        if isOpen[slot] == nil { isOpen[slot] = files[slot].open() }
+        // A disk that takes no checkpoint is no reason to give up a clip: the next worker would only have more to do.
+        guard let file = isOpen[slot], files[slot].write(words: words, content, to: file) else { return nil }
+        held[slot] = Int(words[0])
+        return (slot, file)
+    }
+
     /// Makes files durable that belong to none of the series' own, when that is due.
-    func makeDurable(_ others: [OpenFile]) -> Bool { sync.begin(others, slot: nil) }
+    func makeDurable(_ others: [OwnedFile]) -> Bool { sync.begin(others, slot: nil) }
 
     /// The name of the file that is known to be on the disk.
     var durable: String? { sync.durable.map { files[$0].name } }

@@ -120,6 +120,10 @@ extension ClipPipeline {
                 (decoder, kept) = (newDecoder(), nil)
                 continue
             }
+            if job.isPutDown(), let kept, kept.storeLast() {
+                checkpoint?.keepNewest()
+                throw SoradError.putDown
+            }
             kept?.store()
         }
         if let after = request.given?.after, request.isAfterShown {

@@ -117,8 +117,10 @@ extension ClipPipeline {
             state = WindowState(tensors: tensors, done: before + step + 1)
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
             // What is reported has been written down.
-            checkpoint?.store(tensors, done: before + step + 1)
+            let isLast = job.isPutDown() && checkpoint?.storeLast(tensors, done: before + step + 1) == true
+            if !isLast { checkpoint?.store(tensors, done: before + step + 1) }
             try job.reached(.denoising, before + step + 1, of: plan.total, preview: picture)
+            if isLast { throw SoradError.putDown }
         }
         return latent.onHost
     }

@@ -138,22 +138,25 @@ public final class ClipPipeline {
     ///   - expectedSeconds: what clips like this one took on this machine, by phase name, for the progress alone; may be empty.
     ///   - embeddings: an existing directory for prompts that were encoded; nil for none.
     ///   - stop: asked between the layers of every network and all the time while files are written; what it throws ends the work.
+    ///   - isDue: asked after each denoise step and each group of frames, whether the work is to be put down there. It is, with the code
+    ///     `JobError.putDown`, where the disk takes the checkpoint from which it then continues; no older one is left.
     /// - Throws: the fault with its own code, see `JobError`.
     public func makeClip(
         _ request: ClipPlan, into directory: String, identifier: String = "", expectedSeconds: [String: Double] = [:],
-        embeddings: String? = nil, stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in }
+        embeddings: String? = nil, stop: @escaping StopCheck, progress: @escaping ProgressHandler = { _ in },
+        putDown isDue: @escaping () -> Bool = { false }
     ) throws(JobError) -> ClipResult {
         do throws(SoradError) {
             let isLong = file.byteCount(below: "te.block.") >= longEncoding
             store = isLong ? embeddings.map { EmbeddingStore(directory: $0, model: file.sha256) } : nil
             defer { store = nil }
-            return try run(request, directory, identifier, expectedSeconds, stop, progress)
+            return try run(request, directory, identifier, expectedSeconds, stop, isDue, progress)
         } catch { throw JobError(error) }
     }
 
     private func run(
         _ request: ClipPlan, _ directory: String, _ identifier: String, _ expected: [String: Double], _ stop: @escaping StopCheck,
-        _ progress: @escaping ProgressHandler
+        _ isPutDown: @escaping () -> Bool, _ progress: @escaping ProgressHandler
     ) throws(SoradError) -> ClipResult {
         guard request.model == info.id else {
             throw SoradError(.badInput, "the request is for the model \(request.model), and \(info.id) is loaded", param: "model")
@@ -168,7 +171,7 @@ public final class ClipPipeline {
         let frames = try FramePlan(request, givenStages ?? FrameStages.all(model))
         let work = ClipWork(request, size).with(frames.work, after: .decoding)
         let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
-        let job = RunningJob(identifier, meter: meter, time: time, stop: stop, progress: progress)
+        let job = RunningJob(identifier, meter: meter, time: time, stop: stop, isPutDown: isPutDown, progress: progress)
 
         // [L] ids, [L, text width] embeddings; [C, T, h, w] latents
         let digest = Checkpoint.digest(of: request, model: file.sha256, frameStages: frames.phases)

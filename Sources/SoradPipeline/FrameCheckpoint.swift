@@ -15,7 +15,7 @@ package final class FrameCheckpoint {
     private let time: TimeSource
     private var pacing: Pacing
     /// nil where the disk does not take them; nothing more is then written.
-    private var frames: OpenFile?
+    private var frames: OwnedFile?
     private var kept = 0
     private var checksum = Checksum()
     /// What writing took so far.
@@ -50,7 +50,7 @@ package final class FrameCheckpoint {
             free / FrameCheckpoint.freeSpaceFactor >= clipBytes + CheckpointName.decoder.count * stateBytes,
             let descriptor = try? FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW)
         else { return }
-        frames = OpenFile(descriptor)
+        frames = OwnedFile(descriptor)
     }
 
     /// Brings decoder and stages to where an earlier worker left them.
@@ -76,7 +76,7 @@ package final class FrameCheckpoint {
     }
 
     /// Reads `count` frames; leaves `kept` and `checksum` as they were after them.
-    private func hasFrames(_ count: Int, checksum expected: [UInt32], in file: OpenFile) -> Bool {
+    private func hasFrames(_ count: Int, checksum expected: [UInt32], in file: OwnedFile) -> Bool {
         (kept, checksum) = (0, Checksum())
         while kept < count {
             guard let frame = frame(kept, in: file) else { return false }
@@ -86,7 +86,7 @@ package final class FrameCheckpoint {
         return UInt32.words(checksum.value()[...]) == expected
     }
 
-    private func frame(_ index: Int, in file: OpenFile) -> [UInt8]? {
+    private func frame(_ index: Int, in file: OwnedFile) -> [UInt8]? {
         let bytes = try? file.descriptor.read(at: index * frameBytes, count: frameBytes)
         return bytes?.count == frameBytes ? bytes : nil
     }
@@ -120,10 +120,18 @@ package final class FrameCheckpoint {
         guard let frames else { return }
         let (began, used) = (time.monotonic(), time.processor())
         guard pacing.isDue(at: began) else { return }
-        let words = makers.flatMap(\.counters) + [UInt32(kept)] + UInt32.words(checksum.value()[...])
         _ = series.store(words: words, makers.flatMap(\.memory), after: [frames])
         let ended = time.monotonic()
         pacing.done(from: began, to: ended, cost: time.processor() - used)
         spent = spent + (ended - began)
     }
+
+    /// As `store`, as the last thing before the work is put down; no other state is left.
+    /// - Returns: whether the disk has taken it.
+    package func storeLast() -> Bool {
+        guard let frames else { return false }
+        return series.storeLast(words: words, makers.flatMap(\.memory), after: [frames])
+    }
+
+    private var words: [UInt32] { makers.flatMap(\.counters) + [UInt32(kept)] + UInt32.words(checksum.value()[...]) }
 }

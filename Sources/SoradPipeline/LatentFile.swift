@@ -14,7 +14,7 @@ package final class LatentFile {
     package let channels, frames, height, width: Int
     private let path: String
     private let digest: [UInt8]
-    let file: OpenFile
+    let file: OwnedFile
 
     private static let magic = Array("SORADLT1".utf8)
     private static let headBytes = 8 + 32 + 32 + 16
@@ -37,7 +37,7 @@ package final class LatentFile {
             LatentFile.magic + digest + LatentFile.bytes(ofHexadecimal: model)
             + UInt32.bytes([channels, frames, height, width].map { UInt32($0) })
         do throws(Errno) {
-            file = OpenFile(try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW))
+            file = OwnedFile(try FileDescriptor(opening: path, flags: O_RDWR | O_CREAT | O_NOFOLLOW))
             if try file.descriptor.read(at: 0, count: LatentFile.headBytes) != head { try file.descriptor.write(head, at: 0) }
         } catch { throw LatentFile.cannotWrite(path, error) }
     }
@@ -50,7 +50,7 @@ package final class LatentFile {
         let damaged = LatentFile.unreadable("the latents of a given clip are damaged, or another model's")
         let (head, size): ([UInt8], Int)
         do throws(Errno) {
-            file = OpenFile(try FileDescriptor(openingForReading: path))
+            file = OwnedFile(try FileDescriptor(openingForReading: path))
             head = try file.descriptor.read(at: 0, count: LatentFile.headBytes)
             size = try file.descriptor.regularFileSize()
         } catch { throw LatentFile.unreadable("the latents of a given clip cannot be read: \(error.reason)") }

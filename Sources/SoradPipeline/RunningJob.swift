@@ -6,6 +6,8 @@ import SoradSystem
 final class RunningJob {
     let identifier: String
     let stop: StopCheck
+    /// Whether the work is to be put down at the next checkpoint.
+    let isPutDown: () -> Bool
     private var meter: ProgressMeter
     private let time: TimeSource
     private let progress: ClipPipeline.ProgressHandler
@@ -16,9 +18,10 @@ final class RunningJob {
 
     init(
         _ identifier: String = "", meter: ProgressMeter, time: TimeSource, stop: @escaping StopCheck,
-        progress: @escaping ClipPipeline.ProgressHandler
+        isPutDown: @escaping () -> Bool, progress: @escaping ClipPipeline.ProgressHandler
     ) {
         self.identifier = identifier
+        self.isPutDown = isPutDown
         self.meter = meter
         self.time = time
         self.stop = stop
@@ -63,4 +66,9 @@ final class RunningJob {
         phase = next
         phaseStart = now
     }
+}
+
+extension SoradError {
+    /// The work ends here for now, and a checkpoint is written.
+    static let putDown = SoradError(.cancelled, "the work is put down; it continues from its checkpoint", code: JobError.putDown)
 }

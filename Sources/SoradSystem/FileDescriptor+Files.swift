@@ -103,3 +103,10 @@ public func fileNames(in directory: String) throws(Errno) -> [String] {
     }
     return names
 }
+
+/// A descriptor for several who use it: a closure, or a thread that writes and another that makes durable.
+public final class OwnedFile: Sendable {
+    public let descriptor: FileDescriptor
+
+    public init(_ descriptor: consuming FileDescriptor) { self.descriptor = descriptor }
+}

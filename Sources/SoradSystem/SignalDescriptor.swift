@@ -4,7 +4,7 @@ import Glibc
 
 /// Reports the given signals through a descriptor instead of handlers. Made first thing in `main`, before any other thread exists:
 /// the signals are blocked in every thread started later.
-public struct SignalDescriptor: ~Copyable {
+public struct SignalDescriptor: ~Copyable, Sendable {
     private let descriptor: FileDescriptor
 
     public init(_ signals: [Int32]) throws(Errno) {

@@ -138,6 +138,22 @@ private let jobCommands: [Command] = [
         examples: ["sorad-ctl get latest -o ball.mp4", "sorad-ctl get video_… --variant thumbnail -o ball.webp"], aliases: ["download"],
         schemas: ["sorad.file/1"], run: getContent),
     Command(
+        "sorad-ctl export", [idArgument, Argument("FOLDER", isOptional: true, "a new folder; the job's id if none is named")],
+        summary: "write a job into a folder, from which another machine can continue it",
+        details: """
+            The folder has the job's plan, its given files and its checkpoints, or the finished clip. sorad-worker --once FOLDER makes
+            the clip there without a daemon, and sorad-ctl import FOLDER hands it to another one: the same frames. The job here goes on;
+            cancel it if the other one is to make the clip.
+            """,
+        examples: ["sorad-ctl export latest job", "scp -r job box: && ssh box sorad-ctl import job"], schemas: ["sorad.export/1"],
+        run: exportJob),
+    Command(
+        "sorad-ctl import", [Argument("FOLDER", "of sorad-ctl export or sorad-worker --once")],
+        options: [Option("priority", .wholeNumber("N"), "order in the queue, higher first; above 0 for administrators only")],
+        summary: "continue a job that another machine began",
+        details: "The job has a new id here and goes on from its checkpoint where model file and version are the same.",
+        examples: ["sorad-ctl watch $(sorad-ctl import job)"], schemas: ["sorad.job/1"], run: importJob),
+    Command(
         "sorad-ctl cancel", [selectedIDArgument], options: selectingOptions + [yesOption], summary: "stop queued or running jobs",
         details: "Without IDs, --all, --mine, --older-than or --status choose among the queued and running ones.",
         examples: ["sorad-ctl cancel latest", "sorad-ctl cancel --all --status queued"], aliases: ["stop"], schemas: ["sorad.job/1"],

@@ -91,7 +91,7 @@ extension DaemonConnection {
     }
 
     /// multipart/form-data (RFC 7578); a field that is no text or number is written as a form writes it: name[index][member].
-    private func form(_ fields: JSONObject, _ file: ClipFile, named name: String) throws(SoradError) -> ClientRequest.Body {
+    func form(_ fields: JSONObject, _ file: ClipFile, named name: String) throws(SoradError) -> ClientRequest.Body {
         let boundary = "sorad-\(randomBytes(16).map { String($0, radix: 16) }.joined())"
         var body: [UInt8] = []
         for (name, value) in fields.members.flatMap({ flat($0.key, $0.value) }) {

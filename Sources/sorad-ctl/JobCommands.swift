@@ -32,7 +32,7 @@ func waitForJobs(_ arguments: Arguments) throws(SoradError) {
     }
 }
 
-private func tellState(_ video: Video, _ arguments: Arguments) throws(SoradError) {
+func tellState(_ video: Video, _ arguments: Arguments) throws(SoradError) {
     if arguments.has("json") { return try Console.print(jobJSON(video).text()) }
     try Console.print([[Span("\(video.id) "), statusSpan(video)]], arguments)
 }

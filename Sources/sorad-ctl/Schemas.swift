@@ -119,6 +119,7 @@ private let jobs = [
     OutputSchema(
         "sorad.file/1", "a file that was downloaded",
         ["id": text, "variant": oneOf("video", "thumbnail", "spritesheet"), "file": text, "bytes": whole]),
+    OutputSchema("sorad.export/1", "a job that was written into a folder", ["id": text, "folder": text, "files": whole]),
     OutputSchema("sorad.deleted/1", "a job that was deleted", ["id": text, "deleted": ["const": true]]),
 ]
 private let service = [

@@ -1,5 +1,6 @@
 // The engine in a process of its own: one model, one job at a time, commanded over a socket that it inherits. It may be killed at
-// any moment; whoever started it starts it again. Standard output carries the answers of `--describe`, `--inspect` and `--origin` alone.
+// any moment; whoever started it starts it again. Standard output carries the answers of `--describe`, `--inspect`, `--origin` and
+// `--once` alone.
 import Glibc
 import SoradAPI
 import SoradCPU
@@ -35,6 +36,7 @@ struct Program {
             let readings = try ClipPipeline.read(prompts: try promptsOnInput(), modelPath: settings.model)
             return try printJSON(.array(readings.map(\.json)))
         }
+        if let folder = settings.once { return try OnceRun.run(settings, in: folder) }
         let channel = try inheritedChannel()
         lowerPriority()
         let loading = Heartbeat { try? channel.send(WorkerEvent.alive.json.bytes(), timeout: .seconds(30)) }

@@ -27,6 +27,10 @@ struct WorkerSettings: Sendable {
     var producer: String?
     var visibleLabel: String?
     var markingCommand: String?
+    /// A folder with one job.
+    var once: String?
+    /// Seconds until a run of `once` puts its work down; nil for never.
+    var checkpointEvery: Int?
 
     private static let table = SettingsTable(WorkerSettings()) {
         Setting("model", \.model, "FILE", "the model file")
@@ -42,6 +46,10 @@ struct WorkerSettings: Sendable {
         Setting("cache-dir", \.cacheDirectory, "DIR", default: "$XDG_CACHE_HOME/sorad", "folder of device trials and compiled shaders")
         Setting("backend-check", \.checksBackends, "test every Vulkan device, print what came of it and exit; with --model, also its speed")
         Setting("backend-trial", \.isTrial, "test the device of --backend, print the result as JSON and exit: what the worker itself runs")
+        Setting("once", \.once, "DIR", "make the clip of the folder's request.json there and exit; see docs/PORTABLE_JOBS.md")
+        Setting(
+            "checkpoint-every", 1...1_000_000, \.checkpointEvery, unit: "SECONDS", default: "never",
+            "with --once, write a checkpoint after that long and exit with status 85, to be started again")
         Setting("describe", \.describes, "print the model's facts as JSON and exit")
         Setting("inspect", \.inspect, "FILE", "print the facts of a picture or clip as JSON and exit; needs no model")
         Setting("read-prompts", \.readsPrompts, "say how the model reads the prompts of a JSON list on standard input, and exit")
@@ -58,7 +66,8 @@ struct WorkerSettings: Sendable {
         Command(
             "sorad-worker", options: table.options,
             summary: "the engine of sorad; the daemon starts it with a socket on descriptor 3",
-            details: "Run it by hand with --describe, --inspect, --origin or --read-prompts.\n\n" + SoradError.exitStatusHelp
+            details: "Run it by hand with --once, --describe, --inspect, --origin or --read-prompts.\n\n" + SoradError.exitStatusHelp
+                + " With --once also 85: a checkpoint is written, start it again."
         ) { arguments throws(SoradError) in
             let settings = table.values(arguments)
             guard BackendChoice(settings.backend) != nil else {

@@ -29,6 +29,9 @@ struct ClientRoutes: Sendable {
         routes.on(.get, "/v1/videos/{id}/content", content)
         routes.on(.post, "/v1/videos/{id}/cancel", body: .none, cancel)
         routes.on(.get, "/v1/videos/{id}/events", events)
+        // Jobs from and to other machines: PortableRoutes.
+        routes.on(.get, "/v1/videos/{id}/job", exportJob)
+        routes.on(.post, "/v1/videos/import", body: .fields, importJob)
         // Characters are of the hosted service alone.
         routes.on(.post, "/v1/videos/characters", body: .fields) { _ in throw noCharacters }
         routes.on(.get, "/v1/videos/characters/{id}") { _ in throw noCharacters }

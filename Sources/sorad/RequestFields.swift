@@ -47,6 +47,7 @@ enum RequestFields {
             .merging(["strength": .unsupported("a strength"), "mask": .unsupported("a region")]) { $1 })
 
     static let provenanceCheck = FieldTable(["file"], foreign: names("file", "video clip media upload input_video source"))
+    static let importJob = FieldTable(["file", "priority"], foreign: names("file", "job archive folder tar upload"))
     static let list = FieldTable(
         ["after", "limit", "order"],
         foreign: names("limit", "per_page page_size count max_results").merging(

@@ -113,8 +113,8 @@ extension ClientRoutes {
             let job = try completedJob(text, viewer: access.viewer(request.peer))
             let model = models.entry(job.plan.model) == nil ? nil : job.plan.model
             return TakenClip(
-                clip: SourceClip(job), model: model, pixels: MediaFacts.heldPixels(ofClip: job.plan.shownWidth, job.plan.shownHeight),
-                job: job)
+                clip: SourceClip(job.plan, videoID: job.id.text), model: model,
+                pixels: MediaFacts.heldPixels(ofClip: job.plan.shownWidth, job.plan.shownHeight), job: job)
         }
     }
 

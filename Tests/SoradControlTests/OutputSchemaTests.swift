@@ -86,7 +86,8 @@ private func fits(_ value: JSONValue, _ type: String) -> Bool {
         ])
         try run(["remix", "latest", "a green ball", "-o", "green.mp4"])
         for words in [
-            ["jobs"], ["show", "latest"], ["watch", "latest"], ["wait", "latest"], ["get", "latest", "-o", "again.mp4"], ["status"],
+            ["jobs"], ["show", "latest"], ["watch", "latest"], ["wait", "latest"], ["get", "latest", "-o", "again.mp4"],
+            ["export", "latest", "job"], ["status"],
             ["top"],
             ["quota"], ["quota", "--all"], ["models"], ["models", "show", "tiny"], ["models", "verify"], ["check", "ball.mp4"], ["version"],
             ["drain"], ["pause"], ["resume"], ["reload"], ["log-level"], ["config", "show"], ["config", "check"],

@@ -24,6 +24,32 @@ extension FuzzTarget: CustomTestStringConvertible {
         }
     }
 
+    /// What a fuzzer does first: bits, places and lengths.
+    @Test(arguments: FuzzTarget.all) func everyKeptInputHoldsWhenItIsDamaged(_ target: FuzzTarget) throws {
+        let folder = "\(CorpusTests.folder)/\(target.name)"
+        var random = SplitMix64(seed: 15)
+        func below(_ count: Int) -> Int { count > 0 ? Int(random.next() % UInt64(count)) : 0 }
+        for name in try fileNames(in: folder).sorted() {
+            let file = try FileDescriptor(openingForReading: "\(folder)/\(name)")
+            let whole = try file.read(at: 0, count: file.regularFileSize())
+            for round in 0..<(target.name == "media" ? 400 : 8) where !whole.isEmpty {
+                var bytes = whole
+                for _ in 0...below(3) where !bytes.isEmpty {
+                    let place = below(below(2) == 0 ? min(bytes.count, 400) : bytes.count)
+                    switch below(5) {
+                    case 0: bytes[place] ^= 1 << UInt8(below(8))
+                    case 1: for index in place..<min(place + 1 << below(4), bytes.count) { bytes[index] = [0, 0x7F, 0x80, 0xFF][below(4)] }
+                    case 2: bytes.removeSubrange(place..<min(bytes.count, place + 1 + below(64)))
+                    case 3: bytes.insert(contentsOf: bytes[place..<min(bytes.count, place + 1 + below(64))], at: place)
+                    default: bytes.removeLast(below(bytes.count - place) + 1)
+                    }
+                }
+                let complaint = target.check(bytes)
+                #expect(complaint == nil, "\(target.name)/\(name), damage \(round)")
+            }
+        }
+    }
+
     @Test func piecesAreTheWholeInput() {
         for count in [0, 1, 2, 17, 999] {
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37) }

@@ -12,7 +12,8 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "http", check: checkHTTP), FuzzTarget(name: "multipart", check: checkMultipart),
         FuzzTarget(name: "json", check: checkJSON), FuzzTarget(name: "gguf", check: checkGGUF),
         FuzzTarget(name: "worker", check: checkWorker), FuzzTarget(name: "checkpoint", check: checkCheckpoint),
-        FuzzTarget(name: "pickle", check: checkPickle),
+        FuzzTarget(name: "pickle", check: checkPickle), FuzzTarget(name: "media", check: checkMedia),
+        FuzzTarget(name: "tar", check: checkTar),
     ]
 }
 

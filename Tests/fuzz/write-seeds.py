@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
 """Writes the seeds of the fuzz corpora (seed-*): small, well-formed and nearly well-formed inputs that show the fuzzer the formats."""
+import io
 import json
 import pathlib
 import struct
+import subprocess
+import tarfile
+import tempfile
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 
@@ -274,4 +278,51 @@ write("pickle", [
     b"\x80\2)\x85\x85\x85.", b"\x80\2(K\1M\2\0J\3\0\0\0\x8a\1\xfft.", b"\x80\4\x95\x0a\0\0\0\0\0\0\0}\x94\x8c\1aK\1s.", b"\x80\2G?\xf0\0\0\0\0\0\0.",
     b"\x80\2]q\0(K\1K\2e.", b"\x80\2]K\1a.", b"\x80\2cposix\nsystem\nX\4\0\0\0true\x85R.", b"\x80\2ctorch\nSize\n(K\1tR.", b"\x80\2\x88\x89\x86.", b"\x80\2(", b"(.",
     b"\x80\2}}b.", b"\x80\2X\xff\xff\xff\x7f.", b"\x80\2h\0.", b"\x80\2\x8c\5torch\x8c\4load\x93.", b"\x80\2c\n\n.", b"\x80\2K\0K\0\x86Q.",
+])
+
+
+def media(name, frames, options):
+    """A file of `frames` frames of 16 x 16 pixels, as ffmpeg writes it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / name
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=16x16:rate=8", "-frames:v", str(frames), "-bitexact",
+                        *options.split(), str(path)], check=True)
+        return path.read_bytes()
+
+
+H264 = "-c:v libx264 -pix_fmt yuv420p -x264-params no-info=1"
+write("media", [media(name, 1, options) for name, options in (
+    ("a.png", ""), ("b.jpg", "-q:v 9"), ("c.webp", ""), ("d.gif", ""), ("e.bmp", ""), ("f.tiff", "-pix_fmt rgb24"), ("g.jxl", ""),
+    ("h.avif", "-still-picture 1"), ("i.png", "-pix_fmt rgba64be"), ("j.png", "-pix_fmt pal8"), ("l.bmp", "-pix_fmt rgb8"),
+    ("k.tiff", "-pix_fmt rgb48le -compression_algo deflate"), ("m.webp", "-vf format=yuva420p,colorchannelmixer=aa=0.5"), ("n.tiff", "-pix_fmt gray"))]
+    + [media(name, 3, options) for name, options in (
+        ("a.mp4", H264), ("b.mov", "-c:v libx265 -x265-params log-level=none -tag:v hvc1"), ("c.webm", "-c:v libvpx-vp9"),
+        ("d.mkv", "-c:v libaom-av1 -cpu-used 8"), ("e.webm", "-c:v libvpx"), ("f.gif", ""), ("g.mp4", H264 + " -movflags frag_keyframe+empty_moov"),
+        ("h.mov", "-c:v prores_ks"), ("i.mov", "-c:v mjpeg -pix_fmt yuvj420p"), ("j.mp4", H264 + " -metadata comment=generated -brand isom"),
+        ("l.webp", "-c:v libwebp_anim"), ("m.png", "-f apng"))])
+
+
+def tar(*files, form=tarfile.USTAR_FORMAT):
+    """Files (name, content or kind of entry), as Python's tarfile writes them, without its padding to 20 blocks."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=form) as archive:
+        for name, content in files:
+            entry = tarfile.TarInfo(name)
+            if isinstance(content, bytes):
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+            else:
+                entry.type, entry.linkname = content, "x"
+                archive.addfile(entry)
+    data = buffer.getvalue().rstrip(b"\0")
+    return data + bytes(-len(data) % 512 + 1024)
+
+
+PLAN = ("plan.json", b"{}")
+write("tar", [
+    tar(), tar(PLAN), tar(PLAN, ("latents", b"x" * 600)), tar(PLAN, PLAN), tar(("./plan.json", b"{}")), tar((".", tarfile.DIRTYPE), PLAN),
+    tar(("folder", tarfile.DIRTYPE)), tar(("../plan.json", b"{}")), tar(("/plan.json", b"")), tar(("a/b", b"1")), tar(("link", tarfile.SYMTYPE)),
+    tar(("hard", tarfile.LNKTYPE)), tar(("fifo", tarfile.FIFOTYPE)), tar(("device", tarfile.CHRTYPE)), tar(("x" * 100, b"1")),
+    tar(("x" * 120, b"1"), form=tarfile.GNU_FORMAT), tar(("x" * 120, b"1"), form=tarfile.PAX_FORMAT), tar(PLAN, form=tarfile.GNU_FORMAT),
+    tar(PLAN)[:700], tar(PLAN)[:1024], bytes(512), bytes(511), tar(("checkpoint-0", b"\0" * 512), ("checkpoint-prompts", b"1" * 513)),
 ])

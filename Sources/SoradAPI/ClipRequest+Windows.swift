@@ -1,5 +1,4 @@
 // The way from a request to the windows in which its clip is denoised, and to the scenes of a storyboard. Pure.
-import SoradAPI
 import SoradSystem
 
 extension ClipRequest {

@@ -1,5 +1,4 @@
 // What is done about a size or a length that the model does not make. Pure.
-import SoradAPI
 import SoradSystem
 
 public enum SizePolicy: String, Sendable, CaseIterable {

@@ -1,6 +1,5 @@
 // A client's request, and the way from there to a plan in which every value is set. Pure; every refusal names the field and the values
 // that are allowed.
-public import SoradAPI
 public import SoradSystem
 
 /// The fields of a request, each of the right type and range on its own; nil where the client sent none.

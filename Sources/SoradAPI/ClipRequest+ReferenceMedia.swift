@@ -3,7 +3,6 @@
 // Lengths, with `g` for the frames of one group (the model's frame multiple): the model makes 1 + a multiple of g frames. Of a clip that is
 // continued it sees the last 1 + g (or the last one), of a clip that is led up to the first 1 + 2g (or 1 + g); they count into what it
 // makes. The first frame of a clip that is led up to ends the last group of new ones, so that the groups that are known begin behind it.
-public import SoradAPI
 public import SoradSystem
 
 /// A clip to start from: a finished job's, or one that came with the request.
@@ -23,12 +22,13 @@ public struct SourceClip: Sendable, Equatable {
         microseconds = facts.microseconds
     }
 
-    public init(_ job: Job) {
-        size = (job.plan.width, job.plan.height)
-        numFrames = job.plan.clipFrames
-        fps = job.plan.fps
+    /// A clip that was made of `plan`.
+    public init(_ plan: ClipPlan, videoID: String) {
+        size = (plan.width, plan.height)
+        numFrames = plan.clipFrames
+        fps = plan.fps
         microseconds = numFrames * 1_000_000 / fps
-        videoID = job.id.text
+        self.videoID = videoID
     }
 
     /// The clip at another rate: its playing time is kept, frames are repeated or left out.
