@@ -50,7 +50,7 @@ extension JobDraft {
             case PortableFile.request: break
             default:
                 if PortableFile.isInput(name) { return try self.writer(of: name) }
-                // A clip and its pictures, which go with a result.
+            // A clip and its pictures, which go with a result.
             }
             return { _ throws(SoradError) in }
         }

@@ -11,7 +11,9 @@ func exportJob(_ arguments: Arguments) throws(SoradError) {
     let folder = arguments.words.count > 1 ? arguments.words[1] : id
     do throws(Errno) {
         try systemCall("mkdir") { unsafe mkdir(folder, 0o777) }
-    } catch { throw SoradError(.cannotCreate, "cannot make the folder \(folder): \(error.reason)", hint: "name one that does not exist yet") }
+    } catch {
+        throw SoradError(.cannotCreate, "cannot make the folder \(folder): \(error.reason)", hint: "name one that does not exist yet")
+    }
     var count = 0
     do throws(SoradError) {
         let archive = try PartFile("\(folder)/.archive.partial")

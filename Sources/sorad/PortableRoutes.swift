@@ -76,7 +76,9 @@ extension ClientRoutes {
         }
         var pixels = 0
         for (name, isPicture, isMedia) in files {
-            guard draft.has(name) else { throw request.fields.invalid("file", "has no \(name), which its plan needs", code: "invalid_file") }
+            guard draft.has(name) else {
+                throw request.fields.invalid("file", "has no \(name), which its plan needs", code: "invalid_file")
+            }
             guard isMedia else { continue }
             let facts: MediaFacts
             do throws(SoradError) {

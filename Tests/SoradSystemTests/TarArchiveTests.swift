@@ -50,7 +50,8 @@ import Testing
         broken[0] ^= 1
         let hostile: [(String, [UInt8], String)] = [
             ("nothing", [], "ends early"), ("a checksum", broken, "checksum"),
-            ("a path", changed(good, 0, "../../etc\0"), "something else"), ("an absolute path", changed(good, 0, "/tmp/xx\0\0"), "something else"),
+            ("a path", changed(good, 0, "../../etc\0"), "something else"),
+            ("an absolute path", changed(good, 0, "/tmp/xx\0\0"), "something else"),
             ("a symbolic link", changed(good, 156, "2"), "something else"), ("a folder", changed(good, 156, "5"), "something else"),
             ("a prefix", changed(good, 345, "x"), "something else"), ("a huge size", changed(good, 124, "77777777777"), "ends early"),
             ("a size that is none", changed(good, 124, "-0000000001"), "ends early"),
