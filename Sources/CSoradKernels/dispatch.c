@@ -47,7 +47,8 @@ static bool all(uint64_t word, uint64_t bits) { return (word & bits) == bits; }
 
 uint32_t sorad_isa_set(const sorad_cpu_registers *cpu) {
     uint32_t set = bit(SORAD_ISA_SCALAR);
-    if (all(cpu->hwcap, bit(1) | bit(20))) {   // ASIMD, ASIMDDP
+    if (all(cpu->hwcap, bit(1))) set |= bit(SORAD_ISA_NEON);   // ASIMD
+    if (all(cpu->hwcap, bit(1) | bit(20))) {                   // and ASIMDDP
         set |= bit(SORAD_ISA_NEON_DOTPROD);
         if (all(cpu->hwcap2, bit(13))) set |= bit(SORAD_ISA_NEON_I8MM);
     }

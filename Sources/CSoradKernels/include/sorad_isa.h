@@ -15,6 +15,7 @@
     ROW(SORAD_ISA_AVX_VNNI, 3, "avxvnni", avxvnni, avx2)        /* 256-bit vpdpbusd, VEX encoded */                  \
     ROW(SORAD_ISA_AVX512_VNNI, 4, "avx512vnni", avx512vnni, avx512vnni) /* 512-bit vpdpbusd */
 #define SORAD_ARM_ISA_LIST(ROW)                                                                                      \
+    ROW(SORAD_ISA_NEON, 15, "neon", neonmlal, neon)             /* SMLAL on 16-bit values: every 64-bit ARM */       \
     ROW(SORAD_ISA_NEON_DOTPROD, 16, "neon-dotprod", neondotprod, neon)  /* SDOT and UDOT */                          \
     ROW(SORAD_ISA_NEON_I8MM, 17, "neon-i8mm", neoni8mm, neon)           /* USMMLA */
 #define SORAD_ISA_LIST(ROW)                                                                                          \

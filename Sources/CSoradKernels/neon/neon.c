@@ -1,4 +1,5 @@
-// The float kernels for NEON, which every 64-bit ARM has; the int8 kernels are in neondotprod.c and neoni8mm.c.
+// The float kernels for NEON, which every 64-bit ARM has; the int8 kernels are in neonmlal.c,
+// neondotprod.c and neoni8mm.c.
 #include "../internal/target.h"
 
 #ifdef SORAD_ARM

@@ -61,6 +61,7 @@ enum { CHAINS = 20 };   // independent sums: enough to hide the latency of four 
         }                                                                                  \
     }
 
+PEAK_FUNCTION(peak_mlal, "neon", int32x4_t, int16x8_t, vdupq_n_s32(0), vmlal_high_s16(sum[i], a, b))
 PEAK_FUNCTION(peak_dotprod, "dotprod", int32x4_t, int8x16_t, vdupq_n_s32(0), vdotq_s32(sum[i], a, b))
 PEAK_FUNCTION(peak_i8mm, "i8mm", int32x4_t, int8x16_t, vdupq_n_s32(0), vusmmlaq_s32(sum[i], (uint8x16_t)a, b))
 PEAK_FUNCTION(peak_neon, "neon", float32x4_t, float32x4_t, vdupq_n_f32(0), vfmaq_f32(sum[i], a, b))
@@ -77,6 +78,7 @@ uint64_t sorad_peak_int8(int isa, uint64_t iterations) {
     }
 #elif defined(__aarch64__)
     switch ((sorad_isa)isa) {
+    case SORAD_ISA_NEON: peak_mlal(iterations); return iterations * CHAINS * 8;
     case SORAD_ISA_NEON_DOTPROD: peak_dotprod(iterations); return iterations * CHAINS * 32;
     case SORAD_ISA_NEON_I8MM: peak_i8mm(iterations); return iterations * CHAINS * 64;
     default: break;
@@ -97,6 +99,7 @@ uint64_t sorad_peak_f32(int isa, uint64_t iterations) {
     }
 #elif defined(__aarch64__)
     switch ((sorad_isa)isa) {
+    case SORAD_ISA_NEON:
     case SORAD_ISA_NEON_DOTPROD:
     case SORAD_ISA_NEON_I8MM: peak_neon(iterations); return iterations * CHAINS * 8;
     default: break;
