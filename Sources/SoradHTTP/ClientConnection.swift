@@ -36,7 +36,10 @@ package struct ClientConnection: ~Copyable {
     /// How a user comes to be let in: by the group that the socket itself has.
     private static func wayIn(to path: String) -> String {
         guard let socket = FilePlace(path, followingLinks: true) else { return "ask who may enter the folder: namei -l \(path)" }
-        if socket.mode & 0o020 != 0, let group = groupName(socket.group) { return "sudo usermod -aG \(group) $USER, then log in again" }
+        // Nobody joins root's group for a socket.
+        if socket.mode & 0o020 != 0, socket.group != 0, let group = groupName(socket.group) {
+            return "sudo usermod -aG \(group) $USER, then log in again"
+        }
         return "it is for the user \(userName(socket.owner) ?? "\(socket.owner)") alone"
     }
 

@@ -68,6 +68,10 @@ extension Quota {
     /// Refuses a clip of `milliseconds` that is too much for somebody who has used `usage`.
     /// - Parameter jobSeconds: how long a job takes, as far as is known.
     package func check(_ usage: Usage, adding milliseconds: Int, now: Int, jobSeconds: Int) throws(SoradError) {
+        // Neither waiting nor deleting helps.
+        if jobs == 0 || bytes == 0 || secondsPerDay == 0 {
+            throw SoradError(.permission, "your quota allows no clips; ask an administrator for a larger one", code: "quota_exceeded")
+        }
         if let jobs, usage.jobs >= jobs {
             throw SoradError(
                 .busy, "you have \(usage.jobs) jobs that are not finished, and your quota is \(jobs); wait for one, or cancel one",

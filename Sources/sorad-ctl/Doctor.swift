@@ -92,7 +92,9 @@ private func checkSocket(_ arguments: Arguments) -> ([Finding], DaemonConnection
 
 /// The group that the socket lets in, and whether only a new login is missing.
 private func wayIn(to path: String) -> String {
-    guard let socket = FilePlace(path, followingLinks: true), socket.mode & 0o020 != 0, let group = groupName(socket.group) else {
+    guard let socket = FilePlace(path, followingLinks: true), socket.mode & 0o020 != 0, socket.group != 0,
+        let group = groupName(socket.group)
+    else {
         return "ask who may enter the folder: namei -l \(path)"
     }
     let user = userName(effectiveUser()) ?? "$USER"

@@ -30,6 +30,9 @@ import Testing
         Case(
             quota: Quota(bytes: 2_500_000), usage: Usage(bytes: 2_500_000), kind: .storageFull,
             words: "your finished clips take 2.5 MB, and your quota is 2.5 MB; delete some"),
+        Case(quota: Quota(jobs: 0), usage: Usage(), kind: .permission, words: "allows no clips; ask an administrator"),
+        Case(quota: Quota(bytes: 0), usage: Usage(), kind: .permission, words: "allows no clips"),
+        Case(quota: Quota(secondsPerDay: 0), usage: Usage(), kind: .permission, words: "allows no clips"),
         Case(quota: Quota(secondsPerDay: 3), usage: clips((1, 2_000))),
         Case(
             quota: Quota(secondsPerDay: 3), usage: clips((1, 2_001)), kind: .busy,
