@@ -25,7 +25,6 @@ import Testing
         Case(
             quota: Quota(jobs: 3), usage: Usage(jobs: 3), kind: .busy, words: "you have 3 jobs that are not finished, and your quota is 3",
             retryAfter: 7),
-        Case(quota: Quota(jobs: 0), usage: Usage(), kind: .busy, words: "your quota is 0", retryAfter: 7),
         Case(quota: Quota(bytes: 10), usage: Usage(bytes: 9)),
         Case(
             quota: Quota(bytes: 2_500_000), usage: Usage(bytes: 2_500_000), kind: .storageFull,
