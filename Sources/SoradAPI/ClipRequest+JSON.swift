@@ -6,6 +6,7 @@ extension ClipRequest {
     private static let fieldNames = [
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
         "guidance_scale", "flow_shift", "strength", "upscale", "interpolate", "storyboard",
+        "sigmas", "timesteps",
     ]
 
     /// - Throws: `.badInput` with the field and the values that are allowed.
@@ -26,6 +27,8 @@ extension ClipRequest {
         guidanceScale = try fields.number("guidance_scale", in: ClipPlan.guidanceScaleRange)
         flowShift = try fields.number("flow_shift", in: ClipPlan.flowShiftRange)
         strength = try fields.number("strength", in: ClipRequest.strengthRange)
+        sigmas = try fields.numbers("sigmas", in: ClipPlan.sigmaRange)
+        timesteps = try fields.numbers("timesteps", in: ClipRequest.timestepRange)
         upscale = try fields.integer("upscale", in: 1...4)
         interpolate = try fields.integer("interpolate", in: 1...2)
         for (index, value) in try fields.list("storyboard").enumerated() {
@@ -78,6 +81,20 @@ private struct FileFields {
             throw refused(field, "must be a number from \(decimalText(range.lowerBound)) to \(decimalText(range.upperBound))")
         }
         return number
+    }
+
+    /// Their order is checked where the plan is made.
+    func numbers(_ field: String, in range: ClosedRange<Double>) throws(SoradError) -> [Double] {
+        guard let value = value(field) else { return [] }
+        guard let list = value.array, list.count <= ClipPlan.numInferenceStepsRange.upperBound + 1 else {
+            throw refused(field, "is not a list of numbers")
+        }
+        return try list.map { element throws(SoradError) in
+            guard let number = element.double, range.contains(number) else {
+                throw refused(field, "must have numbers from \(decimalText(range.lowerBound)) to \(decimalText(range.upperBound))")
+            }
+            return number
+        }
     }
 
     /// nil for −1 too, which asks for a random one.
