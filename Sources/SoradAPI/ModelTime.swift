@@ -81,7 +81,7 @@ extension ModelTime: JSONRepresentable {
     }
 }
 
-/// What a clip will take of this machine, as it was told when the request was taken.
+/// What a clip will take of this machine, as the answer to its request has it.
 public struct ClipEstimate: Sendable, Equatable {
     public enum Basis: String, Sendable, CaseIterable {
         /// Clips of this shape that were made here.

@@ -1,7 +1,7 @@
 // The plan of a job that can move between machines, as `plan.json` has it; docs/PORTABLE_JOBS.md is the contract.
 public import SoradSystem
 
-/// The folder of a portable job has these files beside the given ones, the checkpoints and the clip.
+/// The folder of a portable job has these files next to the given ones, the checkpoints and the clip.
 public enum PortableFile {
     public static let request = "request.json"
     public static let plan = "plan.json"

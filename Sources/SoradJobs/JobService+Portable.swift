@@ -4,7 +4,7 @@ public import SoradSystem
 
 extension JobService {
     /// The files of a job as another machine needs them. Of one that is being made the newest checkpoint may be half written; the next
-    /// worker then takes an older one, or begins anew.
+    /// worker then takes an older one, or begins again.
     public func portableFiles(of job: Job) throws(SoradError) -> [TarArchive.Entry] {
         let portable = PortablePlan(job: job.id.text, plan: job.plan)
         var entries = [TarArchive.Entry(PortableFile.plan, .bytes(Array(portable.json.text(pretty: true).utf8)))]

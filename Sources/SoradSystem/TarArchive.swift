@@ -1,5 +1,5 @@
 // Regular files side by side as a tar file (POSIX.1-1988, "ustar"), as far as jobs need it to travel: no folders, links or long names.
-// Invariant: an archive that is read is untrusted. A name is a plain one of few characters, every size is held against what is left of
+// Invariant: an archive that is read is untrusted. A name is a plain one of few characters, every size is compared with what is left of
 // the file, and the checksum of every head must be right.
 
 public enum TarArchive {

@@ -142,7 +142,7 @@ private let jobCommands: [Command] = [
         summary: "write a job into a folder, from which another machine can continue it",
         details: """
             The folder has the job's plan, its given files and its checkpoints, or the finished clip. sorad-worker --once FOLDER makes
-            the clip there without a daemon, and sorad-ctl import FOLDER hands it to another one: the same frames. The job here goes on;
+            the clip there without a daemon, and sorad-ctl import FOLDER hands it to another one: the same frames. The job here continues;
             cancel it if the other one is to make the clip.
             """,
         examples: ["sorad-ctl export latest job", "scp -r job box: && ssh box sorad-ctl import job"], schemas: ["sorad.export/1"],
@@ -151,7 +151,7 @@ private let jobCommands: [Command] = [
         "sorad-ctl import", [Argument("FOLDER", "of sorad-ctl export or sorad-worker --once")],
         options: [Option("priority", .wholeNumber("N"), "order in the queue, higher first; above 0 for administrators only")],
         summary: "continue a job that another machine began",
-        details: "The job has a new id here and goes on from its checkpoint where model file and version are the same.",
+        details: "It has a new id here and continues from its checkpoint where model file and version are the same.",
         examples: ["sorad-ctl watch $(sorad-ctl import job)"], schemas: ["sorad.job/1"], run: importJob),
     Command(
         "sorad-ctl cancel", [selectedIDArgument], options: selectingOptions + [yesOption], summary: "stop queued or running jobs",

@@ -153,7 +153,7 @@ private let memory = ModelMemory(
         #expect(bench.refusal(request, referencePixels: 100_000) == nil)
     }
 
-    // MARK: what is told before
+    // MARK: what the answer says before
 
     /// A step of a pass costs 1 s and 1 ms a token; a pixel 1 µs.
     private static let time = ModelTime(

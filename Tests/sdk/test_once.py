@@ -262,7 +262,7 @@ def test_a_job_moves_from_daemon_to_daemon(make_daemon, tmp_path, undisturbed):
     new = json.loads(imported.stdout)["id"]
     assert new != job
     told = second.curl(f"/v1/videos/{new}/events", "-N").stdout
-    assert min(int(step) for step in re.findall(r'"step": ?([0-9]+)', told) if step != "0") >= 30, "it goes on where it was"
+    assert min(int(step) for step in re.findall(r'"step": ?([0-9]+)', told) if step != "0") >= 30, "it continues where it was"
     assert video(second, new)["sha256"] == undisturbed
     # The same folder without a daemon.
     status, events, errors = run(tmp_path / "alone")
