@@ -151,7 +151,7 @@ private let jobCommands: [Command] = [
         "sorad-ctl import", [Argument("FOLDER", "of sorad-ctl export or sorad-worker --once")],
         options: [Option("priority", .wholeNumber("N"), "order in the queue, higher first; above 0 for administrators only")],
         summary: "continue a job that another machine began",
-        details: "It has a new id here and continues from its checkpoint where model file and version are the same.",
+        details: "It has a new id here. Where model file and version are the same, it continues from its checkpoint.",
         examples: ["sorad-ctl watch $(sorad-ctl import job)"], schemas: ["sorad.job/1"], run: importJob),
     Command(
         "sorad-ctl cancel", [selectedIDArgument], options: selectingOptions + [yesOption], summary: "stop queued or running jobs",
