@@ -15,6 +15,8 @@ CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 MODEL ?= quantization/models/sorad-mini.gguf
 PROMPT ?= a red ball bounces on green grass on a sunny day
 CLIP ?= clip.mp4
+# As one word of the shell, whatever is in it.
+quoted = '$(subst ','\'',$(1))'
 PREFIX ?= /usr/local
 SYSTEMD_DIR ?= /etc/systemd/system
 USER_UNIT_DIR ?= /etc/systemd/user
@@ -80,7 +82,7 @@ static: ready ## build the programs as `make install` copies them: without Swift
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static
 
 run: deps build ## install the packages, build, make a clip of PROMPT, leave it in CLIP
-	@./scripts/first-clip $(BUILD) $(MODEL) $(CLIP) '$(subst ','\'',$(PROMPT))'
+	@./scripts/first-clip $(BUILD) $(MODEL) $(call quoted,$(CLIP)) $(call quoted,$(PROMPT))
 
 test: deps test-swift test-kernels test-service test-page test-checks ## everything CI runs, from a clean clone
 
@@ -194,6 +196,7 @@ model: build ## quantize the trained checkpoint in CHECKPOINT, with what CALIBRA
 	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --created $(CREATED) $(if $(ENHANCERS),--enhancers $(ENHANCERS)) --json $(MODEL:.gguf=.quality.json)
 
 install: ## copy what `make static` built, the model and the systemd units into place (PREFIX=/usr/local, DESTDIR=)
+	@case $(PREFIX) in /*) ;; *) echo "make install: PREFIX is \"$(PREFIX)\", and must be a whole path, for example /usr/local" >&2; exit 64 ;; esac
 	@for program in $(PROGRAMS); do [ -x $(STATIC)/$$program ] || { echo "make install: $(STATIC)/$$program is missing; run first, without sudo: make static" >&2; exit 66; }; done
 	@[ -r $(MODEL) ] || { echo "make install: the model $(MODEL) is missing; clone the repository whole" >&2; exit 66; }
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(PREFIX)/libexec/sorad $(PREFIX)/share/sorad/models $(SYSTEMD_DIR) $(USER_UNIT_DIR) $(SYSUSERS_DIR) $(TMPFILES_DIR))
@@ -262,6 +265,7 @@ $(VENV)/bench/.installed: Tests/peers/requirements.txt
 	touch $@
 
 clean: ## remove everything built
-	rm -rf .build $(VENV) $(CLIP)
+	rm -rf .build $(VENV)
+	rm -f $(call quoted,$(CLIP))
 
 .PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients

@@ -1,11 +1,12 @@
 """The commands of README.md and docs/GETTING_STARTED.md, word for word, as a newcomer types them. Clips have one step, or they would take a minute."""
+import os
 import pathlib
 import re
 import subprocess
 
 import pytest
 
-from conftest import BUILD
+from conftest import BUILD, MODEL
 from malformed.taken import PNG
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -36,3 +37,13 @@ def test_what_a_newcomer_types(make_daemon, tmp_path, document):
         assert run.returncode == 0, f"{line}\n{run.stdout}{run.stderr}"
         for file in re.findall(r"-o (\S+)", line):
             assert (tmp_path / file).stat().st_size > 0, line
+
+
+def test_make_run_takes_any_prompt_and_any_name(tmp_path):
+    clip = tmp_path / "it's a clip.mp4"
+    words = [f"CLIP={clip}", "PROMPT=-x 'ball' `id`", f"BUILD={BUILD}", f"MODEL={MODEL}"]
+    told = subprocess.run(["make", "-n", "run", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = next(line for line in told.splitlines() if "first-clip" in line)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SORAD_")}
+    made = subprocess.run(["bash", "-c", command], cwd=ROOT, env=own, capture_output=True, text=True)
+    assert made.returncode == 0 and clip.read_bytes()[4:8] == b"ftyp", made.stderr
