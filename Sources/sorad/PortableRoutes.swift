@@ -25,8 +25,9 @@ extension ClientRoutes {
         try TarArchive.write(entries) { bytes throws(SoradError) in
             do throws(Errno) { try file.descriptor.write(bytes) } catch { throw failure(error) }
         }
+        // A checkpoint may change between two requests, so no archive is a part of another.
         var response = Response.file(
-            try OpenFile(path: path), contentType: "application/x-tar", entityTag: "\(job.id)-\(job.percent)-job", for: request)
+            try OpenFile(path: path), contentType: "application/x-tar", entityTag: "\(MonotonicTime.now().nanoseconds)-job", for: request)
         response.headers["content-disposition"] = "attachment; filename=\"\(job.id).tar\""
         return response
     }
