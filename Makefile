@@ -138,12 +138,13 @@ bench-jobs: deps build $(VENV)/durability/.installed ## measure what checkpoints
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/checkpoint_cost.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/cancel.py
 
-test-checks: build ## import table, shaders, words, paths and sentences in documents, linked libraries, man pages, format
+test-checks: build ## import table, shaders, words, paths and sentences in documents, units, linked libraries, man pages, format
 	./.ci/check-imports
 	./scripts/compile-shaders --check
 	./.ci/check-words
 	./.ci/check-paths
 	./.ci/check-sentences
+	./.ci/check-units
 	./.ci/check-binaries $(BUILD)
 	./scripts/man-pages $(BUILD) .build/manual
 	$(MAKE) --no-print-directory lint

@@ -57,10 +57,10 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL heard(VkDebugUtilsMessageSeverityFlagBitsE
     return VK_FALSE;
 }
 
-bool sorad_vulkan_watch_validation(VkInstance instance) {
+VkDebugUtilsMessengerEXT sorad_vulkan_watch_validation(VkInstance instance) {
     PFN_vkCreateDebugUtilsMessengerEXT create =
         (PFN_vkCreateDebugUtilsMessengerEXT)get_instance(instance, "vkCreateDebugUtilsMessengerEXT");
-    if (!create) return false;
+    if (!create) return VK_NULL_HANDLE;
     VkDebugUtilsMessengerCreateInfoEXT info = {
         .sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
         .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT | VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
@@ -68,7 +68,13 @@ bool sorad_vulkan_watch_validation(VkInstance instance) {
         .pfnUserCallback = heard,
     };
     VkDebugUtilsMessengerEXT messenger;
-    return create(instance, &info, NULL, &messenger) == VK_SUCCESS;
+    return create(instance, &info, NULL, &messenger) == VK_SUCCESS ? messenger : VK_NULL_HANDLE;
+}
+
+void sorad_vulkan_leave_validation(VkInstance instance, VkDebugUtilsMessengerEXT messenger) {
+    PFN_vkDestroyDebugUtilsMessengerEXT destroy =
+        (PFN_vkDestroyDebugUtilsMessengerEXT)get_instance(instance, "vkDestroyDebugUtilsMessengerEXT");
+    if (destroy) destroy(instance, messenger, NULL);
 }
 
 uint32_t sorad_vulkan_validation_messages(void) { return atomic_load(&messages); }

@@ -34,6 +34,7 @@ extension WorkerEvent: JSONRepresentable {
         switch self {
         case .ready(let model): ["ready": ["model": model.json]]
         case .alive: ["alive": [:]]
+        case .backend(let sentence): ["backend": ["sentence": .string(sentence)]]
         case .progress(let job, let progress): ["progress": ["job": .string(job), "progress": progress.json]]
         case .finished(let job, let result): ["finished": ["job": .string(job), "result": result.json]]
         case .failed(let job, let error): ["failed": ["job": .string(job), "error": error.json]]
@@ -46,6 +47,7 @@ extension WorkerEvent: JSONRepresentable {
         switch name {
         case "ready": self = .ready(model: try ModelInfo(json: value["model"] ?? .null))
         case "alive": self = .alive
+        case "backend": self = .backend(try members.string("sentence"))
         case "progress":
             self = .progress(job: try members.string("job"), progress: try JobProgress(json: value["progress"] ?? .null))
         case "finished": self = .finished(job: try members.string("job"), result: try ClipResult(json: value["result"] ?? .null))

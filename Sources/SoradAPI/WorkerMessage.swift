@@ -33,6 +33,8 @@ public enum WorkerEvent: Sendable, Equatable {
     case ready(model: ModelInfo)
     /// Heartbeat of the thread that loads or computes: at least once a second while it works.
     case alive
+    /// What computes its clips, and why: a sentence for the operator. Sent once it is known, and when it changes.
+    case backend(String)
     case progress(job: String, progress: JobProgress)
     case finished(job: String, result: ClipResult)
     case failed(job: String, error: JobError)

@@ -42,20 +42,9 @@ extension CPUBackend {
     /// Scratch of the kernels of one thread: the rows of one product in tiles.
     private static let threadBytes = 768 << 10
 
-    func own(_ input: any ActivationMatrix) -> CPUActivationMatrix {
-        guard let own = input as? CPUActivationMatrix else { preconditionFailure("an activation matrix of another backend") }
-        return own
-    }
-
-    func own(_ packed: any PackedKeysValues) -> CPUKeysValues {
-        guard let own = packed as? CPUKeysValues else { preconditionFailure("keys and values of another backend") }
-        return own
-    }
-
-    func own(_ image: any QuantizedImage) -> CPUImage {
-        guard let own = image as? CPUImage else { preconditionFailure("an image of another backend") }
-        return own
-    }
+    func own(_ input: any ActivationMatrix) -> CPUActivationMatrix { ownForm(input) }
+    func own(_ packed: any PackedKeysValues) -> CPUKeysValues { ownForm(packed) }
+    func own(_ image: any QuantizedImage) -> CPUImage { ownForm(image) }
 }
 
 extension BackendFactory {

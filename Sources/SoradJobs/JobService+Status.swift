@@ -16,6 +16,17 @@ extension JobService {
 
     private static let mostClauses = 4
 
+    /// Model by model, what its last worker computes clips on, and why; nothing about a model that had no worker since the daemon began.
+    public var backends: [String] {
+        state.withLock { state in state.backends.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" } }
+    }
+
+    func note(backend sentence: String, of model: String) {
+        state.withLock { $0.backends[model] = String(sentence.prefix(JobService.longestSentence)) }
+    }
+
+    private static let longestSentence = 1000
+
     /// Whole seconds, minutes or hours; never 0 of the unit.
     static func timeWords(_ seconds: Double) -> String {
         let seconds = max(1, Int(min(1e9, seconds.rounded())))

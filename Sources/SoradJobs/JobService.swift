@@ -41,6 +41,8 @@ public final class JobService: Sendable {
         /// When something expires, or leftovers are looked for.
         var collectAt: MonotonicTime?
         var isStopping = false
+        /// By model: what its last worker computes clips on, and why.
+        var backends: [String: String] = [:]
         var controls: Controls
         /// Seconds that the last clip took.
         var lastDuration: Int?

@@ -216,6 +216,8 @@ public final class WorkerSupervisor {
             running?.isReady = true
             service.deliver(.workerReady(slot, model: model.id))
         case .alive: service.deliver(.workerAlive(slot))
+        case .backend(let sentence):
+            if let model = running?.model { service.note(backend: sentence, of: model) }
         case .progress(let job, let progress): withIdentifier(job) { service.deliver(.progressed(slot, $0, progress)) }
         case .finished(let job, let result): withIdentifier(job) { service.deliver(.finished(slot, $0, result)) }
         case .failed(let job, let error): withIdentifier(job) { service.deliver(.failed(slot, $0, error)) }

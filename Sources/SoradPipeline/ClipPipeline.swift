@@ -11,8 +11,13 @@ public import SoradTensor
 public final class ClipPipeline {
     public let info: ModelInfo
     private let file: ModelFile
-    /// On the device, or, once that has failed, on the CPU.
+    /// What makes this clip: on the device, or on the CPU.
     private(set) var model: VideoModel
+    /// Nil where there is no device, and once it has failed.
+    private var deviceModel: VideoModel?
+    /// Made when it is needed first.
+    private var hostModel: VideoModel?
+    private let usesDevice: (ClipPlan) -> Bool
     /// Computes what the device does not, and everything once it has failed; nil where the CPU computes alone.
     private let host: (any ComputeBackend)?
     private let report: (String) -> Void
@@ -42,6 +47,7 @@ public final class ClipPipeline {
     ///   - backend: makes what computes.
     ///   - fallback: makes what computes the texts, and everything when the first backend cannot be made or fails; the frames are the
     ///     same. Nil means that there is no other.
+    ///   - usesDevice: asked before each clip: whether the first backend is to make it. Where there is a fallback that makes the others.
     ///   - report: gets one sentence when that happens.
     ///   - ffmpeg: a name to look up in PATH, or a path.
     ///   - checkpointInterval: how often at most the latents are written to the job's directory, from which the same request then goes
@@ -53,12 +59,13 @@ public final class ClipPipeline {
     public convenience init(
         modelPath: String, verified: String? = nil, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg",
         time: TimeSource = .system, checkpointInterval: Duration? = nil, previewInterval: Duration? = nil,
-        marking: ClipMarking = ClipMarking(), report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
+        marking: ClipMarking = ClipMarking(), usesDevice: @escaping (ClipPlan) -> Bool = { _ in true },
+        report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
     ) throws(SoradError) {
         try self.init(
             modelPath: modelPath, verified: verified, backend: backend, fallback: fallback, ffmpeg: ffmpeg, time: time,
-            checkpointInterval: checkpointInterval, previewInterval: previewInterval, marking: marking, frameStages: nil, report: report,
-            meanwhile: meanwhile)
+            checkpointInterval: checkpointInterval, previewInterval: previewInterval, marking: marking, frameStages: nil,
+            usesDevice: usesDevice, report: report, meanwhile: meanwhile)
     }
 
     /// As above.
@@ -69,18 +76,21 @@ public final class ClipPipeline {
         modelPath: String, verified: String? = nil, backend: BackendFactory, fallback: BackendFactory? = nil, ffmpeg: String = "ffmpeg",
         time: TimeSource = .system, checkpointInterval: Duration? = nil, previewInterval: Duration? = nil,
         marking: ClipMarking = ClipMarking(), frameStages: [any FrameStageKind]?, longEncoding: Int = 64 << 20,
-        report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
+        usesDevice: @escaping (ClipPlan) -> Bool = { _ in true }, report: @escaping (String) -> Void = { _ in }, meanwhile: () -> Void = {}
     ) throws(SoradError) {
         self.longEncoding = longEncoding
         file = try ModelFile(opening: modelPath, verified: verified, meanwhile: meanwhile)
         host = if let fallback { try fallback.make() } else { nil }
         self.report = report
+        self.usesDevice = usesDevice
         do throws(SoradError) {
             model = try VideoModel(file: file, backend: backend.make(), textBackend: host)
+            deviceModel = host == nil ? nil : model
         } catch {
             guard let host, error.kind == .unavailable else { throw error }
-            report(error.message)
+            report("\(error.message); the CPU makes the same frames")
             model = try VideoModel(file: file, backend: host)
+            hostModel = model
         }
         tokenizer = try PromptTokenizer(file.metadata, textLength: model.configuration.textLength)
         info = try ModelInfo(file, model.configuration)
@@ -167,6 +177,7 @@ public final class ClipPipeline {
             throw SoradError(error.kind, error.message, hint: error.hint, code: JobError.modelInvalid)
         }
         try ClipEncoder.checkAvailable(ffmpeg)
+        try choosePlace(request)
         let size = try latentSize(request)
         let frames = try FramePlan(request, givenStages ?? FrameStages.all(model))
         let work = ClipWork(request, size).with(frames.work, after: .decoding)
@@ -253,7 +264,26 @@ public final class ClipPipeline {
     func leaveDevice(_ error: SoradError) throws(SoradError) {
         guard let host, error.code == SoradError.deviceFailed, model.backend !== host else { throw error }
         report("\(error.message); the CPU continues with the same frames")
-        model = try VideoModel(file: file, backend: host)
+        deviceModel = nil
+        try use(onHost(host))
+    }
+
+    /// Takes the device for a clip, or the CPU.
+    private func choosePlace(_ request: ClipPlan) throws(SoradError) {
+        guard let host, let deviceModel else { return }
+        try use(usesDevice(request) ? deviceModel : onHost(host))
+    }
+
+    private func onHost(_ host: any ComputeBackend) throws(SoradError) -> VideoModel {
+        if let hostModel { return hostModel }
+        let new = try VideoModel(file: file, backend: host)
+        hostModel = new
+        return new
+    }
+
+    private func use(_ chosen: VideoModel) {
+        guard model !== chosen else { return }
+        model = chosen
         preview = nil
     }
 

@@ -31,6 +31,12 @@ public protocol QuantizedImage: AnyObject {
     var bytes: ByteBuffer { get }
 }
 
+/// What a backend was handed as its own type; traps where another backend made it.
+public func ownForm<Own: AnyObject>(_ form: any AnyObject) -> Own {
+    guard let own = form as? Own else { preconditionFailure("\(type(of: form)), which another backend made, instead of \(Own.self)") }
+    return own
+}
+
 /// What is done to the pixels of an image on their way to quantized values: their channels to mean square 1, times `weight`, then SiLU.
 public struct PixelNorm {
     /// F32 [C]

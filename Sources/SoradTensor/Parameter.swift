@@ -70,6 +70,11 @@ public struct Parameter: @unchecked Sendable {
         }
     }
 
+    /// Lets go of the pages of a mapped file: they were copied elsewhere. Reading brings them back.
+    public func giveBackPages() {
+        if case .mapped(let range) = source { range.giveBack() }
+    }
+
     /// The elements of a float parameter; small tables only.
     public var floats: [Float] {
         precondition(elementType == .f32, "\(elementType) read as floats")

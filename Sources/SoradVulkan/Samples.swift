@@ -39,6 +39,13 @@ struct Sample {
     let made: Tensor
 }
 
+/// All of `out` as a sample.
+func sample(of out: Tensor, _ onCPU: (_ expected: Tensor) -> Void) -> Sample {
+    let expected = Tensor(out.shape)
+    onCPU(expected)
+    return Sample(expected: expected, made: out)
+}
+
 extension VulkanBackend {
     /// Runs an operation on the device and, if it is due, compares a part of the result.
     /// - Parameters:
@@ -49,16 +56,23 @@ extension VulkanBackend {
         _ operation: VulkanOperation, into out: Tensor, isCounted: Bool = true, _ onDevice: () -> Void, sample: () -> Sample?
     ) {
         guard device.fault == nil else { return }
-        let expected = options.takesSamples && (!isCounted || sampler.isDue(operation)) ? sample() : nil
+        let expected = options.takesSamples && (!isCounted || sampler.isDue(operation)) ? forSample(sample) : nil
         onDevice()
         if options.faults.lyingOperation == operation, out.count > 0 {
             corrupt(out)
         }
         guard let expected, device.fault == nil else { return }
         device.counters.samples += 1
-        let made = expected.made.clone()
+        let made = forSample { expected.made.clone() }
         guard device.fault == nil, !isSame(made, expected.expected) else { return }
         device.fail("\(operation.rawValue) gives other bits than the CPU")
+    }
+
+    /// Runs `body`, which fetches what a sample needs: rows at random, so that the same commands do not come again.
+    func forSample<Result>(_ body: () -> Result) -> Result {
+        device.commands.keeps = false
+        defer { device.commands.keeps = true }
+        return body()
     }
 
     /// Makes words of a result wrong, one in each of its rows, so that a sample of any row sees it.
@@ -111,18 +125,7 @@ extension VulkanBackend {
 
     // MARK: Own forms
 
-    func own(_ input: any ActivationMatrix) -> VulkanActivationMatrix {
-        guard let own = input as? VulkanActivationMatrix else { preconditionFailure("an activation matrix of another backend") }
-        return own
-    }
-
-    func own(_ packed: any PackedKeysValues) -> VulkanKeysValues {
-        guard let own = packed as? VulkanKeysValues else { preconditionFailure("keys and values of another backend") }
-        return own
-    }
-
-    func own(_ image: any QuantizedImage) -> VulkanImage {
-        guard let own = image as? VulkanImage else { preconditionFailure("an image of another backend") }
-        return own
-    }
+    func own(_ input: any ActivationMatrix) -> VulkanActivationMatrix { ownForm(input) }
+    func own(_ packed: any PackedKeysValues) -> VulkanKeysValues { ownForm(packed) }
+    func own(_ image: any QuantizedImage) -> VulkanImage { ownForm(image) }
 }

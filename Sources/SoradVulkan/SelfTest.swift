@@ -23,19 +23,13 @@ package struct SelfTestCase: Sendable {
     let body: @Sendable (_ backend: any ComputeBackend, _ random: inout TestNumbers) -> [Tensor]
 }
 
-/// Numbers from a seed (SplitMix64).
+/// Numbers from a seed.
 struct TestNumbers {
-    private var state: UInt64
+    private var random: SplitMix64
 
-    init(seed: UInt64) { state = seed }
+    init(seed: UInt64) { random = SplitMix64(seed: seed) }
 
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
+    mutating func next() -> UInt64 { random.next() }
 
     /// Between −1 and 1.
     mutating func float() -> Float { Float(Int64(bitPattern: next()) >> 40) / Float(1 << 23) }

@@ -16,7 +16,7 @@ enum SingleOperations {
         }
         let out = Tensor(Shape(Kind.allCases.count, count), buffer: buffer, offset: 3 * count * 4)
         if let block = buffer.block, let pipeline = unsafe pipelines.pipeline(.singleOperations) {
-            let bindings = (tensors + [out]).map { VulkanBinding(block: block, offset: $0.offset, count: $0.count * 4) }
+            let bindings = (tensors + [out]).map { VulkanBinding(buffer: block.name, offset: $0.offset, count: $0.count * 4) }
             unsafe device.dispatch(
                 pipeline, bindings, [UInt32(count)], groups: VulkanBackend.groups(count, of: 64), work: count * 100)
         }

@@ -22,6 +22,7 @@ extension VulkanBackend {
         var flags = EpilogueFlags(activation)
         if reluAtEnd { flags.insert(.reluAtEnd) }
         perform(weights.isInt8 ? .convolveInt8 : .convolveFloat, into: out) {
+            let weights = onDevice(weights)
             if case .float(let values) = weights.precision {
                 convolve(x, partner, weights, values, upsample: upsample, flags, residual, out)
                 return
@@ -34,12 +35,12 @@ extension VulkanBackend {
                 convolve(plane, weights, hasBias: index == 0, upsample: upsample, flags, index == 0 ? residual : out, out)
             }
         } sample: {
-            let expected = Tensor(out.shape)
             let other: ConvolutionPartner = if case .tensor(let partner) = x2 { .tensor(onHost(partner)) } else { x2 }
-            cpu.convolve(
-                onHost(x), other, onHost(weights), upsample: upsample, activation: activation, residual: onHost(residual),
-                reluAtEnd: reluAtEnd, into: expected)
-            return Sample(expected: expected, made: out)
+            return sample(of: out) {
+                cpu.convolve(
+                    onHost(x), other, onHost(weights), upsample: upsample, activation: activation, residual: onHost(residual),
+                    reluAtEnd: reluAtEnd, into: $0)
+            }
         }
     }
 
@@ -64,13 +65,13 @@ extension VulkanBackend {
         OperationChecks.convolve(images, weights, upsample: upsample, residual: residual, into: out)
         perform(.convolveImages, into: out) {
             for (index, (image, weights)) in zip(images, weights).enumerated() {
-                convolve(own(image), weights, hasBias: true, upsample: upsample, [], index == 0 ? residual : out, out)
+                convolve(own(image), onDevice(weights), hasBias: true, upsample: upsample, [], index == 0 ? residual : out, out)
             }
         } sample: {
-            let expected = Tensor(out.shape)
-            cpu.convolve(
-                images.map { onHost(own($0)) }, weights.map { onHost($0) }, upsample: upsample, residual: onHost(residual), into: expected)
-            return Sample(expected: expected, made: out)
+            sample(of: out) {
+                cpu.convolve(
+                    images.map { onHost(own($0)) }, weights.map { onHost($0) }, upsample: upsample, residual: onHost(residual), into: $0)
+            }
         }
     }
 

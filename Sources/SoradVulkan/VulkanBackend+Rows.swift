@@ -40,16 +40,17 @@ extension VulkanBackend {
             return result
         }
         perform(isInt8 ? .linearInt8 : .linearFloat, into: out) {
-            let own = rows - Int((Double(rows) * options.cpuShare).rounded())
+            let own = rows - Int((Double(rows) * cpuShare).rounded())
+            let layer = own > 0 ? onDevice(weights) : weights
             if isInt8 && own > 0 { quantize(input, for: weights) }
             guard own < rows else {
-                multiply(input, weights, activation, gate, residual, 0..<rows, out)
+                multiply(input, layer, activation, gate, residual, 0..<rows, out)
                 return
             }
             // What the CPU reads is fetched before the device begins; then both work.
             let part = own..<rows
             let (values, before, modulation) = (onHost(input.values.rows(part)), onHost(residual?.rows(part)), onHost(gate, part))
-            if own > 0 { multiply(input, weights, activation, gate, residual, 0..<own, out) }
+            if own > 0 { multiply(input, layer, activation, gate, residual, 0..<own, out) }
             device.submit()
             let result = Tensor(Shape(part.count, weights.outputs))
             cpu.linear(matrix(values), onHost(weights), activation: activation, gate: modulation, residual: before, into: result)
@@ -218,7 +219,7 @@ extension VulkanBackend {
         packed.keys = keys.shape[0]
         // The keys are gone when the attention runs, so it is chosen now whether that one will be compared.
         let isDue = options.takesSamples && sampler.isDue(packed.precision == .float ? .attendFloat : .attendInt8)
-        packed.shadow = (isDue ? onHost(keys) : nil, nil)
+        packed.shadow = (isDue ? forSample { onHost(keys) } : nil, nil)
         guard packed.precision != .float else { return copyRows(keys, to: packed.packedKeys) }
         run(keys, packed, kind: 0, mean: packed.keyMean, nil, nil, count: keys.shape[1])
         run(keys, packed, kind: 1, mean: packed.keyMean, packed.keyScale, packed.packedKeys, count: packed.keys * packed.heads)
@@ -227,7 +228,7 @@ extension VulkanBackend {
     public func pack(values: Tensor, into packed: any PackedKeysValues) {
         let packed = own(packed)
         OperationChecks.pack(values: values, into: packed)
-        if packed.shadow.keys != nil { packed.shadow.values = onHost(values) }
+        if packed.shadow.keys != nil { packed.shadow.values = forSample { onHost(values) } }
         guard packed.precision != .float else { return copyRows(values, to: packed.packedValues) }
         run(values, packed, kind: 0, mean: packed.valueMean, nil, nil, count: values.shape[1])
         run(values, packed, kind: 2, mean: packed.valueMean, packed.valueScale, packed.packedValues, count: values.shape[1])
@@ -255,7 +256,7 @@ extension VulkanBackend {
         OperationChecks.attend(queries: queries, to: packed, keyBias: keyBias, bias: bias, into: out)
         guard device.fault == nil, rows > 0 else { return }
         let operation: VulkanOperation = packed.precision == .float ? .attendFloat : .attendInt8
-        let expected = options.takesSamples ? attendOnCPU(queries, packed, scale, keyBias, bias) : nil
+        let expected = options.takesSamples ? forSample { attendOnCPU(queries, packed, scale, keyBias, bias) } : nil
         let step = max(1, options.submissionLimit / max(keys * width * 2, 1))
         for first in stride(from: 0, to: rows, by: step) {
             let part = first..<min(first + step, rows)

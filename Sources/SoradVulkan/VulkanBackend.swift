@@ -28,6 +28,10 @@ public struct VulkanOptions: Sendable {
     public var cpuShare = 0.0
     /// Whether some results are compared with the CPU's.
     public var takesSamples = true
+    /// Bytes of the device's memory that weights may take, the others are streamed; nil means three quarters of it.
+    public var weightBudget: Int?
+    /// Gets a sentence for the operator when weights are streamed.
+    public var report: @Sendable (String) -> Void = { _ in }
     /// Multiply-adds of a submission: some 100 ms of a small GPU.
     public var submissionLimit = 15_000_000_000
     /// Threads for samples and for the CPU's share.
@@ -47,12 +51,16 @@ public final class VulkanBackend: ComputeBackend {
     /// Computes samples and the CPU's share of products.
     let cpu: CPUBackend
     var sampler = SampleSchedule()
-    private var weights: VulkanBuffer?
-    private var weightsUsed = 0
+    var weights = VulkanWeightMemory()
+    var streamed = StreamedWeights()
+    let weightBudget: Int
+    var hasReported = false
+    /// The share of each product's rows that the CPU computes, 0 to 1; the same bits whatever it is.
+    public var cpuShare: Double
     private var rooms: [Room: VulkanBuffer] = [:]
 
     /// Scratch memory of operations.
-    enum Room { case ends, inverse, norm, images }
+    enum Room { case ends, inverse, norm, images, layer }
 
     /// - Throws: `.unavailable` with the reason when there is no such device; `.configuration` for an index that there is not.
     public init(_ options: VulkanOptions = VulkanOptions()) throws(SoradError) {
@@ -65,6 +73,9 @@ public final class VulkanBackend: ComputeBackend {
         let tier = if let tier = options.tier { tier } else { try Self.tier(device, options) }
         pipelines = Self.pipelines(device, tier, options)
         self.options = options
+        cpuShare = options.cpuShare
+        // The rest is for activations, which have to be there.
+        weightBudget = options.weightBudget ?? Int(clamping: infos[index].deviceLocalBytes / 4 * 3)
         cpu = try CPUBackend(threads: options.cpuThreads)
     }
 
@@ -108,6 +119,8 @@ public final class VulkanBackend: ComputeBackend {
     /// As in `VulkanOptions.device`.
     public var index: Int { device.info.index }
     public var counters: VulkanCounters { device.counters }
+    /// Bytes of weights that are copied to the device for every use.
+    public var streamedBytes: Int { streamed.total }
 
     /// SHA-256 digits of the device, its driver and the modules.
     public var key: String { VulkanPipelines.key(device.info) }
@@ -154,7 +167,7 @@ public final class VulkanBackend: ComputeBackend {
         guard let own = buffer as? VulkanBuffer, own.device === device else {
             preconditionFailure("an operation on memory that is not this device's")
         }
-        return VulkanBinding(block: own.block, offset: offset, count: count)
+        return VulkanBinding(buffer: own.block?.name, offset: offset, count: count)
     }
 
     func run(
@@ -179,19 +192,6 @@ public final class VulkanBackend: ComputeBackend {
         rooms[room] = new
         return new
     }
-
-    /// Memory for constants, many in a block: devices allow some thousand blocks.
-    func place(_ parameter: Parameter) -> (buffer: VulkanBuffer, offset: Int) {
-        let count = (parameter.count * parameter.elementType.byteSize + alignment - 1) / alignment * alignment
-        if weights == nil || weights!.byteCount - weightsUsed < count {
-            weights = VulkanBuffer(device, byteCount: max(count, Self.weightBlock), isCleared: false)
-            weightsUsed = 0
-        }
-        defer { weightsUsed += count }
-        return (weights!, weightsUsed)
-    }
-
-    private static let weightBlock = 16 << 20
 }
 
 extension BackendFactory {

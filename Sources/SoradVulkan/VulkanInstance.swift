@@ -32,7 +32,7 @@ public struct VulkanDeviceInfo: Sendable {
 @safe final class VulkanInstance {
     let functions: sorad_vulkan_instance
     let handle: VkInstance
-    let isValidated: Bool
+    private let messenger: VkDebugUtilsMessengerEXT?
 
     /// - Parameter validation: with the Khronos layer and its synchronization checks, for tests.
     /// - Throws: `.unavailable` without a loader, a driver or, if asked for, the layer.
@@ -76,15 +76,19 @@ public struct VulkanDeviceInfo: Sendable {
         if let missing = unsafe sorad_vulkan_instance_functions(instance, &functions) {
             throw SoradError(.unavailable, "no Vulkan: the loader lacks \(unsafe String(cString: missing))")
         }
-        if validation && !(unsafe sorad_vulkan_watch_validation(instance)) {
+        unsafe messenger = validation ? sorad_vulkan_watch_validation(instance) : nil
+        if unsafe validation && messenger == nil {
+            unsafe functions.vkDestroyInstance(instance, nil)
             throw SoradError(.unavailable, "no Vulkan: the validation layers cannot be heard")
         }
         self.functions = functions
         unsafe handle = instance
-        isValidated = validation
     }
 
-    deinit { unsafe functions.vkDestroyInstance(handle, nil) }
+    deinit {
+        if let messenger = unsafe messenger { unsafe sorad_vulkan_leave_validation(handle, messenger) }
+        unsafe functions.vkDestroyInstance(handle, nil)
+    }
 
     /// 1.3.0
     private static let neededVersion: UInt32 = 1 << 22 | 3 << 12
@@ -175,7 +179,7 @@ public struct VulkanDeviceInfo: Sendable {
             missing.append("work groups of 256")
         }
         if one.limits.minStorageBufferOffsetAlignment > 256 { missing.append("buffers aligned to 256 bytes") }
-        if one.limits.maxPushConstantsSize < UInt32(VulkanDevice.parameterWords * 4) { missing.append("128 bytes of push constants") }
+        if one.limits.maxPushConstantsSize < UInt32(VulkanConnection.parameterWords * 4) { missing.append("128 bytes of push constants") }
         let driverName = unsafe text(of: driver.driverName)
         let driverText = unsafe "\(driverName) \(text(of: driver.driverInfo))"
         let uuid = SHA256.hexadecimal(bytes(of: one.pipelineCacheUUID))

@@ -16,6 +16,14 @@ public import SoradSystem
         unsafe super.init(byteCount: byteCount, hostAddress: nil)
     }
 
+    /// Nil, and no fault of the device, when there is no memory for it.
+    init?(ifPossible device: VulkanDevice, byteCount: Int) {
+        guard let block = device.allocateIfPossible(byteCount: byteCount) else { return nil }
+        self.device = device
+        self.block = block
+        unsafe super.init(byteCount: byteCount, hostAddress: nil)
+    }
+
     public override func settle() { device.settle() }
 
     public override func download(from offset: Int, into bytes: inout MutableRawSpan) {
@@ -109,18 +117,12 @@ final class VulkanImage: QuantizedImage {
 }
 
 extension VulkanBackend {
-    public var alignment: Int { 256 }
+    static let blockAlignment = 256
+    public var alignment: Int { Self.blockAlignment }
 
     public func allocate(byteCount: Int) -> TensorBuffer { VulkanBuffer(device, byteCount: byteCount, isCleared: true) }
 
     public func owns(_ buffer: TensorBuffer) -> Bool { (buffer as? VulkanBuffer)?.device === device }
-
-    public func load(_ parameter: Parameter) -> Parameter {
-        let (buffer, offset) = place(parameter)
-        parameter.withBytes { buffer.upload($0, at: offset) }
-        if options.takesSamples || options.cpuShare > 0 { buffer.originals[offset] = parameter }
-        return Parameter(parameter.elementType, count: parameter.count, in: buffer, at: offset)
-    }
 
     public func activations(capacity: Int, width: Int, in arena: Arena) -> any ActivationMatrix {
         VulkanActivationMatrix(capacity: capacity, width: width, in: arena)
@@ -148,8 +150,13 @@ extension VulkanBackend {
     public var intermediateRows: Int { 4096 }
 
     public func finish() throws(SoradError) {
-        device.settle()
+        device.beginEpoch()
         sampler.beginEpoch()
         if let fault = device.fault { throw fault }
+        guard streamed.total > 0, !hasReported else { return }
+        hasReported = true
+        options.report(
+            "\(streamed.total >> 20) MiB of the weights do not fit into the memory of \(device.info.name) "
+                + "and are copied to it for every use")
     }
 }

@@ -91,7 +91,8 @@ package enum Shader: String, CaseIterable {
     deinit {
         // Nothing that is recorded or runs may name a pipeline that is gone.
         device.settle()
-        device.rest()
+        device.commands.forgetAll()
+        device.connection.rest()
         save()
         for unsafe(_, pipeline) in unsafe made { unsafe device.functions.vkDestroyPipeline(device.handle, pipeline, nil) }
         if unsafe cache != nil { unsafe device.functions.vkDestroyPipelineCache(device.handle, cache, nil) }
@@ -148,7 +149,7 @@ package enum Shader: String, CaseIterable {
                         unsafe info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO
                         unsafe info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT
                         unsafe (info.stage.module, info.stage.pName, info.stage.pSpecializationInfo) = (module, main, special)
-                        unsafe info.layout = device.pipelineLayout
+                        unsafe info.layout = device.connection.pipelineLayout
                         return unsafe device.functions.vkCreateComputePipelines(device.handle, cache, 1, &info, nil, &pipeline)
                     }
                 }

@@ -127,7 +127,7 @@ struct WorkerBenchmark {
                 times.finished = now
                 return times
             case .failed(_, let error): throw SoradError(.internalFault, "the worker made no clip: \(error.message)")
-            case .ready, .alive: continue
+            case .ready, .alive, .backend: continue
             }
         }
     }

@@ -95,6 +95,7 @@ private let healthMembers: KeyValuePairs<String, JSONValue> = [
     "status": oneOf("starting", "ok", "degraded"), "trouble": textOrNull, "version": text, "intake": oneOf("open", "draining"),
     "processing": oneOf("running", "paused"), "queued": whole, "running": whole, "worker": truth, "workers": whole, "slots": whole,
     "disk_free_bytes": wholeOrNull, "models": whole, "default_model": textOrNull, "broken_models": texts,
+    "backends": texts,
 ]
 private let modelMembers: KeyValuePairs<String, JSONValue> = [
     "id": text, "object": ["const": "model"], "created": whole, "owned_by": text, "sha256": text, "license": text, "default_width": whole,
@@ -190,4 +191,5 @@ private let healthWithSocket: KeyValuePairs<String, JSONValue> = [
     "socket": text, "status": oneOf("starting", "ok", "degraded"), "trouble": textOrNull, "version": text,
     "intake": oneOf("open", "draining"), "processing": oneOf("running", "paused"), "queued": whole, "running": whole, "worker": truth,
     "workers": whole, "slots": whole, "disk_free_bytes": wholeOrNull, "models": whole, "default_model": textOrNull, "broken_models": texts,
+    "backends": texts,
 ]

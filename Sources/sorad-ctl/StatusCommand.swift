@@ -44,6 +44,7 @@ func statusLines(_ health: JSONValue, socket: String) -> [Line] {
         let others = number("models") - 1
         lines.append([Span("The model is \(model)" + (others > 0 ? "; \(counted(others, "other")) installed" : "") + ".")])
     }
+    for sentence in health["backends"]?.array?.compactMap(\.string) ?? [] { lines.append(["\(sentence)."]) }
     if let free = health["disk_free_bytes"]?.integer {
         lines.append([Span("Free space: \(byteWords(free)).", free < 500_000_000 ? .red : nil)])
     }

@@ -9,27 +9,51 @@ import SoradVulkan
 
 struct BackendSelection {
     /// What computes clips.
-    let backend: BackendFactory
-    /// What computes texts, and clips when the other fails; nil where both are one.
-    let fallback: BackendFactory?
-    /// What was chosen, and why; nil where there was nothing to choose.
-    let sentence: String?
+    private(set) var backend: BackendFactory
+    /// What computes texts, and clips when the other fails or is slower for their size; nil where both are one.
+    private(set) var fallback: BackendFactory?
+    /// Whether a clip is for `backend`; prepares it for that.
+    private(set) var usesDevice: (ClipPlan) -> Bool = { _ in true }
+    /// What was chosen, and why.
+    private(set) var sentence: String
+    /// Whether there was something to choose: the log gets the sentence then.
+    private(set) var isNews = true
 
-    /// - Parameter meanwhile: called now and then while a device is tried.
-    init(_ settings: WorkerSettings, meanwhile: () -> Void) {
-        let cpu = BackendFactory.cpu(threads: settings.threads)
+    /// - Parameters:
+    ///   - meanwhile: called now and then while a device is tried.
+    ///   - report: gets a sentence when weights do not fit a device.
+    init(_ settings: WorkerSettings, report: @escaping @Sendable (String) -> Void, meanwhile: () -> Void) {
+        backend = BackendFactory.cpu(threads: settings.threads)
         let choice = settings.choice
-        func onCPU(_ reason: String) -> (BackendFactory, BackendFactory?, String?) { (cpu, nil, "clips are made on the CPU: \(reason)") }
-        (backend, fallback, sentence) = {
-            if choice == .cpu || choice == .auto && !Self.hasDeviceNode { return (cpu, nil, nil) }
-            let folder = Self.folder(settings.cacheDirectory)
-            let trial = BackendTrial.of(
-                choice, model: choice == .auto ? settings.model : "", threads: settings.threads, folder: folder, meanwhile: meanwhile)
-            if let problem = trial.problem { return onCPU(problem) }
-            if choice == .auto && !trial.isFaster { return onCPU("\(trial.description) is slower (\(trial.speeds))") }
-            let why = choice == .auto ? "it is faster (\(trial.speeds))" : "the setting says so"
-            return (Self.vulkan(trial, choice, settings, folder), cpu, "clips are made on \(trial.description): \(why)")
-        }()
+        if choice == .cpu || choice == .auto && !Self.hasDeviceNode {
+            sentence = "clips are made on the CPU: \(choice == .cpu ? "the setting says so" : "there is no graphics card, or it is hidden")"
+            isNews = false
+            return
+        }
+        let folder = Self.folder(settings.cacheDirectory)
+        let trial = BackendTrial.of(choice, model: settings.model, threads: settings.threads, folder: folder, meanwhile: meanwhile)
+        let isUsed = trial.problem == nil && (choice != .auto || trial.sizes.contains(where: \.isFasterOnDevice))
+        sentence = Self.sentence(trial, choice, isUsed: isUsed)
+        guard isUsed else { return }
+        let made = MadeDevice()
+        fallback = backend
+        backend = Self.vulkan(trial, choice, settings, folder, report, made)
+        let given = settings.cpuShare
+        usesDevice = { plan in
+            let size = trial.sizes.nearest(to: plan)
+            made.backend?.cpuShare = given.map { Double($0) / 100 } ?? size?.share ?? 0
+            return choice != .auto || size?.isFasterOnDevice == true
+        }
+    }
+
+    private static func sentence(_ trial: BackendTrial, _ choice: BackendChoice, isUsed: Bool) -> String {
+        if let problem = trial.problem { return "clips are made on the CPU: \(problem)" }
+        let measured = trial.sizes.map(\.text).joined(separator: "; ")
+        if !isUsed { return "clips are made on the CPU: \(trial.description) is slower (a step of \(measured))" }
+        if choice != .auto { return "clips are made on \(trial.description): the setting says so (a step of \(measured))" }
+        let isMixed = !trial.sizes.allSatisfy(\.isFasterOnDevice)
+        return "clips are made on \(trial.description)\(isMixed ? ", or on the CPU where that is faster" : ""): "
+            + "it is faster (a step of \(measured))"
     }
 
     /// Whether the machine has a device that could be a graphics card's: without one `auto` costs nothing.
@@ -49,12 +73,13 @@ struct BackendSelection {
     }
 
     private static func vulkan(
-        _ trial: BackendTrial, _ choice: BackendChoice, _ settings: WorkerSettings, _ folder: String?
+        _ trial: BackendTrial, _ choice: BackendChoice, _ settings: WorkerSettings, _ folder: String?,
+        _ report: @escaping @Sendable (String) -> Void, _ made: MadeDevice
     ) -> BackendFactory {
         var options = VulkanOptions()
         (options.device, options.tier, options.cacheFolder, options.cpuThreads) = (trial.device, trial.tier, folder, settings.threads)
-        options.cpuShare = Double(settings.cpuShare) / 100
-        let model = choice == .auto ? settings.model : ""
+        options.report = report
+        let model = settings.model
         return BackendFactory("\(choice)") { [options] () throws(SoradError) in
             let backend = try VulkanBackend(options)
             guard backend.key == trial.key else {
@@ -63,16 +88,15 @@ struct BackendSelection {
                     .unavailable, "\(backend.description) is not the device or driver that was tested",
                     hint: "the next worker tests it again")
             }
+            made.backend = backend
             return backend
         }
     }
 }
 
-extension BackendTrial {
-    var speeds: String {
-        func text(_ seconds: Double?) -> String { seconds.map { "\(($0 * 1000).rounded() / 1000) s" } ?? "?" }
-        return "a step takes \(text(deviceSeconds)), on the CPU \(text(cpuSeconds))"
-    }
+/// The device's backend, once it is made. Unchecked: one thread after another uses it, as the pipeline that owns it.
+private final class MadeDevice: @unchecked Sendable {
+    weak var backend: VulkanBackend?
 }
 
 /// `sorad-worker --backend-check`: every device, its self-test and its speed, each in a child of its own.
@@ -90,7 +114,9 @@ enum BackendCheck {
                 lines.append("  \(row.wrong == 0 ? "same bits" : "\(row.wrong) wrong") of \(row.count)  \(row.name)")
             }
             lines.append("  " + (trial.problem ?? "passed with \(trial.tier.rawValue) fma"))
-            if trial.deviceSeconds != nil { lines.append("  " + trial.speeds) }
+            for size in trial.sizes {
+                lines.append("  \(size.isFasterOnDevice ? "faster" : "slower")  a step of \(size.text)")
+            }
             // Without a driver, or with one that crashes, the next number tells no more.
             if trial.description.isEmpty { break }
         }

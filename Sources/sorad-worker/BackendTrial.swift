@@ -23,15 +23,10 @@ struct BackendTrial: Sendable {
     var description = ""
     var key = ""
     var tier = FMATier.integer
-    /// Seconds of a denoise step; nil where it was not measured.
-    var cpuSeconds, deviceSeconds: Double?
+    /// What was measured of the model, from small sizes to large.
+    var sizes: [SizeTrial] = []
     /// Cases of the self-test; those that failed first.
     var rows: [(name: String, wrong: Int, count: Int, seconds: Double)] = []
-
-    var isFaster: Bool {
-        guard let cpuSeconds, let deviceSeconds else { return false }
-        return deviceSeconds < cpuSeconds
-    }
 
     /// In a child: tests the device that `choice` means and, for a model, measures a step on both.
     static func run(_ choice: BackendChoice, model: String, threads: Int?, cacheFolder: String?) -> BackendTrial {
@@ -59,10 +54,9 @@ struct BackendTrial: Sendable {
                 try trial.test(backend)
             }
             guard trial.problem == nil, !model.isEmpty else { return trial }
-            (options.device, options.tier) = (trial.device, trial.tier)
-            let cpu = BackendFactory.cpu(threads: threads)
-            trial.deviceSeconds = try ClipPipeline.secondsPerStep(modelPath: model, backend: .vulkan(options), text: cpu)
-            trial.cpuSeconds = try ClipPipeline.secondsPerStep(modelPath: model, backend: cpu, text: cpu)
+            // As it will compute clips: with samples, and on this device.
+            (options.device, options.tier, options.takesSamples, options.cpuThreads) = (trial.device, trial.tier, true, threads)
+            trial.sizes = try SizeTrial.measure(model, on: try VulkanBackend(options), threads: threads)
         } catch { trial.problem = error.message }
         return trial
     }
@@ -85,7 +79,7 @@ extension BackendTrial {
         _ choice: BackendChoice, model: String, threads: Int?, folder: String?, meanwhile: () -> Void
     ) -> BackendTrial {
         let path = folder.map { file(choice, model, in: $0) }
-        let circumstances = Self.circumstances()
+        let circumstances = Self.circumstances(model: model)
         if let path, let kept = read(path, circumstances) { return kept }
         let trial = inChild(choice, model: model, threads: threads, folder: folder, meanwhile: meanwhile)
         if let path { trial.write(path, circumstances) }
@@ -145,9 +139,9 @@ extension BackendTrial {
 
     // MARK: The file
 
-    /// The program, the boot, and the installed drivers.
-    private static func circumstances() -> String {
-        var parts = [(try? FileIdentity("/proc/self/exe"))?.text ?? ""]
+    /// The program, the model, the boot, and the installed drivers.
+    private static func circumstances(model: String) -> String {
+        var parts = ["/proc/self/exe", model].map { (try? FileIdentity($0))?.text ?? "" }
         for path in ["/proc/sys/kernel/random/boot_id"] { parts.append(text(of: path)) }
         for folder in ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"] {
             for name in ((try? fileNames(in: folder)) ?? []).sorted() {
@@ -186,8 +180,7 @@ extension BackendTrial: JSONRepresentable {
         [
             "problem": .optional(problem), "missing": .bool(isMissing), "caution": .optional(caution), "device": .integer(device),
             "description": .string(description), "key": .string(key),
-            "tier": .string(tier.rawValue), "cpu_seconds": cpuSeconds.map { .double($0) } ?? .null,
-            "device_seconds": deviceSeconds.map { .double($0) } ?? .null,
+            "tier": .string(tier.rawValue), "sizes": .array(sizes.map(\.json)),
             "rows": .array(
                 rows.map {
                     ["name": .string($0.name), "wrong": .integer($0.wrong), "count": .integer($0.count), "seconds": .double($0.seconds)]
@@ -201,7 +194,7 @@ extension BackendTrial: JSONRepresentable {
             let tier = json["tier"]?.string.flatMap(FMATier.init)
         else { throw JSONError("no trial of a device") }
         (self.device, self.description, self.key, self.tier) = (device, description, key, tier)
-        (cpuSeconds, deviceSeconds) = (json["cpu_seconds"]?.double, json["device_seconds"]?.double)
+        for size in json["sizes"]?.array ?? [] { sizes.append(try SizeTrial(json: size)) }
         rows = (json["rows"]?.array ?? []).map {
             ($0["name"]?.string ?? "", $0["wrong"]?.integer ?? 0, $0["count"]?.integer ?? 0, $0["seconds"]?.double ?? 0)
         }

@@ -66,11 +66,12 @@ enum OnceRun {
     static func run(_ settings: WorkerSettings, in directory: String) throws(SoradError) {
         let control = OnceControl(every: settings.checkpointEvery.map { .seconds($0) })
         try control.listen()
-        let selection = BackendSelection(settings, meanwhile: {})
-        if let sentence = selection.sentence { printError("sorad-worker: \(sentence)\n") }
+        let selection = BackendSelection(settings, report: { printError("sorad-worker: \($0)\n") }, meanwhile: {})
+        if selection.isNews { printError("sorad-worker: \(selection.sentence)\n") }
         let pipeline = try ClipPipeline(
             modelPath: settings.model, backend: selection.backend, fallback: selection.fallback,
             checkpointInterval: .milliseconds(settings.checkpointInterval), previewInterval: .seconds(1), marking: settings.marking,
+            usesDevice: selection.usesDevice,
             report: { printError("sorad-worker: \($0)\n") })
         let job = try PortableJob(opening: directory, for: pipeline.info)
         if let result = try job.result() { return try tell(.finished(job: job.id, result: result)) }

@@ -40,13 +40,22 @@ struct Program {
         let channel = try inheritedChannel()
         lowerPriority()
         let loading = Heartbeat { try? channel.send(WorkerEvent.alive.json.bytes(), timeout: .seconds(30)) }
-        let selection = BackendSelection(settings, meanwhile: loading.beat)
-        if let sentence = selection.sentence { tell(sentence) }
+        let selection = BackendSelection(settings, report: tell, meanwhile: loading.beat)
+        if selection.isNews { tell(selection.sentence) }
+        var backend = selection.sentence
+        var isReady = false
         let pipeline = try ClipPipeline(
             modelPath: settings.model, verified: settings.verified, backend: selection.backend, fallback: selection.fallback,
             checkpointInterval: .milliseconds(settings.checkpointInterval),
-            previewInterval: .milliseconds(400), marking: settings.marking, report: tell, meanwhile: loading.beat)
-        try WorkerLoop(channel: channel, pipeline: pipeline).run()
+            previewInterval: .milliseconds(400), marking: settings.marking, usesDevice: selection.usesDevice,
+            report: {
+                tell($0)
+                backend = "clips are made on the CPU: \($0)"
+                // Who asks the daemon sees it too.
+                if isReady { try? channel.send(WorkerEvent.backend(backend).json.bytes(), timeout: .seconds(30)) }
+            }, meanwhile: loading.beat)
+        isReady = true
+        try WorkerLoop(channel: channel, pipeline: pipeline, backend: backend).run()
     }
 
     /// A line for the daemon's log.

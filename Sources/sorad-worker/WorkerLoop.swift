@@ -11,6 +11,8 @@ import Synchronization
 final class WorkerLoop: Sendable {
     private let channel: FrameChannel
     private let maker: ClipMaker
+    /// What computes clips, and why.
+    private let backend: String
     private let current = Mutex<CurrentJob?>(nil)
 
     private struct CurrentJob {
@@ -23,8 +25,9 @@ final class WorkerLoop: Sendable {
     /// Seconds that a running job gets to stop in order when the daemon is gone.
     private static let lastSeconds: UInt32 = 3
 
-    init(channel: FrameChannel, pipeline: ClipPipeline) {
+    init(channel: FrameChannel, pipeline: ClipPipeline, backend: String) {
         self.channel = channel
+        self.backend = backend
         self.maker = ClipMaker(pipeline)
     }
 
@@ -32,6 +35,7 @@ final class WorkerLoop: Sendable {
     /// - Throws: `.internalFault` when the daemon breaks the protocol.
     func run() throws(SoradError) {
         send(.ready(model: maker.info))
+        send(.backend(backend))
         var worker: SystemThread?
         while let command = try nextCommand() {
             switch command {

@@ -12,8 +12,8 @@ struct WorkerSettings: Sendable {
     var verified: String?
     /// As in `BackendChoice`.
     var backend = "cpu"
-    /// Percent of each product's rows that the CPU computes next to a device.
-    var cpuShare = 0
+    /// Percent of each product's rows that the CPU computes next to a device; nil for what was measured to be fastest.
+    var cpuShare: Int?
     /// "" means the user's own.
     var cacheDirectory = ""
     var checksBackends = false
@@ -42,7 +42,9 @@ struct WorkerSettings: Sendable {
             "checkpoint-interval", 0...3_600_000, \.checkpointInterval, unit: "MILLISECONDS",
             "shortest time between two checkpoints of a clip")
         Setting("backend", \.backend, "BACKEND", "what computes clips: \(BackendChoice.forms)")
-        Setting("cpu-share", 0...100, \.cpuShare, unit: "PERCENT", "share of each product that the CPU computes next to a device")
+        Setting(
+            "cpu-share", 0...100, \.cpuShare, unit: "PERCENT", default: "as measured",
+            "share of each product's rows that the CPU computes next to a device")
         Setting("cache-dir", \.cacheDirectory, "DIR", default: "$XDG_CACHE_HOME/sorad", "folder of device trials and compiled shaders")
         Setting("backend-check", \.checksBackends, "test every Vulkan device, print what came of it and exit; with --model, also its speed")
         Setting("backend-trial", \.isTrial, "test the device of --backend, print the result as JSON and exit: what the worker itself runs")

@@ -35,6 +35,7 @@ struct HealthRoutes: Sendable {
             "disk_free_bytes": .optional(service.freeDiskBytes), "models": .integer(models.entries.count),
             "default_model": .optional(models.standard(preferred: readiness.defaultModel)?.info.id),
             "broken_models": .array(models.brokenFiles.map { .string($0) }),
+            "backends": .array(service.backends.map { .string($0) }),
         ]
     }
 }

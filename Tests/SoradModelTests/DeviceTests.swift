@@ -37,18 +37,7 @@ import Testing
     @Test func whatABranchComputesIsTheSameOnADevice() throws {
         let file = try Fixture("tiny").modelFile(.int8)
         let results = try [BackendFactory.cpu(threads: 2), DeferredBackend.factory].map { factory in
-            let model = try VideoModel(file: file, backend: factory.make())
-            let size = try model.configuration.latentSize(width: 96, height: 64, numFrames: 9)
-            let picture = (0..<96 * 64 * 3).map { UInt8(truncatingIfNeeded: $0 / 7) }
-            let known = try model.encodeVideo([picture], width: 96, height: 64)
-            let text = try model.encodeText([20, 30, 40, 1])
-            let latent = model.initialNoise(seed: 3, size)
-            let denoiser = try model.denoiser(
-                size, prompt: text, negativePrompt: text, guidanceScale: 3, steps: 2, shift: 3,
-                known: ConditioningFrames([(0, known, 0), (2, known, 0)]))
-            denoiser.step(0, latent)
-            let preview = denoiser.predictedFrame(1, of: latent, afterStep: 0)
-            return [known.elements, text.elements, latent.elements, preview.elements].map { $0.map(\.bitPattern) }
+            try BackendComparison.branchBits(file, factory.make(), width: 96, height: 64)
         }
         #expect(results[0] == results[1])
     }
@@ -57,18 +46,9 @@ import Testing
     @Test(arguments: [false, true]) func aDecoderGoesOnOnAnotherBackend(startsOnDevice: Bool) throws {
         let file = try Fixture("tiny").modelFile(.int8, int8Decoder: true)
         let factories = [BackendFactory.cpu(threads: 1), DeferredBackend.factory]
-        let models = try (startsOnDevice ? factories.reversed() : factories).map { try VideoModel(file: file, backend: $0.make()) }
-        let size = try models[0].configuration.latentSize(width: 64, height: 32, numFrames: 13)
-        let latents = models.map { $0.initialNoise(seed: 5, size) }
-        var whole: [[UInt8]] = []
-        models[0].decode(latents[0]) { whole.append($1) }
-        var frames: [[UInt8]] = []
-        let (first, second) = (models[0].decoder(latents[0]), models[1].decoder(latents[1]))
-        while first.groups < 2 { first.next(stop: {}) { frames.append($1) } }
-        for (old, new) in zip(first.memory, second.memory) { old.withBytes { new.buffer.upload($0, at: new.offset) } }
-        second.resume(first.counters)
-        while second.isUnfinished { second.next(stop: {}) { frames.append($1) } }
-        #expect(frames == whole && frames.count == 13)
+        let backends = try (startsOnDevice ? factories.reversed() : factories).map { try $0.make() }
+        let (parts, whole) = try BackendComparison.decodedInTwoParts(file, backends[0], backends[1])
+        #expect(parts == whole && parts.count == 13)
     }
 
     @Test func theHostHasNoAddressOfADevice() async {

@@ -4,6 +4,7 @@ import SoradModel
 import SoradSystem
 import SoradTensor
 import SoradVulkan
+import Synchronization
 import Testing
 
 /// Nil where there is none.
@@ -36,48 +37,75 @@ private let device = try? VulkanBackend.devices().first { $0.missing.isEmpty }
         #expect(try GoldenClipTests.clip(Self.model(true, backend)) == GoldenClipTests.golden(true).frames)
     }
 
-    /// Between host and device pass, in a step, the latents once and a timestep's embedding; submissions stay below their limit.
-    @Test func aStepMovesTheLatentsAndNothingElse() throws {
-        let backend = try Self.backend { $0.submissionLimit = 4_000_000 }
+    /// Weights that do not fit are streamed: all of them, or those of the last layers.
+    @Test(arguments: [0, 60_000]) func streamedWeightsGiveTheSameHash(budget: Int) throws {
+        let reports = Mutex<[String]>([])
+        let backend = try Self.backend {
+            $0.weightBudget = budget
+            $0.validation = true
+            $0.report = { sentence in reports.withLock { $0.append(sentence) } }
+        }
+        #expect(try GoldenClipTests.clip(Self.model(true, backend)) == GoldenClipTests.golden(true).frames)
+        #expect(backend.streamedBytes > 0 && reports.withLock(\.count) == 1, "\(backend.streamedBytes) bytes")
+        #expect(VulkanBackend.validationReport.count == 0, "\(VulkanBackend.validationReport.first)")
+        print("Vulkan: with \(budget) bytes for weights \(backend.streamedBytes) are streamed")
+    }
+
+    /// What two steps behind the first one did, and the latents' size in bytes.
+    private static func twoSteps(_ backend: VulkanBackend) throws -> (counts: [VulkanCounters], latents: Int, embedding: Int) {
         let model = try Self.model(false, backend)
         let size = try model.configuration.latentSize(width: 96, height: 64, numFrames: 9)
         let text = try model.encodeText([20, 30, 40, 1])
-        let denoiser = try model.denoiser(size, prompt: text, negativePrompt: text, guidanceScale: 3, steps: 3, shift: 3)
+        let denoiser = try model.denoiser(size, prompt: text, negativePrompt: text, guidanceScale: 3, steps: 4, shift: 3)
         let latent = model.initialNoise(seed: 3, size)
-        denoiser.step(0, latent)
-        _ = latent.elements
         try backend.finish()
-        let before = backend.counters
-        denoiser.step(1, latent)
-        _ = latent.elements
-        let after = backend.counters
-        #expect(after.bytesDownloaded - before.bytesDownloaded == latent.count * 4)
-        #expect((4...4096).contains(after.bytesUploaded - before.bytesUploaded), "the timestep's embedding")
-        #expect(after.allocations == before.allocations)
-        let dispatches = after.dispatches - before.dispatches
-        #expect((60...100).contains(dispatches), "\(dispatches) dispatches")
-        #expect((2...40).contains(after.submissions - before.submissions), "\(after.submissions - before.submissions) submissions")
-        #expect(after.longestSubmission <= after.submissionLimit)
-        print("Vulkan: a step of the tiny model is \(dispatches) dispatches in \(after.submissions - before.submissions) submissions")
+        var counts: [VulkanCounters] = []
+        for step in 0..<3 {
+            denoiser.step(step, latent)
+            _ = latent.elements
+            try backend.finish()
+            counts.append(backend.counters)
+        }
+        return (counts, latent.count * 4, model.wan.configuration.frequencyWidth * 4)
+    }
+
+    /// Between host and device pass, in a step, the latents once, a timestep's embedding, the guidance and dt. Nothing is recorded any
+    /// more, nothing allocated, and submissions stay below their limit.
+    @Test func aStepMovesTheLatentsAndNothingElse() throws {
+        let (counts, latents, embedding) = try Self.twoSteps(Self.backend { $0.submissionLimit = 4_000_000 })
+        for (before, after) in zip(counts, counts.dropFirst()) {
+            #expect(after.bytesDownloaded - before.bytesDownloaded == latents)
+            // Two numbers for each of the two operations that have some.
+            #expect(after.bytesUploaded - before.bytesUploaded == embedding + 2 * 8)
+            #expect(after.allocations == before.allocations)
+            #expect(after.recordings == before.recordings && after.replays > before.replays)
+            let dispatches = after.dispatches - before.dispatches
+            #expect((60...100).contains(dispatches), "\(dispatches) dispatches")
+            #expect((2...40).contains(after.submissions - before.submissions), "\(after.submissions - before.submissions) submissions")
+            #expect(after.longestSubmission <= after.submissionLimit)
+        }
+        let (before, after) = (counts[1], counts[2])
+        print(
+            "Vulkan: a step of the tiny model is \(after.dispatches - before.dispatches) dispatches in",
+            "\(after.submissions - before.submissions) submissions of \(after.replays - before.replays) command buffers;",
+            "\(after.bytesUploaded - before.bytesUploaded) bytes go to the device and \(latents) come back;",
+            "the longest submission is \(after.longestSubmission) multiply-adds")
+    }
+
+    /// Samples look at results at random places: around these a few commands are recorded again, and the others are not.
+    @Test func samplesLeaveTheRecordingAlone() throws {
+        let plain = try Self.twoSteps(Self.backend()).counts
+        let sampled = try Self.twoSteps(Self.backend { $0.takesSamples = true }).counts
+        let (before, after) = (sampled[1], sampled[2])
+        #expect(after.samples > before.samples && after.replays > before.replays)
+        #expect(after.dispatches - before.dispatches == plain[2].dispatches - plain[1].dispatches)
     }
 
     /// Conditioning frames, an encoder, and the picture of a preview.
     @Test func whatABranchComputesIsTheSame() throws {
         let file = try Fixture("tiny").modelFile(.int8, int8Decoder: true)
-        let results = try [CPUBackend(threads: 1), Self.backend()].map { (backend: any ComputeBackend) in
-            let model = try VideoModel(file: file, backend: backend)
-            let size = try model.configuration.latentSize(width: 64, height: 32, numFrames: 9)
-            let picture = (0..<64 * 32 * 3).map { UInt8(truncatingIfNeeded: $0 / 7) }
-            let known = try model.encodeVideo([picture], width: 64, height: 32)
-            let text = try model.encodeText([20, 30, 40, 1])
-            let latent = model.initialNoise(seed: 3, size)
-            let denoiser = try model.denoiser(
-                size, prompt: text, negativePrompt: text, guidanceScale: 3, steps: 2, shift: 3,
-                known: ConditioningFrames([(0, known, 0), (2, known, 0)]))
-            denoiser.step(0, latent)
-            let preview = denoiser.predictedFrame(1, of: latent, afterStep: 0)
-            return [known.elements, text.elements, latent.elements, preview.elements].map { $0.map(\.bitPattern) }
-        }
+        let backends: [any ComputeBackend] = [try CPUBackend(threads: 1), try Self.backend()]
+        let results = try backends.map { try BackendComparison.branchBits(file, $0, width: 64, height: 32) }
         #expect(results[0] == results[1])
     }
 
@@ -103,20 +131,8 @@ private let device = try? VulkanBackend.devices().first { $0.missing.isEmpty }
     /// A decoder continues on the CPU where one on the device stopped.
     @Test func aDecoderContinuesOnTheCPU() throws {
         let file = try Fixture("tiny").modelFile(.int8, int8Decoder: true)
-        let models = try [Self.backend(), CPUBackend(threads: 1)].map { (backend: any ComputeBackend) in
-            try VideoModel(file: file, backend: backend)
-        }
-        let size = try models[0].configuration.latentSize(width: 64, height: 32, numFrames: 13)
-        let latents = models.map { $0.initialNoise(seed: 5, size) }
-        var whole: [[UInt8]] = []
-        models[1].decode(latents[1]) { whole.append($1) }
-        var frames: [[UInt8]] = []
-        let (first, second) = (models[0].decoder(latents[0]), models[1].decoder(latents[1]))
-        while first.groups < 2 { first.next(stop: {}) { frames.append($1) } }
-        for (old, new) in zip(first.memory, second.memory) { old.withBytes { new.buffer.upload($0, at: new.offset) } }
-        second.resume(first.counters)
-        while second.isUnfinished { second.next(stop: {}) { frames.append($1) } }
-        #expect(frames == whole && frames.count == 13)
+        let (parts, whole) = try BackendComparison.decodedInTwoParts(file, Self.backend(), CPUBackend(threads: 1))
+        #expect(parts == whole && parts.count == 13)
     }
 
     /// A device that lies in one operation is found by the samples within one step.

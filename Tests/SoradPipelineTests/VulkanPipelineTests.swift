@@ -74,18 +74,51 @@ private let device = try? VulkanBackend.devices().first { $0.missing.isEmpty }
         }
     }
 
+    /// Each allocation of a clip fails in turn: of weights, which are then streamed, or of anything else, after which the CPU continues.
     @Test func memoryThatRunsOutCostsNoBit() throws {
-        let request = PipelineFixture.request()
+        let request = PipelineFixture.request(steps: 1)
         let kept = Kept()
         let expected = try Self.clip(PipelineFixture.model, request, nil).sha256
         _ = try Self.clip(PipelineFixture.model, request, Self.options(), kept: kept)
         let count = try #require(kept.backend).counters.allocations
-        for number in Set([0, 1, 2, count / 4, count / 2, count * 3 / 4, count - 1]) {
+        var streamed = 0
+        for number in 0..<count {
             var faults = VulkanFaults()
             faults.failedAllocation = number
-            let found = try Self.clip(PipelineFixture.model, request, Self.options(faults))
-            #expect(found.sha256 == expected && found.reports.count == 1, "allocation \(number) of \(count): \(found.reports)")
-            #expect(found.reports.first?.contains("out of device memory") == true)
+            var options = Self.options(faults)
+            let sentences = Mutex<[String]>([])
+            options.report = { sentence in sentences.withLock { $0.append(sentence) } }
+            let found = try Self.clip(PipelineFixture.model, request, options)
+            let all = found.reports + sentences.withLock { $0 }
+            #expect(found.sha256 == expected && all.count == 1, "allocation \(number) of \(count): \(all)")
+            let isStreamed = all.first?.contains("copied to it for every use") == true
+            streamed += isStreamed ? 1 : 0
+            #expect(isStreamed || all.first?.contains("out of device memory") == true, "\(all)")
+        }
+        #expect((1..<count).contains(streamed))
+        print("Vulkan: \(count) allocations failed in turn, \(streamed) of them of weights")
+    }
+
+    /// Clips whose size is faster on the CPU are made there, between those that the device makes.
+    @Test func eachClipIsMadeWhereItIsFaster() throws {
+        let kept = Kept()
+        let options = Self.options()
+        let cpu = BackendFactory.cpu(threads: 1)
+        let pipeline = try ClipPipeline(
+            modelPath: PipelineFixture.model,
+            backend: BackendFactory("vulkan") { () throws(SoradError) in
+                let backend = try VulkanBackend(options)
+                kept.backend = backend
+                return backend
+            }, fallback: cpu, usesDevice: { $0.width > 64 })
+        let backend = try #require(kept.backend)
+        for width in [64, 96, 64, 96] {
+            var request = PipelineFixture.request(steps: 1)
+            request.width = width
+            let before = backend.counters.dispatches
+            let found = try pipeline.makeClip(request, into: PipelineFixture.scratch("place")).sha256
+            #expect((backend.counters.dispatches > before) == (width > 64))
+            #expect(found == (try Self.clip(PipelineFixture.model, request, nil).sha256))
         }
     }
 
@@ -117,10 +150,14 @@ private let device = try? VulkanBackend.devices().first { $0.missing.isEmpty }
     }
 
     @Test func theOperatorSeesTheSelfTest() throws {
-        let found = try Self.run(PipelineFixture.worker, ["--backend-check", "--cache-dir", PipelineFixture.scratch("cache")])
+        let found = try Self.run(
+            PipelineFixture.worker,
+            ["--backend-check", "--model", PipelineFixture.model, "--threads", "1", "--cache-dir", PipelineFixture.scratch("cache")])
         let text = String(decoding: found.standardOutput, as: UTF8.self)
         #expect(found.ending == .exited(0) && text.contains("vulkan:0") && text.contains("passed with"), "\(text)")
         #expect(!text.contains("wrong of") && text.split(separator: "\n").count > 50)
+        // What was measured, with the CPU's share where that is quicker.
+        #expect(text.contains("a step of") && text.contains("s on the device") && text.contains("s on the CPU"), "\(text)")
     }
 
     /// No driver, no loader's description of one, and a driver that does not survive: one sentence, and the clip on the CPU.
@@ -166,21 +203,30 @@ private let device = try? VulkanBackend.devices().first { $0.missing.isEmpty }
             let channel = FrameChannel(owning: own, limit: workerFrameLimit)
             try channel.send(
                 WorkerCommand.generate(job: "one", plan: PipelineFixture.request(), directory: PipelineFixture.scratch("job")).json.bytes())
-            var sha256: String?
+            var (sha256, backends): (String?, [String]) = (nil, [])
             while sha256 == nil, case .frame(let bytes) = try channel.receive(timeout: .seconds(300)) {
                 switch try WorkerEvent(json: JSONValue(parsing: bytes)) {
                 case .finished(_, let result): sha256 = result.sha256
+                case .backend(let sentence): backends.append(sentence)
                 case .failed(_, let error): throw SoradError(.internalFault, error.message)
                 default: break
                 }
             }
             #expect(sha256 == expected, "\(choice)")
+            #expect(backends.count == 1 && backends[0].contains(sentence), "\(backends)")
             channel.shutDown()
             #expect(process.wait(timeout: .seconds(60))?.isSuccess == true)
             let file = try FileDescriptor(openingForReading: log)
             let text = String(decoding: try file.read(at: 0, count: 4096), as: UTF8.self)
             #expect(text.split(separator: "\n").count == 1 && text.contains(sentence), "\(choice): \(text)")
         }
-        #expect(PipelineFixture.names(in: folder).contains { $0.hasPrefix("trial-") })
+        // What the decision was made from is kept.
+        let trials = PipelineFixture.names(in: folder).filter { $0.hasPrefix("trial-") }
+        let sizes = try trials.flatMap { name in
+            let file = try FileDescriptor(openingForReading: folder + "/" + name)
+            return try JSONValue(parsing: file.read(at: 0, count: try file.regularFileSize()))["sizes"]?.array ?? []
+        }
+        #expect(!sizes.isEmpty && sizes.allSatisfy { ($0["device_seconds"]?.double ?? 0) > 0 && ($0["cpu_seconds"]?.double ?? 0) > 0 })
+        #expect(sizes.allSatisfy { (0..<1).contains($0["cpu_share"]?.double ?? -1) })
     }
 }

@@ -27,6 +27,7 @@ private final class Worker {
     func receive() throws -> WorkerEvent {
         while case .frame(let bytes) = try channel.receive(timeout: .seconds(60)) {
             let event = try WorkerEvent(json: JSONValue(parsing: bytes))
+            if case .backend = event { continue }
             if event != .alive { return event }
         }
         throw SoradError(.internalFault, "no event from the worker")

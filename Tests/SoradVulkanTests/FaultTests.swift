@@ -54,8 +54,13 @@ import Testing
         #expect(count > 10)
         for number in 0..<count {
             let backend = try Vulkan.backend { $0.faults.failedAllocation = number }
-            let error = try #require(try Self.run(backend, names), "allocation \(number)")
-            #expect(error.message.contains("out of device memory") && error.code == "device_failed")
+            let error = try Self.run(backend, names)
+            // Without memory for weights they are streamed.
+            if error == nil {
+                #expect(backend.streamedBytes > 0, "allocation \(number)")
+            } else {
+                #expect(error?.message.contains("out of device memory") == true && error?.code == "device_failed")
+            }
         }
     }
 

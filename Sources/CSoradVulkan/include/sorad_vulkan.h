@@ -53,8 +53,10 @@ const char *sorad_vulkan_open(sorad_vulkan_loader *loader);
 const char *sorad_vulkan_instance_functions(VkInstance instance, sorad_vulkan_instance *functions);
 const char *sorad_vulkan_device_functions(VkInstance instance, VkDevice device, sorad_vulkan_device *functions);
 
-// Counts warnings and errors of the validation layers from now on and keeps the first text; needs VK_EXT_debug_utils.
-bool sorad_vulkan_watch_validation(VkInstance instance);
+// Counts warnings and errors of the validation layers and keeps the first text; needs VK_EXT_debug_utils. Null when they cannot be
+// heard. `leave` ends it, before the instance goes.
+VkDebugUtilsMessengerEXT sorad_vulkan_watch_validation(VkInstance instance);
+void sorad_vulkan_leave_validation(VkInstance instance, VkDebugUtilsMessengerEXT messenger);
 uint32_t sorad_vulkan_validation_messages(void);
 const char *sorad_vulkan_first_validation_message(void);
 // To be chained into VkInstanceCreateInfo: synchronization checks. Lives as long as the process.

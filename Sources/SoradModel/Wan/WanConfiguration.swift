@@ -7,7 +7,8 @@ package import SoradTensor
 package struct WanConfiguration: NetworkConfiguration {
     package let textWidth, maxPositions: Int
     package let patch: (frames: Int, height: Int, width: Int)
-    let layers, heads, headWidth, inChannels, outChannels, frequencyWidth, feedForward: Int
+    let layers, heads, headWidth, inChannels, outChannels, feedForward: Int
+    package let frequencyWidth: Int
     let crossAttentionNorm, expandTimesteps: Bool
     package let autoencoder, sampler: String
     let epsilon: Float
