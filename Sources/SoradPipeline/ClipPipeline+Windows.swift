@@ -110,7 +110,7 @@ extension ClipPipeline {
         } else if denoiser.schedule.startScale != 1 {
             model.backend.affine(latent, scale: denoiser.schedule.startScale, shift: 0, into: latent)
         }
-        // So that the first step is told to the device as all others are.
+        // What comes before the first step is not recorded together with it.
         try model.backend.finish()
         for step in (state?.done ?? before) - before..<plan.stepsPerWindow {
             try denoiser.step(request.firstStep + step, latent, stop: job.stop)

@@ -1,4 +1,4 @@
-// Owns what a device is told to do: commands are recorded into command buffers of some dozen each, and several of these are submitted
+// Owns the commands of a device: they are recorded into command buffers of some dozen each, and several of these are submitted
 // together. A denoise step gives the same commands as the one before: while the commands that come are those of a command buffer that was
 // recorded, nothing is recorded, and the buffer is submitted again. So a clip's steps are recorded once, and nobody has to say where they
 // begin. What changes from step to step (a timestep's embedding, dt) is in memory that the host writes.
@@ -77,7 +77,7 @@ final class VulkanRecording {
     deinit {
         device.rest()
         unsafe freeFences += running.map(\.fence)
-        for unsafe fence in unsafe freeFences { unsafe device.functions.vkDestroyFence(device.handle, fence, nil) }
+        for unsafefence in unsafe freeFences { unsafe device.functions.vkDestroyFence(device.handle, fence, nil) }
     }
 
     /// Nothing runs, and nothing waits to be submitted.

@@ -150,6 +150,7 @@ private func checkService(_ daemon: DaemonConnection) -> [Finding] {
         findings.append(
             Finding(check: "service", state: .problem, text: trouble, remedy: "mend that; sorad-ctl status says when it is well"))
     }
+    findings += checkBackends(health)
     if let free = health["disk_free_bytes"]?.integer {
         let text = "\(byteWords(free)) are free where the jobs lie"
         findings.append(
@@ -158,6 +159,26 @@ private func checkService(_ daemon: DaemonConnection) -> [Finding] {
                 : Finding(check: "disk", state: .ok, text: text))
     }
     return findings
+}
+
+/// What computes clips, as workers said it, and whether a graphics card is left aside.
+private func checkBackends(_ health: JSONValue) -> [Finding] {
+    let sentences = health["backends"]?.array?.compactMap(\.string) ?? []
+    let card = ((try? fileNames(in: "/dev/dri")) ?? []).first { $0.hasPrefix("renderD") }
+    guard !sentences.isEmpty else {
+        guard let card else { return [] }
+        return [
+            Finding(
+                check: "backend", state: .note, text: "there is a graphics card (\(card)), and no worker has tested it yet",
+                remedy: "make a clip; the worker tests the card first")
+        ]
+    }
+    return sentences.map { sentence in
+        guard card != nil, sentence.contains("hidden") else { return Finding(check: "backend", state: .ok, text: sentence) }
+        return Finding(
+            check: "backend", state: .note, text: "\(sentence); this machine has one",
+            remedy: "to let the service see it, copy the drop-in vulkan.conf of the documentation's page VULKAN.md")
+    }
 }
 
 /// Jobs that wait because of a fault, and, for administrators, deaths since the daemon began.

@@ -57,7 +57,8 @@ struct SizeTrial: Sendable, Equatable {
     /// "128×128, 17 frames: 0.21 s on the device, 0.15 s with 24 % of the rows on the CPU, 0.6 s on the CPU".
     var text: String {
         let both = shared.map { ", \(Self.text($0)) with \(Int((share * 100).rounded())) % of the rows on the CPU" } ?? ""
-        return "\(size.width)×\(size.height), \(size.numFrames) frames: \(Self.text(device)) on the device\(both), \(Self.text(cpu)) on the CPU"
+        return "\(size.width)×\(size.height), \(size.numFrames) frames: "
+            + "\(Self.text(device)) on the device\(both), \(Self.text(cpu)) on the CPU"
     }
 
     private static func text(_ seconds: Double) -> String { "\((seconds * 1000).rounded() / 1000) s" }
@@ -78,8 +79,9 @@ extension [SizeTrial] {
 extension SizeTrial: JSONRepresentable {
     var json: JSONValue {
         [
-            "width": .integer(size.width), "height": .integer(size.height), "num_frames": .integer(size.numFrames), "cpu_seconds": .double(cpu),
-            "device_seconds": .double(device), "shared_seconds": shared.map { .double($0) } ?? .null, "cpu_share": .double(share),
+            "width": .integer(size.width), "height": .integer(size.height), "num_frames": .integer(size.numFrames),
+            "cpu_seconds": .double(cpu), "device_seconds": .double(device), "shared_seconds": shared.map { .double($0) } ?? .null,
+            "cpu_share": .double(share),
         ]
     }
 
