@@ -26,7 +26,9 @@ struct Checkpoint {
         textEncoder = try registry.textEncoder(parts.textEncoder.config, parts.textEncoder.weights)
         autoencoder = try registry.autoencoder(parts.autoencoder.config)
         try Self.checkFit(network, textEncoder, autoencoder, parts.path)
-        tokenizer = try TokenizerMetadata.read(parts.tokenizer, vocabulary: textEncoder.vocabulary)
+        tokenizer =
+            try TokenizerMetadata.read(parts.tokenizer, vocabulary: textEncoder.vocabulary)
+            + (parts.words.map { path throws(SoradError) in try TokenizerMetadata.captionWords(path) } ?? [])
         var enhancers: [EnhancerLayout] = []
         var behind: [(rule: TensorRule, tensor: CheckpointTensor)] = []
         for (name, network) in parts.enhancers {

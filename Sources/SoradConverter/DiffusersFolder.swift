@@ -22,6 +22,8 @@ package struct CheckpointParts {
     /// Networks that run behind the decoder, by their names.
     var enhancers: [(name: String, network: Network)] = []
     let tokenizer: TokenizerSource
+    /// A file with the words of the model's captions; nil for none.
+    let words: String?
     /// How clips are sampled, if neither index nor scheduler say it.
     let recipe: SamplingRecipe?
     /// Every file that the model is made from: name within the checkpoint, and path.
@@ -84,6 +86,10 @@ extension CheckpointParts {
             self.tokenizer = TokenizerSource(file: try MappedFile("\(path)/\(own)"))
             read.append(own)
         }
+        let list = "tokenizer/words.txt"
+        // Another tokenizer belongs to another training.
+        words = read.contains(own) && fileExists("\(path)/\(list)") ? "\(path)/\(list)" : nil
+        if words != nil { read.append(list) }
         self.files = read.sorted().map { ($0, "\(path)/\($0)") } + files
         for folder in [".", "transformer", "text_encoder", "vae"] {
             let names = ((try? fileNames(in: "\(path)/\(folder)")) ?? []).map { folder == "." ? $0 : "\(folder)/\($0)" }

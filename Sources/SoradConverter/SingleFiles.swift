@@ -60,6 +60,7 @@ extension CheckpointParts {
         textEncoder = try part(.textEncoder)
         autoencoder = try part(.autoencoder)
         var files = weights.files
+        words = nil
         if let tokenizer {
             self.tokenizer = TokenizerSource(file: try MappedFile(tokenizer))
             files.append((Self.lastComponent(of: tokenizer), tokenizer))

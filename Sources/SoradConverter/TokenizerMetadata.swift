@@ -24,6 +24,20 @@ enum TokenizerMetadata {
     /// Most rows of an embedding table without a piece: tables are filled up to a round number.
     private static let mostSpareRows = 4096
 
+    /// Most words of a list, and bytes of one word.
+    private static let mostWords = (count: 65_536, bytes: 64)
+
+    /// The words that the model's captions had, of a file with one a line.
+    static func captionWords(_ path: String) throws(SoradError) -> [(key: String, value: MetadataValue)] {
+        let words = String(decoding: try MappedFile(path).bytes.array, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
+        guard (1...mostWords.count).contains(words.count), words.allSatisfy({ $0.utf8.count <= mostWords.bytes }) else {
+            throw SoradError(
+                .badInput,
+                "\(path) is no list of words: it must have 1 to \(mostWords.count), one a line, each of at most \(mostWords.bytes) bytes")
+        }
+        return [("sorad.words", .strings(words))]
+    }
+
     /// - Parameter vocabulary: rows of the embedding table; every piece needs one.
     static func read(_ source: TokenizerSource, vocabulary: Int) throws(SoradError) -> [(key: String, value: MetadataValue)] {
         let model: SentencePieceModel

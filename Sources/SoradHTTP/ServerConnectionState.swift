@@ -223,6 +223,10 @@ package struct ServerConnectionState {
             return .failure(
                 APIError(.notImplemented, "the method \(head.methodName.prefix(32)) is not known here", code: "method_not_implemented"))
         }
+        if let advice = routes.advice(method, path: head.target.segments) {
+            let path = head.target.path.prefix(128)
+            return .failure(APIError(.notFound, "\(method.rawValue) \(path) is not served here; \(advice)", code: "unknown_path"))
+        }
         switch routes.match(method, path: head.target.segments) {
         case .found(let route, let parameters): return .success((route, parameters))
         case .notFound:

@@ -35,8 +35,11 @@ enum DiskNeed {
     /// are kept, half a byte for the clip as ffmpeg writes it, half a byte for the marked copy.
     private static let halfBytesPerPixel = 5
 
+    /// Of the smallest clip.
+    static let least = 1 << 20
+
     static func bytes(width: Int, height: Int, frames: Int) -> Int {
-        width * height * frames * halfBytesPerPixel / 2 + (1 << 20)
+        width * height * frames * halfBytesPerPixel / 2 + least
     }
 }
 

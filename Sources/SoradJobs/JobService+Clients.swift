@@ -147,8 +147,8 @@ extension JobService {
         public let running: Int
         /// Worker processes that have not ended.
         public let workers: Int
-        /// The reason why jobs are not accepted or done, in a sentence; nil for none.
-        public let trouble: String?
+        /// The reason why jobs are not accepted or done; nil for none.
+        public let trouble: Trouble?
         public let isDraining: Bool
         public let isPaused: Bool
     }

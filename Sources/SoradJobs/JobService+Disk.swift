@@ -27,11 +27,34 @@ struct StoreOutage {
     }
 }
 
+/// Why jobs are not accepted or done, and the one thing to do about it.
+public struct Trouble: Sendable, Equatable {
+    /// What is concerned, in one word, e.g. "disk".
+    public let check: String
+    /// One sentence: lower case, no full stop.
+    public let text: String
+    public let remedy: String
+
+    public init(_ check: String, _ text: String, remedy: String) {
+        self.check = check
+        self.text = text
+        self.remedy = remedy
+    }
+
+    static let freeSpace = "sorad-ctl delete --all --older-than 7d, or free other space there"
+}
+
 extension JobService.State {
-    var trouble: String? {
-        if outage != nil { return "the job store cannot be written; accepted jobs wait" }
-        if machine.holds.contains(.disk) { return "the disk is full; jobs wait" }
-        return machine.startTrouble
+    var trouble: Trouble? {
+        if outage != nil {
+            return Trouble(
+                "store", "the job store cannot be written; accepted jobs wait",
+                remedy: "mend the disk or the file system that holds the jobs; sorad-ctl logs has its words")
+        }
+        if machine.holds.contains(.disk) { return Trouble("disk", "the disk is full; jobs wait", remedy: Trouble.freeSpace) }
+        return machine.startTrouble.map {
+            Trouble("workers", $0, remedy: "mend what sorad-ctl logs says of the worker; the jobs then continue")
+        }
     }
 }
 
@@ -57,6 +80,16 @@ extension JobService {
             "the disk that holds the clips has \(megabytes(space.free)) free, and \(megabytes(needed)) are needed: "
                 + parts.filter { $0.0 > 0 }.map { "\(megabytes($0.0)) \($0.1)" }.joined(separator: ", ")
                 + "; free some space or delete finished clips\(smaller), and send the request again")
+    }
+
+    /// Set when no clip of any size is accepted, because it would take what must stay free.
+    public var diskShortage: Trouble? {
+        let needed = settings.minimumFree + DiskNeed.least
+        guard let space = try? DiskSpace(at: directory), space.free < needed else { return nil }
+        return Trouble(
+            "disk",
+            "the disk that holds the jobs has \(megabytes(space.free)) free, and the setting min-free keeps \(megabytes(settings.minimumFree)) "
+                + "of that free, so no clip is accepted", remedy: Trouble.freeSpace + ", or lower min-free")
     }
 
     /// Refuses a file of `bytes` that would take what must stay free.

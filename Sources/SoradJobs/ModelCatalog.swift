@@ -18,6 +18,8 @@ public final class ModelCatalog: Sendable {
         var broken: [(path: String, reason: String)] = []
         /// Files that are away, perhaps for a moment, since when.
         var missing: [String: MonotonicTime] = [:]
+        /// How often the files were looked at.
+        var scans = 0
     }
 
     /// An update replaces a file within moments.
@@ -38,6 +40,8 @@ public final class ModelCatalog: Sendable {
     /// Models that can be used, in the order of their files.
     public var entries: [Entry] { state.withLock { $0.entries } }
     public var brokenFiles: [String] { state.withLock { $0.broken.map { "\($0.path): \($0.reason)" } } }
+
+    public var scans: Int { state.withLock { $0.scans } }
 
     public func entry(_ id: String) -> Entry? { entries.first { $0.info.id == id } }
 
@@ -120,6 +124,7 @@ public final class ModelCatalog: Sendable {
         if files.isEmpty && found.entries.isEmpty {
             log.warning("no model file is installed; put one into a model directory or name it with --model")
         }
+        found.scans = last.scans + 1
         let result = found
         state.withLock { $0 = result }
         firstScan.add()

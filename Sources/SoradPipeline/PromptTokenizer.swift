@@ -9,6 +9,10 @@ struct PromptTokenizer {
     private let tokenizer: UnigramTokenizer
     /// Tokens at most, the end mark included.
     private let textLength: Int
+    /// The words that the model's captions had; nil where the file does not say.
+    private let captionWords: CaptionWords?
+
+    static let captionWordsKey = "sorad.words"
 
     /// - Throws: `.badInput` naming the file and what is wrong with its tokenizer.
     init(_ data: Metadata, textLength: Int) throws(SoradError) {
@@ -36,6 +40,7 @@ struct PromptTokenizer {
         } catch {
             throw SoradError(.badInput, "\(data.path) has no usable tokenizer: \(error.message)")
         }
+        captionWords = data.contains(Self.captionWordsKey) ? CaptionWords(try data.strings(Self.captionWordsKey)) : nil
         self.textLength = textLength
     }
 
@@ -47,7 +52,7 @@ struct PromptTokenizer {
             let tokens = try tokenizer.tokens(in: Array(text.utf8))
             return PromptReading(
                 tokens: tokens.count + 1, textLength: textLength,
-                unknownWords: tokenizer.unknownWords(in: text, tokens: tokens, limit: PromptReading.unknownWordsLimit))
+                unknownWords: tokenizer.unknownWords(in: text, tokens: tokens, known: captionWords, limit: PromptReading.unknownWordsLimit))
         } catch {
             throw SoradError(.badInput, error.message, param: "prompt")
         }

@@ -1,4 +1,6 @@
-// Which words of a text a vocabulary lacks: a hint for people, and nothing that the tokens depend on.
+// Which words of a text a model does not know: a hint for people, and nothing that the tokens depend on.
+// Where a list says which words the model's captions had, every other word is unknown: a vocabulary has pieces for words that no caption
+// had. Without a list the vocabulary tells what it can:
 // A character that falls apart into bytes, or is the unknown piece, is one that the model never saw. A vocabulary of few pieces is made of
 // the words of its captions and of parts that several of them share, and of letters for all others. There a word without a piece of two
 // thirds of it is unknown too when more than a third of it is letters ("piano" of "p", "i", "an", "o"), or when no piece begins like it
@@ -11,16 +13,20 @@ extension UnigramTokenizer {
     /// Characters of a word that are listed.
     private static let wordLimit = 48
 
-    /// The words of `text` that the vocabulary lacks: each once, whatever its case, as it is written first; at most `limit`.
-    /// - Parameter tokens: those of `text`.
-    public func unknownWords(in text: String, tokens: [Token], limit: Int) -> [String] {
+    /// The words of `text` that are not known: each once, whatever its case, as it is written first; at most `limit`.
+    /// - Parameters:
+    ///   - tokens: those of `text`.
+    ///   - known: the words that the model's captions had; nil where nobody says.
+    public func unknownWords(in text: String, tokens: [Token], known: CaptionWords? = nil, limit: Int) -> [String] {
         var unknown: [String] = []
         var seen: Set<String> = []
         var next = 0
         for word in TextWord.words(of: text) {
             // Tokens lie in the order of the text, and so do words.
             while next < tokens.count, tokens[next].range.upperBound <= word.range.lowerBound { next += 1 }
-            guard isUnknown(word, tokens, from: next), seen.insert(word.text.lowercased()).inserted else { continue }
+            guard known.map({ !$0.contains(word.text) }) ?? isUnknown(word, tokens, from: next),
+                seen.insert(word.text.lowercased()).inserted
+            else { continue }
             unknown.append(String(word.text.prefix(Self.wordLimit)))
             if unknown.count == limit { break }
         }
@@ -39,6 +45,40 @@ extension UnigramTokenizer {
         }
         guard vocabularySize < Self.wholeWordVocabulary, largest * 3 < word.range.count * 2 else { return false }
         return letters * 3 > word.range.count || first > 0 && isLoneSpace(tokens[first - 1].id)
+    }
+}
+
+/// The words that a model's captions had. Endings make no difference: who has read "rolls" and "rolling" has an idea of "rolled".
+public struct CaptionWords: Sendable {
+    private let stems: Set<String>
+
+    /// - Parameter words: in lower case; an ideograph is a word.
+    public init(_ words: [String]) { stems = Set(words.map(CaptionWords.stem)) }
+
+    func contains(_ word: String) -> Bool { stems.contains(CaptionWords.stem(CaptionWords.folded(word))) }
+
+    /// Lower case; full-width letters as plain ones, as tokenizers fold them.
+    private static func folded(_ word: String) -> String {
+        var folded = String.UnicodeScalarView()
+        for scalar in word.unicodeScalars {
+            let isWide = (0xFF01...0xFF5E).contains(scalar.value)
+            folded.append(isWide ? Unicode.Scalar(scalar.value - 0xFEE0) ?? scalar : scalar == "\u{2019}" ? "'" : scalar)
+        }
+        return String(folded).lowercased()
+    }
+
+    /// The word without an ending of English, an "e" and a double consonant before it: "bounc" of "bounces" and "bouncing", "spin" of
+    /// "spinning" and "spins". Short words are whole.
+    private static func stem(_ word: String) -> String {
+        var stem = word
+        for ending in ["ing", "ed", "s"] where stem.hasSuffix(ending) && stem.utf8.count - ending.utf8.count >= 3 {
+            stem.removeLast(ending.count)
+            break
+        }
+        if stem.utf8.count > 3, stem.hasSuffix("e") { stem.removeLast() }
+        let end = Array(stem.utf8.suffix(2))
+        if stem.utf8.count > 3, end[0] == end[1] { stem.removeLast() }
+        return stem
     }
 }
 

@@ -222,9 +222,10 @@ private let operatorCommands: [Command] = [
     Command(
         "sorad-ctl models import", [Argument("FILE|FOLDER", "a .gguf of sorad, or a checkpoint that sorad-quantize reads")],
         options: [
-            Option("name", .text("NAME"), default: "that of the file", "name of the model file"),
+            Option("name", .text("NAME"), default: "that of the file", "name of the model file, and of a model that is converted"),
             Option("force", "replace a file of that name"),
         ] + adminOptions, summary: "put a model where the daemon finds it",
+        details: "Returns when the daemon lists the model. Two models of one name are refused.",
         examples: ["sudo sorad-ctl models import wan-1.3b.gguf"], schemas: ["sorad.model-import/1"], run: importModel),
     Command(
         "sorad-ctl models rm", [Argument("NAME", "the model, as models lists it")], options: [yesOption] + adminOptions,

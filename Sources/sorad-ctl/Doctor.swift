@@ -58,10 +58,14 @@ private func lines(_ finding: Finding) -> [Line] {
 
 /// All findings, in the order in which mending them makes sense.
 func diagnose(_ arguments: Arguments) -> [Finding] {
-    let machine = [checkSettings(), checkMedia(), checkProcessor(), checkDescriptors(), checkClock()].flatMap { $0 }
+    let machine = [checkSettings(arguments), checkMedia(), checkProcessor(), checkDescriptors(), checkClock()].flatMap { $0 }
     let (socket, daemon) = checkSocket(arguments)
     guard let daemon else { return socket + machine }
-    return socket + checkService(daemon) + checkWorkers(daemon, arguments) + machine
+    // What both find is said once, by this machine's check.
+    let service = checkService(daemon).filter { finding in
+        finding.state != .problem || !machine.contains { $0.check == finding.check && $0.state == .problem }
+    }
+    return socket + service + checkWorkers(daemon, arguments) + machine
 }
 
 // MARK: the way to the daemon
@@ -136,20 +140,15 @@ private func checkService(_ daemon: DaemonConnection) -> [Finding] {
                 check: "model", state: .problem, text: "a model file cannot be used: \(file)",
                 remedy: "put a whole copy in its place, then sorad-ctl reload"))
     }
-    let count = health["models"]?.integer ?? 0
-    if count > 0 {
+    if let count = health["models"]?.integer, count > 0 {
         let name = health["default_model"]?.string.map { ", \($0) by default" } ?? ""
         findings.append(Finding(check: "model", state: .ok, text: counted(count, "model") + name))
-    } else if health["status"]?.string != "starting" {
-        findings.append(
-            Finding(
-                check: "model", state: .problem, text: "no model is installed that sorad can use",
-                remedy: "sudo sorad-ctl models import FILE"))
     }
-    if let trouble = health["trouble"]?.string, broken.isEmpty || count > 0, count > 0 {
-        findings.append(
-            Finding(check: "service", state: .problem, text: trouble, remedy: "mend that; sorad-ctl status says when it is well"))
+    for trouble in health["troubles"]?.array ?? [] {
+        guard let check = trouble["check"]?.string, let text = trouble["text"]?.string else { continue }
+        findings.append(Finding(check: check, state: .problem, text: text, remedy: trouble["remedy"]?.string))
     }
+<<<<<<< HEAD
     findings += checkBackends(health)
     if let free = health["disk_free_bytes"]?.integer {
         let text = "\(byteWords(free)) are free where the jobs lie"
@@ -157,6 +156,10 @@ private func checkService(_ daemon: DaemonConnection) -> [Finding] {
             free < 500_000_000
                 ? Finding(check: "disk", state: .problem, text: text, remedy: "sorad-ctl delete --all --older-than 7d, or free other space")
                 : Finding(check: "disk", state: .ok, text: text))
+=======
+    if let free = health["disk_free_bytes"]?.integer, !findings.contains(where: { $0.check == "disk" }) {
+        findings.append(Finding(check: "disk", state: .ok, text: "\(byteWords(free)) are free where the jobs lie"))
+>>>>>>> 83e0d0e (Packages tested on a booted Debian; words of the captions decide what is unknown; troubles with remedies; imports that wait and tell; scenes and joins in the page)
     }
     return findings
 }
@@ -212,7 +215,7 @@ private func checkWorkers(_ daemon: DaemonConnection, _ arguments: Arguments) ->
 // MARK: this machine
 
 /// The daemon's program judges its own settings.
-private func checkSettings() -> [Finding] {
+private func checkSettings(_ arguments: Arguments) -> [Finding] {
     guard let program = soradProgram("sorad") else {
         return [
             Finding(
@@ -221,7 +224,7 @@ private func checkSettings() -> [Finding] {
                 remedy: "install the whole package")
         ]
     }
-    guard let output = try? captureOutput(of: .init(program, ["--check-config"]), timeout: .seconds(10), limit: 1 << 20) else {
+    guard let output = try? runDaemonProgram(["--check-config"], arguments) else {
         return [Finding(check: "settings", state: .problem, text: "\(program) cannot be started", remedy: "install the package again")]
     }
     if output.ending == .exited(0) { return [Finding(check: "settings", state: .ok, text: "every setting is right")] }

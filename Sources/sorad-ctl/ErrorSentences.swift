@@ -11,13 +11,20 @@ let flagsOfFields = [
     "mask": "--mask", "upscale": "--upscale", "interpolate": "--interpolate", "video": "FILE or ID", "file": "FILE",
 ]
 
+/// What to do about refusals whose sentence does not say it, by their code.
+private let hintsOfCodes = [
+    "no_model": "sorad-ctl models lists what is installed; sudo sorad-ctl models import FILE adds a model",
+    "draining": "wait, or ask an administrator for: sudo sorad-ctl resume",
+]
+
 extension SoradError {
     /// The same with the options that the user typed in place of the fields that they became.
     var inFlags: SoradError {
         let said = inFlags(message)
         let sentence = flag.map { said.range(of: $0) == nil ? "\($0): \(said)" : said } ?? said
         return SoradError(
-            kind, sentence, hint: hint.map { inFlags($0) }, param: param, code: code, retryAfter: retryAfter)
+            kind, sentence, hint: code.flatMap { hintsOfCodes[$0] } ?? hint.map { inFlags($0) }, param: param, code: code,
+            retryAfter: retryAfter)
     }
 
     /// The option at fault.

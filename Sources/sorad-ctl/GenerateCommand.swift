@@ -77,8 +77,8 @@ func makeClip(
     let interrupt = try Interrupt()
     let created: Video
     do throws(SoradError) { created = try send(requestFields(prompt: prompt, flags: arguments), daemon) } catch {
-        // A connection that could not be made is said so; one that broke may have carried the request.
-        let mayBeMade = (error.kind == .unavailable || error.kind == .timedOut) && error.hint == nil
+        // A connection that could not be made is said so; one that broke, without an answer, may have carried the request.
+        let mayBeMade = error.code == nil && (error.kind == .unavailable || error.kind == .timedOut) && error.hint == nil
         throw mayBeMade
             ? SoradError(error.kind, error.message, hint: "sorad-ctl jobs shows whether the job was made") : error.inFlags
     }

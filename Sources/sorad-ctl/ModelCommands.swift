@@ -113,7 +113,8 @@ func verifyModels(_ arguments: Arguments) throws(SoradError) {
 func importModel(_ arguments: Arguments) throws(SoradError) {
     let source = arguments.words[0]
     guard let place = FilePlace(source, followingLinks: true) else { throw SoradError(.notFound, "there is no \(source)") }
-    let folder = try modelFolder(arguments)
+    let installed = try installedModels(arguments)
+    let folder = try modelFolder(installed)
     let name = arguments["name"] ?? lastName(of: source)
     guard !name.isEmpty, !name.contains("/"), !name.hasPrefix(".") else {
         throw SoradError(.usage, "--name must be a name without a slash, not \"\(name)\"", hint: "sorad-ctl help models import")
@@ -122,24 +123,69 @@ func importModel(_ arguments: Arguments) throws(SoradError) {
     guard !fileExists(target) || arguments.has("force") else {
         throw SoradError(.conflict, "\(target) is there already", hint: "give another --name, or replace it with --force")
     }
-    if place.kind == .directory || !source.hasSuffix(".gguf") {
-        guard let converter = soradProgram("sorad-quantize") else {
-            throw SoradError(.unavailable, "sorad-quantize, which makes model files of checkpoints, is not installed")
+    let isConverted = place.kind == .directory || !source.hasSuffix(".gguf")
+    // A name that is asked for is judged before minutes of work.
+    if isConverted, let name = arguments["name"] { try checkFree(name, installed.files, besides: target, isConverted) }
+    // The daemon takes no file whose name begins with a dot.
+    let new = "\(folder)/.\(name).new.gguf"
+    defer { removeFile(new) }
+    if isConverted { try convert(source, to: new, named: arguments["name"]) }
+    let model: (id: String, sha256: String?)
+    do throws(SoradError) { model = try describe(isConverted ? new : source) } catch {
+        throw SoradError(error.kind, "\(source): \(error.message)", hint: error.hint)
+    }
+    try checkFree(model.id, installed.files, besides: target, isConverted)
+    if isConverted {
+        do throws(Errno) { try systemCall("rename \(target)") { unsafe rename(new, target) } } catch {
+            throw SoradError(.cannotCreate, "cannot put the model file at \(target): \(error.reason)")
         }
-        Console.note("sorad-ctl: converting; this takes minutes\n")
-        let output: CapturedOutput
-        do throws(Errno) {
-            output = try captureOutput(of: .init(converter, [source, "-o", target]), timeout: .seconds(86_400), limit: 16 << 20)
-        } catch { throw SoradError(.unavailable, "\(converter) cannot be started: \(error.reason)") }
-        guard output.ending == .exited(0) else { throw SoradError(.badInput, output.sentence(of: "sorad-quantize")) }
     } else {
-        if let problem = problem(of: ModelFile(id: source, path: source, sha256: nil)) {
-            throw SoradError(.badInput, "\(source): \(problem)")
-        }
         try copy(source, to: target)
     }
     let _: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
-    try tellModel("sorad.model-import/1", name, target, arguments, "is installed; sorad-ctl models lists it in a moment")
+    try wait(arguments) { models throws(SoradError) in
+        if models.files.contains(where: { $0.path == target && $0.sha256 == model.sha256 }) { return true }
+        guard models.scans > installed.scans, let broken = models.broken.first(where: { $0.hasPrefix(target + ": ") }) else { return false }
+        throw SoradError(.badInput, "the daemon does not take the file: \(broken)", hint: "sorad-ctl logs says more")
+    }
+    try tellModel("sorad.model-import/1", model.id, target, arguments, "is installed in \(printable(target))")
+}
+
+/// - Throws: `.conflict` when another file has the model `id`: of two, the daemon takes one.
+private func checkFree(_ id: String, _ files: [ModelFile], besides target: String, _ isConverted: Bool) throws(SoradError) {
+    guard let other = files.first(where: { $0.id == id && $0.path != target }) else { return }
+    throw SoradError(
+        .conflict, "the model name \(id) is taken by \(other.path)",
+        hint: (isConverted ? "give another --name, or remove that one" : "remove that one") + ": sudo sorad-ctl models rm \(id)")
+}
+
+private func convert(_ source: String, to target: String, named name: String?) throws(SoradError) {
+    guard let converter = soradProgram("sorad-quantize") else {
+        throw SoradError(.unavailable, "sorad-quantize, which makes model files of checkpoints, is not installed")
+    }
+    Console.note("sorad-ctl: converting; this takes minutes\n")
+    let words = [source, "-o", target] + (name.map { ["--name", $0] } ?? [])
+    let output: CapturedOutput
+    do throws(Errno) {
+        output = try captureOutput(of: .init(converter, words), timeout: .seconds(86_400), limit: 16 << 20)
+    } catch { throw SoradError(.unavailable, "\(converter) cannot be started: \(error.reason)") }
+    guard output.ending == .exited(0) else { throw SoradError(.badInput, output.sentence(of: "sorad-quantize")) }
+}
+
+/// Asks the daemon for its models until `isDone` says so: it looks at files in its own time, and reads new ones whole.
+private func wait(
+    _ arguments: Arguments, until isDone: (InstalledModels) throws(SoradError) -> Bool
+) throws(SoradError) {
+    let interrupt = try Interrupt()
+    let deadline = MonotonicTime.now() + .seconds(1_800)
+    while try !isDone(installedModels(arguments)) {
+        guard MonotonicTime.now() < deadline else {
+            throw SoradError(.timedOut, "the daemon has not looked at the model files yet", hint: "sorad-ctl models lists them when it has")
+        }
+        guard !interrupt.wait(forKeyOn: nil, timeout: .milliseconds(50)) else {
+            throw SoradError(.interrupted, "interrupted; the model files are as they should be, and the daemon looks at them")
+        }
+    }
 }
 
 /// Removes a model file from the daemon's folders, and has the daemon look.
@@ -162,6 +208,7 @@ func removeModel(_ arguments: Arguments) throws(SoradError) {
         try systemCall("unlink") { unsafe unlink(path) }
     } catch { throw SoradError(.permission, "cannot remove \(file.path): \(error.reason)", hint: "sudo sorad-ctl models rm \(name)") }
     let _: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
+    try wait(arguments) { models in !models.files.contains { $0.path == file.path } }
     try tellModel("sorad.model-removal/1", name, file.path, arguments, "was removed")
 }
 
@@ -179,7 +226,17 @@ private struct ModelFile {
     let sha256: String?
 }
 
-private func installedModels(_ arguments: Arguments) throws(SoradError) -> (files: [ModelFile], broken: [String], folders: [String]) {
+/// What the daemon knows of model files.
+private struct InstalledModels {
+    let files: [ModelFile]
+    /// "PATH: REASON"
+    let broken: [String]
+    let folders: [String]
+    /// How often the daemon has looked.
+    let scans: Int
+}
+
+private func installedModels(_ arguments: Arguments) throws(SoradError) -> InstalledModels {
     let answer: JSONValue = try adminClient(arguments).fetch(ClientRequest(.get, "/admin/models"))
     let files = answer["data"]?.array?.compactMap { file in
         file["id"]?.string.flatMap { id in
@@ -187,12 +244,13 @@ private func installedModels(_ arguments: Arguments) throws(SoradError) -> (file
         }
     }
     let texts = { (key: String) in answer[key]?.array?.compactMap(\.string) ?? [] }
-    return (files ?? [], texts("broken_models"), texts("directories"))
+    return InstalledModels(
+        files: files ?? [], broken: texts("broken_models"), folders: texts("directories"), scans: answer["scans"]?.integer ?? 0)
 }
 
 /// The daemon's own folder, which is the last one; it is made when it is missing.
-private func modelFolder(_ arguments: Arguments) throws(SoradError) -> String {
-    guard let folder = try installedModels(arguments).folders.last else {
+private func modelFolder(_ models: InstalledModels) throws(SoradError) -> String {
+    guard let folder = models.folders.last else {
         throw SoradError(
             .configuration, "the daemon's settings name its model files one by one, so there is no folder for others",
             hint: "add the file as model = PATH and restart sorad")
@@ -206,18 +264,30 @@ private func modelFolder(_ arguments: Arguments) throws(SoradError) -> String {
     return folder
 }
 
-/// Why a model file cannot be used; nil when it is sound. The engine reads it whole.
-private func problem(of file: ModelFile) -> String? {
-    guard let worker = soradProgram("sorad-worker") else { return "sorad-worker, which reads model files, is not installed" }
-    guard let output = try? captureOutput(of: .init(worker, ["--model", file.path, "--describe"]), timeout: .seconds(600), limit: 4 << 20)
-    else { return "\(worker) cannot be started" }
+/// The name and the SHA-256 of a model file; the engine reads it whole.
+/// - Throws: why it cannot be used, in the engine's words.
+private func describe(_ path: String) throws(SoradError) -> (id: String, sha256: String?) {
+    guard let worker = soradProgram("sorad-worker") else {
+        throw SoradError(.unavailable, "sorad-worker, which reads model files, is not installed")
+    }
+    guard let output = try? captureOutput(of: .init(worker, ["--model", path, "--describe"]), timeout: .seconds(600), limit: 4 << 20)
+    else { throw SoradError(.unavailable, "\(worker) cannot be started") }
     guard output.ending == .exited(0) else {
         let sentence = output.sentence(of: "sorad-worker")
-        return sentence.isEmpty ? "the engine does not open it" : sentence
+        throw SoradError(.badInput, sentence.isEmpty ? "the engine does not open it" : sentence)
     }
-    let found = (try? JSONValue(parsing: output.standardOutput))?["sha256"]?.string
-    guard let expected = file.sha256, let found, found != expected else { return nil }
-    return "its SHA-256 is \(found), and it was \(expected) when the daemon opened it"
+    let json = try? JSONValue(parsing: output.standardOutput)
+    guard let id = json?["id"]?.string else { throw SoradError(.badInput, "the engine's description of it cannot be read") }
+    return (id, json?["sha256"]?.string)
+}
+
+/// Why a model file cannot be used; nil when it is sound.
+private func problem(of file: ModelFile) -> String? {
+    do throws(SoradError) {
+        let found = try describe(file.path).sha256
+        guard let expected = file.sha256, let found, found != expected else { return nil }
+        return "its SHA-256 is \(found), and it was \(expected) when the daemon opened it"
+    } catch { return error.message }
 }
 
 /// The file's name without folders and ending.

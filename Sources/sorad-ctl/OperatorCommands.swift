@@ -48,15 +48,20 @@ func checkConfig(_ arguments: Arguments) throws(SoradError) {
     try Console.print("the settings are right")
 }
 
-private func runDaemonProgram(_ words: [String], _ arguments: Arguments) throws(SoradError) -> CapturedOutput {
+/// Runs the daemon's program for a word about its settings.
+func runDaemonProgram(_ words: [String], _ arguments: Arguments) throws(SoradError) -> CapturedOutput {
     guard let program = soradProgram("sorad") else {
         throw SoradError(.unavailable, "the program sorad is not next to this one nor in PATH", hint: "install the whole package")
     }
     let file = arguments["config"].map { ["--config", $0] } ?? []
-    // The daemon of the system reads that file, whoever asks.
     var environment = ChildProcess.currentEnvironment()
     if !isRoot(), environment["SORAD_CONFIG"] == nil, fileExists("/etc/sorad/sorad.conf"), !arguments.has("user") {
-        environment["SORAD_CONFIG"] = "/etc/sorad/sorad.conf"
+        // The environment of the system's unit, whoever asks.
+        environment.merge(
+            [
+                "SORAD_CONFIG": "/etc/sorad/sorad.conf", "SORAD_STATE_DIR": "/var/lib/sorad", "SORAD_SOCKET": "/run/sorad/sorad.sock",
+            ]
+        ) { given, _ in given }
     }
     do throws(Errno) {
         return try captureOutput(of: .init(program, words + file, environment: environment), timeout: .seconds(10), limit: 1 << 20)

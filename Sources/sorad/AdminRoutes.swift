@@ -46,7 +46,7 @@ struct AdminRoutes: Sendable {
             return .json(
                 [
                     "directories": .array(modelDirectories.map { .string($0) }), "data": .array(files),
-                    "broken_models": .array(models.brokenFiles.map { .string($0) }),
+                    "broken_models": .array(models.brokenFiles.map { .string($0) }), "scans": .integer(models.scans),
                 ] as JSONValue)
         }
         on(.get, "/admin/quotas", in: &routes) { _ in .json(service.quotas.json) }

@@ -35,6 +35,10 @@ struct ClientRoutes: Sendable {
         // Characters are of the hosted service alone.
         routes.on(.post, "/v1/videos/characters", body: .fields) { _ in throw noCharacters }
         routes.on(.get, "/v1/videos/characters/{id}") { _ in throw noCharacters }
+        // Dialects that others speak (docs/CLIENTS.md).
+        for path in ["/v1/videos/generations", "/v1/video/generations"] {
+            routes.advise(.post, path, "POST /v1/videos makes clips, and answers with the job")
+        }
         // The rest: ProvenanceRoutes, ModelRoutes.
         routes.on(.post, "/v1/content_provenance_checks", body: .fields, checkProvenance)
         routes.on(.get, "/v1/models", listModels)

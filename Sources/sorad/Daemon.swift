@@ -221,7 +221,7 @@ final class Daemon {
                 models.endScan()
                 // With no model the catalog has said so.
                 if isAsked {
-                    for trouble in readiness.machineTroubles where !models.entries.isEmpty || !files.isEmpty { log.warning(trouble) }
+                    for trouble in readiness.machineTroubles where !models.entries.isEmpty || !files.isEmpty { log.warning(trouble.text) }
                 }
                 wake.add()
             }

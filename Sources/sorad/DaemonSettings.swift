@@ -45,16 +45,16 @@ struct DaemonSettings: Sendable {
             "admin-socket", \.adminSocket, "PATH", default: "admin.sock in the folder of the socket",
             "Unix socket for administrators; not used when systemd hands one over")
         Setting(
-            "listen", \.network.listen, "ADDRESS:PORT", default: "none: no network", separator: ",",
+            "listen", \.network.listen, "ADDRESS:PORT", default: "none: no network",
             "TCP address to listen on besides, for clients with a key; systemd hands over those of sorad-tcp.socket instead")
         Setting(
-            "host", \.network.hosts, "NAME", default: "localhost, 127.0.0.1 and [::1]",
+            "host", \.network.hosts, "NAME", default: "localhost, 127.0.0.1 and [::1]", readsColons: true,
             "further name under which clients by TCP ask for this server")
         Setting(
-            "origin", \.network.origins, "ORIGIN", default: "none but the server's own", separator: ",",
+            "origin", \.network.origins, "ORIGIN", default: "none but the server's own",
             "origin of web pages that may use this server, like https://app.example")
         Setting(
-            "trusted-proxy", \.network.trustedProxies, "PEER", default: "none", separator: ",",
+            "trusted-proxy", \.network.trustedProxies, "PEER", default: "none",
             "user:NAME or key:NAME of a proxy that says in x-sorad-user whose request it carries")
         Setting(
             "metrics-socket", \.metricsSocket, "PLACE", default: "none: no socket",
@@ -65,15 +65,16 @@ struct DaemonSettings: Sendable {
             "state-dir", \.stateDirectory, "DIR", default: "/var/lib/sorad; for a normal user $XDG_STATE_HOME/sorad",
             "folder of the jobs and their files")
         Setting(
-            "model", \.models, "FILE", default: "those found in the model directories",
+            "model", \.models, "FILE", default: "those found in the model directories", readsColons: true,
             "model file; model directories are then not searched")
         Setting(
             "model-dir", \.modelDirectories, "DIR", default: "../share/sorad/models from the program's folder, and STATE-DIR/models",
+            readsColons: true,
             "folder that is searched for *.gguf")
         Setting(
             "default-model", \.defaultModel, "NAME", "model for requests that name none; if it is missing, the first one found")
         Setting(
-            "alias", \.aliases, "NAME MODEL", default: "none", separator: ",",
+            "alias", \.aliases, "NAME MODEL", default: "none",
             "another name for a model, for applications that ask for one that is not here, like \"sora-2 sorad-mini\"")
         Setting(
             "size-policy", \.sizePolicy,
@@ -186,11 +187,30 @@ struct DaemonSettings: Sendable {
 
     /// Everything that is wrong in all sources, in sentences: values that are refused, lines and variables that are ignored, and what is
     /// named and not there.
-    /// - Throws: for a file that cannot be read, and what only the settings together show.
+    /// - Throws: for a file that cannot be read.
     static func problems(_ arguments: Arguments, environment: [String: String], isRoot: Bool) throws(SoradError) -> [String] {
-        let problems = table.problems(arguments, environment: environment, files: try files(arguments, environment, isRoot))
-        return problems.isEmpty ? try load(arguments, environment: environment, isRoot: isRoot).warnings : problems
+        var (settings, problems) = table.examined(
+            arguments, environment: environment, files: try files(arguments, environment, isRoot))
+        func note(_ error: SoradError) { problems.append(error.hint.map { "\(error.message); \($0)" } ?? error.message) }
+        for check in meanings { do throws(SoradError) { try check(settings) } catch { note(error) } }
+        do throws(SoradError) { try settings.fillIn(environment, isRoot) } catch { note(error) }
+        return problems + settings.remarks
     }
+
+    /// What only the meaning of a value shows; each judges values of the right form.
+    private static let meanings: [@Sendable (DaemonSettings) throws(SoradError) -> Void] = [
+        { settings throws(SoradError) in
+            guard BackendChoice(settings.backend) == nil else { return }
+            throw SoradError(
+                .configuration, "the setting backend must be \(BackendChoice.forms), not \"\(settings.backend)\"", param: "backend")
+        },
+        { settings throws(SoradError) in _ = try settings.network.addresses() },
+        { settings throws(SoradError) in _ = try settings.network.proxies() },
+        { settings throws(SoradError) in _ = try settings.network.door(nil, needsKey: false) },
+        { settings throws(SoradError) in _ = try ModelAliases(settings.aliases) },
+        { settings throws(SoradError) in try MetricsSocket.check(settings.metricsSocket) },
+        { settings throws(SoradError) in try settings.marking.check() },
+    ]
 
     /// Every setting as the sources have it now.
     static func effective(
@@ -235,7 +255,9 @@ struct DaemonSettings: Sendable {
     /// What the settings name and this machine does not have, in sentences.
     private var remarks: [String] {
         var remarks: [String] = []
-        if ChildProcess.executablePath(of: worker) == nil { remarks.append("the setting worker names \(worker), which is not a program") }
+        if !worker.isEmpty, ChildProcess.executablePath(of: worker) == nil {
+            remarks.append("the setting worker names \(worker), which is not a program")
+        }
         if adminGroup != DaemonSettings.table.initial.adminGroup, groupIdentifier(adminGroup) == nil {
             remarks.append(
                 "the setting admin-group names \"\(adminGroup)\", and there is no such group: nobody but root is an administrator")
@@ -263,15 +285,13 @@ struct DaemonSettings: Sendable {
         return ClipMarking(producer: given(producer), visibleLabel: given(visibleLabel), command: given(markingCommand))
     }
 
-    /// Fills in the defaults that depend on the machine and the user.
+    /// Judges all values, and fills in the defaults that depend on the machine and the user.
     private mutating func complete(_ environment: [String: String], _ isRoot: Bool) throws(SoradError) {
-        guard BackendChoice(backend) != nil else {
-            throw SoradError(
-                .configuration, "the setting backend must be \(BackendChoice.forms), not \"\(backend)\"", param: "backend")
-        }
-        _ = try (network.addresses(), network.proxies(), network.door(nil, needsKey: false), ModelAliases(aliases))
-        try MetricsSocket.check(metricsSocket)
-        try marking.check()
+        for check in DaemonSettings.meanings { try check(self) }
+        try fillIn(environment, isRoot)
+    }
+
+    private mutating func fillIn(_ environment: [String: String], _ isRoot: Bool) throws(SoradError) {
         if stateDirectory.isEmpty {
             stateDirectory = try DaemonSettings.required(
                 "state-dir", "neither XDG_STATE_HOME nor HOME is set",

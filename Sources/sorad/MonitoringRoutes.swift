@@ -28,6 +28,8 @@ struct HealthRoutes: Sendable {
         let summary = service.summary
         return [
             "status": .string(readiness.status), "trouble": .optional(readiness.trouble),
+            "troubles": .array(
+                readiness.troubles.map { ["check": .string($0.check), "text": .string($0.text), "remedy": .string($0.remedy)] }),
             "version": .string(soradVersion), "intake": .string(summary.isDraining ? "draining" : "open"),
             "processing": .string(summary.isPaused ? "paused" : "running"), "queued": .integer(summary.queued),
             "running": .integer(summary.running),

@@ -114,11 +114,26 @@ import Testing
         let imported = try service.control(["models", "import", Fixture.model, "--name", "small", "--json"])
         #expect(imported.status() == 0, "\(imported.errors)")
         #expect(try json(imported.text)["path"]?.string == folder + "/models/small.gguf")
-        for _ in 0..<100 where try !service.control(["models"]).finished().text.contains("tiny") { usleep(100_000) }
+        #expect(try json(imported.text)["id"] == "tiny")
+        // It is listed when the command returns.
+        #expect(try service.control(["models"]).finished().text.contains("tiny"))
+        let twice = try service.control(["models", "import", Fixture.model, "--name", "second"])
+        #expect(twice.status() == 65, "\(twice.errors)")
+        #expect(twice.errors.contains("the model name tiny is taken by \(folder)/models/small.gguf"), "\(twice.errors)")
+        #expect(twice.errors.contains("hint: remove that one: sudo sorad-ctl models rm tiny"), "\(twice.errors)")
+        let taken = try service.control(["models", "import", Fixture.checkpoint])
+        #expect(taken.status() == 65 && taken.errors.contains("the model name tiny is taken by"), "\(taken.errors)")
+        #expect(try directoryEntries(folder + "/models") == ["small.gguf"])
+        let converted = try service.control(["models", "import", Fixture.checkpoint, "--name", "other"])
+        #expect(converted.status() == 0 && converted.text.hasPrefix("other is installed in"), "\(converted.errors)")
+        #expect(try service.control(["models", "rm", "other", "--yes"]).finished().text.contains("was removed"))
+        #expect(try !service.control(["models"]).finished().text.contains("other"))
         let verified = try service.control(["models", "verify"])
         #expect(verified.status() == 0 && verified.text.contains("tiny: sound"), "\(verified.text)\(verified.errors)")
         let again = try service.control(["models", "import", Fixture.model, "--name", "small"])
         #expect(again.status() == 65 && again.errors.contains("is there already"))
+        let replaced = try service.control(["models", "import", Fixture.model, "--name", "small", "--force"])
+        #expect(replaced.status() == 0, "\(replaced.errors)")
 
         // A byte that turns over is found.
         let file = try FileDescriptor(opening: folder + "/models/small.gguf", flags: O_RDWR)

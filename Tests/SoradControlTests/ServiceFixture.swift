@@ -12,12 +12,14 @@ enum Fixture {
         return program.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 }
     }()
 
-    /// The small random checkpoint as a model file; made once for the whole run.
+    /// The small random checkpoint.
+    static let checkpoint = "/\(#filePath.split(separator: "/").dropLast(2).joined(separator: "/"))/Fixtures/models/tiny"
+
+    /// The same as a model file; made once for the whole run.
     static let model: String = {
-        let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
         let path = scratch() + "/tiny.gguf"
         do throws(SoradError) {
-            _ = try Converter.convert("/\(folder)/Fixtures/models/tiny", to: path)
+            _ = try Converter.convert(checkpoint, to: path)
         } catch { fatalError("the fixture cannot be converted: \(error)") }
         return path
     }()

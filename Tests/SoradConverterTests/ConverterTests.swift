@@ -278,6 +278,23 @@ import Testing
         #expect(error.kind == .notFound && error.message.contains(copy), "\(error.message)")
     }
 
+    /// The words of the captions go into the file as they stand; a list that is none is refused.
+    @Test func theCaptionsWordsAreTaken() throws {
+        let folder = try TemporaryFolder()
+        let copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+        let file = folder.path + "/m.gguf"
+        _ = try Converter.convert(copy, to: file, options: Self.options())
+        #expect(try ModelFile(opening: file).metadata["sorad.words"] == nil)
+        _ = try folder.write("tiny/tokenizer/words.txt", Array("a\nball\n球\n".utf8))
+        _ = try Converter.convert(copy, to: file, options: Self.options())
+        #expect(try ModelFile(opening: file).metadata.strings("sorad.words") == ["a", "ball", "球"])
+        for wrong in ["", String(repeating: "a", count: 65)] {
+            _ = try folder.write("tiny/tokenizer/words.txt", Array(wrong.utf8))
+            let error = try #require(failure { _ = try Converter.convert(copy, to: file, options: Self.options()) })
+            #expect(error.kind == .badInput && error.message.contains("is no list of words"), "\(error.message)")
+        }
+    }
+
     /// NaN; the largest float; a number whose square is infinite; one that is only far too large.
     @Test(
         arguments: [

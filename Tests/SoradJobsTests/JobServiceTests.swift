@@ -116,7 +116,7 @@ private let (full, writeError, syncError): (Int32, Int32, Int32) = (13, 10 | 3 <
         bench.service.deliver(.failed(.first, id, JobError(code: "invalid_request", message: "no")))
         #expect(bench.service.failure == nil && !fileExists(reserve))
         #expect(try bench.service.job(id, viewer: 1)?.error?.code == "invalid_request")
-        #expect(bench.service.summary.trouble == "the disk is full; jobs wait")
+        #expect(bench.service.summary.trouble?.text == "the disk is full; jobs wait")
         // There is room again at the next look: the reserve is back and work is taken.
         bench.pass(.seconds(5))
         #expect(fileExists(reserve) && bench.service.summary.trouble == nil)

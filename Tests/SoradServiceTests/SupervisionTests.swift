@@ -426,6 +426,10 @@ import Testing
             let missing = try check("", [option, value])
             #expect(missing.0 == 78 && missing.1.contains(words) && missing.1.contains("one setting is wrong"), "\(missing.1)")
         }
+        let three = try check("backend = abacus\nmodel = /nowhere/a.gguf\nkeep-days = -1\n")
+        for words in ["the setting backend must be", "no file is there", "the setting keep-days must be", "3 settings are wrong"] {
+            #expect(three.0 == 78 && three.1.contains(words), "\(three.1)")
+        }
         let help = try run(["--help"])
         #expect(help.0 == 0 && help.1.contains("--worker-idle-timeout SECONDS"))
         #expect(try run(["--version"]).1.hasPrefix("sorad "))

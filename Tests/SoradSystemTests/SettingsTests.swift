@@ -6,6 +6,7 @@ import Testing
     private struct Values: Sendable {
         var queueLimit = 1
         var models: [String] = []
+        var names: [String] = []
         var wait = Duration.seconds(3)
         var level = Log.Level.info
         var name = ""
@@ -13,10 +14,11 @@ import Testing
 
     private let table = SettingsTable(Values()) {
         Setting("queue-limit", 1...10, \.queueLimit, "jobs that may wait")
-        Setting("model", \.models, "FILE", default: "none", "model files")
+        Setting("model", \.models, "FILE", default: "none", readsColons: true, "model files")
         Setting("wait", seconds: 0...60, \.wait, "time to wait")
         Setting("level", \.level, "lines of the log")
         Setting("name", \.name, "NAME", default: "the machine's", "a name")
+        Setting("alias", \.names, "NAME", default: "none", "other names")
     }
 
     private func values(_ words: [String] = [], _ environment: [String: String] = [:], _ files: [SettingsFile] = []) throws -> Values {
@@ -45,12 +47,18 @@ import Testing
     @Test func aRowSetsItsPropertyInItsType() throws {
         let given = try values(["--wait", "20", "--level", "debug", "--name", "x"])
         #expect(given.wait == .seconds(20) && given.level == .debug && given.name == "x")
-        #expect(table.options.map(\.defaultText) == ["1", "none", "3", "info", "the machine's"])
+        #expect(table.options.map(\.defaultText) == ["1", "none", "3", "info", "the machine's", "none"])
     }
 
     @Test func listsComeFromRepetition() throws {
         #expect(try values(["--model", "a", "--model=b"]).models == ["a", "b"])
+        #expect(try values([], ["SORAD_MODEL": "a, b,"]).models == ["a", "b"])
+        #expect(try values([], ["SORAD_ALIAS": "a:1,b c"]).names == ["a:1", "b c"])
+        // The form of earlier versions, where a comma or an address in brackets does not speak against it.
         #expect(try values([], ["SORAD_MODEL": "a:b"]).models == ["a", "b"])
+        #expect(try values([], ["SORAD_MODEL": "a:b,c"]).models == ["a:b", "c"])
+        #expect(try values([], ["SORAD_MODEL": "[::1]"]).models == ["[::1]"])
+        #expect(try values([], ["SORAD_ALIAS": "a:b"]).names == ["a:b"])
         #expect(try values([], [:], [SettingsFile(path: "f", text: "model = a\nmodel = b\nmodel =\nmodel = c")]).models == ["c"])
     }
 
@@ -81,7 +89,7 @@ import Testing
         let untouched = try load([], [:], [SettingsFile(path: "f", text: sample)])
         #expect(untouched.warnings.isEmpty && untouched.values.queueLimit == 1)
         let lines = sample.split(separator: "\n").filter { $0.hasPrefix("#") && !$0.hasPrefix("# ") }
-        #expect(lines == ["#queue-limit = 1", "#model = none", "#wait = 3", "#level = info", "#name = "])
+        #expect(lines == ["#queue-limit = 1", "#model = none", "#wait = 3", "#level = info", "#name = ", "#alias = none"])
         let text = lines.map { $0.dropFirst() }.joined(separator: "\n")
         #expect(try load([], [:], [SettingsFile(path: "f", text: text)]).warnings.isEmpty)
     }

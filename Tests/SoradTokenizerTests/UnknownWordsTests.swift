@@ -63,6 +63,20 @@ import Testing
         #expect(try unknown(text, Self.tokenizer(parts: parts)) == expected)
     }
 
+    /// A list of the captions' words decides, whatever pieces the vocabulary has.
+    @Test(
+        arguments: [
+            ("a red ball", ["red"]), ("balls Bounced", []), ("bounce, bouncing; bounces", []), ("a cat rolls", ["cat", "rolls"]),
+            ("spinning", []), ("Ｂａｌｌ", []), ("球 棒", ["棒"]), ("piano ball's", ["piano"]), ("it’s", []), ("grass", []), ("gras", ["gras"]),
+            ("as is", ["as"]),
+        ] as [(String, [String])])
+    func aListOfWordsDecides(text: String, expected: [String]) throws {
+        let tokenizer = try Self.tokenizer()
+        let known = CaptionWords(["a", "ball", "bounces", "spins", "球", "it", "grass", "is"])
+        #expect(
+            tokenizer.unknownWords(in: text, tokens: try tokenizer.tokens(in: Array(text.utf8)), known: known, limit: 32) == expected)
+    }
+
     @Test func theListIsBoundedAndWhole() throws {
         let tokenizer = try Self.tokenizer()
         let words = (0..<200).map { "zz" + String(UnicodeScalar(UInt8(97 + $0 % 26))) + String(repeating: "q", count: $0 / 26) }

@@ -142,6 +142,67 @@ def test_extend_and_remix_from_a_clip(open_page):
     expect(cards(page).first).to_contain_text("a green ball")
 
 
+def test_a_story_in_scenes(open_page, daemon):
+    page = open_page(ANNA)
+    make(page, "a red ball")
+    expect(cards(page)).to_have_count(1, timeout=60_000)
+    page.click("#scenes-begin")
+    expect(page.locator("#prompt-label")).to_have_text("What is in every scene?")
+    expect(page.locator("#length-control")).to_be_hidden()
+    rows = page.locator("#scene-list > li")
+    expect(rows).to_have_count(2)
+    page.click("#send")
+    expect(page.locator("#trouble")).to_have_text("Every scene needs a sentence.")
+    page.get_by_label("Scene 1", exact=True).fill("rolls to the right on green grass")
+    page.get_by_label("Seconds of scene 1").fill("1.5")
+    page.get_by_label("Scene 2", exact=True).fill("bounces on green grass")
+    page.click("#scene-add")
+    page.get_by_label("Remove scene 3").click()
+    expect(rows).to_have_count(2)
+    expect(page.locator("#scenes-length")).to_have_text("Together 3.5 s")
+    shot(page, "page-scenes")
+    page.click("#send")
+    expect(cards(page)).to_have_count(2, timeout=60_000)
+    expect(cards(page).first).to_contain_text("a red ball · rolls to the right on green grass · bounces on green grass")
+    expect(cards(page).first).to_contain_text("3.6 s")
+    cards(page).first.locator("button").click()
+    expect(page.locator("#viewer-facts")).to_contain_text("2 s: bounces on green grass")
+    page.click("#viewer-actions >> text=Use prompt")
+    expect(rows).to_have_count(2)
+    expect(page.locator("#prompt")).to_have_value("a red ball")
+    page.fill("#prompt", "")
+    page.click("#send")
+    expect(cards(page)).to_have_count(3, timeout=60_000)
+    page.click("#scenes-end")
+    expect(page.locator("#scenes")).to_be_hidden()
+    expect(page.locator("#length-control")).to_be_visible()
+
+
+def test_join_two_clips(open_page):
+    page = open_page(ANNA)
+    make(page, "a red ball rolls to the right on green grass")
+    expect(cards(page)).to_have_count(1, timeout=60_000)
+    expect(page.locator("#stage-actions >> text=Extend")).to_be_visible()
+    expect(page.locator("#stage-actions >> text=Join")).to_have_count(0)
+    make(page, "a red ball bounces in the snow")
+    expect(cards(page)).to_have_count(2, timeout=60_000)
+    page.click("#stage-actions >> text=Join")
+    expect(page.locator("#mode-title")).to_have_text("From this clip to another")
+    choice = page.get_by_role("radio", name="a red ball rolls to the right on green grass")
+    expect(choice).to_be_checked()
+    expect(page.locator("#join label")).to_have_count(1)
+    expect(page.locator("#join img")).to_be_visible()
+    expect(page.locator("#prompt-label")).to_have_text("What happens between them?")
+    shot(page, "page-join")
+    page.fill("#prompt", "a red ball rolls to the right")
+    page.click("#send")
+    expect(cards(page)).to_have_count(3, timeout=60_000)
+    # 5 frames, 7 between them (two groups less one frame), 5 frames.
+    expect(cards(page).first).to_contain_text("2.1 s")
+    expect(page.locator("#mode")).to_be_hidden()
+    expect(page.locator("#join-control")).to_be_hidden()
+
+
 def test_a_picture_is_the_first_frame(open_page, tmp_path):
     from malformed.taken import PNG
     picture = tmp_path / "ball.png"

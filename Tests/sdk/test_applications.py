@@ -183,7 +183,19 @@ def test_names_and_sizes_of_another_service(port):
     assert finished(port, created)["requested_seconds"] == 90.125, "it is there as long as the job exists"
     assert port.code("POST", "/v1/videos", {"prompt": "x", "model": "sora-3"}) == (400, "model_not_found")
     assert port.code("POST", "/v1/videos", {"prompt": "x", "size": "wide"})[0] == 400
-    assert port.code("POST", "/v1/videos/generations", {"prompt": "x"}) == (405, "method_not_allowed")
+    for path in ("/v1/videos/generations", "/v1/video/generations"):
+        status, _, refusal = port.ask("POST", path, {"prompt": "x"})
+        assert (status, refusal["error"]["code"]) == (404, "unknown_path") and "POST /v1/videos makes clips" in refusal["error"]["message"], refusal
+    assert port.code("GET", "/v1/videos/generations") == (404, "video_not_found")
+
+
+def test_words_that_no_caption_had_are_told(make_daemon):
+    daemon = make_daemon()
+    for prompt, words in [("a cat and a Car with a candle, kittens", ["cat", "Car", "candle", "kittens"]),
+                          ("Two red balls rolled to the left on the grass.", []), ("A VIDEO OF a blue box that spun", ["spun"]),
+                          ("一只红色的小球在草地上滚动", []), ("一只猫", ["猫"])]:
+        answer = daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", json.dumps(QUICK | {"prompt": prompt, "num_frames": 1}))
+        assert json.loads(answer.stdout)["unknown_words"] == words, answer.stdout
 
 
 def test_sizes_are_refused_by_default(make_daemon):

@@ -17,9 +17,9 @@ import subprocess
 import sys
 import time
 
-PACKAGES = "systemd,systemd-sysv,dbus,ffmpeg,libsqlite3-0"
+PACKAGES = "systemd,systemd-sysv,dbus,ffmpeg,libsqlite3-0,curl"
 USERS = {"anna": "sorad", "bert": "sorad", "carl": None}     # carl is in no group of sorad's
-EXPOSURE = 0.7
+EXPOSURE = 0.5
 CLIP = ["generate", "a red ball bounces on grass", "--seed", "7"]
 LONG = ["--steps", "200", "--size", "256x256"]               # long enough to be disturbed in the middle
 
@@ -54,16 +54,20 @@ class System:
     def __init__(self, tree):
         self.tree = tree
         self.container = subprocess.Popen(
-            ["systemd-nspawn", "-q", "-D", tree, "--register=no", "--keep-unit", "--resolv-conf=off", "--timezone=off",
+            ["systemd-nspawn", "-q", "-D", tree, "--register=no", "--keep-unit", "--private-network", "--resolv-conf=off", "--timezone=off",
              "--link-journal=no", "--console=pipe", "-b"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL)
-        self.init = self.wait("the container's init", self.first_child)
-        self.wait("a running system", lambda: self.run("systemctl", "is-system-running", check=False).stdout.strip() in
-                  ("running", "degraded"))
+        try:
+            self.wait("a running system", self.is_running)
+        except BaseException:
+            self.container.kill()
+            raise
 
-    def first_child(self):
+    def is_running(self):
+        # The first child of all makes the namespaces and ends; the one after it is the container's init.
         children = pathlib.Path(f"/proc/{self.container.pid}/task/{self.container.pid}/children").read_text().split()
-        return children[0] if children else None
+        self.init = children[0] if children else None
+        return self.init and self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
 
     def wait(self, what, question, seconds=60):
         deadline = time.monotonic() + seconds

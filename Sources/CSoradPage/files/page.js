@@ -188,6 +188,8 @@ function element(name, attributes = {}, ...children) {
 
 const seconds = (value) => value === undefined || value === null ? "" : value < 60
   ? `${value < 9.95 ? Math.round(value * 10) / 10 : Math.round(value)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+/** The prompt, and those of the scenes. */
+const told = (video) => [video.prompt, ...(video.storyboard ?? []).map((scene) => scene.prompt)].filter(Boolean).join(" · ");
 const length = (video) => seconds(video.duration_seconds ?? Number(video.seconds));
 const PHASES = {
   loading: "Loading the model", encoding_text: "Reading the prompt", encoding_frames: "Reading the pictures", denoising: "Making it",
@@ -248,16 +250,19 @@ function drawModel() {
   $("steps").placeholder = one.default_num_inference_steps;
   $("guidance").placeholder = one.default_guidance_scale;
   $("pictures-control").hidden = !one.takes_conditioning_frames || state.mode !== null;
+  if (!one.takes_conditioning_frames || ["remix", "join"].includes(state.mode?.kind)) setScenes([]); else drawScenes();
   const groups = (one.default_num_frames - 1) / one.frame_multiple;
   $("length").max = 1000;
-  $("length").value = state.mode?.kind === "extend" ? 2 : 1 + LENGTHS.findLastIndex((length) => length <= groups);
+  $("length").value = isLonger() ? 2 : 1 + LENGTHS.findLastIndex((length) => length <= groups);
   drawLength();
   drawAbout();
   drawWords();
 }
 
 const shape = () => document.querySelector("input[name=shape]:checked")?.value ?? "";
-const frames = () => (state.mode?.kind === "extend" ? 0 : 1) + LENGTHS[$("length").value - 1] * model().frame_multiple;
+/** The mode adds frames to a clip. */
+const isLonger = () => ["extend", "join"].includes(state.mode?.kind);
+const frames = () => (isLonger() ? 0 : 1) + LENGTHS[$("length").value - 1] * model().frame_multiple;
 
 function drawLength() {
   const one = model();
@@ -266,12 +271,64 @@ function drawLength() {
   // A longer clip than fits at once is made in windows, where the model can.
   const together = Math.floor(one.max_pixels / (width * height || 1));
   const most = one.window_frames && together >= one.window_frames ? one.max_num_frames : Math.min(one.max_num_frames, together);
-  const used = state.mode?.kind === "extend" ? 1 : 0;
+  // Groups of the clips around the new frames.
+  const used = { extend: 1, join: 4 }[state.mode?.kind] ?? 0;
   const wanted = $("length").value;
   $("length").max = 1 + Math.max(0, LENGTHS.findLastIndex((length) => length <= Math.floor((most - 1) / one.frame_multiple) - used));
   $("length").value = Math.min(wanted, $("length").max);
   $("length-text").textContent = seconds(frames() / one.fps);
 }
+
+// MARK: scenes
+
+const sceneRows = () => [...$("scene-list").children];
+/** The clip is told in scenes. */
+const hasScenes = () => sceneRows().length > 0;
+const scenes = () => sceneRows().map((row) => ({
+  prompt: row.querySelector(".scene-text").value.trim(), seconds: Number(row.querySelector(".scene-length").value),
+}));
+
+function addScene({ prompt = "", seconds: long = 2 } = {}) {
+  const row = element("li", {}, element("span", { "aria-hidden": "true" }), element("input", { className: "scene-text", maxLength: 4000, value: prompt, autocomplete: "off",
+    placeholder: sceneRows().length ? "bounces on green grass" : "rolls to the right on green grass" }),
+  element("input", { className: "scene-length", type: "number", min: .5, max: 60, step: .5, value: long, oninput: drawScenes }),
+  element("span", { className: "unit" }, "s"),
+  element("button", { className: "icon", type: "button", onclick: () => { row.remove(); drawScenes(); (sceneRows().at(-1)?.querySelector("input") ?? $("prompt")).focus(); } }, "✕"));
+  $("scene-list").append(row);
+  drawScenes();
+  return row;
+}
+
+function drawScenes() {
+  sceneRows().forEach((row, index) => {
+    const [text, long] = row.querySelectorAll("input");
+    row.firstChild.textContent = index + 1;
+    text.setAttribute("aria-label", `Scene ${index + 1}`);
+    long.setAttribute("aria-label", `Seconds of scene ${index + 1}`);
+    row.querySelector("button").setAttribute("aria-label", `Remove scene ${index + 1}`);
+  });
+  $("scenes").hidden = !hasScenes();
+  $("scenes-control").hidden = hasScenes() || !model()?.takes_conditioning_frames || ["remix", "join"].includes(state.mode?.kind);
+  $("length-control").hidden = hasScenes() || state.mode?.kind === "remix";
+  $("scenes-length").textContent = `Together ${seconds(scenes().reduce((sum, scene) => sum + scene.seconds, 0))}`;
+  drawTitle();
+}
+
+function setScenes(list) {
+  $("scene-list").replaceChildren();
+  list.forEach(addScene);
+  drawScenes();
+}
+
+function drawTitle() {
+  const kind = state.mode?.kind;
+  $("prompt-label").textContent = hasScenes() ? "What is in every scene?" : kind === "extend" ? "What happens next?" : kind === "remix" ? "What should it be instead?"
+    : kind === "join" ? "What happens between them?" : "What should happen?";
+}
+
+$("scenes-begin").addEventListener("click", () => { addScene(); addScene(); sceneRows()[0].querySelector("input").focus(); });
+$("scene-add").addEventListener("click", () => addScene().querySelector("input").focus());
+$("scenes-end").addEventListener("click", () => { setScenes([]); $("prompt").focus(); });
 
 function drawWords() {
   const world = WORLDS[model()?.id];
@@ -307,13 +364,13 @@ async function setMode(kind, video) {
   $("shapes-control").hidden = kind !== null;
   $("direction-control").hidden = kind !== "extend";
   $("strength-control").hidden = kind !== "remix";
-  document.querySelector("label.length").hidden = kind === "remix";
-  $("length-label").textContent = kind === "extend" ? "How much longer" : "Length";
-  $("prompt-label").textContent = kind === "extend" ? "What happens next?" : kind === "remix" ? "What should it be instead?" : "What should happen?";
-  $("send").textContent = kind === "extend" ? "Extend clip" : kind === "remix" ? "Remix clip" : "Make clip";
+  $("length-label").textContent = kind === "extend" ? "How much longer" : kind === "join" ? "Between them" : "Length";
+  $("send").textContent = { extend: "Extend clip", remix: "Remix clip", join: "Join clips" }[kind] ?? "Make clip";
+  setScenes([]);
+  drawJoin();
   if (video) {
-    $("mode-title").textContent = kind === "extend" ? "Making this clip longer" : "A new clip from this one";
-    $("mode-prompt").textContent = video.prompt;
+    $("mode-title").textContent = { extend: "Making this clip longer", join: "From this clip to another" }[kind] ?? "A new clip from this one";
+    $("mode-prompt").textContent = told(video);
     $("prompt").value = video.prompt;
     $("model").value = video.model;
   }
@@ -323,6 +380,20 @@ async function setMode(kind, video) {
   $("prompt").select();
   scrollTo({ top: 0, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   if (video) $("mode-picture").src = await content(video.id, "thumbnail");
+}
+
+/** Clips that `video` can lead to: those of its size and model. */
+const others = (video) => finished().filter((one) => one.status === "completed" && one.id !== video.id && one.size === video.size && one.model === video.model);
+
+function drawJoin() {
+  const isJoin = state.mode?.kind === "join";
+  $("join-control").hidden = !isJoin;
+  $("join").replaceChildren(...(isJoin ? others(state.mode.video).slice(0, 24) : []).map((video, index) => {
+    const screen = element("div", { className: "screen", "data-id": video.id });
+    loadThumbnail(screen);
+    return element("label", { title: told(video) }, element("input", { type: "radio", name: "join", value: video.id, checked: index === 0, "aria-label": told(video) }),
+      screen, element("small", { "aria-hidden": "true" }, told(video)));
+  }));
 }
 
 $("mode-end").addEventListener("click", () => { $("prompt").value = ""; setMode(null); });
@@ -376,7 +447,10 @@ function request() {
   if (mode?.kind === "remix") {
     return ["/v1/videos/" + mode.video.id + "/remix", { ...fields, strength: Number($("strength").value) / 100 }];
   }
-  fields.num_frames = frames();
+  if (hasScenes()) { fields.storyboard = scenes(); if (!fields.prompt) delete fields.prompt; } else fields.num_frames = frames();
+  if (mode?.kind === "join") {
+    return ["/v1/videos/extensions", { ...fields, video: { id: mode.video.id }, end_video: { id: document.querySelector("input[name=join]:checked").value } }];
+  }
   if (mode?.kind === "extend") {
     const direction = document.querySelector("input[name=direction]:checked").value;
     if (direction === "loop") fields.loop = true; else fields.direction = direction;
@@ -385,7 +459,7 @@ function request() {
   fields.size = shape();
   if (!pictures.first && !pictures.last) return ["/v1/videos", fields];
   const form = new FormData();
-  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  for (const [name, value] of Object.entries(fields)) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
   if (pictures.first) form.append("input_reference", pictures.first.file);
   if (pictures.last) form.append("end_image", pictures.last.file);
   return ["/v1/videos", form];
@@ -394,7 +468,9 @@ function request() {
 $("composer").addEventListener("submit", async (event) => {
   event.preventDefault();
   if ($("send").disabled) return;
-  if (!$("prompt").value.trim()) { say("Describe the clip in a sentence first."); return $("prompt").focus(); }
+  const empty = sceneRows().find((row) => !row.querySelector(".scene-text").value.trim());
+  if (empty) { say("Every scene needs a sentence."); return empty.querySelector("input").focus(); }
+  if (!hasScenes() && !$("prompt").value.trim()) { say("Describe the clip in a sentence first."); return $("prompt").focus(); }
   say("");
   $("send").disabled = true;
   try {
@@ -433,11 +509,11 @@ function describe(video) {
 }
 
 function player(url, video, { controls = false } = {}) {
-  return element("video", { src: url, loop: true, muted: true, autoplay: true, playsInline: true, controls, "aria-label": video.prompt });
+  return element("video", { src: url, loop: true, muted: true, autoplay: true, playsInline: true, controls, "aria-label": told(video) });
 }
 
 function unknownWords(video) {
-  const words = video.unknown_words ?? [];
+  const words = [...new Set([video, ...(video.storyboard ?? [])].flatMap((one) => one.unknown_words ?? []))];
   return words.length ? element("small", { className: "unknown" }, `The model does not know ${words.slice(0, 5).map((word) => `“${word}”`).join(", ")}.`) : null;
 }
 
@@ -469,7 +545,7 @@ function drawStage() {
       screen.replaceChildren(element("p", { className: "empty" }, "The first preview comes with the first steps."));
     }
     screen.dataset.shows = `wait ${video.id}`;
-    $("now").replaceChildren(video.prompt, element("small", {}, describe(video)), unknownWords(video) ?? "");
+    $("now").replaceChildren(told(video), element("small", {}, describe(video)), unknownWords(video) ?? "");
     if ($("stage-actions").dataset.of !== `wait ${video.id}`) {
       $("stage-actions").replaceChildren(element("button", { type: "button", onclick: () => cancel(video.id) }, "Cancel"));
     }
@@ -483,11 +559,11 @@ function drawStage() {
   if (video.status === "failed") {
     const isCancelled = video.error?.code === "cancelled";
     screen.replaceChildren(element("p", { className: "empty" }, isCancelled ? "Cancelled." : "This clip could not be made."));
-    $("now").replaceChildren(video.prompt, element("small", {}, isCancelled ? "It was cancelled." : sentence(video.error?.message ?? "")));
+    $("now").replaceChildren(told(video), element("small", {}, isCancelled ? "It was cancelled." : sentence(video.error?.message ?? "")));
     return $("stage-actions").replaceChildren(element("button", { type: "button", onclick: () => again(video) }, "Use this prompt"),
       removal(video));
   }
-  $("now").replaceChildren(video.prompt, element("small", {}, facts(video)), unknownWords(video) ?? "");
+  $("now").replaceChildren(told(video), element("small", {}, facts(video)), unknownWords(video) ?? "");
   $("stage-actions").replaceChildren(...actions(video));
   content(video.id, "video").then((url) => { if (screen.dataset.shows === name) screen.replaceChildren(player(url, video)); }).catch(() => {});
 }
@@ -499,6 +575,7 @@ function actions(video) {
   return [
     element("button", { type: "button", className: "main", onclick: () => download(video) }, "Download"),
     takes ? element("button", { type: "button", onclick: () => setMode("extend", video) }, "Extend") : null,
+    takes && others(video).length ? element("button", { type: "button", onclick: () => setMode("join", video) }, "Join") : null,
     element("button", { type: "button", onclick: () => setMode("remix", video) }, "Remix"),
     element("button", { type: "button", onclick: () => again(video) }, "Use prompt"), removal(video),
   ].filter(Boolean);
@@ -525,7 +602,7 @@ function removal(video) {
 
 async function download(video) {
   const url = await content(video.id, "video");
-  const words = video.prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 48) || video.id;
+  const words = told(video).toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 48) || video.id;
   const link = element("a", { href: url, download: `${words}.mp4` });
   document.body.append(link);
   link.click();
@@ -537,6 +614,7 @@ function again(video) {
   $("prompt").value = video.prompt;
   $("seed").value = "";
   setMode(null);
+  setScenes(video.storyboard ?? []);
 }
 
 async function cancel(id) {
@@ -561,9 +639,9 @@ function drawQueue() {
   list.replaceChildren(...waiting.map((video, index) => {
     const row = rows.get(video.id) ?? element("li", { "data-id": video.id }, element("span", { className: "place" }),
       element("div", {}, element("div", { className: "what" }), element("small")),
-      element("button", { type: "button", "aria-label": `Cancel: ${video.prompt}`, onclick: () => cancel(video.id) }, "Cancel"));
+      element("button", { type: "button", "aria-label": `Cancel: ${told(video)}`, onclick: () => cancel(video.id) }, "Cancel"));
     row.querySelector(".place").textContent = index + 1;
-    row.querySelector(".what").textContent = video.prompt;
+    row.querySelector(".what").textContent = told(video);
     row.querySelector("small").textContent = describe(video);
     return row;
   }));
@@ -582,7 +660,7 @@ async function loadThumbnail(screen) {
 function card(video) {
   const screen = element("div", { className: "screen", "data-id": video.id });
   const button = element("button", { type: "button", className: "clip", onclick: () => view(video.id) }, screen,
-    element("span", { className: "text" }, video.prompt), element("small", {}, `${length(video)} · ${(video.size ?? "").replace("x", "×")}`));
+    element("span", { className: "text" }, told(video)), element("small", {}, `${length(video)} · ${(video.size ?? "").replace("x", "×")}`));
   if (video.status === "failed") {
     screen.append(element("p", { className: "failed" }, video.error?.code === "cancelled" ? "Cancelled" : sentence(video.error?.message ?? "Failed")));
     return element("li", { "data-id": video.id }, button);
@@ -628,10 +706,11 @@ async function view(id) {
   const video = state.videos.get(id);
   if (!video) return;
   state.viewed = id;
-  $("viewer-prompt").textContent = video.prompt;
+  $("viewer-prompt").textContent = told(video);
   const rows = [
     ["Length", length(video)], ["Size", (video.size ?? "").replace("x", "×")], ["Frames", video.num_frames && `${video.num_frames}, ${video.fps} a second`],
-    ["Seed", video.seed], ["Steps", video.num_inference_steps], ["Guidance", video.guidance_scale], ["Not", video.negative_prompt], ["Model", video.model],
+    ["Seed", video.seed], ["Steps", video.num_inference_steps], ["Guidance", video.guidance_scale], ["Not", video.negative_prompt],
+    ...(video.storyboard ?? []).map((scene, index) => [`Scene ${index + 1}`, `${seconds(scene.seconds)}: ${scene.prompt}`]), ["Model", video.model],
     ["Made", new Date(video.created_at * 1000).toLocaleString()], ["Kept until", video.expires_at && new Date(video.expires_at * 1000).toLocaleDateString()],
     ["Unknown", (video.unknown_words ?? []).join(", ")], ["SHA-256", video.sha256],
   ].filter(([, value]) => value !== undefined && value !== null && value !== "");

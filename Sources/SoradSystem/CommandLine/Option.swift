@@ -60,16 +60,16 @@ public struct Option: Sendable, Equatable {
     public let defaultText: String?
     /// May be given several times.
     public let isList: Bool
-    /// Between the values of a list in a variable.
-    public let separator: Character
+    /// A list in a variable has commas between its values. Where there is none, this one is split at colons, as in earlier versions.
+    public let readsColons: Bool
     /// The environment variable that stands in when the option is absent.
     public let variable: String?
 
     public init(
         _ name: String, short: Character? = nil, _ form: Form, default defaultText: String? = nil, isList: Bool = false,
-        separator: Character = ":", variable: String? = nil, _ summary: String
+        readsColons: Bool = false, variable: String? = nil, _ summary: String
     ) {
-        self.separator = separator
+        self.readsColons = readsColons
         self.name = name
         self.short = short
         self.form = form

@@ -68,12 +68,14 @@ public struct Setting<Values: Sendable>: Sendable {
         self.init(Option(name, short: short, .text(placeholder), default: text, summary)) { $0[keyPath: place] = $1[$1.count - 1] }
     }
 
-    /// Texts: given several times, or with `separator` between them in a variable.
+    /// Texts: given several times, or with commas between them in a variable.
     public init(
         _ name: String, _ place: any WritableKeyPath<Values, [String]> & Sendable, _ placeholder: String, default text: String? = nil,
-        separator: Character = ":", _ summary: String
+        readsColons: Bool = false, _ summary: String
     ) {
-        self.init(Option(name, .text(placeholder), default: text, isList: true, separator: separator, summary)) { $0[keyPath: place] = $1 }
+        self.init(Option(name, .text(placeholder), default: text, isList: true, readsColons: readsColons, summary)) {
+            $0[keyPath: place] = $1
+        }
     }
 
     /// Off unless it is given.
@@ -116,7 +118,7 @@ public struct SettingsTable<Values: Sendable>: Sendable {
             let option = setting.option
             return Option(
                 option.name, short: option.short, option.form, default: option.defaultText ?? setting.standard(initial),
-                isList: option.isList, separator: option.separator, option.summary)
+                isList: option.isList, readsColons: option.readsColons, option.summary)
         }
     }
 
@@ -139,9 +141,12 @@ public struct SettingsTable<Values: Sendable>: Sendable {
     }
 
     /// Everything that is wrong in these sources, in sentences: values that are refused, lines and variables that are ignored.
-    public func problems(_ arguments: Arguments, environment: [String: String], files: [SettingsFile]) -> [String] {
+    /// - Returns: also the values, those that are refused left out, so that others can be judged too.
+    public func examined(
+        _ arguments: Arguments, environment: [String: String], files: [SettingsFile]
+    ) -> (values: Values, problems: [String]) {
         let read = read(arguments, environment: environment, files: files)
-        return read.wrong.map(\.message) + read.warnings
+        return (read.values, read.wrong.map(\.message) + read.warnings)
     }
 
     /// One setting as it is in effect: its value as text, and the source that it came from.
@@ -170,7 +175,7 @@ public struct SettingsTable<Values: Sendable>: Sendable {
     ) -> (texts: [String], origin: String)? {
         if arguments.has(option.name) { return (arguments.all(option.name), "--\(option.name)") }
         if let text = environment[option.settingVariable], !text.isEmpty {
-            return (option.isList ? text.split(separator: option.separator).map(String.init) : [text], option.settingVariable)
+            return (option.values(ofVariable: text), option.settingVariable)
         }
         return files.last { $0.values[option.name] != nil }.map { ($0.values[option.name] ?? [], $0.path) }
     }
@@ -212,4 +217,11 @@ public struct SettingsTable<Values: Sendable>: Sendable {
 extension Option {
     /// "SORAD_KEEP_DAYS" of `keep-days`.
     var settingVariable: String { "SORAD_" + name.uppercased().map { $0 == "-" ? "_" : $0 } }
+
+    /// The values in the text of a variable. An address in brackets has colons of its own.
+    func values(ofVariable text: String) -> [String] {
+        guard isList else { return [text] }
+        let separator: Character = readsColons && !text.contains(",") && !text.contains("[") ? ":" : ","
+        return text.split(separator: separator).map { String(SettingsFile.trim($0)) }.filter { !$0.isEmpty }
+    }
 }

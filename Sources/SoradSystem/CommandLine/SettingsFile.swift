@@ -58,7 +58,7 @@ public struct SettingsFile: Sendable, Equatable {
         return values
     }
 
-    private static func trim(_ text: Substring) -> Substring {
+    static func trim(_ text: Substring) -> Substring {
         var text = text
         while text.first?.isWhitespace == true { text.removeFirst() }
         while text.last?.isWhitespace == true { text.removeLast() }

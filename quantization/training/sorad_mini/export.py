@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from . import checkpoint
+from . import caption_words, checkpoint
 from .autoencoder import config_json, load_autoencoder
 from .cache import load_trained
 from .tokenizer import TEXT_LENGTH, Tokenizer
@@ -76,6 +76,7 @@ def write_folder(work: Path, folder: Path) -> None:
         state.pop("encoder.embed_tokens.weight", None)
     write_weights(folder / "text_encoder" / "model.safetensors", state)
     shutil.copytree(work / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    caption_words.write(folder / "tokenizer" / "words.txt", caption_words.captions())
     write_json(folder / "sorad.json", {
         "name": "sorad-mini", "edition": EDITION, "license": "Apache-2.0", "width": WIDTH, "height": HEIGHT,
         "num_frames": FRAMES, "fps": FPS, "text_length": TEXT_LENGTH, "num_inference_steps": schedule["steps"],
