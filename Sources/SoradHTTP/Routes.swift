@@ -26,7 +26,7 @@ package struct Route: Sendable {
 public struct Routes: Sendable {
     private var routes: [Route] = []
     /// What to call instead of a call that is not served, by method and path.
-    private var advice: [String: String] = [:]
+    private var otherCalls: [String: String] = [:]
 
     public init() {}
 
@@ -55,11 +55,11 @@ public struct Routes: Sendable {
     /// Has the refusal of a call that other servers know, and this one does not, say what to call here. `path` has no names.
     public mutating func advise(_ method: Method, _ path: String, _ sentence: String) {
         precondition(method != .head && !path.contains("{"), "advice for \(method) \(path)")
-        advice["\(method.rawValue) \(path)"] = sentence
+        otherCalls["\(method.rawValue) \(path)"] = sentence
     }
 
     /// `path`: decoded segments.
-    func advice(_ method: Method, path: [String]) -> String? { advice["\(method.rawValue) /\(path.joined(separator: "/"))"] }
+    func advice(_ method: Method, path: [String]) -> String? { otherCalls["\(method.rawValue) /\(path.joined(separator: "/"))"] }
 
     enum Match: Sendable {
         case found(Route, parameters: [String: String])

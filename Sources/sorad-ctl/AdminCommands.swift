@@ -150,7 +150,8 @@ private func quota(_ arguments: Arguments) throws(SoradError) {
     if arguments.has("json") { return try printJSON("sorad.quotas/1", answer) }
     let only = arguments.words.first.flatMap { userIdentifier($0) }.map(String.init)
     func row(_ name: String, _ quota: JSONValue) -> [String] {
-        [printable(name)] + ["jobs", "seconds_per_day", "bytes"].map { quota[$0]?.integer.map(String.init) ?? "none" }
+        [UInt32(name).map(ownerWords) ?? printable(name)]
+            + ["jobs", "seconds_per_day", "bytes"].map { quota[$0]?.integer.map(String.init) ?? "none" }
     }
     var rows = [row("default", answer["default"] ?? .null)]
     for member in answer["users"]?.object?.members ?? [] where only == nil || member.key == only {

@@ -143,7 +143,7 @@ func importModel(_ arguments: Arguments) throws(SoradError) {
         try copy(source, to: target)
     }
     let _: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
-    try wait(arguments) { models throws(SoradError) in
+    try waitForDaemon(arguments) { models throws(SoradError) in
         if models.files.contains(where: { $0.path == target && $0.sha256 == model.sha256 }) { return true }
         guard models.scans > installed.scans, let broken = models.broken.first(where: { $0.hasPrefix(target + ": ") }) else { return false }
         throw SoradError(.badInput, "the daemon does not take the file: \(broken)", hint: "sorad-ctl logs says more")
@@ -173,7 +173,7 @@ private func convert(_ source: String, to target: String, named name: String?) t
 }
 
 /// Asks the daemon for its models until `isDone` says so: it looks at files in its own time, and reads new ones whole.
-private func wait(
+private func waitForDaemon(
     _ arguments: Arguments, until isDone: (InstalledModels) throws(SoradError) -> Bool
 ) throws(SoradError) {
     let interrupt = try Interrupt()
@@ -208,7 +208,7 @@ func removeModel(_ arguments: Arguments) throws(SoradError) {
         try systemCall("unlink") { unsafe unlink(path) }
     } catch { throw SoradError(.permission, "cannot remove \(file.path): \(error.reason)", hint: "sudo sorad-ctl models rm \(name)") }
     let _: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
-    try wait(arguments) { models in !models.files.contains { $0.path == file.path } }
+    try waitForDaemon(arguments) { models in !models.files.contains { $0.path == file.path } }
     try tellModel("sorad.model-removal/1", name, file.path, arguments, "was removed")
 }
 

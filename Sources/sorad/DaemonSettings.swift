@@ -191,26 +191,11 @@ struct DaemonSettings: Sendable {
     static func problems(_ arguments: Arguments, environment: [String: String], isRoot: Bool) throws(SoradError) -> [String] {
         var (settings, problems) = table.examined(
             arguments, environment: environment, files: try files(arguments, environment, isRoot))
-        func note(_ error: SoradError) { problems.append(error.hint.map { "\(error.message); \($0)" } ?? error.message) }
-        for check in meanings { do throws(SoradError) { try check(settings) } catch { note(error) } }
-        do throws(SoradError) { try settings.fillIn(environment, isRoot) } catch { note(error) }
+        var faults = settings.faults
+        do throws(SoradError) { try settings.fillIn(environment, isRoot) } catch { faults.append(error) }
+        problems += faults.map { fault in fault.hint.map { "\(fault.message); \($0)" } ?? fault.message }
         return problems + settings.remarks
     }
-
-    /// What only the meaning of a value shows; each judges values of the right form.
-    private static let meanings: [@Sendable (DaemonSettings) throws(SoradError) -> Void] = [
-        { settings throws(SoradError) in
-            guard BackendChoice(settings.backend) == nil else { return }
-            throw SoradError(
-                .configuration, "the setting backend must be \(BackendChoice.forms), not \"\(settings.backend)\"", param: "backend")
-        },
-        { settings throws(SoradError) in _ = try settings.network.addresses() },
-        { settings throws(SoradError) in _ = try settings.network.proxies() },
-        { settings throws(SoradError) in _ = try settings.network.door(nil, needsKey: false) },
-        { settings throws(SoradError) in _ = try ModelAliases(settings.aliases) },
-        { settings throws(SoradError) in try MetricsSocket.check(settings.metricsSocket) },
-        { settings throws(SoradError) in try settings.marking.check() },
-    ]
 
     /// Every setting as the sources have it now.
     static func effective(
@@ -287,8 +272,26 @@ struct DaemonSettings: Sendable {
 
     /// Judges all values, and fills in the defaults that depend on the machine and the user.
     private mutating func complete(_ environment: [String: String], _ isRoot: Bool) throws(SoradError) {
-        for check in DaemonSettings.meanings { try check(self) }
+        if let fault = faults.first { throw fault }
         try fillIn(environment, isRoot)
+    }
+
+    /// What only the meaning of values shows.
+    private var faults: [SoradError] {
+        var faults: [SoradError] = []
+        func judge(_ check: () throws(SoradError) -> Void) { do throws(SoradError) { try check() } catch { faults.append(error) } }
+        if BackendChoice(backend) == nil {
+            faults.append(
+                SoradError(
+                    .configuration, "the setting backend must be \(BackendChoice.forms), not \"\(backend)\"", param: "backend"))
+        }
+        judge { () throws(SoradError) in _ = try network.addresses() }
+        judge { () throws(SoradError) in _ = try network.proxies() }
+        judge { () throws(SoradError) in _ = try network.door(nil, needsKey: false) }
+        judge { () throws(SoradError) in _ = try ModelAliases(aliases) }
+        judge { () throws(SoradError) in try MetricsSocket.check(metricsSocket) }
+        judge { () throws(SoradError) in try marking.check() }
+        return faults
     }
 
     private mutating func fillIn(_ environment: [String: String], _ isRoot: Bool) throws(SoradError) {

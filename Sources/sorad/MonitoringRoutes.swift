@@ -26,10 +26,12 @@ struct HealthRoutes: Sendable {
         // Without a key it is not known who asks: no more than a monitor needs.
         if peer == .nobody { return ["status": .string(readiness.status)] }
         let summary = service.summary
+        let troubles = readiness.troubles.map { trouble -> JSONValue in
+            ["check": .string(trouble.check), "text": .string(trouble.text), "remedy": .string(trouble.remedy)]
+        }
         return [
             "status": .string(readiness.status), "trouble": .optional(readiness.trouble),
-            "troubles": .array(
-                readiness.troubles.map { ["check": .string($0.check), "text": .string($0.text), "remedy": .string($0.remedy)] }),
+            "troubles": .array(troubles),
             "version": .string(soradVersion), "intake": .string(summary.isDraining ? "draining" : "open"),
             "processing": .string(summary.isPaused ? "paused" : "running"), "queued": .integer(summary.queued),
             "running": .integer(summary.running),

@@ -288,7 +288,7 @@ import Testing
         _ = try folder.write("tiny/tokenizer/words.txt", Array("a\nball\n球\n".utf8))
         _ = try Converter.convert(copy, to: file, options: Self.options())
         #expect(try ModelFile(opening: file).metadata.strings("sorad.words") == ["a", "ball", "球"])
-        for wrong in ["", String(repeating: "a", count: 65)] {
+        for wrong in ["\n", String(repeating: "a", count: 65)] {
             _ = try folder.write("tiny/tokenizer/words.txt", Array(wrong.utf8))
             let error = try #require(failure { _ = try Converter.convert(copy, to: file, options: Self.options()) })
             #expect(error.kind == .badInput && error.message.contains("is no list of words"), "\(error.message)")

@@ -169,6 +169,33 @@ def test_monitors_by_tcp_see_the_numbers_and_nothing_more(make_daemon):
         assert run.returncode == 78 and "on this machine alone" in run.stderr, run
 
 
+def test_less_space_than_must_stay_free_has_a_remedy(make_daemon):
+    daemon = make_daemon(options=["--min-free", "1000000"])
+    while (health := json.loads(daemon.curl("/healthz").stdout))["status"] == "starting":
+        time.sleep(0.05)
+    assert health["status"] == "degraded" and [trouble["check"] for trouble in health["troubles"]] == ["disk"], health
+    assert health["trouble"] == health["troubles"][0]["text"] and "the setting min-free keeps 1000.0 GB" in health["trouble"], health
+    sick = daemon.ctl("doctor")
+    assert sick.returncode == 1 and sick.stdout.count("min-free keeps") == 1, sick
+    assert "do: sorad-ctl delete --all --older-than 7d, or free other space there, or lower min-free\n" in sick.stdout, sick
+    assert "Trouble: the disk that holds the jobs has" in ctl(daemon, "status")
+
+
+def test_without_a_model_the_command_is_named(make_daemon, tmp_path):
+    daemon = make_daemon(model=tmp_path / "none.gguf")
+    run = daemon.ctl("generate", "a red ball", "-o", str(tmp_path / "x.mp4"))
+    assert run.returncode == 69 and "hint: sorad-ctl models lists what is installed; sudo sorad-ctl models import FILE" in run.stderr, run
+
+
+def test_quotas_hold_when_the_command_returns(make_daemon):
+    daemon = make_daemon()
+    for jobs in range(1, 21):
+        row = ["default", str(jobs), "none", "none"]
+        for words in (["quota", "default", "--jobs", str(jobs)], ["quota", "--all"]):
+            assert ctl(daemon, *words).splitlines()[1].split() == row, words
+    assert ctl(daemon, "quota", "nobody", "--bytes", "5").splitlines()[2].split() == ["nobody", "20", "none", "5"]
+
+
 def test_the_numbers_begin_at_zero(make_daemon):
     daemon = make_daemon()
     while '{model="sorad-mini"}' not in (text := ctl(daemon, "metrics")):
