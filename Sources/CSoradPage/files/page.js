@@ -188,8 +188,12 @@ function element(name, attributes = {}, ...children) {
 
 const seconds = (value) => value === undefined || value === null ? "" : value < 60
   ? `${value < 9.95 ? Math.round(value * 10) / 10 : Math.round(value)} s` : `${Math.floor(value / 60)} min ${Math.round(value % 60)} s`;
+/** The scenes without the prompt that the daemon puts before each. */
+const storyOf = (video) => (video.storyboard ?? []).map(({ prompt, seconds: long }) => ({
+  prompt: prompt.startsWith(video.prompt) ? prompt.slice(video.prompt.length).trim() || prompt : prompt, seconds: long,
+}));
 /** The prompt, and those of the scenes. */
-const told = (video) => [video.prompt, ...(video.storyboard ?? []).map((scene) => scene.prompt)].filter(Boolean).join(" · ");
+const told = (video) => [video.prompt, ...storyOf(video).map((scene) => scene.prompt)].filter(Boolean).join(" · ");
 const length = (video) => seconds(video.duration_seconds ?? Number(video.seconds));
 const PHASES = {
   loading: "Loading the model", encoding_text: "Reading the prompt", encoding_frames: "Reading the pictures", denoising: "Making it",
@@ -449,11 +453,14 @@ function request() {
   }
   if (hasScenes()) { fields.storyboard = scenes(); if (!fields.prompt) delete fields.prompt; } else fields.num_frames = frames();
   if (mode?.kind === "join") {
+    // New frames between two others are whole groups less one frame.
+    fields.num_frames -= 1;
     return ["/v1/videos/extensions", { ...fields, video: { id: mode.video.id }, end_video: { id: document.querySelector("input[name=join]:checked").value } }];
   }
   if (mode?.kind === "extend") {
     const direction = document.querySelector("input[name=direction]:checked").value;
     if (direction === "loop") fields.loop = true; else fields.direction = direction;
+    if (direction === "loop" && !hasScenes()) fields.num_frames -= 1;
     return ["/v1/videos/extensions", { ...fields, video: { id: mode.video.id } }];
   }
   fields.size = shape();
@@ -614,7 +621,7 @@ function again(video) {
   $("prompt").value = video.prompt;
   $("seed").value = "";
   setMode(null);
-  setScenes(video.storyboard ?? []);
+  setScenes(storyOf(video));
 }
 
 async function cancel(id) {
@@ -710,7 +717,7 @@ async function view(id) {
   const rows = [
     ["Length", length(video)], ["Size", (video.size ?? "").replace("x", "×")], ["Frames", video.num_frames && `${video.num_frames}, ${video.fps} a second`],
     ["Seed", video.seed], ["Steps", video.num_inference_steps], ["Guidance", video.guidance_scale], ["Not", video.negative_prompt],
-    ...(video.storyboard ?? []).map((scene, index) => [`Scene ${index + 1}`, `${seconds(scene.seconds)}: ${scene.prompt}`]), ["Model", video.model],
+    ...storyOf(video).map((scene, index) => [`Scene ${index + 1}`, `${seconds(scene.seconds)}: ${scene.prompt}`]), ["Model", video.model],
     ["Made", new Date(video.created_at * 1000).toLocaleString()], ["Kept until", video.expires_at && new Date(video.expires_at * 1000).toLocaleDateString()],
     ["Unknown", (video.unknown_words ?? []).join(", ")], ["SHA-256", video.sha256],
   ].filter(([, value]) => value !== undefined && value !== null && value !== "");
