@@ -142,11 +142,24 @@ func importModel(_ arguments: Arguments) throws(SoradError) {
     } else {
         try copy(source, to: target)
     }
+    // The daemon's user must read it, whatever the umask of root is.
+    if isRoot() { unsafe _ = chmod(target, 0o644) }
     let _: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
+    var blindLooks = 0
     try waitForDaemon(arguments) { models throws(SoradError) in
         if models.files.contains(where: { $0.path == target && $0.sha256 == model.sha256 }) { return true }
-        guard models.scans > installed.scans, let broken = models.broken.first(where: { $0.hasPrefix(target + ": ") }) else { return false }
-        throw SoradError(.badInput, "the daemon does not take the file: \(broken)", hint: "sorad-ctl logs says more")
+        guard models.scans > installed.scans, !models.isScanning else { return false }
+        if let broken = models.broken.first(where: { $0.hasPrefix(target + ": ") }) {
+            throw SoradError(.badInput, "the daemon does not take the file: \(broken)", hint: "sorad-ctl logs says more")
+        }
+        // A look that had begun before may have missed it; the next one follows within a second.
+        blindLooks += 1
+        guard blindLooks < 100 else {
+            throw SoradError(
+                .permission, "the daemon looked into \(folder) and did not find the file there",
+                hint: "its user must be able to read the folder: sudo ls -ld \(folder)")
+        }
+        return false
     }
     try tellModel("sorad.model-import/1", model.id, target, arguments, "is installed in \(printable(target))")
 }
@@ -232,8 +245,9 @@ private struct InstalledModels {
     /// "PATH: REASON"
     let broken: [String]
     let folders: [String]
-    /// How often the daemon has looked.
+    /// How often the daemon has looked, and whether it does now.
     let scans: Int
+    let isScanning: Bool
 }
 
 private func installedModels(_ arguments: Arguments) throws(SoradError) -> InstalledModels {
@@ -245,17 +259,18 @@ private func installedModels(_ arguments: Arguments) throws(SoradError) -> Insta
     }
     let texts = { (key: String) in answer[key]?.array?.compactMap(\.string) ?? [] }
     return InstalledModels(
-        files: files ?? [], broken: texts("broken_models"), folders: texts("directories"), scans: answer["scans"]?.integer ?? 0)
+        files: files ?? [], broken: texts("broken_models"), folders: texts("directories"), scans: answer["scans"]?.integer ?? 0,
+        isScanning: answer["scanning"]?.bool ?? false)
 }
 
-/// The daemon's own folder, which is the last one; it is made when it is missing.
+/// The daemon's own folder, which is the last one; it is made when it is missing, so that the daemon's user can read it.
 private func modelFolder(_ models: InstalledModels) throws(SoradError) -> String {
     guard let folder = models.folders.last else {
         throw SoradError(
             .configuration, "the daemon's settings name its model files one by one, so there is no folder for others",
             hint: "add the file as model = PATH and restart sorad")
     }
-    do throws(Errno) { try makeDirectories(folder) } catch {
+    do throws(Errno) { try makeDirectories(folder, mode: 0o755) } catch {
         throw SoradError(.permission, "cannot make \(folder): \(error.reason)", hint: "sudo sorad-ctl models import …")
     }
     guard mayWrite(folder) else {

@@ -47,6 +47,7 @@ struct AdminRoutes: Sendable {
                 [
                     "directories": .array(modelDirectories.map { .string($0) }), "data": .array(files),
                     "broken_models": .array(models.brokenFiles.map { .string($0) }), "scans": .integer(models.scans),
+                    "scanning": .bool(models.isScanning),
                 ] as JSONValue)
         }
         on(.get, "/admin/quotas", in: &routes) { _ in .json(service.quotas.json) }
