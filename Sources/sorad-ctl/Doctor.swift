@@ -148,18 +148,9 @@ private func checkService(_ daemon: DaemonConnection) -> [Finding] {
         guard let check = trouble["check"]?.string, let text = trouble["text"]?.string else { continue }
         findings.append(Finding(check: check, state: .problem, text: text, remedy: trouble["remedy"]?.string))
     }
-<<<<<<< HEAD
     findings += checkBackends(health)
-    if let free = health["disk_free_bytes"]?.integer {
-        let text = "\(byteWords(free)) are free where the jobs lie"
-        findings.append(
-            free < 500_000_000
-                ? Finding(check: "disk", state: .problem, text: text, remedy: "sorad-ctl delete --all --older-than 7d, or free other space")
-                : Finding(check: "disk", state: .ok, text: text))
-=======
     if let free = health["disk_free_bytes"]?.integer, !findings.contains(where: { $0.check == "disk" }) {
         findings.append(Finding(check: "disk", state: .ok, text: "\(byteWords(free)) are free where the jobs lie"))
->>>>>>> 83e0d0e (Packages tested on a booted Debian; words of the captions decide what is unknown; troubles with remedies; imports that wait and tell; scenes and joins in the page)
     }
     return findings
 }

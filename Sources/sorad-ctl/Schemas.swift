@@ -95,12 +95,8 @@ private let troubles = list(of: object(["check": text, "text": text, "remedy": t
 private let healthMembers: KeyValuePairs<String, JSONValue> = [
     "status": oneOf("starting", "ok", "degraded"), "trouble": textOrNull, "version": text, "intake": oneOf("open", "draining"),
     "processing": oneOf("running", "paused"), "queued": whole, "running": whole, "worker": truth, "workers": whole, "slots": whole,
-<<<<<<< HEAD
     "disk_free_bytes": wholeOrNull, "models": whole, "default_model": textOrNull, "broken_models": texts,
-    "backends": texts,
-=======
-    "disk_free_bytes": wholeOrNull, "models": whole, "default_model": textOrNull, "broken_models": texts, "troubles": troubles,
->>>>>>> 83e0d0e (Packages tested on a booted Debian; words of the captions decide what is unknown; troubles with remedies; imports that wait and tell; scenes and joins in the page)
+    "backends": texts, "troubles": troubles,
 ]
 private let modelMembers: KeyValuePairs<String, JSONValue> = [
     "id": text, "object": ["const": "model"], "created": whole, "owned_by": text, "sha256": text, "license": text, "default_width": whole,
@@ -196,9 +192,5 @@ private let healthWithSocket: KeyValuePairs<String, JSONValue> = [
     "socket": text, "status": oneOf("starting", "ok", "degraded"), "trouble": textOrNull, "version": text,
     "intake": oneOf("open", "draining"), "processing": oneOf("running", "paused"), "queued": whole, "running": whole, "worker": truth,
     "workers": whole, "slots": whole, "disk_free_bytes": wholeOrNull, "models": whole, "default_model": textOrNull, "broken_models": texts,
-<<<<<<< HEAD
-    "backends": texts,
-=======
-    "troubles": troubles,
->>>>>>> 83e0d0e (Packages tested on a booted Debian; words of the captions decide what is unknown; troubles with remedies; imports that wait and tell; scenes and joins in the page)
+    "backends": texts, "troubles": troubles,
 ]

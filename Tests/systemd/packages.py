@@ -154,7 +154,8 @@ def port(system):
     assert "invalid_api_key" in system.run(*curl, "-H", f"Authorization: Bearer {key}", f"{ADDRESS}/v1/videos").stdout
     system.run("systemctl", "stop", "sorad.service")
     system.run("systemctl", "enable", "--now", "sorad-metrics.socket")
-    assert 'sorad_jobs_accepted_total{model="sorad-mini"}' in system.run(*curl, "http://127.0.0.1:9791/metrics").stdout
+    system.wait("the model's numbers", lambda: 'sorad_jobs_accepted_total{model="sorad-mini"}' in
+                system.run(*curl, "http://127.0.0.1:9791/metrics").stdout)
     assert json.loads(system.run(*curl, "http://127.0.0.1:9791/v1/videos").stdout)["error"]["code"] == "unknown_path"
     exposure = boot.sandbox(system)
     verified(system)
