@@ -77,7 +77,7 @@ final class VulkanRecording {
     deinit {
         device.rest()
         unsafe freeFences += running.map(\.fence)
-        for unsafefence in unsafe freeFences { unsafe device.functions.vkDestroyFence(device.handle, fence, nil) }
+        unsafe freeFences.forEach { fence in unsafe device.functions.vkDestroyFence(device.handle, fence, nil) }
     }
 
     /// Nothing runs, and nothing waits to be submitted.
