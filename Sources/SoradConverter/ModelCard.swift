@@ -14,7 +14,9 @@ struct ModelCard {
     /// A sampler of the engine, and the schedule that the model was trained for, if for one alone.
     let sampler: String
     let timesteps: [Float]
-    /// How clips are sampled where a recipe says it, as a sentence.
+    /// What requests get that name no size and no length, where the native ones are more than a CPU can bear.
+    let requested: (width: Int, height: Int, frames: Int)?
+    /// How clips are sampled where a recipe says it, and the smaller default, as sentences.
     let notices: [String]
 
     /// - Parameters:
@@ -37,7 +39,8 @@ struct ModelCard {
             (width, height, frames, framesPerSecond) = (recipe.width, recipe.height, recipe.frames, recipe.framesPerSecond)
             (steps, trainSteps, sampler, timesteps) = (recipe.steps, 1000, recipe.sampler, recipe.timesteps)
             (guidanceScale, flowShift, scheduleShift) = (Float(recipe.guidance), Float(recipe.shift), Float(recipe.shift))
-            notices = [recipe.sentence]
+            requested = own == nil ? Self.bearable(width, height, frames) : nil
+            notices = [recipe.sentence] + Self.sentence(requested, width, height, frames)
             return
         }
         let scheduler = parts.scheduler
@@ -52,7 +55,30 @@ struct ModelCard {
         steps = try card.integer("num_inference_steps", in: 1...1000, default: defaults.steps)
         guidanceScale = try card.number("guidance_scale", in: 0...100, default: defaults.guidanceScale)
         flowShift = try card.number("flow_shift", in: 0.01...100, default: Double(scheduleShift))
-        notices = []
+        requested = own == nil ? Self.bearable(width, height, frames) : nil
+        notices = Self.sentence(requested, width, height, frames)
+    }
+
+    /// Pixels of a clip, width × height × frames, that a CPU makes in minutes.
+    private static let bearableVolume = 8_000_000
+
+    /// About half the sides and less than half the length of a clip that is larger; nil for one that is not. Attention grows with the square
+    /// of all three.
+    private static func bearable(_ width: Int, _ height: Int, _ frames: Int) -> (width: Int, height: Int, frames: Int)? {
+        guard width * height * frames > bearableVolume else { return nil }
+        // Multiples of all published models' patches; 832×480 becomes 416×256, 1280×704 becomes 640×352.
+        func half(_ side: Int) -> Int { max(32, (side + 63) / 64 * 32) }
+        return (half(width), half(height), 1 + (frames - 1) * 2 / 5 / 4 * 4)
+    }
+
+    private static func sentence(
+        _ requested: (width: Int, height: Int, frames: Int)?, _ width: Int, _ height: Int, _ frames: Int
+    ) -> [String] {
+        guard let requested else { return [] }
+        return [
+            "requests that name no size get \(requested.width)x\(requested.height) and \(requested.frames) frames, which a CPU can bear; "
+                + "the model's own \(width)x\(height) and \(frames) frames are made where they are asked for"
+        ]
     }
 
     /// Refuses a schedule whose noise levels or steps are others than the engine's samplers make.
@@ -87,6 +113,11 @@ struct ModelCard {
         var some: [(key: String, value: MetadataValue)] = []
         if !timesteps.isEmpty { some.append(("scheduler.timesteps", .float32s(timesteps))) }
         if !sizes.isEmpty { some.append(("sorad.sizes", .strings(sizes))) }
+        if let requested {
+            for (key, value) in [("width", requested.width), ("height", requested.height), ("num_frames", requested.frames)] {
+                some.append(("sorad.default.\(key)", .uint32(UInt32(value))))
+            }
+        }
         if windowFrames > 0 { some.append(("sorad.window.num_frames", .uint32(UInt32(windowFrames)))) }
         return [
             ("general.architecture", .string(architecture)),

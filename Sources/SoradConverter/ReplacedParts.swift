@@ -8,7 +8,7 @@ package struct ReplacedParts {
     private(set) var tokenizer: TokenizerSource?
     /// Every file that was read: its name, and its path.
     private(set) var files: [(name: String, path: String)] = []
-    private(set) var notices: [String] = []
+    package private(set) var notices: [String] = []
     /// How clips are sampled, where a tensor proves it.
     private(set) var provenRecipe: SamplingRecipe?
 
@@ -29,6 +29,10 @@ package struct ReplacedParts {
                         by: part.source.names,
                         channels: part.source.shape(of: "patch_embedding.weight").flatMap { $0.count > 1 ? $0[1] : nil })
                 }
+                if part.role == .transformer { notices += try Self.experts(part.source, file.stored, path) }
+                if part.role == .autoencoder, WanShapes.takesScaledLatents(path) {
+                    notices.append("\(path): lighttae's latents are those of the full autoencoder, and not the transformer's")
+                }
                 weights[part.role] = try part.role.renamed(part.source, notice: { notices.append($0) })
                 notices.append("the \(part.role.rawValue) is that of \(path)")
             }
@@ -37,6 +41,22 @@ package struct ReplacedParts {
             notices += roles.notices
         }
         files.sort { ($0.name, $0.path) < ($1.name, $1.path) }
+    }
+
+    /// Either expert of Wan 2.2 A14B has the shapes of Wan 2.1 T2V 14B, and makes half of a clip's steps alone. What a file says of itself, or
+    /// is called, is all that tells them apart.
+    private static func experts(_ source: any TensorSource, _ stored: any StoredTensors, _ path: String) throws(SoradError) -> [String] {
+        let modulation = source.shape(of: "head.modulation") ?? source.shape(of: "scale_shift_table")
+        guard modulation?.last == 5120, source.shape(of: "patch_embedding.weight").map({ $0.count < 2 || $0[1] != 48 }) ?? true else {
+            return []
+        }
+        let words = [CheckpointParts.lastComponent(of: path), stored.properties["model_type"] ?? ""].joined(separator: " ").lowercased()
+        let marks = ["a14b", "high_noise", "low_noise", "high-noise", "low-noise", "highnoise", "lownoise", "wan22", "wan2.2", "wan2_2"]
+        guard !marks.contains(where: words.contains) else { throw CheckpointParts.twoExperts(path) }
+        return [
+            "\(path) has the shapes of Wan 2.1 14B and of either expert of Wan 2.2 A14B, and nothing tells them apart; one expert alone "
+                + "makes bad clips"
+        ]
     }
 
     func holds(_ role: CheckpointRole) -> Bool { weights[role] != nil }

@@ -70,45 +70,78 @@ struct TensorPlan {
     /// Inputs of the int8 form: a convolution's channels are filled up to a multiple of 4.
     private var int8Inputs: Int { isConvolution ? WeightPacking.int8Channels(rule.shape[1]) * rule.shape[2] * rule.shape[3] : inputs }
 
-    /// Reads the weights again and writes them in their form.
-    func write(to writer: inout GGUFWriter) throws(SoradError) {
+    /// Bytes in the model file.
+    var byteCount: Int { descriptions.reduce(0) { $0 + ($1.byteCount ?? 0) } }
+
+    /// The weights, read again, in their form; nil where they are written row by row.
+    func packed() throws(SoradError) -> PackedTensors? {
+        var all = PackedTensors()
         switch storage {
         case .int8(let scales, let rotation):
             var values = try tensor.floats()
             if let rotation { rotateHadamard(&values, group: rotation) }
             if isConvolution { values = WeightPacking.int8ChannelsLast(values, shape: rule.shape) }
             let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: int8Inputs, values), scales: scales)
-            try writer.append(packed, to: rule.name)
-            try writer.append(scales, to: rule.name + "_scale")
-            try writer.append(sums, to: rule.name + "_sum")
+            all.add(rule.name, .int8s(packed))
+            all.add(rule.name + "_scale", .floats(scales))
+            all.add(rule.name + "_sum", .int32s(sums))
         case .storedInt8(let rows):
             let matrix = WeightMatrix(outputs: outputs, inputs: inputs, try rows.values(count: outputs * inputs).values)
             let (packed, sums) = WeightPacking.int8(matrix, scales: [Float](repeating: 1, count: outputs))
-            try writer.append(packed, to: rule.name)
-            try writer.append(rows.scales, to: rule.name + "_scale")
-            try writer.append(sums, to: rule.name + "_sum")
+            all.add(rule.name, .int8s(packed))
+            all.add(rule.name + "_scale", .floats(rows.scales))
+            all.add(rule.name + "_sum", .int32s(sums))
         case .packedFloat:
             var values = try tensor.floats()
             if isConvolution { values = WeightPacking.channelsLast(values, shape: rule.shape) }
-            try writer.append(WeightPacking.float(values, outputs: outputs, inputs: inputs), to: rule.name)
+            all.add(rule.name, .floats(WeightPacking.float(values, outputs: outputs, inputs: inputs)))
         case .packedFrames(let parts):
-            try writer.append(WeightPacking.frames(try tensor.floats(), shape: rule.shape, parts: parts), to: rule.name)
+            all.add(rule.name, .floats(WeightPacking.frames(try tensor.floats(), shape: rule.shape, parts: parts)))
         case .int8Frames(let scales, let gains, let parts):
             let values = WeightPacking.multiplied(try tensor.floats(), shape: rule.shape, byInput: gains)
             let (packed, sums) = WeightPacking.int8Frames(values, shape: rule.shape, parts: parts, scales: scales)
-            try writer.append(packed, to: rule.name)
-            try writer.append(scales, to: rule.name + "_scale")
-            try writer.append(sums, to: rule.name + "_sum")
-            try writer.append(gains.map { 1 / $0 }, to: rule.name + "_input")
-        case .rows(let type):
-            for range in tensor.pieces {
-                let values = try tensor.floats(range)
-                if type == .f16 {
-                    let halves = values.map { Float16($0).bitPattern }
-                    try unsafe writer.append(halves.span.bytes, to: rule.name)
-                } else {
-                    try writer.append(values, to: rule.name)
-                }
+            all.add(rule.name, .int8s(packed))
+            all.add(rule.name + "_scale", .floats(scales))
+            all.add(rule.name + "_sum", .int32s(sums))
+            all.add(rule.name + "_input", .floats(gains.map { 1 / $0 }))
+        case .rows: return nil
+        }
+        return all
+    }
+
+    /// Reads the rows again and writes them.
+    func writeRows(to writer: inout GGUFWriter) throws(SoradError) {
+        guard case .rows(let type) = storage else { preconditionFailure("\(rule.name) is packed") }
+        for range in tensor.pieces {
+            let values = try tensor.floats(range)
+            if type == .f16 {
+                let halves = values.map { Float16($0).bitPattern }
+                try unsafe writer.append(halves.span.bytes, to: rule.name)
+            } else {
+                try writer.append(values, to: rule.name)
+            }
+        }
+    }
+}
+
+/// The tensors that one of the checkpoint becomes, ready to be written.
+struct PackedTensors: Sendable {
+    enum Values: Sendable {
+        case int8s([Int8])
+        case int32s([Int32])
+        case floats([Float])
+    }
+
+    private var tensors: [(name: String, values: Values)] = []
+
+    mutating func add(_ name: String, _ values: Values) { tensors.append((name, values)) }
+
+    func write(to writer: inout GGUFWriter) throws(SoradError) {
+        for (name, values) in tensors {
+            switch values {
+            case .int8s(let values): try writer.append(values, to: name)
+            case .int32s(let values): try writer.append(values, to: name)
+            case .floats(let values): try writer.append(values, to: name)
             }
         }
     }

@@ -4,7 +4,7 @@ import SoradModelFile
 import SoradSystem
 import SoradTensor
 
-struct TensorPlanner {
+struct TensorPlanner: Sendable {
     let options: ConversionOptions
     let calibration: (any TensorSource)?
     /// All tensors of the checkpoint by their names in the model file.
@@ -63,9 +63,8 @@ struct TensorPlanner {
     private func linear(_ rule: TensorRule, _ tensor: CheckpointTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError)
         -> TensorPlan
     {
-        _ = try largest(tensor)
         let (n, k) = (rule.shape[0], rule.shape[1])
-        let values = try tensor.floats()
+        let values = try checkedFloats(tensor)
         let activations = try activations(rule, input, gain, inputs: k)
         let reference = LayerError(WeightMatrix(outputs: n, inputs: k, values), on: activations)
         if let rows = try tensor.int8Rows(), let plan = try stored(rule, tensor, rows, reference, activations, asymmetric: input.asymmetric)
@@ -137,8 +136,7 @@ struct TensorPlanner {
     }
 
     private func convolution(_ rule: TensorRule, _ tensor: CheckpointTensor, _ input: LayerInput) throws(SoradError) -> TensorPlan {
-        _ = try largest(tensor)
-        let values = WeightPacking.int8ChannelsLast(try tensor.floats(), shape: rule.shape)
+        let values = WeightPacking.int8ChannelsLast(try checkedFloats(tensor), shape: rule.shape)
         let weights = WeightMatrix(outputs: rule.shape[0], inputs: values.count / rule.shape[0], values)
         let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: nil, name: rule.name)
         let quantized = activations.quantized(asymmetric: true, together: true)
@@ -151,8 +149,7 @@ struct TensorPlanner {
     private func frames(_ rule: TensorRule, _ tensor: CheckpointTensor, _ parts: Int, _ input: LayerInput, _ gain: InputGain?)
         throws(SoradError) -> TensorPlan
     {
-        _ = try largest(tensor)
-        let values = try tensor.floats()
+        let values = try checkedFloats(tensor)
         let weights = WeightPacking.wholeRows(values, shape: rule.shape)
         let gains: [Float]? = if let gain { try self.gains(rule, gain, rule.shape[1]) } else { nil }
         let activations = LayerActivations(synthetic: input, inputs: weights.inputs, gain: gains, name: rule.name)
@@ -202,21 +199,33 @@ struct TensorPlanner {
     /// Far above every trained weight; its square, summed over a layer, is a normal float.
     private static let largestWeight: Float = 1e12
 
-    /// The largest magnitude; refuses numbers that are not finite, which training that went wrong leaves behind.
+    /// The largest magnitude of a tensor that need not be in memory as a whole.
     private func largest(_ tensor: CheckpointTensor) throws(SoradError) -> Float {
         var largest: Float = 0
-        for range in tensor.pieces {
-            for value in try tensor.floats(range) {
-                // Rotations, scales and errors are sums and squares of weights, which must stay finite too.
-                guard value.magnitude <= Self.largestWeight else {
-                    throw SoradError(
-                        .badInput,
-                        "\(tensor.location): the tensor \(tensor.name) holds \(value)"
-                            + (value.isFinite ? ", and no weight is beyond \(Self.largestWeight)" : ""),
-                        hint: "the checkpoint is damaged or its training diverged")
-                }
-                largest = max(largest, value.magnitude)
+        for range in tensor.pieces { largest = max(largest, try Self.largest(try tensor.floats(range), of: tensor)) }
+        return largest
+    }
+
+    /// All elements, read once.
+    private func checkedFloats(_ tensor: CheckpointTensor) throws(SoradError) -> [Float] {
+        let values = try tensor.floats()
+        _ = try Self.largest(values, of: tensor)
+        return values
+    }
+
+    /// The largest magnitude; refuses numbers that are not finite, which training that went wrong leaves behind.
+    private static func largest(_ values: [Float], of tensor: CheckpointTensor) throws(SoradError) -> Float {
+        var largest: Float = 0
+        for value in values {
+            // Rotations, scales and errors are sums and squares of weights, which must stay finite too.
+            guard value.magnitude <= largestWeight else {
+                throw SoradError(
+                    .badInput,
+                    "\(tensor.location): the tensor \(tensor.name) holds \(value)"
+                        + (value.isFinite ? ", and no weight is beyond \(largestWeight)" : ""),
+                    hint: "the checkpoint is damaged or its training diverged")
             }
+            largest = max(largest, value.magnitude)
         }
         return largest
     }

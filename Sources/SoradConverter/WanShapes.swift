@@ -104,6 +104,12 @@ enum WanShapes {
         return object
     }
 
+    /// LightX2V's lighttae has taew's names and shapes, and reads latents that are scaled as the full autoencoder's. Its authors, too, know it
+    /// by the name of its file.
+    static func takesScaledLatents(_ path: String) -> Bool {
+        (path.split(separator: "/").last ?? "").lowercased().contains("lighttae")
+    }
+
     /// TAEHV as it is published for Wan: three levels that grow in space, latents as the transformer has them.
     private static func tinyAutoencoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
         let shapes = Shapes(source)
@@ -128,6 +134,13 @@ enum WanShapes {
             }
             return .array(flags)
         }
+        var statistics = ([Double](repeating: 0, count: channels), [Double](repeating: 1, count: channels))
+        if takesScaledLatents(source.path) {
+            guard let known = [(mean, deviation), (mean22, deviation22)].first(where: { $0.0.count == channels }) else {
+                throw SoradError(.badInput, "\(source.path): a lighttae has 16 or 48 latent channels, and this one \(channels)")
+            }
+            statistics = known
+        }
         return ConfigFile(
             [
                 "_class_name": "AutoencoderTAEHV", "image_channels": 3, "latent_channels": .integer(channels),
@@ -136,8 +149,7 @@ enum WanShapes {
                 "encoder_time_downscale": try doubles([2, 7, 12].map { "encoder.\($0).conv.weight" }, axis: 1),
                 "decoder_time_upscale": try doubles([7, 13, 19].map { "decoder.\($0).conv.weight" }, axis: 0),
                 "decoder_space_upscale": [true, true, true], "encoder_padding": "back",
-                "latents_mean": .array([JSONValue](repeating: 0, count: channels)),
-                "latents_std": .array([JSONValue](repeating: 1, count: channels)),
+                "latents_mean": .array(statistics.0.map { .double($0) }), "latents_std": .array(statistics.1.map { .double($0) }),
             ], name: "the shapes of \(source.path)")
     }
 

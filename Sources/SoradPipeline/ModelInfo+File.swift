@@ -46,6 +46,7 @@ extension ModelInfo {
                     "\(file.path): sorad.sizes has \(size.text), which is no multiple of \(sizeMultiple) up to \(maxWidth)x\(maxHeight)")
             }
         }
+        try setRequested(file)
         // A default that no request may ask for would fail each request that asks for nothing.
         for (key, value, range) in [
             ("sorad.native.fps", Double(native.fps), Double(ClipPlan.fpsRange.lowerBound)...Double(ClipPlan.fpsRange.upperBound)),
@@ -69,6 +70,22 @@ extension ModelInfo {
 }
 
 extension ModelInfo {
+    /// What requests get that name no size and no length, where the file says another one than the native.
+    private mutating func setRequested(_ file: ModelFile) throws(SoradError) {
+        let data = file.metadata
+        guard data.contains("sorad.default.width") else { return }
+        let (width, height, frames) = (defaultWidth, defaultHeight, defaultNumFrames)
+        defaultWidth = try data.integer("sorad.default.width", in: 1...maxWidth)
+        defaultHeight = try data.integer("sorad.default.height", in: 1...maxHeight)
+        defaultNumFrames = try data.integer("sorad.default.num_frames", in: 1...maxNumFrames)
+        do throws(SoradError) {
+            try sizes.check(width: defaultWidth, height: defaultHeight, numFrames: defaultNumFrames, fps: fps)
+        } catch {
+            // A checkpoint of other patches: its own size is the default.
+            (defaultWidth, defaultHeight, defaultNumFrames) = (width, height, frames)
+        }
+    }
+
     /// Of a clip that is made in windows.
     private static let longestSeconds = 60
 

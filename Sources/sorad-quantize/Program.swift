@@ -24,7 +24,7 @@ import SoradSystem
                     if !isHeadWritten { say(ConversionReport.head) }
                     isHeadWritten = true
                     say(ConversionReport.line(row))
-                }, notice: { say("notice: \($0)") })
+                }, written: { WritingProgress.show($0, of: $1) }, notice: { say("notice: \($0)") })
             if let reportPath { try write(report.json.text(pretty: true) + "\n", to: reportPath) }
             say(report.summary)
         case .inspect(let path, let json):
@@ -34,6 +34,15 @@ import SoradSystem
             let file = try ModelFile(opening: path)
             try file.checkNumbers()
             printOut("\(path): \(file.tensors.count) tensors, \(file.file.size) bytes, sha256 \(file.sha256): whole\n")
+        }
+    }
+
+    /// How much of the file is written, on one line of a terminal.
+    private enum WritingProgress {
+        static func show(_ bytes: Int, of total: Int) {
+            guard StandardStream.errors.isTerminal else { return }
+            let end = bytes == total ? "\n" : ""
+            try? StandardStream.errors.write("\rwriting: \(100 * bytes / max(1, total)) % of \(total / 1_000_000) MB\(end)")
         }
     }
 

@@ -131,10 +131,60 @@ import Testing
         #expect(failure { _ = try convert([release], tokenizer: nil, recipe: "lightx2v") }?.message.contains("second transformer") == true)
     }
 
+    /// Models that other loaders have taken for another: by their channels, their file's name, or what the file says of itself.
+    @Test func filesThatLookLikeAnotherModel() throws {
+        let folder = try TemporaryFolder()
+        let width = 128
+        let tokenizer = Self.tiny + "/tokenizer/spiece.model"
+        let text = ConverterTests.fixtures + "/tiny/text_encoder/model.safetensors"
+        let outliers = ConverterTests.fixtures + "/tiny-outliers/vae/diffusion_pytorch_model.safetensors"
+        func file(_ name: String, channels: Int = 16, properties: JSONObject = [:], width: Int = width, oneBlock: Bool = true) throws
+            -> String
+        {
+            var file = TypedTensors()
+            file.properties = properties
+            for (name, shape) in Self.transformer(width: width, textWidth: 44, channels: channels)
+            where oneBlock || name.hasPrefix("head.m") {
+                file.add(name, "F8_E4M3", shape, [UInt8](repeating: 0x20, count: shape.reduce(1, *)))
+            }
+            return try file.write(name, in: folder)
+        }
+        func convert(_ files: [String], notice: (String) -> Void = { _ in }) throws {
+            _ = try Converter.convert(
+                files[0], files: Array(files.dropFirst()), tokenizer: tokenizer, recipe: "lightx2v", to: folder.path + "/m.gguf",
+                notice: notice)
+        }
+        // Image-to-video without an image encoder: 36 channels in, 16 out. An autoencoder of other latents.
+        for (transformer, autoencoder, sentence) in [
+            (try file("i2v.safetensors", channels: 36), outliers, "takes 36 and gives 16"),
+            (try file("ti2v.safetensors", channels: 48), outliers, "takes 48 and gives 16"),
+        ] {
+            let error = try #require(failure { try convert([transformer, text, autoencoder]) })
+            #expect(error.message.contains("16 latent channels") && error.message.contains(sentence), "\(error.message)")
+        }
+        // One of two experts, by its name or by what its file says.
+        for (name, properties) in [
+            ("wan2.2_t2v_high_noise_14B_fp8_scaled.safetensors", [:]), ("Wan2_2-T2V-A14B-LOW.safetensors", [:]),
+            ("model.safetensors", ["model_type": "Wan22-I2V-A14B-low"]),
+        ] as [(String, JSONObject)] {
+            let expert = try file(name, properties: properties, width: 5120, oneBlock: false)
+            let error = try #require(failure { _ = try ReplacedParts([expert]) })
+            #expect(error.kind == .badInput && error.message.contains("second transformer"), "\(name): \(error.message)")
+        }
+        let unsaid = try ReplacedParts([try file("wan2.1_t2v_14B.safetensors", width: 5120, oneBlock: false)])
+        #expect(unsaid.notices.contains { $0.contains("nothing tells them apart") })
+        // A tiny autoencoder that reads scaled latents, whose statistics are known for published channels alone.
+        let light = try folder.write(
+            "lighttaew2_1.safetensors", try read(ConverterTests.fixtures + "/tiny/vae/diffusion_pytorch_model.safetensors"))
+        let parts = try ReplacedParts([light])
+        #expect(parts.notices.contains { $0.contains("lighttae's latents") })
+        #expect(failure { try parts.checkConfiguration(.autoencoder) }?.message.contains("16 or 48 latent channels") == true)
+    }
+
     /// A transformer of one block in Wan's own names.
-    private static func transformer(width: Int, textWidth: Int) -> [(String, [Int])] {
+    private static func transformer(width: Int, textWidth: Int, channels: Int = 16) -> [(String, [Int])] {
         var list: [(String, [Int])] = [
-            ("patch_embedding.weight", [width, 16, 1, 2, 2]), ("patch_embedding.bias", [width]), ("head.modulation", [1, 2, width]),
+            ("patch_embedding.weight", [width, channels, 1, 2, 2]), ("patch_embedding.bias", [width]), ("head.modulation", [1, 2, width]),
             ("blocks.0.modulation", [1, 6, width]), ("blocks.0.norm3.weight", [width]), ("blocks.0.norm3.bias", [width]),
         ]
         func linear(_ name: String, _ outputs: Int, _ inputs: Int) {
