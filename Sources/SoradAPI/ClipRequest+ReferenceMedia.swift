@@ -75,6 +75,11 @@ extension ClipRequest {
     public func plan(
         for model: ModelInfo, randomSeed: UInt64, hasFirstFrame: Bool, hasLastFrame: Bool
     ) throws(SoradError) -> ClipPlan {
+        var given = ReferenceMedia()
+        given.hasFirstFrame = hasFirstFrame
+        given.hasLastFrame = hasLastFrame
+        given.strength = strength
+        try model.checkPictures(given)
         var result = try unwindowed(for: model, randomSeed: randomSeed)
         let scenes = try plannedScenes(model, fps: result.fps, alone: 1)
         if !scenes.isEmpty {
@@ -90,10 +95,6 @@ extension ClipRequest {
         guard !(hasFirstFrame && hasLastFrame && result.numFrames == 1) else {
             throw refused("end_image", "a clip of one frame cannot begin with one picture and end on another; ask for more frames")
         }
-        var given = ReferenceMedia()
-        given.hasFirstFrame = hasFirstFrame
-        given.hasLastFrame = hasLastFrame
-        given.strength = strength
         result.given = given
         return windowed(result, scenes, model)
     }
@@ -102,6 +103,9 @@ extension ClipRequest {
     public func remake(
         of source: SourceClip, for model: ModelInfo, randomSeed: UInt64, isRemix: Bool, hasMask: Bool = false
     ) throws(SoradError) -> ClipPlan {
+        var given = ReferenceMedia()
+        given.source = ReferenceClip(numFrames: source.numFrames, contextFrames: source.numFrames)
+        try model.checkPictures(given)
         var asked = fitted(to: source)
         let source = try source.resampled(asked.fps)
         let usable = 1 + (source.numFrames - 1) / model.frameMultiple * model.frameMultiple
@@ -118,7 +122,6 @@ extension ClipRequest {
                 numFrames == nil ? "seconds" : "num_frames",
                 "the video has \(source.numFrames) frames, of which \(usable) can be replaced; \(plan.numFrames) are too many")
         }
-        var given = ReferenceMedia()
         given.source = ReferenceClip(numFrames: source.numFrames, contextFrames: plan.numFrames)
         given.strength = strength ?? ClipRequest.defaultStrength
         given.videoID = source.videoID
@@ -133,6 +136,7 @@ extension ClipRequest {
         _ source: SourceClip, _ how: Extension, for model: ModelInfo, randomSeed: UInt64
     ) throws(SoradError) -> ClipPlan {
         try requireConditioning(model, "video")
+        if model.picturesNeeded > 0 { throw refused("video", "the model \(model.id) starts from pictures alone; it makes no clip longer") }
         let group = model.frameMultiple
         var asked = fitted(to: source)
         let source = try source.resampled(asked.fps)

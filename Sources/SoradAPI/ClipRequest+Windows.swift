@@ -14,7 +14,7 @@ extension ClipRequest {
                 numFrames == nil ? "seconds" : "num_frames",
                 "the scenes of the storyboard have lengths of their own, which are the clip's; leave this one out")
         }
-        guard model.takesConditioningFrames else {
+        guard model.takesConditioningFrames, model.picturesNeeded == 0 else {
             throw refused(
                 "storyboard", "the model \(model.id) cannot start from given frames, and a storyboard needs that; send one prompt")
         }

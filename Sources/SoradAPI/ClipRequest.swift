@@ -66,6 +66,7 @@ public struct ClipRequest: Sendable, Equatable {
     /// The plan for `model`. `randomSeed` is used when no seed was asked for.
     public func plan(for model: ModelInfo, randomSeed: UInt64) throws(SoradError) -> ClipPlan {
         var asked = self
+        try model.checkPictures(nil)
         let scenes = try plannedScenes(model, fps: fps ?? model.fps, alone: 1)
         if !scenes.isEmpty { asked.numFrames = scenes.reduce(0) { $0 + $1.numFrames } }
         return try asked.windowed(asked.unwindowed(for: model, randomSeed: randomSeed), scenes, model)

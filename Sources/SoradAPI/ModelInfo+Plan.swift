@@ -15,8 +15,26 @@ extension ModelInfo {
         try ClipPlan.check(sigmas: plan.sigmas, steps: plan.numInferenceSteps)
         try checkStages(plan)
         try checkWindows(plan)
+        try checkPictures(plan.given)
         guard let given = plan.given else { return }
         try check(given, plan)
+    }
+
+    /// A model that was trained to start from pictures makes nothing else.
+    func checkPictures(_ given: ReferenceMedia?) throws(SoradError) {
+        guard picturesNeeded > 0 else { return }
+        guard given?.before == nil, given?.after == nil, given?.source == nil else {
+            throw SoradError(
+                .badInput, "the model \(id) starts from pictures alone; it makes no clip longer and changes none", param: "video")
+        }
+        guard given?.hasFirstFrame == true else {
+            throw SoradError(
+                .badInput, "the model \(id) starts from a picture; send it with an input_reference", param: "input_reference")
+        }
+        guard picturesNeeded < 2 || given?.hasLastFrame == true else {
+            throw SoradError(
+                .badInput, "the model \(id) goes from one picture to another; send an end_image too", param: "end_image")
+        }
     }
 
     private func checkStages(_ plan: ClipPlan) throws(SoradError) {

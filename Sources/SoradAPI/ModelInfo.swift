@@ -31,6 +31,8 @@ public struct ModelInfo: Sendable, Equatable {
     public var defaultFlowShift: Double
     /// Some frames may be given: first and last frame, a clip to continue.
     public var takesConditioningFrames: Bool
+    /// Pictures without which it makes no clip: 1 for that of the beginning, 2 for that of the end too.
+    public var picturesNeeded = 0
     /// Tokens of a prompt that the model reads at most, the end mark included; nil where nobody said.
     public var textLength: Int?
     /// Frames that are denoised together at most: a longer clip is made in windows. nil for a model that makes every clip at once.

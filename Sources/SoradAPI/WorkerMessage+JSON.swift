@@ -117,6 +117,7 @@ extension ModelInfo: JSONRepresentable {
             "defaultFlowShift": .double(defaultFlowShift), "takesConditioningFrames": .bool(takesConditioningFrames),
         ]
         object["textLength"] = textLength.map { .integer($0) }
+        if picturesNeeded > 0 { object["picturesNeeded"] = .integer(picturesNeeded) }
         if upscales { object["upscales"] = true }
         if interpolates { object["interpolates"] = true }
         object["windowFrames"] = windowFrames.map { .integer($0) }
@@ -141,6 +142,7 @@ extension ModelInfo: JSONRepresentable {
             memory: try json["memory"].map { json throws(JSONError) in try ModelMemory(json: json) })
         time = try json["time"].map { json throws(JSONError) in try ModelTime(json: json) }
         windowFrames = json["windowFrames"]?.integer
+        picturesNeeded = json["picturesNeeded"]?.integer ?? 0
         upscales = json["upscales"]?.bool ?? false
         interpolates = json["interpolates"]?.bool ?? false
         for value in json["sizes"]?.array ?? [] {

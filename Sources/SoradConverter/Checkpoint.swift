@@ -8,6 +8,7 @@ struct Checkpoint {
     let network: any NetworkLayout
     let textEncoder: any TextEncoderLayout
     let autoencoder: any AutoencoderLayout
+    private let imageEncoder: CLIPLayout?
     let tokenizer: [(key: String, value: MetadataValue)]
     private let enhancers: [EnhancerLayout]
     /// What becomes of every tensor, in the order of the model file, with the tensor itself.
@@ -21,11 +22,15 @@ struct Checkpoint {
         let recipe: SamplingRecipe? = if let named = parts.recipe { named } else { try SamplingRecipe.proven(by: parts) }
         card = try ModelCard(family, parts, recipe, name: name)
         // A recipe stands above what the checkpoint says of given frames too.
-        let index = recipe.map { ConfigFile(["expand_timesteps": .bool($0.expandTimesteps)], name: parts.index.path) } ?? parts.index
-        network = try family.network(parts.transformer.config, index: index, own: recipe == nil ? parts.own : nil)
+        let index = recipe.map { $0.index(parts.index.path) } ?? parts.index
+        network = try family.network(
+            parts.transformer.config, lowNoise: parts.lowNoise?.config, index: index, own: recipe == nil ? parts.own : nil)
         textEncoder = try registry.textEncoder(parts.textEncoder.config, parts.textEncoder.weights)
         autoencoder = try registry.autoencoder(parts.autoencoder.config)
+        imageEncoder =
+            if let part = parts.imageEncoder { try CLIPLayout(part.config, processor: parts.imageProcessor) } else { nil }
         try Self.checkFit(network, textEncoder, autoencoder, parts.path)
+        try Self.checkPictures(network, imageEncoder, parts.path)
         tokenizer =
             try TokenizerMetadata.read(parts.tokenizer, vocabulary: textEncoder.vocabulary)
             + (parts.words.map { path throws(SoradError) in try TokenizerMetadata.captionWords(path) } ?? [])
@@ -39,15 +44,18 @@ struct Checkpoint {
         self.enhancers = enhancers
         tensors =
             try Self.matched(network.tensors, parts.transformer, besides: [])
+            + (parts.lowNoise.map { low throws(SoradError) in try Self.matched(network.lowNoiseTensors, low, besides: []) } ?? [])
             + Self.matched(textEncoder.tensors, parts.textEncoder, besides: textEncoder.duplicates)
-            + Self.matched(autoencoder.tensors, parts.autoencoder, besides: []) + behind
+            + Self.matched(autoencoder.tensors, parts.autoencoder, besides: [])
+            + Self.matched(imageEncoder, parts.imageEncoder) + behind
         notices = card.notices + parts.notices
     }
 
     /// Everything but the files' own record: card and parts.
     func metadata(created: Int, sources: [String], recipe: String) -> [(key: String, value: MetadataValue)] {
-        card.metadata(created: created, sources: sources, recipe: recipe) + network.metadata + textEncoder.metadata
-            + autoencoder.metadata + enhancers.flatMap(\.metadata) + tokenizer
+        card.metadata(created: created, sources: sources, recipe: recipe) + network.metadata
+            + network.expertMetadata(trainSteps: card.trainSteps) + textEncoder.metadata + autoencoder.metadata
+            + (imageEncoder?.metadata ?? []) + enhancers.flatMap(\.metadata) + tokenizer
     }
 
     private static func checkFit(
@@ -58,7 +66,11 @@ struct Checkpoint {
                 .badInput,
                 "\(folder): the text encoder gives \(textEncoder.width) numbers a token, and the transformer takes \(network.textWidth)")
         }
-        guard network.inChannels == autoencoder.latentChannels, network.outChannels == autoencoder.latentChannels else {
+        let fits =
+            network.outChannels == autoencoder.latentChannels
+            && (network.maskChannels == 0
+                ? network.inChannels == network.outChannels : network.maskChannels == autoencoder.timeScale)
+        guard fits else {
             throw SoradError(
                 .badInput,
                 """
@@ -66,6 +78,34 @@ struct Checkpoint {
                 and the transformer takes \(network.inChannels) and gives \(network.outChannels)
                 """)
         }
+    }
+
+    private static func checkPictures(_ network: any NetworkLayout, _ encoder: CLIPLayout?, _ folder: String) throws(SoradError) {
+        let (width, positions) = network.pictures
+        guard width > 0 else {
+            guard encoder == nil else {
+                throw SoradError(.badInput, "\(folder): there is an image encoder, and the transformer reads no embeddings of pictures")
+            }
+            return
+        }
+        guard let encoder else {
+            throw SoradError(
+                .badInput, "\(folder): the transformer reads embeddings of pictures, and there is no image encoder",
+                hint: "give the diffusers folder with its image_encoder, or the file of its weights too")
+        }
+        guard encoder.width == width, positions == 0 || positions == 2 * encoder.tokens else {
+            throw SoradError(
+                .badInput,
+                "\(folder): the image encoder gives \(encoder.tokens) embeddings of \(encoder.width) numbers, and the transformer reads others")
+        }
+    }
+
+    /// The image encoder's, without the layer that nothing reads.
+    private static func matched(
+        _ layout: CLIPLayout?, _ part: CheckpointParts.Network?
+    ) throws(SoradError) -> [(rule: TensorRule, tensor: CheckpointTensor)] {
+        guard let layout, let part else { return [] }
+        return try matched(layout.tensors, part, besides: Set(part.weights.names.filter(layout.isUnused)))
     }
 
     /// Pairs rules with tensors.

@@ -19,8 +19,10 @@ package protocol CheckpointFamily: Sendable {
     /// - Parameter index: `model_index.json`.
     func checkPipeline(_ index: ConfigFile) throws(SoradError)
     /// Reads and checks the network's configuration.
-    /// - Parameter card: `sorad.json`, else `model_index.json`, and with it what a family keeps there.
-    func network(_ config: ConfigFile, index: ConfigFile, own: ConfigFile?) throws(SoradError) -> any NetworkLayout
+    /// - Parameters:
+    ///   - index, own: `model_index.json` and `sorad.json`, and with them what a family keeps there.
+    ///   - lowNoise: the configuration of a second network that takes over at low noise, if there is one.
+    func network(_ config: ConfigFile, lowNoise: ConfigFile?, index: ConfigFile, own: ConfigFile?) throws(SoradError) -> any NetworkLayout
 }
 
 /// The defaults of a family's own pipeline.
@@ -58,6 +60,21 @@ package protocol NetworkLayout: PartLayout {
     var textWidth: Int { get }
     var inChannels: Int { get }
     var outChannels: Int { get }
+    /// Channels of a mask that comes with a clip next to the latents; 0 where the latents are all that comes in.
+    var maskChannels: Int { get }
+    /// Of the embeddings of given pictures that it reads, and how many of them it has positions for; 0 for none.
+    var pictures: (width: Int, positions: Int) { get }
+    /// The tensors of a second network that takes over at low noise.
+    var lowNoiseTensors: [TensorRule] { get }
+    /// What the file says of both.
+    func expertMetadata(trainSteps: Int) -> [(key: String, value: MetadataValue)]
+}
+
+extension NetworkLayout {
+    package var maskChannels: Int { 0 }
+    package var pictures: (width: Int, positions: Int) { (0, 0) }
+    package var lowNoiseTensors: [TensorRule] { [] }
+    package func expertMetadata(trainSteps: Int) -> [(key: String, value: MetadataValue)] { [] }
 }
 
 package protocol TextEncoderLayout: PartLayout {
@@ -70,6 +87,8 @@ package protocol TextEncoderLayout: PartLayout {
 
 package protocol AutoencoderLayout: PartLayout {
     var latentChannels: Int { get }
+    /// Frames per latent frame, the first aside.
+    var timeScale: Int { get }
 }
 
 /// All that can be converted. To add a family or a part, add its folder or file and one row.

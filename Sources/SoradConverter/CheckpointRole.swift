@@ -5,13 +5,18 @@ package import SoradSystem
 /// A part of a checkpoint.
 package enum CheckpointRole: String, CaseIterable, Sendable {
     case transformer = "transformer"
+    /// Like a transformer; which of two it is, its file says.
+    case lowNoise = "transformer for low noise"
     case textEncoder = "text encoder"
     case autoencoder = "autoencoder"
+    case imageEncoder = "image encoder"
 
     /// Sets of names, each of which only this part has; the first of a set is enough to find its prefix.
     fileprivate var marks: [[String]] {
         switch self {
         case .transformer: [["head.modulation"], ["scale_shift_table", "patch_embedding.weight"]]
+        case .lowNoise: []
+        case .imageEncoder: [["embeddings.class_embedding"], ["visual.cls_embedding"]]
         case .textEncoder:
             [["encoder.block.0.layer.0.layer_norm.weight"], ["blocks.0.ffn.gate.0.weight"], ["enc.blk.0.attn_norm.weight"]]
         case .autoencoder:
@@ -25,7 +30,8 @@ package enum CheckpointRole: String, CaseIterable, Sendable {
     /// The tables that turn other spellings into diffusers'.
     var tables: [NameTable] {
         switch self {
-        case .transformer: [.wanTransformer]
+        case .transformer, .lowNoise: [.wanTransformer]
+        case .imageEncoder: [.clip, .openCLIP]
         case .textEncoder: [.wanTextEncoder, .ggufTextEncoder]
         case .autoencoder: [.wan22Autoencoder, .wanAutoencoder]
         }
@@ -51,7 +57,7 @@ package struct CheckpointRoles {
     private static let models = [
         "", "model.", "net.", "model.diffusion_model.", "diffusion_model.", "transformer.", "text_encoders.umt5xxl.transformer.",
         "text_encoder.",
-        "vae.", "first_stage_model.",
+        "vae.", "first_stage_model.", "vision_model.",
     ]
 
     /// - Throws: `.badInput` when it holds none of the parts, or tensors outside them.
@@ -76,6 +82,8 @@ package struct CheckpointRoles {
             outside.removeAll { $0.hasPrefix(training) }
         }
         outside.removeAll { $0.hasSuffix("spiece_model") }
+        // A whole CLIP model has a text half, and what brings both into one space.
+        if found.contains(where: { $0.role == .imageEncoder }) { outside.removeAll(where: Self.isBesideImageEncoder) }
         guard outside.isEmpty else { throw Self.unaccounted(plain.path, outside) }
         var parts: [RoleTensors] = []
         for (role, prefix) in found {
@@ -85,6 +93,11 @@ package struct CheckpointRoles {
             parts.append(RoleTensors(role: role, source: tensors))
         }
         self.parts = parts
+    }
+
+    /// Tensors of a CLIP model outside its image encoder.
+    static func isBesideImageEncoder(_ name: String) -> Bool {
+        ["text_model.", "textual.", "text_projection.", "visual_projection.", "logit_scale", "log_scale"].contains(where: name.hasPrefix)
     }
 
     private static func holds(_ source: RenamedSource, _ role: CheckpointRole, prefix: String) -> Bool {
@@ -122,7 +135,6 @@ package struct CheckpointRoles {
             ("img_emb.", "an image-to-video model with an image encoder"),
             ("image_embedder.", "an image-to-video model with an image encoder"),
             ("add_k_proj.", "an image-to-video model with an image encoder"), ("k_img.", "an image-to-video model with an image encoder"),
-            ("visual.transformer.", "a CLIP image encoder"), ("vision_model.", "a CLIP image encoder"),
             ("decoder.upsamples.0.upsamples.", "the autoencoder of Wan 2.2"),
             ("decoder.up_blocks.0.upsampler.", "the autoencoder of Wan 2.2"),
             ("double_blocks.", "a HunyuanVideo or Flux model"), ("transformer_blocks.", "a model of another family"),

@@ -19,6 +19,11 @@ package struct CheckpointParts {
     package var transformer: Network
     package var textEncoder: Network
     package var autoencoder: Network
+    /// The transformer that takes over at low noise, of models that have two.
+    package var lowNoise: Network?
+    /// What turns given pictures into embeddings, and how pictures are prepared for it.
+    package var imageEncoder: Network?
+    var imageProcessor: ConfigFile?
     /// Networks that run behind the decoder, by their names.
     var enhancers: [(name: String, network: Network)] = []
     let tokenizer: TokenizerSource
@@ -48,8 +53,6 @@ extension CheckpointParts {
                 .notFound, "\(path) is not a diffusers folder: it has no model_index.json",
                 hint: "give the folder that holds model_index.json, transformer/, text_encoder/, tokenizer/, vae/ and scheduler/")
         }
-        // A second expert is a half of the model, see ModelCard for the one that the index names.
-        guard !fileExists("\(path)/transformer_2") else { throw Self.twoExperts("\(path)/transformer_2") }
         self.path = path
         index = try ConfigFile("\(path)/model_index.json")
         scheduler = try ConfigFile("\(path)/scheduler/scheduler_config.json")
@@ -73,6 +76,15 @@ extension CheckpointParts {
                 config: try ConfigFile("\(path)/\(config)"), weights: try role.renamed(try ScaledSource(weights)) { told.append($0) })
         }
         transformer = try network(.transformer, "transformer")
+        lowNoise =
+            fileExists("\(path)/transformer_2") || replacements.holds(.lowNoise) ? try network(.lowNoise, "transformer_2") : nil
+        imageEncoder =
+            fileExists("\(path)/image_encoder") || replacements.holds(.imageEncoder) ? try network(.imageEncoder, "image_encoder") : nil
+        let processor = "image_processor/preprocessor_config.json"
+        if imageEncoder != nil, fileExists("\(path)/\(processor)") {
+            imageProcessor = try ConfigFile("\(path)/\(processor)")
+            read.append(processor)
+        }
         textEncoder = try network(.textEncoder, "text_encoder")
         autoencoder = try network(.autoencoder, "vae")
         let own = "tokenizer/spiece.model"
@@ -91,7 +103,7 @@ extension CheckpointParts {
         words = read.contains(own) && fileExists("\(path)/\(list)") ? "\(path)/\(list)" : nil
         if words != nil { read.append(list) }
         self.files = read.sorted().map { ($0, "\(path)/\($0)") } + files
-        for folder in [".", "transformer", "text_encoder", "vae"] {
+        for folder in [".", "transformer", "transformer_2", "text_encoder", "image_encoder", "vae"] {
             let names = ((try? fileNames(in: "\(path)/\(folder)")) ?? []).map { folder == "." ? $0 : "\(folder)/\($0)" }
             for name in names.sorted() where Self.isWeights(name) && !read.contains(name) && !replacements.holds(file: "\(path)/\(name)") {
                 told.append("\(name) is not read: it is no part of the layout that model_index.json describes")
@@ -104,8 +116,8 @@ extension CheckpointParts {
 
     static func twoExperts(_ place: String) -> SoradError {
         SoradError(
-            .badInput, "\(place): the model has a second transformer for a part of the steps, and only models with one can be converted",
-            hint: "use a checkpoint with one transformer, such as Wan 2.1 T2V or Wan 2.2 TI2V 5B")
+            .badInput, "\(place): the model has a second transformer for a part of the steps, and only one is given",
+            hint: "give the diffusers folder with transformer_2, or the files of both, the one for high noise and the one for low")
     }
 
     static func isWeights(_ name: String) -> Bool {

@@ -18,6 +18,7 @@ struct FrameBlocksLayout: AutoencoderLayout {
     }
 
     package var latentChannels: Int { blocks.latentChannels }
+    package var timeScale: Int { blocks.timeScale }
 
     package var metadata: [(key: String, value: MetadataValue)] {
         [

@@ -15,7 +15,7 @@ package struct NameTable: Sendable {
     }
 
     /// What repackaged files put before every name.
-    private static let prefixes = ["", "model.diffusion_model.", "diffusion_model.", "model.", "net."]
+    private static let prefixes = ["", "vision_model.", "model.diffusion_model.", "diffusion_model.", "model.", "net."]
 
     /// Wan's own release of the diffusion transformer.
     package static let wanTransformer = NameTable(
@@ -38,7 +38,31 @@ package struct NameTable: Sendable {
                 [("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("o", "to_out.0"), ("norm_q", "norm_q"), ("norm_k", "norm_k")].map {
                     ("blocks.*.\(theirs).\($0)", "blocks.*.\(ours).\($1)")
                 }
-            })
+            }
+            + [("k_img", "add_k_proj"), ("v_img", "add_v_proj"), ("norm_k_img", "norm_added_k")].map {
+                ("blocks.*.cross_attn.\($0)", "blocks.*.attn2.\($1)")
+            }
+            + [
+                ("proj.0", "norm1"), ("proj.1", "ff.net.0.proj"), ("proj.3", "ff.net.2"), ("proj.4", "norm2"), ("emb_pos", "pos_embed"),
+            ].map { ("img_emb.\($0)", "condition_embedder.image_embedder.\($1)") })
+
+    /// transformers' CLIPVisionModel, whose newer editions leave out the prefix.
+    package static let clip = NameTable(mark: "embeddings.class_embedding", rules: [])
+
+    /// CLIP as Wan's own release has it (wan/modules/clip.py); queries, keys and values lie in one matrix, see SplitSource.
+    package static let openCLIP = NameTable(
+        mark: "visual.cls_embedding",
+        rules: [
+            ("visual.cls_embedding", "embeddings.class_embedding"),
+            ("visual.pos_embedding", "embeddings.position_embedding.weight"),
+            ("visual.patch_embedding", "embeddings.patch_embedding"),
+            ("visual.pre_norm", "pre_layrnorm"), ("visual.post_norm", "post_layernorm"), ("visual.head", "visual_projection.weight"),
+            ("visual.transformer.*.norm1", "encoder.layers.*.layer_norm1"),
+            ("visual.transformer.*.norm2", "encoder.layers.*.layer_norm2"),
+            ("visual.transformer.*.attn.to_qkv", "encoder.layers.*.self_attn.qkv"),
+            ("visual.transformer.*.attn.proj", "encoder.layers.*.self_attn.out_proj"),
+            ("visual.transformer.*.mlp.0", "encoder.layers.*.mlp.fc1"), ("visual.transformer.*.mlp.2", "encoder.layers.*.mlp.fc2"),
+        ])
 
     /// The umT5 encoder as llama.cpp names it.
     package static let ggufTextEncoder = NameTable(

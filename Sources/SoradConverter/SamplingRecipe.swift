@@ -17,6 +17,9 @@ struct SamplingRecipe {
     let width, height, frames, framesPerSecond: Int
     /// Given frames are tokens at timestep 0 (Wan 2.2 TI2V).
     var expandTimesteps = false
+    /// Share of the timesteps from which on the first of two transformers is asked, and the guidance of the second.
+    var boundary: Double?
+    var lowNoiseGuidance: Double?
     /// What clips lack, for models that are run otherwise than they were trained.
     var caution: String?
 
@@ -27,6 +30,18 @@ struct SamplingRecipe {
         SamplingRecipe(
             name: "wan2.2-ti2v", summary: "Wan 2.2 TI2V 5B, as published", sampler: "unipc", steps: 50, shift: 5, guidance: 5,
             width: 1280, height: 704, frames: 121, framesPerSecond: 24, expandTimesteps: true),
+        SamplingRecipe(
+            name: "wan2.1-i2v", summary: "Wan 2.1 I2V 14B for 480p, as published", sampler: "unipc", steps: 40, shift: 3, guidance: 5,
+            width: 832, height: 480, frames: 81, framesPerSecond: 16),
+        SamplingRecipe(
+            name: "wan2.1-flf2v", summary: "Wan 2.1 FLF2V 14B (first and last frame), as published", sampler: "unipc", steps: 50, shift: 16,
+            guidance: 5, width: 1280, height: 720, frames: 81, framesPerSecond: 16),
+        SamplingRecipe(
+            name: "wan2.2-t2v-a14b", summary: "Wan 2.2 T2V A14B, as published", sampler: "unipc", steps: 40, shift: 12, guidance: 4,
+            width: 832, height: 480, frames: 81, framesPerSecond: 16, boundary: 0.875, lowNoiseGuidance: 3),
+        SamplingRecipe(
+            name: "wan2.2-i2v-a14b", summary: "Wan 2.2 I2V A14B, as published", sampler: "unipc", steps: 40, shift: 5, guidance: 3.5,
+            width: 832, height: 480, frames: 81, framesPerSecond: 16, boundary: 0.9, lowNoiseGuidance: 3.5),
         SamplingRecipe(
             name: "fastwan2.1", summary: "FastWan 2.1 T2V, 3 steps", sampler: "renoise", steps: 3, timesteps: [1000, 757, 522], shift: 8,
             guidance: 1, width: 832, height: 480, frames: 81, framesPerSecond: 16),
@@ -81,6 +96,14 @@ struct SamplingRecipe {
         guard try parts.index.string("_class_name", default: "") == "WanDMDPipeline" else { return nil }
         let channels = parts.transformer.weights.shape(of: "patch_embedding.weight").flatMap { $0.count > 1 ? $0[1] : nil }
         return try named(channels == 48 ? "fastwan2.2" : "fastwan2.1")
+    }
+
+    /// What it says in the place of model_index.json.
+    func index(_ path: String) -> ConfigFile {
+        var object: JSONObject = ["expand_timesteps": .bool(expandTimesteps)]
+        if let boundary { object["boundary_ratio"] = .double(boundary) }
+        if let lowNoiseGuidance, guidance > 1 { object["low_noise_guidance"] = .double((lowNoiseGuidance - 1) / (guidance - 1)) }
+        return ConfigFile(object, name: "the recipe \(name) for \(path)")
     }
 
     /// One sentence, always told.

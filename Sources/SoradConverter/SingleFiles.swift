@@ -24,9 +24,9 @@ extension CheckpointParts {
 
     /// The files of weights in a folder of Wan's own release, and its tokenizer.
     private static func release(_ path: String) throws(SoradError) -> (weights: [String], tokenizer: String?) {
-        for expert in ["high_noise_model", "low_noise_model"] where fileExists("\(path)/\(expert)") {
-            throw twoExperts("\(path)/\(expert)")
-        }
+        // Wan 2.2 A14B: either expert in a folder of its own.
+        let experts = ["high_noise_model", "low_noise_model"].filter { fileExists("\(path)/\($0)") }
+        if experts.count == 1 { throw twoExperts("\(path)/\(experts[0])") }
         let names = ((try? fileNames(in: path)) ?? []).sorted()
         let indexes = names.filter { $0.hasSuffix(".safetensors.index.json") }
         let weights = names.filter { name in
@@ -34,13 +34,15 @@ extension CheckpointParts {
             let isListed = indexes.contains { name.hasPrefix($0.dropLast(".safetensors.index.json".count)) && name.contains("-of-") }
             return isWeights(name) && !isListed
         }
-        guard !(indexes + weights).isEmpty else {
+        var inner: [String] = []
+        for expert in experts { inner += try release("\(path)/\(expert)").weights }
+        guard !(indexes + weights + inner).isEmpty else {
             throw SoradError(
                 .notFound, "\(path) is not a diffusers folder: it has no model_index.json, and it holds no weights either",
                 hint: "give the folder that holds model_index.json, or the files of weights")
         }
         let tokenizers = ["google/umt5-xxl/spiece.model", "tokenizer/spiece.model", "spiece.model"].map { "\(path)/\($0)" }
-        return ((indexes + weights).map { "\(path)/\($0)" }, tokenizers.first(where: fileExists))
+        return (inner + (indexes + weights).map { "\(path)/\($0)" }, tokenizers.first(where: fileExists))
     }
 
     private init(_ path: String, weights: ReplacedParts, tokenizer: String?, recipe: String?) throws(SoradError) {
@@ -59,6 +61,8 @@ extension CheckpointParts {
         transformer = try part(.transformer)
         textEncoder = try part(.textEncoder)
         autoencoder = try part(.autoencoder)
+        lowNoise = try weights.network(.lowNoise)
+        imageEncoder = try weights.network(.imageEncoder)
         var files = weights.files
         words = nil
         if let tokenizer {

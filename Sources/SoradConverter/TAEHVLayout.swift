@@ -14,6 +14,8 @@ struct TAEHVLayout: AutoencoderLayout {
 
     private static let blocksPerLevel = 3
 
+    package var timeScale: Int { 1 << decoderTimeUpscale.count { $0 } }
+
     init(_ config: ConfigFile) throws(SoradError) {
         try config.require("encoder_padding", oneOf: ["front", "back"])
         imageChannels = try config.integer("image_channels", in: 3...3)

@@ -25,6 +25,17 @@ enum WanShapes {
         return source
     }
 
+    /// Wan's own release has a leading 1 in front of CLIP's embeddings.
+    /// - Parameter source: an image encoder under transformers' names.
+    static func plainCLIP(_ source: RenamedSource) -> RenamedSource {
+        var source = source
+        for (name, rank) in [("embeddings.class_embedding", 1), ("embeddings.position_embedding.weight", 2)] {
+            guard let shape = source.shape(of: name), shape.count > rank, shape.dropLast(rank).allSatisfy({ $0 == 1 }) else { continue }
+            source = source.reshaped(name, Array(shape.suffix(rank)))
+        }
+        return source
+    }
+
     /// - Parameter source: under diffusers' names, as in the following.
     static func transformer(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
         let shapes = Shapes(source)
@@ -37,6 +48,11 @@ enum WanShapes {
         let patch = try shapes.all("patch_embedding.weight", rank: 5)
         let outputs = try shapes["proj_out.weight", 0, of: 2]
         let patchVolume = checkedProduct(Array(patch[2...])) ?? 0
+        let embedder = "condition_embedder.image_embedder."
+        let pictures: (width: JSONValue, positions: JSONValue) = (
+            source.shape(of: embedder + "norm1.weight") == nil ? .null : .integer(try shapes[embedder + "norm1.weight", 0, of: 1]),
+            source.shape(of: embedder + "pos_embed") == nil ? .null : .integer(try shapes[embedder + "pos_embed", 1, of: 3])
+        )
         return ConfigFile(
             [
                 "_class_name": "WanTransformer3DModel", "num_layers": .integer(shapes.count("blocks.", ".scale_shift_table")),
@@ -44,9 +60,30 @@ enum WanShapes {
                 "in_channels": .integer(patch[1]), "out_channels": .integer(outputs / max(1, patchVolume)),
                 "patch_size": .array(patch[2...].map { .integer($0) }),
                 "text_dim": .integer(try shapes["condition_embedder.text_embedder.linear_1.weight", 1, of: 2]),
-                "freq_dim": .integer(try shapes["condition_embedder.time_embedder.linear_1.weight", 1, of: 2]),
+                "image_dim": pictures.width, "added_kv_proj_dim": pictures.width == .null ? .null : .integer(width),
+                "pos_embed_seq_len": pictures.positions, "freq_dim": .integer(try shapes["condition_embedder.time_embedder.linear_1.weight", 1, of: 2]),
                 "ffn_dim": .integer(try shapes["blocks.0.ffn.net.0.proj.weight", 0, of: 2]), "qk_norm": "rms_norm_across_heads",
                 "cross_attn_norm": .bool(source.shape(of: "blocks.0.norm2.weight") != nil), "rope_max_seq_len": 1024, "eps": 1e-6,
+            ], name: "the shapes of \(source.path)")
+    }
+
+    /// CLIP as Wan uses it, ViT-H/14: 80 channels a head (OpenCLIP's xlm-roberta-large-vit-huge-14).
+    static func imageEncoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
+        let shapes = Shapes(source)
+        let width = try shapes["embeddings.class_embedding", 0, of: 1]
+        let patch = try shapes["embeddings.patch_embedding.weight", 3, of: 4]
+        let positions = try shapes["embeddings.position_embedding.weight", 0, of: 2]
+        guard width % 80 == 0, width > 0, let side = (1...64).first(where: { $0 * $0 + 1 == positions }) else {
+            throw SoradError(
+                .badInput, "\(source.path): an image encoder of \(width) channels and \(positions) positions is not Wan's ViT-H/14",
+                hint: "give the folder with its config.json too")
+        }
+        return ConfigFile(
+            [
+                "hidden_size": .integer(width), "num_attention_heads": .integer(width / 80), "patch_size": .integer(patch),
+                "image_size": .integer(side * patch), "hidden_act": "gelu", "layer_norm_eps": 1e-5,
+                "num_hidden_layers": .integer(shapes.count("encoder.layers.", ".layer_norm1.weight")),
+                "intermediate_size": .integer(try shapes["encoder.layers.0.mlp.fc1.weight", 0, of: 2]),
             ], name: "the shapes of \(source.path)")
     }
 

@@ -24,16 +24,16 @@ public final class Denoiser {
     ///   - stop: asked while the network prepares the prompts; what it throws ends it.
     init(
         _ network: any DiffusionNetwork, _ backend: any ComputeBackend, size: LatentSize, prompt: Tensor, negativePrompt: Tensor,
-        guidanceScale: Float, schedule: any Sampler, known: ConditioningFrames?, region: KnownRegion?, textLength: Int, stop: StopCheck
+        guidanceScale: Float, schedule: any Sampler, given: GivenFrames, region: KnownRegion?, textLength: Int, stop: StopCheck
     ) throws(SoradError) {
         self.backend = backend
         self.size = size
         self.schedule = schedule
         self.guidanceScale = guidanceScale
-        self.known = known
+        known = given.frames
         self.region = region
         let prompts = guidanceScale == 1 ? [prompt] : [prompt, negativePrompt]
-        run = try network.run(size, prompts: prompts, textLength: textLength, known: known, stop: stop)
+        run = try network.run(size, prompts: prompts, textLength: textLength, given: given, stop: stop)
         let shape = Shape(size.channels, size.frames, size.height, size.width)
         velocities = prompts.map { _ in backend.tensor(shape) }
         tensors = (0..<schedule.tensorCount).map { _ in backend.tensor(shape) }
@@ -54,7 +54,8 @@ public final class Denoiser {
         try run.predict(latent, timestep: schedule.timesteps[index], into: velocities, stop: stop)
         let velocity = velocities[0]
         if velocities.count == 2 {
-            backend.guide(unconditional: velocities[1], conditional: velocity, scale: guidanceScale, into: velocity)
+            let scale = run.guidance(guidanceScale, timestep: schedule.timesteps[index])
+            backend.guide(unconditional: velocities[1], conditional: velocity, scale: scale, into: velocity)
         }
         schedule.step(index, latent, velocity: velocity, tensors: tensors, backend)
         region?.apply(to: latent, sigma: schedule.sigmas[index + 1])

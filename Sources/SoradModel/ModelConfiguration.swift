@@ -23,6 +23,7 @@ public struct ModelConfiguration: Sendable {
     /// The timestep that the network gets in each step of the schedule that it was trained for; empty for any schedule.
     let timesteps: [Float]
     let text: any TextEncoderConfiguration
+    let image: (any ImageEncoderConfiguration)?
     let network: any NetworkConfiguration
     let autoencoder: any AutoencoderConfiguration
     let samplerMaker: ModelRegistry.SamplerMaker
@@ -53,6 +54,7 @@ public struct ModelConfiguration: Sendable {
         else { throw SoradError(.badInput, "\(file.path): \(key) must fall, from at most \(numTrainTimesteps) to above 0") }
         text = try registry.textEncoders.part(network.textEncoder, "\(file.path): the text encoder")(data)
         autoencoder = try registry.autoencoders.part(network.autoencoder, "\(file.path): the autoencoder")(data)
+        image = network.imageWidth > 0 ? try registry.imageEncoders.part(data.string("ie.type"), "\(file.path): the image encoder")(data) : nil
         guard defaults.flowShift > 0 else {
             throw SoradError(.badInput, "\(file.path): sorad.default.flow_shift is \(defaults.flowShift), not positive")
         }
@@ -65,6 +67,19 @@ public struct ModelConfiguration: Sendable {
                 .badInput,
                 "\(file.path): the network has latents of \(network.latentChannels) channels, and the autoencoder \(autoencoder.latentChannels)"
             )
+        }
+        if case .channels(let mask) = network.conditioning, mask != autoencoder.timeScale {
+            throw SoradError(
+                .badInput, "\(file.path): the network reads masks of \(mask) frames, and a latent frame stands for \(autoencoder.timeScale)")
+        }
+        if let image {
+            guard image.width == network.imageWidth,
+                network.imagePositions == 0 || network.imagePositions == network.picturesNeeded * image.tokens
+            else {
+                throw SoradError(
+                    .badInput,
+                    "\(file.path): the image encoder writes \(image.tokens) embeddings of \(image.width) numbers, and the network reads others")
+            }
         }
         guard network.patch.frames == 1 else {
             throw SoradError(
@@ -104,6 +119,13 @@ public struct ModelConfiguration: Sendable {
     public var tokenPixels: Int { network.patch.frames * network.patch.height * network.patch.width }
     /// Tensors of latents that its sampler works with.
     var samplerTensors: Int { samplerMaker(SamplerRequest(steps: 1, shift: 1, numTrainTimesteps: numTrainTimesteps)).tensorCount }
+    /// Pictures that it makes no clip without: of the beginning, and of the end.
+    public var picturesNeeded: Int { network.picturesNeeded }
+    /// Pictures that go through the image encoder: of the beginning, and of the end; and the embeddings of all of them.
+    public var picturesEncoded: Int { image == nil ? 0 : network.picturesNeeded }
+    public var pictureTokens: Int { picturesEncoded * (image?.tokens ?? 0) }
+    /// Whether given frames reach the network as a clip next to the latents.
+    public var takesConditioningClip: Bool { if case .channels = network.conditioning { true } else { false } }
     /// Of a text embedding.
     public var textWidth: Int { text.width }
     public var latentChannels: Int { autoencoder.latentChannels }

@@ -30,10 +30,33 @@ package protocol NetworkConfiguration: Sendable {
     var patch: (frames: Int, height: Int, width: Int) { get }
     /// Tokens along an axis that the position embedding knows.
     var maxPositions: Int { get }
-    /// True if some latent frames may be given.
-    var takesConditioningFrames: Bool { get }
+    /// How frames that are given reach it.
+    var conditioning: ConditioningForm { get }
+    /// Pictures without which it makes no clip: of the beginning, and of the end.
+    var picturesNeeded: Int { get }
+    /// Of the embeddings of given pictures that it reads; 0 for none.
+    var imageWidth: Int { get }
+    /// Embeddings of pictures that it has positions for; 0 for any number.
+    var imagePositions: Int { get }
 
     func network(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any DiffusionNetwork
+}
+
+extension NetworkConfiguration {
+    package var picturesNeeded: Int { 0 }
+    package var imageWidth: Int { 0 }
+    package var imagePositions: Int { 0 }
+    /// True if some frames may be given.
+    package var takesConditioningFrames: Bool { conditioning != .none }
+}
+
+/// How a network reads frames that are given.
+package enum ConditioningForm: Equatable, Sendable {
+    case none
+    /// As latent frames among the others (`ConditioningFrames`).
+    case frames
+    /// As a clip next to the latents (`ConditioningClip`), with a mask of so many channels.
+    case channels(mask: Int)
 }
 
 /// A network that says in which direction latents go.
@@ -42,13 +65,14 @@ package protocol DiffusionNetwork: AnyObject {
     /// - Parameters:
     ///   - prompts: [L, text width] each; the velocities come in their order.
     ///   - textLength: rows that every prompt is filled up to.
-    ///   - known: latent frames that are given; only where the configuration takes them.
+    ///   - given: frames that are given, in the form that the configuration takes.
     ///   - stop: asked between the parts of the work; what it throws ends it.
-    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, known: ConditioningFrames?, stop: StopCheck) throws(SoradError)
+    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, given: GivenFrames, stop: StopCheck) throws(SoradError)
         -> any DenoisingRun
 
     /// Bytes that a run of `prompts` prompts takes.
-    func runBytes(_ size: LatentSize, prompts: Int, textLength: Int) -> Int
+    /// - Parameter pictureTokens: embeddings of all given pictures.
+    func runBytes(_ size: LatentSize, prompts: Int, textLength: Int, pictureTokens: Int) -> Int
 
     /// What a pass takes on this machine, by running a part of it; nil where nobody can tell.
     func measuredCost() -> PassCost?
@@ -68,10 +92,17 @@ package protocol DenoisingRun: AnyObject {
     /// Writes what is known of the clip into its latents [C, T, h, w]; before and after every step.
     func condition(_ latent: Tensor)
 
+    /// The guidance at `timestep` of a clip with the guidance `scale`.
+    func guidance(_ scale: Float, timestep: Float) -> Float
+
     /// The velocity of `latent` [C, T, h, w] for every prompt, of the same shape.
     /// - Parameter stop: called before every part of a layer; what it throws ends the pass.
     func predict<Failure: Error>(
         _ latent: Tensor, timestep: Float, into velocities: [Tensor], stop: () throws(Failure) -> Void) throws(Failure)
+}
+
+extension DenoisingRun {
+    package func guidance(_ scale: Float, timestep: Float) -> Float { scale }
 }
 
 /// Text to embeddings.
@@ -99,6 +130,27 @@ package protocol TextEncoderConfiguration: Sendable {
     /// Of an embedding.
     var width: Int { get }
     func encoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any TextEncoder
+}
+
+/// A picture to embeddings.
+package protocol ImageEncoder: AnyObject {
+    /// Bytes that encoding a picture takes.
+    func workspaceBytes() -> Int
+
+    /// A picture to embeddings [tokens, width], in the host's memory.
+    /// - Parameters:
+    ///   - picture: [height, width, 3] RGB bytes.
+    ///   - stop: asked between the layers.
+    /// - Throws: what `stop` throws.
+    func encode(_ picture: [UInt8], width: Int, height: Int, stop: StopCheck) throws(SoradError) -> Tensor
+}
+
+/// The sizes of an image encoder in one file, checked.
+package protocol ImageEncoderConfiguration: Sendable {
+    /// Of an embedding, and how many a picture has.
+    var width: Int { get }
+    var tokens: Int { get }
+    func encoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any ImageEncoder
 }
 
 /// The sizes of an autoencoder in one file, checked.
@@ -202,11 +254,13 @@ package struct PartRegistry<Part: Sendable>: Sendable {
 /// All that a model file can be made of. To add a family or a part, add its folder and one row.
 package struct ModelRegistry: Sendable {
     package typealias TextEncoderReader = @Sendable (Metadata) throws(SoradError) -> any TextEncoderConfiguration
+    package typealias ImageEncoderReader = @Sendable (Metadata) throws(SoradError) -> any ImageEncoderConfiguration
     package typealias AutoencoderReader = @Sendable (Metadata) throws(SoradError) -> any AutoencoderConfiguration
     package typealias SamplerMaker = @Sendable (SamplerRequest) -> any Sampler
 
     package var families: [any ModelFamily]
     package var textEncoders: PartRegistry<TextEncoderReader>
+    package var imageEncoders: PartRegistry<ImageEncoderReader>
     package var autoencoders: PartRegistry<AutoencoderReader>
     package var samplers: PartRegistry<SamplerMaker>
 
@@ -214,6 +268,9 @@ package struct ModelRegistry: Sendable {
         families: [WanFamily()],
         textEncoders: PartRegistry([
             ("umt5", { data throws(SoradError) in try UMT5Configuration(data) })
+        ]),
+        imageEncoders: PartRegistry([
+            ("clip", { data throws(SoradError) in try CLIPConfiguration(data) })
         ]),
         autoencoders: PartRegistry([
             ("taehv", { data throws(SoradError) in try TAEHVConfiguration(data) }),

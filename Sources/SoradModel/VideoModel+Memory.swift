@@ -10,14 +10,16 @@ extension VideoModel {
         let sequences = guided ? 2 : 1
         let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 3 + configuration.samplerTensors)
         return latents + sequences * promptTextBytes
-            + network.runBytes(size, prompts: sequences, textLength: configuration.textLength)
+            + network.runBytes(size, prompts: sequences, textLength: configuration.textLength, pictureTokens: configuration.pictureTokens)
     }
 
     /// While a clip is decoded: the network for one frame, and the latents.
     public func decodeBytes(_ size: LatentSize) -> Int { autoencoder.decodeBytes(size) + 4 * frameBytes(size) }
 
-    /// While given frames are encoded: the network for one frame.
-    public func encodeBytes(_ size: LatentSize) -> Int { autoencoder.encodeBytes(size) + 4 * frameBytes(size) }
+    /// While given frames are encoded: the network for one frame, and before it the image encoder.
+    public func encodeBytes(_ size: LatentSize) -> Int {
+        max(autoencoder.encodeBytes(size), imageEncoder?.workspaceBytes() ?? 0) + 4 * frameBytes(size)
+    }
 
     /// Bytes of an encoded prompt.
     private var promptTextBytes: Int { configuration.textLength * configuration.textWidth * 4 }

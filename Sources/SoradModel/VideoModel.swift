@@ -16,6 +16,8 @@ public final class VideoModel {
     public let configuration: ModelConfiguration
     public let backend: any ComputeBackend
     package let textEncoder: any TextEncoder
+    /// Of given pictures, where the network reads their embeddings; it runs where texts are encoded.
+    package let imageEncoder: (any ImageEncoder)?
     package let network: any DiffusionNetwork
     package let autoencoder: any Autoencoder
     /// The networks behind the decoder that the file has. They run where texts are encoded: frames come to them as bytes of the host.
@@ -37,6 +39,7 @@ public final class VideoModel {
         self.backend = backend
         let textBackend = textBackend ?? backend
         textEncoder = try configuration.text.encoder(WeightReader(file: file, prefix: "te.", textBackend), textBackend)
+        imageEncoder = try configuration.image?.encoder(WeightReader(file: file, prefix: "ie.", textBackend), textBackend)
         network = try configuration.network.network(WeightReader(file: file, prefix: "dit.", backend), backend)
         autoencoder = try configuration.autoencoder.autoencoder(WeightReader(file: file, prefix: "vae.", backend), backend)
         var enhancers: [FrameEnhancer] = []
@@ -79,22 +82,21 @@ public final class VideoModel {
     /// Prepares the denoising of one clip: encodes the prompts for the transformer and sets its workspace aside.
     /// - Parameters:
     ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when `guidanceScale` is 1.
-    ///   - known: latent frames that are given.
+    ///   - known: latent frames that are given, for models that take them so.
+    ///   - clip: a clip of which frames are given, for models that take it so.
     ///   - region: part of every latent frame that is given.
     ///   - firstStep: where the run begins; above 0 with a clip mixed into the noise.
     ///   - seed, window: of the noise that samplers add.
     ///   - sigmas: the noise level before each of the steps, falling; none for the model's schedule.
     ///   - stop: asked between the blocks.
-    /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or `known` given to a model that cannot take it;
-    ///   what `stop` throws.
+    /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or frames given in a form that the model
+    ///   does not take, or missing where it needs them; what `stop` throws.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
-        known: ConditioningFrames? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0,
+        known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0,
         sigmas: [Double] = [], stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
-        if known != nil, !configuration.takesConditioningFrames {
-            throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
-        }
+        try checkGiven(known, clip)
         guard (1...configuration.numTrainTimesteps).contains(steps) else {
             throw SoradError(
                 .badInput, "num_inference_steps is \(steps), outside 1…\(configuration.numTrainTimesteps)", param: "num_inference_steps")
@@ -111,7 +113,35 @@ public final class VideoModel {
         let schedule = sampler(steps: steps, shift: shift, firstStep: firstStep, seed: seed, window: window, sigmas: sigmas)
         return try Denoiser(
             network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
-            known: known, region: region, textLength: configuration.textLength, stop: stop)
+            given: GivenFrames(frames: known, clip: clip), region: region, textLength: configuration.textLength, stop: stop)
+    }
+
+    private func checkGiven(_ known: ConditioningFrames?, _ clip: ConditioningClip?) throws(SoradError) {
+        switch configuration.network.conditioning {
+        case .none where known == nil && clip == nil, .frames where clip == nil: return
+        case .channels:
+            guard known == nil, let clip else {
+                throw SoradError(.badInput, "the model \(configuration.id) starts from a picture, and none is given")
+            }
+            let pictures = configuration.picturesEncoded
+            guard clip.pictures.map({ $0.shape == Shape(configuration.pictureTokens, configuration.network.imageWidth) }) ?? (pictures == 0)
+            else { throw SoradError(.badInput, "the model \(configuration.id) reads \(pictures) pictures, and others are given") }
+        default: throw SoradError(.badInput, "the model \(configuration.id) cannot start from given frames")
+        }
+    }
+
+    /// Embeddings of given pictures, one behind the other, [tokens, width]; in the host's memory.
+    /// - Parameter pictures: [height, width, 3] RGB bytes each; as many as `configuration.picturesEncoded`.
+    /// - Throws: what `stop` throws.
+    public func encodePictures(_ pictures: [[UInt8]], width: Int, height: Int, stop: StopCheck = {}) throws(SoradError) -> Tensor? {
+        guard let imageEncoder else { return nil }
+        let parts = try pictures.map { picture throws(SoradError) in
+            try imageEncoder.encode(picture, width: width, height: height, stop: stop)
+        }
+        let (rows, columns) = (parts[0].shape[0], parts[0].shape[1])
+        let all = Tensor(Shape(rows * parts.count, columns))
+        for (index, part) in parts.enumerated() { all.rows(index * rows..<(index + 1) * rows).copy(from: part) }
+        return all
     }
 
     /// The sampler of a run; `steps` and `shift` are within what `denoiser` takes.

@@ -27,6 +27,9 @@ package struct WeightReader {
 
     func has(_ name: String) -> Bool { source.contains(prefix + name) }
 
+    /// Says that none of these tensors will be read soon.
+    func giveBack() { source.giveBack(below: prefix) }
+
     /// A linear layer, int8 or float as the source has it.
     package func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false)
         throws(SoradError) -> LinearWeights

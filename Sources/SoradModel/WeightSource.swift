@@ -15,6 +15,12 @@ package protocol WeightSource {
     func tensor(_ name: String, _ types: [ElementType], dims: [Int]) throws(SoradError) -> Parameter
     /// Group size of the Hadamard transform that a layer's weights expect of their input; nil for none.
     func hadamardGroup(_ name: String, inputs: Int) throws(SoradError) -> Int?
+    /// Says that the tensors whose names begin with `prefix` will not be read soon.
+    func giveBack(below prefix: String)
+}
+
+extension WeightSource {
+    package func giveBack(below prefix: String) {}
 }
 
 /// The tensors of a model file, used where they are mapped.
@@ -26,6 +32,8 @@ struct FileWeights: WeightSource {
     func contains(_ name: String) -> Bool { file[name] != nil }
 
     func type(of name: String) throws(SoradError) -> ElementType { try file.tensor(name).type }
+
+    func giveBack(below prefix: String) { file.giveBack(below: prefix) }
 
     func tensor(_ name: String, _ types: [ElementType], dims: [Int]) throws(SoradError) -> Parameter {
         let tensor = try file.tensor(name, types, dims: dims)

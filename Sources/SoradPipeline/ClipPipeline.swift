@@ -180,7 +180,7 @@ public final class ClipPipeline {
         try choosePlace(request)
         let size = try latentSize(request)
         let frames = try FramePlan(request, givenStages ?? FrameStages.all(model))
-        let work = ClipWork(request, size).with(frames.work, after: .decoding)
+        let work = ClipWork(request, size, encodesAll: model.configuration.takesConditioningClip).with(frames.work, after: .decoding)
         let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
         let job = RunningJob(identifier, meter: meter, time: time, stop: stop, isPutDown: isPutDown, progress: progress)
 
@@ -332,11 +332,12 @@ public final class ClipPipeline {
 }
 
 extension ClipWork {
-    init(_ request: ClipPlan, _ size: LatentSize) {
+    /// - Parameter encodesAll: given pictures are encoded within a clip of the whole length.
+    init(_ request: ClipPlan, _ size: LatentSize, encodesAll: Bool = false) {
         self.init(
             steps: request.stepsToRun,
             tokensPerStep: request.latentsPerWindow(size.frames) * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
-            frames: request.clipFrames, pixelsPerFrame: request.width * request.height, encodedFrames: request.encodedFrames)
+            frames: request.clipFrames, pixelsPerFrame: request.width * request.height, encodedFrames: encodesAll ? request.numFrames : request.encodedFrames)
     }
 }
 

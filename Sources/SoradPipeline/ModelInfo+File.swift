@@ -18,7 +18,8 @@ extension ModelInfo {
         let sizeMultiple = configuration.sizeMultiple * (configuration.sizeMultiple % 2 == 0 ? 1 : 2)
         let frameMultiple = configuration.frameMultiple
         func largestSide(_ native: Int) -> Int { min(2 * native, configuration.maxSide, 4096) / sizeMultiple * sizeMultiple }
-        let slides = configuration.takesConditioningFrames && frameMultiple == configuration.timeScale && native.numFrames > 1
+        let slides =
+            configuration.takesConditioningFrames && !configuration.takesConditioningClip && frameMultiple == configuration.timeScale && native.numFrames > 1
         let together = ModelInfo.framesTogether(native.numFrames, configuration)
         let frames = slides ? min(max(together, ModelInfo.longestSeconds * native.fps), 9_000) : together
         let (volume, overflow) = (native.width * native.height).multipliedReportingOverflow(by: 5 * native.numFrames)
@@ -35,6 +36,7 @@ extension ModelInfo {
             defaultNumInferenceSteps: native.numInferenceSteps, defaultGuidanceScale: Double(native.guidanceScale),
             defaultFlowShift: Double(native.flowShift),
             takesConditioningFrames: configuration.takesConditioningFrames, textLength: configuration.textLength)
+        picturesNeeded = configuration.picturesNeeded
         if slides { windowFrames = try ModelInfo.windowFrames(file.metadata, native.numFrames, together, group: frameMultiple) }
         upscales = file.metadata.contains("upscaler.blocks")
         interpolates = file.metadata.contains("interpolator.blocks")

@@ -56,13 +56,14 @@ extension ModelMemory {
                         byPixels { model.encodeBytes($0) + 2 * mostLatents }.when(.given),
                         byPixels { model.decodeBytes($0) }.when(.decodingGiven),
                         Part(.worker, when: .given, .contextPixels, fixed: 0, perUnit: 3), FrameReader.memory.when(.given),
-                    ], weights: beyond("vae.")),
+                    ], weights: beyond("vae.", "ie.")),
+                // Of two transformers, one at a time is asked.
                 Stage(
                     .denoising,
                     [
                         byLatents(when: .unguided) { model.denoiseBytes($0, guided: false) },
                         byLatents(when: .guided) { model.denoiseBytes($0, guided: true) },
-                    ], weights: beyond("dit.")),
+                    ], weights: max(0, max(weights("dit.") - weights("dit.low_noise."), weights("dit.low_noise.")) - pages)),
                 // Between two windows.
                 Stage(.denoising, [byPixels { model.decodeBytes($0) + model.encodeBytes($0) }.when(.windowed)]),
                 Stage(

@@ -14,6 +14,8 @@ import SoradTensor
 struct ReferenceLatents {
     /// By latent frame of the clip, the latents [C, T, h, w] and which of their frames is given.
     var known: [Int: (latents: Tensor, frame: Int)] = [:]
+    /// What is given as a clip next to the latents, for models that take it so.
+    var clip: ConditioningClip?
     /// Clean latents that the noise is mixed into, of all latent frames.
     var source: LatentFile?
     /// [h · w]: the latent pixels of `source` that stay; nil for none.
@@ -48,7 +50,11 @@ struct ReferenceEncoder {
         var result = ReferenceLatents()
         if given.hasFirstFrame {
             let picture = try picture(.firstFrame)
-            result.known[0] = (try latents([picture]), 0)
+            if model.configuration.takesConditioningClip {
+                result.clip = try conditioningClip(from: picture, to: given.hasLastFrame ? self.picture(.lastFrame) : nil)
+            } else {
+                result.known[0] = (try latents([picture]), 0)
+            }
             if request.firstStep > 0 {
                 result.source = try sourceFile(size) { (take) throws(SoradError) in
                     for _ in 0..<request.numFrames { try take(picture) }
@@ -64,7 +70,7 @@ struct ReferenceEncoder {
             let groups = latents.shape[1] - 1
             for frame in 0..<groups { result.known[size.frames - groups + frame] = (latents, frame + 1) }
         }
-        if given.hasLastFrame {
+        if given.hasLastFrame, result.clip == nil {
             let picture = try picture(.lastFrame)
             let isDissolve = given.hasFirstFrame && size.frames == 2
             let frames =
@@ -178,6 +184,23 @@ struct ReferenceEncoder {
     }
 
     // MARK: latents
+
+    /// A clip that begins with a picture, and ends on one where there is one, and is grey between (diffusers WanImageToVideoPipeline,
+    /// prepare_latents).
+    private func conditioningClip(from first: [UInt8], to last: [UInt8]?) throws(SoradError) -> ConditioningClip {
+        let (width, height, count) = (request.width, request.height, request.numFrames)
+        let seen = Array(([first] + (last.map { [$0] } ?? [])).prefix(model.configuration.picturesEncoded))
+        let pictures = try model.encodePictures(seen, width: width, height: height, stop: stop)
+        let encoder = try model.latentEncoder(numFrames: count, width: width, height: height)
+        var isGiven = [Bool](repeating: false, count: count)
+        for index in 0..<count {
+            try stop()
+            let picture = index == 0 ? first : index == count - 1 ? last : nil
+            isGiven[index] = picture != nil
+            if let picture { encoder.append(picture) } else { encoder.appendGrey() }
+        }
+        return ConditioningClip(latents: encoder.finish(), isGiven: isGiven, pictures: pictures)
+    }
 
     /// The latents that a source was decoded from, where it is nothing else.
     private func ownLatents(_ clip: ReferenceClip) throws(SoradError) -> LatentFile? {

@@ -17,7 +17,48 @@ public func naturalLogarithm(_ x: Double) -> Double {
     return sorad_log(x)
 }
 
+/// GELU as it is defined, x·Φ(x), for the few layers whose network does not have its tanh form.
+func exactGELU(_ x: Float) -> Float {
+    let tail = 0.5 * complementaryError(Double(abs(x)) * 0.5.squareRoot())
+    return Float(Double(x) * (x < 0 ? tail : 1 - tail))
+}
+
+/// erfc z for z ≥ 0, relative error below 1.2e-7 (Press et al., "Numerical Recipes", the Chebyshev fit of erfcc).
+private func complementaryError(_ z: Double) -> Double {
+    // Below the smallest float from here on.
+    guard z < 20 else { return 0 }
+    let t = 1 / (1 + 0.5 * z)
+    let coefficients = (
+        -1.26551223, 1.00002368, 0.37409196, 0.09678418, -0.18628806, 0.27886807, -1.13520398, 1.48851587, -0.82215223, 0.17087277
+    )
+    var sum = coefficients.9
+    sum = coefficients.8 + t * sum
+    sum = coefficients.7 + t * sum
+    sum = coefficients.6 + t * sum
+    sum = coefficients.5 + t * sum
+    sum = coefficients.4 + t * sum
+    sum = coefficients.3 + t * sum
+    sum = coefficients.2 + t * sum
+    sum = coefficients.1 + t * sum
+    return t * sorad_exp(coefficients.0 - z * z + t * sum)
+}
+
 extension Tensor {
+    /// Every element x becomes x·Φ(x).
+    public func applyGELU() {
+        withMutableElements { span in for i in span.indices { span[i] = exactGELU(span[i]) } }
+    }
+
+    /// Every element x becomes x·σ(1.702·x), OpenAI's approximation of GELU.
+    public func applyQuickGELU() {
+        withMutableElements { span in
+            for i in span.indices {
+                let x = Double(span[i])
+                span[i] = Float(x / (1 + sorad_exp(min(max(-1.702 * x, -700), 700))))
+            }
+        }
+    }
+
     /// Standard normal values by Philox-4x32-10: element i depends on (seed, stream, i) only.
     public func fillNormal(seed: UInt64, stream: UInt64) {
         unsafe withHostElements(.overwrite) { unsafe sorad_philox_normal(seed, stream, 0, count, $0) }

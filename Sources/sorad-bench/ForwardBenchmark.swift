@@ -56,7 +56,7 @@ struct ForwardBenchmark {
         latent.fillNormal(seed: 1, stream: 0)
         let text = Tensor(Shape(min(20, c.textTokens), c.textWidth))
         text.fillNormal(seed: 1, stream: 1)
-        let prompt = try transformer.prepare(text, textLength: c.textTokens)
+        let prompt = transformer.prepare(text, textLength: c.textTokens)
         let velocity = backend.tensor(latent.shape)
         let tokens = c.frames * c.height * c.width / 4
         func forward() throws(SoradError) -> Double {

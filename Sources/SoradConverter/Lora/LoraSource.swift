@@ -54,20 +54,30 @@ struct LoraSource: TensorSource {
 }
 
 extension CheckpointParts {
-    /// The checkpoint with LoRAs merged into its transformer.
+    /// The checkpoint with LoRAs merged into its transformer. Of two transformers, each gets those that say in their names that they are for high
+    /// or low noise, and both get the others.
     /// - Parameter loras: paths, each with what its change is multiplied by.
     /// - Throws: `.badInput` when one does not fit the transformer.
     func merging(_ loras: [(path: String, scale: Float)]) throws(SoradError) -> CheckpointParts {
         guard !loras.isEmpty else { return self }
         var merged = self
-        var files: [LoraFile] = []
+        var files: (high: [LoraFile], low: [LoraFile]) = ([], [])
         for (path, scale) in loras {
-            let file = try LoraFile(path, scale: scale, for: transformer.weights)
-            merged.notices += file.notices
-            merged.files.append((Self.lastComponent(of: path), path))
-            files.append(file)
+            let name = Self.lastComponent(of: path)
+            let isHigh = name.lowercased().contains("high"), isLow = name.lowercased().contains("low")
+            merged.files.append((name, path))
+            if isHigh || !isLow || lowNoise == nil {
+                let file = try LoraFile(path, scale: scale, for: transformer.weights)
+                merged.notices += file.notices
+                files.high.append(file)
+            }
+            guard let lowNoise else { continue }
+            if isLow || !isHigh { files.low.append(try LoraFile(path, scale: scale, for: lowNoise.weights)) }
+            let target = isHigh == isLow ? "both transformers" : isHigh ? "the transformer for high noise" : "the transformer for low noise"
+            merged.notices.append("\(name) is merged into \(target)")
         }
-        merged.transformer.weights = LoraSource(transformer.weights, files)
+        merged.transformer.weights = LoraSource(transformer.weights, files.high)
+        if let low = lowNoise { merged.lowNoise?.weights = LoraSource(low.weights, files.low) }
         return merged
     }
 }

@@ -16,6 +16,8 @@ struct WanAutoencoderLayout: AutoencoderLayout {
     /// The widest head that the engine's float attention takes.
     private static let mostAttended = 1024
 
+    package var timeScale: Int { 1 << halvesTime.count { $0 } }
+
     private func hasAttention(level: Int) -> Bool { attentionScales.contains(1 / Float(1 << level)) }
 
     init(_ config: ConfigFile) throws(SoradError) {

@@ -2,7 +2,7 @@
 package import SoradModelFile
 import SoradSystem
 
-package struct WanTransformerLayout: NetworkLayout {
+package struct WanTransformerLayout: NetworkLayout, Equatable {
     package let inChannels, outChannels, textWidth: Int
     let layers, heads, headSize, frequencySize, feedForward, ropeLength: Int
     let patch: [Int]
@@ -10,17 +10,24 @@ package struct WanTransformerLayout: NetworkLayout {
     /// Tokens of given frames carry timestep 0.
     let expandTimesteps: Bool
     let epsilon: Float
+    /// Of the embeddings of given pictures, and how many of them have positions; 0 without an image encoder, and for any number.
+    package let imageWidth: Int
+    let imagePositions: Int
+    /// Where two transformers share the steps.
+    let experts: Experts?
+
+    /// Share of the timesteps from which on the first of two transformers is asked, and the second one's guidance by the first one's.
+    package struct Experts: Equatable {
+        let boundary: Float
+        let lowNoiseGuidance: Float
+    }
 
     /// Width of the model.
     var width: Int { heads * headSize }
 
-    init(_ config: ConfigFile, expandTimesteps: Bool) throws(SoradError) {
+    init(_ config: ConfigFile, expandTimesteps: Bool, experts: Experts? = nil) throws(SoradError) {
         self.expandTimesteps = expandTimesteps
-        for key in ["image_dim", "added_kv_proj_dim", "pos_embed_seq_len"] where config.has(key) {
-            throw SoradError(
-                .badInput, "\(config.path): \(key) is set, and checkpoints with an image encoder cannot be converted",
-                hint: "use a text-to-video checkpoint, or one that takes pictures as latent frames")
-        }
+        self.experts = experts
         try config.require("qk_norm", oneOf: ["rms_norm_across_heads"])
         layers = try config.integer("num_layers", in: 1...256)
         heads = try config.integer("num_attention_heads", in: 1...256)
@@ -35,7 +42,28 @@ package struct WanTransformerLayout: NetworkLayout {
         patch = try config.integers("patch_size", count: 3...3, in: 1...16)
         crossAttentionNorm = try config.bool("cross_attn_norm", default: true)
         epsilon = try config.number("eps", in: 1e-12...1e-1, default: 1e-6)
+        imageWidth = config.has("image_dim") ? try config.integer("image_dim", in: 1...65536) : 0
+        imagePositions = config.has("pos_embed_seq_len") ? try config.integer("pos_embed_seq_len", in: 1...65536) : 0
+        let added = config.has("added_kv_proj_dim") ? try config.integer("added_kv_proj_dim", in: 1...65536) : 0
+        guard added == (imageWidth > 0 ? heads * headSize : 0), imageWidth > 0 || imagePositions == 0 else {
+            throw SoradError(
+                .badInput,
+                "\(config.path): image_dim is \(imageWidth), added_kv_proj_dim \(added) and pos_embed_seq_len \(imagePositions), which do not fit")
+        }
+        guard inChannels == outChannels || inChannels > 2 * outChannels else {
+            throw SoradError(
+                .badInput,
+                "\(config.path): the transformer takes \(inChannels) channels and gives \(outChannels), which is neither text-to-video nor "
+                    + "image-to-video")
+        }
+        guard inChannels > outChannels || imageWidth == 0, inChannels == outChannels || !expandTimesteps else {
+            throw SoradError(.badInput, "\(config.path): the transformer takes pictures in two ways at once")
+        }
     }
+
+    /// Channels of the mask that says which frames are given; 0 for a transformer that takes no clip next to the latents.
+    package var maskChannels: Int { inChannels == outChannels ? 0 : inChannels - 2 * outChannels }
+    package var pictures: (width: Int, positions: Int) { (imageWidth, imagePositions) }
 
     package var metadata: [(key: String, value: MetadataValue)] {
         [
@@ -53,14 +81,34 @@ package struct WanTransformerLayout: NetworkLayout {
             ("dit.cross_attn_norm", .bool(crossAttentionNorm)),
             ("dit.qk_norm", .string("rms_norm_across_heads")),
             ("dit.eps", .float32(epsilon)),
+        ] + optional
+    }
+
+    private var optional: [(key: String, value: MetadataValue)] {
+        var some: [(key: String, value: MetadataValue)] = []
+        if imageWidth > 0 { some.append(("dit.image_dim", .uint32(UInt32(imageWidth)))) }
+        if imagePositions > 0 { some.append(("dit.pos_embed_seq_len", .uint32(UInt32(imagePositions)))) }
+        return some
+    }
+
+    /// - Parameter trainSteps: timesteps of the training schedule.
+    package func expertMetadata(trainSteps: Int) -> [(key: String, value: MetadataValue)] {
+        guard let experts else { return [] }
+        return [
+            ("dit.boundary", .float32(experts.boundary * Float(trainSteps))),
+            ("dit.low_noise_guidance", .float32(experts.lowNoiseGuidance)),
         ]
     }
 
     /// Every tensor; the names stay, behind "dit.".
-    package var tensors: [TensorRule] {
+    package var tensors: [TensorRule] { tensors(below: "dit.") }
+    /// Those of the transformer for low noise.
+    package var lowNoiseTensors: [TensorRule] { experts == nil ? [] : tensors(below: "dit.low_noise.") }
+
+    private func tensors(below prefix: String) -> [TensorRule] {
         var list: [TensorRule] = []
         func add(_ name: String, _ shape: [Int], _ form: TensorRule.Form) {
-            list.append(TensorRule(name, as: "dit." + name, shape, form))
+            list.append(TensorRule(name, as: prefix + name, shape, form))
         }
         func linear(_ name: String, _ outputs: Int, _ inputs: Int, _ form: TensorRule.Form) {
             add(name + ".weight", [outputs, inputs], form)
@@ -73,11 +121,21 @@ package struct WanTransformerLayout: NetworkLayout {
         linear("condition_embedder.time_proj", 6 * width, width, .floatLinear)
         linear("condition_embedder.text_embedder.linear_1", width, textWidth, .floatLinear)
         linear("condition_embedder.text_embedder.linear_2", width, width, .floatLinear)
+        if imageWidth > 0 {
+            let embedder = "condition_embedder.image_embedder."
+            for (norm, size) in [("norm1", imageWidth), ("norm2", width)] {
+                add(embedder + norm + ".weight", [size], .plain)
+                add(embedder + norm + ".bias", [size], .plain)
+            }
+            linear(embedder + "ff.net.0.proj", imageWidth, imageWidth, .floatLinear)
+            linear(embedder + "ff.net.2", width, imageWidth, .floatLinear)
+            if imagePositions > 0 { add(embedder + "pos_embed", [1, imagePositions, imageWidth], .plain) }
+        }
         for block in (0..<layers).map({ "blocks.\($0)." }) {
             add(block + "scale_shift_table", [1, 6, width], .plain)
             // Rows of the table: shift, scale, gate of the self-attention, then of the feed-forward. Text reaches attn2's keys unscaled.
-            let table = "dit." + block + "scale_shift_table"
-            let crossNorm: InputGain? = crossAttentionNorm ? .norm("dit." + block + "norm2.weight") : nil
+            let table = prefix + block + "scale_shift_table"
+            let crossNorm: InputGain? = crossAttentionNorm ? .norm(prefix + block + "norm2.weight") : nil
             for attention in ["attn1.", "attn2."] {
                 for projection in ["to_q", "to_k", "to_v", "to_out.0"] {
                     let gain: InputGain? =
@@ -91,6 +149,12 @@ package struct WanTransformerLayout: NetworkLayout {
                 }
                 add(block + attention + "norm_q.weight", [width], .plain)
                 add(block + attention + "norm_k.weight", [width], .plain)
+            }
+            if imageWidth > 0 {
+                for projection in ["add_k_proj", "add_v_proj"] {
+                    linear(block + "attn2." + projection, width, width, .linear(input: .normal))
+                }
+                add(block + "attn2.norm_added_k.weight", [width], .plain)
             }
             if crossAttentionNorm {
                 add(block + "norm2.weight", [width], .plain)

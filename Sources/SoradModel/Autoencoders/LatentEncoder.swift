@@ -64,8 +64,19 @@ public final class LatentEncoder {
 
     /// Takes the next frame, [H, W, 3] RGB bytes.
     public func append(_ frame: [UInt8]) {
-        precondition(framesTaken < numFrames && frame.count == image.count, "frame \(framesTaken) of \(frame.count) bytes")
+        precondition(frame.count == image.count, "frame \(framesTaken) of \(frame.count) bytes")
         image.set(from: frame.span)
+        pushImage()
+    }
+
+    /// Takes the next frame, of middle grey all over: 0 in the −1…1 that autoencoders are trained with.
+    public func appendGrey() {
+        backend.fill(image, with: 0.5)
+        pushImage()
+    }
+
+    private func pushImage() {
+        precondition(framesTaken < numFrames, "frame \(framesTaken) of \(numFrames)")
         let copies = framesTaken == 0 && padsInFront ? 1 + missing : 1
         framesTaken += 1
         for _ in 0..<copies { push() }

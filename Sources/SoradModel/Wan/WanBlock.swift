@@ -29,6 +29,8 @@ package struct WanBlock {
     package let selfAttention, crossAttention: Attention
     /// Absent when the model has no norm before its cross-attention.
     let crossNorm: (weight: Parameter, bias: Parameter)?
+    /// Keys and values of the embeddings of given pictures.
+    let image: (key: LinearWeights, value: LinearWeights, keyNorm: Parameter)?
     package let up, down: LinearWeights
     /// [1, 6, D]: shift, scale, gate of the self-attention, then of the feed-forward; added to the timestep's.
     let scaleShiftTable: Tensor
@@ -37,6 +39,13 @@ package struct WanBlock {
         selfAttention = try Attention(weights.at("attn1"), width: c.width)
         crossAttention = try Attention(weights.at("attn2"), width: c.width)
         crossNorm = c.crossAttentionNorm ? (try weights.vector("norm2.weight", c.width), try weights.vector("norm2.bias", c.width)) : nil
+        let cross = weights.at("attn2")
+        image =
+            c.imageWidth > 0
+            ? (
+                try cross.linear("add_k_proj", outputs: c.width, inputs: c.width),
+                try cross.linear("add_v_proj", outputs: c.width, inputs: c.width), try cross.vector("norm_added_k.weight", c.width)
+            ) : nil
         up = try weights.linear("ffn.net.0.proj", outputs: c.feedForward, inputs: c.width)
         down = try weights.linear("ffn.net.2", outputs: c.width, inputs: c.feedForward, asymmetricInput: true)
         scaleShiftTable = try weights.table("scale_shift_table", Shape(1, 6, c.width))
@@ -73,9 +82,10 @@ extension WanBlock {
             w.input, selfAttention.output, activation: .none, gate: RowModulation(w.modulation, 2, groups), residual: hidden, into: hidden)
     }
 
-    /// hidden += attention(norm(hidden)) to each sequence's prompt.
+    /// hidden += o(attention(norm(hidden)) to each sequence's prompt + attention to the pictures that all of them share).
     func attendToPrompts(
-        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, _ prompts: [WanPrompt], layer: Int
+        _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, _ prompts: [WanPrompt], _ picture: WanPicture?,
+        layer: Int
     ) {
         let length = w.tokens
         let rows = length * prompts.count
@@ -95,6 +105,10 @@ extension WanBlock {
             backend.attend(
                 queries: query.rows(own), to: prompt.layers[layer], scale: w.attentionScale, keyBias: prompt.keyBias, bias: nil,
                 into: attended.rows(own))
+        }
+        if let picture, let seen = w.seen?.rows(0..<rows) {
+            backend.attend(queries: query, to: picture.layers[layer], scale: w.attentionScale, keyBias: nil, bias: nil, into: seen)
+            backend.add(attended, seen, into: attended)
         }
         backend.linear(w.input, crossAttention.output, activation: .none, gate: nil, residual: hidden, into: hidden)
     }

@@ -10,6 +10,12 @@ package struct WanConfiguration: NetworkConfiguration {
     let layers, heads, headWidth, inChannels, outChannels, feedForward: Int
     package let frequencyWidth: Int
     let crossAttentionNorm, expandTimesteps: Bool
+    /// Of the embeddings of given pictures, and how many of them one table of positions is added to; 0 for none.
+    package let imageWidth, imagePositions: Int
+    /// Timestep from which on the network is the one for high noise, where the file has two.
+    let boundary: Float?
+    /// The guidance of the network for low noise: 1 + this · (guidance − 1).
+    let lowNoiseGuidance: Float
     package let autoencoder, sampler: String
     let epsilon: Float
     /// Of the attention between the clip's own tokens: int8 where its linear layers are. The text's few keys stay float.
@@ -49,8 +55,19 @@ package struct WanConfiguration: NetworkConfiguration {
             throw SoradError(
                 .badInput, "\(data.path): patches of \(sizes) with \(inChannels) and \(outChannels) channels are not square or too large")
         }
-        guard inChannels == outChannels else {
+        // Latents alone, or behind them a mask of few channels and the latents of a clip of which some frames are given.
+        guard inChannels == outChannels || inChannels > 2 * outChannels && !expandTimesteps else {
             throw SoradError(.badInput, "\(data.path): the transformer has \(inChannels) channels in and \(outChannels) out")
+        }
+        imageWidth = data.contains("dit.image_dim") ? try data.integer("dit.image_dim", in: 1...65536) : 0
+        imagePositions = data.contains("dit.pos_embed_seq_len") ? try data.integer("dit.pos_embed_seq_len", in: 1...65536) : 0
+        guard imageWidth > 0 ? inChannels != outChannels : imagePositions == 0 else {
+            throw SoradError(.badInput, "\(data.path): the transformer reads embeddings of pictures, and no pictures")
+        }
+        boundary = try data.contains("dit.boundary") ? data.float("dit.boundary") : nil
+        lowNoiseGuidance = try data.contains("dit.low_noise_guidance") ? data.float("dit.low_noise_guidance") : 1
+        guard boundary.map({ $0 > 0 }) ?? true, (0...100).contains(lowNoiseGuidance) else {
+            throw SoradError(.badInput, "\(data.path): dit.boundary or dit.low_noise_guidance is out of range")
         }
         guard headWidth % 2 == 0, frequencyWidth % 2 == 0 else {
             throw SoradError(.badInput, "\(data.path): dit.attention_head_dim \(headWidth) and dit.freq_dim \(frequencyWidth) must be even")
@@ -58,11 +75,22 @@ package struct WanConfiguration: NetworkConfiguration {
     }
 
     package var textEncoder: String { "umt5" }
-    package var latentChannels: Int { inChannels }
-    /// Tokens of given frames carry timestep 0.
-    package var takesConditioningFrames: Bool { expandTimesteps }
+    package var latentChannels: Int { outChannels }
+
+    package var conditioning: ConditioningForm {
+        inChannels > outChannels ? .channels(mask: inChannels - 2 * outChannels) : expandTimesteps ? .frames : .none
+    }
+
+    package var picturesNeeded: Int {
+        switch conditioning {
+        case .channels: imagePositions > 0 ? 2 : 1
+        case .frames, .none: 0
+        }
+    }
 
     package func network(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any DiffusionNetwork {
-        try WanTransformer(self, weights, backend)
+        let transformer = try WanTransformer(self, weights, backend)
+        guard let boundary else { return transformer }
+        return WanExperts(high: transformer, low: try WanTransformer(self, weights.at("low_noise"), backend), boundary: boundary)
     }
 }

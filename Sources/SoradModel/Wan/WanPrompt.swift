@@ -2,7 +2,6 @@
 //
 // Wan pads the text with rows of zeros and attends to them without a mask. All those rows give the same key and value, so one stands for
 // all of them, with ln(count) added to its logit: the softmax is the same.
-package import SoradSystem
 package import SoradTensor
 
 package struct WanPrompt {
@@ -16,7 +15,9 @@ extension WanTransformer {
     /// Text embeddings [L, text width] to keys and values; the missing rows up to `textLength` are zeros.
     /// - Parameter stop: asked between the blocks.
     /// - Throws: what `stop` throws.
-    package func prepare(_ text: Tensor, textLength: Int, stop: StopCheck = {}) throws(SoradError) -> WanPrompt {
+    package func prepare<Failure: Error>(
+        _ text: Tensor, textLength: Int, stop: () throws(Failure) -> Void
+    ) throws(Failure) -> WanPrompt {
         let c = configuration
         let padding = textLength - text.shape[0]
         let keys = text.shape[0] + (padding > 0 ? 1 : 0)
@@ -29,7 +30,8 @@ extension WanTransformer {
         backend.linear(w.text, textEmbedder.first, activation: .geluTanh, into: w.intermediate.overwrite(rows: keys))
         backend.linear(w.intermediate, textEmbedder.second, into: w.context.overwrite(rows: keys))
         TensorDump.write("dit.context", w.context.values)
-        let layers = try blocks.map { block throws(SoradError) in
+        var layers: [any PackedKeysValues] = []
+        for block in blocks {
             try stop()
             backend.linear(w.context, block.crossAttention.key, into: w.projected)
             backend.rmsNorm(w.projected, epsilon: c.epsilon, weight: block.crossAttention.keyNorm, into: w.projected)
@@ -37,13 +39,16 @@ extension WanTransformer {
             backend.pack(keys: w.projected, into: packed)
             backend.linear(w.context, block.crossAttention.value, into: w.projected)
             backend.pack(values: w.projected, into: packed)
-            return packed
+            layers.append(packed)
         }
         guard padding > 0 else { return WanPrompt(layers: layers, keyBias: nil) }
         var bias = [Float](repeating: 0, count: keys)
         bias[keys - 1] = Float(naturalLogarithm(Double(padding)))
         return WanPrompt(layers: layers, keyBias: backend.tensor(Shape(keys), bias))
     }
+
+    /// As above, to the end.
+    package func prepare(_ text: Tensor, textLength: Int) -> WanPrompt { prepare(text, textLength: textLength, stop: {}) }
 
     /// Bytes of the longest prompt, prepared.
     func promptBytes(textLength: Int) -> Int {

@@ -13,6 +13,8 @@ package final class WanTransformer {
     let textEmbedder: (first: LinearWeights, second: LinearWeights)
     private let patchEmbedding, projection: LinearWeights
     private let timeEmbedding: WanTimeEmbedding
+    let imageEmbedding: WanImageEmbedding?
+    private let blockWeights: WeightReader
 
     init(_ configuration: WanConfiguration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
         var c = configuration
@@ -24,6 +26,8 @@ package final class WanTransformer {
             try embedder.linear("linear_2", outputs: c.width, inputs: c.width)
         )
         timeEmbedding = try WanTimeEmbedding(c, weights)
+        imageEmbedding = c.imageWidth > 0 ? try WanImageEmbedding(c, weights.at("condition_embedder.image_embedder")) : nil
+        blockWeights = weights.at("blocks")
         var blocks: [WanBlock] = []
         for index in 0..<c.layers { blocks.append(try WanBlock(c, weights.at("blocks.\(index)"))) }
         self.blocks = blocks
@@ -38,16 +42,20 @@ package final class WanTransformer {
         return TokenGrid(frames: size.frames / patch.frames, height: size.height / patch.height, width: size.width / patch.width)
     }
 
+    /// Lets the pages of the blocks' weights go, where they are mapped from a file.
+    func giveBack() { blockWeights.giveBack() }
+
     /// One forward pass.
     /// - Parameters:
-    ///   - latent: [C, T, h, w]
+    ///   - latent: [C in, T, h, w]
     ///   - timesteps: the distinct ones, as many as the workspace was made for.
     ///   - groups: for each token of the grid, which of them it carries.
-    ///   - velocities: one [C, T, h, w] per prompt.
+    ///   - picture: what is given, as the blocks read it; only with an image encoder.
+    ///   - velocities: one [C out, T, h, w] per prompt.
     ///   - stop: called before every part of a block; what it throws ends the pass.
     package func forward<Failure: Error>(
-        _ latent: Tensor, timesteps: [Float], groups: ModulationGroups, prompts: [WanPrompt], workspace w: WanWorkspace,
-        into velocities: [Tensor], stop: () throws(Failure) -> Void
+        _ latent: Tensor, timesteps: [Float], groups: ModulationGroups, prompts: [WanPrompt], picture: WanPicture? = nil,
+        workspace w: WanWorkspace, into velocities: [Tensor], stop: () throws(Failure) -> Void
     ) throws(Failure) {
         let c = configuration
         let length = w.tokens
@@ -79,7 +87,7 @@ package final class WanTransformer {
             }
             TensorDump.write("dit.blocks.\(index).attn1", w.hidden)
             try stop()
-            block.attendToPrompts(backend, c, w, prompts, layer: index)
+            block.attendToPrompts(backend, c, w, prompts, picture, layer: index)
             TensorDump.write("dit.blocks.\(index).attn2", w.hidden)
             try stop()
             block.feedForward(backend, c, w, rows: rows, all)
@@ -90,7 +98,7 @@ package final class WanTransformer {
             shift: RowModulation(w.time.final, 0, all), into: w.input)
         backend.linear(w.input, projection, into: w.velocities)
         for (index, velocity) in velocities.enumerated() {
-            backend.unpatchify(w.velocities.rows(index * length..<(index + 1) * length), w.layout, into: velocity)
+            backend.unpatchify(w.velocities.rows(index * length..<(index + 1) * length), w.outLayout, into: velocity)
             TensorDump.write("dit.velocity.\(index)", velocity)
         }
     }

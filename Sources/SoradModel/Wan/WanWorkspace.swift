@@ -4,7 +4,8 @@
 package import SoradTensor
 
 package struct WanWorkspace {
-    let layout: PatchLayout
+    /// Of what comes in and of the velocities.
+    let layout, outLayout: PatchLayout
     let sequences: Int
     let rotary: RotaryTable
     /// 1 / sqrt(head width)
@@ -15,6 +16,8 @@ package struct WanWorkspace {
     let hidden: Tensor
     /// [R, D]: keys, values and queries, one after the other: they need not be in the cache at once.
     let projected: Tensor
+    /// [R, D]: what the tokens attend to in given pictures; nil without an image encoder.
+    let seen: Tensor?
     /// [R, D], and of the feed-forward [feedForwardRows, F]
     let input, intermediate: any ActivationMatrix
     /// One per sequence.
@@ -32,11 +35,13 @@ package struct WanWorkspace {
         let rows = grid.count * sequences
         let matrix = Shape(rows, c.width)
         layout = PatchLayout(channels: c.inChannels, patch: c.patch, grid: grid)
+        outLayout = PatchLayout(channels: c.outChannels, patch: c.patch, grid: grid)
         self.sequences = sequences
         rotary = RotaryTable(frames: grid.frames, height: grid.height, width: grid.width, headWidth: c.headWidth, in: arena)
         attentionScale = 1 / Float(c.headWidth).squareRoot()
         feedForwardRows = Self.feedForwardRows(rows, arena.backend)
         (hidden, projected) = (arena.tensor(matrix), arena.tensor(matrix))
+        seen = c.imageWidth > 0 ? arena.tensor(matrix) : nil
         input = arena.activations(capacity: rows, width: c.width)
         intermediate = arena.activations(capacity: feedForwardRows, width: c.feedForward)
         packed = (0..<sequences).map { _ in

@@ -19,7 +19,7 @@ struct TinyConfiguration: NetworkConfiguration {
     var sampler: String { "flow_match_euler" }
     var patch: (frames: Int, height: Int, width: Int) { (1, 1, 1) }
     var maxPositions: Int { 64 }
-    var takesConditioningFrames: Bool { true }
+    var conditioning: ConditioningForm { .frames }
 
     init(_ data: Metadata) throws(SoradError) {
         textWidth = try data.integer("dit.text_width", in: 1...65536)
@@ -44,13 +44,13 @@ final class TinyNetwork: DiffusionNetwork {
         gate = try weights.linear("gate", outputs: c.latentChannels, inputs: c.textWidth, bias: false)
     }
 
-    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, known: ConditioningFrames?, stop: StopCheck) throws(SoradError)
+    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, given: GivenFrames, stop: StopCheck) throws(SoradError)
         -> any DenoisingRun
     {
-        TinyRun(self, size, prompts, known)
+        TinyRun(self, size, prompts, given.frames)
     }
 
-    func runBytes(_ size: LatentSize, prompts: Int, textLength: Int) -> Int {
+    func runBytes(_ size: LatentSize, prompts: Int, textLength: Int, pictureTokens: Int) -> Int {
         backend.measure { TinyRun.Workspace(configuration, size, prompts: prompts, in: $0) }
     }
 }
