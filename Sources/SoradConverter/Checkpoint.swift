@@ -96,7 +96,8 @@ struct Checkpoint {
         guard encoder.width == width, positions == 0 || positions == 2 * encoder.tokens else {
             throw SoradError(
                 .badInput,
-                "\(folder): the image encoder gives \(encoder.tokens) embeddings of \(encoder.width) numbers, and the transformer reads others")
+                "\(folder): the image encoder gives \(encoder.tokens) embeddings of \(encoder.width) numbers, and the transformer reads others"
+            )
         }
     }
 

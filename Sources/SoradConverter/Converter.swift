@@ -94,18 +94,19 @@ public enum Converter {
 }
 
 /// The space on the disk of the file that is to be written.
-private struct OutputSpace {
+package struct OutputSpace {
     private let output, directory: String
     private let free: Int?
 
-    init(of output: String) {
+    /// - Parameter free: bytes; nil for those of the disk.
+    package init(of output: String, free: Int? = nil) {
         self.output = output
         directory = output.lastIndex(of: "/").map { String(output[...$0]) } ?? "."
-        free = (try? DiskSpace(at: directory))?.free
+        self.free = free ?? (try? DiskSpace(at: directory))?.free
     }
 
     /// - Throws: `.storageFull` when fewer than `bytes` are free.
-    func check(_ bytes: Int, _ how: String) throws(SoradError) {
+    package func check(_ bytes: Int, _ how: String) throws(SoradError) {
         guard let free, free < bytes else { return }
         throw SoradError(
             .storageFull, "\(output) takes \(how)\(bytes / 1_000_000) MB, and \(free / 1_000_000) MB are free in \(directory)",

@@ -56,7 +56,8 @@ package struct ReplacedParts {
 
     /// What a file says of itself, and is called.
     private static func words(_ stored: any StoredTensors, _ path: String) -> String {
-        [path.split(separator: "/").suffix(2).joined(separator: " "), stored.properties["model_type"] ?? ""].joined(separator: " ").lowercased()
+        [path.split(separator: "/").suffix(2).joined(separator: " "), stored.properties["model_type"] ?? ""].joined(separator: " ")
+            .lowercased()
     }
 
     /// The expert that a transformer says it is; nil for one that does not say it.

@@ -61,7 +61,8 @@ enum WanShapes {
                 "patch_size": .array(patch[2...].map { .integer($0) }),
                 "text_dim": .integer(try shapes["condition_embedder.text_embedder.linear_1.weight", 1, of: 2]),
                 "image_dim": pictures.width, "added_kv_proj_dim": pictures.width == .null ? .null : .integer(width),
-                "pos_embed_seq_len": pictures.positions, "freq_dim": .integer(try shapes["condition_embedder.time_embedder.linear_1.weight", 1, of: 2]),
+                "pos_embed_seq_len": pictures.positions,
+                "freq_dim": .integer(try shapes["condition_embedder.time_embedder.linear_1.weight", 1, of: 2]),
                 "ffn_dim": .integer(try shapes["blocks.0.ffn.net.0.proj.weight", 0, of: 2]), "qk_norm": "rms_norm_across_heads",
                 "cross_attn_norm": .bool(source.shape(of: "blocks.0.norm2.weight") != nil), "rope_max_seq_len": 1024, "eps": 1e-6,
             ], name: "the shapes of \(source.path)")

@@ -54,7 +54,8 @@ public struct ModelConfiguration: Sendable {
         else { throw SoradError(.badInput, "\(file.path): \(key) must fall, from at most \(numTrainTimesteps) to above 0") }
         text = try registry.textEncoders.part(network.textEncoder, "\(file.path): the text encoder")(data)
         autoencoder = try registry.autoencoders.part(network.autoencoder, "\(file.path): the autoencoder")(data)
-        image = network.imageWidth > 0 ? try registry.imageEncoders.part(data.string("ie.type"), "\(file.path): the image encoder")(data) : nil
+        image =
+            network.imageWidth > 0 ? try registry.imageEncoders.part(data.string("ie.type"), "\(file.path): the image encoder")(data) : nil
         guard defaults.flowShift > 0 else {
             throw SoradError(.badInput, "\(file.path): sorad.default.flow_shift is \(defaults.flowShift), not positive")
         }
@@ -70,7 +71,8 @@ public struct ModelConfiguration: Sendable {
         }
         if case .channels(let mask) = network.conditioning, mask != autoencoder.timeScale {
             throw SoradError(
-                .badInput, "\(file.path): the network reads masks of \(mask) frames, and a latent frame stands for \(autoencoder.timeScale)")
+                .badInput, "\(file.path): the network reads masks of \(mask) frames, and a latent frame stands for \(autoencoder.timeScale)"
+            )
         }
         if let image {
             guard image.width == network.imageWidth,
@@ -78,7 +80,8 @@ public struct ModelConfiguration: Sendable {
             else {
                 throw SoradError(
                     .badInput,
-                    "\(file.path): the image encoder writes \(image.tokens) embeddings of \(image.width) numbers, and the network reads others")
+                    "\(file.path): the image encoder writes \(image.tokens) embeddings of \(image.width) numbers, and the network reads others"
+                )
             }
         }
         guard network.patch.frames == 1 else {

@@ -93,7 +93,8 @@ public final class VideoModel {
     ///   does not take, or missing where it needs them; what `stop` throws.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
-        known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0,
+        known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0,
+        window: Int = 0,
         sigmas: [Double] = [], stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
         try checkGiven(known, clip)

@@ -100,7 +100,8 @@ extension ClipPipeline {
         if let kept = given.kept, let source { region = KnownRegion(mask: kept, latents: source, noise: noise.clone()) }
         let denoiser = try model.denoiser(
             size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
-            steps: request.numInferenceSteps, shift: Float(request.flowShift), known: known, clip: given.clip, region: region, firstStep: request.firstStep,
+            steps: request.numInferenceSteps, shift: Float(request.flowShift), known: known, clip: given.clip, region: region,
+            firstStep: request.firstStep,
             seed: request.seed, window: index, sigmas: request.sigmas, stop: job.stop)
         let latent = model.backend.resident(state?.tensors[0] ?? noise)
         if let state {

@@ -337,7 +337,8 @@ extension ClipWork {
         self.init(
             steps: request.stepsToRun,
             tokensPerStep: request.latentsPerWindow(size.frames) * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
-            frames: request.clipFrames, pixelsPerFrame: request.width * request.height, encodedFrames: encodesAll ? request.numFrames : request.encodedFrames)
+            frames: request.clipFrames, pixelsPerFrame: request.width * request.height,
+            encodedFrames: encodesAll ? request.numFrames : request.encodedFrames)
     }
 }
 

@@ -19,7 +19,8 @@ extension ModelInfo {
         let frameMultiple = configuration.frameMultiple
         func largestSide(_ native: Int) -> Int { min(2 * native, configuration.maxSide, 4096) / sizeMultiple * sizeMultiple }
         let slides =
-            configuration.takesConditioningFrames && !configuration.takesConditioningClip && frameMultiple == configuration.timeScale && native.numFrames > 1
+            configuration.takesConditioningFrames && !configuration.takesConditioningClip && frameMultiple == configuration.timeScale
+            && native.numFrames > 1
         let together = ModelInfo.framesTogether(native.numFrames, configuration)
         let frames = slides ? min(max(together, ModelInfo.longestSeconds * native.fps), 9_000) : together
         let (volume, overflow) = (native.width * native.height).multipliedReportingOverflow(by: 5 * native.numFrames)

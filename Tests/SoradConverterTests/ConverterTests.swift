@@ -33,6 +33,30 @@ import Testing
         }
     }
 
+    /// Until it is whole, the file has no name: whatever ends the converter, Ctrl-C or a power cut, nothing of it is left.
+    @Test func nothingHasANameUntilItIsWhole() throws {
+        let folder = try TemporaryFolder()
+        var seen: [[String]] = []
+        var bytes: [Int] = []
+        _ = try Converter.convert(
+            Self.fixtures + "/tiny", to: folder.path + "/m.gguf", options: Self.options(),
+            written: { done, total in
+                seen.append((try? fileNames(in: folder.path)) ?? ["?"])
+                bytes += [done, total]
+            })
+        #expect(seen.count > 50 && seen.allSatisfy(\.isEmpty))
+        let totals = Set(stride(from: 1, to: bytes.count, by: 2).map { bytes[$0] })
+        #expect(totals.count == 1 && bytes.dropLast().last == bytes.last, "progress ends at what was announced")
+        #expect(try fileNames(in: folder.path) == ["m.gguf"])
+    }
+
+    @Test func aFullDiskIsToldBeforeTheWork() throws {
+        let space = OutputSpace(of: "/models/m.gguf", free: 3_000_000)
+        try space.check(3_000_000, "")
+        let error = #expect(throws: SoradError.self) { try space.check(3_000_001, "at least ") }
+        #expect(error?.kind == .storageFull && error?.message == "/models/m.gguf takes at least 3 MB, and 3 MB are free in /models/")
+    }
+
     @Test func floatModelsHoldTheCheckpointsNumbers() throws {
         let folder = try TemporaryFolder()
         let path = folder.path + "/m.gguf"

@@ -22,6 +22,32 @@ import Testing
         SourceClip(MediaFacts(format: .mp4, width: 99, height: 77, numFrames: frames, fps: 8))
     }
 
+    /// A model that starts from pictures refuses whatever comes without them, at the door and in the worker.
+    @Test func modelsThatNeedPictures() throws {
+        var model = Self.model
+        func refusal(_ make: () throws -> ClipPlan) -> String? {
+            do {
+                try model.check(make())
+                return nil
+            } catch { return (error as? SoradError)?.param ?? "\(error)" }
+        }
+        let asked = parameters { $0.numFrames = 9 }
+        let text = { try asked.plan(for: model, randomSeed: 1) }
+        func pictures(_ first: Bool, _ last: Bool) -> String? {
+            refusal { try asked.plan(for: model, randomSeed: 1, hasFirstFrame: first, hasLastFrame: last) }
+        }
+        #expect(refusal(text) == nil && pictures(false, true) == nil)
+        let fromText = try text()
+        model.picturesNeeded = 1
+        #expect(refusal(text) == "input_reference" && refusal { fromText } == "input_reference")
+        #expect(pictures(false, true) == "input_reference" && pictures(true, false) == nil && pictures(true, true) == nil)
+        #expect(refusal { try asked.extending(clip(17), .forwards, for: model, randomSeed: 1) } == "video")
+        #expect(refusal { try asked.remake(of: clip(17), for: model, randomSeed: 1, isRemix: true) } == "video")
+        model.picturesNeeded = 2
+        #expect(pictures(true, false) == "end_image" && pictures(true, true) == nil)
+        #expect(try ModelInfo(json: model.json).picturesNeeded == 2)
+    }
+
     /// Source frames, wanted, and then: context, frames that the model makes, frames of the clip.
     @Test(arguments: [(17, 8, 5, 13, 25), (17, 1, 5, 9, 21), (17, 9, 5, 17, 29), (5, 4, 5, 9, 9), (4, 4, 1, 5, 8), (1, 4, 1, 5, 5)])
     func forwards(source: Int, wanted: Int, context: Int, made: Int, total: Int) throws {

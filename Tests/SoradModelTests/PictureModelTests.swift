@@ -52,7 +52,13 @@ import Testing
         let last = fixture.reference["last"] == nil ? nil : bytes(try fixture.tensor("last"))
         let encoder = try model.latentEncoder(numFrames: frames, width: width, height: height)
         for index in 0..<frames {
-            if index == 0 { encoder.append(first) } else if index == frames - 1, let last { encoder.append(last) } else { encoder.appendGrey() }
+            if index == 0 {
+                encoder.append(first)
+            } else if index == frames - 1, let last {
+                encoder.append(last)
+            } else {
+                encoder.appendGrey()
+            }
         }
         let seen = Array(([first] + (last.map { [$0] } ?? [])).prefix(model.configuration.picturesEncoded))
         return ConditioningClip(
@@ -61,12 +67,13 @@ import Testing
     }
 
     private static func sampled(_ model: VideoModel, _ fixture: Fixture, steps: Range<Int> = 0..<4) throws -> [Tensor] {
-        let latent = try fixture.tensor("noise")
+        let latent = model.backend.resident(try fixture.tensor("noise"))
         let shape = latent.shape
         let isI2V = fixture.reference["first"] != nil
         let denoiser = try model.denoiser(
             LatentSize(channels: shape[0], frames: shape[1], height: shape[2], width: shape[3]), prompt: try fixture.tensor("text"),
-            negativePrompt: try fixture.tensor("negative"), guidanceScale: 4, steps: 4, shift: 3, clip: isI2V ? try clip(model, fixture) : nil)
+            negativePrompt: try fixture.tensor("negative"), guidanceScale: 4, steps: 4, shift: 3,
+            clip: isI2V ? try clip(model, fixture) : nil)
         var states: [Tensor] = []
         for step in steps {
             denoiser.step(step, latent)
@@ -185,7 +192,8 @@ import Testing
             let c = try Self.model(name).configuration
             return "\(name) \(c.picturesNeeded) \(c.picturesEncoded) \(c.takesConditioningClip) \(c.takesConditioningFrames)"
         }
-        #expect(needs == ["i2v-experts 1 0 true true", "i2v-clip 1 1 true true", "flf2v-clip 2 2 true true", "t2v-experts 0 0 false false"])
+        #expect(
+            needs == ["i2v-experts 1 0 true true", "i2v-clip 1 1 true true", "flf2v-clip 2 2 true true", "t2v-experts 0 0 false false"])
         let fixture = try Fixture("i2v-clip")
         let model = try Self.model("i2v-clip")
         let size = LatentSize(channels: 10, frames: 3, height: 4, width: 6)
@@ -236,7 +244,8 @@ import Testing
         for (key, value) in [
             ("dit.in_channels", .uint32(20)), ("dit.in_channels", .uint32(23)), ("dit.in_channels", .uint32(25)),
             ("dit.image_dim", .uint32(24)), ("dit.pos_embed_seq_len", .uint32(19)), ("dit.pos_embed_seq_len", .uint32(0)),
-            ("ie.type", .string("vit")), ("ie.hidden_act", .string("relu")), ("ie.hidden_size", .uint32(39)), ("ie.image_size", .uint32(25)),
+            ("ie.type", .string("vit")), ("ie.hidden_act", .string("relu")), ("ie.hidden_size", .uint32(39)),
+            ("ie.image_size", .uint32(25)),
             ("ie.patch_size", .uint32(0)), ("ie.num_hidden_layers", .uint32(9)), ("ie.image_std", .float32s([1, 0, 1])),
             ("ie.image_mean", .float32s([1])), ("dit.expand_timesteps", .bool(true)), ("ie.intermediate_size", .uint32(37)),
         ] as [(String, MetadataValue)] {

@@ -64,7 +64,8 @@ extension CheckpointParts {
         var files: (high: [LoraFile], low: [LoraFile]) = ([], [])
         for (path, scale) in loras {
             let name = Self.lastComponent(of: path)
-            let isHigh = name.lowercased().contains("high"), isLow = name.lowercased().contains("low")
+            let isHigh = name.lowercased().contains("high")
+            let isLow = name.lowercased().contains("low")
             merged.files.append((name, path))
             if isHigh || !isLow || lowNoise == nil {
                 let file = try LoraFile(path, scale: scale, for: transformer.weights)

@@ -48,7 +48,8 @@ package struct WanTransformerLayout: NetworkLayout, Equatable {
         guard added == (imageWidth > 0 ? heads * headSize : 0), imageWidth > 0 || imagePositions == 0 else {
             throw SoradError(
                 .badInput,
-                "\(config.path): image_dim is \(imageWidth), added_kv_proj_dim \(added) and pos_embed_seq_len \(imagePositions), which do not fit")
+                "\(config.path): image_dim is \(imageWidth), added_kv_proj_dim \(added) and pos_embed_seq_len \(imagePositions), which do not fit"
+            )
         }
         guard inChannels == outChannels || inChannels > 2 * outChannels else {
             throw SoradError(

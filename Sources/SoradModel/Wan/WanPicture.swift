@@ -67,7 +67,8 @@ extension WanTransformer {
         let count = picture.shape[0]
         guard let imageEmbedding else { preconditionFailure("a picture for a transformer without an image encoder") }
         precondition(
-            picture.shape == Shape(count, c.imageWidth) && (c.imagePositions == 0 || count == c.imagePositions), "pictures \(picture.shape)")
+            picture.shape == Shape(count, c.imageWidth) && (c.imagePositions == 0 || count == c.imagePositions), "pictures \(picture.shape)"
+        )
         let w = backend.make { WanImageEmbedding.Workspace(c, count: count, in: $0) }
         backend.copy(backend.resident(picture), into: w.embeddings)
         imageEmbedding.compute(w, backend)
