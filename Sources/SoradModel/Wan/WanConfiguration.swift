@@ -43,6 +43,10 @@ package struct WanConfiguration: NetworkConfiguration {
         expandTimesteps = try data.bool("dit.expand_timesteps")
         epsilon = try data.float("dit.eps")
         if data.contains("dit.attention_planes") { attentionProbBytes = try data.integer("dit.attention_planes", in: 1...2) }
+        imageWidth = data.contains("dit.image_dim") ? try data.integer("dit.image_dim", in: 1...65536) : 0
+        imagePositions = data.contains("dit.pos_embed_seq_len") ? try data.integer("dit.pos_embed_seq_len", in: 1...65536) : 0
+        boundary = try data.contains("dit.boundary") ? data.float("dit.boundary") : nil
+        lowNoiseGuidance = try data.contains("dit.low_noise_guidance") ? data.float("dit.low_noise_guidance") : 1
         autoencoder = try data.string("vae.type")
         sampler = try data.string("scheduler.type")
         let norm = try data.string("dit.qk_norm")
@@ -59,13 +63,9 @@ package struct WanConfiguration: NetworkConfiguration {
         guard inChannels == outChannels || inChannels > 2 * outChannels && !expandTimesteps else {
             throw SoradError(.badInput, "\(data.path): the transformer has \(inChannels) channels in and \(outChannels) out")
         }
-        imageWidth = data.contains("dit.image_dim") ? try data.integer("dit.image_dim", in: 1...65536) : 0
-        imagePositions = data.contains("dit.pos_embed_seq_len") ? try data.integer("dit.pos_embed_seq_len", in: 1...65536) : 0
         guard imageWidth > 0 ? inChannels != outChannels : imagePositions == 0 else {
             throw SoradError(.badInput, "\(data.path): the transformer reads embeddings of pictures, and no pictures")
         }
-        boundary = try data.contains("dit.boundary") ? data.float("dit.boundary") : nil
-        lowNoiseGuidance = try data.contains("dit.low_noise_guidance") ? data.float("dit.low_noise_guidance") : 1
         guard boundary.map({ $0 > 0 }) ?? true, (0...100).contains(lowNoiseGuidance) else {
             throw SoradError(.badInput, "\(data.path): dit.boundary or dit.low_noise_guidance is out of range")
         }
