@@ -4,6 +4,8 @@ import SoradModelFile
 import SoradSystem
 
 struct Checkpoint {
+    typealias Matched = (rule: TensorRule, tensor: CheckpointTensor)
+
     let card: ModelCard
     let network: any NetworkLayout
     let textEncoder: any TextEncoderLayout
@@ -12,7 +14,7 @@ struct Checkpoint {
     let tokenizer: [(key: String, value: MetadataValue)]
     private let enhancers: [EnhancerLayout]
     /// What becomes of every tensor, in the order of the model file, with the tensor itself.
-    let tensors: [(rule: TensorRule, tensor: CheckpointTensor)]
+    let tensors: [Matched]
     /// What the conversion leaves out or changes, as sentences.
     let notices: [String]
 
@@ -42,9 +44,10 @@ struct Checkpoint {
             behind += try Self.matched(layout.tensors, network, besides: [])
         }
         self.enhancers = enhancers
+        let second = if let low = parts.lowNoise { try Self.matched(network.lowNoiseTensors, low, besides: []) } else { [] as [Matched] }
         tensors =
             try Self.matched(network.tensors, parts.transformer, besides: [])
-            + (parts.lowNoise.map { low throws(SoradError) in try Self.matched(network.lowNoiseTensors, low, besides: []) } ?? [])
+            + second
             + Self.matched(textEncoder.tensors, parts.textEncoder, besides: textEncoder.duplicates)
             + Self.matched(autoencoder.tensors, parts.autoencoder, besides: [])
             + Self.matched(imageEncoder, parts.imageEncoder) + behind
