@@ -140,7 +140,7 @@ func syntheticWan(
             "in_channels": .integer(channels), "out_channels": .integer(channels), "text_dim": .integer(textWidth), "freq_dim": 256,
             "ffn_dim": .integer(feedForward), "patch_size": [1, 2, 2], "qk_norm": "rms_norm_across_heads",
         ], name: "synthetic transformer")
-    let layout = try WanCheckpoint().network(config, index: ConfigFile([:], name: "synthetic index"), own: nil)
+    let layout = try WanCheckpoint().network(config, lowNoise: nil, index: ConfigFile([:], name: "synthetic index"), own: nil)
     let metadata = layout.metadata + [("vae.type", .string("wan")), ("scheduler.type", .string("flow_match_euler"))]
     let network = try WanFamily().configuration(Metadata(path: config.path, entries: metadata))
         .network(WeightReader(SyntheticWeights(layout.tensors), "dit.", backend), backend)
