@@ -23,6 +23,10 @@ struct Checkpoint {
         let family = try registry.family(parts.transformer.config)
         let recipe: SamplingRecipe? = if let named = parts.recipe { named } else { try SamplingRecipe.proven(by: parts) }
         card = try ModelCard(family, parts, recipe, name: name)
+        // Half a model is none, whatever the recipe.
+        for key in ["transformer_2", "boundary_ratio"] where parts.lowNoise == nil && parts.index.isSet(key) {
+            throw CheckpointParts.twoExperts("\(parts.index.path): \(key) is set")
+        }
         // A recipe stands above what the checkpoint says of given frames too.
         let index = recipe.map { $0.index(parts.index.path) } ?? parts.index
         network = try family.network(

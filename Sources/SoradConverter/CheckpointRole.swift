@@ -135,6 +135,7 @@ package struct CheckpointRoles {
             ("img_emb.", "an image-to-video model with an image encoder"),
             ("image_embedder.", "an image-to-video model with an image encoder"),
             ("add_k_proj.", "an image-to-video model with an image encoder"), ("k_img.", "an image-to-video model with an image encoder"),
+            ("visual.transformer.", "a CLIP image encoder"), ("vision_model.", "a CLIP image encoder"),
             ("decoder.upsamples.0.upsamples.", "the autoencoder of Wan 2.2"),
             ("decoder.up_blocks.0.upsampler.", "the autoencoder of Wan 2.2"),
             ("double_blocks.", "a HunyuanVideo or Flux model"), ("transformer_blocks.", "a model of another family"),

@@ -274,7 +274,7 @@ import Testing
         ("transformer/config.json", "\"num_layers\": 2", "\"num_layers\": 2.5", "num_layers is not a whole number"),
         ("transformer/config.json", "\"num_layers\": 2", "\"layers\": 2", "num_layers is missing"),
         ("transformer/config.json", "WanTransformer3DModel", "FluxTransformer2DModel", "only \"WanTransformer3DModel\""),
-        ("transformer/config.json", "\"image_dim\": null", "\"image_dim\": 1280", "image_dim is set"),
+        ("transformer/config.json", "\"image_dim\": null", "\"image_dim\": 1280", "image_dim is 1280, added_kv_proj_dim 0"),
         ("transformer/config.json", "\"text_dim\": 44", "\"text_dim\": 45", "gives 44 numbers a token, and the transformer takes 45"),
         ("transformer/config.json", "{", "", "not valid JSON"),
         ("text_encoder/config.json", "gated-gelu", "relu", "only \"gated-gelu\""),

@@ -245,7 +245,7 @@ extension NameTable {
             #expect(error.kind == .badInput && error.message.contains("second transformer"), "\(error.message)")
         }
         let error = try #require(try Self.convert { folder, _ in _ = folder.makeFolder("tiny/transformer_2") }.error)
-        #expect(error.message.contains("tiny/transformer_2: the model has a second transformer"), "\(error.message)")
+        #expect(error.message.contains("tiny/transformer_2"), "\(error.message)")
         // As TI2V says that it has none.
         let none = try Self.convert { folder, _ in
             try Self.write(folder, "model_index.json") { index in
