@@ -11,7 +11,7 @@ struct TinyCheckpoint: CheckpointFamily {
 
     func checkPipeline(_ index: ConfigFile) throws(SoradError) { try index.require("_class_name", oneOf: ["TinyPipeline"]) }
 
-    func network(_ config: ConfigFile, index: ConfigFile, own: ConfigFile?) throws(SoradError) -> any NetworkLayout {
+    func network(_ config: ConfigFile, lowNoise: ConfigFile?, index: ConfigFile, own: ConfigFile?) throws(SoradError) -> any NetworkLayout {
         try TinyLayout(config)
     }
 }
