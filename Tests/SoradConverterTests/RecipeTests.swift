@@ -63,6 +63,11 @@ import Testing
     @Test func aNamedRecipeStandsAboveTheFolder() throws {
         let folder = try TemporaryFolder()
         for (name, _) in Converter.recipes {
+            guard !name.hasSuffix("a14b") else {
+                let error = failure { _ = try Self.converted(folder, Self.tiny, recipe: name) }
+                #expect(error?.message.contains("second transformer") == true, "\(name) of one transformer")
+                continue
+            }
             let (data, notices) = try Self.converted(folder, Self.tiny, recipe: name)
             #expect(notices.contains { $0.hasPrefix("recipe \(name): ") })
             let steps = try data.integer("sorad.default.num_inference_steps")
