@@ -129,6 +129,15 @@ public struct ModelConfiguration: Sendable {
     public var pictureTokens: Int { picturesEncoded * (image?.tokens ?? 0) }
     /// Whether given frames reach the network as a clip next to the latents.
     public var takesConditioningClip: Bool { if case .channels = network.conditioning { true } else { false } }
+    /// What stands for given frames while a step is only measured; nil for a model that takes none next to the latents.
+    public func greyClip(_ size: LatentSize, numFrames: Int) -> ConditioningClip? {
+        guard takesConditioningClip else { return nil }
+        return ConditioningClip(
+            latents: Tensor(Shape(size.channels, size.frames, size.height, size.width)),
+            isGiven: [Bool](repeating: false, count: numFrames),
+            pictures: pictureTokens > 0 ? Tensor(Shape(pictureTokens, network.imageWidth)) : nil)
+    }
+
     /// Of a text embedding.
     public var textWidth: Int { text.width }
     public var latentChannels: Int { autoencoder.latentChannels }

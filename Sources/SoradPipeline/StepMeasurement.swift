@@ -47,7 +47,9 @@ public final class StepMeter {
         let model = try model(on: backend)
         let latentSize = try model.configuration.latentSize(width: size.width, height: size.height, numFrames: size.numFrames)
         let prompt = Tensor(Shape(8, model.configuration.textWidth))
-        let denoiser = try model.denoiser(latentSize, prompt: prompt, negativePrompt: prompt, guidanceScale: 2, steps: 3, shift: 3)
+        let denoiser = try model.denoiser(
+            latentSize, prompt: prompt, negativePrompt: prompt, guidanceScale: 2, steps: 3, shift: 3,
+            clip: model.configuration.greyClip(latentSize, numFrames: size.numFrames))
         let latent = model.initialNoise(seed: 1, latentSize)
         try backend.finish()
         denoiser.step(0, latent)
