@@ -51,7 +51,10 @@ import Testing
     private static let length = 90
 
     @Test func aStepIsRecordedOnce() throws {
-        let backend = try Vulkan.backend { $0.submissionLimit = 100_000 }
+        let backend = try Vulkan.backend {
+            $0.submissionLimit = 100_000
+            $0.validation = true
+        }
         let (own, expected) = (Step(backend), Step(try Vulkan.scalar()))
         var counts: [VulkanCounters] = []
         for step in 0..<4 {
@@ -68,6 +71,7 @@ import Testing
         #expect(counts[4].replays >= 3 * recorded[0])
         #expect(Set(submitted).count == 1 && counts[4].longestSubmission <= 100_000, "\(submitted)")
         #expect(Set(zip(counts.dropFirst(), counts).map { $0.dispatches - $1.dispatches }).count == 1)
+        #expect(VulkanBackend.validationReport.count == 0, "\(VulkanBackend.validationReport.first)")
     }
 
     /// Steps that leave operations out, look at results in between, make and drop tensors, and wait anywhere.
@@ -75,6 +79,7 @@ import Testing
         let backend = try Vulkan.backend {
             $0.submissionLimit = 50_000
             $0.takesSamples = seed % 2 == 0
+            $0.validation = seed > 2
         }
         let (own, expected) = (Step(backend), Step(try Vulkan.scalar()))
         var random = SplitMix64(seed: seed)
@@ -99,6 +104,7 @@ import Testing
             if step % 2 == 0 { try backend.finish() }
         }
         #expect(backend.counters.replays > 0)
+        #expect(VulkanBackend.validationReport.count == 0, "\(VulkanBackend.validationReport.first)")
         print("Vulkan: \(backend.counters.recordings) command buffers were recorded, \(backend.counters.replays) submitted again")
     }
 }
