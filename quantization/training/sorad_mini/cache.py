@@ -28,6 +28,7 @@ from .world import Scene, sample_scene
 
 SHARD = 100
 STATISTICS_SHARDS = 3
+HELD_OUT = 300          # the last of so many shards is never trained on
 SHOWN = 0.2             # share of a token's pixels that a thing must cover to be what the token shows
 
 
@@ -111,10 +112,11 @@ def write_statistics(work: Path, size: tuple[int, int]) -> None:
 
 
 class Latents:
-    """All cached shards of one size, mapped, as (latent - mean) / std; grows by `refresh`."""
+    """The cached shards of one size, mapped, as (latent - mean) / std; grows by `refresh`. Those that are trained on, or
+    those that are held out."""
 
-    def __init__(self, work: Path, width: int, height: int) -> None:
-        self.folder = folder(work, width, height)
+    def __init__(self, work: Path, width: int, height: int, held_out: bool = False) -> None:
+        self.folder, self.held_out = folder(work, width, height), held_out
         path = work / "statistics.json"
         if not path.exists():
             raise SystemExit(f"{path} is missing: run sorad_mini.cache first")
@@ -129,7 +131,7 @@ class Latents:
     def refresh(self) -> int:
         known = set(self.numbers)
         for path in sorted(self.folder.glob("??????.npy")):
-            if int(path.stem) not in known:
+            if int(path.stem) not in known and (int(path.stem) % HELD_OUT == HELD_OUT - 1) == self.held_out:
                 self.numbers.append(int(path.stem))
                 self.tokens.append(np.load(path.with_suffix(".tokens.npy"), mmap_mode="r"))
                 self.shards.append(np.load(path, mmap_mode="r"))
