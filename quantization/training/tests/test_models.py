@@ -105,6 +105,8 @@ def test_tokens_that_skip_the_middle_change_nothing_when_none_does():
         half, few = model(latent, timestep, context, tap=2, kept=order[:, :4])
     assert torch.allclose(routed, whole, atol=1e-5)
     assert torch.allclose(kept, tapped.gather(1, order[..., None].expand(-1, -1, 24)), atol=1e-5)
+    each = timestep[:, None].expand(-1, latent[0, 0].numel() // 4)
+    assert torch.allclose(model(latent, each, context, tap=2, kept=order[:, :4])[0], half, atol=1e-5)
     assert few.shape == (2, 4, 24) and half.shape == whole.shape and not torch.allclose(half, whole, atol=1e-3)
 
 
