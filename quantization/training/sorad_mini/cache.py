@@ -1,8 +1,9 @@
 """Latents of rendered clips and what their tokens show, computed once and cached.
 
     python -m sorad_mini.cache --work DIR --size 64x64 --clips 40000 [--part 0 --parts 2]
+    python -m sorad_mini.cache --work DIR --size 64x64 --clips 4000 --foreign
 
-Owns WORK/latents-WxH/: NNNNNN.npy, float16 [SHARD, C, T, h, w], raw encoder output of train clips NNNNNN * SHARD + i,
+Owns WORK/latents-WxH/ and, for `foreign`'s clips, WORK/latents-foreign-WxH/: NNNNNN.npy, float16 [SHARD, C, T, h, w], raw encoder output of train clips NNNNNN * SHARD + i,
 and NNNNNN.tokens.npy, int8 [SHARD, T, h / 2, w / 2], the index of the thing that a token shows or -1; and
 WORK/statistics.json, mean and std of each channel, the same for all sizes, written once. Several processes may share
 the work. Invariant: all latents come from one frozen encoder, whose digest lies beside them and is checked.
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from . import checkpoint
 from .autoencoder import Autoencoder, AutoencoderConfig
+from .foreign import foreign_clip, foreign_scene
 from .losses import to_float
 from .pool import parse_size
 from .render import render_clip
@@ -28,11 +30,12 @@ from .world import Scene, sample_scene
 
 SHARD = 100
 STATISTICS_SHARDS = 3
+HELD_OUT = 300          # the last of so many shards is never trained on
 SHOWN = 0.2             # share of a token's pixels that a thing must cover to be what the token shows
 
 
-def folder(work: Path, width: int, height: int) -> Path:
-    return work / f"latents-{width}x{height}"
+def folder(work: Path, width: int, height: int, foreign: bool = False) -> Path:
+    return work / f"latents-{'foreign-' if foreign else ''}{width}x{height}"
 
 
 def load_trained(work: Path, which: str = "ema") -> Autoencoder:
@@ -68,26 +71,33 @@ def shown_things(identity: np.ndarray, things: int) -> np.ndarray:
     f, h, w = identity.shape
     padded = np.concatenate([np.repeat(identity[:1], -f % 4, 0), identity])
     cells = padded.reshape(len(padded) // 4, 4, h // 16, 16, w // 16, 16)
-    share = np.stack([(cells == k).mean((1, 3, 5)) for k in range(things)])
+    share = np.stack([(cells == k).mean((1, 3, 5)) for k in range(max(1, things))])
     best = share.argmax(0)
     return np.where(share.max(0) >= SHOWN, best, -1).astype(np.int8)
 
 
 @torch.no_grad()
-def encode_shard(work: Path, shard: int, size: tuple[int, int], model: Autoencoder, device: str) -> None:
+def encode_shard(work: Path, shard: int, size: tuple[int, int], model: Autoencoder, device: str,
+                 foreign: bool = False) -> None:
     width, height = size
-    final = folder(work, *size) / f"{shard:06d}.npy"
+    final = folder(work, *size, foreign) / f"{shard:06d}.npy"
     if final.exists():
         return
     final.parent.mkdir(parents=True, exist_ok=True)
     latents, tokens = [], []
     for i in range(SHARD):
-        scene = sample_scene("train", shard * SHARD + i)
-        clip, identity, _ = render_clip(scene, width, height, truth=True)
+        number, things = shard * SHARD + i, 0
+        if foreign:
+            clip = foreign_clip(number, width, height)
+            identity = np.full(clip.shape[:3], -1, np.int8)
+        else:
+            scene = sample_scene("train", number)
+            clip, identity, _ = render_clip(scene, width, height, truth=True)
+            things = len(scene.things)
         with torch.autocast(device, torch.bfloat16):
             latent = model.encode(to_float(clip[None]).to(device))
         latents.append(latent[0].float().transpose(0, 1).cpu().numpy().astype(np.float16))
-        tokens.append(shown_things(identity, len(scene.things)))
+        tokens.append(shown_things(identity, things))
     for path, values in ((final.with_suffix(".tokens.npy"), np.stack(tokens)), (final, np.stack(latents))):
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         with open(partial, "wb") as file:
@@ -111,10 +121,12 @@ def write_statistics(work: Path, size: tuple[int, int]) -> None:
 
 
 class Latents:
-    """All cached shards of one size, mapped, as (latent - mean) / std; grows by `refresh`."""
+    """The cached shards of one size, mapped, as (latent - mean) / std; grows by `refresh`. Those that are trained on, or
+    those that are held out; of the world, or of `foreign`'s clips."""
 
-    def __init__(self, work: Path, width: int, height: int) -> None:
-        self.folder = folder(work, width, height)
+    def __init__(self, work: Path, width: int, height: int, held_out: bool = False, foreign: bool = False) -> None:
+        self.folder, self.held_out = folder(work, width, height, foreign), held_out
+        self.scene = foreign_scene if foreign else lambda number: sample_scene("train", number)
         path = work / "statistics.json"
         if not path.exists():
             raise SystemExit(f"{path} is missing: run sorad_mini.cache first")
@@ -129,7 +141,7 @@ class Latents:
     def refresh(self) -> int:
         known = set(self.numbers)
         for path in sorted(self.folder.glob("??????.npy")):
-            if int(path.stem) not in known:
+            if int(path.stem) not in known and (int(path.stem) % HELD_OUT == HELD_OUT - 1) == self.held_out:
                 self.numbers.append(int(path.stem))
                 self.tokens.append(np.load(path.with_suffix(".tokens.npy"), mmap_mode="r"))
                 self.shards.append(np.load(path, mmap_mode="r"))
@@ -142,7 +154,7 @@ class Latents:
         """(scene, normalised latent [C, T, h, w], shown thing of each token [T, h / 2, w / 2])."""
         shard, i = divmod(k, SHARD)
         latent = torch.from_numpy(self.shards[shard][i].astype(np.float32))
-        return (sample_scene("train", self.numbers[shard] * SHARD + i), (latent - self.mean) / self.std,
+        return (self.scene(self.numbers[shard] * SHARD + i), (latent - self.mean) / self.std,
                 torch.from_numpy(self.tokens[shard][i].astype(np.int64)))
 
 
@@ -151,6 +163,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".train"))
     parser.add_argument("--size", type=parse_size, default=(64, 64), help="WIDTHxHEIGHT, pixels")
     parser.add_argument("--clips", type=int, default=40000)
+    parser.add_argument("--foreign", action="store_true", help="clips of pictures from outside the world")
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--parts", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
@@ -160,7 +173,7 @@ def main() -> None:
     model = load_trained(args.work).to(args.device)
     check_digest(args.work, model)
     for shard in range(args.part, (args.clips + SHARD - 1) // SHARD, args.parts):
-        encode_shard(args.work, shard, args.size, model, args.device)
+        encode_shard(args.work, shard, args.size, model, args.device, args.foreign)
         write_statistics(args.work, args.size)
         print(f"shard {shard} of {args.clips // SHARD}", flush=True)
 

@@ -65,10 +65,10 @@ def train(args: argparse.Namespace) -> None:
     rng, running, last = np.random.default_rng([5, state["step"]]), None, time.monotonic()
     began, batches = time.monotonic() - state["spent"], pool.batches(tokenizer, rng, state["step"], drop=0.0)
     while state["spent"] < args.minutes * 60:
-        clean, _, _, ids = next(batches)
+        clean, _, _, ids, foreign = next(batches)
         clean, ids = clean.to(args.device), ids.to(args.device)
         b, _, t, h, w = clean.shape
-        known = known_frames(b, t, rng)
+        known = known_frames(b, t, rng, foreign)
         keep = None if known is None else known.to(args.device)[:, None, :, None, None]
         at = int(rng.integers(args.steps))
 

@@ -198,12 +198,16 @@ class Transformer(nn.Module):
         x = F.linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
         time, modulation, text = self.condition_embedder(timestep.reshape(b, -1), context)
         tapped, whole, table = None, x, self.tables[grid]
+        whole_modulation = modulation
         for k, block in enumerate(self.blocks):
             if kept is not None and k == self.routed.start:
                 whole, places = x, kept[..., None].expand(-1, -1, x.shape[-1])
                 x, table = x.gather(1, places), table[:, kept]
+                if modulation.shape[1] > 1:
+                    modulation = modulation.gather(1, kept[..., None, None].expand(-1, -1, *modulation.shape[2:]))
             if kept is not None and k == self.routed.stop:
                 x, table = whole.scatter(1, places, x.to(whole.dtype)), self.tables[grid]
+                modulation = whole_modulation
             x = block(x, text, modulation, table, text_bias)
             if k == tap:
                 tapped = x

@@ -105,6 +105,8 @@ def test_tokens_that_skip_the_middle_change_nothing_when_none_does():
         half, few = model(latent, timestep, context, tap=2, kept=order[:, :4])
     assert torch.allclose(routed, whole, atol=1e-5)
     assert torch.allclose(kept, tapped.gather(1, order[..., None].expand(-1, -1, 24)), atol=1e-5)
+    each = timestep[:, None].expand(-1, latent[0, 0].numel() // 4)
+    assert torch.allclose(model(latent, each, context, tap=2, kept=order[:, :4])[0], half, atol=1e-5)
     assert few.shape == (2, 4, 24) and half.shape == whole.shape and not torch.allclose(half, whole, atol=1e-3)
 
 
@@ -147,3 +149,11 @@ def test_a_fresh_transformer_tells_the_edges_of_the_picture():
     assert below[3].max() < -0.4 < 0 < below[:3].min()
     assert left[:, 0].max() < -0.4 < 0 < left[:, 1:].min()
     assert right[:, 3].max() < -0.4 < 0 < right[:, :3].min()
+
+
+def test_noise_levels_reach_where_a_scene_is_laid_out():
+    from sorad_mini.train_transformer import noise_levels
+    sigma = noise_levels(4000, 2.0, torch.Generator().manual_seed(0))
+    assert 0 < sigma.min() and sigma.max() < 1
+    assert 0.08 < (sigma > 0.94).float().mean() < 0.12
+    assert 0.15 < (sigma < 0.5).float().mean() < 0.25

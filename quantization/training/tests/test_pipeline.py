@@ -22,6 +22,7 @@ def test_every_stage_runs_and_leads_to_the_next(tmp_path):
     stage("train_autoencoder", work, minutes, "--batch=2")
     stage("train_text_encoder", work, minutes, "--batch=4")
     stage("cache", work, "--size=64x64", "--clips=300")
+    stage("cache", work, "--size=64x64", "--clips=100", "--foreign")
     stage("train_transformer", work, "--sizes", "64x64", minutes, "--batch=2", "--lessons=2")
     stage("distill", work, "--sizes", "64x64", "--steps=4", minutes, "--batch=2")
     stage("export", work)
