@@ -3,7 +3,7 @@
 public import SoradTensor
 
 /// What is given of a clip, in one of the forms that networks take; neither for a clip of text alone.
-public struct GivenFrames {
+public struct Conditioning {
     public var frames: ConditioningFrames?
     public var clip: ConditioningClip?
 

@@ -24,7 +24,7 @@ public final class Denoiser {
     ///   - stop: asked while the network prepares the prompts; what it throws ends it.
     init(
         _ network: any DiffusionNetwork, _ backend: any ComputeBackend, size: LatentSize, prompt: Tensor, negativePrompt: Tensor,
-        guidanceScale: Float, schedule: any Sampler, given: GivenFrames, region: KnownRegion?, textLength: Int, stop: StopCheck
+        guidanceScale: Float, schedule: any Sampler, given: Conditioning, region: KnownRegion?, textLength: Int, stop: StopCheck
     ) throws(SoradError) {
         self.backend = backend
         self.size = size

@@ -55,7 +55,7 @@ package enum ConditioningForm: Equatable, Sendable {
     case none
     /// As latent frames among the others (`ConditioningFrames`).
     case frames
-    /// As a clip next to the latents (`ConditioningClip`), with a mask of so many channels.
+    /// As a clip next to the latents (`ConditioningClip`), with a mask of that number of channels.
     case channels(mask: Int)
 }
 
@@ -67,7 +67,7 @@ package protocol DiffusionNetwork: AnyObject {
     ///   - textLength: rows that every prompt is filled up to.
     ///   - given: frames that are given, in the form that the configuration takes.
     ///   - stop: asked between the parts of the work; what it throws ends it.
-    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, given: GivenFrames, stop: StopCheck) throws(SoradError)
+    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, given: Conditioning, stop: StopCheck) throws(SoradError)
         -> any DenoisingRun
 
     /// Bytes that a run of `prompts` prompts takes.

@@ -114,7 +114,7 @@ public final class VideoModel {
         let schedule = sampler(steps: steps, shift: shift, firstStep: firstStep, seed: seed, window: window, sigmas: sigmas)
         return try Denoiser(
             network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
-            given: GivenFrames(frames: known, clip: clip), region: region, textLength: configuration.textLength, stop: stop)
+            given: Conditioning(frames: known, clip: clip), region: region, textLength: configuration.textLength, stop: stop)
     }
 
     private func checkGiven(_ known: ConditioningFrames?, _ clip: ConditioningClip?) throws(SoradError) {

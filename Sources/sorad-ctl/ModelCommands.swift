@@ -205,24 +205,23 @@ private func waitForDaemon(
 func removeModel(_ arguments: Arguments) throws(SoradError) {
     let models = try installedModels(arguments)
     let name = arguments.words[0]
-    guard let file = models.files.first(where: { $0.id == name || $0.path == name }) else {
-        throw SoradError(.notFound, "there is no model \"\(name)\"", hint: "sorad-ctl models lists them")
+    guard let path = models.files.first(where: { $0.id == name || $0.path == name })?.path ?? models.file(named: name) else {
+        throw SoradError(.notFound, "there is no model and no model file \"\(name)\"", hint: "sorad-ctl models lists them")
     }
     if !arguments.has("yes") {
         guard StandardStream.input.isTerminal else {
-            throw SoradError(.usage, "to remove \(file.path) without being asked needs --yes", hint: "sorad-ctl help models rm")
+            throw SoradError(.usage, "to remove \(path) without being asked needs --yes", hint: "sorad-ctl help models rm")
         }
-        guard try Console.confirm("remove \(printable(file.path))?") else {
+        guard try Console.confirm("remove \(printable(path))?") else {
             throw SoradError(.cancelled, "nothing was done: you did not say yes")
         }
     }
     do throws(Errno) {
-        let path = file.path
         try systemCall("unlink") { unsafe unlink(path) }
-    } catch { throw SoradError(.permission, "cannot remove \(file.path): \(error.reason)", hint: "sudo sorad-ctl models rm \(name)") }
+    } catch { throw SoradError(.permission, "cannot remove \(path): \(error.reason)", hint: "sudo sorad-ctl models rm \(name)") }
     let _: JSONValue = try adminClient(arguments).fetch(ClientRequest(.post, "/admin/reload"))
-    try waitForDaemon(arguments) { models in !models.files.contains { $0.path == file.path } }
-    try tellModel("sorad.model-removal/1", name, file.path, arguments, "was removed")
+    try waitForDaemon(arguments) { models in !models.files.contains { $0.path == path } }
+    try tellModel("sorad.model-removal/1", name, path, arguments, "was removed")
 }
 
 private func tellModel(_ schema: String, _ name: String, _ path: String, _ arguments: Arguments, _ words: String) throws(SoradError) {
@@ -248,6 +247,17 @@ private struct InstalledModels {
     /// How often the daemon has looked, and whether it does now.
     let scans: Int
     let isScanning: Bool
+
+    /// The path of a file in the daemon's folders, by its path or its name, with or without ending: what cannot be used has no id.
+    func file(named name: String) -> String? {
+        for folder in folders {
+            for path in [name, "\(folder)/\(name)", "\(folder)/\(name).gguf"] where fileExists(path) {
+                let parts = path.utf8.count > folder.utf8.count && path.hasPrefix(folder + "/") ? path.dropFirst(folder.count + 1) : ""
+                if parts.hasSuffix(".gguf"), !parts.hasPrefix("."), !parts.contains("/") { return path }
+            }
+        }
+        return nil
+    }
 }
 
 private func installedModels(_ arguments: Arguments) throws(SoradError) -> InstalledModels {

@@ -140,12 +140,15 @@ import Testing
         let size = try file.regularFileSize()
         let last = try file.read(at: size - 1, count: 1)
         try file.write([last[0] ^ 0xFF], at: size - 1)
-        let damaged = try service.control(["models", "verify", "tiny", "--json"])
+        // The daemon may have seen it too, and then knows a damaged file and no model.
+        let damaged = try service.control(["models", "verify", folder + "/models/small.gguf", "--json"])
         #expect(damaged.status() == 65 && damaged.text.contains("\"sound\":false"), "\(damaged.text)\(damaged.errors)")
 
-        let unasked = try service.control(["models", "rm", "tiny"])
+        let unasked = try service.control(["models", "rm", "small"])
         #expect(unasked.status() == 64 && unasked.errors.contains("needs --yes"))
-        let removed = try service.control(["models", "rm", "tiny", "--yes", "--json"])
+        #expect(try service.control(["models", "rm", folder + "/broken.gguf", "--yes"]).status() == 66)
+        #expect(try service.control(["models", "rm", "../broken", "--yes"]).status() == 66)
+        let removed = try service.control(["models", "rm", "small", "--yes", "--json"])
         #expect(removed.status() == 0 && !fileExists(folder + "/models/small.gguf"), "\(removed.errors)")
     }
 

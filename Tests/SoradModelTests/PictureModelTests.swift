@@ -157,7 +157,7 @@ import Testing
         #expect(boundary.latentChannels == 10)
         let limit: Float = name == "t2v-experts" ? 875 : 900
         #expect(timesteps.contains { $0 >= limit } && timesteps.contains { $0 < limit }, "\(timesteps)")
-        // A run that is taken up at low noise asks the same transformer.
+        // A run that continues at low noise asks the same transformer.
         let whole = try Self.sampled(model, fixture)
         let latent = whole[1].clone()
         let shape = latent.shape
@@ -212,7 +212,7 @@ import Testing
         #expect(refused(nil, clip) == nil)
     }
 
-    /// What is missing or too much in a folder is told by name, before any work.
+    /// What is missing or too much in a folder has its name in the answer, before any work.
     @Test func foldersThatAreHalfAModel() throws {
         func refusal(_ name: String, _ change: (String) throws -> Void) -> String? {
             do {

@@ -30,7 +30,7 @@ package final class WanRun: DenoisingRun {
     }
 
     fileprivate init(
-        _ transformers: [WanTransformer], boundary: Float, _ size: LatentSize, _ texts: [Tensor], textLength: Int, given: GivenFrames
+        _ transformers: [WanTransformer], boundary: Float, _ size: LatentSize, _ texts: [Tensor], textLength: Int, given: Conditioning
     ) {
         let transformer = transformers[0]
         let (backend, c) = (transformer.backend, transformer.configuration)
@@ -109,7 +109,7 @@ package final class WanRun: DenoisingRun {
 
 extension WanTransformer: DiffusionNetwork {
     package func run(
-        _ size: LatentSize, prompts: [Tensor], textLength: Int, given: GivenFrames, stop: StopCheck
+        _ size: LatentSize, prompts: [Tensor], textLength: Int, given: Conditioning, stop: StopCheck
     ) throws(SoradError) -> any DenoisingRun {
         let run = WanRun([self], boundary: 0, size, prompts, textLength: textLength, given: given)
         _ = try run.prepare(0, stop: stop)
@@ -136,7 +136,7 @@ package final class WanExperts: DiffusionNetwork {
     }
 
     package func run(
-        _ size: LatentSize, prompts: [Tensor], textLength: Int, given: GivenFrames, stop: StopCheck
+        _ size: LatentSize, prompts: [Tensor], textLength: Int, given: Conditioning, stop: StopCheck
     ) throws(SoradError) -> any DenoisingRun {
         WanRun([high, low], boundary: boundary, size, prompts, textLength: textLength, given: given)
     }

@@ -44,7 +44,7 @@ final class TinyNetwork: DiffusionNetwork {
         gate = try weights.linear("gate", outputs: c.latentChannels, inputs: c.textWidth, bias: false)
     }
 
-    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, given: GivenFrames, stop: StopCheck) throws(SoradError)
+    func run(_ size: LatentSize, prompts: [Tensor], textLength: Int, given: Conditioning, stop: StopCheck) throws(SoradError)
         -> any DenoisingRun
     {
         TinyRun(self, size, prompts, given.frames)
