@@ -42,6 +42,12 @@ extension JobMachine {
         return isRecorded ? record : []
     }
 
+    mutating func placed(_ slot: WorkerSlot, _ id: JobIdentifier, _ place: JobPlace, now: MonotonicTime) {
+        guard slots[slot.number].job == id else { return }
+        slots[slot.number].heard(at: now, loading: limits.workerStart)
+        slots[slot.number].place = place
+    }
+
     mutating func finished(
         _ slot: WorkerSlot, _ id: JobIdentifier, _ result: ClipResult, now: MonotonicTime, unixSeconds: Int
     ) -> [Action] {

@@ -102,7 +102,7 @@ extension Job {
     fileprivate var progressJSON: JSONValue {
         let video = video.json
         var object = JSONObject()
-        for name in ["id", "status", "progress", "phase", "step", "steps", "frame", "eta_seconds", "note"] { object[name] = video[name] }
+        for name in ["id", "status", "progress", "phase", "step", "steps", "frame", "eta_seconds", "note", "box"] { object[name] = video[name] }
         return .object(object)
     }
 
