@@ -1,6 +1,6 @@
 // What a box says of itself to the pool: attributes that HTCondor's startd reads from this program's output (STARTD_CRON).
 // Invariant: a box that lacks something says that it is not ready and why, so that it gets no clip instead of failing one.
-package import SoradSystem
+import SoradSystem
 
 package struct Advertisement: Sendable {
     /// The worker's path.
