@@ -65,7 +65,7 @@ final class Daemon {
         supervisors = service.slots.map { slot -> any SlotSupervisor in
             if let door {
                 return FleetSupervisor(
-                    slot, door: door, service: service, models: models, arguments: settings.marking.workerArguments, log: log)
+                    slot, door: door, service: service, models: models, arguments: settings.markingArguments, log: log)
             }
             return WorkerSupervisor(
                 slot, service: service, models: models, program: program, threads: { share(slot.number) }, arguments: workerArguments,

@@ -271,10 +271,13 @@ struct DaemonSettings: Sendable {
 
     /// What every worker gets besides model and threads.
     var workerArguments: [String] {
-        ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] + marking.workerArguments
+        ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] + markingArguments
     }
 
-    var marking: ClipMarking {
+    /// What a worker gets on whatever machine.
+    var markingArguments: [String] { marking.workerArguments }
+
+    private var marking: ClipMarking {
         func given(_ text: String) -> String? { text.isEmpty ? nil : text }
         return ClipMarking(producer: given(producer), visibleLabel: given(visibleLabel), command: given(markingCommand))
     }
