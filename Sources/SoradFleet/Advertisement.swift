@@ -65,7 +65,8 @@ package struct Advertisement: Sendable {
         do throws(Errno) {
             // It reads the file whole.
             let output = try captureOutput(of: .init(worker, ["--model", path, "--describe"]), timeout: .seconds(3_600), limit: 1 << 20)
-            if output.ending == .exited(0), let digest = (try? JSONValue(parsing: output.standardOutput))?["sha256"]?.string { return digest }
+            let answer = output.ending == .exited(0) ? try? JSONValue(parsing: output.standardOutput) : nil
+            if let digest = answer?["sha256"]?.string { return digest }
             troubles.append("\(path): \(output.sentence(of: "sorad-worker"))")
         } catch { troubles.append("\(worker) cannot be started: \(error.reason)") }
         return nil

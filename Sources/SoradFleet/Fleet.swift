@@ -130,7 +130,7 @@ package final class Fleet: Sendable {
                 let isFirst = seen.insert("\(entry.job) \(entry.attempt)").inserted
                 if isFirst, isWanted(entry.job) { continue }
                 try pool.remove(cluster: entry.cluster)
-                log.warning("job \(entry.cluster) of the pool, for \(entry.job), is wanted no more and was removed", LogFields(job: entry.job))
+                log.warning("\(entry.cluster) of the pool, for \(entry.job), was removed: nobody wants it", LogFields(job: entry.job))
             }
         } catch { log.debug("the queue could not be looked through: \(error.message)") }
     }

@@ -74,7 +74,8 @@ package struct JobView: Sendable {
         case .killed(let signal):
             return JobError(code: JobError.workerDied, message: "the worker on \(box) was killed by signal \(signal)\(saying)")
         case .removed(let reason):
-            return JobError(code: JobError.machineFault, message: "the job was taken out of the pool" + (reason.isEmpty ? "" : ": \(reason)"))
+            let why = reason.isEmpty ? "" : ": \(reason)"
+            return JobError(code: JobError.machineFault, message: "the job was taken out of the pool\(why)")
         case .vanished: return JobError(code: JobError.machineFault, message: "the pool has lost the job")
         }
     }

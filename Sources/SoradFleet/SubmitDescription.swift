@@ -58,13 +58,15 @@ package struct SubmitDescription: Sendable {
 
     /// Characters that need no quotes anywhere in a description.
     package static func isPlain(_ path: String) -> Bool {
-        !path.isEmpty && path.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
-            case UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "+"): true
-            default: false
+        !path.isEmpty
+            && path.utf8.allSatisfy { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    true
+                case UInt8(ascii: "/"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "+"): true
+                default: false
+                }
             }
-        }
     }
 
     package var text: String {
@@ -111,7 +113,7 @@ package struct SubmitDescription: Sendable {
         guard !word.contains(where: { $0 == "$" || $0.isNewline }) else {
             throw JobError(
                 code: JobError.configuration,
-                message: "the setting with the value \"\(word)\" cannot travel to a pool: HTCondor has a meaning of its own for $ and line ends")
+                message: "the setting with the value \"\(word)\" cannot travel to a pool: HTCondor has its own meaning for $ and line ends")
         }
         if isPlain(word) { return word }
         var text = "'"

@@ -66,7 +66,8 @@ public final class FleetSupervisor: SlotSupervisor {
             do throws(SoradError) {
                 send(
                     .make(
-                        job: id.text, plan: plan, directory: try service.prepareDirectory(of: id), memory: plan.memory, disk: plan.diskNeed))
+                        job: id.text, plan: plan, directory: try service.prepareDirectory(of: id), memory: plan.memory, disk: plan.diskNeed)
+                )
             } catch { service.deliver(.failed(slot, id, JobError(error))) }
         case .cancel(_, let id): if !service.isWanted(id) { send(.cancel(job: id.text)) }
         case .closeWorker, .killWorker: end("was disconnected")

@@ -46,7 +46,8 @@ func jobTable(_ jobs: [Video], width: Int?) -> Table {
     let hasBoxes = jobs.contains { $0.details.box != nil }
     let isNarrow = (width ?? .max) < 100
     let hasSize = (width ?? .max) >= 60
-    let headings = ["ID"] + (hasOwners ? ["USER"] : []) + ["STATUS"] + (hasBoxes ? ["BOX"] : []) + ["AGE"] + (hasSize ? ["SIZE"] : []) + ["PROMPT"]
+    let headings =
+        ["ID"] + (hasOwners ? ["USER"] : []) + ["STATUS"] + (hasBoxes ? ["BOX"] : []) + ["AGE"] + (hasSize ? ["SIZE"] : []) + ["PROMPT"]
     let rows = jobs.map { video in
         var row = [Span(isNarrow ? shortIdentifier(video.id) : video.id, .bold)]
         if hasOwners { row.append(Span(video.details.owner.map(ownerWords) ?? "?")) }

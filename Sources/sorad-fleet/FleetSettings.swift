@@ -7,8 +7,10 @@ struct FleetSettings: Sendable {
     var logLevel = Log.Level.info
     /// This machine is a box and says what it has.
     var advertises = false
-    var models = ["/usr/share/sorad/models", "/usr/local/share/sorad/models"]
+    var models = FleetSettings.models
     var cache = ""
+
+    private static let models = ["/usr/share/sorad/models", "/usr/local/share/sorad/models"]
 
     private init() {
         fleet = Fleet.Settings()
@@ -25,13 +27,14 @@ struct FleetSettings: Sendable {
             "checkpoint-every", 1...86_400, \.fleet.rules.checkpointEvery, unit: "SECONDS",
             "time between two checkpoints that travel to the head")
         Setting(
-            "lease", 20...86_400, \.fleet.rules.lease, unit: "SECONDS", "time that a job waits for a box out of reach before another gets it")
+            "lease", 20...86_400, \.fleet.rules.lease, unit: "SECONDS",
+            "time that a job waits for a box out of reach before another gets it")
         Setting(
             "most-holds", 0...1_000, \.fleet.rules.mostHolds, "holds of a job after which it is released by condor_release alone")
         Setting("cores", 1...1_024, \.fleet.rules.cores, "cores of a box that a clip asks for")
         Setting("log-level", \.logLevel, "least urgent level that is logged")
         Setting("advertise", \.advertises, "on a box: print what it has as attributes for HTCondor's startd, and exit")
-        Setting("models", \.models, "DIR", default: "/usr/share/sorad/models, /usr/local/share/sorad/models", "with --advertise, folder of models")
+        Setting("models", \.models, "DIR", default: FleetSettings.models.joined(separator: ", "), "with --advertise, folder of models")
         Setting("cache", \.cache, "FILE", default: "none", "with --advertise, file that keeps the digests of the models")
     }
 

@@ -88,7 +88,8 @@ struct DaemonSettings: Sendable {
         Setting("workers", 1...64, \.jobs.workers, "clips made at the same time, each by its own worker")
         Setting(
             "fleet-places", 0...1_000, \.fleetPlaces,
-            "clips that a pool of machines makes at the same time, through sorad-fleet, instead of the workers of this machine; 0 is no pool")
+            "clips that a pool of machines makes at the same time, through sorad-fleet, instead of the workers of this machine; 0 is no pool"
+        )
         Setting(
             "fleet-socket", \.fleetSocket, "PATH", default: "fleet.sock in the folder of the socket",
             "Unix socket for sorad-fleet; not used when systemd hands one over")
