@@ -38,9 +38,9 @@ SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORA
 TSAN = --sanitize thread --scratch-path .build/tsan -Xlinker $(abspath .build/tsan/mutex.o)
 # What people call, and what the daemon and measurements call.
 USED := sorad sorad-ctl sorad-quantize
-INNER := sorad-worker sorad-bench
+INNER := sorad-worker sorad-bench sorad-fleet
 PROGRAMS := $(USED) $(INNER)
-UNITS := sorad.socket sorad-admin.socket sorad-tcp.socket sorad-metrics.socket
+UNITS := sorad.socket sorad-admin.socket sorad-tcp.socket sorad-metrics.socket sorad-fleet.socket
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## this list
@@ -204,7 +204,7 @@ install: ## copy what `make static` built, the model and the systemd units into 
 	install -m 755 -s $(addprefix $(STATIC)/,$(USED)) $(DESTDIR)$(PREFIX)/bin
 	install -m 755 -s $(addprefix $(STATIC)/,$(INNER)) $(DESTDIR)$(PREFIX)/libexec/sorad
 	install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/sorad/models
-	sed 's,@PREFIX@,$(PREFIX),g' systemd/sorad.service > $(DESTDIR)$(SYSTEMD_DIR)/sorad.service
+	for unit in sorad.service sorad-fleet.service; do sed 's,@PREFIX@,$(PREFIX),g' systemd/$$unit > $(DESTDIR)$(SYSTEMD_DIR)/$$unit; done
 	sed 's,@PREFIX@,$(PREFIX),g' systemd/user/sorad.service > $(DESTDIR)$(USER_UNIT_DIR)/sorad.service
 	install -m 644 $(addprefix systemd/,$(UNITS)) $(DESTDIR)$(SYSTEMD_DIR)
 	install -m 644 systemd/user/sorad.socket systemd/user/sorad-admin.socket $(DESTDIR)$(USER_UNIT_DIR)
@@ -221,7 +221,7 @@ dist: ## make a tarball of the source as it is committed, in .build
 	git archive --format=tar --prefix=sorad-$$version/ HEAD | gzip -9n > .build/sorad-$$version.tar.gz; sha256sum .build/sorad-$$version.tar.gz
 
 uninstall: ## remove what install put there (the jobs in /var/lib/sorad stay)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(addprefix $(DESTDIR)$(SYSTEMD_DIR)/,sorad.service $(UNITS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(addprefix $(DESTDIR)$(SYSTEMD_DIR)/,sorad.service sorad-fleet.service $(UNITS))
 	rm -f $(addprefix $(DESTDIR)$(USER_UNIT_DIR)/,sorad.service sorad.socket sorad-admin.socket)
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/sorad
 	rm -f $(DESTDIR)$(SYSUSERS_DIR)/sorad.conf $(DESTDIR)$(TMPFILES_DIR)/sorad.conf

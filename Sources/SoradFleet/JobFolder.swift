@@ -6,8 +6,8 @@
 //   FLEET/video_…/log.N out.N err.N of attempt N, written by HTCondor
 //   FLEET/video_…/job/              plan.json, given files, checkpoints; then result.json and the clip
 //
-// Invariant: an attempt's number grows before its failure is told, so that what is found in the pool under the present number was never
-// told; and it is never submitted twice, because whoever submits holds the lock and has asked the pool before.
+// Invariant: an attempt's number grows before its failure is said, so that what is found in the pool under the present number was never
+// said; and it is never submitted twice, because whoever submits holds the lock and has asked the pool before.
 import Glibc
 package import SoradAPI
 package import SoradSystem
@@ -49,7 +49,7 @@ package struct JobFolder: Sendable {
         do throws(Errno) { try writeDurably(Array(text.utf8), named: "clip.sub", in: path) } catch { throw JobFolder.failure(error, path) }
     }
 
-    /// The present attempt has failed, and that is about to be told.
+    /// The present attempt has failed, and that is about to be said.
     package func beginNextAttempt() throws(SoradError) {
         do throws(Errno) { try record((attempt ?? 0) + 1) } catch { throw JobFolder.failure(error, path) }
     }
