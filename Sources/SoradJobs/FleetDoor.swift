@@ -10,6 +10,8 @@ public final class FleetDoor {
     private let user: UInt32
     private let log: Log
     private var waiting: [FrameChannel] = []
+    /// Connections that slots have.
+    private var taken = 0
 
     /// One is enough; more come while the daemon is busy.
     private static let mostWaiting = 8
@@ -29,11 +31,18 @@ public final class FleetDoor {
     public func work() {
         while let connection = next() { admit(connection) }
         waiting = waiting.filter(listen)
-        status.set(isConnected: !waiting.isEmpty)
+        status.set(isConnected: !waiting.isEmpty || taken > 0)
     }
 
     /// A connection for a slot; nil while none waits.
-    func take() -> FrameChannel? { waiting.isEmpty ? nil : waiting.removeFirst() }
+    func take() -> FrameChannel? {
+        guard !waiting.isEmpty else { return nil }
+        taken += 1
+        return waiting.removeFirst()
+    }
+
+    /// A connection that was taken has ended.
+    func giveBack() { taken -= 1 }
 
     private func next() -> FileDescriptor? {
         do throws(Errno) { return try listener.acceptConnection() } catch { return nil }

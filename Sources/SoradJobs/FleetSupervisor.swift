@@ -96,7 +96,10 @@ public final class FleetSupervisor: SlotSupervisor {
 
     private func end(_ how: String) {
         if case .none = place { return }
-        if case .open(let channel, _) = place { channel.shutDown() }
+        if case .open(let channel, _) = place {
+            channel.shutDown()
+            door.giveBack()
+        }
         place = .none
         service.deliver(.workerEnded(slot, how: how))
     }

@@ -32,6 +32,8 @@ public struct JobMachine: Sendable {
         public var longestWait: Duration = .seconds(60)
         /// Days for which faults of the machine may hold a job; 0 is no limit.
         public var holdDays = 30
+        /// A worker's end is that of a connection: it says nothing about the job.
+        public var workersAreRemote = false
 
         public init() {}
     }

@@ -343,6 +343,7 @@ struct DaemonSettings: Sendable {
         }
         jobs.workers = fleetPlaces
         jobs.isFleet = true
+        jobs.limits.workersAreRemote = true
         jobs.memory.headroom = { nil }
     }
 

@@ -114,7 +114,8 @@ class Fleet:
     def jobs(self, id):
         """All jobs that the pool ever had for a clip."""
         ads = [json.loads(path.read_text()) for folder in ("queue", "history") for path in (self.root / folder).glob("*.json")]
-        return [ad for ad in ads if ad["SoradJob"] == id]
+        # One that is leaving may be in both for a moment.
+        return list({ad["ClusterId"]: ad for ad in ads if ad["SoradJob"] == id}.values())
 
     def left(self, id):
         """What there is of a clip at the head and in the pool."""
