@@ -148,7 +148,7 @@ public struct JobMachine: Sendable {
     /// The jobs that are being made, in the order of their slots.
     public var runningJobs: [JobIdentifier] { slots.compactMap(\.job) }
     /// Where a job is made that is being made; nothing where that is this machine.
-    func place(of id: JobIdentifier) -> JobPlace { slots.first { $0.job == id }?.place ?? JobPlace() }
+    package func place(of id: JobIdentifier) -> JobPlace { slots.first { $0.job == id }?.place ?? JobPlace() }
     /// Jobs that are over but whose directories a worker may still write to: their files are removed later, by an action.
     public var abandonedJobs: [JobIdentifier] { slots.compactMap(\.abandonedJob) }
     /// When `ticked` has something to do.

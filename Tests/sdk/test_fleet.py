@@ -172,8 +172,7 @@ def test_a_clip_by_the_official_sdk(make_fleet, local):
     fleet.add_box("boxa")
     http = openai.DefaultHttpxClient(transport=httpx.HTTPTransport(uds=fleet.daemon.socket))
     client = openai.OpenAI(api_key="none", base_url="http://localhost/v1", http_client=http, max_retries=0)
-    video = client.videos.create_and_poll(
-        prompt=SHORT["prompt"], extra_body={"seed": 7, "num_inference_steps": 4}, poll_interval_ms=200)
+    video = client.videos.create_and_poll(prompt=SHORT["prompt"], extra_body={"seed": 7, "num_inference_steps": 4})
     assert video.status == "completed", fleet.logs()
     assert fleet.video(video.id)["sha256"] == local(SHORT)
     clip = client.videos.download_content(video.id).read()
