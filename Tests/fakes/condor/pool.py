@@ -51,13 +51,13 @@ def value(ad, name):
 
 def holds(expression, ad):
     """Whether a ClassAd expression is true, of those that sorad-fleet writes: undefined compared with anything is not true."""
-    text = re.sub(r"=!=\s*undefined", "is not None", expression).replace("&&", " and ").replace("||", " or ")
+    text = re.sub(r"=!=\s*undefined", "!= None", expression).replace("&&", " and ").replace("||", " or ")
     text = re.sub(r"=!=", "!=", text).replace("time()", str(int(time.time())))
     words = re.split(r'("[^"]*")', text)
     for index in range(0, len(words), 2):
         words[index] = re.sub(
             r"[A-Za-z_]\w*",
-            lambda match: match[0] if match[0] in ("and", "or", "is", "not", "None") else "True" if match[0] == "true"
+            lambda match: match[0] if match[0] in ("and", "or", "None") else "True" if match[0] == "true"
             else repr(value(ad, match[0])), words[index])
     try:
         return eval("".join(words)) is True
