@@ -72,7 +72,7 @@ public struct PoolState: Sendable, Equatable {
     public var boxes: [Box]
 
     /// So that a message has space for all.
-    public static let boxLimit = 2_000
+    public static let boxLimit = 1_000
 
     public init(trouble: String? = nil, boxes: [Box] = []) {
         self.trouble = trouble

@@ -49,7 +49,7 @@ extension PoolEvent {
     /// nil for an event that changes nothing here.
     fileprivate init?(block: [String]) {
         guard let head = block.first, let number = Int(head.prefix(3)) else { return nil }
-        let reason = block.count > 1 ? trimmed(block[1]) : ""
+        let reason = block.count > 1 ? short(trimmed(block[1])) : ""
         switch number {
         case 0: self = .submitted
         case 1: self = .executing(box: boxName(block))
@@ -75,11 +75,11 @@ extension PoolEvent {
 /// "boxa" of "SlotName: slot1@boxa", else of "alias=boxa" in the address, else the address.
 private func boxName(_ block: [String]) -> String {
     for line in block.dropFirst() {
-        if let slot = text(after: "SlotName: ", in: line) { return String(slot.split(separator: "@").last ?? slot) }
+        if let slot = text(after: "SlotName: ", in: line) { return short(String(slot.split(separator: "@").last ?? slot), 128) }
     }
     let head = block[0]
-    if let rest = text(after: "alias=", in: head) { return String(rest.prefix { $0 != "&" && $0 != ">" }) }
-    return text(after: "host: ", in: head).map(String.init) ?? "?"
+    if let rest = text(after: "alias=", in: head) { return short(String(rest.prefix { $0 != "&" && $0 != ">" }), 128) }
+    return text(after: "host: ", in: head).map { short(String($0), 128) } ?? "?"
 }
 
 private func integer(after words: String, in block: [String]) -> Int32? {

@@ -105,7 +105,7 @@ package struct JobFolder: Sendable {
             let bytes = try? file.read(at: max(0, size - 4096), count: min(size, 4096))
         else { return nil }
         let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").last.map(String.init) ?? ""
-        return line.isEmpty ? nil : printable(line.hasPrefix("sorad-worker: ") ? String(line.dropFirst(14)) : line)
+        return line.isEmpty ? nil : short(line.hasPrefix("sorad-worker: ") ? String(line.dropFirst(14)) : line)
     }
 
     package func remove() throws(SoradError) {

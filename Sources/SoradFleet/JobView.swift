@@ -54,7 +54,7 @@ package struct JobView: Sendable {
         guard let event = try? WorkerEvent(json: JSONValue(parsing: line)) else { return nil }
         switch event {
         case .progress(_, let progress): return progress
-        case .failed(_, let error): failure = error
+        case .failed(_, let error): failure = JobError(code: short(error.code, 64), message: short(error.message, 1_000))
         case .ready, .alive, .finished: break
         }
         return nil

@@ -34,7 +34,7 @@ final class PlaceJob {
     private var isCancelled = false
     private var view = JobView()
     private var log = (tail: FileTail(""), reader: EventLogReader())
-    private var output = (tail: FileTail(""), reader: LineReader(limit: workerFrameLimit / 2))
+    private var output = (tail: FileTail(""), reader: LineReader(limit: workerFrameLimit / 4))
     private var told: JobPlace?
     private var lastBeat = MonotonicTime(nanoseconds: 0)
     private var nextQuestion = MonotonicTime(nanoseconds: 0)

@@ -69,10 +69,11 @@ package struct Pool: Sendable {
         let list = try array(try run("condor_status", ["-json", "-attributes", attributes]), of: "condor_status")
         var boxes: [String: PoolState.Box] = [:]
         for ad in list.prefix(PoolState.boxLimit) {
-            guard let name = ad["Machine"]?.string, boxes[name] == nil else { continue }
-            let version = ad["SoradVersion"]?.string
+            guard let name = ad["Machine"]?.string.map({ short($0, 128) }), boxes[name] == nil else { continue }
+            let version = ad["SoradVersion"]?.string.map { short($0, 32) }
             boxes[name] = PoolState.Box(
-                name: name, architecture: ad["Arch"]?.string ?? "?", state: ad["State"]?.string ?? "?", version: version,
+                name: name, architecture: short(ad["Arch"]?.string ?? "?", 32), state: short(ad["State"]?.string ?? "?", 32),
+                version: version,
                 memory: ad["Memory"]?.integer ?? 0, trouble: Pool.trouble(ad, version))
         }
         return boxes.values.sorted { $0.name < $1.name }
@@ -82,7 +83,7 @@ package struct Pool: Sendable {
         guard let version else { return "it does not say that sorad is installed there" }
         if version != soradVersion { return "it has sorad \(version), and the head has \(soradVersion)" }
         if ad["SoradReady"]?.bool == true { return nil }
-        return ad["SoradTrouble"]?.string ?? "it says that it is not ready"
+        return ad["SoradTrouble"]?.string.map { short($0, 200) } ?? "it says that it is not ready"
     }
 
     // MARK: running a command
@@ -143,6 +144,6 @@ package struct Pool: Sendable {
         case .wroteTooMuch: how = "printed more than \(outputLimit >> 20) MiB"
         case .stalled, .abandoned: how = "was given up"
         }
-        return SoradError(.unavailable, "\(command) \(how)" + (line.map { ", saying: \($0)" } ?? ""))
+        return SoradError(.unavailable, "\(command) \(how)" + (line.map { ", saying: \(short($0))" } ?? ""))
     }
 }

@@ -35,7 +35,9 @@ import Testing
         #expect(throws: JSONError.self) { try PlaceCommand(json: json) }
     }
 
-    @Test(arguments: ["{}", #"{"opened": {}}"#, #"{"pool": {}}"#, #"{"pool": {"boxes": [1]}}"#, #"{"placed": {"box": "b"}}"#, #"{"x": {}}"#])
+    @Test(arguments: [
+        "{}", #"{"opened": {}}"#, #"{"pool": {}}"#, #"{"pool": {"boxes": [1]}}"#, #"{"placed": {"box": "b"}}"#, #"{"x": {}}"#,
+    ])
     func otherEventsAreRefused(text: String) throws {
         let json = try JSONValue(parsing: Array(text.utf8))
         #expect(throws: JSONError.self) { try PlaceEvent(json: json) }
