@@ -75,6 +75,16 @@ import Testing
         #expect(events("005 no more\n\treturn value 99999999999\n...\n") == [.killed(signal: 0)])
     }
 
+    @Test func wordsOfABoxAreShortAndSafe() {
+        var reader = EventLogReader()
+        let reason = "\u{1B}[31m" + String(repeating: "é", count: 5_000)
+        guard case .held(let told)? = reader.append(Array("012 (1.0.0) x\n\t\(reason)\n...\n".utf8)).first else {
+            Issue.record("no hold")
+            return
+        }
+        #expect(told.utf8.count < 520 && told.hasSuffix("…") && !told.contains("\u{1B}"))
+    }
+
     @Test func aLineWithoutEndTakesNoMemory() {
         var reader = LineReader(limit: 4)
         #expect(reader.append(Array("123456789\nab\n".utf8)) == [Array("ab".utf8)])
