@@ -52,7 +52,7 @@ package struct Advertisement: Sendable {
                 guard SubmitDescription.isPlain(path), let identity = try? FileIdentity(path).text else { continue }
                 var digest = known?[path]?["state"]?.string == identity ? known?[path]?["sha256"]?.string : nil
                 if digest == nil { digest = describe(path, &troubles) }
-                guard let digest, digest.utf8.count == 64, SubmitDescription.isPlain(digest) else { continue }
+                guard let digest, isDigest(digest) else { continue }
                 fresh[path] = ["state": .string(identity), "sha256": .string(digest)]
                 paths[digest] = paths[digest] ?? path
             }

@@ -73,7 +73,8 @@ package struct JobFolder: Sendable {
     package var result: ClipResult? {
         guard let json = JobFolder.json("\(work)/\(PortableFile.result)", limit: PortableFile.sizeLimit) else { return nil }
         guard json["version"]?.integer == PortablePlan.version, json["job"]?.string == job else { return nil }
-        return try? ClipResult(json: json["result"] ?? .null)
+        guard let result = try? ClipResult(json: json["result"] ?? .null), result.isPlausible else { return nil }
+        return result
     }
 
     /// Gives the files of the result to the job's directory. They keep their names here, so that it may be done again after a crash; both

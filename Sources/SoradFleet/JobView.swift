@@ -53,7 +53,7 @@ package struct JobView: Sendable {
     package mutating func take(line: [UInt8]) -> JobProgress? {
         guard let event = try? WorkerEvent(json: JSONValue(parsing: line)) else { return nil }
         switch event {
-        case .progress(_, let progress): return progress
+        case .progress(_, let progress): return progress.isPlausible ? progress : nil
         case .failed(_, let error): failure = JobError(code: short(error.code, 64), message: short(error.message, 1_000))
         case .ready, .alive, .finished: break
         }

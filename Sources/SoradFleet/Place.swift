@@ -56,7 +56,7 @@ final class Place {
             known = pool
             guard let command = try receive(channel, Place.idleLook) else { continue }
             guard case .open(let model, let sha256, let arguments) = command else { throw Gone(why: "it gave a job before a model") }
-            guard sha256.utf8.count == 64, SubmitDescription.isPlain(sha256) else { throw Gone(why: "it gave a digest that is none") }
+            guard isDigest(sha256) else { throw Gone(why: "it gave a digest that is none") }
             return (model, sha256, arguments)
         }
     }

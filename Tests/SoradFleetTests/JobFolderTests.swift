@@ -9,6 +9,7 @@ import Testing
     private let root: String
     private var spool: String { "\(root)/spool" }
     private let folder: JobFolder
+    private static let digest = String(repeating: "0123456789abcdef", count: 4)
     private let plan = ClipPlan(
         model: "m", prompt: "a ball", negativePrompt: "", width: 64, height: 64, numFrames: 9, fps: 8, seed: 7, numInferenceSteps: 4,
         guidanceScale: 1, flowShift: 3)
@@ -27,7 +28,7 @@ import Testing
     }
 
     private func result(_ video: String, thumbnail: String = "t.webp") throws {
-        let made = ClipResult(sha256: "00", video: video, thumbnail: thumbnail, spritesheet: "s.jpg", timings: [:])
+        let made = ClipResult(sha256: JobFolderTests.digest, video: video, thumbnail: thumbnail, spritesheet: "s.jpg", timings: [:])
         try write(PortablePlan(job: "video_1", plan: plan).json(made).text(), "\(folder.path)/job/result.json")
     }
 
@@ -111,8 +112,23 @@ import Testing
     @Test func aResultOfAnotherJobIsNone() throws {
         defer { try? removeDirectory(root, depth: 4) }
         try folder.make(plan, from: spool)
-        let made = ClipResult(sha256: "00", video: "v.mp4", thumbnail: "t.webp", spritesheet: "s.jpg", timings: [:])
+        let made = ClipResult(sha256: JobFolderTests.digest, video: "v.mp4", thumbnail: "t.webp", spritesheet: "s.jpg", timings: [:])
         try write(PortablePlan(job: "video_2", plan: plan).json(made).text(), "\(folder.path)/job/result.json")
+        #expect(folder.result == nil)
+    }
+
+    @Test(arguments: [
+        #"{"sha256": "00"}"#, #"{"sha256": "\u000d\nset-cookie: x"}"#, #"{"resumedStep": -9223372036854775808}"#,
+        #"{"timings": {"Denoising": 1}}"#,
+        #"{"timings": {"denoising": -1}}"#, #"{"timings": {"denoising": 1e300}}"#, #"{"modelSHA256": "x"}"#,
+    ]) func whatABoxCannotHaveMeasuredIsNoResult(change: String) throws {
+        defer { try? removeDirectory(root, depth: 4) }
+        try folder.make(plan, from: spool)
+        let made = ClipResult(sha256: JobFolderTests.digest, video: "v.mp4", thumbnail: "t.webp", spritesheet: "s.jpg", timings: [:])
+        guard case .object(var object) = made.json, let members = try JSONValue(parsing: Array(change.utf8)).object?.members else { return }
+        for member in members { object[member.key] = member.value }
+        let json: JSONValue = ["version": 1, "job": "video_1", "result": .object(object)]
+        try write(json.text(), "\(folder.path)/job/result.json")
         #expect(folder.result == nil)
     }
 }

@@ -60,6 +60,15 @@ import Testing
         for line in ["", "{", "[]", #"{"progress": 1}"#, #"{"putDown": {"job": "x"}}"#, "\u{7F}\u{0}"] {
             #expect(view.take(line: Array(line.utf8)) == nil)
         }
+        for odd in [
+            JobProgress(phase: .denoising, step: .max, steps: 9, percent: 30),
+            JobProgress(phase: .denoising, step: 3, steps: -1, percent: 30),
+            JobProgress(phase: .denoising, step: 3, steps: 9, percent: 101),
+            JobProgress(phase: .denoising, step: 3, steps: 9, percent: 30, etaSeconds: 1e300),
+            JobProgress(phase: .denoising, step: 3, steps: 9, percent: 30, preview: JobPreview(width: 1, height: 1, png: "\u{1B}]")),
+        ] {
+            #expect(view.take(line: WorkerEvent.progress(job: "video_1", progress: odd).json.bytes()) == nil)
+        }
         let progress = JobProgress(phase: .denoising, step: 3, steps: 9, percent: 30)
         let line = WorkerEvent.progress(job: "video_1", progress: progress).json.bytes()
         #expect(view.take(line: line) == progress)
