@@ -115,6 +115,12 @@ test-systemd: deps static ## as root: the installed units on a small Debian that
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
 	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
 
+test-fleet: deps static ## as root: a head and three boxes with the real HTCondor, on Debian 13 in network namespaces (debootstrap, half an hour)
+	@$(call install_packages,debootstrap iproute2)
+	rm -rf .build/fleet/installed
+	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/fleet/installed) PREFIX=/usr
+	python3 Tests/fleet/network.py --tree .build/fleet/root --installed .build/fleet/installed
+
 test-media: deps build $(VENV)/.installed ## FILES damaged or odd pictures and clips (default 2000): only clips and refusals, nothing left behind
 	$(SDK_TESTS) SORAD_DAMAGED=$(FILES) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_damaged_files.py
 
@@ -269,4 +275,4 @@ clean: ## remove everything built
 	rm -rf .build $(VENV)
 	rm -f $(call quoted,$(CLIP))
 
-.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients
