@@ -55,7 +55,7 @@ package struct JobView: Sendable {
         switch event {
         case .progress(_, let progress): return progress.isPlausible ? progress : nil
         case .failed(_, let error): failure = JobError(code: short(error.code, 64), message: short(error.message, 1_000))
-        case .ready, .alive, .finished: break
+        case .ready, .alive, .backend, .finished: break
         }
         return nil
     }

@@ -126,7 +126,7 @@ public final class FleetSupervisor: SlotSupervisor {
         case .opened(let model): service.deliver(.workerReady(slot, model: model))
         case .pool(let state): door.status.set(state)
         case .placed(let job, let place): service.deliver(.placed(slot, try identifier(job), place))
-        case .worker(.ready), .worker(.alive): service.deliver(.workerAlive(slot))
+        case .worker(.ready), .worker(.alive), .worker(.backend): service.deliver(.workerAlive(slot))
         case .worker(.progress(let job, let progress)): service.deliver(.progressed(slot, try identifier(job), progress))
         case .worker(.finished(let job, let result)):
             let id = try identifier(job)
