@@ -38,9 +38,9 @@ SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORA
 TSAN = --sanitize thread --scratch-path .build/tsan -Xlinker $(abspath .build/tsan/mutex.o)
 # What people call, and what the daemon and measurements call.
 USED := sorad sorad-ctl sorad-quantize
-INNER := sorad-worker sorad-bench
+INNER := sorad-worker sorad-bench sorad-fleet
 PROGRAMS := $(USED) $(INNER)
-UNITS := sorad.socket sorad-admin.socket sorad-tcp.socket sorad-metrics.socket
+UNITS := sorad.socket sorad-admin.socket sorad-tcp.socket sorad-metrics.socket sorad-fleet.socket
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## this list
@@ -114,6 +114,12 @@ test-systemd: deps static ## as root: the installed units on a small Debian that
 	rm -rf .build/boot/installed
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
 	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
+
+test-fleet: deps static ## as root: a head and three boxes with the real HTCondor, on Debian 13 in network namespaces (debootstrap, half an hour)
+	@$(call install_packages,debootstrap iproute2)
+	rm -rf .build/fleet/installed
+	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/fleet/installed) PREFIX=/usr
+	python3 Tests/fleet/network.py --tree .build/fleet/root --installed .build/fleet/installed
 
 test-media: deps build $(VENV)/.installed ## FILES damaged or odd pictures and clips (default 2000): only clips and refusals, nothing left behind
 	$(SDK_TESTS) SORAD_DAMAGED=$(FILES) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_damaged_files.py
@@ -204,7 +210,7 @@ install: ## copy what `make static` built, the model and the systemd units into 
 	install -m 755 -s $(addprefix $(STATIC)/,$(USED)) $(DESTDIR)$(PREFIX)/bin
 	install -m 755 -s $(addprefix $(STATIC)/,$(INNER)) $(DESTDIR)$(PREFIX)/libexec/sorad
 	install -m 644 $(MODEL) $(DESTDIR)$(PREFIX)/share/sorad/models
-	sed 's,@PREFIX@,$(PREFIX),g' systemd/sorad.service > $(DESTDIR)$(SYSTEMD_DIR)/sorad.service
+	for unit in sorad.service sorad-fleet.service; do sed 's,@PREFIX@,$(PREFIX),g' systemd/$$unit > $(DESTDIR)$(SYSTEMD_DIR)/$$unit; done
 	sed 's,@PREFIX@,$(PREFIX),g' systemd/user/sorad.service > $(DESTDIR)$(USER_UNIT_DIR)/sorad.service
 	install -m 644 $(addprefix systemd/,$(UNITS)) $(DESTDIR)$(SYSTEMD_DIR)
 	install -m 644 systemd/user/sorad.socket systemd/user/sorad-admin.socket $(DESTDIR)$(USER_UNIT_DIR)
@@ -221,7 +227,7 @@ dist: ## make a tarball of the source as it is committed, in .build
 	git archive --format=tar --prefix=sorad-$$version/ HEAD | gzip -9n > .build/sorad-$$version.tar.gz; sha256sum .build/sorad-$$version.tar.gz
 
 uninstall: ## remove what install put there (the jobs in /var/lib/sorad stay)
-	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(addprefix $(DESTDIR)$(SYSTEMD_DIR)/,sorad.service $(UNITS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(PROGRAMS)) $(addprefix $(DESTDIR)$(SYSTEMD_DIR)/,sorad.service sorad-fleet.service $(UNITS))
 	rm -f $(addprefix $(DESTDIR)$(USER_UNIT_DIR)/,sorad.service sorad.socket sorad-admin.socket)
 	rm -rf $(DESTDIR)$(PREFIX)/libexec/sorad
 	rm -f $(DESTDIR)$(SYSUSERS_DIR)/sorad.conf $(DESTDIR)$(TMPFILES_DIR)/sorad.conf
@@ -269,4 +275,4 @@ clean: ## remove everything built
 	rm -rf .build $(VENV)
 	rm -f $(call quoted,$(CLIP))
 
-.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients

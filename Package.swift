@@ -49,6 +49,7 @@ let package = Package(
         library("SoradCPU", ["SoradSystem", "SoradTensor", "CSoradKernels"]),
         library("SoradJobs", ["SoradSystem", "SoradAPI", "CSQLite"]),
         library("SoradHTTP", ["SoradSystem", "SoradAPI"]),
+        library("SoradFleet", ["SoradSystem", "SoradAPI"]),
         library("SoradMedia", ["SoradSystem", "SoradAPI"]),
         library("SoradModelFile", ["SoradSystem", "SoradTensor"]),
         // Layer 4
@@ -62,6 +63,7 @@ let package = Package(
         // Layer 6: wiring only
         program("sorad", ["SoradSystem", "SoradAPI", "SoradHTTP", "SoradJobs", "CSoradPage"]),
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradVulkan", "SoradPipeline"]),
+        program("sorad-fleet", ["SoradSystem", "SoradAPI", "SoradFleet"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
         program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
         program(
@@ -91,6 +93,7 @@ let package = Package(
             ]),
         tests("SoradHTTPTests", ["SoradHTTP", "SoradAPI", "SoradSystem"]),
         tests("SoradJobsTests", ["SoradJobs", "SoradAPI", "SoradSystem"]),
+        tests("SoradFleetTests", ["SoradFleet", "SoradAPI", "SoradSystem"]),
         tests("SoradMediaTests", ["SoradMedia", "SoradAPI", "SoradSystem"]),
         tests(
             "SoradPipelineTests",

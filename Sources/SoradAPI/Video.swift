@@ -113,8 +113,10 @@ public struct VideoDetails: Sendable, Equatable {
     /// Frames decoded, of `numFrames`; only while they are.
     public var frame: Int?
     public var etaSeconds: Double?
-    /// Why a queued job waits, when it waits for something else than its turn.
+    /// Why a queued job waits, when it waits for something else than its turn, or why a pool does not make one that was begun.
     public var note: String?
+    /// The machine of a pool that makes the clip; absent where this machine does.
+    public var box: String?
     /// Only where it is not 0.
     public var priority: Int?
     /// Fields of the request, and what the model makes of its prompt.
@@ -177,6 +179,7 @@ public struct VideoDetails: Sendable, Equatable {
         frame = json["frame"]?.integer
         etaSeconds = json["eta_seconds"]?.double
         note = json["note"]?.string
+        box = json["box"]?.string
         priority = json["priority"]?.integer
         sha256 = json["sha256"]?.string
         if let object = json["timings"]?.object {
@@ -223,6 +226,7 @@ public struct VideoDetails: Sendable, Equatable {
         object["eta_seconds"] = etaSeconds.map { .double($0) }
         object["priority"] = priority.map { .integer($0) }
         object["note"] = note.map { .string($0) }
+        object["box"] = box.map { .string($0) }
         object["sha256"] = sha256.map { .string($0) }
         if let timings {
             var members = JSONObject()

@@ -229,7 +229,7 @@ package func secondsByPhase(_ json: JSONValue?) -> [String: Double] {
 }
 
 /// A message is an object with one member, named after its case.
-private func onlyMember(_ json: JSONValue, of name: String) throws(JSONError) -> (String, JSONMembers) {
+func onlyMember(_ json: JSONValue, of name: String) throws(JSONError) -> (String, JSONMembers) {
     guard let members = json.object?.members, members.count == 1, let member = members.first else {
         throw JSONError("the \(name) is not an object with one member")
     }

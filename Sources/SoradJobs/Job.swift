@@ -37,6 +37,8 @@ public struct Job: Sendable, Equatable {
     public var etaSeconds: Double?
     /// Why it waits, when it waits for something else than its turn; only in answers to clients.
     public var note: String?
+    /// The machine of a pool that makes it; only in answers to clients.
+    public var box: String?
 
     public init(id: JobIdentifier, owner: UInt32, plan: ClipPlan, createdAt: Int) {
         self.id = id
@@ -63,8 +65,11 @@ public struct Job: Sendable, Equatable {
             if progress.phase == .decoding { details.frame = progress.frame }
             details.etaSeconds = progress.etaSeconds
         }
-        if status == .queued {
+        if !isOver {
             details.note = note
+            details.box = box
+        }
+        if status == .queued {
             details.etaSeconds = etaSeconds
         }
         details.priority = priority == 0 ? nil : priority

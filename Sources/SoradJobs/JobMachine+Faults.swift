@@ -173,8 +173,10 @@ extension JobMachine {
         return "a worker for the model \(model) \(fault.reason) (\(fault.count) times so far); its jobs wait"
     }
 
-    /// Why a job that waits does not wait for its turn alone, in a sentence; nil when it does.
+    /// Why a job that waits does not wait for its turn alone, or why one that was begun is not being made, in a sentence; nil when neither
+    /// is so.
     package func note(for job: Job) -> String? {
+        if job.status == .inProgress { return place(of: job.id).note }
         guard job.status == .queued else { return nil }
         if holds.contains(.disk) { return "the disk is full; the job continues from its last step when there is free space" }
         if holds.contains(.administrator) { return "an administrator has paused the queue; the job begins when it is resumed" }

@@ -42,6 +42,12 @@ extension JobMachine {
         return isRecorded ? record : []
     }
 
+    mutating func placed(_ slot: WorkerSlot, _ id: JobIdentifier, _ place: JobPlace, now: MonotonicTime) {
+        guard slots[slot.number].job == id else { return }
+        slots[slot.number].heard(at: now, loading: limits.workerStart)
+        slots[slot.number].place = place
+    }
+
     mutating func finished(
         _ slot: WorkerSlot, _ id: JobIdentifier, _ result: ClipResult, now: MonotonicTime, unixSeconds: Int
     ) -> [Action] {
@@ -87,7 +93,8 @@ extension JobMachine {
         switch slots[slot.number].ended() {
         case .starting(let model, let id, _): return couldNotStart(model, reason, job: id, now: now, unixSeconds: unixSeconds)
         case .working(_, let id, _):
-            return stopped(id, JobError(code: JobError.workerDied, message: "the worker \(reason)"), now: now, unixSeconds: unixSeconds)
+            let code = limits.workersAreRemote ? JobError.machineFault : JobError.workerDied
+            return stopped(id, JobError(code: code, message: "the worker \(reason)"), now: now, unixSeconds: unixSeconds)
         case .abandoning(_, let id, _), .leaving(let id?, _): return jobs[id] == nil ? [.removeFiles(id)] : []
         case .absent, .idle, .leaving(nil, _): return []
         }

@@ -32,6 +32,8 @@ public struct JobMachine: Sendable {
         public var longestWait: Duration = .seconds(60)
         /// Days for which faults of the machine may hold a job; 0 is no limit.
         public var holdDays = 30
+        /// A worker's end is that of a connection: it says nothing about the job.
+        public var workersAreRemote = false
 
         public init() {}
     }
@@ -55,6 +57,8 @@ public struct JobMachine: Sendable {
         /// A heartbeat: nothing new, and the computing thread is alive.
         case workerAlive(WorkerSlot)
         case progressed(WorkerSlot, JobIdentifier, JobProgress)
+        /// Where a job is made, in a pool of machines.
+        case placed(WorkerSlot, JobIdentifier, JobPlace)
         case finished(WorkerSlot, JobIdentifier, ClipResult)
         case failed(WorkerSlot, JobIdentifier, JobError)
         /// The worker broke the protocol; it will be killed.
@@ -143,6 +147,8 @@ public struct JobMachine: Sendable {
     var slotsWithWorker: Set<WorkerSlot> { Set(allSlots.filter { slots[$0.number].hasWorker }) }
     /// The jobs that are being made, in the order of their slots.
     public var runningJobs: [JobIdentifier] { slots.compactMap(\.job) }
+    /// Where a job is made that is being made; nothing where that is this machine.
+    package func place(of id: JobIdentifier) -> JobPlace { slots.first { $0.job == id }?.place ?? JobPlace() }
     /// Jobs that are over but whose directories a worker may still write to: their files are removed later, by an action.
     public var abandonedJobs: [JobIdentifier] { slots.compactMap(\.abandonedJob) }
     /// When `ticked` has something to do.
@@ -162,6 +168,7 @@ public struct JobMachine: Sendable {
         case .workerReady(let slot, let model): actions = workerBecameReady(slot, model, now: now)
         case .workerAlive(let slot): slots[slot.number].heard(at: now, loading: limits.workerStart)
         case .progressed(let slot, let id, let progress): actions = progressed(slot, id, progress, now: now)
+        case .placed(let slot, let id, let place): placed(slot, id, place, now: now)
         case .finished(let slot, let id, let result): actions = finished(slot, id, result, now: now, unixSeconds: unixSeconds)
         case .failed(let slot, let id, let error): actions = failed(slot, id, error, now: now, unixSeconds: unixSeconds)
         case .workerMisbehaved(let slot, let what):
@@ -228,6 +235,7 @@ public struct JobMachine: Sendable {
         queue.removeAll { $0 == id }
         if let job = jobs[id], job.startedAt == nil { turn.took(job.owner) }
         slots[slot.number].lastRecord = nil
+        slots[slot.number].place = JobPlace()
         return change(id) { job in
             job.status = .inProgress
             job.startedAt = job.startedAt ?? unixSeconds

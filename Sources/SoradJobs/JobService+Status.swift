@@ -6,10 +6,13 @@ import Synchronization
 extension JobService {
     /// A clause for each running job, in the order of their slots; a few and the number of the others.
     public var work: [String] {
-        let jobs = state.withLock { state in state.machine.runningJobs.compactMap { state.machine.jobs[$0] } }
-        let clauses = jobs.prefix(JobService.mostClauses).map { job in
+        let jobs = state.withLock { state in
+            state.machine.runningJobs.compactMap { id in state.machine.jobs[id].map { (job: $0, box: state.machine.place(of: id).box) } }
+        }
+        let clauses = jobs.prefix(JobService.mostClauses).map { job, box in
             let left = job.progress?.etaSeconds.map { ", \(JobService.timeWords($0)) left" } ?? ""
-            return "\(job.work) for \(names.name(of: job.owner))\(left)"
+            let place = box.map { " on \($0)" } ?? ""
+            return "\(job.work)\(place) for \(names.name(of: job.owner))\(left)"
         }
         return clauses + (jobs.count > clauses.count ? ["\(jobs.count - clauses.count) more running"] : [])
     }

@@ -15,6 +15,14 @@ extension JobService {
         }
     }
 
+    /// Whether somebody still wants the job: it has not ended and was not erased.
+    func isWanted(_ id: JobIdentifier) -> Bool { state.withLock { $0.machine.jobs[id] != nil } }
+
+    /// The jobs that have been begun, in the order of their slots, with their places.
+    public var begunJobs: [Job] {
+        state.withLock { state in state.machine.runningJobs.compactMap { id in state.machine.jobs[id] }.map { state.estimated($0) } }
+    }
+
     /// When `deliver(.ticked)` is due.
     public var nextDeadline: MonotonicTime? {
         state.withLock { state in

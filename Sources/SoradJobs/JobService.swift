@@ -10,6 +10,8 @@ public final class JobService: Sendable {
         public var limits = JobMachine.Limits()
         /// Jobs that are made at once, each by a worker of its own.
         public var workers = 1
+        /// They are made by a pool of machines, whose memory is the pool's matter.
+        public var isFleet = false
         /// Jobs that may wait.
         public var queueLimit = 100
         /// Bytes of the disk that new jobs must leave free.
@@ -111,8 +113,9 @@ public final class JobService: Sendable {
         _ settings: Settings, _ processes: WorkerProcesses, jobs: [Job], holds: Set<JobMachine.Hold>
     ) -> JobMachine {
         let budget = settings.memory
+        let isFleet = settings.isFleet
         return JobMachine(limits: settings.limits, slots: settings.workers, jobs: jobs, holds: holds) { slots in
-            budget.current(workers: slots.compactMap { processes[$0] })?.available
+            isFleet ? nil : budget.current(workers: slots.compactMap { processes[$0] })?.available
         }
     }
 
@@ -220,8 +223,9 @@ public final class JobService: Sendable {
         for job in stored { feed.changed(state.estimated(job)) }
         // Most progress reports are not worth a record.
         if case .progressed(_, let id, _) = event, !stored.contains(where: { $0.id == id }), let job = state.machine.jobs[id] {
-            feed.changed(job)
+            feed.changed(state.estimated(job))
         }
+        if case .placed(_, let id, _) = event, let job = state.machine.jobs[id] { feed.changed(state.estimated(job)) }
         for id in erased {
             state.moments[id] = nil
             feed.deleted(id)

@@ -36,6 +36,7 @@ extension JobService.State {
     mutating func estimated(_ job: Job) -> Job {
         var job = job
         job.note = machine.note(for: job)
+        job.box = machine.place(of: job.id).box
         guard job.status == .queued, job.note == nil, machine.holds.isEmpty, !isStopping else { return job }
         let order = order()
         // A slot without a job is free at once.

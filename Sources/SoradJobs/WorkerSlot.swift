@@ -1,6 +1,7 @@
 // One place for a worker: the state of its worker, and how long that may last. Pure; times come in as values.
 // Invariant: a slot has at most one worker process and one job. Faults, hang-ups, silences and deaths belong to that worker
 // alone: events of one slot change nothing in another.
+import SoradAPI
 import SoradSystem
 
 /// Names one of the daemon's places for workers.
@@ -33,6 +34,8 @@ struct SlotState: Sendable {
     var hasHungUp = false
     /// With the worker that has a job.
     var watchdog = HangWatchdog()
+    /// Where its job is made, if that is not here.
+    var place = JobPlace()
     /// When the percentage of its job was recorded last.
     var lastRecord: MonotonicTime?
 

@@ -5,7 +5,7 @@ import Glibc
 import SoradAPI
 public import SoradSystem
 
-public final class WorkerSupervisor {
+public final class WorkerSupervisor: SlotSupervisor {
     /// One worker from its start until its end has been told. A class, since a descriptor has one owner.
     private final class Running {
         let process: ChildProcess
@@ -66,6 +66,8 @@ public final class WorkerSupervisor {
         guard let running else { return [] }
         return newsEntries(running) + (running.errorsEnded ? [] : [PollEntry(reading: running.errors.rawValue)])
     }
+
+    public var deadline: MonotonicTime? { nil }
 
     private func newsEntries(_ worker: Running) -> [PollEntry] {
         let end = PollEntry(reading: worker.process.endDescriptor)

@@ -8,10 +8,28 @@ public enum SocketActivation {
         public var clients: FileDescriptor?
         /// The one whose name (FileDescriptorName=) is "admin".
         public var administrators: FileDescriptor?
+        /// The one whose name is "fleet".
+        public var fleet: FileDescriptor?
         /// Those of TCP.
         public var network: [ListeningSocket] = []
         /// Those whose name is "metrics", of either kind.
         public var metrics: [ListeningSocket] = []
+
+        /// Puts a Unix socket into its place; false where that is taken.
+        fileprivate mutating func takes(_ descriptor: Int32, named name: some StringProtocol) -> Bool {
+            switch name {
+            case "admin":
+                guard administrators == nil else { return false }
+                administrators = FileDescriptor(owning: descriptor)
+            case "fleet":
+                guard fleet == nil else { return false }
+                fleet = FileDescriptor(owning: descriptor)
+            default:
+                guard clients == nil else { return false }
+                clients = FileDescriptor(owning: descriptor)
+            }
+            return true
+        }
     }
 
     /// The listening Unix and TCP sockets handed to this process, now owned by the caller, close-on-exec and non-blocking.
@@ -41,16 +59,10 @@ public enum SocketActivation {
                 listeners.metrics.append(ListeningSocket(unix: FileDescriptor(owning: descriptor)))
                 continue
             }
-            let isAdmin = name == "admin"
-            guard isAdmin ? listeners.administrators == nil : listeners.clients == nil else {
+            guard listeners.takes(descriptor, named: name) else {
                 throw SoradError(
                     .configuration, "the service manager handed over two sockets for the same purpose",
-                    hint: "set FileDescriptorName=admin in sorad-admin.socket alone")
-            }
-            if isAdmin {
-                listeners.administrators = FileDescriptor(owning: descriptor)
-            } else {
-                listeners.clients = FileDescriptor(owning: descriptor)
+                    hint: "set FileDescriptorName=admin in sorad-admin.socket alone, and FileDescriptorName=fleet in sorad-fleet.socket")
             }
         }
         return listeners

@@ -51,6 +51,7 @@ let adminCommands: [Command] = [
         ],
         aliases: ["usage"], schemas: ["sorad.usage/1", "sorad.quotas/1"], schemaNote: "sorad.usage/1 of yourself, sorad.quotas/1 of users",
         run: quota),
+    fleetCommand,
     Command(
         "sorad-ctl metrics", options: adminOptions, summary: "print the daemon's metrics in the text format of Prometheus",
         details: "--json changes nothing here.", run: printMetrics),

@@ -42,13 +42,18 @@ private func watchJobs(_ daemon: DaemonConnection, _ filter: JobFilter, _ limit:
 func jobTable(_ jobs: [Video], width: Int?) -> Table {
     // Administrators see everybody's, and so whose each is.
     let hasOwners = jobs.contains { $0.details.owner != nil }
+    // Only where a pool makes clips.
+    let hasBoxes = jobs.contains { $0.details.box != nil }
     let isNarrow = (width ?? .max) < 100
     let hasSize = (width ?? .max) >= 60
-    let headings = ["ID"] + (hasOwners ? ["USER"] : []) + ["STATUS", "AGE"] + (hasSize ? ["SIZE"] : []) + ["PROMPT"]
+    let headings =
+        ["ID"] + (hasOwners ? ["USER"] : []) + ["STATUS"] + (hasBoxes ? ["BOX"] : []) + ["AGE"] + (hasSize ? ["SIZE"] : []) + ["PROMPT"]
     let rows = jobs.map { video in
         var row = [Span(isNarrow ? shortIdentifier(video.id) : video.id, .bold)]
         if hasOwners { row.append(Span(video.details.owner.map(ownerWords) ?? "?")) }
-        row += [isNarrow ? Span(shortStatus(video), statusSpan(video).style) : statusSpan(video), Span(ageWords(video.createdAt))]
+        row += [isNarrow ? Span(shortStatus(video), statusSpan(video).style) : statusSpan(video)]
+        if hasBoxes { row.append(Span(video.details.box ?? "")) }
+        row.append(Span(ageWords(video.createdAt)))
         if hasSize { row.append(Span(video.size)) }
         return row + [Span(video.prompt)]
     }

@@ -15,6 +15,8 @@ struct ProgressSnapshot: Sendable, Equatable {
     var isCancelled = false
     /// Why the job waits, where it does not wait for its turn alone.
     var note: String?
+    /// The machine of a pool that makes it.
+    var box: String?
 
     init(_ video: Video) {
         status = video.status
@@ -27,6 +29,7 @@ struct ProgressSnapshot: Sendable, Equatable {
         etaSeconds = video.details.etaSeconds
         isCancelled = video.error?.code == "cancelled"
         note = video.details.note
+        box = video.details.box
     }
 
     /// E.g. "denoising 7/16, 3 s left".
@@ -37,7 +40,8 @@ struct ProgressSnapshot: Sendable, Equatable {
         case .failed: return isCancelled ? "cancelled" : "failed"
         case .inProgress: break
         }
-        var words = phaseWords
+        if let note { return "waiting: \(printable(note))" }
+        var words = phaseWords + (box.map { " on \(printable($0))" } ?? "")
         if let etaSeconds, etaSeconds.isFinite, etaSeconds >= 0.5 { words += ", \(duration(etaSeconds)) left" }
         return words
     }

@@ -82,7 +82,7 @@ private let videoMembers: KeyValuePairs<String, JSONValue> = [
     "upscale?": whole, "interpolate?": whole,
     "storyboard?": list(of: object(["prompt": text, "seconds": number, "num_frames": whole])), "source_video_id?": text, "given?": texts,
     "phase?": text, "step?": whole, "steps?": whole, "frame?": whole, "eta_seconds?": number,
-    "priority?": whole, "note?": text, "estimate?": estimate, "sha256?": text,
+    "priority?": whole, "note?": text, "box?": text, "estimate?": estimate, "sha256?": text,
     "timings?": ["type": "object", "additionalProperties": number],
 ]
 private let estimate: JSONValue = object([
@@ -142,6 +142,16 @@ private let service = [
         ]),
     OutputSchema(
         "sorad.reload/2", "a reload that has begun, and the settings that wait for a restart", ["reloading": truth, "waiting": texts]),
+    OutputSchema(
+        "sorad.fleet/1", "the pool that makes the clips; no places where this machine makes them",
+        [
+            "places": whole, "connected": truth, "trouble": textOrNull,
+            "boxes": list(
+                of: object([
+                    "name": text, "architecture": text, "state": text, "version": textOrNull, "memory": whole, "trouble": textOrNull,
+                ])),
+            "jobs": list(of: object(["id": text, "owner": whole, "progress": whole, "box": textOrNull, "note": textOrNull])),
+        ]),
     OutputSchema("sorad.log-level/1", "the least urgent level of the log", ["log_level": text]),
 ]
 private let keyMembers: KeyValuePairs<String, JSONValue> = ["name": text, "user": whole, "user_name?": textOrNull, "created_at": whole]

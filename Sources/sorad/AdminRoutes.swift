@@ -15,6 +15,8 @@ struct AdminRoutes: Sendable {
     let log: Log
     let metrics: MetricsRoute
     let reload: SettingsReload
+    /// nil where clips are made on this machine.
+    let fleet: FleetStatus?
     let keys: KeyRoutes
 
     func add(to routes: inout Routes) {
@@ -57,6 +59,7 @@ struct AdminRoutes: Sendable {
         on(.get, "/admin/keys", in: &routes, keys.list)
         on(.post, "/admin/keys", body: .fields, in: &routes, keys.add)
         on(.delete, "/admin/keys/{name}", in: &routes, keys.remove)
+        on(.get, "/admin/fleet", in: &routes) { _ in .json(pool) }
         on(.get, "/metrics", in: &routes) { _ in metrics.answer() }
     }
 
@@ -82,6 +85,23 @@ struct AdminRoutes: Sendable {
             "processing": summary.isPaused ? "paused" : "running", "queued": .integer(summary.queued), "running": .integer(summary.running),
             "worker": .bool(summary.workers > 0), "workers": .integer(summary.workers), "trouble": .optional(metrics.readiness.trouble),
             "log_level": .string("\(log.level)"),
+        ]
+    }
+
+    /// The pool's machines, and where each job is made.
+    private var pool: JSONValue {
+        let jobs = fleet == nil ? [] : service.begunJobs
+        let state = fleet?.pool ?? PoolState()
+        return [
+            "places": .integer(fleet == nil ? 0 : service.slotCount), "connected": .bool(fleet?.isConnected ?? false),
+            "trouble": .optional(state.trouble), "boxes": .array(state.boxes.map(\.json)),
+            "jobs": .array(
+                jobs.map { job in
+                    [
+                        "id": .string(job.id.text), "owner": .integer(Int(job.owner)), "progress": .integer(job.percent),
+                        "box": .optional(job.box), "note": .optional(job.note),
+                    ]
+                }),
         ]
     }
 

@@ -13,7 +13,9 @@ final class Daemon {
     private let stateLock: FileDescriptor
     private let service: JobService
     private let models: ModelCatalog
-    private let supervisors: [WorkerSupervisor]
+    private let supervisors: [any SlotSupervisor]
+    /// nil where clips are made on this machine.
+    private let fleet: FleetDoor?
     private let server: HTTPServer
     /// nil when the service manager handed over a socket for clients alone.
     private let adminServer: HTTPServer?
@@ -56,15 +58,21 @@ final class Daemon {
         let share: @Sendable (Int) -> Int? = { [settings] in settings.threadShares[$0] }
         let (service, models) = (service, models)
         let (program, workerArguments) = (settings.worker, settings.workerArguments)
-        supervisors = service.slots.map { slot in
-            WorkerSupervisor(
+        var ownSocketPaths: [String] = []
+        let listener = try Daemon.listener(handedOver.clients.take(), settings.socket, mode: 0o660, &ownSocketPaths, log)
+        fleet = try Daemon.fleet(handedOver.fleet.take(), settings, &ownSocketPaths, log)
+        let door = fleet
+        supervisors = service.slots.map { slot -> any SlotSupervisor in
+            if let door {
+                return FleetSupervisor(
+                    slot, door: door, service: service, models: models, arguments: settings.markingArguments, log: log)
+            }
+            return WorkerSupervisor(
                 slot, service: service, models: models, program: program, threads: { share(slot.number) }, arguments: workerArguments,
                 log: log)
         }
         let adminGroup = groupIdentifier(settings.adminGroup)
         let access = AccessRules(adminGroup: adminGroup, daemonUser: effectiveUser())
-        var ownSocketPaths: [String] = []
-        let listener = try Daemon.listener(handedOver.clients.take(), settings.socket, mode: 0o660, &ownSocketPaths, log)
         var adminListener = handedOver.administrators.take()
         // With a service manager its units say which sockets there are.
         if adminListener == nil, !ownSocketPaths.isEmpty {
@@ -90,7 +98,7 @@ final class Daemon {
         let uploads = try Daemon.emptyUploads(settings.stateDirectory)
         serverSettings.uploadDirectory = uploads
         let adminConnections = min(64, max(4, descriptors / 16))
-        let open = serverSettings.fit(descriptors: descriptors - Daemon.ownDescriptors(settings.jobs.workers) - adminConnections * 9 / 8)
+        let open = serverSettings.fit(descriptors: descriptors - Daemon.ownDescriptors(settings) - adminConnections * 9 / 8)
         let minimumFree = settings.jobs.minimumFree
         serverSettings.uploadSpace = UploadSpace(bytes: Daemon.uploadBytes, files: open) {
             (try? DiskSpace(at: uploads)).map { max(0, $0.free - minimumFree) }
@@ -112,7 +120,7 @@ final class Daemon {
             let routes = AdminRoutes(
                 service: service, access: access, models: models,
                 modelDirectories: settings.models.isEmpty ? settings.modelDirectories : [], log: log, metrics: metrics,
-                reload: reloading, keys: KeyRoutes(keys: keys, log: log) { clients.endConnections(ofKey: $0) })
+                reload: reloading, fleet: door?.status, keys: KeyRoutes(keys: keys, log: log) { clients.endConnections(ofKey: $0) })
             adminServer = try Daemon.adminServer(listener, routes, doors.unix, connections: adminConnections, log)
         } else {
             adminServer = nil
@@ -125,7 +133,9 @@ final class Daemon {
     private static let uploadBytes = 8 << 30
     /// Descriptors that are not connections' nor uploads': a few tens of the daemon itself and of the database, those of each worker, and
     /// those of inspections.
-    private static func ownDescriptors(_ workers: Int) -> Int { 128 + 12 * workers }
+    private static func ownDescriptors(_ settings: DaemonSettings) -> Int {
+        128 + (settings.fleetPlaces > 0 ? settings.fleetPlaces : 12 * settings.jobs.workers)
+    }
 
     /// Serves until a signal to stop.
     func run() {
@@ -136,7 +146,7 @@ final class Daemon {
         if let interval = notifier.watchdogInterval { nextWatchdog = MonotonicTime.now() + interval }
         var isStopping = false
         while true {
-            supervisors.forEach { $0.work() }
+            workAll()
             if isStopping && service.summary.workers == 0 { break }
             waitForSomething()
             for signal in takeSignals() {
@@ -149,7 +159,7 @@ final class Daemon {
             }
             if let deadline = service.nextDeadline, MonotonicTime.now() >= deadline {
                 // Messages that have arrived by now count before the silence does.
-                supervisors.forEach { $0.work() }
+                workAll()
                 service.deliver(.ticked)
             }
             service.feed.beat(MonotonicTime.now())
@@ -161,10 +171,16 @@ final class Daemon {
 
     // MARK: the loop's parts
 
+    private func workAll() {
+        fleet?.work()
+        supervisors.forEach { $0.work() }
+    }
+
     private func waitForSomething() {
-        var entries =
-            supervisors.flatMap(\.pollEntries) + [PollEntry(reading: signals.rawDescriptor), PollEntry(reading: wake.rawDescriptor)]
-        let due = [service.nextDeadline, service.feed.nextBeat, nextWatchdog, nextScan, nextStatus].compactMap { $0 }.min()
+        let made = supervisors.flatMap { $0.pollEntries } + (fleet?.pollEntries ?? [])
+        var entries = made + [PollEntry(reading: signals.rawDescriptor), PollEntry(reading: wake.rawDescriptor)]
+        let deadlines = [service.nextDeadline, service.feed.nextBeat, nextWatchdog, nextScan, nextStatus] + supervisors.map { $0.deadline }
+        let due = deadlines.compactMap { $0 }.min()
         do throws(Errno) {
             try poll(&entries, timeout: due.map { max(.zero, $0 - MonotonicTime.now()) })
         } catch { preconditionFailure("poll: \(error)") }
@@ -327,6 +343,22 @@ final class Daemon {
         }
         log.info("listening on \(path)")
         return listener
+    }
+
+    /// The socket of sorad-fleet, where a pool of machines makes the clips.
+    private static func fleet(
+        _ given: consuming FileDescriptor?, _ settings: DaemonSettings, _ own: inout [String], _ log: Log
+    ) throws(SoradError) -> FleetDoor? {
+        guard settings.fleetPlaces > 0 else { return nil }
+        // With a service manager its units say which sockets there are.
+        let isHandedOver = given != nil
+        guard isHandedOver || !own.isEmpty else {
+            throw SoradError(
+                .configuration, "fleet-places is set, and no socket for sorad-fleet was handed over",
+                hint: "systemctl enable --now sorad-fleet.socket sorad-fleet.service", param: "fleet-places")
+        }
+        let socket = try listener(given, settings.fleetSocket, mode: 0o600, &own, log)
+        return FleetDoor(listener: socket, user: effectiveUser(), log: log)
     }
 
     /// Few ask here, and never for much.

@@ -24,6 +24,9 @@ struct DaemonSettings: Sendable {
     var threads = 0
     /// As in `BackendChoice`.
     var backend = "auto"
+    /// Clips that a pool of machines makes at once; 0 for this machine's own workers.
+    var fleetPlaces = 0
+    var fleetSocket = ""
     var logLevel = Log.Level.info
     /// "" for none; so are the two below.
     var producer = ""
@@ -83,6 +86,13 @@ struct DaemonSettings: Sendable {
             "worker", \.worker, "PATH", default: "sorad-worker in the program's folder, or in ../libexec/sorad from it",
             "path of the engine, sorad-worker")
         Setting("workers", 1...64, \.jobs.workers, "clips made at the same time, each by its own worker")
+        Setting(
+            "fleet-places", 0...1_000, \.fleetPlaces,
+            "clips that a pool of machines makes at the same time, through sorad-fleet, instead of the workers of this machine; 0 is no pool"
+        )
+        Setting(
+            "fleet-socket", \.fleetSocket, "PATH", default: "fleet.sock in the folder of the socket",
+            "Unix socket for sorad-fleet; not used when systemd hands one over")
         Setting(
             "threads", 0...1024, \.threads,
             "compute threads, divided among the workers; 0 is one per usable CPU")
@@ -262,8 +272,11 @@ struct DaemonSettings: Sendable {
 
     /// What every worker gets besides model and threads.
     var workerArguments: [String] {
-        ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] + marking.workerArguments
+        ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] + markingArguments
     }
+
+    /// What a worker gets on whatever machine.
+    var markingArguments: [String] { marking.workerArguments }
 
     private var marking: ClipMarking {
         func given(_ text: String) -> String? { text.isEmpty ? nil : text }
@@ -308,6 +321,8 @@ struct DaemonSettings: Sendable {
                     environment, isRoot, root: "/run/sorad/sorad.sock", variable: "XDG_RUNTIME_DIR", home: nil, "sorad/sorad.sock"))
         }
         if adminSocket.isEmpty { adminSocket = DaemonSettings.sibling(of: socket, "admin.sock") }
+        if fleetSocket.isEmpty { fleetSocket = DaemonSettings.sibling(of: socket, "fleet.sock") }
+        try completeFleet()
         guard adminSocket != socket else {
             throw SoradError(.configuration, "the settings socket and admin-socket name the same path \(socket)", param: "admin-socket")
         }
@@ -316,6 +331,20 @@ struct DaemonSettings: Sendable {
             let places = ["\(executableDirectory())/sorad-worker", "\(executableDirectory())/../libexec/sorad/sorad-worker"]
             worker = places.first(where: fileExists) ?? places[0]
         }
+    }
+
+    /// With a pool, its places are the daemon's workers, and memory is what its machines have.
+    private mutating func completeFleet() throws(SoradError) {
+        guard fleetPlaces > 0 else { return }
+        guard markingCommand.isEmpty else {
+            throw SoradError(
+                .configuration, "marking-command runs on this machine, and fleet-places lets other machines make the clips",
+                hint: "leave one of the two out", param: "marking-command")
+        }
+        jobs.workers = fleetPlaces
+        jobs.isFleet = true
+        jobs.limits.workersAreRemote = true
+        jobs.memory.headroom = { nil }
     }
 
     /// `root` for root; else `suffix` below the XDG directory, or below `home` in $HOME; nil when none of these is known.

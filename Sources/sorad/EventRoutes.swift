@@ -102,7 +102,8 @@ extension Job {
     fileprivate var progressJSON: JSONValue {
         let video = video.json
         var object = JSONObject()
-        for name in ["id", "status", "progress", "phase", "step", "steps", "frame", "eta_seconds", "note"] { object[name] = video[name] }
+        let changing = ["id", "status", "progress", "phase", "step", "steps", "frame", "eta_seconds", "note", "box"]
+        for name in changing { object[name] = video[name] }
         return .object(object)
     }
 

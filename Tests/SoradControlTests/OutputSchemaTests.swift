@@ -90,7 +90,7 @@ private func fits(_ value: JSONValue, _ type: String) -> Bool {
             ["export", "latest", "job"], ["status"],
             ["top"],
             ["quota"], ["quota", "--all"], ["models"], ["models", "show", "tiny"], ["models", "verify"], ["check", "ball.mp4"], ["version"],
-            ["drain"], ["pause"], ["resume"], ["reload"], ["log-level"], ["config", "show"], ["config", "check"],
+            ["drain"], ["pause"], ["resume"], ["reload"], ["fleet"], ["log-level"], ["config", "show"], ["config", "check"],
             ["key", "add", "laptop", "--user", "\(isRoot() ? 65_534 : effectiveUser())"], ["key", "list"], ["key", "revoke", "laptop"],
         ] { try run(words) }
         let doctor = try service.control(["doctor", "--json"])

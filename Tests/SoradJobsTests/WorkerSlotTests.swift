@@ -51,6 +51,32 @@ extension MachineBench {
         #expect(bench.send(.submitted(fourth)) == [.generate(.first, fourth.id, fourth.plan)])
     }
 
+    @Test func aPlaceIsShownForAsLongAsItsJobIsMadeThere() throws {
+        var bench = MachineBench(slots: 2)
+        let (first, second) = bench.twoRunning()
+        bench.send(.placed(.first, first, JobPlace(box: "boxa", note: "boxa is out of reach")))
+        bench.send(.placed(.second, first, JobPlace(box: "boxb")))
+        #expect(bench.machine.place(of: first) == JobPlace(box: "boxa", note: "boxa is out of reach"))
+        #expect(bench.machine.place(of: second) == JobPlace())
+        #expect(bench.machine.note(for: try #require(bench.machine.jobs[first])) == "boxa is out of reach")
+        #expect(bench.machine.note(for: try #require(bench.machine.jobs[second])) == nil)
+        bench.send(.finished(.first, first, result()))
+        let third = bench.submit()
+        #expect(bench.machine.runningJobs == [third, second] && bench.machine.place(of: third) == JobPlace())
+    }
+
+    @Test func aLostConnectionToAPoolSaysNothingAboutTheJob() {
+        var limits = MachineBench.impatient
+        limits.workersAreRemote = true
+        var bench = MachineBench(limits)
+        let id = bench.submit()
+        for _ in 0..<5 {
+            bench.send(.workerReady(.first, model: "mini"))
+            #expect(bench.send(.workerEnded(.first, how: "was disconnected")) == [.startWorker(.first, model: "mini")])
+        }
+        #expect(bench.machine.jobs[id]?.isOver == false)
+    }
+
     @Test func aDeathIsOfOneSlotAlone() {
         var bench = MachineBench(slots: 2)
         let (first, second) = bench.twoRunning()

@@ -1,0 +1,409 @@
+"""sorad-fleet between the real daemon and a pool whose HTCondor is a fake (Tests/fakes/condor/pool.py) and whose worker is the real one:
+the same frames as a clip of this machine, and one job of the pool for each clip, whatever is killed and when."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import httpx2 as httpx
+import openai
+import pytest
+
+from daemon import BUILD, MODEL, Daemon
+
+POOL = pathlib.Path(__file__).parents[1] / "fakes" / "condor" / "pool.py"
+COMMANDS = ("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_release", "condor_status")
+SHORT = {"prompt": "a red ball falls down", "seed": 7, "num_inference_steps": 4}
+# Long enough to be interrupted.
+LONG = {"prompt": "a red ball falls down", "seed": 7, "num_inference_steps": 400, "num_frames": 17}
+
+
+def advertised():
+    """What sorad-fleet says of this machine as a box."""
+    answer = subprocess.run(
+        [BUILD / "sorad-fleet", "--advertise", "--worker", BUILD / "sorad-worker", "--models", MODEL.resolve().parent],
+        capture_output=True, text=True, timeout=300)
+    assert answer.returncode == 0, answer.stderr
+    ad = {}
+    for line in answer.stdout.splitlines():
+        name, equals, value = line.partition(" = ")
+        if equals:
+            ad[name] = {"True": True, "False": False}.get(value, value.strip('"'))
+    assert answer.stdout.endswith("\n-\n")
+    return ad
+
+
+@pytest.fixture(scope="module")
+def box():
+    ad = advertised()
+    assert ad["SoradReady"] is True and any(name.startswith("SoradModel_") for name in ad), ad
+    return ad
+
+
+class Fleet:
+    """A daemon, sorad-fleet and a pool in one folder."""
+
+    def __init__(self, folder, box, places=2, options=()):
+        self.folder, self.box, self.options = folder, box, options
+        self.root = folder / "pool"
+        self.root.mkdir()
+        commands = folder / "bin"
+        commands.mkdir()
+        for name in COMMANDS:
+            (commands / name).symlink_to(POOL)
+        self.environment = os.environ | {"FAKE_POOL": str(self.root)}
+        (folder / "head").mkdir()
+        self.daemon = Daemon(folder / "head", options=["--fleet-places", str(places), "--retry-wait", "1", *options])
+        self.processes = []
+        self.pool = self.start([sys.executable, POOL, "run"], "pool.log")
+        self.daemon.start()
+        self.fleet = None
+        self.start_fleet()
+
+    def start(self, command, log):
+        with open(self.folder / log, "ab") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=file, env=self.environment)
+        self.processes.append(process)
+        return process
+
+    def start_fleet(self):
+        self.fleet = self.start(
+            [BUILD / "sorad-fleet", "--socket", str(self.folder / "head" / "fleet.sock"), "--state-dir", str(self.folder / "head" / "state"),
+             "--condor-bin", str(self.folder / "bin"), "--worker", BUILD / "sorad-worker", "--checkpoint-every", "1",
+             "--log-level", "debug"], "fleet.log")
+
+    def add_box(self, name, **changes):
+        ad = {"Machine": name, "Arch": "X86_64", "State": "Unclaimed", "Memory": 8000} | self.box | changes
+        path = self.root / "boxes"
+        path.mkdir(exist_ok=True)
+        (path / f".{name}").write_text(json.dumps(ad))
+        (path / f".{name}").rename(path / f"{name}.json")
+
+    def remove_box(self, name):
+        (self.root / "boxes" / f"{name}.json").unlink()
+
+    def create(self, fields):
+        answer = self.daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", "@-", body=json.dumps(fields))
+        assert "id" in answer.stdout, answer.stdout + answer.stderr
+        return json.loads(answer.stdout)["id"]
+
+    def video(self, id):
+        return json.loads(self.daemon.curl(f"/v1/videos/{id}").stdout)
+
+    def wait(self, id, until, seconds=120):
+        """The video when `until` is true of it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            video = self.video(id)
+            if until(video):
+                return video
+            assert time.monotonic() < deadline, f"{video}\n{self.logs()}"
+            time.sleep(0.05)
+
+    def finish(self, id, seconds=180):
+        video = self.wait(id, lambda video: video["status"] in ("completed", "failed"), seconds)
+        assert video["status"] == "completed", f"{video}\n{self.logs()}"
+        return video
+
+    def logs(self):
+        return "\n".join((self.folder / name).read_text()[-4000:] for name in ("fleet.log", "pool.log", "head/log"))
+
+    def jobs(self, id):
+        """All jobs that the pool ever had for a clip."""
+        ads = [json.loads(path.read_text()) for folder in ("queue", "history") for path in (self.root / folder).glob("*.json")]
+        # One that is leaving may be in both for a moment.
+        return list({ad["ClusterId"]: ad for ad in ads if ad["SoradJob"] == id}.values())
+
+    def left(self, id):
+        """What there is of a clip at the head and in the pool."""
+        state = self.folder / "head" / "state"
+        places = [state / "spool" / id, state / "fleet" / id]
+        queued = [ad for ad in self.jobs(id) if (self.root / "queue" / f"{ad['ClusterId']}.json").exists()]
+        return [path for path in places if path.exists()] + queued
+
+    def end(self):
+        for process in [*self.processes, self.daemon.process]:
+            if process and process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+@pytest.fixture
+def make_fleet(tmp_path, box):
+    made = []
+
+    def make(**options):
+        made.append(Fleet(tmp_path, box, **options))
+        return made[-1]
+
+    yield make
+    for fleet in made:
+        fleet.end()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """SHA-256 of the frames that this machine makes, by the fields of the request."""
+    known = {}
+
+    def sha256(fields):
+        key = json.dumps(fields, sort_keys=True)
+        if key not in known:
+            path = tmp_path_factory.mktemp("local") / "job"
+            path.mkdir()
+            (path / "request.json").write_text(json.dumps(fields))
+            answer = subprocess.run([BUILD / "sorad-worker", "--model", MODEL, "--once", path], capture_output=True, text=True, timeout=600)
+            assert answer.returncode == 0, answer.stderr
+            known[key] = json.loads((path / "result.json").read_text())["result"]["sha256"]
+        return known[key]
+
+    return sha256
+
+
+def test_a_clip_by_the_official_sdk(make_fleet, local):
+    fleet = make_fleet()
+    fleet.add_box("boxa")
+    http = openai.DefaultHttpxClient(transport=httpx.HTTPTransport(uds=fleet.daemon.socket))
+    client = openai.OpenAI(api_key="none", base_url="http://localhost/v1", http_client=http, max_retries=0)
+    video = client.videos.create_and_poll(prompt=SHORT["prompt"], extra_body={"seed": 7, "num_inference_steps": 4})
+    assert video.status == "completed", fleet.logs()
+    assert fleet.video(video.id)["sha256"] == local(SHORT)
+    clip = client.videos.download_content(video.id).read()
+    assert clip[4:8] == b"ftyp"
+    assert client.videos.download_content(video.id, variant="thumbnail").read()[:4] == b"RIFF"
+    assert len(fleet.jobs(video.id)) == 1
+    # The result is recorded, so the pool's folder of it goes; the daemon's stays.
+    state = fleet.folder / "head" / "state"
+    deadline = time.monotonic() + 10
+    while (state / "fleet" / video.id).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    names = sorted(path.name for path in (state / "spool" / video.id).iterdir())
+    assert not [name for name in names if name.startswith(("checkpoint", "plan", "result.json"))], names
+    client.videos.delete(video.id)
+    assert not fleet.left(video.id)
+
+
+def test_only_as_many_jobs_as_places_and_where_each_is(make_fleet, local):
+    fleet = make_fleet(places=2)
+    fleet.add_box("boxa")
+    ids = [fleet.create(LONG | {"seed": seed}) for seed in (1, 2, 3)]
+    fleet.wait(ids[0], lambda video: video.get("box") == "boxa" and video.get("step", 0) > 0)
+    # The second waits in the pool, the third here.
+    second = fleet.wait(ids[1], lambda video: "note" in video)
+    assert second["status"] == "in_progress" and "waits in the pool" in second["note"] and "box" not in second
+    assert fleet.video(ids[2])["status"] == "queued" and not fleet.jobs(ids[2])
+    table = fleet.daemon.ctl("jobs").stdout
+    assert "BOX" in table and "boxa" in table
+    assert "on boxa" in fleet.daemon.ctl("top").stdout
+    told = json.loads(fleet.daemon.ctl("fleet", "--json").stdout)
+    assert told["schema"] == "sorad.fleet/1" and told["places"] == 2 and told["connected"] is True
+    assert {job["id"]: job["box"] for job in told["jobs"]} == {ids[0]: "boxa", ids[1]: None}
+    fleet.add_box("boxb")
+    fleet.wait(ids[1], lambda video: video.get("box") == "boxb")
+    for id, seed in zip(ids, (1, 2, 3)):
+        assert fleet.finish(id)["sha256"] == local(LONG | {"seed": seed})
+        assert len(fleet.jobs(id)) == 1
+
+
+@pytest.mark.parametrize("victims", ["fleet", "daemon", "both"])
+@pytest.mark.parametrize("point", ["before", "after", "late"])
+def test_a_kill_between_submit_and_record(make_fleet, local, point, victims):
+    fleet = make_fleet()
+    fleet.add_box("boxa")
+    killed = {"fleet": [fleet.fleet], "daemon": [fleet.daemon.process], "both": [fleet.fleet, fleet.daemon.process]}[victims]
+    (fleet.root / "kill-submit").write_text(" ".join([point, *(str(process.pid) for process in killed)]))
+    id = fleet.create(SHORT)
+    for process in killed:
+        assert process.wait(30) == -signal.SIGKILL
+    if fleet.daemon.process in killed:
+        fleet.daemon.start()
+    if fleet.fleet in killed:
+        fleet.start_fleet()
+    assert fleet.finish(id)["sha256"] == local(SHORT)
+    assert len(fleet.jobs(id)) == 1, fleet.logs()
+
+
+@pytest.mark.parametrize("victims", ["fleet", "daemon", "both"])
+def test_a_kill_while_the_pool_makes_it(make_fleet, local, victims):
+    fleet = make_fleet()
+    fleet.add_box("boxa")
+    id = fleet.create(LONG)
+    before = fleet.wait(id, lambda video: video.get("step", 0) > 20)
+    if victims != "fleet":
+        fleet.daemon.process.kill()
+        fleet.daemon.process.wait()
+    if victims != "daemon":
+        fleet.fleet.kill()
+        fleet.fleet.wait()
+    if victims != "fleet":
+        fleet.daemon.start()
+    if victims != "daemon":
+        fleet.start_fleet()
+    after = fleet.wait(id, lambda video: video.get("step", 0) > before["step"] or video["status"] == "completed")
+    assert after["progress"] >= before["progress"]
+    assert fleet.finish(id)["sha256"] == local(LONG)
+    assert len(fleet.jobs(id)) == 1
+
+
+def test_a_box_dies_and_is_given_the_job_again(make_fleet, local):
+    fleet = make_fleet()
+    fleet.add_box("boxa")
+    id = fleet.create(LONG)
+    fleet.wait(id, lambda video: video.get("step", 0) > 60)
+    fleet.remove_box("boxa")
+    lost = fleet.wait(id, lambda video: "note" in video)
+    assert "boxa was lost" in lost["note"] and lost["status"] == "in_progress"
+    fleet.add_box("boxa")
+    again = fleet.wait(id, lambda video: video.get("box") == "boxa" and video.get("note") is None)
+    assert again["progress"] >= lost["progress"]
+    assert fleet.finish(id)["sha256"] == local(LONG)
+    assert len(fleet.jobs(id)) == 1
+
+
+@pytest.mark.parametrize("how", ["cancel", "delete"])
+@pytest.mark.parametrize("hears", [True, False])
+def test_cancel_and_delete_reach_it(make_fleet, how, hears):
+    fleet = make_fleet()
+    fleet.add_box("boxa")
+    id = fleet.create(LONG | {"num_inference_steps": 1000})
+    fleet.wait(id, lambda video: video.get("step", 0) > 0)
+    if not hears:
+        fleet.fleet.kill()
+        fleet.fleet.wait()
+    assert fleet.daemon.ctl(how, id, *(["--yes"] if how == "delete" else [])).returncode == 0
+    if not hears:
+        fleet.start_fleet()
+    deadline = time.monotonic() + 5 + (0 if hears else 5)
+    while fleet.left(id) or list((fleet.root / "execute").iterdir()):
+        assert time.monotonic() < deadline, f"{fleet.left(id)}\n{fleet.logs()}"
+        time.sleep(0.05)
+
+
+def test_a_held_job_becomes_a_sentence(make_fleet, local):
+    fleet = make_fleet()
+    fleet.add_box("boxa", FakeHold="Error from slot1@boxa: Failed to execute sorad-worker: (errno=8: 'Exec format error')")
+    id = fleet.create(SHORT)
+    held = fleet.wait(id, lambda video: "holds it" in video.get("note", ""))
+    assert held["status"] == "in_progress" and "Exec format error" in held["note"]
+    assert "Exec format error" in fleet.daemon.ctl("top").stdout
+    fleet.add_box("boxa")
+    assert fleet.finish(id)["sha256"] == local(SHORT)
+    assert len(fleet.jobs(id)) == 1
+
+
+def test_a_pool_that_is_gone_holds_and_loses_nothing(make_fleet, local):
+    fleet = make_fleet()
+    (fleet.root / "gone").touch()
+    id = fleet.create(SHORT)
+    waiting = fleet.wait(id, lambda video: "does not answer" in video.get("note", ""))
+    assert "local schedd" in waiting["note"]
+    fleet.add_box("boxa")
+    (fleet.root / "gone").unlink()
+    assert fleet.finish(id)["sha256"] == local(SHORT)
+    assert len(fleet.jobs(id)) == 1
+
+
+def test_without_sorad_fleet_jobs_wait_with_a_sentence(make_fleet, local):
+    fleet = make_fleet()
+    fleet.add_box("boxa")
+    fleet.fleet.kill()
+    fleet.fleet.wait()
+    id = fleet.create(SHORT)
+    waiting = fleet.wait(id, lambda video: "sorad-fleet is not connected" in video.get("note", ""))
+    assert waiting["status"] == "queued"
+    fleet.start_fleet()
+    assert fleet.finish(id)["sha256"] == local(SHORT)
+
+
+def test_a_box_without_what_it_needs_gets_no_clip(make_fleet, box):
+    fleet = make_fleet()
+    model = next(name for name in box if name.startswith("SoradModel_"))
+    fleet.add_box("old", SoradVersion="0.0.1")
+    fleet.add_box("small", Memory=1)
+    fleet.add_box("other", **{model: None, "SoradModel_00": "/x.gguf"})
+    fleet.add_box("bare", SoradReady=False, SoradTrouble="ffmpeg is not installed")
+    id = fleet.create(SHORT)
+    fleet.wait(id, lambda video: "waits in the pool" in video.get("note", ""))
+    time.sleep(1)
+    assert fleet.jobs(id)[0]["JobStatus"] == 1
+    deadline = time.monotonic() + 60
+    while len(json.loads(fleet.daemon.ctl("fleet", "--json").stdout)["boxes"]) < 4:
+        assert time.monotonic() < deadline, fleet.logs()
+        time.sleep(0.5)
+    text = fleet.daemon.ctl("fleet").stdout
+    assert "ffmpeg is not installed" in text and "it has sorad 0.0.1" in text
+    fleet.add_box("good")
+    assert fleet.finish(id)["status"] == "completed"
+
+
+def test_a_failure_on_a_box_is_told_and_tried_again(make_fleet, local, tmp_path):
+    fleet = make_fleet()
+    broken = tmp_path / "broken-worker"
+    broken.write_text("#!/bin/sh\necho 'sorad-worker: the disk smells of smoke' >&2\nexit 74\n")
+    broken.chmod(0o755)
+    fleet.add_box("boxa", FakeWorker=str(broken))
+    id = fleet.create(SHORT)
+    fleet.wait(id, lambda video: "the disk smells of smoke" in video.get("note", ""))
+    fleet.add_box("boxa")
+    assert fleet.finish(id)["sha256"] == local(SHORT)
+    jobs = sorted(fleet.jobs(id), key=lambda ad: ad["ClusterId"])
+    assert [ad["SoradAttempt"] for ad in jobs] == list(range(1, len(jobs) + 1)) and len(jobs) >= 2
+
+
+def test_a_box_that_sends_something_else_is_not_believed(make_fleet, local, tmp_path):
+    fleet = make_fleet()
+    liar = tmp_path / "liar"
+    result = {"sha256": "0" * 64, "video": "clip.mp4", "thumbnail": "../../../keys", "spritesheet": "plan.json", "timings": {}}
+    liar.write_text(f"""#!/usr/bin/env python3
+import json, os
+job = json.load(open("job/plan.json"))["job"]
+os.symlink("/etc/passwd", "job/clip.mp4") if not os.path.lexists("job/clip.mp4") else None
+json.dump({{"version": 1, "job": job, "result": {result!r}}}, open("job/result.json", "w"))
+""")
+    liar.chmod(0o755)
+    fleet.add_box("boxa", FakeWorker=str(liar))
+    id = fleet.create(SHORT)
+    fleet.wait(id, lambda video: "stopped by a fault" in video.get("note", ""))
+    assert fleet.video(id)["status"] != "completed"
+
+
+def test_a_stop_of_the_daemon_cancels_nothing(make_fleet, local):
+    fleet = make_fleet()
+    fleet.add_box("boxa")
+    id = fleet.create(LONG)
+    fleet.wait(id, lambda video: video.get("step", 0) > 20)
+    fleet.daemon.stop()
+    time.sleep(3)
+    assert [ad["JobStatus"] for ad in fleet.jobs(id)] in ([2], [4])
+    fleet.daemon.start()
+    assert fleet.finish(id)["sha256"] == local(LONG)
+    assert len(fleet.jobs(id)) == 1
+
+
+def test_a_picture_and_words_for_the_corner_travel(make_fleet, local, tmp_path):
+    picture = tmp_path / "picture.png"
+    subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=128x128", "-frames:v", "1", str(picture)], check=True)
+    fleet = make_fleet(options=("--visible-label", "it's \"made\" by AI"))
+    fleet.add_box("boxa")
+    answer = fleet.daemon.curl(
+        "/v1/videos", "-F", "prompt=a red ball", "-F", "seed=7", "-F", "num_inference_steps=4", "-F", f"input_reference=@{picture}")
+    video = fleet.finish(json.loads(answer.stdout)["id"])
+    assert video["given"] == ["input_reference"]
+
+
+def test_settings_that_contradict_each_other(tmp_path):
+    answer = subprocess.run(
+        [BUILD / "sorad", "--fleet-places", "2", "--marking-command", "/bin/true", "--check-config"], capture_output=True, text=True,
+        env={"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    assert answer.returncode == 78 and "marking-command runs on this machine" in answer.stderr
+    answer = subprocess.run(
+        [BUILD / "sorad-fleet", "--state-dir", str(tmp_path / "nowhere")], capture_output=True, text=True)
+    assert answer.returncode == 78 and "give the --state-dir of the daemon" in answer.stderr
