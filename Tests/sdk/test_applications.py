@@ -96,6 +96,15 @@ def test_node(daemon, port, tmp_path):
     assert run.returncode == 0 and run.stdout == "ftyp", run.stdout + run.stderr
 
 
+@pytest.mark.skipif("SORAD_NODE_SDK" not in os.environ, reason="SORAD_NODE_SDK does not name the module of the Node SDK (npm install openai)")
+def test_official_node_sdk(daemon, port, tmp_path):
+    picture = tmp_path / "ball.png"
+    picture.write_bytes(PNG)
+    run = subprocess.run(
+        ["node", HERE / "node_client.mjs", os.environ["SORAD_NODE_SDK"], daemon.url + "/v1", port.key, picture], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0 and run.stdout == "made\n", run.stdout + run.stderr
+
+
 def test_python_example(daemon, port, tmp_path):
     script = "KEY = " + repr(port.key) + "\n" + example("python").replace("http://127.0.0.1:8790", daemon.url)
     run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
@@ -129,6 +138,38 @@ def test_exact_requests_of_others(port, name):
     assert head.startswith(b"HTTP/1.1 200 "), body
     video = finished(port, json.loads(body))
     assert port.ask("GET", f"/v1/videos/{video['id']}/content")[2][4:8] == b"ftyp"
+
+
+def test_the_whole_conversation_of_promptfoo(port):
+    """What its src/providers/openai/video.ts asks, in its order: names and sizes of the hosted service, three downloads, and a remix that names a model."""
+    status, _, created = port.ask("POST", "/v1/videos", {"model": "sora-2", "prompt": "a red ball", "size": "1280x720", "seconds": "8"})
+    assert status == 200 and created["id"], created
+    video = finished(port, created)
+    assert isinstance(video["progress"], int) and video["error"] is None
+    for variant, start in [("", b"ftyp"), ("?variant=thumbnail", b"WEBP"), ("?variant=spritesheet", b"\xff\xd8\xff")]:
+        status, _, content = port.ask("GET", f"/v1/videos/{video['id']}/content{variant}")
+        assert status == 200 and start in content[:16], variant
+    status, _, remix = port.ask("POST", f"/v1/videos/{video['id']}/remix", {"model": "sora-2", "prompt": "a blue ball"})
+    assert status == 200, remix
+    assert finished(port, remix)["remixed_from_video_id"] == video["id"]
+    status, _, refusal = port.ask("POST", "/v1/videos", {"model": "sora-2", "prompt": "", "size": "1280x720", "seconds": "8"})
+    assert status == 400 and refusal["error"]["message"], "it shows error.message"
+
+
+def test_the_whole_conversation_of_n8n(port):
+    """What the Video resource of its OpenAI node asks (OpenAi/v2/actions/video/generate.operation.ts): a form, then the job until `error` or
+    `completed`, then the clip, whose type it takes from the answer."""
+    form = b"".join(b'--b\r\nContent-Disposition: form-data; name="' + name + b'"\r\n\r\n' + value + b"\r\n" for name, value in [
+        (b"model", b"sora-2"), (b"prompt", b"A video of a cat playing with a ball"), (b"seconds", b"4"), (b"size", b"1792x1024")])
+    form += b'--b\r\nContent-Disposition: form-data; name="input_reference"; filename="ball.png"\r\nContent-Type: image/png\r\n\r\n' + PNG + b"\r\n--b--\r\n"
+    head, _, body = port.raw(
+        b"POST /v1/videos HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer " + port.key.encode() +
+        b"\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: " + str(len(form)).encode() + b"\r\n\r\n" + form).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 "), body
+    video = finished(port, json.loads(body))
+    assert video["error"] is None and video["requested_size"] == "1792x1024"
+    status, headers, content = port.ask("GET", f"/v1/videos/{video['id']}/content")
+    assert status == 200 and headers["content-type"] == "video/mp4" and content[4:8] == b"ftyp"
 
 
 def test_a_socket_forwarded_to_a_socket(daemon, tmp_path):

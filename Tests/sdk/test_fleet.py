@@ -216,9 +216,10 @@ def test_only_as_many_jobs_as_places_and_where_each_is(make_fleet, local):
 @pytest.mark.parametrize("victims", ["fleet", "daemon", "both"])
 @pytest.mark.parametrize("point", ["before", "after", "late"])
 def test_a_kill_between_submit_and_record(make_fleet, local, point, victims):
+    # The pool's command dies with sorad-fleet, so that one comes last.
     fleet = make_fleet()
     fleet.add_box("boxa")
-    killed = {"fleet": [fleet.fleet], "daemon": [fleet.daemon.process], "both": [fleet.fleet, fleet.daemon.process]}[victims]
+    killed = {"fleet": [fleet.fleet], "daemon": [fleet.daemon.process], "both": [fleet.daemon.process, fleet.fleet]}[victims]
     (fleet.root / "kill-submit").write_text(" ".join([point, *(str(process.pid) for process in killed)]))
     id = fleet.create(SHORT)
     for process in killed:
@@ -391,7 +392,7 @@ def test_a_stop_of_the_daemon_cancels_nothing(make_fleet, local):
 def test_a_picture_and_words_for_the_corner_travel(make_fleet, local, tmp_path):
     picture = tmp_path / "picture.png"
     subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "testsrc2=size=128x128", "-frames:v", "1", str(picture)], check=True)
-    fleet = make_fleet(options=("--visible-label", "it's \"made\" by AI"))
+    fleet = make_fleet(options=("--visible-label", "it's made by AI"))
     fleet.add_box("boxa")
     answer = fleet.daemon.curl(
         "/v1/videos", "-F", "prompt=a red ball", "-F", "seed=7", "-F", "num_inference_steps=4", "-F", f"input_reference=@{picture}")
