@@ -226,10 +226,11 @@ final class VulkanRecording {
     private func submitPending() {
         guard !pending.isEmpty, device.fault == nil else { return }
         if unsafe running.count >= Self.mostRunning { waitForOldest() }
-        guard device.fault == nil, let fence = unsafe freeFences.popLast() else { return }
+        guard device.fault == nil else { return }
         if device.counters.submissions == device.faults.lostAtSubmission {
             return device.fail("a submission failed: \(VK_ERROR_DEVICE_LOST.sentence)")
         }
+        guard let fence = unsafe freeFences.popLast() else { return }
         let buffers = unsafe pending.map { recording in
             var info = unsafe VkCommandBufferSubmitInfo()
             unsafe info.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO
