@@ -1,313 +1,362 @@
-"""A head and boxes with the real HTCondor, each a Debian 13 of its own in network namespaces (as root): what no fake can show.
+"""A head and three boxes with the real HTCondor (as root): what no fake can show. See machines.py for the machines.
 
-    python network.py --tree DIR --installed DIR [--clips N] [--losses N]
+    python network.py --tree DIR --installed DIR [--full] [--only NAME …]
 
 `--tree` is a folder for the Debian system, made with debootstrap where it does not exist; `--installed` is what
-`make install DESTDIR=… PREFIX=/usr` wrote. The namespaces hang on a switch that leads nowhere. It must hold: every clip that was accepted
-is completed with the SHA-256 that a single machine makes, whatever loses its power; each clip has one job in HTCondor's queue and
-history; a lost box's clip runs elsewhere within 150 s; a link that is away for less than the lease costs no step; a drained box loses no
-step; cancel and delete reach a box within 5 s and leave nothing; a box without a token gets no clip.
+`make install DESTDIR=… PREFIX=/usr` wrote. Needs the official SDK (Tests/sdk/requirements.txt). `--full` has the numbers that a release is
+judged by (over an hour), else they are small (a quarter of an hour); `--only` runs some of the parts, in their order:
 """
 import argparse
 import contextlib
 import json
-import os
 import pathlib
 import random
 import shutil
-import signal
-import subprocess
+import tempfile
 import time
 
-PACKAGES = "condor,ffmpeg,libsqlite3-0,curl,iproute2,procps"
-NETWORK = "10.86.0"
-HEAD, BOXES = "head", ("boxa", "boxb", "boxc")
-SWITCH = "soradsw"
-LONG = {"prompt": "a red ball falls down", "num_inference_steps": 200, "size": "256x256", "num_frames": 17}
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+import httpx2 as httpx
+import openai
+
+from machines import Head, give_token, make_tree, ready, run, set_up, tear_down, wait
+from records import Records
+
+LATE = 5        # seconds for what is not work: a transfer, a start, a line that waits for its turn on a busy machine
+SLOW = "1mbit"  # of a link on which a transfer takes long enough to be hit
+CLIP = {"prompt": "a red ball falls down", "size": "256x256", "num_frames": 25, "num_inference_steps": 40}
+LONG = CLIP | {"num_frames": 17, "num_inference_steps": 1000}
+SHORT = {"prompt": "a red ball falls down", "num_inference_steps": 4}
 
 
-def run(*command, check=True, **options):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
-    assert not check or done.returncode == 0, f"{command}: {done.returncode} {done.stdout} {done.stderr}"
-    return done
+class Trial:
+    def __init__(self, head, boxes, installed, options):
+        self.head, self.boxes, self.installed, self.options = head, boxes, installed, options
+        self.records = Records(head)
+        self.records.start()
+        self.fields = {}        # of each clip that was accepted
+        self.known = {}         # SHA-256 of a single machine by the fields
+        self.ended = set()
 
-
-def wait(what, question, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.2)
-    return answer
-
-
-def make_tree(tree, installed):
-    """One Debian for all; each machine writes into a layer of its own."""
-    if not (tree / "usr/sbin/condor_master").exists():
-        shutil.rmtree(tree, ignore_errors=True)
-        tree.parent.mkdir(parents=True, exist_ok=True)
-        run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "trixie", tree)
-    shutil.copytree(installed, tree, dirs_exist_ok=True, symlinks=True)
-    run("systemd-sysusers", f"--root={tree}")
-    hosts = "127.0.0.1 localhost\n" + "".join(f"{NETWORK}.{number} {name}\n" for number, name in enumerate((HEAD, *BOXES), 1))
-    (tree / "etc/hosts").write_text(hosts)
-
-
-class Machine:
-    def __init__(self, name, number, tree, work):
-        self.name, self.tree, self.folder = name, tree, work / name
-        self.space, self.link = f"sorad{name}", f"v-{name}"
-        self.process = None
-        for part in ("upper", "work", "root"):
-            (self.folder / part).mkdir(parents=True)
-        run("ip", "netns", "add", self.space)
-        run("ip", "link", "add", self.link, "netns", SWITCH, "type", "veth", "peer", "name", "eth0", "netns", self.space)
-        run("ip", "-n", SWITCH, "link", "set", self.link, "master", "br0", "up")
-        run("ip", "-n", self.space, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
-        for device in ("eth0", "lo"):
-            run("ip", "-n", self.space, "link", "set", device, "up")
-        run("ip", "netns", "exec", self.space, "sysctl", "-q", "-w", "net.ipv4.tcp_keepalive_intvl=5")
-
-    @property
-    def root(self):
-        return self.folder / "root"
-
-    def configure(self, text):
-        path = self.folder / "upper/etc/condor/config.d"
-        path.mkdir(parents=True, exist_ok=True)
-        (path / "50-sorad.config").write_text(text)
-
-    def boot(self):
-        """Its own processes, mounts and name; what it wrote before a loss of power is there again."""
-        script = f"""
-            mount --make-rprivate /
-            mount -t overlay overlay -o lowerdir={self.tree},upperdir={self.folder}/upper,workdir={self.folder}/work {self.root}
-            mount -t proc proc {self.root}/proc; mount -t tmpfs tmpfs {self.root}/run; mount -t tmpfs tmpfs {self.root}/tmp
-            mount --rbind /dev {self.root}/dev
-            mkdir -p {self.root}/run/condor {self.root}/run/lock {self.root}/run/sorad
-            hostname {self.name}
-            chroot {self.root} chown condor:condor /run/condor; chroot {self.root} chown sorad:sorad /run/sorad
-            exec chroot {self.root} condor_master -f"""
-        run("ip", "-n", SWITCH, "link", "set", self.link, "up")
-        with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(
-                ["ip", "netns", "exec", self.space, "unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--kill-child", "bash", "-c",
-                 script], stdout=log, stderr=log)
-        self.inside = wait(f"the processes of {self.name}", self.first)
-
-    def first(self):
-        """The process that is number 1 in there."""
-        for number in run("ip", "netns", "pids", self.space, check=False).stdout.split():
-            with contextlib.suppress(OSError):
-                if pathlib.Path(f"/proc/{number}/root").readlink() == self.root:
-                    return number
-        return None
-
-    def do(self, *command, user=None, check=True):
-        before = ["runuser", "-u", user, "--"] if user else []
-        return run("nsenter", "-t", self.inside, "-m", "-p", "-u", "-i", "-n", "chroot", self.root, *before, *command, check=check)
-
-    def start(self, *command, user):
-        with open(self.folder / "log", "ab") as log:
-            return subprocess.Popen(
-                ["nsenter", "-t", self.inside, "-m", "-p", "-u", "-i", "-n", "chroot", self.root, "runuser", "-u", user, "--", *command],
-                stdout=log, stderr=log)
-
-    def lose_power(self):
-        """No word leaves it, and then nothing of it is there."""
-        self.cut()
-        for number in run("ip", "netns", "pids", self.space, check=False).stdout.split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(number), signal.SIGKILL)
-        self.process.wait(20)
-
-    def cut(self):
-        run("ip", "-n", SWITCH, "link", "set", self.link, "down")
-
-    def mend(self):
-        run("ip", "-n", SWITCH, "link", "set", self.link, "up")
-
-    def end(self):
-        if self.process and self.process.poll() is None:
-            self.lose_power()
-        run("ip", "netns", "del", self.space, check=False)
-
-
-class Head(Machine):
-    SOCKET = "/run/sorad/sorad.sock"
-
-    def boot(self):
-        super().boot()
-        self.daemon = self.start("/usr/bin/sorad", "--fleet-places", "3", "--socket", self.SOCKET, "--state-dir", "/var/lib/sorad", user="sorad")
-        self.fleet = self.start("/usr/libexec/sorad/sorad-fleet", user="sorad")
-        wait("the daemon", lambda: self.ask("/healthz", check=False).returncode == 0)
-
-    def ask(self, path, *options, check=True):
-        return self.do("curl", "-fsS", "--unix-socket", self.SOCKET, *options, f"http://localhost{path}", check=check)
+    # MARK: clips
 
     def create(self, fields):
-        return json.loads(self.ask("/v1/videos", "-H", "content-type: application/json", "-d", json.dumps(fields)).stdout)["id"]
+        """By the official SDK on the head's socket."""
+        transport = httpx.HTTPTransport(uds=self.head.socket)
+        client = openai.OpenAI(api_key="none", base_url="http://localhost/v1", max_retries=0,
+                               http_client=openai.DefaultHttpxClient(transport=transport))
+        standard = {name: fields[name] for name in ("prompt",)}
+        id = client.videos.create(**standard, extra_body={name: fields[name] for name in fields if name not in standard}).id
+        self.fields[id] = fields
+        self.records.add(id)
+        return id
 
     def video(self, id):
-        return json.loads(self.ask(f"/v1/videos/{id}").stdout)
+        """{} while the head does not answer."""
+        with contextlib.suppress(OSError, TypeError):
+            video = self.head.video(id)
+            assert video is not None, f"{id} is not known"
+            self.records.watch(id, video)
+            return video
+        return {}
 
-    def jobs(self, id):
-        found = []
-        for command in ("condor_q", "condor_history"):
-            text = self.do(command, "-constraint", f'SoradJob == "{id}"', "-json", "-attributes", "ClusterId,JobStatus").stdout
-            found += json.loads(text) if text.strip() else []
-        return {ad["ClusterId"] for ad in found}
+    def box_of(self, id):
+        name = self.video(id).get("box")
+        return next((box for box in self.boxes if box.name == name), None)
 
+    def on_a_box(self, id, steps=1, seconds=300):
+        """The box that makes the clip, after some steps."""
+        wait(f"a start of {id}", lambda: self.records.of[id].position >= (1, steps) and self.box_of(id), seconds)
+        return wait(f"a box of {id}", lambda: self.box_of(id), seconds)
 
-def config(name):
-    return (ROOT / "systemd" / "fleet" / name).read_text().replace("head.example", HEAD)
+    def single(self, fields):
+        """SHA-256 of what one machine makes of it."""
+        key = json.dumps(fields, sort_keys=True)
+        if key not in self.known:
+            with tempfile.TemporaryDirectory() as folder:
+                (pathlib.Path(folder) / "request.json").write_text(json.dumps(fields))
+                model = next((self.installed / "usr/share/sorad/models").glob("*.gguf"))
+                run(self.installed / "usr/libexec/sorad/sorad-worker", "--model", model, "--once", folder)
+                self.known[key] = json.loads((pathlib.Path(folder) / "result.json").read_text())["result"]["sha256"]
+        return self.known[key]
 
-
-def set_up(tree, work):
-    run("ip", "netns", "add", SWITCH)
-    for words in (("link", "add", "br0", "type", "bridge"), ("link", "set", "br0", "up"), ("link", "set", "lo", "up")):
-        run("ip", "-n", SWITCH, *words)
-    head = Head(HEAD, 1, tree, work)
-    head.configure(config("head.config"))
-    boxes = [Machine(name, number, tree, work) for number, name in enumerate(BOXES, 2)]
-    head.boot()
-    wait("a collector", lambda: head.do("condor_status", "-collector", check=False).returncode == 0)
-    domain = head.do("condor_config_val", "TRUST_DOMAIN").stdout.strip()
-    for box in boxes:
-        box.configure(config("box.config").replace("STARTD_CRON_SORAD_PERIOD = 300", "STARTD_CRON_SORAD_PERIOD = 20"))
-        token = head.do("condor_token_create", "-identity", f"condor@{domain}").stdout
-        path = box.folder / "upper/etc/condor/tokens.d/head"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(token)
-        path.chmod(0o600)
-        box.boot()
-    wait("three boxes that are ready", lambda: head.do(
-        "condor_status", "-constraint", "SoradReady == true", "-af", "Machine", check=False).stdout.count("\n") == len(boxes), 180)
-    return head, boxes
-
-
-def sha_of_one_machine(head, fields):
-    """What the head's own worker makes of it."""
-    head.do("rm", "-rf", "/tmp/one")
-    head.do("mkdir", "/tmp/one")
-    head.do("sh", "-c", f"cat > /tmp/one/request.json <<'END'\n{json.dumps(fields)}\nEND")
-    model = head.do("sh", "-c", "ls /usr/share/sorad/models/*.gguf | head -1").stdout.strip()
-    head.do("/usr/libexec/sorad/sorad-worker", "--model", model, "--once", "/tmp/one")
-    return json.loads(head.do("cat", "/tmp/one/result.json").stdout)["result"]["sha256"]
-
-
-def box_of(head, boxes, id):
-    name = head.video(id).get("box")
-    return next((box for box in boxes if box.name == name), None)
-
-
-def lost_boxes(head, boxes, clips, losses):
-    """Clips while boxes and the head lose their power at random."""
-    fields = [LONG | {"seed": number} for number in range(clips)]
-    ids = [head.create(each) for each in fields]
-    for number in range(losses):
-        time.sleep(random.uniform(2, 20))
-        machine = head if number % 6 == 5 else random.choice(boxes)
-        print(f"{machine.name} loses its power", flush=True)
-        machine.lose_power()
-        time.sleep(random.uniform(0, 5))
-        machine.boot()
-    for id, each in zip(ids, fields):
-        video = wait(f"the end of {id}", lambda id=id: (found := head.video(id))["status"] in ("completed", "failed") and found, 1800)
+    def finish(self, id, seconds=1800):
+        """It must complete, with a single machine's frames, as one job of HTCondor, and with little done again."""
+        video = wait(f"the end of {id}", lambda: (found := self.video(id)).get("status") in ("completed", "failed") and found, seconds)
         assert video["status"] == "completed", video
-        assert video["sha256"] == sha_of_one_machine(head, each), id
-        assert len(head.jobs(id)) == 1, head.jobs(id)
-    print(f"{clips} clips, {losses} losses: every clip with a single machine's frames, one job each")
+        assert video["sha256"] == self.single(self.fields[id]), f"{id}: other frames"
+        assert len(self.head.jobs(id)) == 1, self.head.jobs(id)
+        record = self.records.of[id]
+        for was_put_down, units, seconds in record.again():
+            limit = 0 if was_put_down else Head.EVERY + record.longest_unit() + LATE
+            assert seconds <= limit, f"{id}: {units} units of {seconds:.1f} s were done again, {limit:.1f} s are allowed"
+        assert not self.records.faults, self.records.faults
+        self.ended.add(id)
+        return video
+
+    def again(self, ids):
+        """The most units and seconds that were done a second time, for a report."""
+        found = [each for id in ids for each in self.records.of[id].again()]
+        return f"{max((units for _, units, _ in found), default=0)} units, {max((seconds for *_, seconds in found), default=0):.1f} s"
+
+    def forget(self, id):
+        self.head.ask("DELETE", f"/v1/videos/{id}")
+
+    def left(self, id):
+        """What there is of a clip that nobody wants, at the head and on the boxes."""
+        state = self.head.disk / "var/lib/sorad"
+        found = [str(path) for path in (state / "spool" / id, state / "fleet" / id) if path.exists()]
+        found += [f"queue {job}" for job in self.head.queue() if job == id]
+        found += [f"{box.name} {name}" for box in self.boxes if box.is_on for name in box.left()]
+        return found
+
+    # MARK: the parts
+
+    def clip(self):
+        """one clip by the official SDK, the frames of a single machine"""
+        begun = time.monotonic()
+        id = self.create(SHORT | {"seed": 7})
+        video = self.finish(id)
+        return f"{time.monotonic() - begun:.0f} s, sha256 {video['sha256'][:16]}…"
+
+    def losses(self):
+        """clips while boxes lose their power in denoising, decoding and transfer, and the head at any time"""
+        counts = self.options.losses
+        todo = [place for place, count in counts.items() for _ in range(count)]
+        random.shuffle(todo)
+        done = dict.fromkeys(counts, 0)
+        missed = 0
+        ids = []
+        number = 0
+
+        def more():
+            nonlocal number
+            number += 1
+            ids.append(self.create(CLIP | {"seed": number % self.options.seeds}))
+
+        for _ in range(self.options.clips):
+            more()
+        while todo:
+            place = todo[0]
+            if len([id for id in ids if self.video(id).get("status") not in ("completed", "failed", None)]) < 2:
+                more()
+            time.sleep(random.uniform(0, 2))
+            machine = self.lose(place, ids)
+            if machine is None:
+                missed += 1
+                assert missed < 10 + 3 * sum(counts.values()), f"{place} was never hit"
+                continue
+            todo.pop(0)
+            done[place] += 1
+            print(f"  {machine.name} lost its power: {place}", flush=True)
+            time.sleep(random.uniform(0, 5))
+            machine.boot()
+        for id in ids:
+            self.finish(id)
+        return f"{len(ids)} clips; losses {done}; done again at most {self.again(ids)}"
+
+    def lose(self, place, ids):
+        """Takes the power of a machine at that moment of a clip; None where it came too late."""
+        if place == "head":
+            self.head.lose_power()
+            return self.head
+        wanted = {"denoising": 1, "decoding": 2}.get(place)
+
+        def there():
+            for id in ids:
+                if id in self.ended or not self.records.of[id].words:
+                    continue
+                word = self.records.of[id].words[-1]
+                if time.monotonic() - word[0] < 1 and isinstance(word[1], tuple) and word[1][0] == wanted and word[1][1] > 0:
+                    if (box := self.box_of(id)) and box.is_on:
+                        return id, box
+            return None
+
+        if wanted:
+            id, box = wait(place, there, 300, 0.02)
+            box.lose_power()
+            return box
+        # On a slow link a transfer takes a second or two; HTCondor's log says when it begins and ends.
+        box = random.choice([box for box in self.boxes if box.is_on])
+        box.slow(SLOW)
+        try:
+            log = wait(f"a transfer from {box.name}", lambda: self.transfer(ids, box), 300, 0.01)
+            time.sleep(random.uniform(0, 0.5))
+            box.lose_power()
+        finally:
+            box.slow(None)
+        if log.read_text().rstrip().rstrip(".").rstrip().split("...\n")[-1].find("Started transferring output files") < 0:
+            box.boot()
+            return None
+        return box
+
+    def transfer(self, ids, box):
+        """The log of a clip whose files are on their way from the box to the head."""
+        for id in ids:
+            if id in self.ended:
+                continue
+            for log in self.head.fleet_folder(id).glob("log.*"):
+                with contextlib.suppress(OSError):
+                    events = log.read_text().split("...\n")
+                    last = next((event for event in reversed(events) if event.strip()), "")
+                    if "Started transferring output files" in last and self.box_of(id) is box:
+                        return log
+        return None
+
+    def lost_box(self):
+        """a lost box's clip runs elsewhere within 150 s"""
+        id = self.create(LONG | {"seed": 1})
+        box = self.on_a_box(id, 5)
+        box.lose_power()
+        begun = time.monotonic()
+        wait("another box", lambda: (self.video(id).get("box") or box.name) != box.name, 400)
+        seconds = time.monotonic() - begun
+        box.boot()
+        self.forget(id)
+        assert seconds <= 150, seconds
+        return f"{seconds:.0f} s"
+
+    def short_cut(self):
+        """a link that is away for less than the lease: nothing is done again, the box keeps the clip"""
+        id = self.create(LONG | {"seed": 2})
+        box = self.on_a_box(id, 5)
+        box.cut()
+        time.sleep(30)
+        box.mend()
+        reached = self.records.of[id].position
+        wait("further steps", lambda: self.records.of[id].position > reached, 120)
+        wait("no note", lambda: self.video(id).get("note") is None, 60)
+        again = self.records.of[id].again()
+        now = self.box_of(id)
+        self.forget(id)
+        assert not again, again
+        assert now in (box, None), now
+        return f"30 s away, then {reached[1]} steps and none again"
+
+    def long_cut(self):
+        """a link that is away for longer than the lease: another box continues, and the first one stops"""
+        id = self.create(LONG | {"seed": 3})
+        box = self.on_a_box(id, 5)
+        box.cut()
+        begun = time.monotonic()
+        wait("another box", lambda: (self.video(id).get("box") or box.name) != box.name, 400)
+        seconds = time.monotonic() - begun
+        wait(f"no worker on {box.name}", lambda: not box.has_worker(), 120)
+        alone = time.monotonic() - begun
+        box.mend()
+        wait(f"{box.name} in the pool", lambda: box.name in ready(self.head), 300, 1)
+        assert len(self.head.jobs(id)) == 1
+        again = self.again([id])
+        self.forget(id)
+        return f"elsewhere after {seconds:.0f} s, its own worker gone after {alone:.0f} s; done again {again}"
+
+    def drain(self):
+        """a drained box puts its clip down, and no step is done again"""
+        id = self.create(LONG | {"seed": 4})
+        box = self.on_a_box(id, 50)
+        self.head.do("condor_drain", "-graceful", box.name)
+        begun = time.monotonic()
+        wait("another box", lambda: (self.video(id).get("box") or box.name) != box.name, 300)
+        seconds = time.monotonic() - begun
+        reached = self.records.of[id].position
+        wait("further steps", lambda: self.records.of[id].position > reached, 120)
+        self.head.do("condor_drain", "-cancel", box.name, check=False)
+        again = self.records.of[id].again()
+        self.forget(id)
+        assert not again, again
+        return f"elsewhere after {seconds:.0f} s at step {reached[1]}"
+
+    def unwanted(self):
+        """cancel and delete reach a box within 5 s and leave nothing"""
+        said = []
+        for way in ("cancel", "delete"):
+            id = self.create(LONG | {"seed": 5})
+            box = self.on_a_box(id, 5)
+            self.head.ask("POST", f"/v1/videos/{id}/cancel", {}) if way == "cancel" else self.forget(id)
+            begun = time.monotonic()
+            wait("the end of the worker", lambda: not box.has_worker(), 20, 0.05)
+            wait("nothing left", lambda: not self.left(id), 30, 0.05)
+            seconds = time.monotonic() - begun
+            assert seconds <= 5, f"{way}: {seconds}"
+            said.append(f"{way} {seconds:.1f} s")
+        return ", ".join(said)
+
+    def submission(self):
+        """a kill -9 of sorad-fleet, the daemon or both before, after and during a submission: one job each"""
+        ids = []
+        for point in ("before", "after", "late"):
+            for victims in (("sorad-fleet",), ("sorad",), ("sorad", "sorad-fleet")):
+                processes = {"sorad": self.head.daemon, "sorad-fleet": self.head.fleet}
+                # sorad-fleet is the parent of the command that kills, so it comes last.
+                numbers = " ".join(self.head.number_of(name) for name in victims)
+                self.head.do("sh", "-c", f"echo {point} {numbers} > /tmp/kill.new; chmod 666 /tmp/kill.new; mv /tmp/kill.new /tmp/kill-submit")
+                ids.append(self.create(SHORT | {"seed": len(ids) % self.options.seeds}))
+                for name in victims:
+                    assert processes[name].wait(60) != 0, f"{name} was not killed"
+                if "sorad" in victims:
+                    self.head.start_daemon()
+                if "sorad-fleet" in victims:
+                    self.head.start_fleet()
+                wait("the daemon", self.head.is_healthy)
+        for id in ids:
+            self.finish(id)
+        return f"{len(ids)} kills, one job each"
+
+    def unfit(self):
+        """a box without ffmpeg, and one without a token, get no clip"""
+        box = self.boxes[-1]
+        box.do("mv", "/usr/bin/ffmpeg", "/usr/bin/ffmpeg.away")
+        wait("a box that is not ready", lambda: box.name not in ready(self.head), 120, 1)
+        boxes = self.head.do("sorad-ctl", "--socket", "/run/sorad/sorad.sock", "fleet", "--json").stdout
+        wait("a sentence", lambda: "ffmpeg is not installed" in self.head.do(
+            "sorad-ctl", "--socket", "/run/sorad/sorad.sock", "fleet", "--json").stdout, 120, 1)
+        box.do("mv", "/usr/bin/ffmpeg.away", "/usr/bin/ffmpeg")
+        box.lose_power()
+        token = box.disk / "etc/condor/tokens.d/head"
+        token.unlink()
+        box.boot()
+        time.sleep(60)
+        wait("the end of its advertisement", lambda: box.name not in self.head.do("condor_status", "-af", "Machine").stdout.split(), 900, 5)
+        box.lose_power()
+        give_token(self.head, box)
+        box.boot()
+        wait("the box with a token", lambda: box.name in ready(self.head), 180, 1)
+        return json.loads(boxes)["schema"]
 
 
-def time_to_another_box(head, boxes):
-    id = head.create(LONG | {"num_inference_steps": 600})
-    wait("a running clip", lambda: head.video(id).get("step", 0) > 5, 300)
-    box = box_of(head, boxes, id)
-    box.lose_power()
-    begun = time.monotonic()
-    wait("another box", lambda: (head.video(id).get("box") or box.name) != box.name, 300)
-    seconds = time.monotonic() - begun
-    box.boot()
-    assert seconds <= 150, seconds
-    print(f"a lost box's clip ran elsewhere after {seconds:.0f} s")
-    return id
-
-
-def short_cut(head, boxes, id):
-    """A link that is away for less than the lease: nothing is done again."""
-    box = wait("a box", lambda: box_of(head, boxes, id), 300)
-    box.cut()
-    time.sleep(30)
-    box.mend()
-    wait("the same box", lambda: head.video(id).get("note") is None, 120)
-    assert head.video(id).get("box") in (box.name, None)
-    print("30 s without a link: the clip stays where it is")
-
-
-def drain(head, boxes, id):
-    box = wait("a box", lambda: box_of(head, boxes, id), 300)
-    before = head.video(id)["step"]
-    head.do("condor_drain", "-graceful", box.name)
-    wait("another box", lambda: (head.video(id).get("box") or box.name) != box.name, 300)
-    after = wait("a step", lambda: head.video(id).get("step", 0) >= before and head.video(id)["step"], 120)
-    head.do("condor_drain", "-cancel", box.name)
-    print(f"drained at step {before}, continued at {after}")
-
-
-def cancel(head, boxes, id):
-    box = wait("a box", lambda: box_of(head, boxes, id), 300)
-    head.ask(f"/v1/videos/{id}", "-X", "DELETE")
-    begun = time.monotonic()
-    wait("the end of the worker", lambda: box.do("pgrep", "-f", "sorad-worker.*--once", check=False).returncode != 0, 20)
-    wait("an empty queue", lambda: not head.do("condor_q", "-constraint", f'SoradJob == "{id}"', "-af", "ClusterId").stdout.strip(), 20)
-    seconds = time.monotonic() - begun
-    assert seconds <= 5, seconds
-    wait("no folder", lambda: head.do("test", "-e", f"/var/lib/sorad/fleet/{id}", check=False).returncode != 0, 20)
-    print(f"a delete reached the box after {seconds:.1f} s")
-
-
-def no_token(head, boxes):
-    """A box that lost its token is no longer of the pool."""
-    box = boxes[-1]
-    box.lose_power()
-    token = box.folder / "upper/etc/condor/tokens.d/head"
-    kept = token.read_text()
-    token.unlink()
-    box.boot()
-    time.sleep(90)
-    assert box.name not in head.do("condor_status", "-af", "Machine").stdout
-    token.write_text(kept)
-    token.chmod(0o600)
-    print("a box without a token is not of the pool")
+PARTS = ("clip", "submission", "unwanted", "drain", "short_cut", "lost_box", "long_cut", "losses", "unfit")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = "\n".join(f"  {name:<11} {getattr(Trial, name).__doc__}" for name in PARTS)
+    parser = argparse.ArgumentParser(description=__doc__ + parts, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=pathlib.Path, required=True)
     parser.add_argument("--installed", type=pathlib.Path, required=True)
-    parser.add_argument("--clips", type=int, default=20)
-    parser.add_argument("--losses", type=int, default=15)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--clips", type=int)
+    parser.add_argument("--losses", help="denoising,decoding,transfer,head: how often each")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
-    tree = options.tree.resolve()
-    make_tree(tree, options.installed.resolve())
+    options.clips = options.clips or (30 if options.full else 6)
+    options.seeds = options.clips if options.full else 3
+    counts = options.losses or ("10,10,10,5" if options.full else "1,1,1,1")
+    options.losses = dict(zip(("denoising", "decoding", "transfer", "head"), map(int, counts.split(",")), strict=True))
+    tree, installed = options.tree.resolve(), options.installed.resolve()
+    make_tree(tree, installed)
     work = tree.parent / "machines"
     shutil.rmtree(work, ignore_errors=True)
     machines = []
     try:
-        head, boxes = set_up(tree, work)
-        machines = [head, *boxes]
-        id = time_to_another_box(head, boxes)
-        short_cut(head, boxes, id)
-        drain(head, boxes, id)
-        cancel(head, boxes, id)
-        lost_boxes(head, boxes, options.clips, options.losses)
-        no_token(head, boxes)
+        begun = time.monotonic()
+        head, boxes = set_up(tree, work, machines)
+        print(f"head and {len(boxes)} boxes: {time.monotonic() - begun:.0f} s", flush=True)
+        trial = Trial(head, boxes, installed, options)
+        for name in PARTS:
+            if name in options.only:
+                begun = time.monotonic()
+                said = getattr(trial, name)()
+                print(f"{getattr(Trial, name).__doc__}: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
     finally:
-        for machine in machines:
-            machine.end()
-        for name in (*(f"sorad{name}" for name in (HEAD, *BOXES)), SWITCH):
-            run("ip", "netns", "del", name, check=False)
+        tear_down(machines)
     print("fleet: all shown")
 
 
