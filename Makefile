@@ -115,11 +115,11 @@ test-systemd: deps static ## as root: the installed units on a small Debian that
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
 	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
 
-test-fleet: deps static ## as root: a head and three boxes with the real HTCondor, on Debian 13 in network namespaces (debootstrap, half an hour)
+test-fleet: deps static $(VENV)/.installed ## as root: a head and three boxes with the real HTCondor, on Debian 13 in network namespaces (debootstrap, 20 minutes; FLEET="--full" for a release)
 	@$(call install_packages,debootstrap iproute2)
 	rm -rf .build/fleet/installed
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/fleet/installed) PREFIX=/usr
-	python3 Tests/fleet/network.py --tree .build/fleet/root --installed .build/fleet/installed
+	$(VENV)/bin/python Tests/fleet/network.py --tree .build/fleet/root --installed .build/fleet/installed $(FLEET)
 
 test-media: deps build $(VENV)/.installed ## FILES damaged or odd pictures and clips (default 2000): only clips and refusals, nothing left behind
 	$(SDK_TESTS) SORAD_DAMAGED=$(FILES) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_damaged_files.py

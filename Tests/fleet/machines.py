@@ -52,6 +52,21 @@ def config(name):
     return (ROOT / "systemd" / "fleet" / name).read_text().replace("head.example", HEAD)
 
 
+def processes(space):
+    return run("ip", "netns", "pids", space, check=False).stdout.split()
+
+
+def kill_all(space):
+    def is_empty():
+        numbers = processes(space)
+        for number in numbers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(number), signal.SIGKILL)
+        return not numbers
+
+    wait(f"the end of all in {space}", is_empty, 20, 0.05)
+
+
 class Machine:
     def __init__(self, name, number, tree, work):
         self.name, self.tree, self.folder = name, tree, work / name
@@ -107,15 +122,13 @@ class Machine:
         self.inside = wait(f"the processes of {self.name}", self.first)
 
     def first(self):
-        """The process that is number 1 in there."""
-        for number in self.processes():
+        """The process that is number 1 in there, when it has its root."""
+        for number in processes(self.space):
             with contextlib.suppress(OSError):
-                if pathlib.Path(f"/proc/{number}/root").readlink() == self.root:
+                path = pathlib.Path(f"/proc/{number}")
+                if (path / "root").readlink() == self.root and "\t1\n" in (path / "status").read_text().partition("NSpid:")[2][:40]:
                     return number
         return None
-
-    def processes(self):
-        return run("ip", "netns", "pids", self.space, check=False).stdout.split()
 
     def enter(self, user):
         before = ["runuser", "-u", user, "--"] if user else []
@@ -131,11 +144,8 @@ class Machine:
     def lose_power(self):
         """No word leaves it, and then nothing of it is there."""
         self.cut()
-        # Its first process takes all others with it.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(self.inside), signal.SIGKILL)
+        kill_all(self.space)
         self.process.wait(20)
-        wait(f"the end of {self.name}", lambda: not self.processes(), 20)
 
     def cut(self):
         run("ip", "-n", SWITCH, "link", "set", self.link, "down")
@@ -148,11 +158,6 @@ class Machine:
         words = ("replace", "dev", "eth0", "root", "tbf", "rate", rate, "burst", "4kb", "latency", "400ms") if rate else (
             "del", "dev", "eth0", "root")
         run("tc", "-n", self.space, "qdisc", *words, check=rate is not None)
-
-    def end(self):
-        if self.is_on:
-            self.lose_power()
-        run("ip", "netns", "del", self.space, check=False)
 
 
 class Box(Machine):
@@ -259,8 +264,8 @@ class Head(Machine):
         for name in ("condor_q", "condor_history", "condor_rm", "condor_status", "condor_vacate_job"):
             (folder / name).symlink_to(f"/usr/bin/{name}")
         (folder / "condor_submit").write_text("""#!/bin/bash
-# Where /tmp/kill-submit says a point and process ids, they are killed there, once; this one's parent may be among them.
-point=none; if [ -e /tmp/kill-submit ]; then read -r point ids < /tmp/kill-submit; rm -f /tmp/kill-submit; fi
+# Where /run/sorad/kill-submit says a point and process ids, they are killed there, once; this one's parent may be among them.
+point=none; if [ -e /run/sorad/kill-submit ]; then read -r point ids < /run/sorad/kill-submit; rm -f /run/sorad/kill-submit; fi
 case $point in
 before) kill -9 $ids; sleep 0.3; exit 1 ;;
 late)   (trap '' TERM HUP; sleep 2; exec setsid /usr/bin/condor_submit "$@") </dev/null >/dev/null 2>&1 &
@@ -273,17 +278,15 @@ exit $status
         (folder / "condor_submit").chmod(0o755)
 
 
-def set_up(tree, work, made):
-    """A head and three boxes, as docs/FLEET.md sets them up. `made` gets them as soon as they exist."""
+def set_up(tree, work):
+    """A head and three boxes, as docs/FLEET.md sets them up."""
     run("ip", "netns", "add", SWITCH)
     for words in (("link", "add", "br0", "type", "bridge"), ("link", "set", "br0", "up"), ("link", "set", "lo", "up")):
         run("ip", "-n", SWITCH, *words)
     head = Head(HEAD, 1, tree, work)
-    made.append(head)
     head.configure(config("head.config"))
     head.make_commands()
     boxes = [Box(name, number, tree, work) for number, name in enumerate(BOXES, 2)]
-    made += boxes
     head.boot()
     wait("a collector", lambda: head.do("condor_status", "-collector", check=False).returncode == 0)
     for box in boxes:
@@ -307,8 +310,10 @@ def ready(head):
     return head.do("condor_status", "-constraint", "SoradReady == true", "-af", "Machine", check=False).stdout.split()
 
 
-def tear_down(machines):
-    for machine in machines:
-        machine.end()
+def tear_down():
+    """Ends all machines, those of an earlier run that was killed too."""
+    there = [line.split()[0] for line in run("ip", "netns", "list").stdout.splitlines()]
     for name in (*(f"sorad{name}" for name in (HEAD, *BOXES)), SWITCH):
-        run("ip", "netns", "del", name, check=False)
+        if name in there:
+            kill_all(name)
+            run("ip", "netns", "del", name)

@@ -12,6 +12,8 @@ import json
 import pathlib
 import random
 import shutil
+import signal
+import sys
 import tempfile
 import time
 
@@ -253,13 +255,13 @@ class Trial:
         """a drained box puts its clip down, and no step is done again"""
         id = self.create(LONG | {"seed": 4})
         box = self.on_a_box(id, 50)
-        self.head.do("condor_drain", "-graceful", box.name)
+        self.head.do("condor_drain", f"slot1@{box.name}")
         begun = time.monotonic()
         wait("another box", lambda: (self.video(id).get("box") or box.name) != box.name, 300)
         seconds = time.monotonic() - begun
         reached = self.records.of[id].position
         wait("further steps", lambda: self.records.of[id].position > reached, 120)
-        self.head.do("condor_drain", "-cancel", box.name, check=False)
+        self.head.do("condor_drain", "-cancel", f"slot1@{box.name}")
         again = self.records.of[id].again()
         self.forget(id)
         assert not again, again
@@ -288,7 +290,7 @@ class Trial:
                 processes = {"sorad": self.head.daemon, "sorad-fleet": self.head.fleet}
                 # sorad-fleet is the parent of the command that kills, so it comes last.
                 numbers = " ".join(self.head.number_of(name) for name in victims)
-                self.head.do("sh", "-c", f"echo {point} {numbers} > /tmp/kill.new; chmod 666 /tmp/kill.new; mv /tmp/kill.new /tmp/kill-submit")
+                self.head.do("sh", "-c", f"echo {point} {numbers} > /run/sorad/.kill; mv /run/sorad/.kill /run/sorad/kill-submit")
                 ids.append(self.create(SHORT | {"seed": len(ids) % self.options.seeds}))
                 for name in victims:
                     assert processes[name].wait(60) != 0, f"{name} was not killed"
@@ -340,14 +342,16 @@ def main():
     options.seeds = options.clips if options.full else 3
     counts = options.losses or ("10,10,10,5" if options.full else "1,1,1,1")
     options.losses = dict(zip(("denoising", "decoding", "transfer", "head"), map(int, counts.split(",")), strict=True))
+    # What it started ends with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tree, installed = options.tree.resolve(), options.installed.resolve()
     make_tree(tree, installed)
     work = tree.parent / "machines"
+    tear_down()
     shutil.rmtree(work, ignore_errors=True)
-    machines = []
     try:
         begun = time.monotonic()
-        head, boxes = set_up(tree, work, machines)
+        head, boxes = set_up(tree, work)
         print(f"head and {len(boxes)} boxes: {time.monotonic() - begun:.0f} s", flush=True)
         trial = Trial(head, boxes, installed, options)
         for name in PARTS:
@@ -356,7 +360,7 @@ def main():
                 said = getattr(trial, name)()
                 print(f"{getattr(Trial, name).__doc__}: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
     finally:
-        tear_down(machines)
+        tear_down()
     print("fleet: all shown")
 
 
