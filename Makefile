@@ -9,6 +9,10 @@ SWIFT_NEEDED := 6.3
 CONFIGURATION ?= release
 BUILD := .build/$(CONFIGURATION)
 STATIC := .build/static/release
+ARM_SDK := .build/arm-sdk
+ARM_BUILD := .build/arm/aarch64-unknown-linux-gnu/release
+# A folder with the packages swiftlang and libswiftlang for arm64, where Debian has no fitting ones; see scripts/arm-sdk.
+ARM_DEBS ?=
 CHECKPOINT ?= .train/export/sorad-mini
 CALIBRATION ?= .train/calibration.safetensors
 CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
@@ -35,6 +39,7 @@ JOBS ?= 10000
 FILES ?= 2000
 SDK_TESTS = SORAD_BUILD=$(abspath $(BUILD)) SORAD_MODEL=$(abspath $(MODEL)) SORAD_SDK2_PYTHON=$(abspath $(VENV))/sdk2/bin/python \
 	SORAD_LITELLM_PYTHON=$(abspath $(VENV))/litellm/bin/python SORAD_C2PA_PYTHON=$(abspath $(VENV))/c2pa/bin/python
+ARM_INSTRUCTIONS = Tests/arm/instructions.py --emulator qemu-aarch64-static --program .build/kernels-fuzz/arm-shipped/count --document docs/ARM.md
 TSAN = --sanitize thread --scratch-path .build/tsan -Xlinker $(abspath .build/tsan/mutex.o)
 # What people call, and what the daemon and measurements call.
 USED := sorad sorad-ctl sorad-quantize
@@ -72,11 +77,17 @@ deps-media: deps
 deps-clients: deps
 	@$(call install_packages,$(CLIENT_PACKAGES))
 
-deps-arm: ## install what test-arm needs on an x86 machine
+deps-arm: ## install what the targets for ARM need on an x86 machine
 	@$(call install_packages,$(ARM_PACKAGES))
 
 build: ready ## build all programs
 	$(SWIFT) build -c $(CONFIGURATION)
+
+build-arm: ready deps-arm $(ARM_SDK)/environment ## build all programs for 64-bit ARM on an x86 machine, with a Swift SDK of Debian's packages (0.6 GB to fetch, once)
+	. $(ARM_SDK)/environment; $(SWIFT) build -c release $$ARM_SDK --scratch-path .build/arm -Xlinker -rpath -Xlinker /usr/lib/sorad
+
+$(ARM_SDK)/environment:
+	scripts/arm-sdk $(ARM_SDK) $(if $(ARM_DEBS),--debs $(ARM_DEBS))
 
 static: ready ## build the programs as `make install` copies them: without Swift's shared libraries
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path .build/static
@@ -93,8 +104,16 @@ test-swift: deps-media ## unit and service tests in Swift
 test-kernels: deps ## the C kernels of every instruction set against the scalar reference, emulated where the CPU lacks it
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz test
 
-test-arm: deps-arm ## the NEON kernels, cross-compiled and emulated, against the scalar reference, and that one against x86
-	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm
+test-arm: test-arm-kernels build build-arm $(VENV)/.installed ## the whole for 64-bit ARM, emulated: kernels, frames on five CPUs, large pages, checkpoints to and from x86, a first clip, malformed requests (a quarter of an hour)
+	Tests/arm/whole.py --native $(BUILD) --arm $(ARM_BUILD) --sdk $(ARM_SDK) --model $(MODEL) --python $(abspath $(VENV))/bin/python $(PARTS)
+
+test-arm-kernels: deps-arm ## the NEON kernels, cross-compiled and emulated, against the scalar reference, and that one against x86; their instructions against docs/ARM.md
+	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm count
+	$(ARM_INSTRUCTIONS)
+
+arm-instructions: deps-arm ## write the instructions that each NEON kernel executes into docs/ARM.md
+	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz count
+	$(ARM_INSTRUCTIONS) --write
 
 test-service: deps deps-clients build $(VENV)/.installed $(VENV)/sdk2/.installed $(VENV)/litellm/.installed $(VENV)/c2pa/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
 	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk Tests/load
@@ -222,6 +241,10 @@ deb: static ## make the Debian packages sorad and sorad-model-mini in .build/deb
 	@$(call install_packages,dpkg-dev binutils chrpath)
 	scripts/build-deb --build $(STATIC) --model $(MODEL) --out .build/deb
 
+deb-arm: build build-arm ## make the same packages for 64-bit ARM (Debian 13 or newer), with what `make build-arm` built
+	@$(call install_packages,dpkg-dev chrpath)
+	scripts/build-deb --build $(ARM_BUILD) --arm $(ARM_SDK) --native $(BUILD) --model $(MODEL) --out .build/deb
+
 dist: ## make a tarball of the source as it is committed, in .build
 	@version=$$(sed -n 's/.*soradVersion = "\(.*\)"/\1/p' Sources/SoradSystem/Version.swift); mkdir -p .build; \
 	git archive --format=tar --prefix=sorad-$$version/ HEAD | gzip -9n > .build/sorad-$$version.tar.gz; sha256sum .build/sorad-$$version.tar.gz
@@ -275,4 +298,4 @@ clean: ## remove everything built
 	rm -rf .build $(VENV)
 	rm -f $(call quoted,$(CLIP))
 
-.PHONY: help toolchain ready deps deps-arm build static run test test-swift test-kernels test-arm test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients

@@ -1,11 +1,15 @@
 // swift-tools-version: 6.3
 import PackageDescription
 
+// Set by `make build-arm`: the standard library is older than the compiler, and where the compiler's own library wants `unsafe` that one
+// may not. A word too many is a warning without a diagnostic group, so no single warning can be excepted; `make build` has none.
+let hasOlderLibrary = Context.environment["SORAD_OLDER_LIBRARY"] != nil
+
 // Every Swift target is held to the same rules; see docs/ARCHITECTURE.md for who may import whom.
 let swiftRules: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .strictMemorySafety(),
-    .treatAllWarnings(as: .error),
+    .treatAllWarnings(as: hasOlderLibrary ? .warning : .error),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("MemberImportVisibility"),

@@ -30,7 +30,7 @@ import Synchronization
 
     /// Address space, of which pages become memory when they are written.
     private static let size = 1 << 32
-    private static let page = 4096
+    private static let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     /// The number of waiting operations at which the thread begins by itself.
     private static let batch = 64
 
