@@ -7,6 +7,8 @@ Parts, by default all; each is a function here and says what it proves. PYTHON h
 in which other cores see memory, or of caches.
 """
 import argparse
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True   # scripts/arm-sdk is imported from where it lies
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAMS = ("sorad", "sorad-ctl", "sorad-worker", "sorad-fleet", "sorad-quantize", "sorad-bench")
 # In-order and without dot products (Raspberry Pi 3), out of order (Pi 4); with dot products (boxes of four small cores; Pi 5, RK3588); with
@@ -70,6 +73,27 @@ def result(folder):
 
 
 # ---- Parts -----------------------------------------------------------------------------------------------------------------
+
+
+def sdk(given, folder):
+    """Where Debian has no fitting Swift library, scripts/arm-sdk says so in one sentence, with what to do, and leaves nothing behind."""
+    loader = importlib.machinery.SourceFileLoader("arm_sdk", str(ROOT / "scripts/arm-sdk"))
+    script = importlib.util.module_from_spec(importlib.util.spec_from_loader("arm_sdk", loader))
+    loader.exec_module(script)
+    for version, newest, words in ((None, (6, 3, 1), "has no libswiftlang"), ("6.0.3-2", (6, 3, 1), "is too old"), ("1:7.0-1", (6, 3, 1), "is newer")):
+        try:
+            script.check_version(version, newest, "the suite sid")
+        except script.Failure as failure:
+            expect(words in str(failure) and "--debs" in str(failure), f"{version}: {failure}")
+        else:
+            raise AssertionError(f"the version {version} is accepted")
+    for version in ("6.2-1", "6.2.3-1+b1", "6.3.4-1"):
+        script.check_version(version, (6, 3, 1), "the suite sid")
+    (folder / "kept").mkdir()
+    done = subprocess.run([ROOT / "scripts/arm-sdk", folder / "sdk", "--debs", folder / "kept"], capture_output=True, text=True)
+    expect(done.returncode == 1 and "has no package swiftlang" in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr)
+    expect(sorted(path.name for path in folder.iterdir()) == ["kept"], "something was left behind")
+    return "refusals in one sentence"
 
 
 def alignment(given, folder):
@@ -154,7 +178,7 @@ def malformed(given, folder):
     return lines[-1].strip("= ")
 
 
-PARTS = {part.__name__: part for part in (alignment, frames, pages, checkpoints, first_clip, malformed)}
+PARTS = {part.__name__: part for part in (sdk, alignment, frames, pages, checkpoints, first_clip, malformed)}
 
 
 def main():
