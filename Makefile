@@ -84,7 +84,7 @@ build: ready ## build all programs
 	$(SWIFT) build -c $(CONFIGURATION)
 
 build-arm: ready deps-arm $(ARM_SDK)/environment ## build all programs for 64-bit ARM on an x86 machine, with a Swift SDK of Debian's packages (0.6 GB to fetch, once)
-	. $(ARM_SDK)/environment; $(SWIFT) build -c release $$ARM_SDK --scratch-path .build/arm -Xlinker -rpath -Xlinker /usr/lib/sorad
+	. $(ARM_SDK)/environment; $(SWIFT) build -c release $$ARM_SDK --scratch-path .build/arm
 
 $(ARM_SDK)/environment:
 	scripts/arm-sdk $(ARM_SDK) $(if $(ARM_DEBS),--debs $(ARM_DEBS))

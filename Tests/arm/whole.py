@@ -98,7 +98,7 @@ def sdk(given, folder):
 
 def alignment(given, folder):
     """Programs and libraries can be loaded by a kernel whose pages have 64 KiB: no segment is aligned to less."""
-    libraries = sorted((given.sdk / "sorad.artifactbundle/arm64/root/usr/lib/sorad").glob("libswift*.so"))
+    libraries = sorted((given.sdk / "sorad.artifactbundle/arm64/root/usr/lib/swift/linux").glob("libswift*.so"))
     count = 0
     for path in [*(given.arm / name for name in PROGRAMS), *libraries]:
         said = subprocess.run(["readelf", "-lW", path], capture_output=True, text=True, check=True).stdout
@@ -127,9 +127,17 @@ def pages(given, folder):
     if not found or int(found.group(1)) >= 9:
         return f"skipped: {emulator or 'qemu-aarch64-static'} cannot change the size of a page"
     Machine(given).make(job(folder / "here", SHORT))
+    subprocess.run(["aarch64-linux-gnu-gcc", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", ROOT / "Tests/arm/stack_line.c",
+                    "-o", folder / "stack_line.so"], check=True)
+    # By name and folder: the emulator cannot read the path that the loader would copy.
+    os.environ["QEMU_SET_ENV"] = f"LD_PRELOAD=stack_line.so,LD_LIBRARY_PATH={folder}"
+    try:
+        for page in (16384, 65536):
+            Machine(given, "max", page, emulator).make(job(folder / str(page), SHORT))
+    finally:
+        del os.environ["QEMU_SET_ENV"]
     for page in (16384, 65536):
-        where = job(folder / str(page), SHORT)
-        Machine(given, "max", page, emulator).make(where)
+        where = folder / str(page)
         expect(result(where)["sha256"] == result(folder / "here")["sha256"], f"with pages of {page} bytes the frames differ")
     return "16 and 64 KiB"
 
@@ -168,6 +176,30 @@ def first_clip(given, folder):
     return "128×128, 17 frames"
 
 
+def package(given, folder):
+    """The Debian package has all that its programs load beyond what it depends on, and these make the same frames."""
+    subprocess.run([ROOT / "scripts/build-deb", "--build", given.arm, "--arm", given.sdk, "--native", given.native, "--model", given.model,
+                    "--out", folder / "debs"], check=True, stdout=subprocess.DEVNULL)
+    deb = next((folder / "debs").glob("sorad_*_arm64.deb"))
+    depends = subprocess.run(["dpkg-deb", "--field", deb, "Depends"], capture_output=True, text=True, check=True).stdout
+    expect(re.search(r"libc6 \(>= 2\.(3[4-9]|[4-9]\d)\)", depends) and "libsqlite3-0" in depends and "swift" not in depends, depends)
+    # A Debian as the package meets it: without any Swift library.
+    root = folder / "root"
+    shutil.copytree(given.sdk / "sorad.artifactbundle/arm64/root", root, symlinks=True,
+                    ignore=shutil.ignore_patterns("swift", "include", "share", "gcc"))
+    subprocess.run(["dpkg-deb", "--extract", deb, root], check=True)
+    run = [ROOT / "Tests/arm/emulate", "--cpu", "cortex-a76", "--root", root, given.sdk]
+    for name in ("bin/sorad", "bin/sorad-ctl", "bin/sorad-quantize", "libexec/sorad/sorad-fleet", "libexec/sorad/sorad-bench"):
+        done = subprocess.run([*run, root / "usr" / name, "--help"], capture_output=True, text=True)
+        expect(done.returncode == 0, f"{name}: {done.stderr.strip()}")
+    Machine(given).make(job(folder / "here", SHORT))
+    box = Machine(given)
+    box.name, box.worker = "the package", [*run, root / "usr/libexec/sorad/sorad-worker", "--model", given.model, "--once"]
+    box.make(job(folder / "there", SHORT))
+    expect(result(folder / "there")["sha256"] == result(folder / "here")["sha256"], "the package's worker makes other frames")
+    return f"{deb.stat().st_size >> 20} MB; {depends.strip()}"
+
+
 def malformed(given, folder):
     """The table of malformed requests has the same answers."""
     environment = os.environ | {"SORAD_BUILD": str(given.arm), "SORAD_MODEL": str(given.model)}
@@ -178,7 +210,7 @@ def malformed(given, folder):
     return lines[-1].strip("= ")
 
 
-PARTS = {part.__name__: part for part in (sdk, alignment, frames, pages, checkpoints, first_clip, malformed)}
+PARTS = {part.__name__: part for part in (sdk, alignment, frames, pages, checkpoints, first_clip, package, malformed)}
 
 
 def main():
