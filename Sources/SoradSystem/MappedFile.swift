@@ -143,13 +143,11 @@ public struct MappedRange: Sendable {
     /// Tells the kernel that these pages will not be read soon: where memory is short they are the first to go, before those that are read
     /// in every step, and they count as this process's no longer. Reading brings them back.
     public func giveBack() {
-        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        let first = (offset + page - 1) / page * page
-        let length = (offset + count) / page * page - first
-        guard length > 0 else { return }
-        let start = unsafe UnsafeMutableRawPointer(mutating: file.pointer(at: first))
-        unsafe _ = madvise(start, length, Self.madviseCold)
-        unsafe _ = madvise(start, length, MADV_DONTNEED)
+        let pages = wholePages(in: offset..<offset + count, page: Int(sysconf(Int32(_SC_PAGESIZE))))
+        guard !pages.isEmpty else { return }
+        let start = unsafe UnsafeMutableRawPointer(mutating: file.pointer(at: pages.lowerBound))
+        unsafe _ = madvise(start, pages.count, Self.madviseCold)
+        unsafe _ = madvise(start, pages.count, MADV_DONTNEED)
     }
 
     /// MADV_COLD of Linux 5.4, which the C library's Swift module lacks; an older kernel refuses it, and nothing is lost.
