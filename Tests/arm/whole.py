@@ -116,6 +116,8 @@ def frames(given, folder):
     for cpu in CPUS:
         Machine(given, cpu).make(job(folder / cpu, SHORT))
         expect(result(folder / cpu)["sha256"] == wanted, f"{cpu} made {result(folder / cpu)['sha256']}, this machine {wanted}")
+        # Of the whole file, with the CPU's own instructions.
+        expect(result(folder / cpu)["modelSHA256"] == result(folder / "here")["modelSHA256"], f"{cpu} reads another SHA-256 of the model")
     return f"{wanted[:8]} on {', '.join(CPUS)}"
 
 

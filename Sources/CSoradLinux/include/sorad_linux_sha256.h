@@ -1,4 +1,4 @@
-// The SHA-256 instructions of x86 CPUs. Swift has neither these intrinsics nor a way to compile one function for another instruction
+// The SHA-256 instructions of x86 and ARM CPUs. Swift has neither these intrinsics nor a way to compile one function for another instruction
 // set than its module; the portable form is in SoradSystem and is the reference.
 #pragma once
 #include <stddef.h>
