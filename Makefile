@@ -83,7 +83,7 @@ deps-arm: ## install what the targets for ARM need on an x86 machine
 build: ready ## build all programs
 	$(SWIFT) build -c $(CONFIGURATION)
 
-build-arm: ready deps-arm $(ARM_SDK)/environment ## build all programs for 64-bit ARM on an x86 machine, with a Swift SDK of Debian's packages (0.6 GB to fetch, once)
+build-arm: ready deps-arm $(ARM_SDK)/environment ## build all programs for 64-bit ARM on an x86 machine (fetches 0.6 GB of Debian's packages, once)
 	. $(ARM_SDK)/environment; $(SWIFT) build -c release $$ARM_SDK --scratch-path .build/arm
 
 $(ARM_SDK)/environment:
@@ -104,10 +104,10 @@ test-swift: deps-media ## unit and service tests in Swift
 test-kernels: deps ## the C kernels of every instruction set against the scalar reference, emulated where the CPU lacks it
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz test
 
-test-arm: test-arm-kernels build build-arm $(VENV)/.installed ## the whole for 64-bit ARM, emulated: kernels, frames on five CPUs, large pages, checkpoints to and from x86, a first clip, malformed requests (a quarter of an hour)
+test-arm: test-arm-kernels build build-arm $(VENV)/.installed ## 64-bit ARM whole, emulated, next to x86: kernels, frames, checkpoints, pages, package, service (a quarter of an hour; PARTS="frames pages")
 	Tests/arm/whole.py --native $(BUILD) --arm $(ARM_BUILD) --sdk $(ARM_SDK) --model $(MODEL) --python $(abspath $(VENV))/bin/python $(PARTS)
 
-test-arm-kernels: deps-arm ## the NEON kernels, cross-compiled and emulated, against the scalar reference, and that one against x86; their instructions against docs/ARM.md
+test-arm-kernels: deps-arm ## the NEON kernels, emulated, against the scalar reference, that one against x86, their instructions against docs/ARM.md
 	$(MAKE) --no-print-directory -j2 -C Tests/kernels-fuzz arm count
 	$(ARM_INSTRUCTIONS)
 
