@@ -12,7 +12,7 @@ public enum PlaceCommand: Sendable, Equatable {
     case make(job: String, plan: ClipPlan, directory: String, memory: Int, disk: Int)
     /// Nobody wants that job any more; answered with `.failed` and code "cancelled".
     case cancel(job: String)
-    /// The result of that job is recorded: what the fleet keeps of it may go.
+    /// The result of that job is recorded, or nobody wants it: what the fleet keeps of it may go.
     case recorded(job: String)
 }
 
@@ -22,6 +22,9 @@ public enum PlaceEvent: Sendable, Equatable {
     case opened(model: String)
     /// The pool as it is now. Sent by the place that waits for `open`.
     case pool(PoolState)
+    /// Jobs of which the fleet keeps something although no place has them, at most `PoolState.boxLimit`. Sent by the place that waits for
+    /// `open`, and answered with `recorded` for each that has ended: a crash may have come between a result and that word.
+    case kept(jobs: [String])
     /// Where the job is made, whenever that changes.
     case placed(job: String, JobPlace)
     case worker(WorkerEvent)
@@ -120,6 +123,7 @@ extension PlaceEvent: JSONRepresentable {
         switch self {
         case .opened(let model): ["opened": ["model": .string(model)]]
         case .pool(let state): ["pool": state.json]
+        case .kept(let jobs): ["kept": ["jobs": .array(jobs.map { .string($0) })]]
         case .placed(let job, let place): ["placed": ["job": .string(job), "box": .optional(place.box), "note": .optional(place.note)]]
         case .worker(let event): event.json
         }
@@ -130,6 +134,7 @@ extension PlaceEvent: JSONRepresentable {
         switch name {
         case "opened": self = .opened(model: try members.string("model"))
         case "pool": self = .pool(try PoolState(json: members.value))
+        case "kept": self = .kept(jobs: try members.array("jobs").compactMap(\.string))
         case "placed":
             let place = JobPlace(box: members.value["box"]?.string, note: members.value["note"]?.string)
             self = .placed(job: try members.string("job"), place)

@@ -19,6 +19,8 @@ package enum PoolEvent: Sendable, Equatable {
     case reconnected
     /// The box does not come back; the job waits for another.
     case lost(String)
+    /// The job's files have come back: a checkpoint, after which its box starts it again, or the result.
+    case transferred
 }
 
 package struct EventLogReader: Sendable {
@@ -67,6 +69,7 @@ extension PoolEvent {
         case 13: self = .released
         case 22: self = .disconnected
         case 23: self = .reconnected
+        case 40 where head.hasSuffix("Finished transferring output files"): self = .transferred
         default: return nil
         }
     }

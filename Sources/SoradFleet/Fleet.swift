@@ -112,13 +112,26 @@ package final class Fleet: Sendable {
     private func removeOrphans() {
         // Without a spool nothing can be said.
         guard directoryExists(spool), let names = try? directoryEntries(folder) else { return }
-        for name in names where TarArchive.isName(name) && !isWanted(name) {
-            do throws(SoradError) {
-                try pool.remove(name)
-                try JobFolder(name, in: folder).remove()
-                log.info("\(name) is wanted no more and was removed from the pool", LogFields(job: name))
-            } catch { log.warning("\(name) could not be removed from the pool: \(error.message)", LogFields(job: name)) }
-        }
+        for name in names where TarArchive.isName(name) && !isWanted(name) { removeAll(of: name) }
+    }
+
+    /// Jobs of which there is a folder although no place has them.
+    var kept: [String] {
+        let names = ((try? directoryEntries(folder)) ?? []).filter { TarArchive.isName($0) && !isInCare($0) }
+        return Array(names.sorted().prefix(PoolState.boxLimit))
+    }
+
+    /// The daemon says that the job has ended.
+    func discard(_ job: String) {
+        if TarArchive.isName(job), !isInCare(job) { removeAll(of: job) }
+    }
+
+    private func removeAll(of job: String) {
+        do throws(SoradError) {
+            try pool.remove(job)
+            try JobFolder(job, in: folder).remove()
+            log.info("\(job) is wanted no more and was removed from the pool", LogFields(job: job))
+        } catch { log.warning("\(job) could not be removed from the pool: \(error.message)", LogFields(job: job)) }
     }
 
     /// Removes jobs of the queue that have no folder either, and all but the first of several for one attempt.

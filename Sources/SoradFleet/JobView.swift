@@ -1,7 +1,7 @@
 // What is known of one job in the pool, from its event log and from the lines that the worker prints. Pure.
 // Invariant: how a job ended is decided by HTCondor's event alone, which comes after the job's files; the worker's own words only explain it.
 package import SoradAPI
-import SoradSystem
+package import SoradSystem
 
 package struct JobView: Sendable {
     /// How HTCondor says that the job left the queue.
@@ -18,6 +18,9 @@ package struct JobView: Sendable {
     /// The worker's own word about a failure.
     private var failure: JobError?
     private var lastBox: String?
+    private var silence = BoxSilence()
+    /// How often its worker was stopped because it hung.
+    package private(set) var hangs = 0
 
     /// While the job waits for a box.
     package static let waiting = "waits in the pool for a free machine that has the model and the memory"
@@ -26,14 +29,16 @@ package struct JobView: Sendable {
 
     package init() {}
 
-    package mutating func take(_ event: PoolEvent) {
+    package mutating func take(_ event: PoolEvent, at now: MonotonicTime) {
+        silence.take(event, at: now)
         switch event {
         case .submitted: place = JobPlace(note: JobView.waiting)
         case .executing(let box):
             place = JobPlace(box: box)
             lastBox = box
             failure = nil
-        case .evicted: wait("\(lastBox ?? "its machine") gave it back")
+        // Where it is on no box, the reason is known already.
+        case .evicted: if place.box != nil { wait("\(lastBox ?? "its machine") gave it back") }
         case .lost(let reason): wait("\(lastBox ?? "its machine") was lost" + (reason.isEmpty ? "" : ": \(reason)"))
         case .released: wait("it was released after a hold")
         case .held(let reason):
@@ -45,13 +50,16 @@ package struct JobView: Sendable {
         case .exited(let status): if status != JobView.putDown { ending = .exited(status) }
         case .killed(let signal): ending = .killed(signal: signal)
         case .removed(let reason): ending = .removed(reason)
+        case .transferred: break
         }
     }
 
     /// Takes a line of the worker's standard output.
     /// - Returns: the progress that it reports.
-    package mutating func take(line: [UInt8]) -> JobProgress? {
-        guard let event = try? WorkerEvent(json: JSONValue(parsing: line)) else { return nil }
+    package mutating func take(line: [UInt8], at now: MonotonicTime) -> JobProgress? {
+        guard let json = try? JSONValue(parsing: line) else { return nil }
+        silence.take(word: json, at: now)
+        guard let event = try? WorkerEvent(json: json) else { return nil }
         switch event {
         case .progress(_, let progress): return progress.isPlausible ? progress : nil
         case .failed(_, let error): failure = JobError(code: short(error.code, 64), message: short(error.message, 1_000))
@@ -61,6 +69,20 @@ package struct JobView: Sendable {
     }
 
     package mutating func vanished() { ending = ending ?? .vanished }
+
+    /// How long the worker has said nothing although it should compute; nil where that cannot be said.
+    package func silence(at now: MonotonicTime) -> Duration? { silence.length(at: now) }
+
+    /// Its worker is being stopped for that.
+    /// - Returns: why, as a clause.
+    package mutating func hung(_ length: Duration, at now: MonotonicTime) -> String {
+        let why = "the worker on \(lastBox ?? "its machine") said nothing for \(Int(length.inSeconds)) s"
+        hangs += 1
+        // Should it not be stopped, another silence comes.
+        silence.restart(at: now)
+        wait(why)
+        return why
+    }
 
     /// Why the job failed that has ended so.
     /// - Parameter words: the last line of the worker's standard error; nil where it said nothing.

@@ -50,14 +50,20 @@ final class Place {
 
     private func waitForOpening(_ channel: FrameChannel) throws(Gone) -> Opening {
         var known: PoolState?
+        var kept: [String] = []
         while true {
-            let pool = fleet.poolState
+            let (pool, jobs) = (fleet.poolState, fleet.kept)
             if pool != known { try send(.pool(pool), channel) }
-            known = pool
-            guard let command = try receive(channel, Place.idleLook) else { continue }
-            guard case .open(let model, let sha256, let arguments) = command else { throw Gone(why: "it gave a job before a model") }
-            guard isDigest(sha256) else { throw Gone(why: "it gave a digest that is none") }
-            return (model, sha256, arguments)
+            if jobs != kept, !jobs.isEmpty { try send(.kept(jobs: jobs), channel) }
+            (known, kept) = (pool, jobs)
+            switch try receive(channel, Place.idleLook) {
+            case nil: continue
+            case .recorded(let job): fleet.discard(job)
+            case .open(let model, let sha256, let arguments):
+                guard isDigest(sha256) else { throw Gone(why: "it gave a digest that is none") }
+                return (model, sha256, arguments)
+            default: throw Gone(why: "it gave a job before a model")
+            }
         }
     }
 

@@ -49,6 +49,8 @@ final class PlaceJob {
     private static let question = Duration.seconds(30)
     /// The log may come later than the queue's answer.
     private static let mostMisses = 3
+    /// Workers of a job that may hang before that counts as the job's own fault, which the daemon judges.
+    private static let mostHangs = 3
 
     init(_ folder: JobFolder, _ plan: ClipPlan, directory: String, need: Need, fleet: Fleet) {
         self.folder = folder
@@ -141,14 +143,17 @@ final class PlaceJob {
         // The output first: the last line belongs before the end.
         var last: JobProgress?
         let printed = output.tail.read()
-        for line in output.reader.append(printed) { last = view.take(line: line) ?? last }
+        for line in output.reader.append(printed) { last = view.take(line: line, at: now) ?? last }
         if let last { events.append(.worker(.progress(job: job, progress: last))) }
         let written = log.tail.read()
         for event in log.reader.append(written) {
             fleet.log.debug("\(job): \(event)", LogFields(job: job))
-            view.take(event)
+            view.take(event, at: now)
         }
         if view.ending == nil, now >= nextQuestion { ask(now) }
+        if view.ending == nil, let silence = view.silence(at: now), silence >= .seconds(fleet.settings.rules.silence) {
+            try stopHanging(silence, now)
+        }
         if let ending = view.ending { events.append(try conclude(ending)) }
         return events
     }
@@ -161,6 +166,24 @@ final class PlaceJob {
             trouble = nil
             if misses >= PlaceJob.mostMisses { view.vanished() }
         } catch { trouble = error.message }
+    }
+
+    /// The worker hangs though its box is well: HTCondor sees a process that runs.
+    private func stopHanging(_ silence: Duration, _ now: MonotonicTime) throws(JobError) {
+        let box = view.place.box ?? ""
+        let why = view.hung(silence, at: now)
+        fleet.log.warning("\(job): \(why), and is killed", LogFields(job: job))
+        do throws(SoradError) {
+            if view.hangs < PlaceJob.mostHangs {
+                return try fleet.pool.move(job, awayFrom: box, unixSeconds: TimeSource.system.unixSeconds())
+            }
+            try fleet.pool.remove(job)
+            try folder.beginNextAttempt()
+        } catch {
+            fleet.log.warning("\(job) could not be taken from \(box): \(error.message)", LogFields(job: job))
+            return
+        }
+        throw JobError(code: JobError.workerDied, message: why)
     }
 
     private func conclude(_ ending: JobView.Ending) throws(JobError) -> PlaceEvent {

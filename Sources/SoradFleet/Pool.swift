@@ -55,6 +55,14 @@ package struct Pool: Sendable {
 
     package func remove(cluster: Int) throws(SoradError) { try remove(where: "ClusterId == \(cluster)") }
 
+    /// Ends a job's worker at once, so that the job continues from its last checkpoint, if possible on another box than that one.
+    package func move(_ job: String, awayFrom box: String, unixSeconds: Int) throws(SoradError) {
+        let condition = ["-constraint", own("SoradJob == \"\(job)\"")]
+        _ = try run(
+            "condor_qedit", condition + [SubmitDescription.hungOn, Advertisement.quoted(box), SubmitDescription.hungAt, "\(unixSeconds)"])
+        _ = try run("condor_vacate_job", ["-fast"] + condition)
+    }
+
     private func remove(where condition: String) throws(SoradError) {
         // It fails where nothing fits, so the queue is asked what has stayed.
         let output = try output("condor_rm", ["-constraint", own(condition)], in: nil, [:])

@@ -15,6 +15,8 @@ package struct PoolRules: Sendable {
     package var lease = 60
     /// Holds after which a job is no longer released by itself.
     package var mostHolds = 10
+    /// Seconds without a word of a worker that should compute, after which it is stopped.
+    package var silence = 600
     /// Cores of a box that a clip takes.
     package var cores = 1
 
@@ -52,6 +54,10 @@ package struct SubmitDescription: Sendable {
         for word in arguments { quoted += " " + (try SubmitDescription.quoted(word)) }
         self.arguments = quoted
     }
+
+    /// Attributes of a job whose worker hung on a box: its name, and when that was. For a while it gets the job only if there is no other.
+    static let hungOn = "SoradHungOn"
+    static let hungAt = "SoradHungAt"
 
     /// The attribute in which a box names the path of a model file.
     package static func modelAttribute(_ sha256: String) -> String { "SoradModel_\(sha256.prefix(32))" }
@@ -98,7 +104,8 @@ package struct SubmitDescription: Sendable {
             job_lease_duration = \(rules.lease)
             job_max_vacate_time = 120
             requirements = (Arch == "X86_64" || Arch == "AARCH64") && (SoradReady == true) && (SoradVersion == "\(version)") && \
-            (\(attribute) =!= undefined)
+            (\(attribute) =!= undefined) && \
+            ((Machine =!= \(SubmitDescription.hungOn)) || (time() > \(SubmitDescription.hungAt) + \(rules.silence)))
             periodic_release = (HoldReasonCode =!= 1) && (NumHolds < \(rules.mostHolds)) && (time() - EnteredCurrentStatus > 60)
             +SoradHead = "\(rules.head)"
             +SoradJob = "\(job)"

@@ -15,6 +15,8 @@ public final class FleetDoor {
 
     /// One is enough; more come while the daemon is busy.
     private static let mostWaiting = 8
+    /// Longest wait for a fleet that does not read its socket.
+    private static let sendTimeout = Duration.milliseconds(500)
 
     /// - Parameter user: whose connections are taken.
     public init(listener: consuming FileDescriptor, user: UInt32, log: Log) {
@@ -28,9 +30,9 @@ public final class FleetDoor {
     }
 
     /// Takes new connections in, and reads what the waiting ones say.
-    public func work() {
+    public func work(for service: JobService) {
         while let connection = next() { admit(connection) }
-        waiting = waiting.filter(listen)
+        waiting = waiting.filter { listen($0, service) }
         status.set(isConnected: !waiting.isEmpty || taken > 0)
     }
 
@@ -59,17 +61,21 @@ public final class FleetDoor {
     }
 
     /// False when the connection is of no more use.
-    private func listen(_ channel: FrameChannel) -> Bool {
+    private func listen(_ channel: FrameChannel, _ service: JobService) -> Bool {
         do {
             while true {
                 switch try channel.receive(timeout: .zero) {
                 case .timedOut: return true
                 case .endOfStream: return false
                 case .frame(let bytes):
-                    guard case .pool(let state) = try PlaceEvent(json: JSONValue(parsing: bytes)) else {
-                        throw JSONError("it is not about the pool")
+                    switch try PlaceEvent(json: JSONValue(parsing: bytes)) {
+                    case .pool(let state): status.set(state)
+                    case .kept(let jobs):
+                        for id in jobs.compactMap({ JobIdentifier($0) }) where !service.isWanted(id) {
+                            try channel.send(PlaceCommand.recorded(job: id.text).json.bytes(), timeout: FleetDoor.sendTimeout)
+                        }
+                    default: throw JSONError("it is not about the pool")
                     }
-                    status.set(state)
                 }
             }
         } catch {

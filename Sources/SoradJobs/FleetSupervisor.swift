@@ -125,6 +125,8 @@ public final class FleetSupervisor: SlotSupervisor {
         switch event {
         case .opened(let model): service.deliver(.workerReady(slot, model: model))
         case .pool(let state): door.status.set(state)
+        // It came too late for the door; the next place that waits says it again.
+        case .kept: break
         case .placed(let job, let place): service.deliver(.placed(slot, try identifier(job), place))
         case .worker(.ready), .worker(.alive), .worker(.backend): service.deliver(.workerAlive(slot))
         case .worker(.progress(let job, let progress)): service.deliver(.progressed(slot, try identifier(job), progress))

@@ -4,17 +4,21 @@ import SoradSystem
 import Synchronization
 
 final class Heartbeat: Sendable {
-    private static let interval: Int64 = 1_000_000_000
+    private let interval: Int64
     /// Nanoseconds of the monotonic clock.
     private let last = Atomic<Int64>(MonotonicTime.now().nanoseconds)
     private let send: @Sendable () -> Void
 
-    init(_ send: @escaping @Sendable () -> Void) { self.send = send }
+    /// - Parameter interval: shortest time between two heartbeats.
+    init(every interval: Duration = .seconds(1), _ send: @escaping @Sendable () -> Void) {
+        self.interval = interval.nanoseconds
+        self.send = send
+    }
 
-    /// Sends a heartbeat, if the last one is a second ago.
+    /// Sends a heartbeat, if the last one is an interval ago.
     func beat() {
         let now = MonotonicTime.now().nanoseconds
-        guard now - last.load(ordering: .relaxed) >= Heartbeat.interval else { return }
+        guard now - last.load(ordering: .relaxed) >= interval else { return }
         last.store(now, ordering: .relaxed)
         send()
     }

@@ -62,23 +62,30 @@ private final class SignalBox: Sendable {
 enum OnceRun {
     /// The work is put down and continues when it is started again.
     static let putDownStatus: Int32 = 85
+    /// Shortest time between two heartbeats. They travel to the head of a pool, perhaps over a weak link.
+    private static let heartbeat = Duration.seconds(10)
 
     static func run(_ settings: WorkerSettings, in directory: String) throws(SoradError) {
         let control = OnceControl(every: settings.checkpointEvery.map { .seconds($0) })
         try control.listen()
-        let selection = BackendSelection(settings, report: { printError("sorad-worker: \($0)\n") }, meanwhile: {})
+        let heartbeat = Heartbeat(every: OnceRun.heartbeat) { try? tell(.alive) }
+        let selection = BackendSelection(settings, report: { printError("sorad-worker: \($0)\n") }, meanwhile: heartbeat.beat)
         if selection.isNews { printError("sorad-worker: \(selection.sentence)\n") }
         let pipeline = try ClipPipeline(
             modelPath: settings.model, backend: selection.backend, fallback: selection.fallback,
             checkpointInterval: .milliseconds(settings.checkpointInterval), previewInterval: .seconds(1), marking: settings.marking,
             usesDevice: selection.usesDevice,
-            report: { printError("sorad-worker: \($0)\n") })
+            report: { printError("sorad-worker: \($0)\n") }, meanwhile: heartbeat.beat)
         let job = try PortableJob(opening: directory, for: pipeline.info)
         if let result = try job.result() { return try tell(.finished(job: job.id, result: result)) }
         try tell(.ready(model: pipeline.info))
         do throws(JobError) {
             let result = try pipeline.makeClip(
-                job.plan, into: directory, identifier: job.id, stop: control.check,
+                job.plan, into: directory, identifier: job.id,
+                stop: { () throws(SoradError) in
+                    try control.check()
+                    heartbeat.beat()
+                },
                 progress: { progress in
                     control.reached(progress.phase)
                     // Nobody may be listening; the clip is what matters.

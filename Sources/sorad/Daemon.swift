@@ -172,7 +172,7 @@ final class Daemon {
     // MARK: the loop's parts
 
     private func workAll() {
-        fleet?.work()
+        fleet?.work(for: service)
         supervisors.forEach { $0.work() }
     }
 

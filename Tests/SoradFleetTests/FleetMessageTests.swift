@@ -21,7 +21,8 @@ import Testing
         let box = PoolState.Box(name: "boxa", architecture: "AARCH64", state: "Claimed", version: "0.1.0", memory: 4000, trouble: nil)
         let events: [PlaceEvent] = [
             .opened(model: "m"), .pool(PoolState()), .pool(PoolState(trouble: "it is gone", boxes: [box])),
-            .placed(job: "video_1", JobPlace(box: "boxa", note: "out of reach")), .placed(job: "video_1", JobPlace()), .worker(.alive),
+            .kept(jobs: ["video_1", "video_2"]), .placed(job: "video_1", JobPlace(box: "boxa", note: "out of reach")),
+            .placed(job: "video_1", JobPlace()), .worker(.alive),
             .worker(.failed(job: "video_1", error: JobError(code: "cancelled", message: "x"))),
         ]
         for event in events { #expect(try PlaceEvent(json: JSONValue(parsing: event.json.bytes())) == event) }
@@ -36,7 +37,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "{}", #"{"opened": {}}"#, #"{"pool": {}}"#, #"{"pool": {"boxes": [1]}}"#, #"{"placed": {"box": "b"}}"#, #"{"x": {}}"#,
+        "{}", #"{"opened": {}}"#, #"{"pool": {}}"#, #"{"pool": {"boxes": [1]}}"#, #"{"placed": {"box": "b"}}"#, #"{"kept": {}}"#,
+        #"{"x": {}}"#,
     ])
     func otherEventsAreRefused(text: String) throws {
         let json = try JSONValue(parsing: Array(text.utf8))

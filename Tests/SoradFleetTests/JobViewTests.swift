@@ -5,9 +5,11 @@ import SoradSystem
 import Testing
 
 @Suite struct JobViewTests {
+    private static let start = MonotonicTime(nanoseconds: 0)
+
     private func view(_ events: PoolEvent...) -> JobView {
         var view = JobView()
-        for event in events { view.take(event) }
+        for event in events { view.take(event, at: JobViewTests.start) }
         return view
     }
 
@@ -26,12 +28,14 @@ import Testing
 
     @Test func onlyAnEventEndsAJob() {
         var view = view(.executing(box: "boxa"))
-        _ = view.take(line: Array(#"{"finished": {"job": "video_1", "result": {}}}"#.utf8))
-        _ = view.take(line: Array(#"{"failed": {"job": "video_1", "error": {"code": "media_failed", "message": "no space"}}}"#.utf8))
+        _ = view.take(line: Array(#"{"finished": {"job": "video_1", "result": {}}}"#.utf8), at: JobViewTests.start)
+        _ = view.take(
+            line: Array(#"{"failed": {"job": "video_1", "error": {"code": "media_failed", "message": "no space"}}}"#.utf8),
+            at: JobViewTests.start)
         #expect(view.ending == nil)
-        view.take(.exited(85))
+        view.take(.exited(85), at: JobViewTests.start)
         #expect(view.ending == nil, "HTCondor starts it again")
-        view.take(.exited(74))
+        view.take(.exited(74), at: JobViewTests.start)
         #expect(view.ending == .exited(74))
         #expect(view.failure(.exited(74), words: "other") == JobError(code: JobError.mediaFailed, message: "no space"))
     }
@@ -50,15 +54,17 @@ import Testing
 
     @Test func aNewBoxForgetsTheOldOnesWords() {
         var view = view(.executing(box: "boxa"))
-        _ = view.take(line: Array(#"{"failed": {"job": "video_1", "error": {"code": "media_failed", "message": "no space"}}}"#.utf8))
-        view.take(.executing(box: "boxb"))
+        _ = view.take(
+            line: Array(#"{"failed": {"job": "video_1", "error": {"code": "media_failed", "message": "no space"}}}"#.utf8),
+            at: JobViewTests.start)
+        view.take(.executing(box: "boxb"), at: JobViewTests.start)
         #expect(view.failure(.exited(70), words: nil).message == "the worker on boxb exited with status 70")
     }
 
     @Test func linesThatAreNoneAreLeftOut() {
         var view = JobView()
         for line in ["", "{", "[]", #"{"progress": 1}"#, #"{"putDown": {"job": "x"}}"#, "\u{7F}\u{0}"] {
-            #expect(view.take(line: Array(line.utf8)) == nil)
+            #expect(view.take(line: Array(line.utf8), at: JobViewTests.start) == nil)
         }
         for odd in [
             JobProgress(phase: .denoising, step: .max, steps: 9, percent: 30),
@@ -67,10 +73,47 @@ import Testing
             JobProgress(phase: .denoising, step: 3, steps: 9, percent: 30, etaSeconds: 1e300),
             JobProgress(phase: .denoising, step: 3, steps: 9, percent: 30, preview: JobPreview(width: 1, height: 1, png: "\u{1B}]")),
         ] {
-            #expect(view.take(line: WorkerEvent.progress(job: "video_1", progress: odd).json.bytes()) == nil)
+            #expect(view.take(line: WorkerEvent.progress(job: "video_1", progress: odd).json.bytes(), at: JobViewTests.start) == nil)
         }
         let progress = JobProgress(phase: .denoising, step: 3, steps: 9, percent: 30)
         let line = WorkerEvent.progress(job: "video_1", progress: progress).json.bytes()
-        #expect(view.take(line: line) == progress)
+        #expect(view.take(line: line, at: JobViewTests.start) == progress)
+    }
+
+    private func said(_ word: String, at seconds: Int, _ view: inout JobView) {
+        _ = view.take(line: Array("{\"\(word)\": {}}".utf8), at: JobViewTests.start + .seconds(seconds))
+    }
+
+    private func silence(of view: JobView, at seconds: Int) -> Double? {
+        view.silence(at: JobViewTests.start + .seconds(seconds))?.inSeconds
+    }
+
+    @Test func silenceIsOfAWorkerThatShouldCompute() {
+        var view = view(.submitted)
+        #expect(silence(of: view, at: 9) == nil, "on no box")
+        view.take(.executing(box: "boxa"), at: JobViewTests.start + .seconds(10))
+        #expect(silence(of: view, at: 15) == 5, "it loads")
+        said("ready", at: 20, &view)
+        said("alive", at: 30, &view)
+        #expect(silence(of: view, at: 31) == 1)
+        view.take(.disconnected, at: JobViewTests.start + .seconds(40))
+        #expect(silence(of: view, at: 100) == nil, "nothing can come")
+        view.take(.reconnected, at: JobViewTests.start + .seconds(110))
+        #expect(silence(of: view, at: 111) == 1)
+        said("putDown", at: 120, &view)
+        #expect(silence(of: view, at: 1_000) == nil, "a checkpoint travels")
+        view.take(.transferred, at: JobViewTests.start + .seconds(1_000))
+        #expect(silence(of: view, at: 1_003) == 3, "it is started again")
+        said("finished", at: 1_010, &view)
+        view.take(.transferred, at: JobViewTests.start + .seconds(1_020))
+        #expect(silence(of: view, at: 2_000) == nil)
+    }
+
+    @Test func aHangIsTheReasonAndNotTheEviction() {
+        var view = view(.executing(box: "boxa"))
+        #expect(view.hung(.seconds(600), at: JobViewTests.start) == "the worker on boxa said nothing for 600 s" && view.hangs == 1)
+        view.take(.evicted, at: JobViewTests.start)
+        #expect(view.place == JobPlace(note: "the worker on boxa said nothing for 600 s; it waits for another one"))
+        #expect(silence(of: view, at: 9) == nil)
     }
 }

@@ -28,7 +28,8 @@ import Testing
             "+SoradAttempt = 3", "+SoradHead = \"/var/lib/sorad\"", "job_lease_duration = 60",
             "arguments = \"--model $$(SoradModel_0123456789abcdef0123456789abcdef) --once job --checkpoint-every 30\"",
             "requirements = (Arch == \"X86_64\" || Arch == \"AARCH64\") && (SoradReady == true) && (SoradVersion == \"0.1.0\") && "
-                + "(SoradModel_0123456789abcdef0123456789abcdef =!= undefined)",
+                + "(SoradModel_0123456789abcdef0123456789abcdef =!= undefined) && "
+                + "((Machine =!= SoradHungOn) || (time() > SoradHungAt + 600))",
         ] {
             #expect(lines.contains(line), "\(line)")
         }

@@ -67,19 +67,32 @@ def kill_all(space):
     wait(f"the end of all in {space}", is_empty, 20, 0.05)
 
 
+def plug(space, number):
+    """A network namespace with one address on the switch. Returns the switch's end of the link."""
+    link = f"v-{space}"[:15]
+    run("ip", "netns", "add", space)
+    run("ip", "link", "add", link, "netns", SWITCH, "type", "veth", "peer", "name", "eth0", "netns", space)
+    run("ip", "-n", SWITCH, "link", "set", link, "master", "br0", "up")
+    run("ip", "-n", space, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
+    for device in ("eth0", "lo"):
+        run("ip", "-n", space, "link", "set", device, "up")
+    return link
+
+
+def make_switch():
+    run("ip", "netns", "add", SWITCH)
+    for words in (("link", "add", "br0", "type", "bridge"), ("link", "set", "br0", "up"), ("link", "set", "lo", "up")):
+        run("ip", "-n", SWITCH, *words)
+
+
 class Machine:
     def __init__(self, name, number, tree, work):
         self.name, self.tree, self.folder = name, tree, work / name
-        self.space, self.link = f"sorad{name}", f"v-{name}"
+        self.space = f"sorad{name}"
         self.process = self.inside = None
         for part in ("upper", "work", "root"):
             (self.folder / part).mkdir(parents=True)
-        run("ip", "netns", "add", self.space)
-        run("ip", "link", "add", self.link, "netns", SWITCH, "type", "veth", "peer", "name", "eth0", "netns", self.space)
-        run("ip", "-n", SWITCH, "link", "set", self.link, "master", "br0", "up")
-        run("ip", "-n", self.space, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
-        for device in ("eth0", "lo"):
-            run("ip", "-n", self.space, "link", "set", device, "up")
+        self.link = plug(self.space, number)
         # As systemd/fleet/sorad-keepalive.conf has it.
         for line in (ROOT / "systemd/fleet/sorad-keepalive.conf").read_text().splitlines():
             if not line.startswith("#"):
@@ -261,7 +274,7 @@ class Head(Machine):
         """Links to HTCondor's commands, and a condor_submit that can be made to kill."""
         folder = self.disk / self.COMMANDS.lstrip("/")
         folder.mkdir(parents=True)
-        for name in ("condor_q", "condor_history", "condor_rm", "condor_status", "condor_vacate_job"):
+        for name in ("condor_q", "condor_history", "condor_rm", "condor_status", "condor_qedit", "condor_vacate_job"):
             (folder / name).symlink_to(f"/usr/bin/{name}")
         (folder / "condor_submit").write_text("""#!/bin/bash
 # Where /run/sorad/kill-submit says a point and process ids, they are killed there, once; this one's parent may be among them.
@@ -280,9 +293,7 @@ exit $status
 
 def set_up(tree, work):
     """A head and three boxes, as docs/FLEET.md sets them up."""
-    run("ip", "netns", "add", SWITCH)
-    for words in (("link", "add", "br0", "type", "bridge"), ("link", "set", "br0", "up"), ("link", "set", "lo", "up")):
-        run("ip", "-n", SWITCH, *words)
+    make_switch()
     head = Head(HEAD, 1, tree, work)
     head.configure(config("head.config"))
     head.make_commands()
@@ -313,7 +324,7 @@ def ready(head):
 def tear_down():
     """Ends all machines, those of an earlier run that was killed too."""
     there = [line.split()[0] for line in run("ip", "netns", "list").stdout.splitlines()]
-    for name in (*(f"sorad{name}" for name in (HEAD, *BOXES)), SWITCH):
-        if name in there:
+    for name in there:
+        if name.startswith("sorad"):
             kill_all(name)
             run("ip", "netns", "del", name)

@@ -31,21 +31,19 @@ class Record:
         return self.positions[-1][1] if self.positions else (0, 0)
 
     def again(self):
-        """What was done a second time: for each start that fell back, (was the work put down before it, units, seconds that they took)."""
-        found, reached, was_put_down, is_first = [], [], False, False
+        """What was done a second time: for each start that fell back, the units and the seconds that they had taken."""
+        found, reached, is_first = [], [], False
         for now, word in list(self.words):
             if word == "ready":
                 is_first = True
-            elif word == "putDown":
-                was_put_down = True
             elif isinstance(word, tuple):
                 lost = [(then, place) for then, place in reached if place > word] if is_first else []
                 if lost:
                     # From the moment when the work was last where it now begins.
                     since = max((then for then, place in reached if place <= word), default=reached[0][0])
-                    found.append((was_put_down, len({place for _, place in lost}), lost[-1][0] - since))
+                    found.append((len({place for _, place in lost}), lost[-1][0] - since))
                     reached = [(then, place) for then, place in reached if place <= word]
-                is_first = was_put_down = False
+                is_first = False
                 reached.append((now, word))
         return found
 

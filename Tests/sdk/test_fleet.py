@@ -15,7 +15,7 @@ import pytest
 from daemon import BUILD, MODEL, Daemon
 
 POOL = pathlib.Path(__file__).parents[1] / "fakes" / "condor" / "pool.py"
-COMMANDS = ("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_release", "condor_status")
+COMMANDS = ("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_release", "condor_qedit", "condor_vacate_job", "condor_status")
 SHORT = {"prompt": "a red ball falls down", "seed": 7, "num_inference_steps": 4}
 # Long enough to be interrupted.
 LONG = {"prompt": "a red ball falls down", "seed": 7, "num_inference_steps": 400, "num_frames": 17}
@@ -69,11 +69,11 @@ class Fleet:
         self.processes.append(process)
         return process
 
-    def start_fleet(self):
+    def start_fleet(self, *options):
         self.fleet = self.start(
             [BUILD / "sorad-fleet", "--socket", str(self.folder / "head" / "fleet.sock"), "--state-dir", str(self.folder / "head" / "state"),
              "--condor-bin", str(self.folder / "bin"), "--worker", BUILD / "sorad-worker", "--checkpoint-every", "1",
-             "--log-level", "debug"], "fleet.log")
+             "--log-level", "debug", *options], "fleet.log")
 
     def add_box(self, name, **changes):
         ad = {"Machine": name, "Arch": "X86_64", "State": "Unclaimed", "Memory": 8000} | self.box | changes
@@ -269,6 +269,52 @@ def test_a_box_dies_and_is_given_the_job_again(make_fleet, local):
     assert again["progress"] >= lost["progress"]
     assert fleet.finish(id)["sha256"] == local(LONG)
     assert len(fleet.jobs(id)) == 1
+
+
+def stop_worker(fleet):
+    """The one worker of the pool hangs: its process is there, and does nothing."""
+    children = pathlib.Path(f"/proc/{fleet.pool.pid}/task/{fleet.pool.pid}/children").read_text().split()
+    assert len(children) == 1, children
+    os.kill(int(children[0]), signal.SIGSTOP)
+
+
+def test_a_worker_that_hangs_is_ended_and_another_box_continues(make_fleet, local):
+    fleet = make_fleet()
+    fleet.fleet.kill()
+    fleet.fleet.wait()
+    fleet.start_fleet("--silence-timeout", "20")
+    fleet.add_box("boxa")
+    id = fleet.create(LONG)
+    before = fleet.wait(id, lambda video: video.get("step", 0) > 20)
+    stop_worker(fleet)
+    fleet.add_box("boxb")
+    hung = fleet.wait(id, lambda video: "said nothing for 20 s" in video.get("note", "") or video.get("box") == "boxb", 60)
+    assert hung["progress"] >= before["progress"] and hung["status"] == "in_progress"
+    fleet.wait(id, lambda video: video.get("box") == "boxb")
+    assert fleet.finish(id)["sha256"] == local(LONG)
+    assert len(fleet.jobs(id)) == 1
+
+
+def test_a_crash_between_a_result_and_its_record_leaves_no_folder(make_fleet, local):
+    fleet = make_fleet()
+    fleet.add_box("boxa")
+    first = fleet.create(SHORT)
+    fleet.finish(first)
+    # As if sorad-fleet had been killed before it heard that the result is recorded.
+    fleet.fleet.kill()
+    fleet.fleet.wait()
+    state = fleet.folder / "head" / "state"
+    kept = state / "fleet" / first
+    (kept / "job").mkdir(parents=True, exist_ok=True)
+    (kept / "record.json").write_text('{"version": 1, "attempt": 1}')
+    second = fleet.create(SHORT | {"seed": 8})
+    fleet.start_fleet()
+    assert fleet.finish(second)["sha256"] == local(SHORT | {"seed": 8})
+    deadline = time.monotonic() + 10
+    while kept.exists():
+        assert time.monotonic() < deadline, fleet.logs()
+        time.sleep(0.1)
+    assert list((state / "spool" / first).iterdir()) and fleet.video(first)["status"] == "completed"
 
 
 @pytest.mark.parametrize("how", ["cancel", "delete"])

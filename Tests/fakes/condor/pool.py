@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A pool of machines without HTCondor, for tests of sorad-fleet: its commands as far as sorad-fleet uses them, over a folder.
 
-Called by the name of a command (condor_submit, condor_q, condor_history, condor_rm, condor_release, condor_status), or with `run`, which is
-the pool itself: it gives jobs to boxes and runs their program for real. The folder is FAKE_POOL:
+Called by the name of a command (condor_submit, condor_q, condor_history, condor_rm, condor_release, condor_qedit,
+condor_vacate_job, condor_status), or with `run`, which is the pool itself: it gives jobs to boxes and runs their program for real. The folder is FAKE_POOL:
   boxes/NAME.json   what the box says of itself; the pool runs one job at a time for each
-  queue/N.json      a job: its attributes, its submit commands, its status (1 idle, 2 running, 3 removed, 4 completed, 5 held)
+  queue/N.json      a job: its attributes, its submit commands, its status (1 idle, 2 running, 3 removed, 4 completed, 5 held);
+                    "vacate" where its worker is to be ended
   history/N.json    a job that has left the queue
   spool/N/          its checkpoint, as it would lie at the head
   execute/NAME/     what lies on a box while it makes a job
@@ -136,6 +137,22 @@ def condor_rm(arguments):
         sys.exit("Couldn't find/remove all jobs matching constraint")
 
 
+def condor_qedit(arguments):
+    condition, pairs = arguments[1], arguments[2:]
+    with locked():
+        for ad in ads("queue"):
+            if holds(condition, ad):
+                write("queue", ad | {name: json.loads(content) for name, content in zip(pairs[::2], pairs[1::2], strict=True)})
+
+
+def condor_vacate_job(arguments):
+    assert arguments[0] == "-fast"
+    with locked():
+        for ad in ads("queue"):
+            if holds(arguments[2], ad) and ad["JobStatus"] == RUNNING:
+                write("queue", ad | {"vacate": True})
+
+
 def condor_release(arguments):
     with locked():
         for ad in ads("queue"):
@@ -235,6 +252,15 @@ def step(runs):
             ad["JobStatus"] = IDLE
             write("queue", ad)
             del runs[name]
+        elif ad.get("vacate"):
+            run.process.kill()
+            run.process.wait()
+            shutil.rmtree(run.folder, ignore_errors=True)
+            note(ad, 4, "Job was evicted.", "(0) CPU times")
+            del ad["vacate"]
+            ad["JobStatus"] = IDLE
+            write("queue", ad)
+            del runs[name]
         elif (status := run.process.poll()) is not None and run.end(status):
             del runs[name]
     for ad in ads("queue"):
@@ -245,7 +271,7 @@ def step(runs):
         elif ad["JobStatus"] == HELD and holds(ad["submit"]["periodic_release"].replace("> 60", "> 1"), ad):
             release(ad)
         elif ad["JobStatus"] == IDLE:
-            free = [box for name, box in sorted(boxes.items()) if name not in runs and holds(ad["submit"]["requirements"], box)
+            free = [box for name, box in sorted(boxes.items()) if name not in runs and holds(ad["submit"]["requirements"], ad | box)
                     and box["Memory"] >= ad["RequestMemory"]]
             if not free:
                 continue
@@ -280,6 +306,7 @@ def main():
         sys.exit("ERROR: Can't find address of local schedd")
     commands = {
         "condor_submit": condor_submit, "condor_rm": condor_rm, "condor_release": condor_release, "condor_status": condor_status,
+        "condor_qedit": condor_qedit, "condor_vacate_job": condor_vacate_job,
         "condor_q": lambda words: listing("queue", words), "condor_history": lambda words: listing("history", words),
     }
     commands[command](arguments)
