@@ -140,6 +140,10 @@ test-fleet: deps static $(VENV)/.installed ## as root: a head and three boxes wi
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/fleet/installed) PREFIX=/usr
 	$(VENV)/bin/python Tests/fleet/network.py --tree .build/fleet/root --installed .build/fleet/installed $(FLEET)
 
+test-fleet-guide: deb ## as root: the commands of docs/FLEET.md on three bare Debian 13 that boot: from nothing to a pool of two boxes
+	@$(call install_packages,debootstrap iproute2 systemd-container)
+	python3 Tests/fleet/guide.py --tree .build/fleet/bare --debs .build/deb
+
 test-media: deps build $(VENV)/.installed ## FILES damaged or odd pictures and clips (default 2000): only clips and refusals, nothing left behind
 	$(SDK_TESTS) SORAD_DAMAGED=$(FILES) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_damaged_files.py
 
@@ -298,4 +302,4 @@ clean: ## remove everything built
 	rm -rf .build $(VENV)
 	rm -f $(call quoted,$(CLIP))
 
-.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients
