@@ -200,6 +200,8 @@ class Head(Machine):
     PLACES = 4
     # Seconds between two checkpoints that travel; shorter than the default, so that short clips have some.
     EVERY = 10
+    # Longer than it takes to notice that a link is away.
+    SILENCE = 60
     STATE = "/var/lib/sorad"
     # Commands of HTCondor that can be made to die at a chosen moment; see `arm_submit`.
     COMMANDS = "/opt/commands"
@@ -217,8 +219,8 @@ class Head(Machine):
 
     def start_fleet(self):
         self.fleet = self.start(
-            "/usr/libexec/sorad/sorad-fleet", "--condor-bin", self.COMMANDS, "--checkpoint-every", str(self.EVERY), "--log-level", "debug",
-            user="sorad")
+            "/usr/libexec/sorad/sorad-fleet", "--condor-bin", self.COMMANDS, "--checkpoint-every", str(self.EVERY),
+            "--log-level", "debug", user="sorad")
 
     def number_of(self, program):
         """The process id, inside, of one of its programs."""

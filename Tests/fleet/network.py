@@ -128,19 +128,16 @@ class Trial:
         done = dict.fromkeys(counts, 0)
         missed = 0
         ids = []
-        number = 0
 
-        def more():
-            nonlocal number
-            number += 1
-            ids.append(self.create(CLIP | {"seed": number % self.options.seeds}))
+        def feed():
+            """There is always something to disturb."""
+            running = [id for id in ids if self.video(id).get("status") in ("queued", "in_progress", None)]
+            for number in range(max(self.options.clips - len(ids), 3 - len(running))):
+                ids.append(self.create(CLIP | {"seed": len(ids) % self.options.seeds}))
 
-        for _ in range(self.options.clips):
-            more()
         while todo:
             place = todo[0]
-            if len([id for id in ids if self.video(id).get("status") not in ("completed", "failed", None)]) < 2:
-                more()
+            feed()
             time.sleep(random.uniform(0, 2))
             machine = self.lose(place, ids)
             if machine is None:
@@ -157,51 +154,68 @@ class Trial:
         return f"{len(ids)} clips; losses {done}; done again at most {self.again(ids)}"
 
     def lose(self, place, ids):
-        """Takes the power of a machine at that moment of a clip; None where it came too late."""
+        """Takes the power of a machine at that moment of a clip; None where it did not come, or was missed."""
         if place == "head":
             self.head.lose_power()
             return self.head
-        wanted = {"denoising": 1, "decoding": 2}.get(place)
+        if place == "transfer":
+            return self.lose_in_transfer(ids)
+        wanted = {"denoising": 1, "decoding": 2}[place]
 
         def there():
             for id in ids:
-                if id in self.ended or not self.records.of[id].words:
-                    continue
-                word = self.records.of[id].words[-1]
-                if time.monotonic() - word[0] < 1 and isinstance(word[1], tuple) and word[1][0] == wanted and word[1][1] > 0:
+                now, word = self.records.of[id].words[-1] if self.records.of[id].words else (0, None)
+                if time.monotonic() - now < 1 and isinstance(word, tuple) and word[0] == wanted and word[1] > 0:
                     if (box := self.box_of(id)) and box.is_on:
-                        return id, box
+                        return box
             return None
 
-        if wanted:
-            id, box = wait(place, there, 300, 0.02)
+        if box := self.soon(there, 20):
             box.lose_power()
-            return box
-        # On a slow link a transfer takes a second or two; HTCondor's log says when it begins and ends.
-        box = random.choice([box for box in self.boxes if box.is_on])
-        box.slow(SLOW)
-        try:
-            log = wait(f"a transfer from {box.name}", lambda: self.transfer(ids, box), 300, 0.01)
-            time.sleep(random.uniform(0, 0.5))
-            box.lose_power()
-        finally:
-            box.slow(None)
-        if log.read_text().rstrip().rstrip(".").rstrip().split("...\n")[-1].find("Started transferring output files") < 0:
-            box.boot()
-            return None
         return box
 
-    def transfer(self, ids, box):
-        """The log of a clip whose files are on their way from the box to the head."""
+    def lose_in_transfer(self, ids):
+        """On a slow link a transfer takes a second or two; HTCondor's log says when it begins and ends."""
+        boxes = [box for box in self.boxes if box.is_on]
+        for box in boxes:
+            box.slow(SLOW)
+        lost = None
+        try:
+            if found := self.soon(lambda: self.transfer(ids), 30):
+                log, lost = found
+                time.sleep(random.uniform(0, 0.5))
+                lost.lose_power()
+        finally:
+            for box in boxes:
+                box.slow(None)
+        if lost is None or self.is_transferring(log):
+            return lost
+        lost.boot()
+        return None
+
+    def transfer(self, ids):
+        """The log of a clip whose files are on their way to the head, and the box."""
         for id in ids:
-            if id in self.ended:
-                continue
             for log in self.head.fleet_folder(id).glob("log.*"):
-                with contextlib.suppress(OSError):
-                    events = log.read_text().split("...\n")
-                    last = next((event for event in reversed(events) if event.strip()), "")
-                    if "Started transferring output files" in last and self.box_of(id) is box:
-                        return log
+                if self.is_transferring(log) and (box := self.box_of(id)) and box.is_on:
+                    return log, box
+        return None
+
+    @staticmethod
+    def is_transferring(log):
+        with contextlib.suppress(OSError):
+            events = [event for event in log.read_text().split("...\n") if event.strip()]
+            return bool(events) and "Started transferring output files" in events[-1]
+        return False
+
+    @staticmethod
+    def soon(question, seconds):
+        """Its answer as soon as there is one; None after that time."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if answer := question():
+                return answer
+            time.sleep(0.01)
         return None
 
     def lost_box(self):
@@ -301,31 +315,54 @@ class Trial:
                 wait("the daemon", self.head.is_healthy)
         for id in ids:
             self.finish(id)
+        wait("no folder of a clip that is recorded", lambda: not any(self.head.fleet_folder(id).exists() for id in ids), 60)
         return f"{len(ids)} kills, one job each"
 
+    def hang(self):
+        """a worker that hangs on a box that is well: another box continues"""
+        id = self.create(LONG | {"seed": 6})
+        box = self.on_a_box(id, 50)
+        box.do("pkill", "-STOP", "-f", "sorad-worker.*--once")
+        begun = time.monotonic()
+        wait("another box", lambda: (self.video(id).get("box") or box.name) != box.name, 200)
+        seconds = time.monotonic() - begun
+        wait(f"no worker on {box.name}", lambda: not box.has_worker(), 60)
+        reached = self.records.of[id].position
+        wait("further steps", lambda: self.records.of[id].position > reached, 60)
+        assert len(self.head.jobs(id)) == 1
+        again = self.again([id])
+        self.forget(id)
+        return f"elsewhere after {seconds:.0f} s, of which {Head.SILENCE} s are --silence-timeout; done again {again}"
+
     def unfit(self):
-        """a box without ffmpeg, and one without a token, get no clip"""
+        """a box without ffmpeg, without power or without a token gets no clip"""
         box = self.boxes[-1]
         box.do("mv", "/usr/bin/ffmpeg", "/usr/bin/ffmpeg.away")
         wait("a box that is not ready", lambda: box.name not in ready(self.head), 120, 1)
-        boxes = self.head.do("sorad-ctl", "--socket", "/run/sorad/sorad.sock", "fleet", "--json").stdout
-        wait("a sentence", lambda: "ffmpeg is not installed" in self.head.do(
-            "sorad-ctl", "--socket", "/run/sorad/sorad.sock", "fleet", "--json").stdout, 120, 1)
+        wait("a sentence", lambda: "ffmpeg is not installed" in self.told(box), 120, 1)
         box.do("mv", "/usr/bin/ffmpeg.away", "/usr/bin/ffmpeg")
         box.lose_power()
+        begun = time.monotonic()
+        wait("the end of its advertisement", lambda: not self.told(box), 180, 1)
+        seconds = time.monotonic() - begun
         token = box.disk / "etc/condor/tokens.d/head"
         token.unlink()
         box.boot()
         time.sleep(60)
-        wait("the end of its advertisement", lambda: box.name not in self.head.do("condor_status", "-af", "Machine").stdout.split(), 900, 5)
+        assert not self.told(box)
         box.lose_power()
         give_token(self.head, box)
         box.boot()
         wait("the box with a token", lambda: box.name in ready(self.head), 180, 1)
-        return json.loads(boxes)["schema"]
+        return f"without power it is no longer listed after {seconds:.0f} s"
+
+    def told(self, box):
+        """Its line of `sorad-ctl fleet`."""
+        lines = self.head.do("sorad-ctl", "--socket", "/run/sorad/sorad.sock", "fleet").stdout.splitlines()
+        return "".join(line for line in lines if line.startswith(f"{box.name} "))
 
 
-PARTS = ("clip", "submission", "unwanted", "drain", "short_cut", "lost_box", "long_cut", "losses", "unfit")
+PARTS = ("clip", "submission", "unwanted", "drain", "hang", "short_cut", "lost_box", "long_cut", "losses", "unfit")
 
 
 def main():
