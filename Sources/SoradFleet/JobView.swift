@@ -57,9 +57,8 @@ package struct JobView: Sendable {
     /// Takes a line of the worker's standard output.
     /// - Returns: the progress that it reports.
     package mutating func take(line: [UInt8], at now: MonotonicTime) -> JobProgress? {
-        guard let json = try? JSONValue(parsing: line) else { return nil }
-        silence.take(word: json, at: now)
-        guard let event = try? WorkerEvent(json: json) else { return nil }
+        silence.begin(at: now)
+        guard let event = try? WorkerEvent(json: JSONValue(parsing: line)) else { return nil }
         switch event {
         case .progress(_, let progress): return progress.isPlausible ? progress : nil
         case .failed(_, let error): failure = JobError(code: short(error.code, 64), message: short(error.message, 1_000))
@@ -70,7 +69,7 @@ package struct JobView: Sendable {
 
     package mutating func vanished() { ending = ending ?? .vanished }
 
-    /// How long the worker has said nothing although it should compute; nil where that cannot be said.
+    /// How long the worker has said nothing; nil while it is on no box, or on one out of reach.
     package func silence(at now: MonotonicTime) -> Duration? { silence.length(at: now) }
 
     /// Its worker is being stopped for that.
@@ -79,7 +78,7 @@ package struct JobView: Sendable {
         let why = "the worker on \(lastBox ?? "its machine") said nothing for \(Int(length.inSeconds)) s"
         hangs += 1
         // Should it not be stopped, another silence comes.
-        silence.restart(at: now)
+        silence.begin(at: now)
         wait(why)
         return why
     }

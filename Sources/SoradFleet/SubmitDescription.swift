@@ -15,8 +15,8 @@ package struct PoolRules: Sendable {
     package var lease = 60
     /// Holds after which a job is no longer released by itself.
     package var mostHolds = 10
-    /// Seconds without a word of a worker that should compute, after which it is stopped.
-    package var silence = 600
+    /// Seconds without a word of a worker on a box in reach, after which it is stopped.
+    package var silence = 300
     /// Cores of a box that a clip takes.
     package var cores = 1
 

@@ -31,7 +31,8 @@ struct FleetSettings: Sendable {
             "time that a job waits for a box out of reach before another gets it")
         Setting(
             "silence-timeout", 20...86_400, \.fleet.rules.silence, unit: "SECONDS",
-            "longest time without a word of a worker that computes on a box in reach, before it is killed and another box gets the job")
+            "longest time without a word of a worker, or without its files, from a box in reach, before it is killed and another box gets "
+                + "the job")
         Setting(
             "most-holds", 0...1_000, \.fleet.rules.mostHolds, "holds of a job after which it is released by condor_release alone")
         Setting("cores", 1...1_024, \.fleet.rules.cores, "cores of a box that a clip asks for")

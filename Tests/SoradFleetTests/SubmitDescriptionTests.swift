@@ -29,7 +29,7 @@ import Testing
             "arguments = \"--model $$(SoradModel_0123456789abcdef0123456789abcdef) --once job --checkpoint-every 30\"",
             "requirements = (Arch == \"X86_64\" || Arch == \"AARCH64\") && (SoradReady == true) && (SoradVersion == \"0.1.0\") && "
                 + "(SoradModel_0123456789abcdef0123456789abcdef =!= undefined) && "
-                + "((Machine =!= SoradHungOn) || (time() > SoradHungAt + 600))",
+                + "((Machine =!= SoradHungOn) || (time() > SoradHungAt + 300))",
         ] {
             #expect(lines.contains(line), "\(line)")
         }
