@@ -220,7 +220,7 @@ class Head(Machine):
     def start_fleet(self):
         self.fleet = self.start(
             "/usr/libexec/sorad/sorad-fleet", "--condor-bin", self.COMMANDS, "--checkpoint-every", str(self.EVERY),
-            "--log-level", "debug", user="sorad")
+            "--silence-timeout", str(self.SILENCE), "--log-level", "debug", user="sorad")
 
     def number_of(self, program):
         """The process id, inside, of one of its programs."""
