@@ -20,7 +20,7 @@ static PFN_vkGetInstanceProcAddr entry_of(void *library) {
 const char *sorad_vulkan_open(sorad_vulkan_loader *loader) {
     if (!get_instance) {
         void *library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
-        if (!library) return "libvulkan.so.1 is not installed";
+        if (!library) return "libvulkan.so.1 is not installed or cannot be opened";
         if (!(get_instance = entry_of(library))) return "libvulkan.so.1 is no Vulkan loader";
     }
     SORAD_VULKAN_GLOBAL(FROM_NOTHING)

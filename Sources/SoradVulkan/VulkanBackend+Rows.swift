@@ -40,15 +40,22 @@ extension VulkanBackend {
             return result
         }
         perform(isInt8 ? .linearInt8 : .linearFloat, into: out) {
-            let own = rows - Int((Double(rows) * cpuShare).rounded())
+            let part = productTimes == nil ? shares.rowsOnCPU(rows, weights) : rows..<rows
+            let own = part.lowerBound
             let layer = own > 0 ? onDevice(weights) : weights
             if isInt8 && own > 0 { quantize(input, for: weights) }
+            if productTimes != nil {
+                // The CPU first: `out` may be what it reads.
+                let cpuSeconds = seconds { _ = onCPU(0..<rows) }
+                let deviceSeconds = seconds { multiply(input, layer, activation, gate, residual, 0..<rows, out) }
+                productTimes?.add(weights, rows: rows, device: deviceSeconds, cpu: cpuSeconds)
+                return
+            }
             guard own < rows else {
                 multiply(input, layer, activation, gate, residual, 0..<rows, out)
                 return
             }
             // What the CPU reads is fetched before the device begins; then both work.
-            let part = own..<rows
             let (values, before, modulation) = (onHost(input.values.rows(part)), onHost(residual?.rows(part)), onHost(gate, part))
             if own > 0 { multiply(input, layer, activation, gate, residual, 0..<own, out) }
             device.submit()

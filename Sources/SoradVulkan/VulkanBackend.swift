@@ -24,8 +24,8 @@ public struct VulkanOptions: Sendable {
     public var packedDot: Bool?
     /// Folder for compiled pipelines; nil means that none are kept.
     public var cacheFolder: String?
-    /// The share of each product's rows that the CPU computes, 0 to 1.
-    public var cpuShare = 0.0
+    /// The rows of each product that the CPU computes.
+    public var shares = ProductShares()
     /// Whether some results are compared with the CPU's.
     public var takesSamples = true
     /// Bytes of the device's memory that weights may take, the others are streamed; nil means three quarters of it.
@@ -55,8 +55,10 @@ public final class VulkanBackend: ComputeBackend {
     var streamed = StreamedWeights()
     let weightBudget: Int
     var hasReported = false
-    /// The share of each product's rows that the CPU computes, 0 to 1; the same bits whatever it is.
-    public var cpuShare: Double
+    /// The rows of each product that the CPU computes; the same bits whatever they are.
+    public var shares: ProductShares
+    /// While products are measured.
+    var productTimes: ProductTimes?
     private var rooms: [Room: VulkanBuffer] = [:]
 
     /// Scratch memory of operations.
@@ -73,7 +75,7 @@ public final class VulkanBackend: ComputeBackend {
         let tier = if let tier = options.tier { tier } else { try Self.tier(device, options) }
         pipelines = Self.pipelines(device, tier, options)
         self.options = options
-        cpuShare = options.cpuShare
+        shares = options.shares
         // The rest is for activations, which have to be there.
         weightBudget = options.weightBudget ?? Int(clamping: infos[index].deviceLocalBytes / 4 * 3)
         cpu = try CPUBackend(threads: options.cpuThreads)

@@ -41,7 +41,7 @@ struct BackendSelection {
         let given = settings.cpuShare
         usesDevice = { plan in
             let size = trial.sizes.nearest(to: plan)
-            made.backend?.cpuShare = given.map { Double($0) / 100 } ?? size?.share ?? 0
+            made.backend?.shares = given.map { ProductShares(Double($0) / 100) } ?? size?.shares ?? ProductShares()
             return choice != .auto || size?.isFasterOnDevice == true
         }
     }

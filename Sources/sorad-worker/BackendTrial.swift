@@ -19,6 +19,8 @@ struct BackendTrial: Sendable {
     var caution: String?
     /// There is no device of that number.
     var isMissing = false
+    /// Another trial would cost next to nothing, because no device was tested: a driver or its loader may come at any time.
+    var isQuick = false
     /// Name, driver and tier.
     var description = ""
     var key = ""
@@ -82,7 +84,7 @@ extension BackendTrial {
         let circumstances = Self.circumstances(model: model)
         if let path, let kept = read(path, circumstances) { return kept }
         let trial = inChild(choice, model: model, threads: threads, folder: folder, meanwhile: meanwhile)
-        if let path { trial.write(path, circumstances) }
+        if let path, !trial.isQuick { trial.write(path, circumstances) }
         return trial
     }
 
@@ -130,7 +132,9 @@ extension BackendTrial {
             }
             // Less than a pipe holds.
             let text = try output.read(upTo: 65_536)
-            return try BackendTrial(json: JSONValue(parsing: text))
+            trial = try BackendTrial(json: JSONValue(parsing: text))
+            trial.isQuick = trial.key.isEmpty
+            return trial
         } catch {
             trial.problem = "the self-test of the Vulkan device cannot be run: \(error)"
             return trial

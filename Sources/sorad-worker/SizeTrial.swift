@@ -10,10 +10,9 @@ struct SizeTrial: Sendable, Equatable {
     let size: StepMeter.Size
     /// Seconds of a step.
     let cpu, device: Double
-    /// Seconds with `share` of the rows on the CPU; nil where no share was quicker than the device alone.
+    /// Seconds with `shares` of the rows on the CPU; nil where none were quicker than the device alone.
     private(set) var shared: Double?
-    /// 0 to 1.
-    private(set) var share = 0.0
+    private(set) var shares = ProductShares()
 
     /// Steps that would take longer are not measured: a worker waits for this.
     private static let longestStep = 20.0
@@ -42,23 +41,36 @@ struct SizeTrial: Sendable, Equatable {
     private init(_ size: StepMeter.Size, _ meter: StepMeter, _ cpu: any ComputeBackend, _ device: VulkanBackend) throws(SoradError) {
         self.size = size
         self.cpu = try meter.secondsPerStep(size, on: cpu)
-        device.cpuShare = 0
+        device.shares = ProductShares()
         self.device = try meter.secondsPerStep(size, on: device)
         // Both would be done at once; less where the rest of a step, which the device does alone, leaves the CPU too much.
         let even = self.device / (self.device + self.cpu)
-        for part in [even, even / 2] where (Self.leastShare...1 - Self.leastShare).contains(part) {
-            device.cpuShare = part
-            let took = try meter.secondsPerStep(size, on: device)
-            if took < seconds { (shared, share) = (took, part) }
+        let isWorthIt = { (part: Double) in (Self.leastShare...1 - Self.leastShare).contains(part) }
+        var candidates = [even, even / 2].filter(isWorthIt).map { ProductShares($0) }
+        if !candidates.isEmpty {
+            let own = try device.measureProducts { () throws(SoradError) in _ = try meter.secondsPerStep(size, on: device) }
+            candidates.append(ProductShares(own: own.filter { isWorthIt($0.value) }))
         }
-        device.cpuShare = share
+        for candidate in candidates {
+            device.shares = candidate
+            let took = try meter.secondsPerStep(size, on: device)
+            if took < seconds { (shared, shares) = (took, candidate) }
+        }
+        device.shares = shares
     }
 
     /// "128×128, 17 frames: 0.21 s on the device, 0.15 s with 24 % of the rows on the CPU, 0.6 s on the CPU".
     var text: String {
-        let both = shared.map { ", \(Self.text($0)) with \(Int((share * 100).rounded())) % of the rows on the CPU" } ?? ""
+        let both = shared.map { ", \(Self.text($0)) with \(Self.text(shares)) of the rows on the CPU" } ?? ""
         return "\(size.width)×\(size.height), \(size.numFrames) frames: "
             + "\(Self.text(device)) on the device\(both), \(Self.text(cpu)) on the CPU"
+    }
+
+    /// "24 %", or "3 to 40 %" where each kind of product has its own share.
+    private static func text(_ shares: ProductShares) -> String {
+        let parts = shares.own.isEmpty ? [shares.common] : Array(shares.own.values)
+        let (least, most) = (Int(((parts.min() ?? 0) * 100).rounded()), Int(((parts.max() ?? 0) * 100).rounded()))
+        return least == most ? "\(least) %" : "\(least) to \(most) %"
     }
 
     private static func text(_ seconds: Double) -> String { "\((seconds * 1000).rounded() / 1000) s" }
@@ -81,7 +93,14 @@ extension SizeTrial: JSONRepresentable {
         [
             "width": .integer(size.width), "height": .integer(size.height), "num_frames": .integer(size.numFrames),
             "cpu_seconds": .double(cpu), "device_seconds": .double(device), "shared_seconds": shared.map { .double($0) } ?? .null,
-            "cpu_share": .double(share),
+            "cpu_share": .double(shares.common),
+            "product_shares": .array(
+                shares.own.map { kind, share in
+                    [
+                        "outputs": .integer(kind.outputs), "inputs": .integer(kind.inputs), "int8": .bool(kind.isInt8),
+                        "cpu_share": .double(share),
+                    ]
+                }),
         ]
     }
 
@@ -93,6 +112,13 @@ extension SizeTrial: JSONRepresentable {
         size = StepMeter.Size(width: width, height: height, numFrames: frames)
         (self.cpu, self.device) = (cpu, device)
         shared = json["shared_seconds"]?.double
-        share = Swift.min(1, Swift.max(0, json["cpu_share"]?.double ?? 0))
+        shares = ProductShares(Self.share(json))
+        for product in json["product_shares"]?.array ?? [] {
+            guard let outputs = product["outputs"]?.integer, let inputs = product["inputs"]?.integer, let isInt8 = product["int8"]?.bool
+            else { throw JSONError("a product's share without the product") }
+            shares.own[ProductKind(outputs: outputs, inputs: inputs, isInt8: isInt8)] = Self.share(product)
+        }
     }
+
+    private static func share(_ json: JSONValue) -> Double { Swift.min(1, Swift.max(0, json["cpu_share"]?.double ?? 0)) }
 }

@@ -33,7 +33,7 @@ private let device = try? VulkanBackend.devices().first { $0.missing.isEmpty }
 
     /// The rows of every product shared with the CPU.
     @Test(arguments: [0.5, 0.1]) func sharedProductsGiveTheSameHash(share: Double) throws {
-        let backend = try Self.backend { $0.cpuShare = share }
+        let backend = try Self.backend { $0.shares = ProductShares(share) }
         #expect(try GoldenClipTests.clip(Self.model(true, backend)) == GoldenClipTests.golden(true).frames)
     }
 

@@ -84,9 +84,30 @@ import Testing
     }
 
     @Test(arguments: [0.1, 0.5, 0.9, 1]) func theCPUsShareOfRowsHasTheSameBits(share: Double) throws {
-        let backend = try Vulkan.backend { $0.cpuShare = share }
+        let backend = try Vulkan.backend { $0.shares = ProductShares(share) }
         let scalar = try Vulkan.scalar()
         for one in Vulkan.cases("linear") { #expect(try SelfTest.compare(one, backend, with: scalar).wrong == 0, "\(one.name)") }
+    }
+
+    /// Every kind of product is measured on both sides, and divided in its own proportion; the others as all are.
+    @Test func eachKindOfProductHasItsOwnShare() throws {
+        let backend = try Vulkan.backend()
+        let scalar = try Vulkan.scalar()
+        let cases = Vulkan.cases("linear")
+        let shares = try backend.measureProducts { () throws(SoradError) in
+            for one in cases { #expect(try SelfTest.compare(one, backend, with: scalar).wrong == 0, "\(one.name), measured") }
+        }
+        #expect(shares.count > 5 && shares.values.allSatisfy { (0..<1).contains($0) }, "\(shares)")
+        // lavapipe is no card: the CPU would have nearly all of the rows.
+        #expect(shares.values.contains { $0 > 0.1 }, "\(shares)")
+        backend.shares = ProductShares(0.3, own: shares)
+        for one in cases { #expect(try SelfTest.compare(one, backend, with: scalar).wrong == 0, "\(one.name)") }
+        let layer = LinearWeights(outputs: 32, inputs: 24, precision: .float(Parameter([Float](repeating: 0, count: 32 * 24))))
+        let kind = ProductKind(outputs: 32, inputs: 24, isInt8: false)
+        #expect(ProductShares(0.3).rowsOnCPU(100, layer) == 70..<100)
+        #expect(ProductShares(0.3, own: [kind: 0.75]).rowsOnCPU(100, layer) == 25..<100)
+        let other = ProductKind(outputs: 32, inputs: 24, isInt8: true)
+        #expect(ProductShares(0.3, own: [other: 0.75]).rowsOnCPU(100, layer) == 70..<100)
     }
 
     @Test func compiledPipelinesAreKeptAndADamagedFileIsNoHarm() throws {
