@@ -10,15 +10,16 @@ extension ClientRoutes {
     typealias Planned = (plan: ClipPlan, draft: JobDraft?)
 
     /// Adds a route on which a POST makes a job of the plan that `plan` makes of the request.
-    /// - Parameter table: the fields that mean something there.
+    /// - Parameter table: the fields that mean something there; made for the first request, because it takes milliseconds.
     func onCreate(
-        _ pattern: String, _ table: FieldTable, in routes: inout Routes,
+        _ pattern: String, _ table: @escaping @autoclosure @Sendable () -> FieldTable, in routes: inout Routes,
         _ plan: @escaping @Sendable (ClipRequest, Request) throws -> Planned
     ) {
         routes.on(.post, pattern, body: .fields) { request in
             let viewer = access.viewer(request.peer)
             let record = try IdempotencyRecord(request)
             if let job = try service.earlier(record, owner: viewer.user) { return answer(job, viewer) }
+            let table = table()
             var asked = try ClipRequest(request.fields, table, viewer)
             asked.ignored += try request.unusedQuery(by: table)
             asked.sizePolicy = sizePolicy
