@@ -10,6 +10,10 @@ public struct ClipPlan: Sendable, Equatable {
     public static let fpsRange = 1...60
     /// Of the noise levels that a request may name: 1 is pure noise, and the end of every run is 0.
     public static let sigmaRange = 1e-4...1.0
+    public static let guidanceIntervalRange = 0.0...1.0
+    /// Of the tolerance for steps that are left out, and the least number of steps of a clip some of which may be.
+    public static let cacheRange = 0.001...0.5
+    public static let cacheSteps = 20
 
     public var model: String
     public var prompt: String
@@ -25,6 +29,12 @@ public struct ClipPlan: Sendable, Equatable {
     public var numInferenceSteps: Int
     /// 1 means no classifier-free guidance (one forward a step instead of two).
     public var guidanceScale: Double
+    /// That of the second of two experts, for low noise; nil means what the model file says.
+    public var secondGuidanceScale: Double?
+    /// Noise levels σ of the steps that are guided; nil means all.
+    public var guidanceInterval: ClosedRange<Double>?
+    /// Estimated relative change of the velocity below which a step takes that of the one before and is not computed; nil means that all are.
+    public var cache: Double?
     public var flowShift: Double
     /// The noise levels of the steps, falling, where the request names them; the schedule of the model otherwise. The 0 at the end is not
     /// among them. Their number is `numInferenceSteps`, and `flowShift` has no say.
@@ -76,6 +86,19 @@ extension ClipPlan {
     public var shownHeight: Int { height * upscale }
     public var shownFrames: Int { clipFrames * interpolate }
     public var shownRate: Int { fps * interpolate }
+
+    /// Passes through the network of a window whose steps are all computed. Without noise levels of the request they are taken to be equal steps,
+    /// shifted: at an end of the guidance interval a sampler's own may differ by a step.
+    public var passesPerWindow: Int {
+        guard guidanceScale != 1 else { return stepsPerWindow }
+        guard let guidanceInterval else { return 2 * stepsPerWindow }
+        let levels = (firstStep..<firstStep + stepsPerWindow).map { step in
+            if sigmas.indices.contains(step) { return sigmas[step] }
+            let level = 1 - Double(step) / Double(numInferenceSteps)
+            return flowShift * level / (1 + (flowShift - 1) * level)
+        }
+        return stepsPerWindow + levels.count { guidanceInterval.contains($0) }
+    }
 
     /// Playing time of the finished clip.
     public var durationSeconds: Double { ClipPlan.duration(ofFrames: clipFrames, fps: fps) }

@@ -5,7 +5,7 @@ public import SoradSystem
 extension ClipRequest {
     private static let fieldNames = [
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
-        "guidance_scale", "flow_shift", "strength", "upscale", "interpolate", "storyboard",
+        "guidance_scale", "guidance_scale_2", "guidance_interval", "cache", "flow_shift", "strength", "upscale", "interpolate", "storyboard",
         "sigmas", "timesteps",
     ]
 
@@ -25,6 +25,9 @@ extension ClipRequest {
         seed = try fields.seed("seed")
         numInferenceSteps = try fields.integer("num_inference_steps", in: ClipPlan.numInferenceStepsRange)
         guidanceScale = try fields.number("guidance_scale", in: ClipPlan.guidanceScaleRange)
+        secondGuidanceScale = try fields.number("guidance_scale_2", in: ClipPlan.guidanceScaleRange)
+        guidanceInterval = try fields.numbers("guidance_interval", in: ClipPlan.guidanceIntervalRange)
+        cache = try fields.number("cache", in: ClipPlan.cacheRange, or: "off")
         flowShift = try fields.number("flow_shift", in: ClipPlan.flowShiftRange)
         strength = try fields.number("strength", in: ClipRequest.strengthRange)
         sigmas = try fields.numbers("sigmas", in: ClipPlan.sigmaRange)
@@ -81,6 +84,11 @@ private struct FileFields {
             throw refused(field, "must be a number from \(decimalText(range.lowerBound)) to \(decimalText(range.upperBound))")
         }
         return number
+    }
+
+    /// As above, or `none`, which says that there is no number.
+    func number(_ field: String, in range: ClosedRange<Double>, or none: String) throws(SoradError) -> Double? {
+        value(field)?.string == none ? nil : try number(field, in: range)
     }
 
     /// Their order is checked where the plan is made.

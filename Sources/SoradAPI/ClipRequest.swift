@@ -44,6 +44,11 @@ public struct ClipRequest: Sendable, Equatable {
     public var seed: UInt64?
     public var numInferenceSteps: Int?
     public var guidanceScale: Double?
+    public var secondGuidanceScale: Double?
+    /// Noise levels of the guided steps, the lower one first; none for all.
+    public var guidanceInterval: [Double] = []
+    /// `ClipPlan.cache`.
+    public var cache: Double?
     public var flowShift: Double?
     /// Noise levels of the steps, or the same in timesteps of training, 0 to `ClipRequest.timestepRange`'s end; one of the two.
     public var sigmas: [Double] = []
@@ -94,6 +99,7 @@ public struct ClipRequest: Sendable, Equatable {
         plan.interpolate = interpolate ?? 1
         plan.notes = notes
         try setSchedule(&plan)
+        try setPasses(&plan, model)
         // Without classifier-free guidance nothing reads it.
         if plan.guidanceScale == 1, !plan.negativePrompt.isEmpty { plan.notes.ignored.append("negative_prompt") }
         return plan
@@ -119,6 +125,30 @@ public struct ClipRequest: Sendable, Equatable {
         plan.numInferenceSteps = levels.count
         // The levels are taken as they are.
         if flowShift != nil { plan.notes.ignored.append("flow_shift") }
+    }
+
+    /// Takes over which steps are guided, and which may be left out.
+    private func setPasses(_ plan: inout ClipPlan, _ model: ModelInfo) throws(SoradError) {
+        let isGuided = plan.guidanceScale != 1
+        if let second = secondGuidanceScale {
+            guard model.hasExperts else {
+                throw refused("guidance_scale_2", "the model \(model.id) has no second expert; leave guidance_scale_2 out")
+            }
+            if isGuided { plan.secondGuidanceScale = second } else { plan.notes.ignored.append("guidance_scale_2") }
+        }
+        if !guidanceInterval.isEmpty {
+            guard guidanceInterval.count == 2, guidanceInterval[0] <= guidanceInterval[1] else {
+                throw refused(
+                    "guidance_interval", "guidance_interval must be two noise levels from 0 to 1, the lower one first, e.g. [0.2, 0.9]")
+            }
+            if isGuided {
+                plan.guidanceInterval = guidanceInterval[0]...guidanceInterval[1]
+            } else {
+                plan.notes.ignored.append("guidance_interval")
+            }
+        }
+        // Few steps go too far each for one to stand for two.
+        if cache != nil, plan.numInferenceSteps < ClipPlan.cacheSteps { plan.notes.ignored.append("cache") } else { plan.cache = cache }
     }
 
     /// The field with which the client asked for a size or a length.

@@ -12,6 +12,7 @@ extension ModelInfo {
         try check(plan.numInferenceSteps, in: ClipPlan.numInferenceStepsRange, "num_inference_steps")
         try check(plan.guidanceScale, in: ClipPlan.guidanceScaleRange, "guidance_scale")
         try check(plan.flowShift, in: ClipPlan.flowShiftRange, "flow_shift")
+        try checkPasses(plan)
         try ClipPlan.check(sigmas: plan.sigmas, steps: plan.numInferenceSteps)
         try checkStages(plan)
         try checkWindows(plan)
@@ -34,6 +35,28 @@ extension ModelInfo {
         guard picturesNeeded < 2 || given?.hasLastFrame == true else {
             throw SoradError(
                 .badInput, "the model \(id) goes from one picture to another; send an end_image too", param: "end_image")
+        }
+    }
+
+    private func checkPasses(_ plan: ClipPlan) throws(SoradError) {
+        if let second = plan.secondGuidanceScale {
+            try check(second, in: ClipPlan.guidanceScaleRange, "guidance_scale_2")
+            guard hasExperts else {
+                throw SoradError(
+                    .badInput, "the model \(id) has no second expert; leave guidance_scale_2 out", param: "guidance_scale_2")
+            }
+        }
+        if let interval = plan.guidanceInterval {
+            try check(interval.lowerBound, in: ClipPlan.guidanceIntervalRange, "guidance_interval")
+            try check(interval.upperBound, in: ClipPlan.guidanceIntervalRange, "guidance_interval")
+        }
+        if let tolerance = plan.cache {
+            try check(tolerance, in: ClipPlan.cacheRange, "cache")
+            guard plan.numInferenceSteps >= ClipPlan.cacheSteps else {
+                throw SoradError(
+                    .badInput, "steps are left out of schedules of \(ClipPlan.cacheSteps) and more, and this one has \(plan.numInferenceSteps)",
+                    param: "cache")
+            }
         }
     }
 

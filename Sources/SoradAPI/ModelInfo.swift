@@ -31,6 +31,8 @@ public struct ModelInfo: Sendable, Equatable {
     public var defaultFlowShift: Double
     /// Some frames may be given: first and last frame, a clip to continue.
     public var takesConditioningFrames: Bool
+    /// Two networks share the steps, each with a guidance scale of its own.
+    public var hasExperts = false
     /// Pictures without which it makes no clip: 1 for that of the beginning, 2 for that of the end too.
     public var picturesNeeded = 0
     /// Tokens of a prompt that the model reads at most, the end mark included; nil where nobody said.

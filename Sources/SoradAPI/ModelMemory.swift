@@ -44,6 +44,8 @@ public struct ModelMemory: Sendable, Equatable {
         case always
         /// Without and with classifier-free guidance.
         case unguided, guided
+        /// Steps may be left out.
+        case cached
         /// Pictures or clips are given.
         case given
         /// A given clip is a part of the finished one: its frames pass through the encoder.
@@ -156,6 +158,7 @@ extension ModelMemory.Condition {
         case .always: true
         case .unguided: request.guidanceScale == 1
         case .guided: request.guidanceScale != 1
+        case .cached: request.cache != nil
         case .given: request.given != nil
         case .extending: request.given?.before != nil || request.given?.after != nil
         case .decodingGiven:

@@ -39,16 +39,19 @@ public struct ModelTime: Sendable, Equatable {
         let latents = Double(plan.width / spatialScale) * Double(plan.height / spatialScale)
         func tokens(_ frames: Int) -> Double { Double(frames) * latents / Double(tokenPixels) }
         let frames = plan.windows.isEmpty ? [1 + (plan.numFrames + timeScale - 2) / timeScale] : plan.windows.map(\.count)
-        let passes = plan.guidanceScale == 1 ? 1.0 : 2.0
-        let step = frames.reduce(0) { sum, count in
+        let prompts = plan.guidanceScale == 1 ? 1.0 : 2.0
+        // Steps that may be left out count: how many will be is not known.
+        let (steps, passes) = (Double(plan.stepsPerWindow), Double(plan.passesPerWindow))
+        let denoising = frames.reduce(0.0) { (sum: Double, count: Int) -> Double in
             let count = tokens(count)
-            return sum + pass + passes * (perToken * count + perPair * count * count)
+            let each = perToken * count + perPair * count * count
+            return sum + pass * steps + passes * each
         }
         let pixels = Double(plan.width) * Double(plan.height)
         let given = [plan.given?.before, plan.given?.after, plan.given?.source].reduce(0) { $0 + ($1?.contextFrames ?? 0) }
         let encoded = given + (plan.given?.hasFirstFrame == true ? 1 : 0) + (plan.given?.hasLastFrame == true ? 1 + 2 * timeScale : 0)
         var seconds = [
-            JobPhase.encodingText.rawValue: text * passes, JobPhase.denoising.rawValue: step * Double(plan.stepsPerWindow),
+            JobPhase.encodingText.rawValue: text * prompts, JobPhase.denoising.rawValue: denoising,
             JobPhase.decoding.rawValue: perPixel * pixels * Double(plan.numFrames), JobPhase.writing.rawValue: ModelTime.writing,
         ]
         if plan.given != nil { seconds[JobPhase.encodingFrames.rawValue] = perPixel * pixels * Double(encoded) }

@@ -93,6 +93,12 @@ public struct VideoDetails: Sendable, Equatable {
     public var negativePrompt: String?
     public var numInferenceSteps: Int?
     public var guidanceScale: Double?
+    public var secondGuidanceScale: Double?
+    /// Noise levels of the guided steps; nil for all.
+    public var guidanceInterval: ClosedRange<Double>?
+    public var cache: Double?
+    /// Passes through the network that a finished job has made.
+    public var passes: Int?
     public var flowShift: Double?
     /// The noise levels of the steps, where the request named them.
     public var sigmas: [Double]?
@@ -140,6 +146,7 @@ public struct VideoDetails: Sendable, Equatable {
         negativePrompt = plan.negativePrompt
         numInferenceSteps = plan.numInferenceSteps
         guidanceScale = plan.guidanceScale
+        (secondGuidanceScale, guidanceInterval, cache) = (plan.secondGuidanceScale, plan.guidanceInterval, plan.cache)
         flowShift = plan.sigmas.isEmpty ? plan.flowShift : nil
         sigmas = plan.sigmas.isEmpty ? nil : plan.sigmas
         strength = plan.given?.strength
@@ -162,6 +169,12 @@ public struct VideoDetails: Sendable, Equatable {
         negativePrompt = json["negative_prompt"]?.string
         numInferenceSteps = json["num_inference_steps"]?.integer
         guidanceScale = json["guidance_scale"]?.double
+        secondGuidanceScale = json["guidance_scale_2"]?.double
+        if let ends = json["guidance_interval"]?.array?.compactMap(\.double), ends.count == 2, ends[0] <= ends[1] {
+            guidanceInterval = ends[0]...ends[1]
+        }
+        cache = json["cache"]?.double
+        passes = json["passes"]?.integer
         flowShift = json["flow_shift"]?.double
         sigmas = json["sigmas"]?.array?.compactMap(\.double)
         strength = json["strength"]?.double
@@ -199,6 +212,10 @@ public struct VideoDetails: Sendable, Equatable {
         object["negative_prompt"] = negativePrompt.map { .string($0) }
         object["num_inference_steps"] = numInferenceSteps.map { .integer($0) }
         object["guidance_scale"] = guidanceScale.map { .double($0) }
+        object["guidance_scale_2"] = secondGuidanceScale.map { .double($0) }
+        object["guidance_interval"] = guidanceInterval.map { [.double($0.lowerBound), .double($0.upperBound)] }
+        object["cache"] = cache.map { .double($0) }
+        object["passes"] = passes.map { .integer($0) }
         object["flow_shift"] = flowShift.map { .double($0) }
         object["sigmas"] = sigmas.map { .array($0.map { .double($0) }) }
         object["strength"] = strength.map { .double($0) }

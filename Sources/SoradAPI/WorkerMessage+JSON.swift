@@ -69,6 +69,9 @@ extension ClipPlan: JSONRepresentable {
         if !windows.isEmpty { object["windows"] = .array(windows.map(\.json)) }
         if !scenes.isEmpty { object["scenes"] = .array(scenes.map(\.json)) }
         if !sigmas.isEmpty { object["sigmas"] = .array(sigmas.map { .double($0) }) }
+        object["guidanceScale2"] = secondGuidanceScale.map { .double($0) }
+        object["guidanceInterval"] = guidanceInterval.map { [.double($0.lowerBound), .double($0.upperBound)] }
+        object["cache"] = cache.map { .double($0) }
         if upscale != 1 { object["upscale"] = .integer(upscale) }
         if interpolate != 1 { object["interpolate"] = .integer(interpolate) }
         return .object(object)
@@ -97,6 +100,14 @@ extension ClipPlan: JSONRepresentable {
             guard let level = value.double, level.isFinite else { throw JSONError("the request has a noise level that is no number") }
             sigmas.append(level)
         }
+        secondGuidanceScale = json["guidanceScale2"]?.double
+        if let ends = json["guidanceInterval"]?.array {
+            guard ends.count == 2, let low = ends[0].double, let high = ends[1].double, low <= high else {
+                throw JSONError("the request has a guidance interval that is none")
+            }
+            guidanceInterval = low...high
+        }
+        cache = json["cache"]?.double
         upscale = json["upscale"]?.integer ?? 1
         interpolate = json["interpolate"]?.integer ?? 1
         guard ([1] + ClipPlan.upscaleFactors).contains(upscale), ([1] + ClipPlan.interpolateFactors).contains(interpolate) else {
@@ -117,6 +128,7 @@ extension ModelInfo: JSONRepresentable {
             "defaultFlowShift": .double(defaultFlowShift), "takesConditioningFrames": .bool(takesConditioningFrames),
         ]
         object["textLength"] = textLength.map { .integer($0) }
+        if hasExperts { object["hasExperts"] = true }
         if picturesNeeded > 0 { object["picturesNeeded"] = .integer(picturesNeeded) }
         if upscales { object["upscales"] = true }
         if interpolates { object["interpolates"] = true }
@@ -142,6 +154,7 @@ extension ModelInfo: JSONRepresentable {
             memory: try json["memory"].map { json throws(JSONError) in try ModelMemory(json: json) })
         time = try json["time"].map { json throws(JSONError) in try ModelTime(json: json) }
         windowFrames = json["windowFrames"]?.integer
+        hasExperts = json["hasExperts"]?.bool ?? false
         picturesNeeded = json["picturesNeeded"]?.integer ?? 0
         upscales = json["upscales"]?.bool ?? false
         interpolates = json["interpolates"]?.bool ?? false
@@ -180,6 +193,7 @@ extension ClipResult: JSONRepresentable {
             "sha256": .string(sha256), "video": .string(video), "thumbnail": .string(thumbnail), "spritesheet": .string(spritesheet),
             "timings": secondsJSON(timings), "resumedStep": .integer(resumedStep), "resumedFrames": .integer(resumedFrames),
         ]
+        object["passes"] = passes.map { .integer($0) }
         object["videoSHA256"] = videoSHA256.map { .string($0) }
         object["latents"] = latents.map { .string($0) }
         object["modelSHA256"] = modelSHA256.map { .string($0) }
@@ -195,6 +209,7 @@ extension ClipResult: JSONRepresentable {
             spritesheet: try members.string("spritesheet"), timings: secondsByPhase(json["timings"]),
             resumedStep: json["resumedStep"]?.integer ?? 0, resumedFrames: json["resumedFrames"]?.integer ?? 0,
             videoSHA256: json["videoSHA256"]?.string, latents: json["latents"]?.string, modelSHA256: json["modelSHA256"]?.string)
+        passes = json["passes"]?.integer
     }
 }
 

@@ -89,6 +89,9 @@ public struct ClipResult: Sendable, Equatable {
     /// SHA-256 of the model file that can decode them.
     public var modelSHA256: String?
 
+    /// Passes through the network; nil where the worker did not say.
+    public var passes: Int?
+
     /// Units of a phase that an earlier worker had done.
     public func resumed(in phase: JobPhase) -> Int { phase == .denoising ? resumedStep : phase == .decoding ? resumedFrames : 0 }
 

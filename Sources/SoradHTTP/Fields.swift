@@ -83,6 +83,14 @@ public struct Fields: Sendable {
         return number
     }
 
+    /// As above, or `none`, which says that there is no number.
+    public func number(_ name: String, in range: ClosedRange<Double>, or none: String) throws(APIError) -> Double? {
+        if case .text(let text) = present(name), text == none { return nil }
+        do throws(APIError) { return try number(name, in: range) } catch {
+            throw invalid(name, "must be \"\(none)\" or a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+    }
+
     /// A list of finite numbers within `range`: a list, or text with commas between them, since a command line or a form has no lists.
     /// - Parameter most: of them.
     public func numbers(_ name: String, in range: ClosedRange<Double>, most: Int) throws(APIError) -> [Double] {

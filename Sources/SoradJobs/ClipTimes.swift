@@ -10,6 +10,10 @@ extension ClipPlan {
     package var timeShape: String {
         // Guidance takes two forwards a step.
         var words = ["\(width)x\(height)", "\(numFrames)+\(clipFrames - newFrames.count)", guidanceScale == 1 ? "single" : "guided"]
+        // A step's mean time follows from the passes, and so from the schedule.
+        if guidanceInterval != nil || secondGuidanceScale == 1 || cache != nil {
+            words.append("passes=\(passesPerWindow)/\(stepsPerWindow) second=\(secondGuidanceScale == 1) cache=\(cache ?? 0)")
+        }
         if !windows.isEmpty { words.append("windows=\(windows.count)x\(windows.map(\.count).max() ?? 0)") }
         if upscale != 1 || interpolate != 1 { words.append("x\(upscale) \(interpolate)") }
         if let given {

@@ -75,6 +75,7 @@ public struct Job: Sendable, Equatable {
         details.priority = priority == 0 ? nil : priority
         details.sha256 = result?.sha256
         details.timings = result?.timings
+        details.passes = result?.passes
         return Video(
             id: id.text, model: plan.model, status: status, progress: percent, createdAt: createdAt, completedAt: completedAt,
             expiresAt: expiresAt, prompt: plan.prompt, size: "\(plan.shownWidth)x\(plan.shownHeight)",

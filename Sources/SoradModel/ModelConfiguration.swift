@@ -124,6 +124,8 @@ public struct ModelConfiguration: Sendable {
     var samplerTensors: Int { samplerMaker(SamplerRequest(steps: 1, shift: 1, numTrainTimesteps: numTrainTimesteps)).tensorCount }
     /// Pictures that it makes no clip without: of the beginning, and of the end.
     public var picturesNeeded: Int { network.picturesNeeded }
+    /// The second of two networks that share the steps may have a guidance scale of its own.
+    public var hasExperts: Bool { network.hasExperts }
     /// Pictures that go through the image encoder: of the beginning, and of the end; and the embeddings of all of them.
     public var picturesEncoded: Int { image == nil ? 0 : network.picturesNeeded }
     public var pictureTokens: Int { picturesEncoded * (image?.tokens ?? 0) }

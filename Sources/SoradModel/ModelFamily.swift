@@ -34,6 +34,8 @@ package protocol NetworkConfiguration: Sendable {
     var conditioning: ConditioningForm { get }
     /// Pictures without which it makes no clip: of the beginning, and of the end.
     var picturesNeeded: Int { get }
+    /// Several networks share the steps, and the second one may have a guidance scale of its own.
+    var hasExperts: Bool { get }
     /// Of the embeddings of given pictures that it reads; 0 for none.
     var imageWidth: Int { get }
     /// Embeddings of pictures that it has positions for; 0 for any number.
@@ -44,6 +46,7 @@ package protocol NetworkConfiguration: Sendable {
 
 extension NetworkConfiguration {
     package var picturesNeeded: Int { 0 }
+    package var hasExperts: Bool { false }
     package var imageWidth: Int { 0 }
     package var imagePositions: Int { 0 }
     /// True if some frames may be given.
@@ -93,16 +96,21 @@ package protocol DenoisingRun: AnyObject {
     func condition(_ latent: Tensor)
 
     /// The guidance at `timestep` of a clip with the guidance `scale`.
-    func guidance(_ scale: Float, timestep: Float) -> Float
+    /// - Parameter second: that of the second of two experts; nil means what the model file says.
+    func guidance(_ scale: Float, second: Float?, timestep: Float) -> Float
 
-    /// The velocity of `latent` [C, T, h, w] for every prompt, of the same shape.
+    /// Which of several networks is asked at `timestep`.
+    func expert(timestep: Float) -> Int
+
+    /// The velocity of `latent` [C, T, h, w] for the first prompts, as many as there are velocities, of the same shape.
     /// - Parameter stop: called before every part of a layer; what it throws ends the pass.
     func predict<Failure: Error>(
         _ latent: Tensor, timestep: Float, into velocities: [Tensor], stop: () throws(Failure) -> Void) throws(Failure)
 }
 
 extension DenoisingRun {
-    package func guidance(_ scale: Float, timestep: Float) -> Float { scale }
+    package func guidance(_ scale: Float, second: Float?, timestep: Float) -> Float { scale }
+    package func expert(timestep: Float) -> Int { 0 }
 }
 
 /// Text to embeddings.

@@ -81,7 +81,7 @@ public final class VideoModel {
 
     /// Prepares the denoising of one clip: encodes the prompts for the transformer and sets its workspace aside.
     /// - Parameters:
-    ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when `guidanceScale` is 1.
+    ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when the guidance scale is 1.
     ///   - known: latent frames that are given, for models that take them so.
     ///   - clip: a clip of which frames are given, for models that take it so.
     ///   - region: part of every latent frame that is given.
@@ -92,7 +92,7 @@ public final class VideoModel {
     /// - Throws: `.badInput` for no steps, a shift or guidance that is no sensible number, or frames given in a form that the model
     ///   does not take, or missing where it needs them; what `stop` throws.
     public func denoiser(
-        _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
+        _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, settings: PassSettings, steps: Int, shift: Float,
         known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0,
         window: Int = 0,
         sigmas: [Double] = [], stop: StopCheck = {}
@@ -105,16 +105,28 @@ public final class VideoModel {
         guard shift > 0, shift.isFinite else {
             throw SoradError(.badInput, "flow_shift is \(shift), not a positive number", param: "flow_shift")
         }
-        guard guidanceScale.isFinite else {
-            throw SoradError(.badInput, "guidance_scale is \(guidanceScale), not a number", param: "guidance_scale")
+        guard settings.guidanceScale.isFinite else {
+            throw SoradError(.badInput, "guidance_scale is \(settings.guidanceScale), not a number", param: "guidance_scale")
         }
         guard sigmas.isEmpty || sigmas.count == steps else {
             throw SoradError(.badInput, "there are \(sigmas.count) noise levels for \(steps) steps", param: "sigmas")
         }
         let schedule = sampler(steps: steps, shift: shift, firstStep: firstStep, seed: seed, window: window, sigmas: sigmas)
         return try Denoiser(
-            network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, guidanceScale: guidanceScale, schedule: schedule,
+            network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, settings: settings, schedule: schedule,
             given: Conditioning(frames: known, clip: clip), region: region, textLength: configuration.textLength, stop: stop)
+    }
+
+    /// As above, with a guidance scale alone.
+    public func denoiser(
+        _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
+        known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0,
+        window: Int = 0, sigmas: [Double] = [], stop: StopCheck = {}
+    ) throws(SoradError) -> Denoiser {
+        try denoiser(
+            size, prompt: prompt, negativePrompt: negativePrompt, settings: PassSettings(guidanceScale: guidanceScale), steps: steps,
+            shift: shift, known: known, clip: clip, region: region, firstStep: firstStep, seed: seed, window: window, sigmas: sigmas,
+            stop: stop)
     }
 
     private func checkGiven(_ known: ConditioningFrames?, _ clip: ConditioningClip?) throws(SoradError) {

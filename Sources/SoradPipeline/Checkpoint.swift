@@ -1,6 +1,6 @@
 // Owns the state from which a clip resumes when its worker died: the latents after the last denoise step, and the encoded prompts. For the
 // frames, see FrameCheckpoint.
-// Invariant: latents, step and prompts are the whole state of denoising, so the clip then has the same frames as one that was never
+// Invariant: latents, step, what the denoiser keeps and prompts are the whole state of denoising, so the clip then has the same frames as one that was never
 // interrupted. The files stay until the daemon has recorded the result; see CheckpointName.
 package import SoradAPI
 package import SoradSystem
@@ -39,7 +39,7 @@ package final class Checkpoint {
         let start = time.monotonic()
         pacing = Pacing(interval: interval, share: 25, start: start)
         latents = CheckpointSeries(
-            CheckpointName.latents, magic: "SORADCP3", digest: digest, directory: directory,
+            CheckpointName.latents, magic: "SORADCP4", digest: digest, directory: directory,
             pacing: Pacing(interval: max(interval, syncInterval), share: 50, start: start), time: time)
     }
 
@@ -63,15 +63,15 @@ package final class Checkpoint {
     /// - Parameters:
     ///   - count: of tensors; the sampler's.
     ///   - shape: of each of them after that number of steps; nil when they are of no use.
-    package func restore(count: Int, _ shape: (_ done: Int) -> Shape?) -> (tensors: [Tensor], done: Int)? {
+    package func restore(count: Int, _ shape: (_ done: Int) -> Shape?) -> (tensors: [Tensor], done: Int, numbers: [UInt32])? {
         var found: [Tensor] = []
-        // Steps done, elements.
-        let words = latents.restore(words: 2, in: 1...steps) { words, bytes in
+        // Steps done, elements, the sampler's numbers.
+        let words = latents.restore(words: 4, in: 1...steps) { words, bytes in
             guard let shape = shape(Int(words[0])), words[1] == UInt32(shape.count), bytes == 4 * shape.count * count else { return nil }
             found = (0..<count).map { _ in Tensor(shape) }
             return found.map(\.bytes)
         }
-        return words.map { (found, Int($0[0])) }
+        return words.map { (found, Int($0[0]), Array($0[2...])) }
     }
 
     /// The prompts as an earlier worker encoded them; nil when there is nothing usable.
@@ -114,10 +114,11 @@ package final class Checkpoint {
     /// Writes the latents, and what else the sampler continues with, down after `done` steps of the clip, unless steps are so quick that
     /// this would cost more than one part in 25. What counts
     /// is the processor's time: on a machine whose disk or processors are busy with others the steps are longer too, and worth as much.
-    package func store(_ tensors: [Tensor], done: Int) {
+    /// - Parameter numbers: two that belong to them.
+    package func store(_ tensors: [Tensor], done: Int, numbers: [UInt32] = [0, 0]) {
         let (began, used) = (time.monotonic(), time.processor())
         guard pacing.isDue(at: began) else { return }
-        let syncs = latents.store(words: [UInt32(done), UInt32(tensors[0].count)], tensors.map(\.bytes), after: unsynced)
+        let syncs = latents.store(words: [UInt32(done), UInt32(tensors[0].count)] + numbers, tensors.map(\.bytes), after: unsynced)
         if syncs { unsynced = [] }
         let ended = time.monotonic()
         pacing.done(from: began, to: ended, cost: time.processor() - used)
@@ -126,8 +127,8 @@ package final class Checkpoint {
 
     /// As `store`, as the last thing before the work is put down; no other latents are left.
     /// - Returns: whether the disk has taken it.
-    package func storeLast(_ tensors: [Tensor], done: Int) -> Bool {
-        latents.storeLast(words: [UInt32(done), UInt32(tensors[0].count)], tensors.map(\.bytes), after: unsynced)
+    package func storeLast(_ tensors: [Tensor], done: Int, numbers: [UInt32] = [0, 0]) -> Bool {
+        latents.storeLast(words: [UInt32(done), UInt32(tensors[0].count)] + numbers, tensors.map(\.bytes), after: unsynced)
     }
 
     /// Leaves only the newest latents.

@@ -11,6 +11,11 @@ struct WindowState {
     var tensors: [Tensor]
     /// Steps of the clip that are done.
     var done: Int
+    /// `Denoiser.words`.
+    var words: [UInt32]
+
+    /// Of the clip so far.
+    var passes: Int { Int(words[0]) }
 }
 
 /// The windows of one clip, and how far an earlier worker has come with them.
@@ -37,7 +42,7 @@ struct WindowPlan {
             guard index < windows.count, file.holds(index == 0 ? 0 : windows[index - 1].end) else { return nil }
             return Shape(size.channels, windows[index].count, size.height, size.width)
         }
-        resumed = found.map { WindowState(tensors: $0.tensors, done: $0.done) }
+        resumed = found.map { WindowState(tensors: $0.tensors, done: $0.done, words: $0.numbers) }
         (self.windows, stepsPerWindow) = (windows, steps)
     }
 }
@@ -90,7 +95,10 @@ extension ClipPipeline {
     ) throws(SoradError) -> Tensor {
         let window = plan.windows[index]
         let before = index * plan.stepsPerWindow
-        if let state, state.done == before + plan.stepsPerWindow { return state.tensors[0] }
+        if let state, state.done == before + plan.stepsPerWindow {
+            job.passes = state.passes
+            return state.tensors[0]
+        }
         let size = LatentSize(channels: file.channels, frames: window.count, height: file.height, width: file.width)
         let known = try knownFrames(window, done: index == 0 ? 0 : plan.windows[index - 1].end, given, file)
         let noise = Tensor(Shape(size.channels, size.frames, size.height, size.width))
@@ -99,32 +107,35 @@ extension ClipPipeline {
         var region: KnownRegion?
         if let kept = given.kept, let source { region = KnownRegion(mask: kept, latents: source, noise: noise.clone()) }
         let denoiser = try model.denoiser(
-            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, guidanceScale: Float(request.guidanceScale),
+            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, settings: PassSettings(request),
             steps: request.numInferenceSteps, shift: Float(request.flowShift), known: known, clip: given.clip, region: region,
             firstStep: request.firstStep,
             seed: request.seed, window: index, sigmas: request.sigmas, stop: job.stop)
         let latent = model.backend.resident(state?.tensors[0] ?? noise)
         if let state {
-            for (tensor, kept) in zip(denoiser.state, state.tensors.dropFirst()) { tensor.copy(from: kept) }
+            denoiser.restore(state.tensors.dropFirst(), words: state.words)
         } else if let source {
             denoiser.schedule.mix(source, into: latent, atStep: request.firstStep)
         } else if denoiser.schedule.startScale != 1 {
             model.backend.affine(latent, scale: denoiser.schedule.startScale, shift: 0, into: latent)
         }
+        if state == nil { denoiser.passes = job.passes }
         // What comes before the first step is not recorded together with it.
         try model.backend.finish()
         for step in (state?.done ?? before) - before..<plan.stepsPerWindow {
             try denoiser.step(request.firstStep + step, latent, stop: job.stop)
             let tensors = ([latent] + denoiser.state).map(\.onHost)
             try model.backend.finish()
-            state = WindowState(tensors: tensors, done: before + step + 1)
+            let words = denoiser.words
+            state = WindowState(tensors: tensors, done: before + step + 1, words: words)
             let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
             // What is reported has been written down.
-            let isLast = job.isPutDown() && checkpoint?.storeLast(tensors, done: before + step + 1) == true
-            if !isLast { checkpoint?.store(tensors, done: before + step + 1) }
+            let isLast = job.isPutDown() && checkpoint?.storeLast(tensors, done: before + step + 1, numbers: words) == true
+            if !isLast { checkpoint?.store(tensors, done: before + step + 1, numbers: words) }
             try job.reached(.denoising, before + step + 1, of: plan.total, preview: picture)
             if isLast { throw SoradError.putDown }
         }
+        job.passes = denoiser.passes
         return latent.onHost
     }
 

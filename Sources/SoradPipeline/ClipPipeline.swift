@@ -195,7 +195,7 @@ public final class ClipPipeline {
             Shape(size.channels, size.frames, size.height, size.width))
         let checkpoint = checkpointInterval.map { Checkpoint(of: request, digest: digest, in: directory, interval: $0, time: time) }
         let sampler = model.sampler(steps: request.numInferenceSteps, shift: Float(request.flowShift), sigmas: request.sigmas)
-        let windows = WindowPlan(request, size, latents, checkpoint, tensors: 1 + sampler.stateCount)
+        let windows = WindowPlan(request, size, latents, checkpoint, tensors: 1 + Denoiser.stateCount(sampler, caches: request.cache != nil))
         let scene = windows.windows[windows.first].scene
         let c = model.configuration
         let earlier = checkpoint?.restorePrompts(scene: scene, width: c.textWidth, length: c.textLength)
@@ -213,15 +213,17 @@ public final class ClipPipeline {
         let clip = try write(latents, request, frames, directory, digest: digest, checkpoint, job)
         isMade = true
         var timings = job.finish()
-        // Of a clip that was continued only a part was measured.
-        if windows.done == 0 && earlier == nil { rates = work.rates(from: timings, before: rates) }
+        // Of a clip that was continued only a part was measured, and of one that leaves steps out nobody knows which.
+        if windows.done == 0 && earlier == nil && request.cache == nil { rates = work.rates(from: timings, before: rates) }
         // Parts of the other times, reported so that it can be seen how little they are.
         if let previews { timings["previews"] = previews.spent.inSeconds }
         if let checkpoint { timings["checkpoints"] = (checkpoint.spent + clip.checkpointTime).inSeconds }
-        return ClipResult(
+        var result = ClipResult(
             sha256: clip.sha256, video: clip.files.video, thumbnail: clip.files.thumbnail, spritesheet: clip.files.spritesheet,
             timings: timings, resumedStep: windows.done, resumedFrames: clip.resumedFrames, latents: ClipPlan.latentsName,
             modelSHA256: file.sha256)
+        result.passes = job.passes
+        return result
     }
 
     /// Of all latents of the clip. The network itself sees no more of them than a window has.
@@ -336,9 +338,18 @@ extension ClipWork {
     init(_ request: ClipPlan, _ size: LatentSize, encodesAll: Bool = false) {
         self.init(
             steps: request.stepsToRun,
-            tokensPerStep: request.latentsPerWindow(size.frames) * size.height * size.width * (request.guidanceScale == 1 ? 1 : 2),
+            tokensPerStep: request.latentsPerWindow(size.frames) * size.height * size.width * request.passesPerWindow / request.stepsPerWindow,
             frames: request.clipFrames, pixelsPerFrame: request.width * request.height,
             encodedFrames: encodesAll ? request.numFrames : request.encodedFrames)
+    }
+}
+
+extension PassSettings {
+    init(_ request: ClipPlan) {
+        self.init(
+            guidanceScale: Float(request.guidanceScale), secondGuidanceScale: request.secondGuidanceScale.map { Float($0) },
+            guidanceInterval: request.guidanceInterval.map { Float($0.lowerBound)...Float($0.upperBound) } ?? 0...1,
+            cacheTolerance: request.cache.map { Float($0) })
     }
 }
 

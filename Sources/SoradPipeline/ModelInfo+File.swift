@@ -38,6 +38,7 @@ extension ModelInfo {
             defaultFlowShift: Double(native.flowShift),
             takesConditioningFrames: configuration.takesConditioningFrames, textLength: configuration.textLength)
         picturesNeeded = configuration.picturesNeeded
+        hasExperts = configuration.hasExperts
         if slides { windowFrames = try ModelInfo.windowFrames(file.metadata, native.numFrames, together, group: frameMultiple) }
         upscales = file.metadata.contains("upscaler.blocks")
         interpolates = file.metadata.contains("interpolator.blocks")

@@ -63,6 +63,7 @@ extension ModelMemory {
                     [
                         byLatents(when: .unguided) { model.denoiseBytes($0, guided: false) },
                         byLatents(when: .guided) { model.denoiseBytes($0, guided: true) },
+                        byLatents(when: .cached) { model.cacheBytes($0) },
                     ], weights: max(0, max(weights("dit.") - weights("dit.low_noise."), weights("dit.low_noise.")) - pages)),
                 // Between two windows.
                 Stage(.denoising, [byPixels { model.decodeBytes($0) + model.encodeBytes($0) }.when(.windowed)]),

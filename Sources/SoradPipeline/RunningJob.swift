@@ -8,6 +8,8 @@ final class RunningJob {
     let stop: StopCheck
     /// Whether the work is to be put down at the next checkpoint.
     let isPutDown: () -> Bool
+    /// Passes through the network so far, those of earlier workers included.
+    var passes = 0
     private var meter: ProgressMeter
     private let time: TimeSource
     private let progress: ClipPipeline.ProgressHandler

@@ -144,7 +144,13 @@ func present(_ video: Video, _ arguments: Arguments) throws(SoradError) {
     ]
     if let seed = details.seed { rows.append(("seed", "\(seed)")) }
     if let steps = details.numInferenceSteps { rows.append(("steps", "\(steps)")) }
-    if let guidance = details.guidanceScale { rows.append(("guidance", "\(guidance)")) }
+    if let guidance = details.guidanceScale {
+        let second = details.secondGuidanceScale.map { ", then \($0)" } ?? ""
+        let interval = details.guidanceInterval.map { " at noise levels from \($0.lowerBound) to \($0.upperBound)" } ?? ""
+        rows.append(("guidance", "\(guidance)\(second)\(interval)"))
+    }
+    if let cache = details.cache { rows.append(("cache", "\(cache)")) }
+    if let passes = details.passes { rows.append(("passes", "\(passes)")) }
     if let phase = details.phase {
         let steps = details.steps.map { ", step \(details.step ?? 0) of \($0)" } ?? ""
         let frames = details.frame.map { ", frame \($0)" + (details.numFrames.map { " of \($0)" } ?? "") } ?? ""

@@ -16,6 +16,9 @@ func requestFields(prompt: String, flags: Arguments) -> JSONObject {
     fields["seed"] = flags["seed"].map(wholeNumber)
     fields["num_inference_steps"] = flags["steps"].map(wholeNumber)
     fields["guidance_scale"] = flags["guidance"].map(number)
+    fields["guidance_scale_2"] = flags["guidance-2"].map(number)
+    fields["guidance_interval"] = flags["guidance-interval"].map { .string($0) }
+    fields["cache"] = flags["cache"].map { .string($0) }
     fields["flow_shift"] = flags["flow-shift"].map(number)
     fields["sigmas"] = flags["sigmas"].map { .string($0) }
     fields["timesteps"] = flags["timesteps"].map { .string($0) }

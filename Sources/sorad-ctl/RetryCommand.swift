@@ -5,7 +5,8 @@ import SoradSystem
 
 /// The fields of a Video that are fields of a request too.
 private let kept = [
-    "prompt", "model", "num_frames", "fps", "seed", "negative_prompt", "num_inference_steps", "guidance_scale", "flow_shift", "sigmas",
+    "prompt", "model", "num_frames", "fps", "seed", "negative_prompt", "num_inference_steps", "guidance_scale", "guidance_scale_2",
+    "guidance_interval", "cache", "flow_shift", "sigmas",
     "priority", "storyboard",
 ]
 

@@ -80,6 +80,9 @@ extension ClipRequest {
         seed = try fields.integer("seed", in: -1...Int128(UInt64.max)).flatMap { UInt64(exactly: $0) }
         numInferenceSteps = try fields.integer("num_inference_steps", in: ClipPlan.numInferenceStepsRange)
         guidanceScale = try fields.number("guidance_scale", in: ClipPlan.guidanceScaleRange)
+        secondGuidanceScale = try fields.number("guidance_scale_2", in: ClipPlan.guidanceScaleRange)
+        guidanceInterval = try fields.numbers("guidance_interval", in: ClipPlan.guidanceIntervalRange, most: 2)
+        cache = try fields.number("cache", in: ClipPlan.cacheRange, or: "off")
         flowShift = try fields.number("flow_shift", in: ClipPlan.flowShiftRange)
         sigmas = try fields.numbers("sigmas", in: ClipPlan.sigmaRange, most: ClipPlan.numInferenceStepsRange.upperBound)
         timesteps = try fields.numbers("timesteps", in: ClipRequest.timestepRange, most: ClipPlan.numInferenceStepsRange.upperBound)

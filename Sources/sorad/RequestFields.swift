@@ -6,7 +6,7 @@ import SoradJobs
 enum RequestFields {
     private static let common: Set<String> = [
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
-        "guidance_scale", "flow_shift", "sigmas", "timesteps", "upscale", "interpolate", "priority", "reuse", "n",
+        "guidance_scale", "guidance_scale_2", "guidance_interval", "cache", "flow_shift", "sigmas", "timesteps", "upscale", "interpolate", "priority", "reuse", "n",
     ]
     private static let pictureMembers = FieldTable(
         ["image_url", "file_id"],
@@ -114,6 +114,9 @@ enum RequestFields {
             cfg cfg_scale cfg_strength guidance guide_scale sample_guide_scale guidance_strength true_cfg_scale text_guidance_scale
             unconditional_guidance_scale classifier_free_guidance embedded_guidance_scale embedded_cfg_scale prompt_strength
             """),
+        names("guidance_scale_2", "guidance_scale_low low_noise_guidance_scale guidance2 cfg_2"),
+        names("guidance_interval", "cfg_interval guidance_range guidance_sigma_range"),
+        names("cache", "easycache easy_cache cache_threshold reuse_threshold step_cache"),
         names("flow_shift", "shift sample_shift time_shift timestep_shift schedule_shift scheduler_shift"),
         names("sigmas", "custom_sigmas sigma_list sigma_schedule noise_levels"),
         names("timesteps", "custom_timesteps timestep_list denoising_step_list dmd_denoising_steps"),
@@ -162,7 +165,7 @@ enum RequestFields {
         [
             "loras": .unsupported("LoRA adapters"), "lora": .unsupported("LoRA adapters"), "lora_weights": .unsupported("LoRA adapters"),
             "lora_path": .unsupported("LoRA adapters"), "lora_scale": .unsupported("LoRA adapters"),
-            "guidance_scale_2": .unsupported("a second guidance scale"), "boundary_ratio": .unsupported("a second expert"),
+            "boundary_ratio": .unsupported("another boundary between two experts"),
             "control_video": .unsupported("a control video"), "control_image": .unsupported("a control picture"),
             "controlnet": .unsupported("a control network"), "control_type": .unsupported("a control network"),
             "control_net": .unsupported("a control network"), "control_strength": .unsupported("a control network"),

@@ -81,6 +81,8 @@ package struct WanConfiguration: NetworkConfiguration {
         inChannels > outChannels ? .channels(mask: inChannels - 2 * outChannels) : expandTimesteps ? .frames : .none
     }
 
+    package var hasExperts: Bool { boundary != nil }
+
     package var picturesNeeded: Int {
         switch conditioning {
         case .channels: imagePositions > 0 ? 2 : 1

@@ -85,9 +85,11 @@ package final class WanRun: DenoisingRun {
         }
     }
 
-    package func guidance(_ scale: Float, timestep: Float) -> Float {
-        index(timestep) == 0 ? scale : 1 + transformers[0].configuration.lowNoiseGuidance * (scale - 1)
+    package func guidance(_ scale: Float, second: Float?, timestep: Float) -> Float {
+        index(timestep) == 0 ? scale : second ?? 1 + transformers[0].configuration.lowNoiseGuidance * (scale - 1)
     }
+
+    package func expert(timestep: Float) -> Int { index(timestep) }
 
     package func predict<Failure: Error>(
         _ latent: Tensor, timestep: Float, into velocities: [Tensor], stop: () throws(Failure) -> Void
@@ -102,7 +104,8 @@ package final class WanRun: DenoisingRun {
             seen = input
         }
         try transformer.forward(
-            seen, timesteps: known == nil ? [timestep] : [timestep, 0], groups: groups, prompts: own.prompts, picture: own.picture,
+            seen, timesteps: known == nil ? [timestep] : [timestep, 0], groups: groups,
+            prompts: Array(own.prompts.prefix(velocities.count)), picture: own.picture,
             workspace: workspace, into: velocities, stop: stop)
     }
 }

@@ -51,7 +51,7 @@ package final class WanTransformer {
     ///   - timesteps: the distinct ones, as many as the workspace was made for.
     ///   - groups: for each token of the grid, which of them it carries.
     ///   - picture: what is given, as the blocks read it; only with an image encoder.
-    ///   - velocities: one [C out, T, h, w] per prompt.
+    ///   - velocities: one [C out, T, h, w] per prompt; at most as many as the workspace was made for.
     ///   - stop: called before every part of a block; what it throws ends the pass.
     package func forward<Failure: Error>(
         _ latent: Tensor, timesteps: [Float], groups: ModulationGroups, prompts: [WanPrompt], picture: WanPicture? = nil,
@@ -62,7 +62,7 @@ package final class WanTransformer {
         let count = prompts.count
         let rows = length * count
         precondition(
-            groups.rowCount == length && count == w.sequences && velocities.count == count,
+            groups.rowCount == length && (1...w.sequences).contains(count) && velocities.count == count,
             "\(groups.rowCount) of \(length) tokens, \(count) prompts")
         TensorDump.write("dit.latent", latent)
         TensorDump.write("dit.timesteps", Tensor(Shape(timesteps.count), timesteps))
@@ -94,9 +94,9 @@ package final class WanTransformer {
             TensorDump.write("dit.blocks.\(index)", w.hidden)
         }
         backend.layerNorm(
-            w.hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowModulation(w.time.final, 1, all),
+            w.hidden.rows(0..<rows), epsilon: c.epsilon, weight: nil, bias: nil, scale: RowModulation(w.time.final, 1, all),
             shift: RowModulation(w.time.final, 0, all), into: w.input)
-        backend.linear(w.input, projection, into: w.velocities)
+        backend.linear(w.input, projection, into: w.velocities.rows(0..<rows))
         for (index, velocity) in velocities.enumerated() {
             backend.unpatchify(w.velocities.rows(index * length..<(index + 1) * length), w.outLayout, into: velocity)
             TensorDump.write("dit.velocity.\(index)", velocity)
