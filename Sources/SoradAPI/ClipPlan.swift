@@ -33,7 +33,8 @@ public struct ClipPlan: Sendable, Equatable {
     public var secondGuidanceScale: Double?
     /// Noise levels σ of the steps that are guided; nil means all.
     public var guidanceInterval: ClosedRange<Double>?
-    /// Estimated relative change of the velocity below which a step takes that of the one before and is not computed; nil means that all are.
+    /// Estimated relative change of the velocity below which a step takes that of the last computed one; nil means that all are
+    /// computed.
     public var cache: Double?
     public var flowShift: Double
     /// The noise levels of the steps, falling, where the request names them; the schedule of the model otherwise. The 0 at the end is not
@@ -87,8 +88,8 @@ extension ClipPlan {
     public var shownFrames: Int { clipFrames * interpolate }
     public var shownRate: Int { fps * interpolate }
 
-    /// Passes through the network of a window whose steps are all computed. Without noise levels of the request they are taken to be equal steps,
-    /// shifted: at an end of the guidance interval a sampler's own may differ by a step.
+    /// Passes through the network of a window whose steps are all computed. Where the request names no noise levels, they are taken
+    /// to be equal steps, shifted: at an end of the guidance interval a sampler's own may differ by a step.
     public var passesPerWindow: Int {
         guard guidanceScale != 1 else { return stepsPerWindow }
         guard let guidanceInterval else { return 2 * stepsPerWindow }

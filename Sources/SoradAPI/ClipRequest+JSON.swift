@@ -5,7 +5,8 @@ public import SoradSystem
 extension ClipRequest {
     private static let fieldNames = [
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
-        "guidance_scale", "guidance_scale_2", "guidance_interval", "cache", "flow_shift", "strength", "upscale", "interpolate", "storyboard",
+        "guidance_scale", "guidance_scale_2", "guidance_interval", "cache", "flow_shift", "strength", "upscale", "interpolate",
+        "storyboard",
         "sigmas", "timesteps",
     ]
 

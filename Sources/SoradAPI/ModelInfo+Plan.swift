@@ -54,7 +54,8 @@ extension ModelInfo {
             try check(tolerance, in: ClipPlan.cacheRange, "cache")
             guard plan.numInferenceSteps >= ClipPlan.cacheSteps else {
                 throw SoradError(
-                    .badInput, "steps are left out of schedules of \(ClipPlan.cacheSteps) and more, and this one has \(plan.numInferenceSteps)",
+                    .badInput,
+                    "steps are left out of schedules of \(ClipPlan.cacheSteps) and more, and this one has \(plan.numInferenceSteps)",
                     param: "cache")
             }
         }

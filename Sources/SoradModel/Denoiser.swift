@@ -12,7 +12,8 @@ public struct PassSettings: Sendable, Equatable {
     /// The noise levels σ at which a step is guided (Kynkäänniemi et al. 2024, "Applying Guidance in a Limited Interval Improves Sample and
     /// Distribution Quality in Diffusion Models"); at the others one forward is enough.
     public var guidanceInterval: ClosedRange<Float>
-    /// Estimated relative change of the velocity below which a step takes that of the one before; nil means that all are computed.
+    /// Estimated relative change of the velocity below which a step takes that of the last computed one; nil means that all are
+    /// computed.
     public var cacheTolerance: Float?
 
     public init(

@@ -13,8 +13,8 @@ extension VideoModel {
             + network.runBytes(size, prompts: sequences, textLength: configuration.textLength, pictureTokens: configuration.pictureTokens)
     }
 
-    /// What a run that leaves steps out takes more: latents and velocity of the last computed step, each also as it is written down, and the
-    /// velocity before it.
+    /// What a run that leaves steps out takes more: latents and velocity of the last computed step, each also as it is written
+    /// down, and the velocity before it.
     public func cacheBytes(_ size: LatentSize) -> Int { size.channels * size.frames * size.height * size.width * 4 * 5 }
 
     /// While a clip is decoded: the network for one frame, and the latents.

@@ -195,7 +195,8 @@ public final class ClipPipeline {
             Shape(size.channels, size.frames, size.height, size.width))
         let checkpoint = checkpointInterval.map { Checkpoint(of: request, digest: digest, in: directory, interval: $0, time: time) }
         let sampler = model.sampler(steps: request.numInferenceSteps, shift: Float(request.flowShift), sigmas: request.sigmas)
-        let windows = WindowPlan(request, size, latents, checkpoint, tensors: 1 + Denoiser.stateCount(sampler, caches: request.cache != nil))
+        let windows = WindowPlan(
+            request, size, latents, checkpoint, tensors: 1 + Denoiser.stateCount(sampler, caches: request.cache != nil))
         let scene = windows.windows[windows.first].scene
         let c = model.configuration
         let earlier = checkpoint?.restorePrompts(scene: scene, width: c.textWidth, length: c.textLength)
@@ -338,7 +339,8 @@ extension ClipWork {
     init(_ request: ClipPlan, _ size: LatentSize, encodesAll: Bool = false) {
         self.init(
             steps: request.stepsToRun,
-            tokensPerStep: request.latentsPerWindow(size.frames) * size.height * size.width * request.passesPerWindow / request.stepsPerWindow,
+            tokensPerStep: request.latentsPerWindow(size.frames) * size.height * size.width * request.passesPerWindow
+                / request.stepsPerWindow,
             frames: request.clipFrames, pixelsPerFrame: request.width * request.height,
             encodedFrames: encodesAll ? request.numFrames : request.encodedFrames)
     }

@@ -5,7 +5,8 @@ import SoradSystem
 let flagsOfFields = [
     "prompt": "PROMPT", "model": "--model", "size": "--size", "seconds": "--seconds", "num_frames": "--frames", "fps": "--fps",
     "seed": "--seed", "num_inference_steps": "--steps", "guidance_scale": "--guidance", "flow_shift": "--flow-shift",
-    "guidance_scale_2": "--guidance-2", "guidance_interval": "--guidance-interval", "cache": "--cache", "sigmas": "--sigmas", "timesteps": "--timesteps",
+    "guidance_scale_2": "--guidance-2", "guidance_interval": "--guidance-interval", "cache": "--cache", "sigmas": "--sigmas",
+    "timesteps": "--timesteps",
     "negative_prompt": "--negative", "reuse": "--reuse", "priority": "--priority", "strength": "--strength", "input_reference": "--image",
     "end_image": "--end-image", "end_video": "--join", "direction": "--backwards", "loop": "--loop", "storyboard": "--scene",
     "mask": "--mask", "upscale": "--upscale", "interpolate": "--interpolate", "video": "FILE or ID", "file": "FILE",

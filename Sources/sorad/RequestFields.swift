@@ -6,7 +6,8 @@ import SoradJobs
 enum RequestFields {
     private static let common: Set<String> = [
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
-        "guidance_scale", "guidance_scale_2", "guidance_interval", "cache", "flow_shift", "sigmas", "timesteps", "upscale", "interpolate", "priority", "reuse", "n",
+        "guidance_scale", "guidance_scale_2", "guidance_interval", "cache", "flow_shift", "sigmas", "timesteps", "upscale", "interpolate",
+        "priority", "reuse", "n",
     ]
     private static let pictureMembers = FieldTable(
         ["image_url", "file_id"],

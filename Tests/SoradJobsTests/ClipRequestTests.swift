@@ -104,6 +104,74 @@ import Testing
         }
     }
 
+    @Test func passesMayBeLeftOut() throws {
+        var model = Self.model
+        model.hasExperts = true
+        let plan = try parameters {
+            $0.cache = 0.05; $0.guidanceInterval = [0.5, 0.9]; $0.secondGuidanceScale = 2
+        }.plan(for: model, randomSeed: 0)
+        #expect(plan.cache == 0.05 && plan.guidanceInterval == 0.5...0.9 && plan.secondGuidanceScale == 2 && plan.notes.ignored.isEmpty)
+        #expect(try ClipPlan(json: plan.json) == plan)
+        #expect(throws: Never.self) { try model.check(plan) }
+        #expect(throws: SoradError.self) { try Self.model.check(plan) }
+        let details = VideoDetails(plan: plan)
+        #expect(details.cache == 0.05 && details.guidanceInterval == 0.5...0.9 && details.secondGuidanceScale == 2)
+        let plain = try parameters { _ in }.plan(for: model, randomSeed: 0)
+        #expect(["cache", "guidanceInterval", "guidanceScale2"].allSatisfy { plain.json[$0] == nil } && plain.cache == nil)
+        #expect(Set([plan, plain].map(\.timeShape)).count == 2)
+        // Nothing to guide, and too few steps.
+        let few = try parameters {
+            $0.guidanceScale = 1; $0.cache = 0.05; $0.guidanceInterval = [0.5, 0.9]; $0.secondGuidanceScale = 2; $0.numInferenceSteps = 19
+        }.plan(for: model, randomSeed: 0)
+        #expect(few.notes.ignored == ["guidance_scale_2", "guidance_interval", "cache"])
+        #expect(few.cache == nil && few.guidanceInterval == nil && few.secondGuidanceScale == nil)
+        for (change, field) in [
+            ({ $0.guidanceInterval = [0.9, 0.5] }, "guidance_interval"), ({ $0.guidanceInterval = [0.5] }, "guidance_interval"),
+            ({ $0.secondGuidanceScale = 2 }, "guidance_scale_2"),
+        ] as [((inout ClipRequest) -> Void, String)] {
+            let error = #expect(throws: SoradError.self) { try parameters(change).plan(for: Self.model, randomSeed: 0) }
+            #expect(error?.param == field)
+        }
+    }
+
+    /// What a stored or damaged plan says of the passes is judged again.
+    @Test func aPlanWithImpossiblePassesIsRefused() throws {
+        let plan = try parameters { _ in }.plan(for: Self.model, randomSeed: 0)
+        for change in [
+            { $0.cache = 2 }, { $0.cache = .nan }, { $0.guidanceInterval = -1...0.5 }, { $0.guidanceInterval = 0.5...2 },
+            { $0.secondGuidanceScale = 2 },
+            {
+                $0.cache = 0.1; $0.numInferenceSteps = 4
+            },
+        ] as [(inout ClipPlan) -> Void] {
+            var changed = plan
+            change(&changed)
+            #expect(throws: SoradError.self) { try Self.model.check(changed) }
+        }
+    }
+
+    /// As many as there will be, which an estimate counts.
+    @Test func guidedStepsAreCounted() throws {
+        var plan = try parameters { _ in }.plan(for: Self.model, randomSeed: 0)
+        #expect(plan.passesPerWindow == 40)
+        plan.guidanceInterval = 0...1
+        #expect(plan.passesPerWindow == 40)
+        plan.sigmas = (0..<20).map { 1 - Double($0) / 32 }
+        plan.guidanceInterval = 0.5...0.75
+        #expect(plan.passesPerWindow == 20 + 9)
+        plan.guidanceScale = 1
+        #expect(plan.passesPerWindow == 20)
+        let time = ModelTime(
+            text: 0, pass: 0, perToken: 1, perPair: 0, perPixel: 0, spatialScale: 16, timeScale: 4, tokenPixels: 1)
+        func seconds(_ change: (inout ClipPlan) -> Void) -> Double {
+            var plan = plan
+            plan.guidanceScale = 4
+            change(&plan)
+            return time.seconds(for: plan)[JobPhase.denoising.rawValue] ?? 0
+        }
+        #expect(abs(seconds { _ in } / seconds { $0.guidanceInterval = nil } - 29.0 / 40) < 1e-9)
+    }
+
     /// What a stored or damaged plan says is judged again where it is made.
     @Test(arguments: [[1, 0.5, 0.5], [0.5, 1], [2, 1], [1, 0], [1, .nan]] as [[Double]]) func aPlanWithAnImpossibleScheduleIsRefused(
         sigmas: [Double]

@@ -169,6 +169,30 @@ import Testing
         #expect(latent.elements == whole[3].elements)
     }
 
+    /// That of the file by default, another where it is named, and none at 1, which is one pass a step.
+    @Test func theSecondTransformerHasAGuidanceOfItsOwn() throws {
+        let fixture = try Fixture("t2v-experts")
+        let model = try Self.model("t2v-experts")
+        let shape = try fixture.tensor("noise").shape
+        func run(_ second: Float?) throws -> (latent: [Float], passes: Int) {
+            let latent = model.backend.resident(try fixture.tensor("noise"))
+            let denoiser = try model.denoiser(
+                LatentSize(channels: shape[0], frames: shape[1], height: shape[2], width: shape[3]), prompt: try fixture.tensor("text"),
+                negativePrompt: try fixture.tensor("negative"), settings: PassSettings(guidanceScale: 4, secondGuidanceScale: second),
+                steps: 4, shift: 3)
+            for step in 0..<4 { denoiser.step(step, latent) }
+            return (latent.elements, denoiser.passes)
+        }
+        let low = model.sampler(steps: 4, shift: 3).timesteps.count { $0 < 875 }
+        #expect((1...3).contains(low) && model.configuration.hasExperts)
+        let network = try #require(model.network as? WanExperts)
+        let byFile = try run(nil)
+        let own = network.guidance(4, second: nil)
+        #expect(try run(own).latent == byFile.latent && byFile.passes == 8)
+        #expect(try run(own + 1).latent != byFile.latent)
+        #expect(try run(1).passes == 8 - low)
+    }
+
     @Test(arguments: all) func everyStepOfInt8KeepsItsDirection(name: String) throws {
         let fixture = try Fixture(name)
         let (exact, quantized) = try (Self.sampled(Self.model(name), fixture), Self.sampled(Self.model(name, float: false), fixture))

@@ -64,6 +64,33 @@ import Testing
         }
     }
 
+    /// Steps that are left out are the same ones whenever the worker dies, and so is the number of passes.
+    @Test func killedAtAnyStepTheSameStepsAreLeftOut() throws {
+        let pipeline = try pipeline()
+        var request = storyboard(["a red ball"])
+        request.numInferenceSteps = 20
+        request.guidanceInterval = 0.3...0.95
+        let plain = try pipeline.makeClip(request, into: PipelineFixture.scratch("plain"))
+        #expect(plain.passes.map { abs($0 - request.passesPerWindow * request.windows.count) <= 2 * request.windows.count } == true)
+        request.cache = 0.1
+        let whole = try pipeline.makeClip(request, into: PipelineFixture.scratch("whole"))
+        let passes = try #require(whole.passes)
+        #expect(passes < plain.passes ?? 0 && whole.sha256 != plain.sha256, "\(passes) passes")
+        #expect(try self.pipeline(threads: 2).makeClip(request, into: PipelineFixture.scratch("two")).sha256 == whole.sha256)
+        for steps in stride(from: 1, through: request.stepsToRun, by: 3) {
+            let directory = PipelineFixture.scratch("killed")
+            let stop = StopFlag()
+            _ = #expect(throws: JobError.self) {
+                try pipeline.makeClip(request, into: directory, stop: stop.check) { progress in
+                    if progress.phase == .denoising, progress.step >= steps { stop.stop() }
+                }
+            }
+            let again = try pipeline.makeClip(request, into: directory)
+            #expect(again.sha256 == whole.sha256 && again.resumedStep == steps && again.passes == passes, "killed after \(steps) steps")
+        }
+        print("cache: \(passes) of \(plain.passes ?? 0) passes in \(request.windows.count) windows")
+    }
+
     /// A checkpoint that says that windows are done whose latents are gone is of no use.
     @Test func latentsThatAreDamagedAreMadeAgain() throws {
         let pipeline = try pipeline()

@@ -86,7 +86,7 @@ package final class WanRun: DenoisingRun {
     }
 
     package func guidance(_ scale: Float, second: Float?, timestep: Float) -> Float {
-        index(timestep) == 0 ? scale : second ?? 1 + transformers[0].configuration.lowNoiseGuidance * (scale - 1)
+        index(timestep) == 0 ? scale : transformers[0].secondGuidance(scale, second)
     }
 
     package func expert(timestep: Float) -> Int { index(timestep) }
@@ -149,4 +149,13 @@ package final class WanExperts: DiffusionNetwork {
     }
 
     package func measuredCost() -> PassCost? { high.measuredCost() }
+
+    /// Of the steps that `low` makes.
+    package func guidance(_ scale: Float, second: Float?) -> Float { high.secondGuidance(scale, second) }
+}
+
+extension WanTransformer {
+    fileprivate func secondGuidance(_ scale: Float, _ second: Float?) -> Float {
+        second ?? 1 + configuration.lowNoiseGuidance * (scale - 1)
+    }
 }

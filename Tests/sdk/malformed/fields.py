@@ -30,6 +30,7 @@ VALUES = [
     *bad("num_inference_steps", 0, -1, 1001, 10**30, 2.5, "", "many"),
     *bad("guidance_scale", -0.1, 50.1, "high", "1e999", True, [1]),
     *bad("flow_shift", 0, -1, 51, "x"),
+    *bad("cache", 0, -1, 0.6, "on", True, [0.1]), *bad("guidance_scale_2", -1, 51, "x"), *bad("guidance_interval", True, {"a": 1}, [0.5], [0.9, 0.1]),
     *bad("sigmas", [1, 1], [0.5, 0.9], True, {"a": 1}), *bad("timesteps", [500, 600], False),
     keeps("sigmas above pure noise", document(prompt="x", sigmas=[1.5, 1]), 400, param="sigmas[0]"),
     keeps("sigmas and timesteps", document(prompt="x", sigmas=[1], timesteps=[1000]), 400, param="timesteps"),
