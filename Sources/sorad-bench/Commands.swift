@@ -39,6 +39,12 @@ let benchmarks = CommandTable(
             }
             printOut(try stepsTable.values(arguments, from: StepsBenchmark(path: arguments.words[0], against: against)).run() + "\n")
         },
+        Command(
+            "sorad-bench passes", [model], options: passesTable.options,
+            summary: "clips of a model file with fewer passes through the network, compared with those of all passes"
+        ) { arguments throws(SoradError) in
+            printOut(try passesTable.values(arguments, from: PassesBenchmark(path: arguments.words[0])).run() + "\n")
+        },
     ])
 
 private let model = Argument("MODEL", "a model file")
@@ -181,6 +187,14 @@ private let clipTable = SettingsTable(ClipBenchmark(path: "")) {
     instructionSet(\.isa)
     threads(\.threads)
     Setting("backend", \.backend, "BACKEND", "what computes: cpu, vulkan or vulkan:NUMBER")
+}
+
+private let passesTable = SettingsTable(PassesBenchmark(path: "")) {
+    instructionSet(\.isa)
+    threads(\.threads)
+    Setting("clips", counts, \.clips, "clips, each with another seed and prompt")
+    Setting("steps", counts, \.steps, default: "the model's", "denoise steps")
+    Setting("json", \.json, jsonHelp)
 }
 
 private let stepsTable = SettingsTable(StepsBenchmark(path: "", against: "")) {

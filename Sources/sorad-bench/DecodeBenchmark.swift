@@ -41,7 +41,7 @@ struct DecodeBenchmark {
             let seconds = (ContinuousClock.now - start).seconds
             if seconds < report.best { (report.best, report.entries) = (seconds, backend.entries) }
             report.runs += 1
-            if let reference { decibels.append(ratio(frames, decoded(latent, reference))) }
+            if let reference { decibels.append(signalToNoise(frames, decoded(latent, reference))) }
         }
         report.peakBytes = mostMemory()
         if let against, let worst = decibels.min() {
@@ -67,12 +67,12 @@ struct DecodeBenchmark {
         model.decode(latent) { frames += $1 }
         return frames
     }
+}
 
-    /// Peak signal to noise, in decibels; 99 where nothing differs.
-    private func ratio(_ a: [UInt8], _ b: [UInt8]) -> Double {
-        precondition(a.count == b.count, "clips of \(a.count) and \(b.count) bytes")
-        var squares = 0
-        for (x, y) in zip(a, b) { squares += (Int(x) - Int(y)) * (Int(x) - Int(y)) }
-        return squares == 0 ? 99 : min(99, 10 * log10(255 * 255 * Double(a.count) / Double(squares)))
-    }
+/// Peak signal to noise of two clips, in decibels; 99 where nothing differs.
+func signalToNoise(_ a: [UInt8], _ b: [UInt8]) -> Double {
+    precondition(a.count == b.count, "clips of \(a.count) and \(b.count) bytes")
+    var squares = 0
+    for (x, y) in zip(a, b) { squares += (Int(x) - Int(y)) * (Int(x) - Int(y)) }
+    return squares == 0 ? 99 : min(99, 10 * log10(255 * 255 * Double(a.count) / Double(squares)))
 }
