@@ -91,7 +91,7 @@ extension ClipPlan {
     /// Passes through the network of a window whose steps are all computed. Where the request names no noise levels, they are taken
     /// to be equal steps, shifted: at an end of the guidance interval a sampler's own may differ by a step.
     public var passesPerWindow: Int {
-        guard guidanceScale != 1 else { return stepsPerWindow }
+        guard guidanceScale != 1, ClipPlan.numInferenceStepsRange.contains(stepsPerWindow) else { return stepsPerWindow }
         guard let guidanceInterval else { return 2 * stepsPerWindow }
         let levels = (firstStep..<firstStep + stepsPerWindow).map { step in
             if sigmas.indices.contains(step) { return sigmas[step] }

@@ -17,7 +17,7 @@ extension JobProgress {
 extension ClipResult {
     var isPlausible: Bool {
         let units = 0...10_000_000
-        guard units.contains(resumedStep), units.contains(resumedFrames) else { return false }
+        guard units.contains(resumedStep), units.contains(resumedFrames), units.contains(passes ?? 0) else { return false }
         guard timings.allSatisfy({ JobPhase(rawValue: $0.key) != nil && (0...1e9).contains($0.value) }) else { return false }
         return isDigest(sha256) && (modelSHA256.map { isDigest($0) } ?? true) && (videoSHA256.map { isDigest($0) } ?? true)
     }
