@@ -128,6 +128,24 @@ private let device = try? VulkanBackend.devices().first { $0.missing.isEmpty }
         #expect(results[0].1 == results[1].1)
     }
 
+    /// Steps that are left out are the same ones on the device.
+    @Test func theSameStepsAreLeftOut() throws {
+        let file = try Fixture("tiny").modelFile(.int8)
+        let results = try [CPUBackend(threads: 1), Self.backend()].map { (backend: any ComputeBackend) in
+            let model = try VideoModel(file: file, backend: backend, textBackend: CPUBackend(threads: 1))
+            let size = try model.configuration.latentSize(width: 64, height: 32, numFrames: 5)
+            let text = try model.encodeText([20, 30, 40, 1])
+            let denoiser = try model.denoiser(
+                size, prompt: text, negativePrompt: text, settings: PassSettings(guidanceScale: 3, cacheTolerance: 0.1), steps: 20, shift: 3
+            )
+            let latent = model.initialNoise(seed: 3, size)
+            for step in 0..<20 { denoiser.step(step, latent) }
+            try backend.finish()
+            return (latent.elements.map(\.bitPattern), denoiser.passes)
+        }
+        #expect(results[0].0 == results[1].0 && results[0].1 == results[1].1 && results[0].1 < 40, "\(results[0].1), \(results[1].1)")
+    }
+
     /// A decoder continues on the CPU where one on the device stopped.
     @Test func aDecoderContinuesOnTheCPU() throws {
         let file = try Fixture("tiny").modelFile(.int8, int8Decoder: true)
