@@ -52,7 +52,7 @@ import Testing
 
     /// The choice of steps follows from the bits, which are the same everywhere, and so does the clip.
     @Test func everyMachineLeavesOutTheSameSteps() throws {
-        let tolerance: Float = 0.05
+        let tolerance: Float = 0.25
         let expected = try Self.run(Self.cached(tolerance), CPUBackend(threads: 1, instructionSet: InstructionSet(atMost: "scalar")))
         #expect((10..<48).contains(expected.passes), "\(expected.passes) passes")
         for set in InstructionSet.available {
@@ -65,7 +65,7 @@ import Testing
     }
 
     /// Put down before any step, the run makes the same clip in the same passes.
-    @Test(arguments: [Float(0.05), 0.2]) func aRunContinuesFromItsState(tolerance: Float) throws {
+    @Test(arguments: [Float(0.2), 0.3]) func aRunContinuesFromItsState(tolerance: Float) throws {
         let backend = try CPUBackend(threads: 2)
         let whole = try Self.run(Self.cached(tolerance), backend)
         for step in 1..<Self.steps {
