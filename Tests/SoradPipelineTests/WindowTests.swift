@@ -86,9 +86,9 @@ import Testing
                 }
             }
             let again = try pipeline.makeClip(request, into: directory)
-            // Steps of a millisecond may be quicker than the disk.
             #expect(again.sha256 == whole.sha256 && again.passes == passes, "killed after \(steps) steps")
-            #expect((1...steps).contains(again.resumedStep), "\(again.resumedStep) of \(steps) steps")
+            // A step that is left out is over before anybody asks for a stop.
+            #expect(again.resumedStep >= steps, "\(again.resumedStep) after \(steps) steps")
         }
         print("cache: \(passes) of \(plain.passes ?? 0) passes in \(request.windows.count) windows")
     }
