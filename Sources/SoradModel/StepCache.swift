@@ -35,7 +35,7 @@ final class StepCache {
         return Double(rate) * Self.difference(latent, latents) < Double(tolerance) * Self.magnitude(velocity)
     }
 
-    /// `velocity` is about to be computed anew.
+    /// `velocity` is about to be computed again.
     func willCompute(_ velocity: Tensor) { if !isEmpty { backend.copy(velocity, into: earlier) } }
 
     /// `velocity` was computed for `latent`.

@@ -87,7 +87,7 @@ import Testing
             }
             let again = try pipeline.makeClip(request, into: directory)
             #expect(again.sha256 == whole.sha256 && again.passes == passes, "killed after \(steps) steps")
-            // A step that is left out is over before anybody asks for a stop.
+            // A step that is left out has ended before anybody asks for a stop.
             #expect(again.resumedStep >= steps, "\(again.resumedStep) after \(steps) steps")
         }
         print("cache: \(passes) of \(plain.passes ?? 0) passes in \(request.windows.count) windows")
