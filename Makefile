@@ -223,7 +223,7 @@ lint: ## check the format without changing anything
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
 model: build ## quantize the trained checkpoint in CHECKPOINT, with what CALIBRATION captured of it (see quantization/README.md), into MODEL; ENHANCERS adds an upscaler and an interpolator
-	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --created $(CREATED) $(if $(ENHANCERS),--enhancers $(ENHANCERS)) --json $(MODEL:.gguf=.quality.json)
+	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --int8-text-encoder --created $(CREATED) $(if $(ENHANCERS),--enhancers $(ENHANCERS)) --json $(MODEL:.gguf=.quality.json)
 
 install: ## copy what `make static` built, the model and the systemd units into place (PREFIX=/usr/local, DESTDIR=)
 	@case $(PREFIX) in /*) ;; *) echo "make install: PREFIX is \"$(PREFIX)\", and must be a whole path, for example /usr/local" >&2; exit 64 ;; esac

@@ -73,6 +73,11 @@ extension CPUBackend {
                 unsafe task.scratch = scratch[thread]
                 unsafe kernels.gemm_qd8_f32_qc8w(&task)
             }
+        case .int10(let high, let low, let scale):
+            var panels = unsafe sorad_dequantize_args()
+            unsafe (panels.high, panels.low) = (high.pointer(Int8.self), low.pointer(UInt32.self))
+            unsafe (panels.scale, panels.k) = (scale.pointer(UInt16.self), weights.inputs)
+            unsafe multiply(input, weights, panels, epilogue, rows, out)
         case .float(let values):
             let arguments = unsafe sorad_gemm_f32_args(
                 a: input.values.pointer(), a_stride: input.width, w: values.pointer(Float.self), bias: bias, k: weights.inputs,
@@ -87,6 +92,54 @@ extension CPUBackend {
             }
         }
     }
+
+    /// The product with weights of 10 bits: every task makes floats of the panels that it multiplies by, in its thread's scratch.
+    @unsafe private func multiply(
+        _ input: CPUActivationMatrix, _ weights: LinearWeights, _ dequantization: sorad_dequantize_args, _ epilogue: sorad_epilogue,
+        _ rows: Range<Int>, _ out: Tensor
+    ) {
+        let (n, k) = (weights.outputs, weights.inputs)
+        let panels = (n + 15) / 16
+        // As many panels as the second-level cache holds, and rows enough that making their floats costs little.
+        let columnStep = 16 * max(1, min(Self.int10PanelFloats / (16 * k), panels / (2 * pool.activeCount)))
+        let rowStep = min(rows.count, Self.int10Rows)
+        let bands = (rows.count + max(1, rowStep) - 1) / max(1, rowStep)
+        let columns = (n + columnStep - 1) / columnStep
+        reserveScratch(columnStep * k * 4)
+        let kernels = kernels
+        let scratch = unsafe scratchStarts
+        let bias = unsafe weights.bias?.pointer(Float.self)
+        let template = unsafe dequantization
+        var whole = unsafe sorad_gemm_f32_args()
+        unsafe (whole.a, whole.a_stride, whole.k) = (UnsafePointer(input.values.pointer()), input.width, k)
+        unsafe (whole.out, whole.out_stride, whole.epilogue) = (out.pointer(), n, epilogue)
+        let base = unsafe whole
+        split(columns * bands, step: 1, cost: rows.count * n * k) { range, thread in
+            for index in range {
+                let column = index / bands * columnStep
+                let width = min(columnStep, n - column)
+                var panel = unsafe template
+                unsafe panel.out = scratch[thread].assumingMemoryBound(to: Float.self)
+                unsafe (panel.panel_begin, panel.panel_end) = (column / 16, (column + width + 15) / 16)
+                unsafe kernels.dequantize_qb10w_f32(&panel)
+                // Columns count from that of the panel.
+                var task = unsafe base
+                unsafe (task.w, task.out) = (UnsafePointer(panel.out), base.out + column)
+                unsafe task.bias = bias.map { unsafe $0 + column }
+                unsafe task.epilogue.residual = epilogue.residual.map { unsafe $0 + column }
+                unsafe task.epilogue.gate = epilogue.gate.map { unsafe $0 + column }
+                unsafe task.row_begin = rows.lowerBound + index % bands * rowStep
+                unsafe task.row_end = min(task.row_begin + rowStep, rows.upperBound)
+                unsafe task.col_end = width
+                unsafe kernels.gemm_f32(&task)
+            }
+        }
+    }
+
+    /// Of the panels of a task, 512 KiB.
+    private static let int10PanelFloats = 128 << 10
+    /// Rows of a task: a multiple of every kernel's tile.
+    private static let int10Rows = 96
 
     private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.activeCount : 1 }
 

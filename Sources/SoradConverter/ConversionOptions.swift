@@ -6,6 +6,9 @@ public struct ConversionOptions: Sendable {
     public var float = false
     /// Make the convolutions of the video decoder int8, but for its first and its last (and Wan's attention).
     public var int8Decoder = false
+    /// Make the text encoder int8 with int8 activations, as the transformer, instead of 10 bits with float activations: smaller and faster, for
+    /// encoders that were trained for it.
+    public var int8TextEncoder = false
     /// 16-bit attention probabilities (high and low byte) instead of 8-bit ones.
     public var attentionProbs16 = false
     /// Patterns of tensor names (`*` stands for anything, `?` for one character) that stay float.
@@ -25,6 +28,8 @@ public struct ConversionOptions: Sendable {
     /// The same of a convolution of Wan's decoder. One scale for a whole frame stands at 1.3 to 1.9 % where channels differ in size as trained
     /// ones do, and none of them costs the frames more than another.
     public var causalErrorLimit = 0.02
+    /// Largest relative L2 error that 10 bits may cause: of a layer's output, and of its inputs' columns of weights.
+    public var int10ErrorLimit = 0.0025
     /// Above this a rotation is tried, though int8 would be good enough without: errors of all layers add up.
     public var rotationThreshold = 0.012
 
@@ -35,6 +40,7 @@ public struct ConversionOptions: Sendable {
         var parts: [String] = []
         if float { parts.append("--float") }
         if int8Decoder { parts.append("--int8-decoder") }
+        if int8TextEncoder { parts.append("--int8-text-encoder") }
         if attentionProbs16 { parts.append("--attention-probs-16") }
         for pattern in keepFloat { parts.append("--keep-float \(pattern)") }
         for lora in loras { parts.append("--lora \(CheckpointParts.lastComponent(of: lora.path)):\(lora.scale)") }

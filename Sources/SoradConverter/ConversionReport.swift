@@ -20,6 +20,9 @@ public struct ConversionReport: Sendable {
         /// Whether the errors are on captured inputs rather than synthetic ones.
         public internal(set) var captured = false
 
+        /// Bits of a quantized weight, 8 or 10; nil for what is not quantized.
+        public internal(set) var bits: Int?
+
         /// Groups in which the stored weights are rotated; nil for none.
         public internal(set) var rotation: Int?
 
@@ -51,13 +54,15 @@ public struct ConversionReport: Sendable {
     /// One sentence at the end.
     public var summary: String {
         let linear = rows.filter { !$0.attempts.isEmpty }
-        let int8 = linear.filter { $0.type == .i8 }
+        let int8 = linear.filter { $0.bits == 8 }
+        let deep = linear.filter { $0.bits == 10 }
         let rotated = int8.filter { $0.rotation != nil }
         let worst = int8.compactMap(\.attempts.last?.error).max()
         let account =
             linear.isEmpty
             ? "everything is float"
             : "\(int8.count) of \(linear.count) layers are int8 (\(rotated.count) rotated)\(worst.map { ", the worst at \(Self.percent($0))" } ?? "")"
+                + (deep.isEmpty ? "" : ", \(deep.count) have 10 bits")
         return "\(path): \(size) bytes, \(account), sha256 \(sha256)"
     }
 
@@ -74,6 +79,7 @@ public struct ConversionReport: Sendable {
             "name": .string(row.name), "shape": .array(row.shape.map { .integer($0) }), "type": .string(row.type.rawValue),
             "decision": .string(row.decision),
         ]
+        object["bits"] = row.bits.map { .integer($0) }
         object["weight_error"] = row.weightError.map { .double($0) }
         if !row.attempts.isEmpty {
             object["inputs"] = row.captured ? "captured" : "synthetic"

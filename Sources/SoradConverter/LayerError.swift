@@ -14,6 +14,19 @@ package struct LayerError {
         }
     }
 
+    /// The same of weights that are not in steps, on float activations.
+    package func relative(_ weights: WeightMatrix, on activations: LayerActivations) -> Double {
+        var (lost, total) = (0.0, 0.0)
+        for (block, exact) in outputs.enumerated() {
+            let columns = activations.columns(block: block)
+            for n in 0..<weights.outputs {
+                lost += TokenLanes(weights.row(n), columns).squaredDistance(to: exact[n])
+                total += exact[n].squaredDistance(to: TokenLanes())
+            }
+        }
+        return total > 0 ? (lost / total).squareRoot() : 0
+    }
+
     /// - Parameters:
     ///   - weights: rotated, if the layer is.
     ///   - scales: [N]

@@ -10,6 +10,8 @@ struct TensorPlan {
     enum Storage {
         /// int8 with these scales, [N], of weights rotated in groups if there is a rotation.
         case int8(scales: [Float], rotation: Int?)
+        /// 10 bits in blocks, which have their scales from the weights alone.
+        case int10
         /// int8 as the checkpoint stores it.
         case storedInt8(Int8Rows)
         /// Blocks of sixteen outputs, F32.
@@ -35,6 +37,13 @@ struct TensorPlan {
                 TensorDescription(name: rule.name, type: .i8, dims: WeightPacking.int8Dims(outputs: outputs, inputs: int8Inputs)),
                 TensorDescription(name: rule.name + "_scale", type: .f32, dims: [outputs]),
                 TensorDescription(name: rule.name + "_sum", type: .i32, dims: [outputs]),
+            ]
+        case .int10:
+            [
+                TensorDescription(name: rule.name, type: .i8, dims: Int10Quantization.highDims(outputs: outputs, inputs: inputs)),
+                TensorDescription(name: rule.name + "_low", type: .i32, dims: Int10Quantization.lowDims(outputs: outputs, inputs: inputs)),
+                TensorDescription(
+                    name: rule.name + "_scale", type: .f16, dims: Int10Quantization.scaleDims(outputs: outputs, inputs: inputs)),
             ]
         case .packedFloat: [TensorDescription(name: rule.name, type: .f32, dims: WeightPacking.floatDims(outputs: outputs, inputs: inputs))]
         case .packedFrames(let parts):
@@ -85,6 +94,13 @@ struct TensorPlan {
             all.add(rule.name, .int8s(packed))
             all.add(rule.name + "_scale", .floats(scales))
             all.add(rule.name + "_sum", .int32s(sums))
+        case .int10:
+            let weights = WeightMatrix(outputs: outputs, inputs: inputs, try tensor.floats())
+            guard let scales = Int10Quantization.scales(weights) else { preconditionFailure("\(rule.name) has changed") }
+            let packed = Int10Quantization.packed(weights, scales)
+            all.add(rule.name, .int8s(packed.high))
+            all.add(rule.name + "_low", .int32s(packed.low))
+            all.add(rule.name + "_scale", .halves(packed.scales))
         case .storedInt8(let rows):
             let matrix = WeightMatrix(outputs: outputs, inputs: inputs, try rows.values(count: outputs * inputs).values)
             let (packed, sums) = WeightPacking.int8(matrix, scales: [Float](repeating: 1, count: outputs))
@@ -130,6 +146,8 @@ struct PackedTensors: Sendable {
         case int8s([Int8])
         case int32s([Int32])
         case floats([Float])
+        /// Bits of F16.
+        case halves([UInt16])
     }
 
     private var tensors: [(name: String, values: Values)] = []
@@ -142,6 +160,7 @@ struct PackedTensors: Sendable {
             case .int8s(let values): try writer.append(values, to: name)
             case .int32s(let values): try writer.append(values, to: name)
             case .floats(let values): try writer.append(values, to: name)
+            case .halves(let values): try unsafe writer.append(values.span.bytes, to: name)
             }
         }
     }

@@ -20,8 +20,9 @@ struct TensorPlanner: Sendable {
 
     func plan(_ rule: TensorRule, _ tensor: CheckpointTensor) throws(SoradError) -> TensorPlan {
         switch rule.form {
-        case .linear(let input, let gain):
+        case .linear(let input, let gain, let isDeep):
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
+            if isDeep && !options.int8TextEncoder { return try deepLinear(rule, tensor, input, gain) }
             return try linear(rule, tensor, input, gain)
         case .convolution(let input?, let always) where options.int8Decoder || always:
             if options.keepsFloat(rule.name) { return try float(rule, tensor, .packedFloat, "float, as asked") }
@@ -96,6 +97,7 @@ struct TensorPlanner: Sendable {
         }
         row.weightError = best.weightError
         if best.error <= options.errorLimit {
+            row.bits = 8
             if let rotation = best.rotation {
                 row.rotation = rotation
                 row.decision = "int8, rotated by \(rotation)"
@@ -104,6 +106,31 @@ struct TensorPlanner: Sendable {
         }
         row.type = .f32
         row.decision = "float: int8 loses too much"
+        return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
+    }
+
+    /// A layer that float activations multiply: 10 bits, or float where weights differ so much in size that a block's small ones lose theirs.
+    private func deepLinear(_ rule: TensorRule, _ tensor: CheckpointTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError)
+        -> TensorPlan
+    {
+        let weights = WeightMatrix(outputs: rule.shape[0], inputs: rule.shape[1], try checkedFloats(tensor))
+        var row = ConversionReport.Row(
+            name: rule.name, shape: rule.shape, type: .i8, decision: "10 bits in blocks of \(Int10Quantization.block)")
+        if let scales = Int10Quantization.scales(weights) {
+            let activations = try activations(rule, input, gain, inputs: rule.shape[1])
+            let rounded = Int10Quantization.rounded(weights, scales)
+            let errors = Int10Quantization.errors(weights, rounded)
+            let error = LayerError(weights, on: activations).relative(rounded, on: activations)
+            row.captured = activations.captured
+            row.weightError = errors.all
+            row.attempts.append((nil, error))
+            if max(error, errors.columns) <= options.int10ErrorLimit {
+                row.bits = 10
+                return TensorPlan(rule: rule, tensor: tensor, storage: .int10, row: row)
+            }
+        }
+        row.type = .f32
+        row.decision = "float: 10 bits lose too much"
         return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
     }
 
@@ -129,6 +156,7 @@ struct TensorPlanner: Sendable {
         row.captured = activations.captured
         row.attempts.append((rows.rotation, error))
         row.weightError = 0
+        row.bits = 8
         row.rotation = rows.rotation
         if let rotation = rows.rotation { row.decision += ", rotated by \(rotation)" }
         if clamped > 0 { row.decision += ", \(clamped) values of -128 made -127" }
@@ -179,6 +207,7 @@ struct TensorPlanner: Sendable {
         var row = ConversionReport.Row(
             name: rule.name, shape: rule.shape, type: fits ? .i8 : .f32, decision: fits ? "int8" : "float: int8 loses too much")
         row.weightError = Int8Quantization.error(weights, scales: scales)
+        row.bits = fits ? 8 : nil
         row.attempts.append((nil, error))
         return TensorPlan(rule: rule, tensor: tensor, storage: fits ? int8(scales) : float, row: row)
     }

@@ -5,8 +5,9 @@
 package struct TensorRule: Sendable {
     /// Where the numbers go.
     package enum Form: Equatable, Sendable {
-        /// [N, K] of a linear layer that may become int8. `input` and `gain` say what its activations look like.
-        case linear(input: LayerInput, gain: InputGain? = nil)
+        /// [N, K] of a linear layer that may become int8. `input` and `gain` say what its activations look like. `isDeep`: one of many
+        /// whose errors add up, so that it gets 10 bits and float activations unless int8 is asked for.
+        case linear(input: LayerInput, gain: InputGain? = nil, isDeep: Bool = false)
         /// [N, …] of a linear layer that stays float; the inputs are the remaining dimensions in their order.
         case floatLinear
         /// [N, Cin, kh, kw] of a convolution; with `input` it may become int8, where that is asked for or always.

@@ -59,20 +59,20 @@ struct UMT5Layout: TextEncoderLayout {
             for projection in ["q", "k", "v"] {
                 add(
                     "0.SelfAttention.\(projection).weight", "attn.\(projection).weight", [inner, width],
-                    .linear(input: .normal, gain: .norm(to + "attn_norm.weight")))
+                    .linear(input: .normal, gain: .norm(to + "attn_norm.weight"), isDeep: true))
             }
-            add("0.SelfAttention.o.weight", "attn.o.weight", [width, inner], .linear(input: .normal))
+            add("0.SelfAttention.o.weight", "attn.o.weight", [width, inner], .linear(input: .normal, isDeep: true))
             if block == 0 || biasInEveryBlock {
                 add("0.SelfAttention.relative_attention_bias.weight", "attn.relative_bias", [buckets, heads], .plain)
             }
             add("1.layer_norm.weight", "ffn_norm.weight", [width], .plain)
             add(
                 "1.DenseReluDense.wi_0.weight", "ffn.wi_0.weight", [feedForward, width],
-                .linear(input: .normal, gain: .norm(to + "ffn_norm.weight")))
+                .linear(input: .normal, gain: .norm(to + "ffn_norm.weight"), isDeep: true))
             add(
                 "1.DenseReluDense.wi_1.weight", "ffn.wi_1.weight", [feedForward, width],
-                .linear(input: .normal, gain: .norm(to + "ffn_norm.weight")))
-            add("1.DenseReluDense.wo.weight", "ffn.wo.weight", [width, feedForward], .linear(input: .gatedGELU))
+                .linear(input: .normal, gain: .norm(to + "ffn_norm.weight"), isDeep: true))
+            add("1.DenseReluDense.wo.weight", "ffn.wo.weight", [width, feedForward], .linear(input: .gatedGELU, isDeep: true))
         }
         list.append(TensorRule("encoder.final_layer_norm.weight", as: "te.final_norm.weight", [width], .plain))
         return list

@@ -27,6 +27,15 @@ package struct WeightMatrix {
         }
     }
 
+    private init(like other: WeightMatrix, _ lanes: [SIMD8<Float>]) {
+        (outputs, inputs, lanesPerRow, self.lanes) = (other.outputs, other.inputs, other.lanesPerRow, lanes)
+    }
+
+    /// A matrix of the same shape with other rows.
+    func mapRows(_ row: (Int) -> [SIMD8<Float>]) -> WeightMatrix {
+        WeightMatrix(like: self, (0..<outputs).flatMap(row))
+    }
+
     /// Row `n` as lanes.
     func row(_ n: Int) -> ArraySlice<SIMD8<Float>> { lanes[(n * lanesPerRow)..<((n + 1) * lanesPerRow)] }
 }

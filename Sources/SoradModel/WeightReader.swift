@@ -30,7 +30,7 @@ package struct WeightReader {
     /// Says that none of these tensors will be read soon.
     func giveBack() { source.giveBack(below: prefix) }
 
-    /// A linear layer, int8 or float as the source has it.
+    /// A linear layer, int8, of 10 bits or float as the source has it.
     package func linear(_ name: String, outputs: Int, inputs: Int, bias: Bool = true, asymmetricInput: Bool = false)
         throws(SoradError) -> LinearWeights
     {
@@ -41,6 +41,14 @@ package struct WeightReader {
         guard type == .i8 else {
             let values = try source.tensor(full + ".weight", [.f32], dims: [16, inputs, blocks])
             return backend.load(LinearWeights(outputs: outputs, inputs: inputs, precision: .float(values), bias: offsets))
+        }
+        if source.contains(full + ".weight_low") {
+            let scales = (inputs + LinearWeights.int10Block - 1) / LinearWeights.int10Block
+            let precision = LinearWeights.Precision.int10(
+                high: try source.tensor(full + ".weight", [.i8], dims: [4, 16, (inputs + 3) / 4, blocks]),
+                low: try source.tensor(full + ".weight_low", [.i32], dims: [16, (inputs + 15) / 16, blocks]),
+                scale: try source.tensor(full + ".weight_scale", [.f16], dims: [16, scales, blocks]))
+            return backend.load(LinearWeights(outputs: outputs, inputs: inputs, precision: precision, bias: offsets))
         }
         return backend.load(
             LinearWeights(

@@ -23,6 +23,7 @@ public struct Parameter: @unchecked Sendable {
     public init(_ values: [Float]) { unsafe self.init(copying: values, .f32) }
     public init(_ values: [Int32]) { unsafe self.init(copying: values, .i32) }
     public init(_ values: [Int8]) { unsafe self.init(copying: values, .i8) }
+    public init(_ values: [Float16]) { unsafe self.init(copying: values, .f16) }
 
     /// Elements in a backend's memory; for backends.
     public init(_ elementType: ElementType, count: Int, in buffer: TensorBuffer, at offset: Int) {

@@ -1,12 +1,17 @@
 // Owns what the matrix operations need to know of their weights: sizes, layout, precision. docs/MODEL_FILE.md draws the layouts.
 //
 // Letters: N outputs, K inputs. Sizes are checked here once; operations rely on them.
+// `unsafe` here: a kernel takes addresses of parameters whose sizes were checked.
+internal import CSoradKernels
 
 /// A linear layer y = x·Wᵀ + b.
 public struct LinearWeights: Sendable {
     public enum Precision: Sendable {
         /// `values` I8 [N/16][K/4][16][4] zero-filled, `scale` F32 [N], `sum` I32 [N] over K of the values.
         case int8(values: Parameter, scale: Parameter, sum: Parameter)
+        /// 10 bits with a scale per output and block of 32 inputs, read by float activations: `high` I8 [N/16][K/4][16][4] zero-filled,
+        /// `low` I32 [N/16][K/16][16] with two bits for each of 16 inputs, `scale` F16 [N/16][K/32][16]; w = (4 · high + low) · scale.
+        case int10(high: Parameter, low: Parameter, scale: Parameter)
         /// F32 [N/16][K][16] zero-filled.
         case float(Parameter)
     }
@@ -19,6 +24,8 @@ public struct LinearWeights: Sendable {
     public let rotation: Int?
     /// The groups that backends rotate.
     public static let rotations = [4, 16, 64, 256]
+    /// Inputs of a block of weights of 10 bits.
+    public static let int10Block = 32
     /// int8 input with a zero point: for what comes out of a GELU or SiLU.
     public let asymmetricInput: Bool
 
@@ -34,6 +41,16 @@ public struct LinearWeights: Sendable {
             precondition(
                 scale.elementType == .f32 && scale.count == outputs && sum.elementType == .i32 && sum.count == outputs,
                 "scales of \(outputs) outputs")
+        case .int10(let high, let low, let scale):
+            let scales = blocks * 16 * ((inputs + Self.int10Block - 1) / Self.int10Block)
+            precondition(
+                high.elementType == .i8 && high.count == blocks * 16 * ((inputs + 3) / 4 * 4),
+                "\(high.count) values for \(outputs)×\(inputs)")
+            precondition(
+                low.elementType == .i32 && low.count == blocks * 16 * ((inputs + 15) / 16) && scale.elementType == .f16
+                    && scale.count == scales,
+                "\(low.count) low bits and \(scale.count) scales for \(outputs)×\(inputs)")
+            precondition(rotation == nil && !asymmetricInput, "float activations are not rotated, and have no zero point")
         case .float(let values):
             precondition(
                 values.elementType == .f32 && values.count == blocks * 16 * inputs, "\(values.count) weights for \(outputs)×\(inputs)")
@@ -50,11 +67,27 @@ public struct LinearWeights: Sendable {
         self.asymmetricInput = asymmetricInput
     }
 
+    /// The same layer with weights of 10 bits as the floats that they stand for, four times the memory: for backends that cannot read them.
+    /// A product has the same bits with both.
+    public var withoutInt10: LinearWeights {
+        guard case .int10(let high, let low, let scale) = precision else { return self }
+        let panels = (outputs + 15) / 16
+        var values = [Float](repeating: 0, count: panels * inputs * 16)
+        unsafe values.withUnsafeMutableBufferPointer { values in
+            var arguments = unsafe sorad_dequantize_args(
+                high: high.pointer(Int8.self), low: low.pointer(UInt32.self), scale: scale.pointer(UInt16.self), k: inputs,
+                out: values.baseAddress!, panel_begin: 0, panel_end: panels)
+            unsafe sorad_kernels_for(SORAD_ISA_SCALAR)!.pointee.dequantize_qb10w_f32(&arguments)
+        }
+        return LinearWeights(outputs: outputs, inputs: inputs, precision: .float(Parameter(values)), bias: bias)
+    }
+
     /// The same layer with every parameter replaced by its equal elsewhere.
     public func map(_ place: (Parameter) -> Parameter) -> LinearWeights {
         let moved: Precision =
             switch precision {
             case .int8(let values, let scale, let sum): .int8(values: place(values), scale: place(scale), sum: place(sum))
+            case .int10(let high, let low, let scale): .int10(high: place(high), low: place(low), scale: place(scale))
             case .float(let values): .float(place(values))
             }
         return LinearWeights(

@@ -118,6 +118,7 @@ extension VulkanBackend {
                     binding(input.rows), binding(input.scale), binding(input.zero), binding(values), binding(scale), binding(sum),
                     binding(weights.bias), binding(gate), binding(residual), binding(out),
                 ], parameters((weights.inputs + 3) / 4), groups: (columns, (rows.count + 63) / 64), work: work)
+        case .int10: preconditionFailure("weights of 10 bits, which `load` makes floats")
         case .float(let values):
             run(
                 .linearFloat,

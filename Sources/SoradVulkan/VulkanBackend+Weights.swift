@@ -15,7 +15,7 @@ extension VulkanBackend {
     public func load(_ weights: LinearWeights) -> LinearWeights {
         var left = 0
         defer { streamed.note(layer: left) }
-        return weights.map { loadOrLeave($0, &left) }
+        return weights.withoutInt10.map { loadOrLeave($0, &left) }
     }
 
     public func load(_ weights: ConvolutionWeights) -> ConvolutionWeights {

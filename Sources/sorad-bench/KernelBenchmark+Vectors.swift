@@ -30,6 +30,24 @@ extension KernelBenchmark {
         }
     }
 
+    func dequantize() -> [Measurement] {
+        [(32, 4096), (16, 10240)].map { n, k in
+            Measurement(shape: "N=\(n) K=\(k)", peak: .none) {
+                let high = Memory<Int8>(n * k) { Int8(truncatingIfNeeded: $0 &* 37 % 255 - 127) }
+                let low = Memory<UInt32>(n * k / 16) { UInt32(truncatingIfNeeded: $0 &* 2_654_435_761) }
+                let scale = Memory<UInt16>(n * k / 32) { _ in 0x2000 }
+                let out = floats(n * k)
+                var args = unsafe sorad_dequantize_args()
+                unsafe (args.high, args.low) = (UnsafePointer(high.base), UnsafePointer(low.base))
+                unsafe (args.scale, args.k) = (UnsafePointer(scale.base), k)
+                unsafe (args.out, args.panel_end) = (out.base, n / 16)
+                return withExtendedLifetime((high, low, scale)) {
+                    Rate.measure(operations: Double(n * k)) { unsafe kernels.pointee.dequantize_qb10w_f32(&args) }
+                }
+            }
+        }
+    }
+
     func norm(_ kernel: @escaping Norm) -> [Measurement] {
         rows.map { m, k in
             Measurement(shape: "M=\(m) K=\(k)", peak: .none) {

@@ -56,6 +56,7 @@ import SoradTensor
         switch unsafe String(cString: row.type) {
         case "gemm_qd8": gemmInt8()
         case "gemm_f32": gemmFloat()
+        case "dequantize": dequantize()
         case "quantize_rows": quantizeRows()
         case "conv2d_f32": convolutionFloat()
         case "conv2d_qt8": convolutionInt8()

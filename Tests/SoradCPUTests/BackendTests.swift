@@ -22,6 +22,26 @@ import Testing
         #expect(relativeError(out.elements, expected) < 1e-6)
     }
 
+    /// Weights of 10 bits are the floats that they stand for, bit for bit, on every instruction set and number of threads: with residual and
+    /// activation, rows of several bands, more inputs than a thread's panel holds.
+    @Test(arguments: [(1, 5, 3), (7, 72, 50), (200, 33, 129), (3, 9000, 40), (97, 260, 300)])
+    func tenBitsEqualTheirFloats(m: Int, k: Int, n: Int) throws {
+        var random = SplitMix64(seed: 12)
+        let x = random.tensor(Shape(m, k))
+        let weights = int10Weights(&random, outputs: n, inputs: k, bias: random.tensor(Shape(n)).elements)
+        let before = random.tensor(Shape(m, n))
+        func run(_ backend: CPUBackend, _ weights: LinearWeights) -> [UInt32] {
+            let out = Tensor(Shape(m, n))
+            backend.linear(makeInput(x, backend), weights, activation: .silu, gate: nil, residual: before, into: out)
+            return bits(out)
+        }
+        let expected = run(backend, weights.withoutInt10)
+        for instructionSet in InstructionSet.available {
+            #expect(run(try CPUBackend(threads: 1, instructionSet: instructionSet), weights) == expected, "\(instructionSet)")
+        }
+        #expect(run(backend, weights) == expected && run(try CPUBackend(threads: 3), weights) == expected)
+    }
+
     @Test(arguments: [true, false]) func int8LinearIsCloseToTheDefinition(asymmetric: Bool) {
         var random = SplitMix64(seed: 2)
         let x = random.tensor(Shape(33, 150))

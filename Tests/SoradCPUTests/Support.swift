@@ -1,5 +1,6 @@
 // What the tests of this module share: packed weights, and plain double-precision definitions to compare with.
 import SoradCPU
+import SoradSystem
 import SoradTensor
 
 func bits(_ tensor: Tensor) -> [UInt32] { tensor.elements.map(\.bitPattern) }
@@ -36,6 +37,18 @@ func int8Weights(_ w: [Float], outputs: Int, inputs: Int, bias: [Float]? = nil, 
         outputs: outputs, inputs: inputs,
         precision: .int8(values: packInt8(values, outputs: outputs, inputs: inputs), scale: Parameter(scales), sum: Parameter(sums)),
         bias: bias.map { Parameter($0) }, asymmetricInput: asymmetricInput)
+}
+
+/// Weights of 10 bits with random values and scales.
+func int10Weights(_ random: inout SplitMix64, outputs: Int, inputs: Int, bias: [Float]? = nil) -> LinearWeights {
+    let panels = (outputs + 15) / 16
+    let blocks = panels * ((inputs + 31) / 32) * 16
+    let high = (0..<panels * ((inputs + 3) / 4) * 64).map { _ in Int8(Int(random.next() % 255) - 127) }
+    let low = (0..<panels * ((inputs + 15) / 16) * 16).map { _ in Int32(truncatingIfNeeded: random.next()) }
+    let scales = (0..<blocks).map { Float16(0.001 + 0.0001 * Float($0 % 50)) }
+    return LinearWeights(
+        outputs: outputs, inputs: inputs, precision: .int10(high: Parameter(high), low: Parameter(low), scale: Parameter(scales)),
+        bias: bias.map { Parameter($0) })
 }
 
 /// An int8 convolution quantized from `w` [N, kernel², inputs], channels last.

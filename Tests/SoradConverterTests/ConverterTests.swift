@@ -134,7 +134,9 @@ import Testing
         let folder = try TemporaryFolder()
         let path = folder.path + "/m.gguf"
         var seen = 0
-        let report = try Converter.convert(Self.fixtures + "/tiny", to: path, options: Self.options()) { _ in seen += 1 }
+        var options = Self.options()
+        options.int8TextEncoder = true
+        let report = try Converter.convert(Self.fixtures + "/tiny", to: path, options: options) { _ in seen += 1 }
         let file = try ModelFile(opening: path)
         #expect(seen == report.rows.count)
         let int8 = report.rows.filter { $0.type == .i8 }
@@ -157,6 +159,39 @@ import Testing
         }
     }
 
+    /// The text encoder's layers have 10 bits in blocks unless int8 is asked for; what the file holds is what the report says.
+    @Test func textEncodersHaveTenBits() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/m.gguf"
+        let report = try Converter.convert(Self.fixtures + "/tiny", to: path, options: Self.options())
+        let file = try ModelFile(opening: path)
+        let rows = report.rows.filter { $0.bits == 10 }
+        #expect(rows.count == 14 && rows.allSatisfy { $0.name.hasPrefix("te.block.") && $0.type == .i8 && $0.rotation == nil })
+        #expect(report.rows.count { $0.bits == 8 } == 20)
+        for row in rows {
+            let (n, k) = (row.shape[0], row.shape[1])
+            let high = try file.tensor(row.name).bytes.array.map { Int8(bitPattern: $0) }
+            let (low, scale) = (try file.tensor(row.name + "_low"), try file.tensor(row.name + "_scale"))
+            let (words, blocks) = ((k + 15) / 16, (k + 31) / 32)
+            #expect(low.type == .i32 && scale.type == .f16 && low.dims == [16, words, (n + 15) / 16])
+            #expect(scale.dims == [16, blocks, (n + 15) / 16])
+            let (bits, halves) = (low.bytes.array, scale.bytes.array)
+            let restored = (0..<n * k).map { i -> Float in
+                let (row, column) = (i / k, i % k)
+                let at = (row / 16 * blocks + column / 32) * 16 + row % 16
+                let half = Float16(bitPattern: UInt16(halves[2 * at]) | UInt16(halves[2 * at + 1]) << 8)
+                let word = (row / 16 * words + column / 16) * 16 + row % 16
+                let two = Int(bits[4 * word + column % 16 / 4] >> UInt8(column % 4 * 2) & 3)
+                let byte = high[((row / 16 * ((k + 3) / 4) + column / 4) * 16 + row % 16) * 4 + column % 4]
+                return Float(4 * Int(byte) + two) * Float(half)
+            }
+            let error = relativeError(restored, try #require(try Self.origin(row.name)).floats())
+            #expect(error < 0.0015 && abs(error - (row.weightError ?? 0)) < 1e-5, "\(row.name): \(error)")
+            #expect(try #require(row.attempts.last).error < 0.002)
+        }
+        #expect(report.summary.contains("20 of 34 layers are int8") && report.summary.contains("14 have 10 bits"))
+    }
+
     private static func origin(_ name: String) throws -> SafetensorsTensor? {
         if name.hasPrefix("dit.") { return try SafetensorsFolder(opening: fixtures + "/tiny/transformer")[String(name.dropFirst(4))] }
         let parts = name.split(separator: ".")
@@ -176,7 +211,7 @@ import Testing
         let m = file.metadata
         #expect(try m.string("sorad.model.id") == "another-name" && m.string("general.license") == "Apache-2.0")
         #expect(
-            try m.integer("sorad.created") == 1_700_000_000 && m.string("sorad.recipe") == "sorad-quantize 2 --keep-float dit.blocks.0.*")
+            try m.integer("sorad.created") == 1_700_000_000 && m.string("sorad.recipe") == "sorad-quantize 3 --keep-float dit.blocks.0.*")
         #expect(
             try m.integer("sorad.native.width") == 128 && m.integer("sorad.native.height") == 64 && m.integer("sorad.text_length") == 32)
         #expect(try m.bool("dit.expand_timesteps") && m.float("sorad.default.flow_shift") == 3 && m.float("scheduler.shift") == 3)
@@ -249,7 +284,8 @@ import Testing
         #expect(json["schema"]?.string == "sorad.conversion/1" && json["sha256"]?.string == report.sha256)
         #expect(json["tensors"]?.array?.count == report.rows.count)
         #expect(ConversionReport.line(report.rows[0]).hasPrefix("dit.patch_embedding.weight"))
-        #expect(report.summary.contains("34 of 34 layers are int8"))
+        #expect(report.summary.contains("20 of 34 layers are int8"))
+        #expect(json["tensors"]?.array?.count { $0["bits"]?.integer == 10 } == 14)
     }
 
     // MARK: folders that cannot be converted

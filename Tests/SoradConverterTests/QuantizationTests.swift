@@ -55,6 +55,43 @@ import Testing
         #expect(Int8Quantization.error(matrix, scales: found) < Int8Quantization.error(matrix, scales: full))
     }
 
+    /// 10 bits in blocks: of normal weights an eighth of a percent, whatever the width.
+    @Test(arguments: [16, 100, 1536]) func tenBitsAreEightTimesAsFine(inputs: Int) throws {
+        var random = SplitMix64(seed: 8)
+        let weights = WeightMatrix(outputs: 48, inputs: inputs, random.normals(48 * inputs))
+        let scales = try #require(Int10Quantization.scales(weights))
+        #expect(scales.count == 48 * ((inputs + 31) / 32))
+        let errors = Int10Quantization.errors(weights, Int10Quantization.rounded(weights, scales))
+        #expect(errors.all < 0.00125 && errors.all > 0.0005 && errors.columns < 0.0015, "\(errors)")
+        let x = LayerActivations(synthetic: .normal, inputs: inputs, gain: nil, name: "x")
+        let error = LayerError(weights, on: x).relative(Int10Quantization.rounded(weights, scales), on: x)
+        #expect(abs(error / errors.all - 1) < 0.1, "\(error), \(errors)")
+    }
+
+    /// Q8_0: blocks of 32 whole numbers up to 127 times a half-precision number.
+    @Test func blocksOfQ8AreTakenWithoutLoss() throws {
+        var random = SplitMix64(seed: 9)
+        let weights = (0..<16 * 2).flatMap { block -> [Float] in
+            let scale = Float(Float16(0.001 + 0.0001 * Float(block)))
+            return (0..<32).map { Float($0 == 7 ? 127 : Int(random.next() % 255) - 127) * scale }
+        }
+        let matrix = WeightMatrix(outputs: 16, inputs: 64, weights)
+        let rounded = Int10Quantization.rounded(matrix, try #require(Int10Quantization.scales(matrix)))
+        #expect(Int10Quantization.errors(matrix, rounded).all == 0)
+    }
+
+    /// A column that is far longer than its neighbors takes their bits: the errors of columns say so where that of all does not.
+    @Test func aLongColumnIsSeen() throws {
+        var random = SplitMix64(seed: 10)
+        var weights = random.normals(64 * 256)
+        for n in 0..<64 { weights[n * 256 + 40] *= 300 }
+        let matrix = WeightMatrix(outputs: 64, inputs: 256, weights)
+        let errors = Int10Quantization.errors(matrix, Int10Quantization.rounded(matrix, try #require(Int10Quantization.scales(matrix))))
+        #expect(errors.all < 0.02 && errors.columns > 0.1, "\(errors)")
+        #expect(Int10Quantization.scales(WeightMatrix(outputs: 1, inputs: 1, [4e7])) == nil)
+        #expect(Int10Quantization.scales(WeightMatrix(outputs: 1, inputs: 2, [0, 0])) == [0])
+    }
+
     @Test func importanceMovesTheScale() {
         // Where only the small weights count, giving up the large one pays.
         var weights = [Float](repeating: 0.013, count: 64)

@@ -2,6 +2,7 @@
 
 import CSoradKernels
 import Glibc
+import SoradSystem
 import Testing
 
 @Suite struct DefinitionTests {
@@ -59,6 +60,37 @@ import Testing
             (0..<k).reduce(Double(c[i % n])) { $0 + Double(a[i / n * k + $1]) * Double(b[i % n * k + $1]) }
         }
         #expect(close(out.values, expected, within: 0.015))
+    }
+
+    /// Weights of 10 bits: every value, tail and scale, the half-precision scales below the normal ones too.
+    @Test(arguments: Isa.all) func tenBitsToFloats(_ isa: Isa) {
+        let (panels, k) = (3, 71)
+        var random = SplitMix64(seed: 11)
+        let high = random.bytes(panels * 18 * 64)
+        let low = Memory<UInt32>((0..<panels * 5 * 16).map { _ in UInt32(truncatingIfNeeded: random.next()) })
+        let scales = (0..<panels * 3 * 16).map { Float16(bitPattern: UInt16($0 * 211 % 0x7C00)) }
+        let halves = Memory<UInt16>(scales.map(\.bitPattern))
+        let out = Memory<Float>(2 * k * 16)
+        var args = unsafe sorad_dequantize_args()
+        unsafe args.high = UnsafePointer(high.base)
+        unsafe args.low = UnsafePointer(low.base)
+        unsafe args.scale = UnsafePointer(halves.base)
+        unsafe (args.k, args.out, args.panel_begin, args.panel_end) = (k, out.base, 1, 3)
+        unsafe isa.table.pointee.dequantize_qb10w_f32(&args)
+        let (bytes, words) = (high.values, low.values)
+        var expected: [UInt32] = []
+        for panel in 1..<3 {
+            for input in 0..<k {
+                for lane in 0..<16 {
+                    let byte = Int(bytes[(panel * 18 + input / 4) * 64 + 4 * lane + input % 4])
+                    let word = words[(panel * 5 + input / 16) * 16 + lane]
+                    let low = Int((word >> UInt32(2 * (input % 16))) & 3)
+                    let scale = Float(scales[(panel * 3 + input / 32) * 16 + lane])
+                    expected.append((Float(4 * byte + low) * scale).bitPattern)
+                }
+            }
+        }
+        #expect(out.bits == expected)
     }
 
     @Test func quantizationOfOddRows() {

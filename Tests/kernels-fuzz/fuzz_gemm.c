@@ -77,6 +77,27 @@ void fuzz_gemm_qd8_scratch(sorad_gemm_qd8_scratch_fn *definition, sorad_gemm_qd8
     expect(kernel(&args) <= whole, "a part of the rows needs more scratch than all of them");
 }
 
+// ---- Weights of the float GEMM -------------------------------------------------------------------------------------------
+
+void fuzz_dequantize(sorad_dequantize_fn *definition, sorad_dequantize_fn *kernel, const sorad_kernels *kernels) {
+    (void)kernels;
+    const size_t panels = between(1, 5), k = between(1, coin() ? 40 : 300);
+    const size_t groups = (k + 3) / 4, words = (k + 15) / 16, blocks = (k + SORAD_QB10_BLOCK - 1) / SORAD_QB10_BLOCK;
+    sorad_dequantize_args args = {.k = k};
+    buffer high = int8s(panels * groups * 64), low = make(panels * words * 16, 4), scale = make(panels * blocks * 16, 2);
+    for (size_t i = 0; i < low.bytes / 4; i++) ((uint32_t *)low.data)[i] = random_word();
+    for (size_t i = 0; i < scale.bytes / 2; i++) ((uint16_t *)scale.data)[i] = (uint16_t)(random_word() >> 16);
+    args.high = high.data, args.low = low.data, args.scale = scale.data;
+    range(panels, &args.panel_begin, &args.panel_end);
+    buffer out = floats((args.panel_end - args.panel_begin) * k * 16), expected = copy(out, 4);
+    args.out = expected.data;
+    definition(&args);
+    args.out = out.data;
+    kernel(&args);
+    expect_equal(expected, out);
+    release(high.block), release(low.block), release(scale.block);
+}
+
 // ---- Rows of the int8 GEMM -----------------------------------------------------------------------------------------------
 
 // The quantized values of packed rows, read by a product with the unit matrix.

@@ -86,6 +86,20 @@ typedef struct sorad_gemm_f32_args {
     sorad_epilogue epilogue;
 } sorad_gemm_f32_args;
 
+// Weights of 10 bits in blocks of 32 inputs (qb10w) to the form that gemm_f32 reads: out[n, k] = (4 * high + low) * scale,
+// which is exact in float. `scale` is F16; its sign does not count, and exponent bits that are all 1 are one more power
+// of two.
+enum { SORAD_QB10_BLOCK = 32 };
+
+typedef struct sorad_dequantize_args {
+    const int8_t *high;      // packed [N/16][K/4][16][4], zero-filled to multiples of 16 and 4
+    const uint32_t *low;     // [N/16][K/16][16]: of 16 inputs, input i in bits 2i and 2i + 1, 0 to 3
+    const uint16_t *scale;   // [N/16][K/32][16]
+    size_t k;                // K/32, K/16 and K/4 are rounded up
+    float *out;              // [panel_end - panel_begin][K][16]: only the panels of this call
+    size_t panel_begin, panel_end;   // panels of 16 outputs
+} sorad_dequantize_args;
+
 // ---- Convolution ----------------------------------------------------------------------------------------------------
 
 // 2-D convolution of one image, channels last. The input is the concatenation of x0 and x1 along the channels, which

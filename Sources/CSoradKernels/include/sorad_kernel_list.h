@@ -16,6 +16,7 @@ typedef void sorad_quantize_rows_fn(const sorad_quantize_rows_args *args);
 typedef void sorad_gemm_qd8_fn(const sorad_gemm_qd8_args *args);
 typedef void sorad_gemm_qd8_i32_fn(const sorad_gemm_qd8_args *args, int32_t *out, size_t out_stride);
 typedef size_t sorad_gemm_qd8_scratch_fn(const sorad_gemm_qd8_args *args);
+typedef void sorad_dequantize_fn(const sorad_dequantize_args *args);
 typedef void sorad_gemm_f32_fn(const sorad_gemm_f32_args *args);
 typedef void sorad_conv2d_f32_fn(const sorad_conv2d_args *args);
 typedef void sorad_conv2d_qt8_fn(const sorad_conv2d_qt8_args *args);
@@ -60,6 +61,8 @@ typedef void sorad_binary_scaled_fn(const float *a, const float *b, float s, flo
 // Kernels on floats: instruction sets that differ in int8 products only share them.
 #define SORAD_FLOAT_KERNEL_LIST(ROW, isa)                                                                                      \
     ROW(isa, gemm_f32, gemm_f32)                                                                                               \
+    /* Weights for gemm_f32. */                                                                                                \
+    ROW(isa, dequantize_qb10w_f32, dequantize)                                                                                  \
     ROW(isa, conv2d_f32, conv2d_f32)                                                                                           \
     /* range[0] = min(range[0], x...), range[1] = max(range[1], x...); NaN counts as 0, +-infinity as +-FLT_MAX. */            \
     ROW(isa, minmax_f32, minmax)                                                                                               \

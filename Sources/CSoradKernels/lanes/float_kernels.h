@@ -6,6 +6,7 @@
 
 #include "attention_f32.h"
 #include "conv_f32.h"
+#include "dequantize.h"
 #include "elementwise.h"
 #include "gemm_f32.h"
 #include "hadamard.h"
