@@ -58,9 +58,9 @@ let package = Package(
         library("SoradModelFile", ["SoradSystem", "SoradTensor"]),
         // Layer 4
         library("SoradModel", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
-        library("SoradConverter", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),
         library("SoradVulkan", ["SoradSystem", "SoradTensor", "SoradCPU", "CSoradVulkan"]),
         // Layer 5
+        library("SoradConverter", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel"]),
         library(
             "SoradPipeline",
             ["SoradSystem", "SoradAPI", "SoradTensor", "SoradTokenizer", "SoradModelFile", "SoradModel", "SoradMedia"]),
@@ -69,7 +69,7 @@ let package = Package(
         program("sorad-worker", ["SoradSystem", "SoradAPI", "SoradTensor", "SoradCPU", "SoradVulkan", "SoradPipeline"]),
         program("sorad-fleet", ["SoradSystem", "SoradAPI", "SoradFleet"]),
         program("sorad-ctl", ["SoradSystem", "SoradAPI", "SoradHTTP"]),
-        program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradModelFile", "SoradConverter"]),
+        program("sorad-quantize", ["SoradSystem", "SoradTensor", "SoradCPU", "SoradModelFile", "SoradConverter"]),
         program(
             "sorad-bench",
             [
@@ -88,7 +88,11 @@ let package = Package(
         tests("SoradTokenizerTests", ["SoradTokenizer", "SoradSystem"], exclude: ["Fixtures"]),
         tests("SoradModelFileTests", ["SoradModelFile", "SoradTensor", "SoradSystem", "SoradTestSupport"]),
         tests(
-            "SoradConverterTests", ["SoradConverter", "SoradModelFile", "SoradTensor", "SoradSystem", "CSoradKernels", "SoradTestSupport"]),
+            "SoradConverterTests",
+            [
+                "SoradConverter", "SoradCPU", "SoradModel", "SoradModelFile", "SoradTensor", "SoradSystem", "CSoradKernels",
+                "SoradTestSupport",
+            ]),
         tests(
             "SoradModelTests",
             [

@@ -1,4 +1,5 @@
 // The options of a conversion.
+public import SoradTensor
 
 /// Options of one conversion, as `sorad-quantize` takes them.
 public struct ConversionOptions: Sendable {
@@ -32,6 +33,10 @@ public struct ConversionOptions: Sendable {
     public var int10ErrorLimit = 0.0025
     /// Above this a rotation is tried, though int8 would be good enough without: errors of all layers add up.
     public var rotationThreshold = 0.012
+
+    /// Runs the finished file's text encoder and the checkpoint's, to compare their outputs; nil for no comparison. It changes no byte of the
+    /// file.
+    public var checkBackend: BackendFactory?
 
     public init() {}
 

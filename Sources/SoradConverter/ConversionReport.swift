@@ -1,4 +1,5 @@
 // The account of a conversion, tensor by tensor: a table for people, and JSON to compare with.
+package import SoradModel
 public import SoradSystem
 public import SoradTensor
 
@@ -37,6 +38,8 @@ public struct ConversionReport: Sendable {
     public internal(set) var rows: [Row] = []
     /// What the conversion left out or changed, as sentences.
     public internal(set) var notices: [String] = []
+    /// How far the text encoder's output is from the checkpoint's, where that was measured.
+    package internal(set) var textEncoder: EncoderDeviations?
     /// Where the file is, its size in bytes and its checksum.
     public internal(set) var path = ""
     public internal(set) var size = 0
@@ -63,14 +66,38 @@ public struct ConversionReport: Sendable {
             ? "everything is float"
             : "\(int8.count) of \(linear.count) layers are int8 (\(rotated.count) rotated)\(worst.map { ", the worst at \(Self.percent($0))" } ?? "")"
                 + (deep.isEmpty ? "" : ", \(deep.count) have 10 bits")
-        return "\(path): \(size) bytes, \(account), sha256 \(sha256)"
+        let text = textEncoder.map {
+            ", the text encoder's output is \(Self.percent($0.stored.relative)) from float (bfloat16: \(Self.percent($0.bfloat16.relative)))"
+        }
+        return "\(path): \(size) bytes, \(account)\(text ?? ""), sha256 \(sha256)"
+    }
+
+    /// What is to be said of a text encoder that is less exact than the field's own.
+    var textEncoderNotice: String? {
+        guard let textEncoder, textEncoder.stored.relative > textEncoder.bfloat16.relative else { return nil }
+        let (own, other) = (Self.percent(textEncoder.stored.relative), Self.percent(textEncoder.bfloat16.relative))
+        return "the text encoder's output is \(own) from float, further than bfloat16's \(other)"
     }
 
     /// `sorad.conversion/1`.
     public var json: JSONValue {
-        [
+        var object: JSONObject = [
             "schema": "sorad.conversion/1", "file": .string(path), "bytes": .integer(size), "sha256": .string(sha256),
             "notices": .array(notices.map { .string($0) }), "tensors": .array(rows.map(Self.json)),
+        ]
+        object["text_encoder"] = textEncoder.map {
+            [
+                "layers": .integer($0.layers), "tokens": .integer($0.tokens), "stored": Self.json($0.stored),
+                "bfloat16": Self.json($0.bfloat16),
+            ]
+        }
+        return .object(object)
+    }
+
+    private static func json(_ deviation: EncoderDeviation) -> JSONValue {
+        [
+            "output_error": .double(deviation.relative), "cosine": .double(deviation.cosine),
+            "worst_token_error": .double(deviation.worstToken),
         ]
     }
 

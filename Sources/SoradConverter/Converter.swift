@@ -88,6 +88,13 @@ public enum Converter {
         report.sha256 = try writer.finish()
         report.path = output
         report.size = try MappedFile(output).size
+        if let backend = options.checkBackend, !options.float {
+            report.textEncoder = try TextEncoderCheck.run(checkpoint, of: parts.path, output, try backend.make())
+            if let sentence = report.textEncoderNotice {
+                report.notices.append(sentence)
+                notice(sentence)
+            }
+        }
         return report
     }
 

@@ -22,7 +22,7 @@ public struct ModelConfiguration: Sendable {
     public let numTrainTimesteps: Int
     /// The timestep that the network gets in each step of the schedule that it was trained for; empty for any schedule.
     let timesteps: [Float]
-    let text: any TextEncoderConfiguration
+    package let text: any TextEncoderConfiguration
     let image: (any ImageEncoderConfiguration)?
     let network: any NetworkConfiguration
     let autoencoder: any AutoencoderConfiguration

@@ -138,6 +138,12 @@ package protocol TextEncoderConfiguration: Sendable {
     /// Of an embedding.
     var width: Int { get }
     func encoder(_ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) -> any TextEncoder
+
+    /// How far the output of the encoder with the weights `stored` is from that with the floats `exact`, of which one layer is asked for at a
+    /// time; the embedding table is taken from `stored`.
+    func deviations(
+        of stored: WeightReader, from exact: WeightReader, _ texts: [[Int32]], _ backend: any ComputeBackend
+    ) throws(SoradError) -> EncoderDeviations
 }
 
 /// A picture to embeddings.

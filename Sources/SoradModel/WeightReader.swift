@@ -1,6 +1,6 @@
 // Owns the step from a source of tensors to weights in a backend's memory: every tensor is asked for with the type and dimensions that
 // the metadata imply, and a file in which one differs is refused with a sentence. docs/MODEL_FILE.md gives names and layouts.
-import SoradModelFile
+package import SoradModelFile
 package import SoradSystem
 package import SoradTensor
 
@@ -11,7 +11,7 @@ package struct WeightReader {
     private let prefix: String
 
     /// The tensors of a model file whose names begin with `prefix`.
-    init(file: ModelFile, prefix: String, _ backend: any ComputeBackend) {
+    package init(file: ModelFile, prefix: String, _ backend: any ComputeBackend) {
         self.init(FileWeights(file: file), prefix, backend)
     }
 

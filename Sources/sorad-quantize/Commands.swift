@@ -1,4 +1,5 @@
 // The command line of sorad-quantize: its tasks and options, and which options exclude each other.
+import SoradCPU
 import SoradConverter
 import SoradSystem
 
@@ -18,6 +19,7 @@ struct QuantizeSettings: Sendable {
     private var attentionProbs16 = false
     private var floatPatterns: [String] = []
     private var loras: [String] = []
+    private var skipsTextEncoderCheck = false
     private var calibration: String?
     private var enhancers: String?
     private var tokenizer: String?
@@ -43,6 +45,9 @@ struct QuantizeSettings: Sendable {
         Setting(
             "enhancers", \.enhancers, "FOLDER", "put the upscaler and the interpolator of a folder into the model file (docs/MODEL_FILE.md)"
         )
+        Setting(
+            "skip-text-encoder-check", \.skipsTextEncoderCheck,
+            "do not compare the output of the finished text encoder with the checkpoint's (the report's text_encoder)")
         Setting("tokenizer", \.tokenizer, "FILE", "a SentencePiece model (spiece.model) to use instead of the checkpoint's")
         Setting("recipe", \.recipe, "NAME", "how clips are sampled: \(Converter.recipes.map(\.name).joined(separator: ", "))")
         Setting("name", \.name, "ID", "public name of the model")
@@ -110,6 +115,7 @@ struct QuantizeSettings: Sendable {
         options.attentionProbs16 = attentionProbs16
         options.keepFloat = floatPatterns
         for lora in loras { options.loras.append(try Self.lora(lora)) }
+        options.checkBackend = skipsTextEncoderCheck ? nil : .cpu()
         options.calibration = calibration
         options.enhancers = enhancers
         options.name = name

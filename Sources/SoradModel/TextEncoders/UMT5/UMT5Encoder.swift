@@ -6,50 +6,26 @@ package import SoradSystem
 package import SoradTensor
 
 package final class UMT5Encoder: TextEncoder {
-    private struct Layer {
-        let attentionNorm: Parameter, query, key, value, output: LinearWeights
-        /// [buckets, heads], on the host: what attention reads is made of it for the length of a prompt.
-        let relativeBias: [Float]
-        let feedForwardNorm: Parameter, gate, up, down: LinearWeights
-    }
-
     private let configuration: UMT5Configuration
     private let backend: any ComputeBackend
     private let embedding: Parameter
-    private let layers: [Layer]
+    private let layers: [UMT5Layer]
     private let finalNorm: Parameter
 
     init(_ configuration: UMT5Configuration, _ weights: WeightReader, _ backend: any ComputeBackend) throws(SoradError) {
-        let c = configuration
-        let inner = c.heads * c.headWidth
         self.configuration = configuration
         self.backend = backend
-        embedding = try weights.embedding("token_embedding.weight", rows: c.vocabulary, width: c.width)
-        var layers: [Layer] = []
-        for index in 0..<c.layers {
-            let block = weights.at("block.\(index)")
-            let name = "attn.relative_bias"
-            let hasBias = index == 0 || block.has(name)
-            layers.append(
-                Layer(
-                    attentionNorm: try block.vector("attn_norm.weight", c.width),
-                    query: try block.linear("attn.q", outputs: inner, inputs: c.width, bias: false),
-                    key: try block.linear("attn.k", outputs: inner, inputs: c.width, bias: false),
-                    value: try block.linear("attn.v", outputs: inner, inputs: c.width, bias: false),
-                    output: try block.linear("attn.o", outputs: c.width, inputs: inner, bias: false),
-                    relativeBias: hasBias
-                        ? try block.matrix(name, rows: c.buckets, width: c.heads) : layers[0].relativeBias,
-                    feedForwardNorm: try block.vector("ffn_norm.weight", c.width),
-                    gate: try block.linear("ffn.wi_0", outputs: c.feedForward, inputs: c.width, bias: false),
-                    up: try block.linear("ffn.wi_1", outputs: c.feedForward, inputs: c.width, bias: false),
-                    down: try block.linear("ffn.wo", outputs: c.width, inputs: c.feedForward, bias: false)))
+        embedding = try weights.embedding("token_embedding.weight", rows: configuration.vocabulary, width: configuration.width)
+        var layers: [UMT5Layer] = []
+        for index in 0..<configuration.layers {
+            layers.append(try UMT5Layer(configuration, weights.at("block.\(index)"), sharedBias: layers.first?.relativeBias))
         }
         self.layers = layers
-        finalNorm = try weights.vector("final_norm.weight", c.width)
+        finalNorm = try weights.vector("final_norm.weight", configuration.width)
     }
 
     /// Of the longest text; shorter ones use the beginning of it.
-    private struct Workspace {
+    struct Workspace {
         /// One per text, [L, D].
         let hidden: [Tensor]
         let query, key, value, bias, gate, up: Tensor
@@ -112,7 +88,7 @@ package final class UMT5Encoder: TextEncoder {
     }
 
     /// hidden [L, D] through one layer.
-    private func run(_ layer: Layer, _ hidden: Tensor, _ w: Workspace, _ stop: StopCheck) throws(SoradError) {
+    func run(_ layer: UMT5Layer, _ hidden: Tensor, _ w: Workspace, _ stop: StopCheck) throws(SoradError) {
         let length = hidden.shape[0]
         let wide = Shape(length, configuration.feedForward)
         let (gate, up) = (w.gate.prefix(wide), w.up.prefix(wide))
@@ -129,7 +105,7 @@ package final class UMT5Encoder: TextEncoder {
     }
 
     /// hidden += o(attention(norm(hidden))); T5 does not scale the logits.
-    private func attend(_ layer: Layer, _ hidden: Tensor, _ w: Workspace, _ stop: StopCheck) throws(SoradError) {
+    private func attend(_ layer: UMT5Layer, _ hidden: Tensor, _ w: Workspace, _ stop: StopCheck) throws(SoradError) {
         let c = configuration
         let length = hidden.shape[0]
         let inner = Shape(length, c.heads * c.headWidth)
