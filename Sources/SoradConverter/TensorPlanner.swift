@@ -109,7 +109,7 @@ struct TensorPlanner: Sendable {
         return TensorPlan(rule: rule, tensor: tensor, storage: .packedFloat, row: row)
     }
 
-    /// A layer that float activations multiply: 10 bits, or float where weights differ so much in size that a block's small ones lose theirs.
+    /// A layer that float activations multiply: 10 bits, or float where the large weights of a block take the small ones' bits.
     private func deepLinear(_ rule: TensorRule, _ tensor: CheckpointTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError)
         -> TensorPlan
     {
