@@ -2,7 +2,7 @@
 // without loss.
 //
 // A network of many layers without a limit to what it adds to its stream turns the errors of all of them into one; with 8 bits per output
-// channel that is two to eight times what bfloat16 loses there, with these about half (docs/MODELS.md).
+// channel that is up to three times what bfloat16 loses there, with these a third to two thirds (docs/MODELS.md).
 import SoradTensor
 
 package enum Int10Quantization {

@@ -55,14 +55,14 @@ import Testing
         #expect(Int8Quantization.error(matrix, scales: found) < Int8Quantization.error(matrix, scales: full))
     }
 
-    /// 10 bits in blocks: of normal weights an eighth of a percent, whatever the width.
-    @Test(arguments: [16, 100, 1536]) func tenBitsAreEightTimesAsFine(inputs: Int) throws {
+    /// 10 bits in blocks: of normal weights 0.13 %, whatever the width.
+    @Test(arguments: [16, 100, 1536]) func tenBitsAreSixTimesAsFine(inputs: Int) throws {
         var random = SplitMix64(seed: 8)
         let weights = WeightMatrix(outputs: 48, inputs: inputs, random.normals(48 * inputs))
         let scales = try #require(Int10Quantization.scales(weights))
         #expect(scales.count == 48 * ((inputs + 31) / 32))
         let errors = Int10Quantization.errors(weights, Int10Quantization.rounded(weights, scales))
-        #expect(errors.all < 0.00125 && errors.all > 0.0005 && errors.columns < 0.0015, "\(errors)")
+        #expect(errors.all < 0.0015 && errors.all > 0.0007 && errors.columns < 0.0018, "\(errors)")
         let x = LayerActivations(synthetic: .normal, inputs: inputs, gain: nil, name: "x")
         let error = LayerError(weights, on: x).relative(Int10Quantization.rounded(weights, scales), on: x)
         #expect(abs(error / errors.all - 1) < 0.1, "\(error), \(errors)")
@@ -87,7 +87,7 @@ import Testing
         for n in 0..<64 { weights[n * 256 + 40] *= 300 }
         let matrix = WeightMatrix(outputs: 64, inputs: 256, weights)
         let errors = Int10Quantization.errors(matrix, Int10Quantization.rounded(matrix, try #require(Int10Quantization.scales(matrix))))
-        #expect(errors.all < 0.02 && errors.columns > 0.1, "\(errors)")
+        #expect(errors.all < 0.02 && errors.columns > 0.03, "\(errors)")
         #expect(Int10Quantization.scales(WeightMatrix(outputs: 1, inputs: 1, [4e7])) == nil)
         #expect(Int10Quantization.scales(WeightMatrix(outputs: 1, inputs: 2, [0, 0])) == [0])
     }

@@ -9,7 +9,13 @@ import SoradSystem
 import SoradTensor
 import SoradTestSupport
 
-enum Precision: String, CaseIterable, Sendable { case float, int8 }
+enum Precision: String, CaseIterable, Sendable {
+    case float
+    /// The text encoder too.
+    case int8
+    /// The transformer int8, the text encoder of 10 bits: what the converter makes unless it is told otherwise.
+    case usual
+}
 
 struct Fixture {
     let name: String
@@ -56,6 +62,7 @@ struct Fixture {
         var options = ConversionOptions()
         options.created = 0
         options.float = precision == .float
+        options.int8TextEncoder = precision == .int8
         options.int8Decoder = int8Decoder
         options.attentionProbs16 = attentionProbs16
         if precision == .int8 {
