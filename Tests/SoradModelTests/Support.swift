@@ -13,7 +13,7 @@ enum Precision: String, CaseIterable, Sendable {
     case float
     /// The text encoder too.
     case int8
-    /// The transformer int8, the text encoder of 10 bits: what the converter makes unless it is told otherwise.
+    /// The transformer int8, the text encoder of 10 bits: what the converter makes without options.
     case usual
 }
 
