@@ -343,7 +343,7 @@ class Trial:
         box.do("mv", "/usr/bin/ffmpeg.away", "/usr/bin/ffmpeg")
         box.lose_power()
         begun = time.monotonic()
-        wait("the end of its advertisement", lambda: not self.told(box), 180, 1)
+        wait("the end of its advertisement", lambda: not self.told(box), 300, 1)
         seconds = time.monotonic() - begun
         token = box.disk / "etc/condor/tokens.d/head"
         token.unlink()
