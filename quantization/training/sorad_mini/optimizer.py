@@ -11,6 +11,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+from .parallel import share_out
+
 
 def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
     """Nearest orthogonal matrix, roughly: quintic Newton-Schulz on [rows, columns], in bf16, which it forgives."""
@@ -37,25 +39,32 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
+        due: list[Tensor] = []
         for group in self.param_groups:
             for turn, p in enumerate(group["params"]):
-                if p.grad is not None:
-                    if group["muon"]:
-                        self._muon(p, group, (self.steps + turn) % self.period == 0)
-                    else:
-                        self._adam(p, group)
+                if p.grad is None:
+                    continue
+                if not group["muon"]:
+                    self._adam(p, group)
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                state["momentum"].lerp_(p.grad, 0.05)
+                if (self.steps + turn) % self.period == 0 or "update" not in state:
+                    due.append(p)
+        for p, update in zip(due, share_out(due, self._update)):
+            self.state[p]["update"] = update
+        for group in self.param_groups:
+            for p in group["params"]:
+                if group["muon"] and p.grad is not None:
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(self.state[p]["update"], alpha=-group["lr"])
         self.steps += 1
 
-    def _muon(self, p: Tensor, group: dict, due: bool) -> None:
-        state = self.state[p]
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        state["momentum"].lerp_(p.grad, 0.05)
-        if due or "update" not in state:
-            blend = p.grad.lerp(state["momentum"], 0.95).reshape(p.shape[0], -1)
-            state["update"] = orthogonalise(blend).mul_(0.2 * max(blend.shape) ** 0.5).reshape(p.shape)
-        p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.add_(state["update"], alpha=-group["lr"])
+    def _update(self, p: Tensor) -> Tensor:
+        blend = p.grad.lerp(self.state[p]["momentum"], 0.95).reshape(p.shape[0], -1)
+        return orthogonalise(blend).mul_(0.2 * max(blend.shape) ** 0.5).reshape(p.shape)
 
     def _adam(self, p: Tensor, group: dict) -> None:
         state = self.state[p]

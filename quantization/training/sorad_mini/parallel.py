@@ -9,7 +9,7 @@ Invariant: every process holds the same weights, since all take the same average
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, distributed
@@ -35,3 +35,15 @@ def average_gradients(parameters: Iterable[Tensor], number: float) -> float:
     for gradient, mean in zip(gradients, flat[:-1].split([g.numel() for g in gradients])):
         gradient.copy_(mean.view_as(gradient))
     return float(flat[-1])
+
+
+@torch.no_grad()
+def share_out(tensors: list[Tensor], work: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """`work` of each tensor, of the tensor's shape and type; every process does its part and gets all results."""
+    if not distributed.is_initialized() or not tensors:
+        return [work(tensor) for tensor in tensors]
+    rank, processes = distributed.get_rank(), distributed.get_world_size()
+    flat = torch.cat([(work(tensor) if k % processes == rank else torch.zeros_like(tensor)).flatten()
+                      for k, tensor in enumerate(tensors)])
+    distributed.all_reduce(flat)
+    return [part.view_as(tensor) for part, tensor in zip(flat.split([tensor.numel() for tensor in tensors]), tensors)]

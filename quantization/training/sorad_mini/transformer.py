@@ -40,7 +40,7 @@ class TransformerConfig:
 
 
 def rotary_table(config: TransformerConfig, t: int, h: int, w: int) -> Tensor:
-    """Cosines and sines [2, N, 1, head_dim / 2]: time, row and column each own a share of the head."""
+    """e^(i angle), complex [N, 1, head_dim / 2]: time, row and column each own a share of the head."""
     d = config.attention_head_dim
     side = 2 * (d // 6)
     shares = (d - 2 * side, side, side)
@@ -50,22 +50,47 @@ def rotary_table(config: TransformerConfig, t: int, h: int, w: int) -> Tensor:
         axes.append(torch.outer(torch.arange(size), frequency))
     grid = torch.cat([axes[0][:, None, None].expand(t, h, w, -1), axes[1][None, :, None].expand(t, h, w, -1),
                       axes[2][None, None].expand(t, h, w, -1)], dim=-1)
-    angle = grid.reshape(t * h * w, 1, -1)
-    return torch.stack([angle.cos(), angle.sin()]).float()
+    return torch.polar(torch.ones((), dtype=torch.float64), grid.reshape(t * h * w, 1, -1)).to(torch.complex64)
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """[B, N, H, d] rotated pairwise by `table` [2, N, 1, d / 2] or [2, B, N, 1, d / 2]."""
-    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = table.unbind(0)
-    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2)
+    """float32 [B, N, H, d] rotated pairwise by `table` [N, 1, d / 2] or [B, N, 1, d / 2], as complex numbers."""
+    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * table).flatten(-2)
+
+
+def narrow(x: Tensor) -> Tensor:
+    """x as autocast will have it, converted once for several layers that read it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
+class RowNorm(torch.autograd.Function):
+    """x / root mean square(x) * weight of rows [..., D], float32 from any dtype: half the passes over memory of the
+    composed operations, which on a CPU are all that a norm costs."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, eps: float) -> Tensor:
+        rows = x.float()
+        scale = (torch.linalg.vector_norm(rows, dim=-1, keepdim=True).square() / x.shape[-1] + eps).rsqrt()
+        ctx.save_for_backward(x, weight, scale)
+        return rows * scale * weight
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight, scale = ctx.saved_tensors
+        normed = x.float() * scale
+        product = gradient * normed
+        along = (product @ weight)[..., None] / x.shape[-1]
+        to_x = torch.addcmul(gradient * weight, normed, along, value=-1) * scale
+        return to_x.to(x.dtype), product.flatten(0, -2).sum(0), None
 
 
 class RMSNorm(nn.RMSNorm):
-    """nn.RMSNorm, in float32 also where the input is bf16."""
+    """nn.RMSNorm with `RowNorm`; `factor` multiplies the result at no cost."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x.float())
+    def forward(self, x: Tensor, factor: float = 1.0) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return RowNorm.apply(x, self.weight * factor, self.eps)
 
 
 class Attention(nn.Module):
@@ -81,13 +106,16 @@ class Attention(nn.Module):
         """x [B, N, D] attends to context [B, M, D]; bias [M] is added to the logits of its rows."""
         b, n, width = x.shape
         split = (b, -1, self.heads, width // self.heads)
-        q, k = self.norm_q(self.to_q(x)).view(split), self.norm_k(self.to_k(context)).view(split)
-        v = self.to_v(context).view(split)
+        same = context is x
+        x = narrow(x)
+        context = x if same else narrow(context)
+        q = self.norm_q(self.to_q(x), (width // self.heads) ** -0.5).view(split)
+        k, v = self.norm_k(self.to_k(context)).view(split), self.to_v(context).view(split)
         if table is not None:
             q, k = rotate(q, table), rotate(k, table)
         q, k, v = (y.transpose(1, 2).flatten(0, 1) for y in (q, k, v))
         # plain products: at 80 tokens the fused attention's backward pass costs as much as all matrix products
-        logits = torch.bmm(q * (width // self.heads) ** -0.5, k.transpose(1, 2))
+        logits = torch.bmm(q, k.transpose(1, 2))
         if bias is not None:
             logits = logits + bias
         y = torch.bmm(logits.softmax(-1), v)
@@ -197,12 +225,13 @@ class Transformer(nn.Module):
         patches = latent.view(b, c, t, h // 2, 2, w // 2, 2).permute(0, 2, 3, 5, 1, 4, 6).reshape(b, -1, 4 * c)
         x = F.linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
         time, modulation, text = self.condition_embedder(timestep.reshape(b, -1), context)
+        text = narrow(text)
         tapped, whole, table = None, x, self.tables[grid]
         whole_modulation = modulation
         for k, block in enumerate(self.blocks):
             if kept is not None and k == self.routed.start:
                 whole, places = x, kept[..., None].expand(-1, -1, x.shape[-1])
-                x, table = x.gather(1, places), table[:, kept]
+                x, table = x.gather(1, places), table[kept]
                 if modulation.shape[1] > 1:
                     modulation = modulation.gather(1, kept[..., None, None].expand(-1, -1, *modulation.shape[2:]))
             if kept is not None and k == self.routed.stop:
