@@ -102,6 +102,7 @@ public struct Fields: Sendable {
         case .text(let text): elements = Fields.elements(of: text)
         default: throw wrongType(name, value, wanted: "a list of numbers")
         }
+        guard !elements.isEmpty else { throw invalid(name, "has no values; leave the field out or fill it") }
         guard elements.count <= most else { throw invalid(name, "has \(elements.count) values and the limit is \(most)") }
         return try elements.enumerated().map { index, element throws(APIError) in
             let place = "\(name)[\(index)]"
