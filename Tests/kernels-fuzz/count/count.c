@@ -55,6 +55,17 @@ static void count_gemm_qd8_i32(const sorad_kernels *kernels, sorad_gemm_qd8_i32_
     release(out.block), release_gemm(c);
 }
 
+static void count_dequantize(const sorad_kernels *kernels, sorad_dequantize_fn *kernel) {
+    (void)kernels;
+    const size_t panels = 4;
+    buffer high = int8s(panels * 16 * K), low = int8s(panels * 4 * K), scale = make(panels * K / 2, 2), out = floats(panels * 16 * K);
+    for (size_t i = 0; i < panels * K / 2; i++) ((uint16_t *)scale.data)[i] = 0x2000;   // 2^-7
+    sorad_dequantize_args args = {.high = high.data, .low = low.data, .scale = scale.data, .k = K, .out = out.data, .panel_end = panels};
+    COUNTED(kernel(&args));
+    report(panels * 16 * K, "512×64");
+    release(high.block), release(low.block), release(scale.block), release(out.block);
+}
+
 static void count_gemm_f32(const sorad_kernels *kernels, sorad_gemm_f32_fn *kernel) {
     (void)kernels;
     const size_t m = 48, n = 96, k = 256;
