@@ -40,6 +40,18 @@ import Testing
         return SHA256.hexadecimal(hash.finalize())
     }
 
+    /// The clip that a second run makes where a first one was stopped after some steps.
+    private func clip(_ request: ClipPlan, stoppedAfter steps: Int, _ pipeline: ClipPipeline) throws -> ClipResult {
+        let directory = PipelineFixture.scratch("killed")
+        let stop = StopFlag()
+        _ = #expect(throws: JobError.self) {
+            try pipeline.makeClip(request, into: directory, stop: stop.check) { progress in
+                if progress.phase == .denoising, progress.step >= steps { stop.stop() }
+            }
+        }
+        return try pipeline.makeClip(request, into: directory)
+    }
+
     @Test func killedAtAnyStepTheClipIsTheSame() throws {
         let pipeline = try pipeline()
         let request = storyboard()
@@ -52,14 +64,7 @@ import Testing
         #expect(try sha256(frames(pipeline, request, directory)) == whole.sha256)
         #expect(try self.pipeline(threads: 2).makeClip(request, into: PipelineFixture.scratch("two")).sha256 == whole.sha256)
         for steps in 0...request.stepsToRun {
-            let directory = PipelineFixture.scratch("killed")
-            let stop = StopFlag()
-            _ = #expect(throws: JobError.self) {
-                try pipeline.makeClip(request, into: directory, stop: stop.check) { progress in
-                    if progress.phase == .denoising, progress.step >= steps { stop.stop() }
-                }
-            }
-            let again = try pipeline.makeClip(request, into: directory)
+            let again = try clip(request, stoppedAfter: steps, pipeline)
             #expect(again.sha256 == whole.sha256 && again.resumedStep == steps, "killed after \(steps) steps")
         }
     }
@@ -78,14 +83,7 @@ import Testing
         #expect(passes < plain.passes ?? 0 && whole.sha256 != plain.sha256, "\(passes) passes")
         #expect(try self.pipeline(threads: 2).makeClip(request, into: PipelineFixture.scratch("two")).sha256 == whole.sha256)
         for steps in stride(from: 1, through: request.stepsToRun, by: 3) {
-            let directory = PipelineFixture.scratch("killed")
-            let stop = StopFlag()
-            _ = #expect(throws: JobError.self) {
-                try pipeline.makeClip(request, into: directory, stop: stop.check) { progress in
-                    if progress.phase == .denoising, progress.step >= steps { stop.stop() }
-                }
-            }
-            let again = try pipeline.makeClip(request, into: directory)
+            let again = try clip(request, stoppedAfter: steps, pipeline)
             #expect(again.sha256 == whole.sha256 && again.passes == passes, "killed after \(steps) steps")
             // A step that is left out has ended before anybody asks for a stop.
             #expect(again.resumedStep >= steps, "\(again.resumedStep) after \(steps) steps")
