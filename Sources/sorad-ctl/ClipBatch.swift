@@ -108,6 +108,7 @@ struct ClipBatch {
     /// - Throws: the first failure, when it is all over.
     mutating func run(_ items: [BatchItem]) throws(SoradError) {
         if !arguments.has("no-wait") { for item in items { try ClipBatch.check(item.output) } }
+        try daemon.waitForModels(interrupt)
         for (index, item) in items.enumerated() {
             if arguments.has("no-wait") {
                 let video = try create(item, waits: false)

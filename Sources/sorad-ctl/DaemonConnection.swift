@@ -17,6 +17,22 @@ struct DaemonConnection {
 
     var socketPath: String { client.socketPath }
 
+    /// Waits while the daemon looks at its model files for the first time, which takes minutes on a slow machine. Requests about models would
+    /// wait for that too, and be given up.
+    /// - Throws: `.interrupted` when the user wants to stop, where `interrupt` holds the signals back.
+    func waitForModels(_ interrupt: Interrupt? = nil) throws(SoradError) {
+        // A daemon that does not answer says so when it is asked for something.
+        while (try? health())?["status"]?.string == "starting" {
+            if interrupt?.wait(timeout: DaemonConnection.startPause) == true {
+                throw SoradError(.interrupted, "interrupted while the daemon looks at its model files; no job was made")
+            }
+            var nothing: [PollEntry] = []
+            if interrupt == nil { _ = try? poll(&nothing, timeout: DaemonConnection.startPause) }
+        }
+    }
+
+    private static let startPause = Duration.milliseconds(200)
+
     func create(_ fields: JSONObject) throws(SoradError) -> Video {
         try client.fetch(ClientRequest(.post, "/v1/videos", body: .json(.object(fields))))
     }

@@ -75,6 +75,7 @@ func makeClip(
     let daemon = try DaemonConnection(arguments)
     // From here on an interrupt is noticed by the wait, so that no job is left behind that nobody knows of.
     let interrupt = try Interrupt()
+    try daemon.waitForModels(interrupt)
     let created: Video
     do throws(SoradError) { created = try send(requestFields(prompt: prompt, flags: arguments), daemon) } catch {
         // A connection that could not be made is said so; one that broke, without an answer, may have carried the request.

@@ -6,7 +6,9 @@ import SoradHTTP
 import SoradSystem
 
 func listModels(_ arguments: Arguments) throws(SoradError) {
-    let models = try DaemonConnection(arguments).models().data
+    let daemon = try DaemonConnection(arguments)
+    try daemon.waitForModels()
+    let models = try daemon.models().data
     if arguments.has("json") {
         return try Console.print(JSONValue.object(["schema": "sorad.models/1", "data": .array(models.map(\.json))]).text())
     }
@@ -29,8 +31,10 @@ func showModel(_ arguments: Arguments) throws(SoradError) {
         ("guidance", "guidance_scale"),
     ]
     let query = asked.compactMap { option, field in arguments[option].map { "\(field)=\(percentEncoded($0))" } }.joined(separator: "&")
+    let daemon = try DaemonConnection(arguments)
+    try daemon.waitForModels()
     let model: Model
-    do throws(SoradError) { model = try DaemonConnection(arguments).model(arguments.words[0], query) } catch { throw error.inFlags }
+    do throws(SoradError) { model = try daemon.model(arguments.words[0], query) } catch { throw error.inFlags }
     if arguments.has("json") {
         var object: JSONObject = ["schema": "sorad.model/1"]
         for member in model.json.object?.members ?? [] { object[member.key] = member.value }

@@ -67,6 +67,7 @@ private struct PromptLoop {
     private mutating func make(_ prompt: String) throws(SoradError) {
         lastPrompt = prompt
         fields["prompt"] = .string(prompt)
+        try daemon.waitForModels(interrupt)
         let created = try daemon.create(fields)
         for remark in remarks(created) { Console.note("\(remark)\n") }
         let video = try JobWatch(daemon, arguments, interrupt).wait(for: created)

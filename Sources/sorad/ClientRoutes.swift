@@ -79,8 +79,19 @@ struct ClientRoutes: Sendable {
         .conflict("the video \(job.id) is not ready: it is \(job.status.rawValue) at \(job.percent) %", code: "video_not_ready")
     }
 
-    func model(named name: String?, _ fields: Fields) throws -> ModelInfo {
+    /// Waits until the model files have been looked at, so that a request right after the start is not refused.
+    /// - Throws: 503 with code "starting" when that takes long.
+    func waitForModels() throws {
         models.waitForFirstScan(timeout: .seconds(20))
+        guard models.isScanned else {
+            throw APIError(
+                .serviceUnavailable, "the model files are being looked at; send the request again", code: "starting",
+                headers: ["retry-after": "5"])
+        }
+    }
+
+    func model(named name: String?, _ fields: Fields) throws -> ModelInfo {
+        try waitForModels()
         let entry = if let name { installed(name) } else { models.standard(preferred: defaultModel) }
         if let entry { return entry.info }
         let installed = models.entries.map(\.info.id)

@@ -6,14 +6,14 @@ import SoradSystem
 
 extension ClientRoutes {
     @Sendable func listModels(_: Request) throws -> Response {
-        models.waitForFirstScan(timeout: .seconds(20))
+        try waitForModels()
         let found = models.entries.map { Model(info: $0.info) }
         let others = aliases.names.filter { models.entry($0.alias) == nil }.compactMap { model(alias: $0.alias) }
         return .json(ModelList(data: found + others))
     }
 
     @Sendable func showModel(_ request: Request) throws -> Response {
-        models.waitForFirstScan(timeout: .seconds(20))
+        try waitForModels()
         let id = request.parameter("id")
         guard let entry = installed(id), var model = models.entry(id).map({ Model(info: $0.info) }) ?? model(alias: id) else {
             throw APIError.notFound("there is no model \"\(id)\"", code: "model_not_found")

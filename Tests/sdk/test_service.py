@@ -3,6 +3,7 @@ import base64
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -67,7 +68,7 @@ def test_same_frames_on_every_instruction_set_thread_count_and_restart(make_daem
 def test_same_frames_from_a_picture_on_every_instruction_set_and_thread_count(make_daemon, tmp_path):
     subprocess.run(["ffmpeg", "-loglevel", "error", "-f", "lavfi", "-i", "testsrc=size=200x150", "-frames:v", "1", tmp_path / "a.jpg"], check=True)
     hashes = {}
-    for name, options in {"scalar, one thread": {"environment": {"SORAD_ISA": "scalar"}, "prefix": ("taskset", "-c", "0")}, "best": {}}.items():
+    for name, options in {"scalar-one-thread": {"environment": {"SORAD_ISA": "scalar"}, "prefix": ("taskset", "-c", "0")}, "best": {}}.items():
         daemon = make_daemon(name, **options)
         form = [f"{key}={value}" for key, value in (REQUEST | {"strength": 0.7, "input_reference": f"@{tmp_path}/a.jpg"}).items()]
         created = json.loads(daemon.curl("/v1/videos", *[part for field in form for part in ("-F", field)]).stdout)
@@ -206,6 +207,27 @@ def test_malformed_json_is_refused(make_daemon):
     daemon = make_daemon()
     run = daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", '{"prompt": "x"', "-w", "\n%{http_code}")
     assert run.stdout.endswith("\n400") and "JSON" in run.stdout
+
+
+def test_who_comes_while_the_daemon_reads_its_model_waits(make_daemon, tmp_path):
+    """A slow machine reads a model file for minutes."""
+    worker = tmp_path / "slow-worker"
+    worker.write_text(f'#!/bin/sh\ncase "$*" in *--describe*) sleep 26 ;; esac\nexec {BUILD}/sorad-worker "$@"\n')
+    worker.chmod(0o755)
+    daemon = make_daemon(options=["--worker", str(worker)])
+    ask = [BUILD / "sorad-ctl", "--socket", daemon.socket]
+    stopped = subprocess.Popen([*ask, "generate", "a ball"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    listed = subprocess.Popen([*ask, "models"], stdout=subprocess.PIPE, text=True)
+    made = subprocess.Popen([*ask, "generate", "a ball", "--steps", "1", "--frames", "5", "-o", tmp_path / "clip.mp4"], stderr=subprocess.PIPE, text=True)
+    time.sleep(1)
+    stopped.send_signal(signal.SIGINT)
+    assert stopped.wait(5) == 130 and "no job was made" in stopped.stderr.read()
+    # Other clients hear that it takes long, and may send the request again.
+    run = daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", '{"prompt": "a ball"}', "-w", "\n%{http_code}")
+    assert run.stdout.endswith("\n503") and '"code":"starting"' in run.stdout.replace(" ", ""), run.stdout
+    assert "sorad-mini" in listed.communicate(timeout=60)[0]
+    assert made.wait(60) == 0, made.stderr.read()
+    assert len(json.loads(daemon.curl("/v1/videos").stdout)["data"]) == 1
 
 
 def broken(model, how):
