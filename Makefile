@@ -118,6 +118,9 @@ arm-instructions: deps-arm ## write the instructions that each NEON kernel execu
 test-service: deps deps-clients build $(VENV)/.installed $(VENV)/sdk2/.installed $(VENV)/litellm/.installed $(VENV)/c2pa/.installed ## the real daemon, worker and model, driven by the official SDKs and curl
 	$(SDK_TESTS) $(VENV)/bin/python -m pytest -q Tests/sdk Tests/load
 
+test-service-fleet: deps deps-clients build $(VENV)/.installed $(VENV)/sdk2/.installed $(VENV)/litellm/.installed $(VENV)/c2pa/.installed ## the same, while sorad-fleet and a pool make every clip (a fake HTCondor, the real worker)
+	$(SDK_TESTS) SORAD_FLEET=1 $(VENV)/bin/python -m pytest -q Tests/sdk
+
 test-contract: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
 	$(SDK_TESTS) SORAD_CONTRACT_SECONDS=$(CONTRACT_SECONDS) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_contract.py
 
@@ -134,11 +137,12 @@ test-systemd: deps static ## as root: the installed units on a small Debian that
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/boot/installed) PREFIX=/usr
 	python3 Tests/systemd/boot.py --tree .build/boot/root --installed .build/boot/installed
 
-test-fleet: deps static $(VENV)/.installed ## as root: a head and three boxes with the real HTCondor, on Debian 13 in network namespaces (debootstrap, 20 minutes; FLEET="--full" for a release)
+test-fleet: deps static $(VENV)/.installed ## as root: a head and three boxes with the real HTCondor, on Debian 13 in network namespaces (debootstrap, 20 minutes; ARM=1 after `make deb-arm` for an emulated ARM box; FLEET="--full --results FILE" for a release)
 	@$(call install_packages,debootstrap iproute2)
 	rm -rf .build/fleet/installed
 	$(MAKE) --no-print-directory install DESTDIR=$(abspath .build/fleet/installed) PREFIX=/usr
-	$(VENV)/bin/python Tests/fleet/network.py --tree .build/fleet/root --installed .build/fleet/installed $(FLEET)
+	$(VENV)/bin/python Tests/fleet/network.py --tree .build/fleet/root --installed .build/fleet/installed \
+	  $(if $(ARM),--arm-tree .build/fleet/arm --arm-sdk $(ARM_SDK) --arm-debs .build/deb) $(FLEET)
 
 test-fleet-guide: deb ## as root: the commands of docs/FLEET.md on three bare Debian 13 that boot: from nothing to a pool of two boxes
 	@$(call install_packages,debootstrap iproute2 systemd-container)
@@ -302,4 +306,4 @@ clean: ## remove everything built
 	rm -rf .build $(VENV)
 	rm -f $(call quoted,$(CLIP))
 
-.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-service-fleet test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients

@@ -17,7 +17,7 @@ import time
 # debootstrap resolves no virtual packages, so one that HTCondor needs through another is named.
 PACKAGES = "condor,python3-cffi-backend,ffmpeg,libsqlite3-0,iproute2,procps"
 NETWORK = "10.86.0"
-HEAD, BOXES = "head", ("boxa", "boxb", "boxc")
+HEAD, BOXES, ARM_BOX = "head", ("boxa", "boxb", "boxc"), "boxd"
 SWITCH = "soradsw"
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -44,8 +44,52 @@ def make_tree(tree, installed):
         run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "trixie", tree)
     shutil.copytree(installed, tree, dirs_exist_ok=True, symlinks=True)
     run("systemd-sysusers", f"--root={tree}")
-    hosts = "127.0.0.1 localhost\n" + "".join(f"{NETWORK}.{number} {name}\n" for number, name in enumerate((HEAD, *BOXES), 1))
-    (tree / "etc/hosts").write_text(hosts)
+    write_hosts(tree)
+
+
+def write_hosts(tree):
+    names = enumerate((HEAD, *BOXES, ARM_BOX), 1)
+    (tree / "etc/hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{NETWORK}.{number} {name}\n" for number, name in names))
+
+
+def emulated(sdk):
+    """In front of a command whose ARM programs are to run: the kernel learns their emulator for that command alone."""
+    return [ROOT / "Tests/arm/emulate", sdk]
+
+
+def inside_arm(tree, sdk, *command):
+    """Runs a command of an ARM tree, with this machine's network."""
+    script = """
+        mount --make-rprivate /; mount -t proc proc /proc; mount -t proc proc "$0/proc"; mount --rbind /dev "$0/dev"
+        exec "$@"
+    """
+    variables = ("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+    words = (*emulated(sdk), "env", "-i", *variables, "chroot", tree, *command)
+    return run("unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", script, tree, *words)
+
+
+def make_arm_tree(tree, sdk, debs):
+    """Debian for 64-bit ARM, set up by its own programs in the emulator, and the packages of `make deb-arm` installed by its own apt."""
+    if not (tree / "etc/condor/condor_config").exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        tree.parent.mkdir(parents=True, exist_ok=True)
+        run("debootstrap", "--foreign", "--arch=arm64", "--variant=minbase", f"--include={PACKAGES}", "trixie", tree)
+        if (tree / "proc").is_symlink():
+            (tree / "proc").unlink()
+        (tree / "proc").mkdir(exist_ok=True)
+        inside_arm(tree, sdk, "/debootstrap/debootstrap", "--second-stage")
+    shutil.copy("/etc/resolv.conf", tree / "etc/resolv.conf")
+    (tree / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
+    (tree / "usr/sbin/policy-rc.d").chmod(0o755)
+    packages = [next(debs.glob(name)) for name in ("sorad-model-mini_*_all.deb", "sorad_*_arm64.deb")]
+    shutil.rmtree(tree / "debs", ignore_errors=True)
+    (tree / "debs").mkdir()
+    for package in packages:
+        shutil.copy(package, tree / "debs")
+    names = [f"/debs/{package.name}" for package in packages]
+    inside_arm(tree, sdk, "apt-get", "install", "--yes", "--no-install-recommends", "--reinstall", "--allow-downgrades", *names)
+    inside_arm(tree, sdk, "dpkg", "--audit")
+    write_hosts(tree)
 
 
 def config(name):
@@ -98,6 +142,9 @@ class Machine:
             if not line.startswith("#"):
                 run("ip", "netns", "exec", self.space, "sysctl", "-q", "-w", line.replace(" ", ""))
 
+    # In front of a program that is to run in there.
+    before = ""
+
     @property
     def root(self):
         return self.folder / "root"
@@ -122,11 +169,12 @@ class Machine:
             mount --make-rprivate /
             mount -t overlay overlay -o lowerdir={self.tree},upperdir={self.folder}/upper,workdir={self.folder}/work {self.root}
             mount -t proc proc {self.root}/proc; mount -t tmpfs tmpfs {self.root}/run; mount -t tmpfs tmpfs {self.root}/tmp
-            mount --rbind /dev {self.root}/dev
+            mount --rbind /dev {self.root}/dev; mount -t proc proc /proc
             mkdir -p {self.root}/run/condor {self.root}/run/lock {self.root}/run/sorad {self.root}/var/lib/sorad
             hostname {self.name}
-            chroot {self.root} chown condor:condor /run/condor; chroot {self.root} chown sorad:sorad /run/sorad /var/lib/sorad
-            exec chroot {self.root} condor_master -f"""
+            {self.before} chroot {self.root} chown condor:condor /run/condor
+            {self.before} chroot {self.root} chown sorad:sorad /run/sorad /var/lib/sorad
+            exec {self.before} chroot {self.root} condor_master -f"""
         self.mend()
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
@@ -181,6 +229,24 @@ class Box(Machine):
         """Folders of jobs on its disk."""
         path = self.disk / "var/lib/condor/execute"
         return [entry.name for entry in path.iterdir() if entry.name.startswith("dir_")] if path.exists() else []
+
+
+class ArmBox(Box):
+    """All its programs are ARM's and run in the emulator, HTCondor's too."""
+
+    def __init__(self, name, number, tree, work, sdk):
+        super().__init__(name, number, tree, work)
+        # The emulator's namespace needs the processes of this machine in /proc.
+        self.before = " ".join(map(str, emulated(sdk)))
+
+    def configure(self, text):
+        # A limit of the emulator: the starter cannot mount for a job.
+        super().configure(text + "MOUNT_UNDER_SCRATCH =\n")
+
+    def enter(self, user):
+        words = super().enter(user)
+        at = words.index("chroot")
+        return [*words[:at], "nsenter", "-t", "1", "-U", *words[at:]]
 
 
 class Connection(http.client.HTTPConnection):
@@ -303,11 +369,22 @@ def set_up(tree, work):
     head.boot()
     wait("a collector", lambda: head.do("condor_status", "-collector", check=False).returncode == 0)
     for box in boxes:
-        box.configure(config("box.config").replace("STARTD_CRON_SORAD_PERIOD = 300", "STARTD_CRON_SORAD_PERIOD = 20"))
-        give_token(head, box)
+        configure_box(head, box)
         box.boot()
     wait("three boxes that are ready", lambda: len(ready(head)) == len(boxes), 180, 1)
     return head, boxes
+
+
+def set_up_arm(head, tree, work, sdk):
+    """One more box, which is not switched on."""
+    box = ArmBox(ARM_BOX, len(BOXES) + 2, tree, work, sdk)
+    configure_box(head, box)
+    return box
+
+
+def configure_box(head, box):
+    box.configure(config("box.config").replace("STARTD_CRON_SORAD_PERIOD = 300", "STARTD_CRON_SORAD_PERIOD = 20"))
+    give_token(head, box)
 
 
 def give_token(head, box):

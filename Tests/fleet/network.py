@@ -1,10 +1,12 @@
 """A head and three boxes with the real HTCondor (as root): what no fake can show. See machines.py for the machines.
 
-    python network.py --tree DIR --installed DIR [--full] [--only NAME …]
+    python network.py --tree DIR --installed DIR [--arm-tree DIR --arm-sdk DIR --arm-debs DIR] [--full] [--results FILE] [--only NAME …]
 
 `--tree` is a folder for the Debian system, made with debootstrap where it does not exist; `--installed` is what
-`make install DESTDIR=… PREFIX=/usr` wrote. Needs the official SDK (Tests/sdk/requirements.txt). `--full` has the numbers that a release is
-judged by (over an hour), else they are small (a quarter of an hour); `--only` runs some of the parts, in their order:
+`make install DESTDIR=… PREFIX=/usr` wrote. Needs the official SDK (Tests/sdk/requirements.txt). With --arm-tree, made like --tree, a fourth
+box is an ARM machine in the emulator of --arm-sdk (what scripts/arm-sdk made), with the packages of --arm-debs (what `make deb-arm`
+wrote). `--full` has the numbers that a release is judged by (over an hour), else they are small (a quarter of an hour). `--results` gets
+what was done, line by line as it happens. `--only` runs some of the parts, in their order:
 """
 import argparse
 import contextlib
@@ -20,19 +22,21 @@ import time
 import httpx2 as httpx
 import openai
 
-from machines import Head, give_token, make_tree, ready, run, set_up, tear_down, wait
+from machines import Head, give_token, make_arm_tree, make_tree, ready, run, set_up, set_up_arm, tear_down, wait
 from records import Records
 
 LATE = 5        # seconds for what is not work: a transfer, a start, a line that waits for its turn on a busy machine
 SLOW = "1mbit"  # of a link on which a transfer takes long enough to be hit
 CLIP = {"prompt": "a red ball falls down", "size": "256x256", "num_frames": 25, "num_inference_steps": 40}
 LONG = CLIP | {"num_frames": 17, "num_inference_steps": 1000}
+# Long enough on this machine to be put down in the middle, and not too long for the emulator.
+CROSSING = CLIP | {"size": "128x128", "num_frames": 5, "num_inference_steps": 200}
 SHORT = {"prompt": "a red ball falls down", "num_inference_steps": 4}
 
 
 class Trial:
-    def __init__(self, head, boxes, installed, options):
-        self.head, self.boxes, self.installed, self.options = head, boxes, installed, options
+    def __init__(self, head, boxes, arm, installed, options):
+        self.head, self.boxes, self.arm_box, self.installed, self.options = head, boxes, arm, installed, options
         self.records = Records(head)
         self.records.start()
         self.fields = {}        # of each clip that was accepted
@@ -63,7 +67,7 @@ class Trial:
 
     def box_of(self, id):
         name = self.video(id).get("box")
-        return next((box for box in self.boxes if box.name == name), None)
+        return next((box for box in (*self.boxes, self.arm_box) if box and box.name == name), None)
 
     def on_a_box(self, id, steps=1, seconds=300):
         """The box that makes the clip, after some steps."""
@@ -146,11 +150,12 @@ class Trial:
                 continue
             todo.pop(0)
             done[place] += 1
-            print(f"  {machine.name} lost its power: {place}", flush=True)
+            say(f"  {machine.name} lost its power: {place} ({sum(done.values())} of {sum(counts.values())})")
             time.sleep(random.uniform(0, 5))
             machine.boot()
-        for id in ids:
+        for number, id in enumerate(ids, 1):
             self.finish(id)
+            say(f"  {id} completed with the frames of a single machine, one job ({number} of {len(ids)}); done again {self.again([id])}")
         return f"{len(ids)} clips; losses {done}; done again at most {self.again(ids)}"
 
     def lose(self, place, ids):
@@ -334,6 +339,67 @@ class Trial:
         self.forget(id)
         return f"elsewhere after {seconds:.0f} s, of which {Head.SILENCE} s are --silence-timeout; done again {again}"
 
+    def arm_clip(self):
+        """the ARM packages on a Debian for ARM: daemon, worker and command make a clip there with the frames of a single machine"""
+        fields = SHORT | {"seed": 7, "size": "64x64", "num_frames": 5}
+        box = self.arm_box
+        box.boot()
+        script = """
+            set -e
+            sorad --socket /tmp/s --state-dir /tmp/state 2>/tmp/log & trap 'kill $!' EXIT
+            for _ in $(seq 120); do sorad-ctl --socket /tmp/s models >/dev/null 2>&1 && break; sleep 1; done
+            sorad-ctl --socket /tmp/s generate "$1" --seed 7 --size 64x64 --frames 5 --steps 4 -o /tmp/clip.mp4 >&2
+            ffprobe -v error -show_entries stream=codec_name -of csv=p=0 /tmp/clip.mp4 >&2
+            sorad-ctl --socket /tmp/s jobs --json"""
+        machine = box.do("uname", "-m").stdout.strip()
+        packages = box.do("dpkg-query", "-W", "-f", "${Package} ${Version} ${Architecture}, ", "sorad", "sorad-model-mini", "libc6", "condor").stdout
+        answer = box.do("bash", "-c", script, "bash", fields["prompt"], user="sorad")
+        video, = json.loads(answer.stdout)["data"]
+        box.lose_power()
+        assert machine == "aarch64" and video["sha256"] == self.single(fields), (machine, video)
+        return f"{machine}: {packages}sha256 {video['sha256'][:8]}…"
+
+    def arm(self):
+        """with an emulated ARM box: a clip begun on x86 ends there and one begun there ends on x86, with the frames of a single machine"""
+        arm = self.arm_box
+        arm.boot()
+        begun = time.monotonic()
+        wait(f"{arm.name} in the pool", lambda: arm.name in ready(self.head), 600, 1)
+        said = [f"in the pool after {time.monotonic() - begun:.0f} s as {self.head.do('condor_status', arm.name, '-af', 'Arch').stdout.strip()}"]
+        # At a step that leaves the emulator little to do; then one that it has soon reached.
+        for name, begins, ends, step in (("x86 to ARM", self.boxes, [arm], 140), ("ARM to x86", [arm], self.boxes, 3)):
+            self.close(ends)
+            id = self.create(CROSSING | {"seed": step})
+            first = self.on_a_box(id, step, 900)
+            # It stands still until its box is drained, so that it is not done before.
+            first.do("pkill", "-STOP", "-f", "sorad-worker.*--once")
+            reached = self.records.of[id].position
+            assert first in begins and reached[0] == 1, (first.name, reached)
+            self.open(ends)
+            self.close(begins)
+            first.do("pkill", "-CONT", "-f", "sorad-worker.*--once")
+            wait("another box", lambda: self.box_of(id) not in (None, *begins), 300)
+            last = self.box_of(id)
+            video = self.finish(id)
+            assert last in ends and not self.records.of[id].again(), (last.name, self.records.of[id].again())
+            self.open(begins)
+            said.append(f"{name}: put down at step {reached[1]} of {CROSSING['num_inference_steps']}, sha256 {video['sha256'][:8]}…")
+        arm.lose_power()
+        return "; ".join(said)
+
+    def close(self, boxes):
+        """They get no clip, and put down the one that they have."""
+        for box in boxes:
+            self.head.do("condor_drain", f"slot1@{box.name}")
+
+    def open(self, boxes):
+        for box in boxes:
+            self.head.do("condor_drain", "-cancel", f"slot1@{box.name}")
+        wait("boxes that take clips", lambda: all("Drain" not in self.state(box) for box in boxes), 120, 1)
+
+    def state(self, box):
+        return self.head.do("condor_status", f"slot1@{box.name}", "-af", "State", "Activity", check=False).stdout
+
     def unfit(self):
         """a box without ffmpeg, without power or without a token gets no clip"""
         box = self.boxes[-1]
@@ -362,14 +428,26 @@ class Trial:
         return "".join(line for line in lines if line.startswith(f"{box.name} "))
 
 
-PARTS = ("clip", "submission", "unwanted", "drain", "hang", "short_cut", "lost_box", "long_cut", "losses", "unfit")
+PARTS = ("clip", "submission", "unwanted", "drain", "hang", "short_cut", "lost_box", "long_cut", "losses", "unfit", "arm_clip", "arm")
+
+
+results = None
+
+
+def say(line):
+    print(line, flush=True)
+    if results:
+        print(time.strftime("%Y-%m-%d %H:%M:%S"), line, file=results, flush=True)
 
 
 def main():
+    global results
     parts = "\n".join(f"  {name:<11} {getattr(Trial, name).__doc__}" for name in PARTS)
     parser = argparse.ArgumentParser(description=__doc__ + parts, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=pathlib.Path, required=True)
     parser.add_argument("--installed", type=pathlib.Path, required=True)
+    for name in ("arm-tree", "arm-sdk", "arm-debs", "results"):
+        parser.add_argument(f"--{name}", type=pathlib.Path)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--clips", type=int)
     parser.add_argument("--losses", help="denoising,decoding,transfer,head: how often each")
@@ -379,26 +457,37 @@ def main():
     options.seeds = options.clips if options.full else 3
     counts = options.losses or ("10,10,10,5" if options.full else "1,1,1,1")
     options.losses = dict(zip(("denoising", "decoding", "transfer", "head"), map(int, counts.split(",")), strict=True))
+    if options.results:
+        results = open(options.results, "a")
+        say(" ".join(sys.argv))
     # What it started ends with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     tree, installed = options.tree.resolve(), options.installed.resolve()
     make_tree(tree, installed)
+    if options.arm_tree:
+        make_arm_tree(options.arm_tree.resolve(), options.arm_sdk.resolve(), options.arm_debs.resolve())
+    elif all(name.startswith("arm") for name in options.only):
+        parser.error("this needs --arm-tree, --arm-sdk and --arm-debs")
     work = tree.parent / "machines"
     tear_down()
     shutil.rmtree(work, ignore_errors=True)
     try:
         begun = time.monotonic()
         head, boxes = set_up(tree, work)
-        print(f"head and {len(boxes)} boxes: {time.monotonic() - begun:.0f} s", flush=True)
-        trial = Trial(head, boxes, installed, options)
+        arm = set_up_arm(head, options.arm_tree.resolve(), work, options.arm_sdk.resolve()) if options.arm_tree else None
+        say(f"head and {len(boxes)} boxes: {time.monotonic() - begun:.0f} s")
+        trial = Trial(head, boxes, arm, installed, options)
         for name in PARTS:
-            if name in options.only:
+            if name in options.only and (arm or not name.startswith("arm")):
                 begun = time.monotonic()
                 said = getattr(trial, name)()
-                print(f"{getattr(Trial, name).__doc__}: {said} ({time.monotonic() - begun:.0f} s)", flush=True)
+                say(f"{getattr(Trial, name).__doc__}: {said} ({time.monotonic() - begun:.0f} s)")
+    except BaseException as error:
+        say(f"failed: {error!r}")
+        raise
     finally:
         tear_down()
-    print("fleet: all shown")
+    say("fleet: all shown")
 
 
 if __name__ == "__main__":
