@@ -53,8 +53,8 @@ let package = Package(
         library("SoradCPU", ["SoradSystem", "SoradTensor", "CSoradKernels"]),
         library("SoradJobs", ["SoradSystem", "SoradAPI", "CSQLite"]),
         library("SoradHTTP", ["SoradSystem", "SoradAPI"]),
-        library("SoradFleet", ["SoradSystem", "SoradAPI"]),
         library("SoradMedia", ["SoradSystem", "SoradAPI"]),
+        library("SoradFleet", ["SoradSystem", "SoradAPI", "SoradMedia"]),
         library("SoradModelFile", ["SoradSystem", "SoradTensor"]),
         // Layer 4
         library("SoradModel", ["SoradSystem", "SoradTensor", "SoradTokenizer", "SoradModelFile"]),

@@ -5,8 +5,9 @@ public import SoradSystem
 
 /// Daemon to place. Closing the connection takes the place away; the pool keeps its job for as long as the job's directory is there.
 public enum PlaceCommand: Sendable, Equatable {
-    /// Sent once, before any job: the model that jobs will name, the SHA-256 of its file, and arguments that every worker gets.
-    case open(model: String, sha256: String, arguments: [String])
+    /// Sent once, before any job: the model that jobs will name, the SHA-256 of its file, arguments that every worker gets, and the program
+    /// of this machine that marks each clip when it has come back; "" for none.
+    case open(model: String, sha256: String, arguments: [String], markingCommand: String)
     /// Make one clip in the pool, unless the pool has it already. `directory`: the job's own in the spool, which holds its given files and gets
     /// the results. `memory` and `disk`: what it needs of a machine, in bytes.
     case make(job: String, plan: ClipPlan, directory: String, memory: Int, disk: Int)
@@ -86,8 +87,13 @@ public struct PoolState: Sendable, Equatable {
 extension PlaceCommand: JSONRepresentable {
     public var json: JSONValue {
         switch self {
-        case .open(let model, let sha256, let arguments):
-            ["open": ["model": .string(model), "sha256": .string(sha256), "arguments": .array(arguments.map { .string($0) })]]
+        case .open(let model, let sha256, let arguments, let markingCommand):
+            [
+                "open": [
+                    "model": .string(model), "sha256": .string(sha256), "arguments": .array(arguments.map { .string($0) }),
+                    "marking_command": .string(markingCommand),
+                ]
+            ]
         case .make(let job, let plan, let directory, let memory, let disk):
             [
                 "make": [
@@ -106,7 +112,7 @@ extension PlaceCommand: JSONRepresentable {
         case "open":
             self = .open(
                 model: try members.string("model"), sha256: try members.string("sha256"),
-                arguments: try members.array("arguments").compactMap(\.string))
+                arguments: try members.array("arguments").compactMap(\.string), markingCommand: try members.string("marking_command"))
         case "recorded": self = .recorded(job: try members.string("job"))
         case "make":
             self = .make(

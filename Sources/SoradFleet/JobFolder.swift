@@ -5,6 +5,7 @@
 //   FLEET/video_…/clip.sub          what condor_submit reads
 //   FLEET/video_…/log.N out.N err.N of attempt N, written by HTCondor
 //   FLEET/video_…/job/              plan.json, given files, checkpoints; then result.json and the clip
+//   FLEET/video_…/marked.mp4        the clip after the marking command
 //
 // Invariant: an attempt's number grows before its failure is said, so that what is found in the pool under the present number was never
 // said; and it is never submitted twice, because whoever submits holds the lock and has asked the pool before.
@@ -27,6 +28,7 @@ package struct JobFolder: Sendable {
     package var output: String { "\(path)/out.\(attempt ?? 0)" }
     package var errors: String { "\(path)/err.\(attempt ?? 0)" }
     package var description: String { "\(path)/clip.sub" }
+    package var marked: String { "\(path)/marked.mp4" }
 
     /// The number of the present attempt, from 1; nil where the folder was not made whole.
     package var attempt: Int? { JobFolder.json("\(path)/record.json", limit: 4096)?["attempt"]?.integer }
@@ -77,23 +79,47 @@ package struct JobFolder: Sendable {
         return result
     }
 
+    /// Where a file of the result lies, which `check` has found right.
+    package func path(of name: String) -> String { "\(work)/\(name)" }
+
+    /// Looks whether the files of the result are there. A result without them is forgotten, so that the clip is made again.
+    /// - Throws: `.internalFault` for a name that is no file's, `.cannotWrite` when a file has not come back whole.
+    package func check(_ result: ClipResult) throws(SoradError) {
+        do throws(SoradError) {
+            for name in JobFolder.files(of: result) { try check(name) }
+        } catch {
+            removeFile(path(of: PortableFile.result))
+            throw error
+        }
+    }
+
+    private func check(_ name: String) throws(SoradError) {
+        guard JobFolder.isResultName(name) else {
+            throw SoradError(.internalFault, "the pool's worker named a result \"\(name.prefix(64))\", which is not a file name")
+        }
+        do throws(Errno) {
+            // A box may send anything: only a plain file is passed on.
+            guard try FileDescriptor(openingForReading: path(of: name)).regularFileSize() > 0 else {
+                throw Errno(code: ENODATA, call: "read \(name)")
+            }
+        } catch { throw SoradError(.cannotWrite, "the file \(name) did not come back from the pool: \(error.reason)") }
+    }
+
     /// Gives the files of the result to the job's directory. They keep their names here, so that it may be done again after a crash; both
     /// names are of one file, which takes space once.
-    /// - Throws: `.internalFault` for a name that is no file's, `.cannotWrite` when a file has not come back whole.
-    package func deliver(_ result: ClipResult, to directory: String) throws(SoradError) {
-        for name in [result.video, result.thumbnail, result.spritesheet] + [result.latents].compactMap({ $0 }) {
-            guard JobFolder.isResultName(name) else {
-                throw SoradError(.internalFault, "the pool's worker named a result \"\(name.prefix(64))\", which is not a file name")
-            }
+    /// - Parameter isMarked: the marked clip takes the place of the one that the box made.
+    /// - Throws: `.cannotWrite`.
+    package func deliver(_ result: ClipResult, isMarked: Bool, to directory: String) throws(SoradError) {
+        for name in JobFolder.files(of: result) {
             do throws(Errno) {
-                // A box may send anything: only a plain file is passed on.
-                guard try FileDescriptor(openingForReading: "\(work)/\(name)").regularFileSize() > 0 else {
-                    throw Errno(code: ENODATA, call: "read \(name)")
-                }
                 removeFile("\(directory)/\(name)")
-                try addName("\(directory)/\(name)", to: "\(work)/\(name)")
-            } catch { throw SoradError(.cannotWrite, "the file \(name) did not come back from the pool: \(error.reason)") }
+                try addName("\(directory)/\(name)", to: isMarked && name == result.video ? marked : path(of: name))
+            } catch { throw SoradError(.cannotWrite, "the file \(name) cannot be given to the job: \(error.reason)") }
         }
+    }
+
+    private static func files(of result: ClipResult) -> [String] {
+        [result.video, result.thumbnail, result.spritesheet] + [result.latents].compactMap { $0 }
     }
 
     private static func isResultName(_ name: String) -> Bool {

@@ -2,6 +2,7 @@
 // its own, in which every command of HTCondor runs to its end.
 // Invariant: while one place waits, no other does; the one that is taken starts the next.
 import SoradAPI
+import SoradMedia
 import SoradSystem
 
 final class Place {
@@ -39,7 +40,7 @@ final class Place {
         }
     }
 
-    private typealias Opening = (model: String, sha256: String, arguments: [String])
+    private typealias Opening = (model: String, sha256: String, arguments: [String], markingCommand: String)
 
     private func connect() throws(Gone) -> FrameChannel {
         do throws(Errno) {
@@ -59,9 +60,9 @@ final class Place {
             switch try receive(channel, Place.idleLook) {
             case nil: continue
             case .recorded(let job): fleet.discard(job)
-            case .open(let model, let sha256, let arguments):
+            case .open(let model, let sha256, let arguments, let markingCommand):
                 guard isDigest(sha256) else { throw Gone(why: "it gave a digest that is none") }
-                return (model, sha256, arguments)
+                return (model, sha256, arguments, markingCommand)
             default: throw Gone(why: "it gave a job before a model")
             }
         }
@@ -87,9 +88,12 @@ final class Place {
             // It becomes part of paths and of conditions.
             guard TarArchive.isName(job) else { return fleet.log.error("the daemon gave a job with a name that is none") }
             fleet.care(for: job)
+            let program = opening.markingCommand
+            let marking = program.isEmpty ? nil : MarkingCommand(program: program, job: job, model: opening.model)
             work = PlaceJob(
                 JobFolder(job, in: fleet.folder), plan, directory: directory,
-                need: .init(model: opening.sha256, arguments: opening.arguments, memory: memory, disk: disk), fleet: fleet)
+                need: .init(model: opening.sha256, arguments: opening.arguments, marking: marking, memory: memory, disk: disk),
+                fleet: fleet)
         case .cancel(let job): if work?.job == job { work?.cancel() }
         case .recorded(let job):
             guard TarArchive.isName(job) else { return }
@@ -98,6 +102,7 @@ final class Place {
     }
 
     private func drop() {
+        work?.abandon()
         if let job = work?.job { fleet.leave(job) }
         work = nil
     }

@@ -2,6 +2,7 @@
 // Invariant: a job is submitted only by whoever holds the lock of its folder and has then learned from the pool that it is not there. So it
 // does not matter where this program, or condor_submit, is killed: the next one asks again, and one job is made.
 import SoradAPI
+import SoradMedia
 import SoradSystem
 
 final class PlaceJob {
@@ -11,6 +12,8 @@ final class PlaceJob {
         let model: String
         /// Of every worker.
         let arguments: [String]
+        /// Marks the clip on this machine; nil for none.
+        let marking: MarkingCommand?
         /// Bytes.
         let memory: Int
         let disk: Int
@@ -20,6 +23,8 @@ final class PlaceJob {
         /// To be looked for and submitted at that time; the wait after that, should it fail.
         case starting(at: MonotonicTime, wait: Duration)
         case following
+        /// The clip has come back, and the operator's program has it.
+        case marking(MarkingRun, ClipResult)
         case over
     }
 
@@ -65,6 +70,9 @@ final class PlaceJob {
 
     func cancel() { isCancelled = true }
 
+    /// The daemon no longer listens: what runs on this machine for the job ends.
+    func abandon() { if case .marking(let run, _) = stage { run.abandon() } }
+
     /// What the daemon is to learn now.
     func look(_ now: MonotonicTime) -> [PlaceEvent] {
         if isOver { return [] }
@@ -73,6 +81,7 @@ final class PlaceJob {
         do throws(JobError) {
             if case .starting(let at, let wait) = stage, now >= at { events += try start(wait) }
             if case .following = stage { events += try follow(now) }
+            if case .marking(let run, let result) = stage { events += try finishMarking(run, result) }
         } catch {
             stage = .over
             return events + [.worker(.failed(job: job, error: error))]
@@ -100,11 +109,7 @@ final class PlaceJob {
             arguments: need.arguments, rules: fleet.settings.rules)
         do throws(SoradError) {
             try folder.make(plan, from: directory)
-            if let result = folder.result {
-                try folder.deliver(result, to: directory)
-                stage = .over
-                return [.worker(.finished(job: job, result: result))]
-            }
+            if let result = folder.result { return try hand(over: result) }
             guard let attempt = folder.attempt else { throw SoradError(.unavailable, "the record of \(job) cannot be read") }
             description.attempt = attempt
             try enter(description)
@@ -154,7 +159,7 @@ final class PlaceJob {
         if view.ending == nil, let silence = view.silence(at: now), silence >= .seconds(fleet.settings.rules.silence) {
             try stopHanging(silence, now)
         }
-        if let ending = view.ending { events.append(try conclude(ending)) }
+        if let ending = view.ending { events += try conclude(ending) }
         return events
     }
 
@@ -186,17 +191,12 @@ final class PlaceJob {
         throw JobError(code: JobError.workerDied, message: why)
     }
 
-    private func conclude(_ ending: JobView.Ending) throws(JobError) -> PlaceEvent {
+    private func conclude(_ ending: JobView.Ending) throws(JobError) -> [PlaceEvent] {
         var failure: JobError
         if ending == .exited(0) {
             failure = JobError(code: JobError.machineFault, message: "the pool has made the clip, and its result did not come back")
             if let result = folder.result {
-                do throws(SoradError) {
-                    try folder.deliver(result, to: directory)
-                    stage = .over
-                    fleet.log.info("\(job) came back from the pool", LogFields(job: job))
-                    return .worker(.finished(job: job, result: result))
-                } catch { failure = JobError(error) }
+                do throws(SoradError) { return try hand(over: result) } catch { failure = JobError(error) }
             }
         } else {
             failure = view.failure(ending, words: folder.lastWords)
@@ -206,7 +206,34 @@ final class PlaceJob {
         throw failure
     }
 
+    // MARK: what the pool has made
+
+    private func hand(over result: ClipResult) throws(SoradError) -> [PlaceEvent] {
+        try folder.check(result)
+        guard let marking = need.marking else { return [try deliver(result, isMarked: false)] }
+        guard let lock = try folder.lock() else { throw SoradError(.busy, "an earlier program of the job still runs") }
+        stage = .marking(try MarkingRun(marking, on: folder.path(of: result.video), in: folder, lock: lock), result)
+        return []
+    }
+
+    /// The result stays in the folder where the program fails: the daemon tries again, and the pool makes nothing again.
+    private func finishMarking(_ run: MarkingRun, _ result: ClipResult) throws(JobError) -> [PlaceEvent] {
+        do throws(SoradError) {
+            guard let outcome = run.outcome else { return [] }
+            try outcome.get()
+            return [try deliver(result, isMarked: true)]
+        } catch { throw JobError(error) }
+    }
+
+    private func deliver(_ result: ClipResult, isMarked: Bool) throws(SoradError) -> PlaceEvent {
+        try folder.deliver(result, isMarked: isMarked, to: directory)
+        stage = .over
+        fleet.log.info("\(job) came back from the pool", LogFields(job: job))
+        return .worker(.finished(job: job, result: result))
+    }
+
     private func cancelled() -> PlaceEvent {
+        abandon()
         do throws(SoradError) { try fleet.pool.remove(job) } catch {
             // `Fleet.removeOrphans` tries again, since the daemon removes the job's directory.
             fleet.log.warning("\(job) could not be removed from the pool: \(error.message)", LogFields(job: job))

@@ -23,16 +23,23 @@ public final class FleetSupervisor: SlotSupervisor {
     private let service: JobService
     private let models: ModelCatalog
     private let arguments: [String]
+    private let markingCommand: String
     private let log: Log
     private var place = Place.none
 
-    /// - Parameter arguments: of every worker, wherever it runs.
-    public init(_ slot: WorkerSlot, door: FleetDoor, service: JobService, models: ModelCatalog, arguments: [String], log: Log) {
+    /// - Parameters:
+    ///   - arguments: of every worker, wherever it runs.
+    ///   - markingCommand: marks each clip on this machine; "" for none.
+    public init(
+        _ slot: WorkerSlot, door: FleetDoor, service: JobService, models: ModelCatalog, arguments: [String], markingCommand: String,
+        log: Log
+    ) {
         self.slot = slot
         self.door = door
         self.service = service
         self.models = models
         self.arguments = arguments
+        self.markingCommand = markingCommand
         self.log = log
     }
 
@@ -84,7 +91,7 @@ public final class FleetSupervisor: SlotSupervisor {
             return end("has no pool: sorad-fleet is not connected (systemctl status sorad-fleet says why)")
         }
         place = .open(channel, model: model)
-        send(.open(model: model, sha256: entry.info.sha256, arguments: arguments))
+        send(.open(model: model, sha256: entry.info.sha256, arguments: arguments, markingCommand: markingCommand))
     }
 
     private func send(_ command: PlaceCommand) {

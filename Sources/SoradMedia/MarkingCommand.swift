@@ -4,11 +4,11 @@
 // machine (docs/FAULTS.md), so that the job waits and no clip is lost, and none goes out unsigned.
 import Glibc
 import SoradAPI
-import SoradSystem
+public import SoradSystem
 
-struct MarkingCommand {
+public struct MarkingCommand: Sendable {
     let program: String
-    /// The job's id and model, in the program's environment as SORAD_JOB and SORAD_MODEL.
+    /// In the program's environment as SORAD_JOB and SORAD_MODEL.
     let job: String
     let model: String
     let limits: EncoderLimits
@@ -16,6 +16,39 @@ struct MarkingCommand {
     /// Longest time of one run.
     static let timeLimit = Duration.seconds(120)
     private static let outputLimit = 1 << 16
+
+    /// - Parameters:
+    ///   - program: a name to look up in PATH, or a path.
+    ///   - job, model: their ids, for its environment.
+    public init(program: String, job: String, model: String, limits: EncoderLimits = EncoderLimits()) {
+        self.program = program
+        self.job = job
+        self.model = model
+        self.limits = limits
+    }
+
+    /// Marks a clip that another machine made.
+    /// - Parameters:
+    ///   - source: the clip, which stays as it is.
+    ///   - target: the marked clip, whole and durable as soon as it is there.
+    ///   - directory: receives files meanwhile.
+    ///   - shouldStop: asked every 100 ms at least; true ends the work with `.cancelled`.
+    /// - Throws: `.configuration` that names the program where it is at fault.
+    public func mark(
+        _ source: String, into target: String, in directory: String, shouldStop: () -> Bool
+    ) throws(SoradError) {
+        let clip: [UInt8]
+        do throws(Errno) {
+            let file = try FileDescriptor(openingForReading: source)
+            let size = try file.regularFileSize()
+            guard UInt64(size) <= limits.fileBytes else { throw Errno(code: EFBIG, call: "read \(source)") }
+            clip = try file.read(at: 0, count: size)
+        } catch { throw SoradError(.unavailable, "cannot read \(source): \(error.reason)") }
+        let marked = try run(clip, in: directory, shouldStop: shouldStop)
+        var file = try AtomicFile(target)
+        try file.write(marked)
+        try file.commit()
+    }
 
     /// - Parameter directory: of the job; both files lie there meanwhile.
     /// - Returns: the file that the program wrote.

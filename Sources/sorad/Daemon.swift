@@ -65,7 +65,8 @@ final class Daemon {
         supervisors = service.slots.map { slot -> any SlotSupervisor in
             if let door {
                 return FleetSupervisor(
-                    slot, door: door, service: service, models: models, arguments: settings.markingArguments, log: log)
+                    slot, door: door, service: service, models: models, arguments: settings.remoteArguments,
+                    markingCommand: settings.markingCommand, log: log)
             }
             return WorkerSupervisor(
                 slot, service: service, models: models, program: program, threads: { share(slot.number) }, arguments: workerArguments,

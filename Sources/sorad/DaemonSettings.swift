@@ -272,11 +272,11 @@ struct DaemonSettings: Sendable {
 
     /// What every worker gets besides model and threads.
     var workerArguments: [String] {
-        ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] + markingArguments
+        ["--backend", backend, "--cache-dir", "\(stateDirectory)/devices"] + marking.workerArguments
     }
 
-    /// What a worker gets on whatever machine.
-    var markingArguments: [String] { marking.workerArguments }
+    /// What a worker gets on another machine, which does not have the program that signs.
+    var remoteArguments: [String] { ClipMarking(producer: marking.producer, visibleLabel: marking.visibleLabel).workerArguments }
 
     private var marking: ClipMarking {
         func given(_ text: String) -> String? { text.isEmpty ? nil : text }
@@ -322,7 +322,7 @@ struct DaemonSettings: Sendable {
         }
         if adminSocket.isEmpty { adminSocket = DaemonSettings.sibling(of: socket, "admin.sock") }
         if fleetSocket.isEmpty { fleetSocket = DaemonSettings.sibling(of: socket, "fleet.sock") }
-        try completeFleet()
+        completeFleet()
         guard adminSocket != socket else {
             throw SoradError(.configuration, "the settings socket and admin-socket name the same path \(socket)", param: "admin-socket")
         }
@@ -334,13 +334,8 @@ struct DaemonSettings: Sendable {
     }
 
     /// With a pool, its places are the daemon's workers, and memory is what its machines have.
-    private mutating func completeFleet() throws(SoradError) {
+    private mutating func completeFleet() {
         guard fleetPlaces > 0 else { return }
-        guard markingCommand.isEmpty else {
-            throw SoradError(
-                .configuration, "marking-command runs on this machine, and fleet-places lets other machines make the clips",
-                hint: "leave one of the two out", param: "marking-command")
-        }
         jobs.workers = fleetPlaces
         jobs.isFleet = true
         jobs.limits.workersAreRemote = true

@@ -10,7 +10,8 @@ import Testing
 
     @Test func commandsComeBack() throws {
         let commands: [PlaceCommand] = [
-            .open(model: "m", sha256: "00", arguments: ["--visible-label", "it's \"AI\""]), .open(model: "m", sha256: "", arguments: []),
+            .open(model: "m", sha256: "00", arguments: ["--visible-label", "it's \"AI\""], markingCommand: "/usr/bin/sign"),
+            .open(model: "m", sha256: "", arguments: [], markingCommand: ""),
             .make(job: "video_1", plan: FleetMessageTests.plan, directory: "/spool/video_1", memory: 7, disk: 8), .cancel(job: "video_1"),
             .recorded(job: "video_1"),
         ]

@@ -79,9 +79,14 @@ import Testing
         for name in ["v.mp4", "t.webp", "s.jpg"] { try write(name, "\(folder.path)/job/\(name)") }
         try result("v.mp4")
         let made = try #require(folder.result)
-        try folder.deliver(made, to: spool)
-        try folder.deliver(made, to: spool)
+        try folder.check(made)
+        try folder.deliver(made, isMarked: false, to: spool)
+        try folder.deliver(made, isMarked: false, to: spool)
         #expect(try read("\(spool)/v.mp4") == "v.mp4")
+        try write("signed", folder.marked)
+        try folder.deliver(made, isMarked: true, to: spool)
+        #expect(try read("\(spool)/v.mp4") == "signed")
+        #expect(try read("\(folder.path)/job/v.mp4") == "v.mp4")
         try folder.remove()
         #expect(try read("\(spool)/s.jpg") == "s.jpg")
         #expect(!directoryExists(folder.path))
@@ -94,7 +99,8 @@ import Testing
         for name in ["t.webp", "s.jpg"] { try write(name, "\(folder.path)/job/\(name)") }
         try result(name)
         let made = try #require(folder.result)
-        #expect(throws: SoradError.self) { try folder.deliver(made, to: spool) }
+        #expect(throws: SoradError.self) { try folder.check(made) }
+        #expect(folder.result == nil, "it would be handed over again and again")
     }
 
     @Test func aLinkIsNoResult() throws {
@@ -105,7 +111,8 @@ import Testing
         #expect(unsafe symlink("/etc/passwd", link) == 0)
         try result("v.mp4")
         let made = try #require(folder.result)
-        #expect(throws: SoradError.self) { try folder.deliver(made, to: spool) }
+        #expect(throws: SoradError.self) { try folder.check(made) }
+        #expect(folder.result == nil, "it would be handed over again and again")
         #expect(!fileExists("\(spool)/v.mp4"))
     }
 

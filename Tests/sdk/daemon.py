@@ -1,6 +1,6 @@
 """One built `sorad` with the shipped model, for the tests that need the real engine.
 
-SORAD_BUILD: folder of the built programs; SORAD_MODEL: the model file.
+SORAD_BUILD: folder of the built programs; SORAD_MODEL: the model file; SORAD_FLEET: see pool.py.
 """
 import os
 import pathlib
@@ -9,12 +9,18 @@ import signal
 import subprocess
 import time
 
+from pool import BOXES, Pool, children
+
+
 BUILD = pathlib.Path(os.environ["SORAD_BUILD"])
 MODEL = pathlib.Path(os.environ["SORAD_MODEL"])
 
 
 class Daemon:
-    """One running `sorad`. `prefix` goes in front of the command (taskset), `options` are its flags, `environment` is added to its own."""
+    """One running `sorad`. `prefix` goes in front of the command (taskset), `options` are its flags, `environment` is added to its own.
+
+    With SORAD_FLEET, a pool of that many boxes makes its clips; what `prefix` and `environment` say of workers holds there.
+    """
 
     def __init__(self, folder, model=MODEL, prefix=(), options=(), environment=None):
         self.folder = folder
@@ -24,6 +30,17 @@ class Daemon:
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("SORAD_")}
         self.environment |= {"SORAD_STATE_DIR": str(folder / "state")} | (environment or {})
         self.process = None
+        self.pool = None
+        if BOXES and "--fleet-places" not in options:
+            self.command += ["--fleet-places", str(BOXES)]
+            state = pathlib.Path(self.environment["SORAD_STATE_DIR"])
+            # Of prefixes, the choice of cores alone is about workers.
+            self.pool = Pool(BUILD, folder, folder / "fleet.sock", state, prefix if "taskset" in prefix else ())
+            self.pool.owner = self
+            about_workers = {name: value for name, value in self.environment.items() if name == "SORAD_ISA"}
+            says = self.pool.advertise([pathlib.Path(model).resolve().parent, state / "models"])
+            for number in range(BOXES):
+                self.pool.add_box(f"box{number}", FakeEnvironment=about_workers, FakeCron=says)
 
     def start(self):
         with open(self.log, "ab") as log:
@@ -32,7 +49,14 @@ class Daemon:
         while self.curl("/healthz").returncode != 0:
             assert self.process.poll() is None and time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
+        if self.pool and self.pool.fleet is None:
+            self.pool.start()
+            self.pool.start_fleet()
         return self
+
+    def workers(self):
+        """Process numbers of the workers that make its clips."""
+        return self.pool.workers() if self.pool else children(self.process)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)

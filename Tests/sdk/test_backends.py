@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from conftest import on_this_machine
 from daemon import BUILD
 from test_limits import QUICK, create, ctl, finished
 
@@ -56,6 +57,7 @@ def cases():
         yield "no card", "auto", {}, r"clips are made on the CPU: there is no graphics card, or it is hidden"
 
 
+@on_this_machine("each box chooses what makes its clips, and the daemon hears nothing of it")
 @pytest.mark.parametrize("what, backend, variables, sentence", cases())
 def test_status_and_doctor_say_what_was_found_and_why(make_daemon, tmp_path, tiny, frames, what, backend, variables, sentence):
     if variables == "no loader":

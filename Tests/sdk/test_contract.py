@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from bridge import Bridge
-from conftest import BUILD, Daemon
+from conftest import BUILD, Daemon, on_this_machine
 
 HERE = pathlib.Path(__file__).parent
 DOCUMENT = HERE.parent.parent / "docs" / "openapi.yaml"
@@ -42,6 +42,7 @@ def scripted_daemon(tmp_path):
         daemon.process.wait()
 
 
+@on_this_machine("its worker is a script that only the daemon can start")
 def test_schemathesis_finds_nothing(scripted_daemon, tmp_path):
     bridge = Bridge(scripted_daemon.socket)
     phases = "examples,coverage,fuzzing" + (",stateful" if IS_LONG else "")

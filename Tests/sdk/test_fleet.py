@@ -5,7 +5,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 import httpx2 as httpx
@@ -13,9 +12,8 @@ import openai
 import pytest
 
 from daemon import BUILD, MODEL, Daemon
+from pool import Pool
 
-POOL = pathlib.Path(__file__).parents[1] / "fakes" / "condor" / "pool.py"
-COMMANDS = ("condor_submit", "condor_q", "condor_history", "condor_rm", "condor_release", "condor_qedit", "condor_vacate_job", "condor_status")
 SHORT = {"prompt": "a red ball falls down", "seed": 7, "num_inference_steps": 4}
 # Long enough to be interrupted.
 LONG = {"prompt": "a red ball falls down", "seed": 7, "num_inference_steps": 400, "num_frames": 17}
@@ -43,47 +41,23 @@ def box():
     return ad
 
 
-class Fleet:
+class Fleet(Pool):
     """A daemon, sorad-fleet and a pool in one folder."""
 
     def __init__(self, folder, box, places=2, options=()):
-        self.folder, self.box, self.options = folder, box, options
-        self.root = folder / "pool"
-        self.root.mkdir()
-        commands = folder / "bin"
-        commands.mkdir()
-        for name in COMMANDS:
-            (commands / name).symlink_to(POOL)
-        self.environment = os.environ | {"FAKE_POOL": str(self.root)}
         (folder / "head").mkdir()
+        super().__init__(BUILD, folder, folder / "head" / "fleet.sock", folder / "head" / "state")
+        self.box = box
         self.daemon = Daemon(folder / "head", options=["--fleet-places", str(places), "--retry-wait", "1", *options])
-        self.processes = []
-        self.pool = self.start([sys.executable, POOL, "run"], "pool.log")
+        self.start()
         self.daemon.start()
-        self.fleet = None
         self.start_fleet()
 
-    def start(self, command, log):
-        with open(self.folder / log, "ab") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=file, env=self.environment)
-        self.processes.append(process)
-        return process
-
     def start_fleet(self, *options):
-        self.fleet = self.start(
-            [BUILD / "sorad-fleet", "--socket", str(self.folder / "head" / "fleet.sock"), "--state-dir", str(self.folder / "head" / "state"),
-             "--condor-bin", str(self.folder / "bin"), "--worker", BUILD / "sorad-worker", "--checkpoint-every", "1",
-             "--log-level", "debug", *options], "fleet.log")
+        super().start_fleet("--checkpoint-every", "1", *options)
 
     def add_box(self, name, **changes):
-        ad = {"Machine": name, "Arch": "X86_64", "State": "Unclaimed", "Memory": 8000} | self.box | changes
-        path = self.root / "boxes"
-        path.mkdir(exist_ok=True)
-        (path / f".{name}").write_text(json.dumps(ad))
-        (path / f".{name}").rename(path / f"{name}.json")
-
-    def remove_box(self, name):
-        (self.root / "boxes" / f"{name}.json").unlink()
+        super().add_box(name, self.box, **changes)
 
     def create(self, fields):
         answer = self.daemon.curl("/v1/videos", "-H", "content-type: application/json", "-d", "@-", body=json.dumps(fields))
@@ -125,14 +99,11 @@ class Fleet:
         return [path for path in places if path.exists()] + queued
 
     def end(self):
-        for process in [*self.processes, self.daemon.process]:
-            if process and process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+        super().end()
+        process = self.daemon.process
+        if process and process.poll() is None:
+            process.terminate()
+            process.wait(20)
 
 
 @pytest.fixture
@@ -273,9 +244,8 @@ def test_a_box_dies_and_is_given_the_job_again(make_fleet, local):
 
 def stop_worker(fleet):
     """The one worker of the pool hangs: its process is there, and does nothing."""
-    children = pathlib.Path(f"/proc/{fleet.pool.pid}/task/{fleet.pool.pid}/children").read_text().split()
-    assert len(children) == 1, children
-    os.kill(int(children[0]), signal.SIGSTOP)
+    worker, = fleet.workers()
+    os.kill(worker, signal.SIGSTOP)
 
 
 def test_a_worker_that_hangs_is_ended_and_another_box_continues(make_fleet, local):
@@ -422,6 +392,9 @@ json.dump({{"version": 1, "job": job, "result": {result!r}}}, open("job/result.j
     id = fleet.create(SHORT)
     fleet.wait(id, lambda video: "stopped by a fault" in video.get("note", ""))
     assert fleet.video(id)["status"] != "completed"
+    # What it sent is forgotten, and a box that is honest makes the clip.
+    fleet.add_box("boxa")
+    assert fleet.finish(id)["sha256"] == local(SHORT)
 
 
 def test_a_stop_of_the_daemon_cancels_nothing(make_fleet, local):
@@ -448,11 +421,80 @@ def test_a_picture_and_words_for_the_corner_travel(make_fleet, local, tmp_path):
     assert video["given"] == ["input_reference"]
 
 
-def test_settings_that_contradict_each_other(tmp_path):
-    answer = subprocess.run(
-        [BUILD / "sorad", "--fleet-places", "2", "--marking-command", "/bin/true", "--check-config"], capture_output=True, text=True,
-        env={"XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path), "PATH": os.environ["PATH"]})
-    assert answer.returncode == 78 and "marking-command runs on this machine" in answer.stderr
+def signer(folder, text):
+    """A program that marks clips, and counts its starts."""
+    path = folder / "sign"
+    (folder / "sign.new").write_text(f"#!/bin/sh\necho $$ >> {folder}/starts\n{text}\n")
+    (folder / "sign.new").chmod(0o755)
+    (folder / "sign.new").rename(path)
+    return str(path)
+
+
+def starts(folder):
+    return (folder / "starts").read_text().split() if (folder / "starts").exists() else []
+
+
+def is_running(number):
+    try:
+        return pathlib.Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_the_head_signs_what_came_back_and_nothing_is_made_again(make_fleet, local, tmp_path):
+    program = signer(tmp_path, "echo the key is away >&2; exit 3")
+    fleet = make_fleet(options=("--marking-command", program))
+    fleet.add_box("boxa")
+    id = fleet.create(SHORT)
+    waiting = fleet.wait(id, lambda video: "saying: the key is away" in video.get("note", ""))
+    assert waiting["status"] in ("queued", "in_progress")
+    # No box is needed any more.
+    fleet.remove_box("boxa")
+    signer(tmp_path, 'cp "$1" "$2"; printf "\\0\\0\\0\\014free$(printf %.4s "${SORAD_JOB#video_}")" >> "$2"')
+    assert fleet.finish(id)["sha256"] == local(SHORT)
+    clip = fleet.folder / "clip.mp4"
+    fleet.daemon.curl(f"/v1/videos/{id}/content", "-o", str(clip))
+    assert clip.read_bytes().endswith(b"free" + id.removeprefix("video_")[:4].encode())
+    assert len(fleet.jobs(id)) == 1 and len(starts(tmp_path)) >= 2
+
+
+@pytest.mark.parametrize("victim", ["fleet", "daemon"])
+def test_a_kill_while_the_head_signs(make_fleet, local, tmp_path, victim):
+    fleet = make_fleet(options=("--marking-command", signer(tmp_path, "exec sleep 100")))
+    fleet.add_box("boxa")
+    id = fleet.create(SHORT)
+    deadline = time.monotonic() + 60
+    while not starts(tmp_path):
+        assert time.monotonic() < deadline, fleet.logs()
+        time.sleep(0.05)
+    signer(tmp_path, 'cp "$1" "$2"')
+    process = fleet.fleet if victim == "fleet" else fleet.daemon.process
+    process.kill()
+    process.wait()
+    if victim == "fleet":
+        fleet.start_fleet()
+    else:
+        fleet.daemon.start()
+    assert fleet.finish(id)["sha256"] == local(SHORT)
+    assert len(fleet.jobs(id)) == 1 and not is_running(starts(tmp_path)[0])
+
+
+def test_a_cancel_ends_the_program_that_signs(make_fleet, tmp_path):
+    fleet = make_fleet(options=("--marking-command", signer(tmp_path, "exec sleep 100")))
+    fleet.add_box("boxa")
+    id = fleet.create(SHORT)
+    deadline = time.monotonic() + 60
+    while not starts(tmp_path):
+        assert time.monotonic() < deadline, fleet.logs()
+        time.sleep(0.05)
+    assert fleet.daemon.ctl("cancel", id).returncode == 0
+    deadline = time.monotonic() + 5
+    while is_running(starts(tmp_path)[0]) or fleet.left(id):
+        assert time.monotonic() < deadline, f"{fleet.left(id)}\n{fleet.logs()}"
+        time.sleep(0.05)
+
+
+def test_settings_that_cannot_be_right(tmp_path):
     answer = subprocess.run(
         [BUILD / "sorad-fleet", "--state-dir", str(tmp_path / "nowhere")], capture_output=True, text=True)
     assert answer.returncode == 78 and "give the --state-dir of the daemon" in answer.stderr

@@ -42,13 +42,12 @@ def pixels(daemon, video_id, path):
 
 def worker(daemon):
     """The process number of the worker; None while there is none."""
-    for child in pathlib.Path(f"/proc/{daemon.process.pid}/task").glob("*/children"):
-        for number in child.read_text().split():
-            try:
-                if "sorad-worker" in pathlib.Path(f"/proc/{number}/cmdline").read_text():
-                    return int(number)
-            except FileNotFoundError:
-                pass
+    for number in daemon.workers():
+        try:
+            if "sorad-worker" in pathlib.Path(f"/proc/{number}/cmdline").read_text().partition("\0")[0]:
+                return number
+        except FileNotFoundError:
+            pass
     return None
 
 

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from conftest import on_this_machine
 from daemon import BUILD, MODEL
 
 # Long enough to be interrupted.
@@ -242,6 +243,7 @@ def video(daemon, video_id):
     return json.loads(daemon.curl(f"/v1/videos/{video_id}").stdout)
 
 
+@on_this_machine("a running job's newest checkpoint is with the pool, so an export begins again")
 def test_a_job_moves_from_daemon_to_daemon(make_daemon, tmp_path, undisturbed):
     first = make_daemon("first")
     job = submitted(first, LONG)

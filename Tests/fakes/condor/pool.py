@@ -3,7 +3,8 @@
 
 Called by the name of a command (condor_submit, condor_q, condor_history, condor_rm, condor_release, condor_qedit,
 condor_vacate_job, condor_status), or with `run`, which is the pool itself: it gives jobs to boxes and runs their program for real. The folder is FAKE_POOL:
-  boxes/NAME.json   what the box says of itself; the pool runs one job at a time for each
+  boxes/NAME.json   what the box says of itself; the pool runs one job at a time for each. FakeCron is a command whose output says more, as
+                    of STARTD_CRON; FakeEnvironment is what a worker finds there, FakeWorker a program in its place
   queue/N.json      a job: its attributes, its submit commands, its status (1 idle, 2 running, 3 removed, 4 completed, 5 held);
                     "vacate" where its worker is to be ended
   history/N.json    a job that has left the queue
@@ -27,6 +28,8 @@ import time
 
 ROOT = pathlib.Path(os.environ["FAKE_POOL"])
 IDLE, RUNNING, REMOVED, COMPLETED, HELD = 1, 2, 3, 4, 5
+# Seconds between two questions to a box.
+CRON_PERIOD = 5
 
 
 @contextlib.contextmanager
@@ -232,8 +235,26 @@ def hold(ad, reason, code):
     note(ad, 12, "Job was held.", reason, f"Code {code} Subcode 2")
 
 
-def step(runs):
-    boxes = {box["Machine"]: box for box in (json.loads(path.read_text()) for path in (ROOT / "boxes").glob("*.json"))}
+def ask(path, box):
+    """What the box says of itself now, in its file too."""
+    lines = subprocess.run(box["FakeCron"], capture_output=True, text=True).stdout.splitlines()
+    said = {name: {"True": True, "False": False}.get(content, content.strip('"')) for name, equals, content in
+            (line.partition(" = ") for line in lines) if equals}
+    fresh = {name: content for name, content in box.items() if not name.startswith("Sorad")} | said
+    if fresh != box:
+        path.with_suffix(".new").write_text(json.dumps(fresh))
+        path.with_suffix(".new").rename(path)
+    return fresh
+
+
+def step(runs, asks):
+    boxes = {}
+    for path in (ROOT / "boxes").glob("*.json"):
+        box = json.loads(path.read_text())
+        if "FakeCron" in box and time.monotonic() >= asks.get(box["Machine"], 0):
+            box = ask(path, box)
+            asks[box["Machine"]] = time.monotonic() + CRON_PERIOD
+        boxes[box["Machine"]] = box
     queue = {ad["ClusterId"]: ad for ad in ads("queue")}
     for name, run in list(runs.items()):
         ad = queue.get(run.ad["ClusterId"])
@@ -286,12 +307,12 @@ def step(runs):
 def run_pool():
     for folder in ("boxes", "queue", "history", "spool", "execute"):
         (ROOT / folder).mkdir(parents=True, exist_ok=True)
-    runs = {}
+    runs, asks = {}, {}
     ending = []
     signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
     while not ending:
         with locked():
-            step(runs)
+            step(runs, asks)
         time.sleep(0.05)
     for run in runs.values():
         run.process.kill()
