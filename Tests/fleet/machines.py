@@ -87,6 +87,9 @@ def make_arm_tree(tree, sdk, debs):
     for package in packages:
         shutil.copy(package, tree / "debs")
     names = [f"/debs/{package.name}" for package in packages]
+    if not (tree / "usr/bin/sorad").exists():
+        # What the packages need besides comes from Debian.
+        inside_arm(tree, sdk, "apt-get", "update")
     inside_arm(tree, sdk, "apt-get", "install", "--yes", "--no-install-recommends", "--reinstall", "--allow-downgrades", *names)
     inside_arm(tree, sdk, "dpkg", "--audit")
     write_hosts(tree)
