@@ -215,10 +215,13 @@ def test_who_comes_while_the_daemon_reads_its_model_waits(make_daemon, tmp_path)
     worker.write_text(f'#!/bin/sh\ncase "$*" in *--describe*) sleep 26 ;; esac\nexec {BUILD}/sorad-worker "$@"\n')
     worker.chmod(0o755)
     daemon = make_daemon(options=["--worker", str(worker)])
-    ask = [BUILD / "sorad-ctl", "--socket", daemon.socket]
-    stopped = subprocess.Popen([*ask, "generate", "a ball"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    listed = subprocess.Popen([*ask, "models"], stdout=subprocess.PIPE, text=True)
-    made = subprocess.Popen([*ask, "generate", "a ball", "--steps", "1", "--frames", "5", "-o", tmp_path / "clip.mp4"], stderr=subprocess.PIPE, text=True)
+
+    def started(*words):
+        return subprocess.Popen([BUILD / "sorad-ctl", "--socket", daemon.socket, *words], cwd=tmp_path, env=daemon.environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    stopped, listed = started("generate", "a ball"), started("models")
+    made = started("generate", "a ball", "--steps", "1", "--frames", "5", "-o", "clip.mp4")
     time.sleep(1)
     stopped.send_signal(signal.SIGINT)
     assert stopped.wait(5) == 130 and "no job was made" in stopped.stderr.read()
