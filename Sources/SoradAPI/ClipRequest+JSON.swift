@@ -5,7 +5,8 @@ public import SoradSystem
 extension ClipRequest {
     private static let fieldNames = [
         "model", "prompt", "negative_prompt", "size", "width", "height", "seconds", "num_frames", "fps", "seed", "num_inference_steps",
-        "guidance_scale", "guidance_scale_2", "guidance_interval", "cache", "flow_shift", "strength", "upscale", "interpolate",
+        "guidance_scale", "guidance_scale_2", "guidance_interval", "cache", "flow_shift", "strength", "conditioning_scale", "upscale",
+        "interpolate",
         "storyboard",
         "sigmas", "timesteps",
     ]
@@ -31,6 +32,7 @@ extension ClipRequest {
         cache = try fields.number("cache", in: ClipPlan.cacheRange, or: "off")
         flowShift = try fields.number("flow_shift", in: ClipPlan.flowShiftRange)
         strength = try fields.number("strength", in: ClipRequest.strengthRange)
+        conditioningScale = try fields.number("conditioning_scale", in: ClipRequest.conditioningScaleRange)
         sigmas = try fields.numbers("sigmas", in: ClipPlan.sigmaRange)
         timesteps = try fields.numbers("timesteps", in: ClipRequest.timestepRange)
         upscale = try fields.integer("upscale", in: 1...4)

@@ -57,6 +57,7 @@ public struct SourceClip: Sendable, Equatable {
 
 extension ClipRequest {
     public static let strengthRange = 0.01...1.0
+    public static let conditioningScaleRange = 0.0...4.0
     /// Enough to change the things in the clip and keep their places.
     public static let defaultStrength = 0.7
     /// Frames of a finished clip.
@@ -72,8 +73,9 @@ extension ClipRequest {
     }
 
     /// A clip whose first or last frame is a picture.
+    /// - Parameter references: how many pictures there are of what shall be seen.
     public func plan(
-        for model: ModelInfo, randomSeed: UInt64, hasFirstFrame: Bool, hasLastFrame: Bool
+        for model: ModelInfo, randomSeed: UInt64, hasFirstFrame: Bool, hasLastFrame: Bool, references: Int = 0
     ) throws(SoradError) -> ClipPlan {
         var given = ReferenceMedia()
         given.hasFirstFrame = hasFirstFrame
@@ -90,18 +92,44 @@ extension ClipRequest {
         guard hasFirstFrame || strength == nil else {
             throw refused("strength", "the strength says how much of a picture or clip is replaced; send it with an input_reference")
         }
+        result.given = try following(model, given, references: references)
         guard hasFirstFrame || hasLastFrame else { return windowed(result, scenes, model) }
         try requireConditioning(model, hasFirstFrame ? "input_reference" : "end_image")
         guard !(hasFirstFrame && hasLastFrame && result.numFrames == 1) else {
             throw refused("end_image", "a clip of one frame cannot begin with one picture and end on another; ask for more frames")
         }
-        result.given = given
+        result.given = result.given ?? given
         return windowed(result, scenes, model)
     }
 
-    /// The same clip for another prompt: it is mixed with noise and denoised again.
+    /// What a model that follows a clip gets, whatever else is given; nil for another model.
+    /// - Parameter references: how many pictures there are of what shall be seen.
+    func following(_ model: ModelInfo, _ given: ReferenceMedia, references: Int) throws(SoradError) -> ReferenceMedia? {
+        guard model.takesControl else {
+            guard references == 0 else {
+                throw refused(
+                    "reference_images",
+                    "the model \(model.id) takes no reference pictures; to begin with a picture, send it as input_reference")
+            }
+            guard conditioningScale == nil else {
+                throw refused("conditioning_scale", "the model \(model.id) follows no clip; leave conditioning_scale out")
+            }
+            return nil
+        }
+        guard references <= ReferenceFile.references.count else {
+            throw refused("reference_images", "there are \(references) reference pictures; \(ReferenceFile.references.count) are the limit")
+        }
+        guard references == 0 || strength == nil else {
+            throw refused("strength", "a strength does not go with reference pictures; leave one of them out")
+        }
+        var given = given
+        given.conditioningScale = conditioningScale
+        return given
+    }
+
+    /// The same clip for another prompt: it is mixed with noise and denoised again, or followed by a model that does that.
     public func remake(
-        of source: SourceClip, for model: ModelInfo, randomSeed: UInt64, isRemix: Bool, hasMask: Bool = false
+        of source: SourceClip, for model: ModelInfo, randomSeed: UInt64, isRemix: Bool, hasMask: Bool = false, references: Int = 0
     ) throws(SoradError) -> ClipPlan {
         var given = ReferenceMedia()
         given.source = ReferenceClip(numFrames: source.numFrames, contextFrames: source.numFrames)
@@ -123,11 +151,11 @@ extension ClipRequest {
                 "the video has \(source.numFrames) frames, of which \(usable) can be replaced; \(plan.numFrames) are too many")
         }
         given.source = ReferenceClip(numFrames: source.numFrames, contextFrames: plan.numFrames)
-        given.strength = strength ?? ClipRequest.defaultStrength
+        given.strength = strength ?? (model.takesControl ? nil : ClipRequest.defaultStrength)
         given.videoID = source.videoID
         given.isRemix = isRemix
         given.hasMask = hasMask
-        plan.given = given
+        plan.given = try following(model, given, references: references) ?? given
         return windowed(plan, [], model)
     }
 
@@ -136,6 +164,9 @@ extension ClipRequest {
         _ source: SourceClip, _ how: Extension, for model: ModelInfo, randomSeed: UInt64
     ) throws(SoradError) -> ClipPlan {
         try requireConditioning(model, "video")
+        if model.takesControl {
+            throw refused("video", "the model \(model.id) follows clips and makes none longer; send the clip to edits")
+        }
         if model.picturesNeeded > 0 { throw refused("video", "the model \(model.id) starts from pictures alone; it makes no clip longer") }
         let group = model.frameMultiple
         var asked = fitted(to: source)

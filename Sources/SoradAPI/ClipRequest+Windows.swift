@@ -14,9 +14,10 @@ extension ClipRequest {
                 numFrames == nil ? "seconds" : "num_frames",
                 "the scenes of the storyboard have lengths of their own, which are the clip's; leave this one out")
         }
-        guard model.takesConditioningFrames, model.picturesNeeded == 0 else {
+        guard model.takesConditioningFrames, model.picturesNeeded == 0, !model.takesControl else {
             throw refused(
-                "storyboard", "the model \(model.id) cannot start from given frames, and a storyboard needs that; send one prompt")
+                "storyboard",
+                "the model \(model.id) cannot continue a scene with the next one, and a storyboard needs that; send one prompt")
         }
         var scenes: [ClipScene] = []
         var (asked, planned) = (0.0, 0)

@@ -55,6 +55,8 @@ public struct ClipRequest: Sendable, Equatable {
     public var timesteps: [Double] = []
     /// How much of a given picture or clip is replaced.
     public var strength: Double?
+    /// How closely a given clip, pictures and references are followed, by models that do.
+    public var conditioningScale: Double?
     /// Stages behind the decoder.
     public var upscale: Int?
     public var interpolate: Int?
@@ -74,7 +76,9 @@ public struct ClipRequest: Sendable, Equatable {
         try model.checkPictures(nil)
         let scenes = try plannedScenes(model, fps: fps ?? model.fps, alone: 1)
         if !scenes.isEmpty { asked.numFrames = scenes.reduce(0) { $0 + $1.numFrames } }
-        return try asked.windowed(asked.unwindowed(for: model, randomSeed: randomSeed), scenes, model)
+        var plan = try asked.unwindowed(for: model, randomSeed: randomSeed)
+        plan.given = try following(model, ReferenceMedia(), references: 0)
+        return asked.windowed(plan, scenes, model)
     }
 
     /// The plan of a clip that is denoised at once, whatever its length.

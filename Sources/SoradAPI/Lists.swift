@@ -59,6 +59,7 @@ public struct Model: JSONRepresentable, Equatable {
             "takes_known_frames": .bool(info.takesConditioningFrames),
         ]
         if info.picturesNeeded > 0 { details["required_pictures"] = .integer(info.picturesNeeded) }
+        if info.takesControl { details["follows_clips"] = true }
         details["text_length"] = info.textLength.map { .integer($0) }
         func factors(_ factors: [Int]) -> JSONValue { .array(factors.map { .integer($0) }) }
         if info.upscales { details["upscale"] = factors(ClipPlan.upscaleFactors) }

@@ -17,6 +17,7 @@ extension ModelInfo {
         try checkStages(plan)
         try checkWindows(plan)
         try checkPictures(plan.given)
+        try checkControl(plan)
         guard let given = plan.given else { return }
         try check(given, plan)
     }
@@ -35,6 +36,38 @@ extension ModelInfo {
         guard picturesNeeded < 2 || given?.hasLastFrame == true else {
             throw SoradError(
                 .badInput, "the model \(id) goes from one picture to another; send an end_image too", param: "end_image")
+        }
+    }
+
+    /// Masks that move, reference pictures and their like are for models that follow a clip.
+    private func checkControl(_ plan: ClipPlan) throws(SoradError) {
+        let given = plan.given ?? ReferenceMedia()
+        guard takesControl else {
+            guard given.references.isEmpty, !given.maskIsClip, given.conditioningScale == nil else {
+                throw SoradError(
+                    .badInput, "the model \(id) follows no clip, and takes no reference pictures and no masks that move",
+                    param: given.maskIsClip ? "mask" : given.references.isEmpty ? "conditioning_scale" : "reference_images")
+            }
+            return
+        }
+        guard given.before == nil, given.after == nil, plan.windows.isEmpty else {
+            throw SoradError(.badInput, "the model \(id) follows clips and makes none longer", param: "video")
+        }
+        try check(given.conditioningScale ?? 1, in: ClipRequest.conditioningScaleRange, "conditioning_scale")
+        guard given.hasMask || !given.maskIsClip else {
+            throw SoradError(.badInput, "a mask that moves is no mask", param: "mask")
+        }
+        let pictures = given.references.count
+        guard pictures > 0 else { return }
+        // Each is denoised as a latent frame.
+        let together = plan.numFrames + pictures * frameMultiple
+        let (pixels, overflow) = (plan.width * plan.height).multipliedReportingOverflow(by: together)
+        guard pictures <= ReferenceFile.references.count, given.strength == nil, together <= maxNumFrames, !overflow, pixels <= maxPixels
+        else {
+            throw SoradError(
+                .badInput,
+                "the clip and its \(pictures) reference pictures are too large together, each picture counting for \(frameMultiple) frames; "
+                    + "ask for fewer frames", param: "reference_images")
         }
     }
 

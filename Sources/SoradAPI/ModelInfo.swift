@@ -35,6 +35,8 @@ public struct ModelInfo: Sendable, Equatable {
     public var hasExperts = false
     /// Pictures without which it makes no clip: 1 for that of the beginning, 2 for that of the end too.
     public var picturesNeeded = 0
+    /// It follows a given clip, with a mask and reference pictures.
+    public var takesControl = false
     /// Tokens of a prompt that the model reads at most, the end mark included; nil where nobody said.
     public var textLength: Int?
     /// Frames that are denoised together at most: a longer clip is made in windows. nil for a model that makes every clip at once.

@@ -126,7 +126,8 @@ public struct ModelMemory: Sendable, Equatable {
         let pixels = product(request.width, request.height)
         switch measure {
         case .latentPixels:
-            let frames = request.windows.map(\.count).max() ?? 1 + (request.numFrames + timeScale - 2) / timeScale
+            let own = request.windows.map(\.count).max() ?? 1 + (request.numFrames + timeScale - 2) / timeScale
+            let frames = sum(own, request.given?.references.count ?? 0)
             return product(frames, product(request.width / spatialScale, request.height / spatialScale))
         case .framePixels: return pixels
         case .contextPixels:

@@ -38,7 +38,8 @@ public struct ModelTime: Sendable, Equatable {
     public func seconds(for plan: ClipPlan) -> [String: Double] {
         let latents = Double(plan.width / spatialScale) * Double(plan.height / spatialScale)
         func tokens(_ frames: Int) -> Double { Double(frames) * latents / Double(tokenPixels) }
-        let frames = plan.windows.isEmpty ? [1 + (plan.numFrames + timeScale - 2) / timeScale] : plan.windows.map(\.count)
+        let references = plan.given?.references.count ?? 0
+        let frames = plan.windows.isEmpty ? [1 + (plan.numFrames + timeScale - 2) / timeScale + references] : plan.windows.map(\.count)
         let prompts = plan.guidanceScale == 1 ? 1.0 : 2.0
         // Steps that may be left out count: how many will be is not known.
         let (steps, passes) = (Double(plan.stepsPerWindow), Double(plan.passesPerWindow))

@@ -30,6 +30,9 @@ extension ReferenceMedia: JSONRepresentable {
             "hasFirstFrame": .bool(hasFirstFrame), "hasLastFrame": .bool(hasLastFrame), "isLoop": .bool(isLoop), "isRemix": .bool(isRemix),
         ]
         if hasMask { object["hasMask"] = true }
+        if maskIsClip { object["maskIsClip"] = true }
+        if !references.isEmpty { object["references"] = .array(references.map { .string($0.text) }) }
+        object["conditioningScale"] = conditioningScale.map { .double($0) }
         object["before"] = before?.json
         object["after"] = after?.json
         object["source"] = source?.json
@@ -51,6 +54,14 @@ extension ReferenceMedia: JSONRepresentable {
         isLoop = flag("isLoop")
         isRemix = flag("isRemix")
         hasMask = flag("hasMask")
+        maskIsClip = flag("maskIsClip")
+        for value in json["references"]?.array ?? [] {
+            guard let size = value.string.flatMap({ PictureSize($0) }), references.count < ReferenceFile.references.count else {
+                throw JSONError("the reference pictures are no \(ReferenceFile.references.count) sizes at most")
+            }
+            references.append(size)
+        }
+        conditioningScale = json["conditioningScale"]?.double
         before = try clip("before")
         after = try clip("after")
         source = try clip("source")

@@ -1,5 +1,6 @@
 // The reference media of a clip: pictures and clips whose frames condition it, or that the noise is mixed into.
 // Invariant: nothing here is a path. A file is named by its role and lies in the job's own directory, where the daemon put it.
+public import SoradSystem
 
 /// The part that a given file plays; its raw value is the file's name in the job's directory.
 public enum ReferenceFile: String, Sendable, CaseIterable {
@@ -13,8 +14,24 @@ public enum ReferenceFile: String, Sendable, CaseIterable {
     case after = "given-after"
     /// A clip that is mixed with noise and denoised again.
     case source = "given-source"
-    /// A picture whose white parts are those of the source that change.
+    /// A picture, or a clip, whose white parts are those of the source that change.
     case mask = "given-mask"
+    /// Pictures of what shall be seen in the clip, none of whose frames they are.
+    case reference1 = "given-reference-1"
+    case reference2 = "given-reference-2"
+    case reference3 = "given-reference-3"
+    case reference4 = "given-reference-4"
+
+    /// Those of reference pictures, in their order.
+    public static let references: [ReferenceFile] = [.reference1, .reference2, .reference3, .reference4]
+    /// Whether what plays the part is a picture; nil where it may be either.
+    public var isPicture: Bool? {
+        switch self {
+        case .firstFrame, .lastFrame, .reference1, .reference2, .reference3, .reference4: true
+        case .before, .after, .source: false
+        case .mask: nil
+        }
+    }
 }
 
 /// A given clip as far as a job uses it.
@@ -46,6 +63,12 @@ public struct ReferenceMedia: Sendable, Equatable {
     public var source: ReferenceClip?
     /// Only a part of the source's picture changes.
     public var hasMask = false
+    /// The mask is a clip: another part changes in each frame.
+    public var maskIsClip = false
+    /// Sizes, as they are shown, of pictures of what shall be seen; for models that follow a clip.
+    public var references: [PictureSize] = []
+    /// How closely a model that follows a clip follows it; nil means 1.
+    public var conditioningScale: Double?
     /// `after` is the beginning of `before` and is not shown a second time.
     public var isLoop = false
     /// How much of the source is noise at the start, above 0; 1 starts from nothing but noise.
@@ -65,11 +88,22 @@ public struct ReferenceMedia: Sendable, Equatable {
         if before != nil || after != nil || source != nil { names.append("video") }
         if before != nil, after != nil, !isLoop { names.append("end_video") }
         if hasMask { names.append("mask") }
+        if !references.isEmpty { names.append("reference_images") }
         return names
     }
 }
 
 extension ClipPlan {
+    /// Takes a clip as the mask.
+    /// - Throws: `.badInput` for one that is shorter than the clip.
+    public mutating func setMask(_ facts: MediaFacts) throws(SoradError) {
+        let frames = frameCount(microseconds: facts.microseconds, fps: fps)
+        guard frames >= numFrames else {
+            throw SoradError(.badInput, "the mask has \(frames) frames at \(fps) a second, and the clip \(numFrames)", param: "mask")
+        }
+        given?.maskIsClip = true
+    }
+
     /// Frames of the finished clip: those of the given clips and the new ones.
     public var clipFrames: Int { (given?.before?.numFrames ?? 0) + newFrames.count + (isAfterShown ? given?.after?.numFrames ?? 0 : 0) }
 

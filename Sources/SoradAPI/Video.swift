@@ -103,6 +103,8 @@ public struct VideoDetails: Sendable, Equatable {
     /// The noise levels of the steps, where the request named them.
     public var sigmas: [Double]?
     public var strength: Double?
+    /// How closely a model that follows a clip followed it, where the request named it.
+    public var conditioningScale: Double?
     /// Stages behind the decoder; width, height, frames and rate are those of the finished clip.
     public var upscale: Int?
     public var interpolate: Int?
@@ -150,6 +152,7 @@ public struct VideoDetails: Sendable, Equatable {
         flowShift = plan.sigmas.isEmpty ? plan.flowShift : nil
         sigmas = plan.sigmas.isEmpty ? nil : plan.sigmas
         strength = plan.given?.strength
+        conditioningScale = plan.given?.conditioningScale
         storyboard = plan.scenes.isEmpty ? nil : plan.scenes
         sourceVideoID = plan.given?.videoID
         given = plan.given?.fieldNames ?? []
@@ -178,6 +181,7 @@ public struct VideoDetails: Sendable, Equatable {
         flowShift = json["flow_shift"]?.double
         sigmas = json["sigmas"]?.array?.compactMap(\.double)
         strength = json["strength"]?.double
+        conditioningScale = json["conditioning_scale"]?.double
         upscale = json["upscale"]?.integer
         interpolate = json["interpolate"]?.integer
         storyboard = json["storyboard"]?.array?.compactMap { scene in
@@ -219,6 +223,7 @@ public struct VideoDetails: Sendable, Equatable {
         object["flow_shift"] = flowShift.map { .double($0) }
         object["sigmas"] = sigmas.map { .array($0.map { .double($0) }) }
         object["strength"] = strength.map { .double($0) }
+        object["conditioning_scale"] = conditioningScale.map { .double($0) }
         object["upscale"] = upscale.map { .integer($0) }
         object["interpolate"] = interpolate.map { .integer($0) }
         object["storyboard"] = storyboard.map { scenes in

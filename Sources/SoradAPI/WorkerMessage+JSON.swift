@@ -130,6 +130,7 @@ extension ModelInfo: JSONRepresentable {
         object["textLength"] = textLength.map { .integer($0) }
         if hasExperts { object["hasExperts"] = true }
         if picturesNeeded > 0 { object["picturesNeeded"] = .integer(picturesNeeded) }
+        if takesControl { object["takesControl"] = true }
         if upscales { object["upscales"] = true }
         if interpolates { object["interpolates"] = true }
         object["windowFrames"] = windowFrames.map { .integer($0) }
@@ -156,6 +157,7 @@ extension ModelInfo: JSONRepresentable {
         windowFrames = json["windowFrames"]?.integer
         hasExperts = json["hasExperts"]?.bool ?? false
         picturesNeeded = json["picturesNeeded"]?.integer ?? 0
+        takesControl = json["takesControl"]?.bool ?? false
         upscales = json["upscales"]?.bool ?? false
         interpolates = json["interpolates"]?.bool ?? false
         for value in json["sizes"]?.array ?? [] {

@@ -36,6 +36,7 @@ struct Checkpoint {
         imageEncoder =
             if let part = parts.imageEncoder { try CLIPLayout(part.config, processor: parts.imageProcessor) } else { nil }
         try Self.checkFit(network, textEncoder, autoencoder, parts.path)
+        try Self.checkControl(network, autoencoder, parts.path)
         try Self.checkPictures(network, imageEncoder, parts.path)
         tokenizer =
             try TokenizerMetadata.read(parts.tokenizer, vocabulary: textEncoder.vocabulary)
@@ -84,6 +85,18 @@ struct Checkpoint {
                 \(folder): the autoencoder has \(autoencoder.latentChannels) latent channels, \
                 and the transformer takes \(network.inChannels) and gives \(network.outChannels)
                 """)
+        }
+    }
+
+    /// A mask of a clip to follow has a channel per pixel.
+    private static func checkControl(
+        _ network: any NetworkLayout, _ autoencoder: any AutoencoderLayout, _ folder: String
+    ) throws(SoradError) {
+        let side = autoencoder.spatialScale
+        guard network.controlMask == 0 || network.controlMask == side * side else {
+            throw SoradError(
+                .badInput,
+                "\(folder): the transformer reads masks of \(network.controlMask) pixels, and a latent pixel has \(side) along a side")
         }
     }
 

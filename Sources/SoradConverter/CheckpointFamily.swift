@@ -12,7 +12,7 @@ package protocol CheckpointFamily: Sendable {
     /// `general.architecture` of the model files that its checkpoints become.
     var architecture: String { get }
     /// `_class_name` in `transformer/config.json`.
-    var transformerClass: String { get }
+    var transformerClasses: [String] { get }
     /// What a checkpoint without a `sorad.json` gets: the defaults of its own pipeline.
     var defaults: CardDefaults { get }
     /// Refuses a pipeline whose way of sampling no model file describes.
@@ -62,6 +62,8 @@ package protocol NetworkLayout: PartLayout {
     var outChannels: Int { get }
     /// Channels of a mask that comes with a clip next to the latents; 0 where the latents are all that comes in.
     var maskChannels: Int { get }
+    /// Channels of the mask of a clip that a branch of the network follows, one per pixel of a latent pixel; 0 without such a branch.
+    var controlMask: Int { get }
     /// Of the embeddings of given pictures that it reads, and how many of them it has positions for; 0 for none.
     var pictures: (width: Int, positions: Int) { get }
     /// The tensors of a second network that takes over at low noise.
@@ -72,6 +74,7 @@ package protocol NetworkLayout: PartLayout {
 
 extension NetworkLayout {
     package var maskChannels: Int { 0 }
+    package var controlMask: Int { 0 }
     package var pictures: (width: Int, positions: Int) { (0, 0) }
     package var lowNoiseTensors: [TensorRule] { [] }
     package func expertMetadata(trainSteps: Int) -> [(key: String, value: MetadataValue)] { [] }
@@ -87,8 +90,9 @@ package protocol TextEncoderLayout: PartLayout {
 
 package protocol AutoencoderLayout: PartLayout {
     var latentChannels: Int { get }
-    /// Frames per latent frame, the first aside.
+    /// Frames per latent frame, the first aside, and pixels along a side of a latent pixel.
     var timeScale: Int { get }
+    var spatialScale: Int { get }
 }
 
 /// All that can be converted. To add a family or a part, add its folder or file and one row.
@@ -119,7 +123,8 @@ package struct CheckpointRegistry: Sendable {
     /// The family of a checkpoint.
     /// - Throws: `.badInput` where none has its transformer.
     func family(_ transformer: ConfigFile) throws(SoradError) -> any CheckpointFamily {
-        families[try transformer.choice("_class_name", of: families.map(\.transformerClass))]
+        let rows = families.flatMap { family in family.transformerClasses.map { (name: $0, family: family) } }
+        return rows[try transformer.choice("_class_name", of: rows.map(\.name))].family
     }
 
     func textEncoder(_ config: ConfigFile, _ weights: any TensorSource) throws(SoradError) -> any TextEncoderLayout {

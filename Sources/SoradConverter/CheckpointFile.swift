@@ -22,7 +22,7 @@ package struct CheckpointFile {
             stored = try Self.opened(path)
             files = [path]
         }
-        source = try ScaledSource(stored)
+        source = MLXSource.isStored(stored) ? try MLXSource(stored, at: path) : try ScaledSource(stored)
     }
 
     private static func opened(_ path: String) throws(SoradError) -> any StoredTensors {

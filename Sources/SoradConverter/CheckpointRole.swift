@@ -30,7 +30,7 @@ package enum CheckpointRole: String, CaseIterable, Sendable {
     /// The tables that turn other spellings into diffusers'.
     var tables: [NameTable] {
         switch self {
-        case .transformer, .lowNoise: [.wanTransformer]
+        case .transformer, .lowNoise: [.wanTransformer, .mlxTransformer]
         case .imageEncoder: [.clip, .openCLIP]
         case .textEncoder: [.wanTextEncoder, .ggufTextEncoder]
         case .autoencoder: [.wan22Autoencoder, .wanAutoencoder]
@@ -128,7 +128,8 @@ package struct CheckpointRoles {
     static func likeness(_ names: [String]) -> String? {
         let kinds: [(piece: String, kind: String)] = [
             (".lora_", "a LoRA"), (".hada_w1", "a LoHa"), (".lokr_w", "a LoKr"), (".diff", "a LoRA"),
-            ("vace_", "a VACE model"), ("control_adapter.", "a Fun Control model with a camera"), ("ref_conv.", "a Fun Control model"),
+            ("vace_", "a VACE model with the configuration of another"), ("control_adapter.", "a Fun Control model with a camera"),
+            ("ref_conv.", "a Fun Control model"),
             ("casual_audio_encoder.", "a speech-to-video model"), ("audio_proj.", "a speech-to-video model"),
             ("face_adapter.", "a Wan Animate model"), ("delta_embedder.", "an AnyFlow model"), ("fps_embedding.", "a SkyReels model"),
             ("local_attn.proj_l.", "a TurboDiffusion model with sparse linear attention"),

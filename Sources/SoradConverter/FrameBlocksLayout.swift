@@ -19,6 +19,7 @@ struct FrameBlocksLayout: AutoencoderLayout {
 
     package var latentChannels: Int { blocks.latentChannels }
     package var timeScale: Int { blocks.timeScale }
+    package var spatialScale: Int { blocks.spatialScale }
 
     package var metadata: [(key: String, value: MetadataValue)] {
         [

@@ -28,23 +28,39 @@ package struct NameTable: Sendable {
             ("text_embedding.2", "condition_embedder.text_embedder.linear_2"),
             ("head.modulation", "scale_shift_table"),
             ("head.head", "proj_out"),
-            ("blocks.*.modulation", "blocks.*.scale_shift_table"),
-            // The original's norm1 and norm2 have no weights.
-            ("blocks.*.norm3", "blocks.*.norm2"),
-            ("blocks.*.ffn.0", "blocks.*.ffn.net.0.proj"),
-            ("blocks.*.ffn.2", "blocks.*.ffn.net.2"),
+            ("vace_blocks.*.before_proj", "vace_blocks.*.proj_in"), ("vace_blocks.*.after_proj", "vace_blocks.*.proj_out"),
         ]
-            + [("self_attn", "attn1"), ("cross_attn", "attn2")].flatMap { theirs, ours in
-                [("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("o", "to_out.0"), ("norm_q", "norm_q"), ("norm_k", "norm_k")].map {
-                    ("blocks.*.\(theirs).\($0)", "blocks.*.\(ours).\($1)")
-                }
-            }
+            + wanBlock("blocks.*") + wanBlock("vace_blocks.*")
             + [("k_img", "add_k_proj"), ("v_img", "add_v_proj"), ("norm_k_img", "norm_added_k")].map {
                 ("blocks.*.cross_attn.\($0)", "blocks.*.attn2.\($1)")
             }
             + [
                 ("proj.0", "norm1"), ("proj.1", "ff.net.0.proj"), ("proj.3", "ff.net.2"), ("proj.4", "norm2"), ("emb_pos", "pos_embed"),
             ].map { ("img_emb.\($0)", "condition_embedder.image_embedder.\($1)") })
+
+    private static func wanBlock(_ block: String) -> [(theirs: String, ours: String)] {
+        [
+            ("\(block).modulation", "\(block).scale_shift_table"),
+            // The original's norm1 and norm2 have no weights.
+            ("\(block).norm3", "\(block).norm2"),
+            ("\(block).ffn.0", "\(block).ffn.net.0.proj"),
+            ("\(block).ffn.2", "\(block).ffn.net.2"),
+        ]
+            + [("self_attn", "attn1"), ("cross_attn", "attn2")].flatMap { theirs, ours in
+                [("q", "to_q"), ("k", "to_k"), ("v", "to_v"), ("o", "to_out.0"), ("norm_q", "norm_q"), ("norm_k", "norm_k")].map {
+                    ("\(block).\(theirs).\($0)", "\(block).\(ours).\($1)")
+                }
+            }
+    }
+
+    /// FastVideo's blocks for MLX; the rest has diffusers' names.
+    package static let mlxTransformer = NameTable(
+        mark: "blocks.0.ffn.fc_in.weight",
+        rules: ["to_q", "to_k", "to_v", "norm_q", "norm_k"].map { ("blocks.*.\($0)", "blocks.*.attn1.\($0)") } + [
+            ("blocks.*.to_out", "blocks.*.attn1.to_out.0"), ("blocks.*.attn2.to_out", "blocks.*.attn2.to_out.0"),
+            ("blocks.*.ffn.fc_in", "blocks.*.ffn.net.0.proj"), ("blocks.*.ffn.fc_out", "blocks.*.ffn.net.2"),
+            ("blocks.*.self_attn_residual_norm.norm", "blocks.*.norm2"),
+        ])
 
     /// transformers' CLIPVisionModel, whose newer editions leave out the prefix.
     package static let clip = NameTable(mark: "embeddings.class_embedding", rules: [])

@@ -37,6 +37,12 @@ struct SamplingRecipe {
             name: "wan2.1-flf2v", summary: "Wan 2.1 FLF2V 14B (first and last frame), as published", sampler: "unipc", steps: 50, shift: 16,
             guidance: 5, width: 1280, height: 720, frames: 81, framesPerSecond: 16),
         SamplingRecipe(
+            name: "wan2.1-fun-inp", summary: "Wan 2.1 Fun InP 1.3B and 14B (first picture, perhaps the last one too), as published",
+            sampler: "euler", steps: 50, shift: 5, guidance: 6, width: 832, height: 480, frames: 81, framesPerSecond: 16),
+        SamplingRecipe(
+            name: "wan2.1-vace", summary: "Wan 2.1 VACE 1.3B and 14B (control clip, mask, reference pictures), as published",
+            sampler: "unipc", steps: 50, shift: 16, guidance: 5, width: 832, height: 480, frames: 81, framesPerSecond: 16),
+        SamplingRecipe(
             name: "wan2.2-t2v-a14b", summary: "Wan 2.2 T2V A14B, as published", sampler: "unipc", steps: 40, shift: 12, guidance: 4,
             width: 832, height: 480, frames: 81, framesPerSecond: 16, boundary: 0.875, lowNoiseGuidance: 3),
         SamplingRecipe(

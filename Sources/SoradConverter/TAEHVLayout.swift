@@ -15,6 +15,7 @@ struct TAEHVLayout: AutoencoderLayout {
     private static let blocksPerLevel = 3
 
     package var timeScale: Int { 1 << decoderTimeUpscale.count { $0 } }
+    package var spatialScale: Int { patch << decoderSpaceUpscale.count { $0 } }
 
     init(_ config: ConfigFile) throws(SoradError) {
         try config.require("encoder_padding", oneOf: ["front", "back"])

@@ -15,8 +15,8 @@ enum WanShapes {
         for name in source.names where name == "scale_shift_table" || name.hasSuffix(".scale_shift_table") {
             if let shape = source.shape(of: name), shape.count == 2 { source = source.reshaped(name, [1] + shape) }
         }
-        let kernel = "patch_embedding.weight"
-        if let shape = source.shape(of: kernel), let count = checkedProduct(shape), count % (4 * width) == 0 {
+        for kernel in ["patch_embedding.weight", "vace_patch_embedding.weight"] {
+            guard let shape = source.shape(of: kernel), let count = checkedProduct(shape), count % (4 * width) == 0 else { continue }
             // [in·D, 1, 2, 2] where formats have four dimensions at most; [D, in·4] where the embedding is a linear layer.
             let isFolded = shape.count == 4 && Array(shape.dropFirst()) == [1, 2, 2]
             let isLinear = shape.count == 2 && shape[0] == width
@@ -54,18 +54,36 @@ enum WanShapes {
             source.shape(of: embedder + "pos_embed") == nil ? .null : .integer(try shapes[embedder + "pos_embed", 1, of: 3])
         )
         return ConfigFile(
-            [
-                "_class_name": "WanTransformer3DModel", "num_layers": .integer(shapes.count("blocks.", ".scale_shift_table")),
-                "num_attention_heads": .integer(width / headSize), "attention_head_dim": .integer(headSize),
-                "in_channels": .integer(patch[1]), "out_channels": .integer(outputs / max(1, patchVolume)),
-                "patch_size": .array(patch[2...].map { .integer($0) }),
-                "text_dim": .integer(try shapes["condition_embedder.text_embedder.linear_1.weight", 1, of: 2]),
-                "image_dim": pictures.width, "added_kv_proj_dim": pictures.width == .null ? .null : .integer(width),
-                "pos_embed_seq_len": pictures.positions,
-                "freq_dim": .integer(try shapes["condition_embedder.time_embedder.linear_1.weight", 1, of: 2]),
-                "ffn_dim": .integer(try shapes["blocks.0.ffn.net.0.proj.weight", 0, of: 2]), "qk_norm": "rms_norm_across_heads",
-                "cross_attn_norm": .bool(source.shape(of: "blocks.0.norm2.weight") != nil), "rope_max_seq_len": 1024, "eps": 1e-6,
-            ], name: "the shapes of \(source.path)")
+            adding(
+                try control(shapes),
+                to: [
+                    "_class_name": "WanTransformer3DModel", "num_layers": .integer(shapes.count("blocks.", ".scale_shift_table")),
+                    "num_attention_heads": .integer(width / headSize), "attention_head_dim": .integer(headSize),
+                    "in_channels": .integer(patch[1]), "out_channels": .integer(outputs / max(1, patchVolume)),
+                    "patch_size": .array(patch[2...].map { .integer($0) }),
+                    "text_dim": .integer(try shapes["condition_embedder.text_embedder.linear_1.weight", 1, of: 2]),
+                    "image_dim": pictures.width, "added_kv_proj_dim": pictures.width == .null ? .null : .integer(width),
+                    "pos_embed_seq_len": pictures.positions,
+                    "freq_dim": .integer(try shapes["condition_embedder.time_embedder.linear_1.weight", 1, of: 2]),
+                    "ffn_dim": .integer(try shapes["blocks.0.ffn.net.0.proj.weight", 0, of: 2]), "qk_norm": "rms_norm_across_heads",
+                    "cross_attn_norm": .bool(source.shape(of: "blocks.0.norm2.weight") != nil), "rope_max_seq_len": 1024, "eps": 1e-6,
+                ]), name: "the shapes of \(source.path)")
+    }
+
+    /// A branch that follows a clip: its hints are spread evenly, as VACE's are, one for every second or fifth block.
+    private static func control(_ shapes: Shapes) throws(SoradError) -> JSONObject {
+        let (layers, hints) = (shapes.count("blocks.", ".scale_shift_table"), shapes.count("vace_blocks.", ".scale_shift_table"))
+        guard hints > 0 else { return [:] }
+        guard layers % hints == 0 else {
+            throw SoradError(
+                .badInput, "\(shapes.path): \(hints) VACE blocks do not say which of the \(layers) blocks they belong to",
+                hint: "give the folder with its config.json too")
+        }
+        return [
+            "_class_name": .string(WanTransformerLayout.controlClass),
+            "vace_layers": .array((0..<hints).map { .integer($0 * (layers / hints)) }),
+            "vace_in_channels": .integer(try shapes.all("vace_patch_embedding.weight", rank: 5)[1]),
+        ]
     }
 
     /// CLIP as Wan uses it, ViT-H/14: 80 channels a head (OpenCLIP's xlm-roberta-large-vit-huge-14).
@@ -218,6 +236,7 @@ enum WanShapes {
 /// Sizes out of shapes, with a sentence where one is not there.
 private struct Shapes {
     private let source: any TensorSource
+    var path: String { source.path }
 
     init(_ source: any TensorSource) { self.source = source }
 

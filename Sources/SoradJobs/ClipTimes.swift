@@ -20,6 +20,7 @@ extension ClipPlan {
             if given.hasFirstFrame { words.append(firstStep > 0 ? "still" : "first") }
             if given.hasLastFrame { words.append("last") }
             if given.hasMask { words.append("mask") }
+            if !given.references.isEmpty { words.append("references=\(given.references.count)") }
             for (name, clip) in [("before", given.before), ("after", given.after), ("source", given.source)] {
                 if let clip { words.append("\(name)=\(clip.contextFrames)") }
             }

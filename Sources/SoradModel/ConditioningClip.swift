@@ -2,15 +2,17 @@
 // whose other frames are grey, and a mask that says which frames are given.
 public import SoradTensor
 
-/// What is given of a clip, in one of the forms that networks take; neither for a clip of text alone.
+/// What is given of a clip, in one of the forms that networks take; none for a clip of text alone.
 public struct Conditioning {
     public var frames: ConditioningFrames?
     public var clip: ConditioningClip?
+    public var control: ControlClip?
 
-    public init(frames: ConditioningFrames? = nil, clip: ConditioningClip? = nil) {
-        precondition(frames == nil || clip == nil, "frames are given in two forms")
+    public init(frames: ConditioningFrames? = nil, clip: ConditioningClip? = nil, control: ControlClip? = nil) {
+        precondition([frames != nil, clip != nil, control != nil].filter { $0 }.count <= 1, "frames are given in two forms")
         self.frames = frames
         self.clip = clip
+        self.control = control
     }
 }
 

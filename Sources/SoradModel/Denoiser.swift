@@ -43,6 +43,9 @@ public final class Denoiser {
     /// Passes through the network that this run, and those before it by `words`, have made: one for each prompt of a computed step.
     public var passes = 0
 
+    /// The latent frame in the middle of the clip, behind those of reference pictures.
+    public let middle: Int
+
     /// - Parameters:
     ///   - prompt: [L, text width] from `encodeText`.
     ///   - negativePrompt: likewise; not used when the guidance scale is 1.
@@ -56,6 +59,8 @@ public final class Denoiser {
         self.schedule = schedule
         self.settings = settings
         known = given.frames
+        let references = given.control?.references ?? 0
+        middle = references + (size.frames - references) / 2
         self.region = region
         let prompts = settings.guidanceScale == 1 ? [prompt] : [prompt, negativePrompt]
         run = try network.run(size, prompts: prompts, textLength: textLength, given: given, stop: stop)

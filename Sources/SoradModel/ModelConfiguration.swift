@@ -74,6 +74,11 @@ public struct ModelConfiguration: Sendable {
                 .badInput, "\(file.path): the network reads masks of \(mask) frames, and a latent frame stands for \(autoencoder.timeScale)"
             )
         }
+        if case .control(let mask) = network.conditioning, mask != autoencoder.spatialScale * autoencoder.spatialScale {
+            throw SoradError(
+                .badInput,
+                "\(file.path): the network reads masks of \(mask) pixels, and a latent pixel has \(autoencoder.spatialScale) along a side")
+        }
         if let image {
             guard image.width == network.imageWidth,
                 network.imagePositions == 0 || network.imagePositions == network.picturesNeeded * image.tokens
@@ -131,6 +136,16 @@ public struct ModelConfiguration: Sendable {
     public var pictureTokens: Int { picturesEncoded * (image?.tokens ?? 0) }
     /// Whether given frames reach the network as a clip next to the latents.
     public var takesConditioningClip: Bool { if case .channels = network.conditioning { true } else { false } }
+    /// Whether it follows a given clip (`ControlClip`), and so needs one in every run.
+    public var takesControl: Bool { if case .control = network.conditioning { true } else { false } }
+    /// Channels of what it follows; 0 for a model that follows nothing.
+    var controlChannels: Int {
+        if case .control(let mask) = network.conditioning { 2 * latentChannels + mask } else { 0 }
+    }
+    /// What stands for a clip to follow while a step is only measured; nil for a model that follows none.
+    public func greyControl(_ size: LatentSize) -> ControlClip? {
+        takesControl ? ControlClip(grey: controlChannels, size) : nil
+    }
     /// What stands for given frames while a step is only measured; nil for a model that takes none next to the latents.
     public func greyClip(_ size: LatentSize, numFrames: Int) -> ConditioningClip? {
         guard takesConditioningClip else { return nil }

@@ -60,6 +60,8 @@ package enum ConditioningForm: Equatable, Sendable {
     case frames
     /// As a clip next to the latents (`ConditioningClip`), with a mask of that number of channels.
     case channels(mask: Int)
+    /// As a clip that a branch of the network follows (`ControlClip`), with a mask of that number of channels.
+    case control(mask: Int)
 }
 
 /// A network that says in which direction latents go.

@@ -22,7 +22,9 @@ extension VideoModel {
 
     /// While given frames are encoded: the network for one frame, and before it the image encoder.
     public func encodeBytes(_ size: LatentSize) -> Int {
-        max(autoencoder.encodeBytes(size), imageEncoder?.workspaceBytes() ?? 0) + 4 * frameBytes(size)
+        // Of a clip to follow there are two halves, and what is put together of them.
+        let control = 2 * configuration.controlChannels * size.frames * size.height * size.width * 4
+        return max(autoencoder.encodeBytes(size), imageEncoder?.workspaceBytes() ?? 0) + 4 * frameBytes(size) + control
     }
 
     /// Bytes of an encoded prompt.

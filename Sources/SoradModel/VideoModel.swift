@@ -84,6 +84,7 @@ public final class VideoModel {
     ///   - prompt, negativePrompt: [L, text width] from `encodeText`. The negative one is not looked at when the guidance scale is 1.
     ///   - known: latent frames that are given, for models that take them so.
     ///   - clip: a clip of which frames are given, for models that take it so.
+    ///   - control: what the network follows, for models that take it so.
     ///   - region: part of every latent frame that is given.
     ///   - firstStep: where the run begins; above 0 with a clip mixed into the noise.
     ///   - seed, window: of the noise that samplers add.
@@ -93,11 +94,10 @@ public final class VideoModel {
     ///   does not take, or missing where it needs them; what `stop` throws.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, settings: PassSettings, steps: Int, shift: Float,
-        known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0,
-        window: Int = 0,
-        sigmas: [Double] = [], stop: StopCheck = {}
+        known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, control: ControlClip? = nil, region: KnownRegion? = nil,
+        firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0, sigmas: [Double] = [], stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
-        try checkGiven(known, clip)
+        try checkGiven(known, clip, control)
         guard (1...configuration.numTrainTimesteps).contains(steps) else {
             throw SoradError(
                 .badInput, "num_inference_steps is \(steps), outside 1…\(configuration.numTrainTimesteps)", param: "num_inference_steps")
@@ -114,26 +114,29 @@ public final class VideoModel {
         let schedule = sampler(steps: steps, shift: shift, firstStep: firstStep, seed: seed, window: window, sigmas: sigmas)
         return try Denoiser(
             network, backend, size: size, prompt: prompt, negativePrompt: negativePrompt, settings: settings, schedule: schedule,
-            given: Conditioning(frames: known, clip: clip), region: region, textLength: configuration.textLength, stop: stop)
+            given: Conditioning(frames: known, clip: clip, control: control), region: region, textLength: configuration.textLength,
+            stop: stop)
     }
 
     /// As above, with a guidance scale alone.
     public func denoiser(
         _ size: LatentSize, prompt: Tensor, negativePrompt: Tensor, guidanceScale: Float, steps: Int, shift: Float,
-        known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, region: KnownRegion? = nil, firstStep: Int = 0, seed: UInt64 = 0,
-        window: Int = 0, sigmas: [Double] = [], stop: StopCheck = {}
+        known: ConditioningFrames? = nil, clip: ConditioningClip? = nil, control: ControlClip? = nil, region: KnownRegion? = nil,
+        firstStep: Int = 0, seed: UInt64 = 0, window: Int = 0, sigmas: [Double] = [], stop: StopCheck = {}
     ) throws(SoradError) -> Denoiser {
         try denoiser(
             size, prompt: prompt, negativePrompt: negativePrompt, settings: PassSettings(guidanceScale: guidanceScale), steps: steps,
-            shift: shift, known: known, clip: clip, region: region, firstStep: firstStep, seed: seed, window: window, sigmas: sigmas,
-            stop: stop)
+            shift: shift, known: known, clip: clip, control: control, region: region, firstStep: firstStep, seed: seed, window: window,
+            sigmas: sigmas, stop: stop)
     }
 
-    private func checkGiven(_ known: ConditioningFrames?, _ clip: ConditioningClip?) throws(SoradError) {
+    private func checkGiven(_ known: ConditioningFrames?, _ clip: ConditioningClip?, _ control: ControlClip?) throws(SoradError) {
         switch configuration.network.conditioning {
-        case .none where known == nil && clip == nil, .frames where clip == nil: return
+        case .none where known == nil && clip == nil && control == nil, .frames where clip == nil && control == nil,
+            .control where known == nil && clip == nil && control != nil:
+            return
         case .channels:
-            guard known == nil, let clip else {
+            guard known == nil, control == nil, let clip else {
                 throw SoradError(.badInput, "the model \(configuration.id) starts from a picture, and none is given")
             }
             let pictures = configuration.picturesEncoded

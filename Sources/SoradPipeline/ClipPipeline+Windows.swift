@@ -37,10 +37,12 @@ struct WindowPlan {
     init(_ request: ClipPlan, _ size: LatentSize, _ file: LatentFile, _ checkpoint: Checkpoint?, tensors: Int) {
         let windows = request.windows.isEmpty ? [ClipWindow(start: 0, end: size.frames)] : request.windows
         let steps = request.stepsPerWindow
+        // Those of reference pictures stand before the clip's.
+        let front = request.given?.references.count ?? 0
         let found = checkpoint?.restore(count: tensors) { done in
             let index = (done - 1) / steps
             guard index < windows.count, file.holds(index == 0 ? 0 : windows[index - 1].end) else { return nil }
-            return Shape(size.channels, windows[index].count, size.height, size.width)
+            return Shape(size.channels, front + windows[index].count, size.height, size.width)
         }
         resumed = found.map { WindowState(tensors: $0.tensors, done: $0.done, words: $0.numbers) }
         (self.windows, stepsPerWindow) = (windows, steps)
@@ -68,7 +70,7 @@ extension ClipPipeline {
             let latent = try denoise(request, plan, index, text, given, file, checkpoint, &previews, job)
             // What the window has brought; the frames before it lie in the file already.
             for frame in (index == 0 ? 0 : plan.windows[index - 1].end)..<window.end {
-                try file.write(latent, frame: frame - window.start, at: frame)
+                try file.write(latent, frame: frame - window.start + (given.control?.references ?? 0), at: frame)
             }
             checkpoint?.wrote(file.file)
         }
@@ -99,7 +101,8 @@ extension ClipPipeline {
             job.passes = state.passes
             return state.tensors[0]
         }
-        let size = LatentSize(channels: file.channels, frames: window.count, height: file.height, width: file.width)
+        let size = LatentSize(
+            channels: file.channels, frames: window.count + (given.control?.references ?? 0), height: file.height, width: file.width)
         let known = try knownFrames(window, done: index == 0 ? 0 : plan.windows[index - 1].end, given, file)
         let noise = Tensor(Shape(size.channels, size.frames, size.height, size.width))
         noise.fillNormal(seed: request.seed, stream: SamplerRequest.stream(ofWindow: index))
@@ -108,9 +111,8 @@ extension ClipPipeline {
         if let kept = given.kept, let source { region = KnownRegion(mask: kept, latents: source, noise: noise.clone()) }
         let denoiser = try model.denoiser(
             size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, settings: PassSettings(request),
-            steps: request.numInferenceSteps, shift: Float(request.flowShift), known: known, clip: given.clip, region: region,
-            firstStep: request.firstStep,
-            seed: request.seed, window: index, sigmas: request.sigmas, stop: job.stop)
+            steps: request.numInferenceSteps, shift: Float(request.flowShift), known: known, clip: given.clip, control: given.control,
+            region: region, firstStep: request.firstStep, seed: request.seed, window: index, sigmas: request.sigmas, stop: job.stop)
         let latent = model.backend.resident(state?.tensors[0] ?? noise)
         if let state {
             denoiser.restore(state.tensors.dropFirst(), words: state.words)

@@ -180,7 +180,9 @@ public final class ClipPipeline {
         try choosePlace(request)
         let size = try latentSize(request)
         let frames = try FramePlan(request, givenStages ?? FrameStages.all(model))
-        let work = ClipWork(request, size, encodesAll: model.configuration.takesConditioningClip).with(frames.work, after: .decoding)
+        let c = model.configuration
+        let whole = c.takesControl ? 2 : c.takesConditioningClip ? 1 : nil
+        let work = ClipWork(request, size, wholeClips: whole).with(frames.work, after: .decoding)
         let meter = ProgressMeter(work, rates: rates, expected: expected, start: time.monotonic())
         let job = RunningJob(identifier, meter: meter, time: time, stop: stop, isPutDown: isPutDown, progress: progress)
 
@@ -198,7 +200,6 @@ public final class ClipPipeline {
         let windows = WindowPlan(
             request, size, latents, checkpoint, tensors: 1 + Denoiser.stateCount(sampler, caches: request.cache != nil))
         let scene = windows.windows[windows.first].scene
-        let c = model.configuration
         let earlier = checkpoint?.restorePrompts(scene: scene, width: c.textWidth, length: c.textLength)
         try job.resumed(.encodingText, earlier == nil ? 0 : 1, of: 1)
         let text = if let earlier { earlier } else { try encode(request, scene: scene, stop) }
@@ -335,14 +336,15 @@ public final class ClipPipeline {
 }
 
 extension ClipWork {
-    /// - Parameter encodesAll: given pictures are encoded within a clip of the whole length.
-    init(_ request: ClipPlan, _ size: LatentSize, encodesAll: Bool = false) {
+    /// - Parameter wholeClips: clips of the whole length within which what is given is encoded; nil where it is encoded by itself.
+    init(_ request: ClipPlan, _ size: LatentSize, wholeClips: Int? = nil) {
+        let references = request.given?.references.count ?? 0
         self.init(
             steps: request.stepsToRun,
-            tokensPerStep: request.latentsPerWindow(size.frames) * size.height * size.width * request.passesPerWindow
+            tokensPerStep: (request.latentsPerWindow(size.frames) + references) * size.height * size.width * request.passesPerWindow
                 / request.stepsPerWindow,
             frames: request.clipFrames, pixelsPerFrame: request.width * request.height,
-            encodedFrames: encodesAll ? request.numFrames : request.encodedFrames)
+            encodedFrames: wholeClips.map { $0 * request.numFrames + references } ?? request.encodedFrames)
     }
 }
 

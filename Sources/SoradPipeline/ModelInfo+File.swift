@@ -19,8 +19,8 @@ extension ModelInfo {
         let frameMultiple = configuration.frameMultiple
         func largestSide(_ native: Int) -> Int { min(2 * native, configuration.maxSide, 4096) / sizeMultiple * sizeMultiple }
         let slides =
-            configuration.takesConditioningFrames && !configuration.takesConditioningClip && frameMultiple == configuration.timeScale
-            && native.numFrames > 1
+            configuration.takesConditioningFrames && !configuration.takesConditioningClip && !configuration.takesControl
+            && frameMultiple == configuration.timeScale && native.numFrames > 1
         let together = ModelInfo.framesTogether(native.numFrames, configuration)
         let frames = slides ? min(max(together, ModelInfo.longestSeconds * native.fps), 9_000) : together
         let (volume, overflow) = (native.width * native.height).multipliedReportingOverflow(by: 5 * native.numFrames)
@@ -39,6 +39,7 @@ extension ModelInfo {
             takesConditioningFrames: configuration.takesConditioningFrames, textLength: configuration.textLength)
         picturesNeeded = configuration.picturesNeeded
         hasExperts = configuration.hasExperts
+        takesControl = configuration.takesControl
         if slides { windowFrames = try ModelInfo.windowFrames(file.metadata, native.numFrames, together, group: frameMultiple) }
         upscales = file.metadata.contains("upscaler.blocks")
         interpolates = file.metadata.contains("interpolator.blocks")

@@ -64,7 +64,7 @@ public struct PortableJob {
             do throws(SoradError) { found = try ClipPipeline.inspect("\(directory)/\(file.rawValue)") } catch {
                 throw SoradError(error.kind, "cannot use \(file.rawValue): \(error.message)", hint: error.hint)
             }
-            let isPicture = [.firstFrame, .lastFrame, .mask].contains(file)
+            let isPicture = file.isPicture ?? (model.takesControl ? found.isPicture : true)
             guard found.isPicture == isPicture else {
                 throw SoradError(.badInput, "\(file.rawValue) is a \(isPicture ? "clip, not a picture" : "picture, not a clip")")
             }
@@ -72,18 +72,33 @@ public struct PortableJob {
         }
         func clip(_ file: ReferenceFile) -> SourceClip? { facts[file].map { SourceClip($0) } }
         let pictures = has.contains(.firstFrame) || has.contains(.lastFrame)
+        let references = ReferenceFile.references.filter(has.contains)
+        guard references == Array(ReferenceFile.references.prefix(references.count)) else {
+            throw SoradError(.badInput, "the reference pictures are \(references.map(\.rawValue)); they count from 1 on")
+        }
+        func complete(_ plan: ClipPlan) throws(SoradError) -> ClipPlan {
+            var plan = plan
+            plan.given?.references = references.compactMap { facts[$0] }.map { PictureSize(width: $0.width, height: $0.height) }
+            if let mask = facts[.mask], !mask.isPicture { try plan.setMask(mask) }
+            try model.check(plan)
+            return plan
+        }
         switch (clip(.source), clip(.before), clip(.after)) {
         case (nil, nil, nil):
             guard !has.contains(.mask) else { throw contradiction(has) }
-            return try asked.plan(
-                for: model, randomSeed: seed, hasFirstFrame: has.contains(.firstFrame), hasLastFrame: has.contains(.lastFrame))
+            return try complete(
+                asked.plan(
+                    for: model, randomSeed: seed, hasFirstFrame: has.contains(.firstFrame), hasLastFrame: has.contains(.lastFrame),
+                    references: references.count))
         case (let source?, nil, nil) where !pictures:
-            return try asked.remake(of: source, for: model, randomSeed: seed, isRemix: false, hasMask: has.contains(.mask))
-        case (nil, let before?, nil) where !pictures && !has.contains(.mask):
+            return try complete(
+                asked.remake(
+                    of: source, for: model, randomSeed: seed, isRemix: false, hasMask: has.contains(.mask), references: references.count))
+        case (nil, let before?, nil) where !pictures && !has.contains(.mask) && references.isEmpty:
             return try asked.extending(before, .forwards, for: model, randomSeed: seed)
-        case (nil, nil, let after?) where !pictures && !has.contains(.mask):
+        case (nil, nil, let after?) where !pictures && !has.contains(.mask) && references.isEmpty:
             return try asked.extending(after, .backwards, for: model, randomSeed: seed)
-        case (nil, let before?, let after?) where !pictures && !has.contains(.mask):
+        case (nil, let before?, let after?) where !pictures && !has.contains(.mask) && references.isEmpty:
             return try asked.extending(before, .join(after), for: model, randomSeed: seed)
         default: throw contradiction(has)
         }

@@ -27,7 +27,7 @@ struct PreviewMaker {
         let began = time.monotonic()
         guard pacing.isDue(at: began) else { return nil }
         let picture = preview.picture(
-            of: denoiser.predictedFrame(denoiser.size.frames / 2, of: latent, afterStep: step), provenance: provenance)
+            of: denoiser.predictedFrame(denoiser.middle, of: latent, afterStep: step), provenance: provenance)
         let ended = time.monotonic()
         pacing.done(from: began, to: ended)
         spent = spent + (ended - began)

@@ -16,6 +16,8 @@ struct ReferenceLatents {
     var known: [Int: (latents: Tensor, frame: Int)] = [:]
     /// What is given as a clip next to the latents, for models that take it so.
     var clip: ConditioningClip?
+    /// What the network follows, for models that follow a clip.
+    var control: ControlClip?
     /// Clean latents that the noise is mixed into, of all latent frames.
     var source: LatentFile?
     /// [h · w]: the latent pixels of `source` that stay; nil for none.
@@ -40,17 +42,21 @@ struct ReferenceEncoder {
 
     private var group: Int { model.configuration.frameMultiple }
 
-    private var shouldStop: () -> Bool { { (try? stop()) == nil } }
+    var shouldStop: () -> Bool { { (try? stop()) == nil } }
 
     /// - Parameter size: of all latents of the clip.
     /// - Throws: `.badInput` when the given frames do not fit the clip, `.cancelled`, and with the code `media_failed` when a file cannot
     ///   be read.
     func encode(_ size: LatentSize) throws(SoradError) -> ReferenceLatents {
-        guard let given = request.given else { return ReferenceLatents() }
+        let follows = model.configuration.takesControl
+        guard let given = request.given ?? (follows ? ReferenceMedia() : nil) else { return ReferenceLatents() }
         var result = ReferenceLatents()
+        if follows { result.control = try controlClip(given, size) }
         if given.hasFirstFrame {
             let picture = try picture(.firstFrame)
-            if model.configuration.takesConditioningClip {
+            if follows {
+                // It is a part of what is followed.
+            } else if model.configuration.takesConditioningClip {
                 result.clip = try conditioningClip(from: picture, to: given.hasLastFrame ? self.picture(.lastFrame) : nil)
             } else {
                 result.known[0] = (try latents([picture]), 0)
@@ -70,7 +76,7 @@ struct ReferenceEncoder {
             let groups = latents.shape[1] - 1
             for frame in 0..<groups { result.known[size.frames - groups + frame] = (latents, frame + 1) }
         }
-        if given.hasLastFrame, result.clip == nil {
+        if given.hasLastFrame, result.clip == nil, !follows {
             let picture = try picture(.lastFrame)
             let isDissolve = given.hasFirstFrame && size.frames == 2
             let frames =
@@ -79,10 +85,11 @@ struct ReferenceEncoder {
             let latents = try latents(frames)
             result.known[size.frames - 1] = (latents, latents.shape[1] - 1)
         }
-        if let source = given.source {
+        // A source that is followed is mixed into noise only where a strength says so.
+        if let source = given.source, !follows || request.firstStep > 0 {
             let own = try ownLatents(source)
             result.source = if let own { own } else { try encodedSource(source, size) }
-            if given.hasMask { result.kept = try keptPixels(size) }
+            if given.hasMask, !follows { result.kept = try keptPixels(size) }
         }
         try model.backend.finish()
         return result
@@ -146,7 +153,7 @@ struct ReferenceEncoder {
         }
     }
 
-    private func tooFew(_ count: Int) -> SoradError {
+    func tooFew(_ count: Int) -> SoradError {
         SoradError(
             .internalFault, "a given clip gave fewer frames than the \(count) that it was accepted with", code: JobError.mediaFailed)
     }
@@ -168,7 +175,7 @@ struct ReferenceEncoder {
         return frames
     }
 
-    private func picture(_ role: ReferenceFile) throws(SoradError) -> [UInt8] {
+    func picture(_ role: ReferenceFile) throws(SoradError) -> [UInt8] {
         let reader = try FrameReader(
             "\(directory)/\(role.rawValue)", width: request.width, height: request.height, count: 1, fps: request.fps, program: ffmpeg,
             shouldStop: shouldStop)
@@ -240,7 +247,7 @@ struct ReferenceEncoder {
         return file
     }
 
-    private func latents(_ frames: [[UInt8]]) throws(SoradError) -> Tensor {
+    func latents(_ frames: [[UInt8]]) throws(SoradError) -> Tensor {
         let encoder = try model.latentEncoder(numFrames: frames.count, width: request.width, height: request.height)
         for frame in frames {
             try stop()
@@ -251,21 +258,26 @@ struct ReferenceEncoder {
 
     /// The latent pixels none of whose pixels is white in the mask.
     private func keptPixels(_ size: LatentSize) throws(SoradError) -> [Bool] {
-        let mask = try picture(.mask)
         let scale = model.configuration.spatialScale
         var kept = [Bool](repeating: true, count: size.height * size.width)
+        let isWhite = whitePixels(try picture(.mask))
         for row in 0..<request.height {
-            for column in 0..<request.width {
-                let pixel = 3 * (row * request.width + column)
-                if Int(mask[pixel]) + Int(mask[pixel + 1]) + Int(mask[pixel + 2]) >= 3 * 128 {
-                    kept[row / scale * size.width + column / scale] = false
-                }
+            for column in 0..<request.width where isWhite[row * request.width + column] {
+                kept[row / scale * size.width + column / scale] = false
             }
         }
-        guard kept.contains(false) else {
-            throw SoradError(
-                .badInput, "the mask has no white part, so nothing would change; paint white what is to change", param: "mask")
-        }
+        guard kept.contains(false) else { throw Self.noWhite }
         return kept
+    }
+
+    static let noWhite = SoradError(
+        .badInput, "the mask has no white part, so nothing would change; paint white what is to change", param: "mask")
+
+    /// [H · W] of a frame of the clip's size.
+    func whitePixels(_ mask: [UInt8]) -> [Bool] {
+        (0..<request.width * request.height).map { pixel -> Bool in
+            let sum = (0..<3).reduce(0) { $0 + Int(mask[3 * pixel + $1]) }
+            return sum >= 3 * 128
+        }
     }
 }

@@ -49,7 +49,8 @@ public final class StepMeter {
         let prompt = Tensor(Shape(8, model.configuration.textWidth))
         let denoiser = try model.denoiser(
             latentSize, prompt: prompt, negativePrompt: prompt, guidanceScale: 2, steps: 3, shift: 3,
-            clip: model.configuration.greyClip(latentSize, numFrames: size.numFrames))
+            clip: model.configuration.greyClip(latentSize, numFrames: size.numFrames),
+            control: model.configuration.greyControl(latentSize))
         let latent = model.initialNoise(seed: 1, latentSize)
         try backend.finish()
         denoiser.step(0, latent)

@@ -44,8 +44,8 @@ private let clipCommands: [Command] = [
         "sorad-ctl remix", [idArgument, promptArgument],
         options: requestOptions + [
             strengthOption("how much of the clip is replaced, above 0 (nothing) to 1 (all)", "0.7"),
-            Option("mask", .text("FILE"), "a picture, white where the clip may change"),
-        ] + waitingOptions,
+            Option("mask", .text("FILE"), "a picture, white where the clip may change; a clip too for models that follow clips"),
+        ] + followingOptions + waitingOptions,
         summary: "make a finished clip again for another prompt, and save it",
         details: """
             Mixes the job's clip with noise and denoises it for the new prompt, so that unchanged things stay where they are.
@@ -87,10 +87,13 @@ private let otherClipCommands: [Command] = [
         "sorad-ctl edit", [Argument("FILE", "a clip of at most 256 MiB, or the ID of a job"), promptArgument],
         options: requestOptions + [
             strengthOption("how much of the clip is replaced, above 0 (nothing) to 1 (all)", "0.7"),
-            Option("mask", .text("FILE"), "a picture, white where the clip may change"),
-        ]
-            + waitingOptions,
+            Option("mask", .text("FILE"), "a picture, white where the clip may change; a clip too for models that follow clips"),
+        ] + followingOptions + waitingOptions,
         summary: "make a clip of your own again for a prompt, and save it",
+        details: """
+            The clip is mixed with noise and denoised for the prompt. A model that follows clips (VACE) follows it instead:
+            where it is white in the mask, or everywhere without one, and mixes it with noise only with --strength.
+            """,
         examples: ["sorad-ctl edit holiday.mp4 \"a snowy field\" --strength 0.5 -o snow.mp4"],
         schemas: ["sorad.progress/1", "sorad.clip/1"], run: editClip),
     Command(
@@ -295,10 +298,17 @@ private func strengthOption(_ summary: String, _ standard: String) -> Option {
     Option("strength", .number("S"), default: standard, summary)
 }
 
-private let pictureOptions = [
-    Option("image", .text("FILE"), "a picture that is the first frame"),
-    Option("end-image", .text("FILE"), "a picture that is the last frame"),
-    strengthOption("with --image: how far the clip may differ from it", "1"),
+private let pictureOptions =
+    [
+        Option("image", .text("FILE"), "a picture that is the first frame"),
+        Option("end-image", .text("FILE"), "a picture that is the last frame"),
+        strengthOption("with --image: how far the clip may differ from it", "1"),
+    ] + followingOptions
+
+/// For models that follow a clip (VACE).
+private let followingOptions = [
+    Option("reference", .text("FILE"), isList: true, "a picture of what is to be seen, for models that follow clips"),
+    Option("conditioning-scale", .number("S"), default: "1", "how closely such a model follows what is given, 0 to 4"),
 ]
 
 private let timeoutOption = Option("timeout", .number("S"), "stop waiting after this many seconds; the job continues")

@@ -9,7 +9,8 @@ let flagsOfFields = [
     "timesteps": "--timesteps",
     "negative_prompt": "--negative", "reuse": "--reuse", "priority": "--priority", "strength": "--strength", "input_reference": "--image",
     "end_image": "--end-image", "end_video": "--join", "direction": "--backwards", "loop": "--loop", "storyboard": "--scene",
-    "mask": "--mask", "upscale": "--upscale", "interpolate": "--interpolate", "video": "FILE or ID", "file": "FILE",
+    "reference_images": "--reference", "conditioning_scale": "--conditioning-scale", "mask": "--mask", "upscale": "--upscale",
+    "interpolate": "--interpolate", "video": "FILE or ID", "file": "FILE",
 ]
 
 /// What to do about refusals whose sentence does not say it, by their code.

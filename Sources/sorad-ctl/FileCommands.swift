@@ -11,6 +11,7 @@ func editClip(_ arguments: Arguments) throws(SoradError) {
     try makeClip(arguments, prompt: arguments.words[1]) { (fields, daemon) throws(SoradError) in
         var fields = fields
         if let path = arguments["mask"] { fields["mask"] = ["image_url": .string(try dataURL(of: path))] }
+        try addReferences(to: &fields, arguments)
         guard let file else {
             fields["video"] = ["id": .string(try daemon.identifier(source))]
             return try daemon.edit(fields)

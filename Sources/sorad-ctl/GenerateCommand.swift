@@ -34,17 +34,19 @@ private func generateMany(_ arguments: Arguments) throws(SoradError) {
     try batch.run(items)
 }
 
-/// The pictures that --image and --end-image name.
+/// The pictures that --image, --end-image and --reference name.
 private func addPictures(to fields: inout JSONObject, _ arguments: Arguments) throws(SoradError) {
     for (flag, name) in [("image", "input_reference"), ("end-image", "end_image")] {
         if let path = arguments[flag] { fields[name] = ["image_url": .string(try dataURL(of: path))] }
     }
+    try addReferences(to: &fields, arguments)
 }
 
 func remix(_ arguments: Arguments) throws(SoradError) {
     try makeClip(arguments, prompt: arguments.words[1]) { (fields, daemon) throws(SoradError) in
         var fields = fields
         if let path = arguments["mask"] { fields["mask"] = ["image_url": .string(try dataURL(of: path))] }
+        try addReferences(to: &fields, arguments)
         return try daemon.remix(try daemon.identifier(arguments.words[0]), fields)
     }
 }

@@ -30,7 +30,14 @@ func requestFields(prompt: String, flags: Arguments) -> JSONObject {
     if flags.has("reuse") { fields["reuse"] = true }
     fields["priority"] = flags["priority"].map(wholeNumber)
     fields["strength"] = flags["strength"].map(number)
+    fields["conditioning_scale"] = flags["conditioning-scale"].map(number)
     return fields
+}
+
+/// The pictures that each --reference names.
+func addReferences(to fields: inout JSONObject, _ flags: Arguments) throws(SoradError) {
+    let pictures = try flags.all("reference").map { path throws(SoradError) -> JSONValue in ["image_url": .string(try dataURL(of: path))] }
+    if !pictures.isEmpty { fields["reference_images"] = .array(pictures) }
 }
 
 /// "SECONDS:PROMPT"; the daemon judges both.

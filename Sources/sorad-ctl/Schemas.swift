@@ -79,7 +79,7 @@ private let videoMembers: KeyValuePairs<String, JSONValue> = [
     "owner?": whole, "duration_seconds?": number, "width?": whole, "height?": whole, "num_frames?": whole, "fps?": whole, "seed?": whole,
     "negative_prompt?": text, "num_inference_steps?": whole, "guidance_scale?": number, "flow_shift?": number, "sigmas?": list(of: number),
     "guidance_scale_2?": number, "guidance_interval?": list(of: number), "cache?": number, "passes?": whole,
-    "strength?": number,
+    "strength?": number, "conditioning_scale?": number,
     "upscale?": whole, "interpolate?": whole,
     "storyboard?": list(of: object(["prompt": text, "seconds": number, "num_frames": whole])), "source_video_id?": text, "given?": texts,
     "phase?": text, "step?": whole, "steps?": whole, "frame?": whole, "eta_seconds?": number,

@@ -87,6 +87,7 @@ extension ClipRequest {
         sigmas = try fields.numbers("sigmas", in: ClipPlan.sigmaRange, most: ClipPlan.numInferenceStepsRange.upperBound)
         timesteps = try fields.numbers("timesteps", in: ClipRequest.timestepRange, most: ClipPlan.numInferenceStepsRange.upperBound)
         strength = try fields.number("strength", in: ClipRequest.strengthRange)
+        conditioningScale = try fields.number("conditioning_scale", in: ClipRequest.conditioningScaleRange)
         upscale = try fields.integer("upscale", in: 1...4)
         interpolate = try fields.integer("interpolate", in: 1...2)
         // Everybody may stand back; only an administrator may push ahead.

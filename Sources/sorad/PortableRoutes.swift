@@ -70,7 +70,8 @@ extension ClientRoutes {
         var files: [(name: String, isPicture: Bool, isMedia: Bool)] = []
         if given.hasFirstFrame { files.append((ReferenceFile.firstFrame.rawValue, true, true)) }
         if given.hasLastFrame { files.append((ReferenceFile.lastFrame.rawValue, true, true)) }
-        if given.hasMask { files.append((ReferenceFile.mask.rawValue, true, true)) }
+        if given.hasMask { files.append((ReferenceFile.mask.rawValue, !given.maskIsClip, true)) }
+        for (file, _) in zip(ReferenceFile.references, given.references) { files.append((file.rawValue, true, true)) }
         for (clip, role) in [(given.before, ReferenceFile.before), (given.after, .after), (given.source, .source)] {
             guard let clip else { continue }
             for (index, part) in clip.allParts.enumerated() { files.append((clip.fileName(index, as: role), false, part.kind == .mp4)) }

@@ -27,6 +27,23 @@ extension Fields {
         return upload
     }
 
+    /// The pictures under `name`, each as `picture` takes one: a list of them, or one.
+    /// - Returns: with the name of each, for refusals.
+    func pictures(_ name: String) throws(APIError) -> [(name: String, upload: Upload)] {
+        guard has(name) else { return [] }
+        let elements = try list(name)
+        guard elements.count <= ReferenceFile.references.count else {
+            throw invalid(name, "has \(elements.count) pictures; \(ReferenceFile.references.count) are the limit")
+        }
+        return try elements.enumerated().map { index, element throws(APIError) in
+            let place = elements.count == 1 ? name : "\(name)[\(index)]"
+            guard let upload = try element.picture("value", of: self, place) else {
+                throw invalid(place, "must be a picture", code: "invalid_type")
+            }
+            return (place, upload)
+        }
+    }
+
     /// The picture under `key`; refusals are about the field `name` of `owner`. nil for a list and for what can be no picture.
     private func picture(_ key: String, of owner: Fields, _ name: String) throws(APIError) -> Upload? {
         if isFile(key) { return try owner.limited(file(key), name) }

@@ -24,20 +24,21 @@ enum RequestFields {
         ) { $1 })
 
     static let create = FieldTable(
-        common.union(["input_reference", "end_image", "strength", "storyboard"]),
+        common.union(["input_reference", "end_image", "strength", "storyboard", "reference_images", "conditioning_scale"]),
         members: ["input_reference": pictureMembers, "end_image": pictureMembers],
         foreign: dialects.merging([
             "video": .misplaced("belongs to /v1/videos/edits, or to /v1/videos/extensions to make a clip longer"),
-            "mask": .misplaced("belongs to /v1/videos/edits"),
+            "mask": .misplaced("belongs to /v1/videos/edits"), "control_video": ofEdits,
             "direction": ofExtensions, "loop": ofExtensions, "end_video": ofExtensions,
         ]) { $1 })
 
     static let edit = FieldTable(
-        common.union(["video", "strength", "mask"]), members: ["video": videoMembers, "mask": pictureMembers],
-        foreign: dialects.merging(ofClips) { $1 }.merging(ofStoryboards) { $1 })
+        common.union(["video", "strength", "mask", "reference_images", "conditioning_scale"]),
+        members: ["video": videoMembers, "mask": pictureMembers],
+        foreign: dialects.merging(ofClips) { $1 }.merging(ofStoryboards) { $1 }.merging(["control_video": .name("video")]) { $1 })
 
     static let remix = FieldTable(
-        common.union(["strength", "mask"]), members: ["mask": pictureMembers],
+        common.union(["strength", "mask", "reference_images", "conditioning_scale"]), members: ["mask": pictureMembers],
         foreign: dialects.merging(ofClips) { $1 }.merging(ofStoryboards) { $1 }
             .merging(["video": .unsupported("another video")]) { $1 })
 
@@ -56,6 +57,8 @@ enum RequestFields {
         ) { $1 })
     static let content = FieldTable(["variant"], foreign: names("variant", "format type kind"))
 
+    private static let ofEdits = FieldTable.Foreign.misplaced(
+        "is the video of /v1/videos/edits, for a model that follows a clip")
     private static let ofExtensions = FieldTable.Foreign.misplaced("belongs to /v1/videos/extensions")
     private static let ofStoryboards = ["storyboard": FieldTable.Foreign.unsupported("several scenes")]
     private static let ofClips: [String: FieldTable.Foreign] = [
@@ -167,14 +170,14 @@ enum RequestFields {
             "loras": .unsupported("LoRA adapters"), "lora": .unsupported("LoRA adapters"), "lora_weights": .unsupported("LoRA adapters"),
             "lora_path": .unsupported("LoRA adapters"), "lora_scale": .unsupported("LoRA adapters"),
             "boundary_ratio": .unsupported("another boundary between two experts"),
-            "control_video": .unsupported("a control video"), "control_image": .unsupported("a control picture"),
+            "control_video": ofEdits, "control_image": .unsupported("a control picture"),
             "controlnet": .unsupported("a control network"), "control_type": .unsupported("a control network"),
             "control_net": .unsupported("a control network"), "control_strength": .unsupported("a control network"),
-            "pose_video": .unsupported("a control video"), "depth_video": .unsupported("a control video"),
+            "pose_video": .name("control_video"), "depth_video": .name("control_video"), "guide_video": .name("control_video"),
             "vace_context": .unsupported("a control video"), "motion_brush": .unsupported("a motion brush"),
             "dynamic_masks": .unsupported("a motion brush"), "static_mask": .unsupported("a motion brush"),
             "trajectory": .unsupported("a motion path"), "trajectories": .unsupported("a motion path"),
-            "mask_video": .unsupported("a mask that moves"), "camera_control": camera, "camera_motion": camera, "camera_movement": camera,
+            "mask_video": .name("mask"), "camera_control": camera, "camera_motion": camera, "camera_movement": camera,
             "camera_path": camera, "camera": camera, "camera_fixed": camera, "motion_bucket_id": motion, "motion_strength": motion,
             "motion_scale": motion, "movement_amplitude": motion, "noise_aug_strength": motion, "audio": sound, "generate_audio": sound,
             "with_audio": sound, "add_audio": sound, "enable_audio": sound, "audio_url": sound, "sound": sound, "voice": sound,
@@ -192,7 +195,9 @@ enum RequestFields {
         wishes("a mask", "mask_video_url inpaint_items masks"),
         wishes(
             "a control video",
-            "guide_video control_condition conditioning_scale controlnet_conditioning_scale pose depth depth_map canny preprocess"),
+            "control_condition pose depth depth_map canny preprocess"),
+        names("conditioning_scale", "controlnet_conditioning_scale control_scale control_context_scale vace_strength context_scale"),
+        names("reference_images", "src_ref_images reference_pictures"),
         wishes("a picture of a style", "ip_adapter_image style_image style_reference image_embeds"),
         wishes("upscaling", "enable_upscaling upscaling_scale super_resolution hd", instead: "send \"upscale\" with 2 or 4"),
         wishes(

@@ -33,17 +33,22 @@ extension ClientRoutes {
         let source = try take(video, "video", as: .source, in: draft, request)
         let model = try model(named: asked.model ?? source.model, request.fields)
         let mask = try request.fields.picture("mask")
+        let references = try request.fields.pictures("reference_images")
         var plan = try asked.remake(
-            of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix, hasMask: mask != nil)
+            of: source.clip, for: model, randomSeed: randomSeed(), isRemix: isRemix, hasMask: mask != nil, references: references.count)
         plan.referencePixels = source.pixels
         try give(source, as: .source, \.source, to: &plan, model, draft)
         if let mask {
             let facts = try store(mask, "mask", as: .mask, in: draft, request)
-            guard facts.isPicture else {
-                throw request.fields.invalid("mask", "is a clip; give a picture, white where the clip is to change")
+            if !facts.isPicture {
+                guard model.takesControl else {
+                    throw request.fields.invalid("mask", "is a clip; give a picture, white where the clip is to change")
+                }
+                try plan.setMask(facts)
             }
             plan.referencePixels = max(plan.referencePixels, facts.heldPixels)
         }
+        try store(references, in: draft, to: &plan, request)
         return (plan, draft)
     }
 
@@ -139,6 +144,16 @@ extension ClientRoutes {
             }
         } catch {
             throw error.kind == .notFound ? unknown(job.id.text) : APIError(error)
+        }
+    }
+
+    /// Puts pictures of what shall be seen into a draft.
+    func store(_ references: [(name: String, upload: Upload)], in draft: JobDraft, to plan: inout ClipPlan, _ request: Request) throws {
+        for ((name, upload), role) in zip(references, ReferenceFile.references) {
+            let facts = try store(upload, name, as: role, in: draft, request)
+            guard facts.isPicture else { throw request.fields.invalid(name, "is a clip; give a picture") }
+            plan.given?.references.append(PictureSize(width: facts.width, height: facts.height))
+            plan.referencePixels = max(plan.referencePixels, facts.heldPixels)
         }
     }
 

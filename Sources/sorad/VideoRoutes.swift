@@ -11,8 +11,10 @@ extension ClientRoutes {
             (name: "input_reference", role: ReferenceFile.firstFrame, upload: try request.fields.picture("input_reference")),
             (name: "end_image", role: .lastFrame, upload: try request.fields.picture("end_image")),
         ]
+        let references = try request.fields.pictures("reference_images")
         var plan = try asked.plan(
-            for: model, randomSeed: randomSeed(), hasFirstFrame: pictures[0].upload != nil, hasLastFrame: pictures[1].upload != nil)
+            for: model, randomSeed: randomSeed(), hasFirstFrame: pictures[0].upload != nil, hasLastFrame: pictures[1].upload != nil,
+            references: references.count)
         let draft = plan.given == nil ? nil : try service.draft()
         if let draft {
             for (name, role, upload) in pictures {
@@ -23,6 +25,7 @@ extension ClientRoutes {
                 }
                 plan.referencePixels = max(plan.referencePixels, facts.heldPixels)
             }
+            try store(references, in: draft, to: &plan, request)
         }
         return (plan, draft)
     }

@@ -259,9 +259,9 @@ extension NameTable {
     @Test func anotherPipelineIsRefused() throws {
         let error = try #require(
             try Self.convert { folder, _ in
-                try Self.write(folder, "model_index.json") { $0["_class_name"] = "WanVACEPipeline" }
+                try Self.write(folder, "model_index.json") { $0["_class_name"] = "WanAnimatePipeline" }
             }.error)
-        #expect(error.kind == .badInput && error.message.contains("WanVACEPipeline"), "\(error.message)")
+        #expect(error.kind == .badInput && error.message.contains("WanAnimatePipeline"), "\(error.message)")
     }
 
     @Test func unknownSchedulesAreRefused() throws {

@@ -25,6 +25,14 @@ struct TypedTensors {
         add(name, "F32", shape, values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> (8 * $0)) } })
     }
 
+    /// The same under other names.
+    func renamed(_ rename: (String) -> String) -> TypedTensors {
+        var copy = self
+        copy.members = JSONObject()
+        for member in members.members { copy.members[rename(member.key)] = member.value }
+        return copy
+    }
+
     mutating func add(_ name: String, text: String) { add(name, "U8", [text.utf8.count], Array(text.utf8)) }
 
     func write(_ name: String, in folder: TemporaryFolder) throws -> String {

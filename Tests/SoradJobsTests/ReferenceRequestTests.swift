@@ -48,6 +48,66 @@ import Testing
         #expect(try ModelInfo(json: model.json).picturesNeeded == 2)
     }
 
+    /// A model that follows clips takes a source without noise, reference pictures, a mask that moves; no other model does.
+    @Test func modelsThatFollowClips() throws {
+        let plain = Self.model
+        var model = Self.model
+        model.takesControl = true
+        func refusal(_ model: ModelInfo, _ make: (ModelInfo) throws -> ClipPlan) -> String? {
+            do {
+                try model.check(make(model))
+                return nil
+            } catch { return (error as? SoradError)?.param ?? "\(error)" }
+        }
+        let asked = parameters { $0.numFrames = 9 }
+        let scaled = parameters { $0.conditioningScale = 0.5 }
+        let text = { (model: ModelInfo) in try asked.plan(for: model, randomSeed: 1) }
+        let edit = { (model: ModelInfo) in try asked.remake(of: self.clip(17), for: model, randomSeed: 1, isRemix: false, hasMask: true) }
+        #expect(refusal(plain, text) == nil && refusal(model, text) == nil && refusal(plain, edit) == nil && refusal(model, edit) == nil)
+        // Grey frames are followed too, so there is something to encode.
+        #expect(try text(plain).given == nil && text(model).given == ReferenceMedia())
+        let (mixed, followed) = try (edit(plain), edit(model))
+        #expect(mixed.given?.strength == 0.7 && mixed.firstStep > 0 && followed.given?.strength == nil && followed.firstStep == 0)
+        #expect(refusal(plain) { try scaled.plan(for: $0, randomSeed: 1) } == "conditioning_scale")
+        #expect(try scaled.plan(for: model, randomSeed: 1).given?.conditioningScale == 0.5)
+        #expect(refusal(model) { try asked.extending(self.clip(17), .forwards, for: $0, randomSeed: 1) } == "video")
+        let scenes = parameters { $0.storyboard = [ClipRequest.Scene(prompt: "a", numFrames: 9)] }
+        #expect(refusal(model) { try scenes.plan(for: $0, randomSeed: 1) } == "storyboard")
+
+        func references(_ count: Int, strength: Double? = nil) -> (ModelInfo) throws -> ClipPlan {
+            { model in
+                let asked = self.parameters {
+                    $0.numFrames = 9
+                    $0.strength = strength
+                }
+                var plan = try asked.plan(
+                    for: model, randomSeed: 1, hasFirstFrame: strength != nil, hasLastFrame: false, references: count)
+                plan.given?.references = [PictureSize](repeating: PictureSize(width: 40, height: 30), count: count)
+                return plan
+            }
+        }
+        #expect(refusal(plain, references(1)) == "reference_images" && refusal(model, references(2)) == nil)
+        #expect(refusal(model, references(5)) == "reference_images")
+        #expect(refusal(model, references(1, strength: 0.5)) == "strength" && refusal(model, references(0, strength: 0.5)) == nil)
+        let two = try references(2)(model)
+        #expect(two.given?.fieldNames == ["reference_images"] && two.timeShape.contains("references=2"))
+        #expect(refusal(plain) { _ in two } == "reference_images")
+        // Each counts for a group of frames.
+        model.maxPixels = two.width * two.height * (two.numFrames + model.frameMultiple)
+        #expect(refusal(model, references(1)) == nil && refusal(model, references(2)) == "reference_images")
+
+        var moving = followed
+        let mask = MediaFacts(format: .mp4, width: 9, height: 9, numFrames: moving.numFrames, fps: moving.fps)
+        try moving.setMask(mask)
+        #expect(refusal(model) { _ in moving } == nil && refusal(plain) { _ in moving } == "mask")
+        #expect(throws: SoradError.self) {
+            var moving = followed
+            try moving.setMask(MediaFacts(format: .mp4, width: 9, height: 9, numFrames: moving.numFrames - 1, fps: moving.fps))
+        }
+        for plan in [two, moving] { #expect(try ClipPlan(json: plan.json) == plan) }
+        #expect(try ModelInfo(json: model.json).takesControl)
+    }
+
     /// Source frames, wanted, and then: context, frames that the model makes, frames of the clip.
     @Test(arguments: [(17, 8, 5, 13, 25), (17, 1, 5, 9, 21), (17, 9, 5, 17, 29), (5, 4, 5, 9, 9), (4, 4, 1, 5, 8), (1, 4, 1, 5, 5)])
     func forwards(source: Int, wanted: Int, context: Int, made: Int, total: Int) throws {

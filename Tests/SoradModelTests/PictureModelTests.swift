@@ -18,7 +18,7 @@ import Testing
 
     /// The fixture's own parts, with the text encoder of `tiny` and the autoencoder `wan-vae/plain`.
     /// - Parameter change: takes a part out, or puts a file in.
-    private static func file(_ name: String, float: Bool = true, change: (String) throws -> Void = { _ in }) throws -> ModelFile {
+    static func file(_ name: String, float: Bool = true, change: (String) throws -> Void = { _ in }) throws -> ModelFile {
         let folder = try temporaryFolder()
         defer { removeAll(folder) }
         for part in ["model_index.json", "sorad.json", "scheduler", "transformer", "transformer_2", "image_encoder", "image_processor"]
@@ -280,7 +280,7 @@ import Testing
     }
 
     /// A copy of a model with one key changed; nil where it loads.
-    private static func loading(_ original: ModelFile, _ key: String, _ value: MetadataValue, _ backend: CPUBackend) throws -> SoradError? {
+    static func loading(_ original: ModelFile, _ key: String, _ value: MetadataValue, _ backend: CPUBackend) throws -> SoradError? {
         let folder = try temporaryFolder()
         defer { removeAll(folder) }
         let own: Set = ["general.alignment", "sorad.integrity.sha256"]

@@ -44,9 +44,9 @@ import Testing
     @Test func whatCannotBeDoneIsRefused() throws {
         let daemon = try DaemonUnderTest()
         for (path, name, value, words) in [
-            ("/v1/videos", "control_video", "x", "a control video"), ("/v1/videos", "loras", ["x"], "LoRA"),
+            ("/v1/videos", "control_video", "x", "/v1/videos/edits"), ("/v1/videos", "loras", ["x"], "LoRA"),
             ("/v1/videos", "camera_control", "pan", "camera"), ("/v1/videos", "generate_audio", true, "sound"),
-            ("/v1/videos", "mask_video", "x", "a mask"), ("/v1/videos", "latents", [0], "noise or embeddings"),
+            ("/v1/videos", "mask_video", "x", "/v1/videos/edits"), ("/v1/videos", "latents", [0], "noise or embeddings"),
             ("/v1/videos", "webhook_url", "http://x", "; ask for the job, or read its events"),
             ("/v1/videos", "watermark", true, "watermark"),
             ("/v1/videos", "guidance_rescale", 0.7, "a rescaled guidance"), ("/v1/videos", "stream", true, "/events"),

@@ -17,6 +17,7 @@ struct WanAutoencoderLayout: AutoencoderLayout {
     private static let mostAttended = 1024
 
     package var timeScale: Int { 1 << halvesTime.count { $0 } }
+    package var spatialScale: Int { patch << halvesTime.count }
 
     private func hasAttention(level: Int) -> Bool { attentionScales.contains(1 / Float(1 << level)) }
 

@@ -3,7 +3,7 @@ package import SoradSystem
 
 package struct WanCheckpoint: CheckpointFamily {
     package let architecture = "sorad-wan"
-    package let transformerClass = "WanTransformer3DModel"
+    package let transformerClasses = ["WanTransformer3DModel", WanTransformerLayout.controlClass]
     /// Of diffusers' WanPipeline.
     package let defaults = CardDefaults(
         width: 832, height: 480, frames: 81, framesPerSecond: 16, steps: 50, textLength: 512, guidanceScale: 5)
@@ -11,7 +11,9 @@ package struct WanCheckpoint: CheckpointFamily {
     package init() {}
 
     package func checkPipeline(_ index: ConfigFile) throws(SoradError) {
-        try index.require("_class_name", oneOf: ["WanPipeline", "WanImageToVideoPipeline", "WanDMDPipeline"], default: "WanPipeline")
+        try index.require(
+            "_class_name", oneOf: ["WanPipeline", "WanImageToVideoPipeline", "WanVACEPipeline", "WanDMDPipeline"],
+            default: "WanPipeline")
     }
 
     package func network(

@@ -13,8 +13,14 @@ package struct WanTransformerLayout: NetworkLayout, Equatable {
     /// Of the embeddings of given pictures, and how many of them have positions; 0 without an image encoder, and for any number.
     package let imageWidth: Int
     let imagePositions: Int
+    /// The blocks behind which a branch that follows a given clip adds a hint, and channels of what it reads (VACE); none without one.
+    let controlLayers: [Int]
+    let controlChannels: Int
     /// Where two transformers share the steps.
     let experts: Experts?
+
+    /// Diffusers' class of transformers with such a branch.
+    static let controlClass = "WanVACETransformer3DModel"
 
     /// Share of the timesteps from which on the first of two transformers is asked, and the second one's guidance by the first one's.
     package struct Experts: Equatable {
@@ -57,10 +63,29 @@ package struct WanTransformerLayout: NetworkLayout, Equatable {
                 "\(config.path): the transformer takes \(inChannels) channels and gives \(outChannels), which is neither text-to-video nor "
                     + "image-to-video")
         }
+        let hasControl = try config.string("_class_name", default: "") == Self.controlClass
+        controlLayers = hasControl ? try config.integers("vace_layers", count: 1...256, in: 0...255) : []
+        controlChannels = hasControl ? try config.integer("vace_in_channels", in: 1...4096) : 0
+        try checkControl(config.path)
         guard inChannels > outChannels || imageWidth == 0, inChannels == outChannels || !expandTimesteps else {
             throw SoradError(.badInput, "\(config.path): the transformer takes pictures in two ways at once")
         }
     }
+
+    private func checkControl(_ path: String) throws(SoradError) {
+        guard let last = controlLayers.last else { return }
+        guard controlLayers[0] == 0, last < layers, zip(controlLayers, controlLayers.dropFirst()).allSatisfy({ $0 < $1 }) else {
+            throw SoradError(.badInput, "\(path): vace_layers is \(controlLayers), which does not rise from 0 within \(layers) layers")
+        }
+        guard controlMask > 0, inChannels == outChannels, imageWidth == 0, !expandTimesteps else {
+            throw SoradError(
+                .badInput,
+                "\(path): a transformer that follows a clip of \(controlChannels) channels and takes pictures too cannot be converted")
+        }
+    }
+
+    /// Channels of the mask of the clip that the branch follows.
+    package var controlMask: Int { controlLayers.isEmpty ? 0 : controlChannels - 2 * outChannels }
 
     /// Channels of the mask that says which frames are given; 0 for a transformer that takes no clip next to the latents.
     package var maskChannels: Int { inChannels == outChannels ? 0 : inChannels - 2 * outChannels }
@@ -89,6 +114,10 @@ package struct WanTransformerLayout: NetworkLayout, Equatable {
         var some: [(key: String, value: MetadataValue)] = []
         if imageWidth > 0 { some.append(("dit.image_dim", .uint32(UInt32(imageWidth)))) }
         if imagePositions > 0 { some.append(("dit.pos_embed_seq_len", .uint32(UInt32(imagePositions)))) }
+        if !controlLayers.isEmpty {
+            some.append(("dit.vace_layers", .uint32s(controlLayers.map { UInt32($0) })))
+            some.append(("dit.vace_in_channels", .uint32(UInt32(controlChannels))))
+        }
         return some
     }
 
@@ -132,7 +161,15 @@ package struct WanTransformerLayout: NetworkLayout, Equatable {
             linear(embedder + "ff.net.2", width, imageWidth, .floatLinear)
             if imagePositions > 0 { add(embedder + "pos_embed", [1, imagePositions, imageWidth], .plain) }
         }
-        for block in (0..<layers).map({ "blocks.\($0)." }) {
+        if !controlLayers.isEmpty {
+            add("vace_patch_embedding.weight", [width, controlChannels] + patch, .floatLinear)
+            add("vace_patch_embedding.bias", [width], .plain)
+            // Once per clip.
+            linear("vace_blocks.0.proj_in", width, width, .floatLinear)
+        }
+        let branch = controlLayers.indices.map { "vace_blocks.\($0)." }
+        for block in branch { linear(block + "proj_out", width, width, .linear(input: .normal)) }
+        for block in (0..<layers).map({ "blocks.\($0)." }) + branch {
             add(block + "scale_shift_table", [1, 6, width], .plain)
             // Rows of the table: shift, scale, gate of the self-attention, then of the feed-forward. Text reaches attn2's keys unscaled.
             let table = prefix + block + "scale_shift_table"

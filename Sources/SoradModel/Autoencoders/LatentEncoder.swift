@@ -75,6 +75,18 @@ public final class LatentEncoder {
         pushImage()
     }
 
+    /// Takes the next frame, [H, W, 3] RGB bytes, with middle grey where `isGrey` [H · W] says so.
+    public func append(_ frame: [UInt8], isGrey: [Bool]) {
+        precondition(frame.count == image.count && isGrey.count * 3 == image.count, "frame \(framesTaken) of \(frame.count) bytes")
+        image.set(from: frame.span)
+        image.withMutableElements { values in
+            for pixel in isGrey.indices where isGrey[pixel] {
+                for channel in 0..<3 { values[3 * pixel + channel] = 0.5 }
+            }
+        }
+        pushImage()
+    }
+
     private func pushImage() {
         precondition(framesTaken < numFrames, "frame \(framesTaken) of \(numFrames)")
         let copies = framesTaken == 0 && padsInFront ? 1 + missing : 1

@@ -12,6 +12,9 @@ package struct WanConfiguration: NetworkConfiguration {
     let crossAttentionNorm, expandTimesteps: Bool
     /// Of the embeddings of given pictures, and how many of them one table of positions is added to; 0 for none.
     package let imageWidth, imagePositions: Int
+    /// The blocks behind which the control branch adds a hint, rising from 0, and channels of what the branch reads (VACE); none without one.
+    let controlLayers: [Int]
+    package let controlChannels: Int
     /// Timestep from which on the network is the one for high noise, where the file has two.
     let boundary: Float?
     /// The guidance of the network for low noise: 1 + this · (guidance − 1).
@@ -45,6 +48,8 @@ package struct WanConfiguration: NetworkConfiguration {
         if data.contains("dit.attention_planes") { attentionProbBytes = try data.integer("dit.attention_planes", in: 1...2) }
         imageWidth = data.contains("dit.image_dim") ? try data.integer("dit.image_dim", in: 1...65536) : 0
         imagePositions = data.contains("dit.pos_embed_seq_len") ? try data.integer("dit.pos_embed_seq_len", in: 1...65536) : 0
+        controlLayers = data.contains("dit.vace_layers") ? try data.integers("dit.vace_layers", in: 0...511) : []
+        controlChannels = controlLayers.isEmpty ? 0 : try data.integer("dit.vace_in_channels", in: 1...4096)
         boundary = try data.contains("dit.boundary") ? data.float("dit.boundary") : nil
         lowNoiseGuidance = try data.contains("dit.low_noise_guidance") ? data.float("dit.low_noise_guidance") : 1
         autoencoder = try data.string("vae.type")
@@ -66,6 +71,7 @@ package struct WanConfiguration: NetworkConfiguration {
         guard imageWidth > 0 ? inChannels != outChannels : imagePositions == 0 else {
             throw SoradError(.badInput, "\(data.path): the transformer reads embeddings of pictures, and no pictures")
         }
+        try checkControl(data.path)
         guard boundary.map({ $0 > 0 }) ?? true, (0...100).contains(lowNoiseGuidance) else {
             throw SoradError(.badInput, "\(data.path): dit.boundary or dit.low_noise_guidance is out of range")
         }
@@ -74,11 +80,25 @@ package struct WanConfiguration: NetworkConfiguration {
         }
     }
 
+    private func checkControl(_ path: String) throws(SoradError) {
+        guard let last = controlLayers.last else { return }
+        guard controlLayers[0] == 0, last < layers, zip(controlLayers, controlLayers.dropFirst()).allSatisfy({ $0 < $1 }) else {
+            throw SoradError(
+                .badInput, "\(path): dit.vace_layers is \(controlLayers), and must rise from 0 within the \(layers) layers")
+        }
+        guard controlChannels > 2 * outChannels, controlChannels * patchVolume <= 65536, inChannels == outChannels, !expandTimesteps else {
+            throw SoradError(
+                .badInput, "\(path): a control branch of \(controlChannels) channels does not go with \(inChannels) channels in")
+        }
+    }
+
     package var textEncoder: String { "umt5" }
     package var latentChannels: Int { outChannels }
 
     package var conditioning: ConditioningForm {
-        inChannels > outChannels ? .channels(mask: inChannels - 2 * outChannels) : expandTimesteps ? .frames : .none
+        controlChannels > 0
+            ? .control(mask: controlChannels - 2 * outChannels)
+            : inChannels > outChannels ? .channels(mask: inChannels - 2 * outChannels) : expandTimesteps ? .frames : .none
     }
 
     package var hasExperts: Bool { boundary != nil }
@@ -86,7 +106,7 @@ package struct WanConfiguration: NetworkConfiguration {
     package var picturesNeeded: Int {
         switch conditioning {
         case .channels: imagePositions > 0 ? 2 : 1
-        case .frames, .none: 0
+        case .frames, .control, .none: 0
         }
     }
 

@@ -15,7 +15,7 @@ extension WanTransformer {
         let (slope, next) = (few.attention / few.tokens, many.attention / many.tokens)
         let perPair = max(0, (next - slope) / (many.tokens - few.tokens))
         let perSelfToken = max(0, next - perPair * many.tokens)
-        let layers = Double(configuration.layers)
+        let layers = Double(configuration.layers + configuration.controlLayers.count)
         // The attention to the prompt has two of the four products of that within the clip.
         return PassCost(fixed: 0, perToken: layers * (perToken + 1.5 * perSelfToken), perPair: layers * perPair)
     }

@@ -5,7 +5,7 @@
 package import SoradTensor
 
 package struct WanPrompt {
-    /// One per block.
+    /// One per block, and then one per block of the control branch.
     let layers: [any PackedKeysValues]
     /// [keys]: 0 for a token, ln(count) for the padding; nil without padding.
     let keyBias: Tensor?
@@ -31,7 +31,7 @@ extension WanTransformer {
         backend.linear(w.intermediate, textEmbedder.second, into: w.context.overwrite(rows: keys))
         TensorDump.write("dit.context", w.context.values)
         var layers: [any PackedKeysValues] = []
-        for block in blocks {
+        for block in blocks + (control?.blocks.map(\.block) ?? []) {
             try stop()
             backend.linear(w.context, block.crossAttention.key, into: w.projected)
             backend.rmsNorm(w.projected, epsilon: c.epsilon, weight: block.crossAttention.keyNorm, into: w.projected)
@@ -54,7 +54,7 @@ extension WanTransformer {
     func promptBytes(textLength: Int) -> Int {
         let c = configuration
         let layer = backend.measure { $0.keysValues(capacity: textLength, heads: c.heads, headWidth: c.headWidth) }
-        return layer * c.layers + backend.measure { PromptWorkspace(c, keys: textLength, in: $0) }
+        return layer * (c.layers + c.controlLayers.count) + backend.measure { PromptWorkspace(c, keys: textLength, in: $0) }
     }
 }
 

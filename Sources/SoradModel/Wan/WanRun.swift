@@ -18,6 +18,8 @@ package final class WanRun: DenoisingRun {
     private let input: Tensor?
     /// Embeddings of given pictures.
     private let picture: Tensor?
+    /// What the control branch follows.
+    private let control: ControlClip?
     /// Index of each token's timestep: 1 for those of conditioning frames.
     private let groups: ModulationGroups
     /// What the transformer that was asked last reads of the prompts and pictures.
@@ -27,6 +29,7 @@ package final class WanRun: DenoisingRun {
         let index: Int
         let prompts: [WanPrompt]
         let picture: WanPicture?
+        let guide: WanGuide?
     }
 
     fileprivate init(
@@ -49,6 +52,10 @@ package final class WanRun: DenoisingRun {
         }
         precondition((input == nil) == (c.inChannels == c.outChannels), "\(c.inChannels) channels in, given \(given)")
         picture = given.clip?.pictures
+        control = given.control
+        precondition(
+            control.map { $0.channels.shape == Shape(c.controlChannels, size.frames, size.height, size.width) } ?? (c.controlChannels == 0),
+            "\(c.controlChannels) control channels, given \(given)")
         let isKnown = known != nil
         workspace = transformer.workspace(grid, sequences: texts.count, timesteps: isKnown ? 2 : 1)
         var groups = ModulationGroups()
@@ -70,7 +77,7 @@ package final class WanRun: DenoisingRun {
         var prompts: [WanPrompt] = []
         for text in texts { prompts.append(try transformer.prepare(text, textLength: textLength, stop: stop)) }
         let seen: WanPicture? = if let picture { try transformer.prepare(picture: picture, stop: stop) } else { nil }
-        let new = Prepared(index: index, prompts: prompts, picture: seen)
+        let new = Prepared(index: index, prompts: prompts, picture: seen, guide: control.map { transformer.prepare($0) })
         prepared = new
         return new
     }
@@ -105,7 +112,7 @@ package final class WanRun: DenoisingRun {
         }
         try transformer.forward(
             seen, timesteps: known == nil ? [timestep] : [timestep, 0], groups: groups,
-            prompts: Array(own.prompts.prefix(velocities.count)), picture: own.picture,
+            prompts: Array(own.prompts.prefix(velocities.count)), picture: own.picture, guide: own.guide,
             workspace: workspace, into: velocities, stop: stop)
     }
 }
@@ -123,7 +130,7 @@ extension WanTransformer: DiffusionNetwork {
         let c = configuration
         let input = c.inChannels == c.outChannels ? 0 : 2 * c.inChannels * size.frames * size.height * size.width * 4
         return prompts * promptBytes(textLength: textLength) + workspaceBytes(grid(size), sequences: prompts, timesteps: 2) + input
-            + pictureBytes(pictureTokens)
+            + pictureBytes(pictureTokens) + guideBytes(size)
     }
 }
 

@@ -13,7 +13,9 @@ package struct WanWorkspace {
     /// Rows that go through the feed-forward together: as many as the backend asks for, and parts of about one size.
     let feedForwardRows: Int
     /// [R, D]
-    let hidden: Tensor
+    private(set) var hidden: Tensor
+    /// [R, D]: the state of the control branch; nil without one.
+    let control: Tensor?
     /// [R, D]: keys, values and queries, one after the other: they need not be in the cache at once.
     let projected: Tensor
     /// [R, D]: what the tokens attend to in given pictures; nil without an image encoder.
@@ -31,6 +33,13 @@ package struct WanWorkspace {
 
     var tokens: Int { layout.grid.count }
 
+    /// The same with the control branch's state in the place of the transformer's: its blocks are of the same kind.
+    func of(branch: Tensor) -> WanWorkspace {
+        var own = self
+        own.hidden = branch
+        return own
+    }
+
     fileprivate init(_ c: WanConfiguration, grid: TokenGrid, sequences: Int, timesteps: Int, in arena: Arena) {
         let rows = grid.count * sequences
         let matrix = Shape(rows, c.width)
@@ -41,6 +50,7 @@ package struct WanWorkspace {
         attentionScale = 1 / Float(c.headWidth).squareRoot()
         feedForwardRows = Self.feedForwardRows(rows, arena.backend)
         (hidden, projected) = (arena.tensor(matrix), arena.tensor(matrix))
+        control = c.controlLayers.isEmpty ? nil : arena.tensor(matrix)
         seen = c.imageWidth > 0 ? arena.tensor(matrix) : nil
         input = arena.activations(capacity: rows, width: c.width)
         intermediate = arena.activations(capacity: feedForwardRows, width: c.feedForward)

@@ -5,7 +5,7 @@ import SoradSystem
 
 struct TinyCheckpoint: CheckpointFamily {
     let architecture = "sorad-tiny"
-    let transformerClass = "TinyTransformer"
+    let transformerClasses = ["TinyTransformer"]
     let defaults = CardDefaults(
         width: 64, height: 32, frames: 9, framesPerSecond: 8, steps: 3, textLength: 16, guidanceScale: 2)
 
