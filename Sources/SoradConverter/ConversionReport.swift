@@ -18,6 +18,8 @@ public struct ConversionReport: Sendable {
         public internal(set) var weightError: Double?
         /// Relative L2 error of the layer's output for each form that was tried, in order; rotation nil is none.
         public internal(set) var attempts: [(rotation: Int?, error: Double)] = []
+        /// Of the weights as they came, and of the inputs on which the errors are; nil for what is no linear layer.
+        public internal(set) var spread: (weights: LayerSpread, inputs: LayerSpread)?
         /// Whether the errors are on captured inputs rather than synthetic ones.
         public internal(set) var captured = false
 
@@ -108,6 +110,10 @@ public struct ConversionReport: Sendable {
         ]
         object["bits"] = row.bits.map { .integer($0) }
         object["weight_error"] = row.weightError.map { .double($0) }
+        if let spread = row.spread {
+            object["weight_spread"] = spread.weights.json
+            object["input_spread"] = spread.inputs.json
+        }
         if !row.attempts.isEmpty {
             object["inputs"] = row.captured ? "captured" : "synthetic"
             object["attempts"] = .array(

@@ -68,11 +68,13 @@ struct TensorPlanner: Sendable {
         let values = try checkedFloats(tensor)
         let activations = try activations(rule, input, gain, inputs: k)
         let reference = LayerError(WeightMatrix(outputs: n, inputs: k, values), on: activations)
-        if let rows = try tensor.int8Rows(), let plan = try stored(rule, tensor, rows, reference, activations, asymmetric: input.asymmetric)
+        var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8")
+        row.spread = (LayerSpread(values, width: k), LayerSpread(activations.values, width: k))
+        if let rows = try tensor.int8Rows(),
+            let plan = try stored(rule, tensor, rows, row, reference, activations, asymmetric: input.asymmetric)
         {
             return plan
         }
-        var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8")
         row.captured = activations.captured
         func attempt(_ rotation: Int?) -> Attempt {
             var turned = values
@@ -113,7 +115,8 @@ struct TensorPlanner: Sendable {
     private func deepLinear(_ rule: TensorRule, _ tensor: CheckpointTensor, _ input: LayerInput, _ gain: InputGain?) throws(SoradError)
         -> TensorPlan
     {
-        let weights = WeightMatrix(outputs: rule.shape[0], inputs: rule.shape[1], try checkedFloats(tensor))
+        let values = try checkedFloats(tensor)
+        let weights = WeightMatrix(outputs: rule.shape[0], inputs: rule.shape[1], values)
         var row = ConversionReport.Row(
             name: rule.name, shape: rule.shape, type: .i8, decision: "10 bits in blocks of \(Int10Quantization.block)")
         if let scales = Int10Quantization.scales(weights) {
@@ -122,6 +125,7 @@ struct TensorPlanner: Sendable {
             let errors = Int10Quantization.errors(weights, rounded)
             let error = LayerError(weights, on: activations).relative(rounded, on: activations)
             row.captured = activations.captured
+            row.spread = (LayerSpread(values, width: rule.shape[1]), LayerSpread(activations.values, width: rule.shape[1]))
             row.weightError = errors.all
             row.attempts.append((nil, error))
             if max(error, errors.columns) <= options.int10ErrorLimit {
@@ -135,10 +139,12 @@ struct TensorPlanner: Sendable {
     }
 
     /// Rows that the checkpoint has in int8 are taken as they are, where that is good enough: quantizing them again could only lose.
-    /// - Parameter reference: of the dequantized weights, so the error is that of the activations alone.
+    /// - Parameters:
+    ///   - account: what is known of the layer.
+    ///   - reference: of the dequantized weights, so the error is that of the activations alone.
     private func stored(
-        _ rule: TensorRule, _ tensor: CheckpointTensor, _ rows: Int8Rows, _ reference: LayerError, _ activations: LayerActivations,
-        asymmetric: Bool
+        _ rule: TensorRule, _ tensor: CheckpointTensor, _ rows: Int8Rows, _ account: ConversionReport.Row, _ reference: LayerError,
+        _ activations: LayerActivations, asymmetric: Bool
     ) throws(SoradError) -> TensorPlan? {
         if let rotation = rows.rotation, !LinearWeights.rotations.contains(rotation) { return nil }
         guard rows.scales.allSatisfy({ $0.isFinite && $0 >= 0 }) else {
@@ -152,7 +158,8 @@ struct TensorPlanner: Sendable {
         let error = reference.relative(weights, scales: rows.scales, on: inputs.quantized(asymmetric: asymmetric))
         // Without a rotation there is another form to try.
         guard error <= (rows.rotation == nil ? options.rotationThreshold : options.errorLimit) else { return nil }
-        var row = ConversionReport.Row(name: rule.name, shape: rule.shape, type: .i8, decision: "int8 as stored")
+        var row = account
+        row.decision = "int8 as stored"
         row.captured = activations.captured
         row.attempts.append((rows.rotation, error))
         row.weightError = 0
