@@ -91,7 +91,7 @@ extension DaemonConnection {
         try client.fetch(ClientRequest(.post, "/v1/content_provenance_checks", body: try form([:], file, named: "file")))
     }
 
-    /// multipart/form-data (RFC 7578); a field that is no text or number is written as a form writes it: name[index][member].
+    /// multipart/form-data (RFC 7578); a field that is no text or number is written as a form writes it: name[member], name[].
     func form(_ fields: JSONObject, _ file: ClipFile, named name: String) throws(SoradError) -> ClientRequest.Body {
         let boundary = "sorad-\(randomBytes(16).map { String($0, radix: 16) }.joined())"
         var body: [UInt8] = []
@@ -108,7 +108,7 @@ extension DaemonConnection {
     private func flat(_ name: String, _ value: JSONValue) -> [(String, String)] {
         switch value {
         case .object(let object): object.members.flatMap { flat("\(name)[\($0.key)]", $0.value) }
-        case .array(let elements): elements.enumerated().flatMap { flat("\(name)[\($0)]", $1) }
+        case .array(let elements): elements.flatMap { flat("\(name)[]", $0) }
         case .string(let text): [(name, text)]
         default: [(name, value.text())]
         }

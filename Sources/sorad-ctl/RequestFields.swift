@@ -36,7 +36,8 @@ func requestFields(prompt: String, flags: Arguments) -> JSONObject {
 
 /// The pictures that each --reference names.
 func addReferences(to fields: inout JSONObject, _ flags: Arguments) throws(SoradError) {
-    let pictures = try flags.all("reference").map { path throws(SoradError) -> JSONValue in ["image_url": .string(try dataURL(of: path))] }
+    // Texts, which a form can list too.
+    let pictures = try flags.all("reference").map { path throws(SoradError) in JSONValue.string(try dataURL(of: path)) }
     if !pictures.isEmpty { fields["reference_images"] = .array(pictures) }
 }
 

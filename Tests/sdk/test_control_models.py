@@ -69,7 +69,7 @@ def test_a_model_follows_what_is_given(follower, tmp_path):
         fields = FIELDS | more
         clip = finished(follower, post(follower, path, fields))
         assert (clip["size"], clip["num_frames"], clip.get("conditioning_scale")) == ("48x32", 9, more.get("conditioning_scale")), clip
-        assert set(clip["given"]) == set(more) & {"input_reference", "end_image", "reference_images", "video", "mask"}, clip
+        assert set(clip.get("given", [])) == set(more) & {"input_reference", "end_image", "reference_images", "video", "mask"}, clip
         assert len(pixels(follower, clip["id"], tmp_path / "clip.mp4")) == 9 * 48 * 32 * 3
         made[name] = clip["sha256"]
     # Whatever is given is read, and makes another clip of the same seed.
