@@ -135,7 +135,10 @@ import Testing
         #expect(refusal { $0["vace_layers"] = [0, 2, 2] } != nil)
         #expect(refusal { $0["vace_layers"] = [] } != nil)
         #expect(refusal { $0["vace_in_channels"] = 20 }?.contains("20 channels") == true)
-        #expect(refusal { $0["image_dim"] = 24; $0["added_kv_proj_dim"] = 128 } != nil)
+        #expect(
+            refusal {
+                $0["image_dim"] = 24; $0["added_kv_proj_dim"] = 128
+            } != nil)
         #expect(refusal({ _ in }, index: ["expand_timesteps": true]) != nil)
     }
 }

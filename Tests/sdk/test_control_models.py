@@ -101,7 +101,7 @@ def test_what_a_follower_refuses(follower, make_daemon, tmp_path):
         fields = {name: value for name, value in FIELDS.items() if name != "num_frames" or "storyboard" not in more and "seconds" not in more}
         answer = post(follower, path, fields | more)
         assert answer.get("error", {}).get("param") == param, (more.keys(), answer)
-    # Nothing to make anew is known once the mask is read.
+    # Nothing to make again is known once the mask is read.
     job = post(follower, "/v1/videos/edits", FIELDS | video | black)
     follower.ctl("wait", job["id"])
     ended = json.loads(follower.curl(f"/v1/videos/{job['id']}").stdout)
