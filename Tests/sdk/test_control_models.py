@@ -197,3 +197,29 @@ def test_fun_inp_in_its_own_names(make_daemon, tmp_path):
             hashes.append(clip["sha256"])
     # Both spellings make the same three clips.
     assert hashes[:3] == hashes[3:] and len(set(hashes)) == 3
+
+
+def test_a_killed_worker_continues_with_references(tmp_path):
+    """Latents of reference pictures are part of each checkpoint, and none of them is of the clip."""
+    model = converted(tmp_path, "vace-ends", checkpoint(tmp_path, "vace-ends"))
+    picture(tmp_path, "red")
+    clip = clip_file(tmp_path / "bars.mp4", "testsrc")
+    made = []
+    for kills in (0, 3):
+        job = tmp_path / f"job{kills}"
+        job.mkdir()
+        for role, file in [("given-reference-1", tmp_path / "red.png"), ("given-source", clip), ("given-mask", clip)]:
+            (job / role).write_bytes(file.read_bytes())
+        asked = {name: value for name, value in FIELDS.items() if name != "num_inference_steps"}
+        (job / "request.json").write_text(json.dumps(asked | {"num_inference_steps": 24, "conditioning_scale": 0.7}))
+        command = [BUILD / "sorad-worker", "--model", model, "--once", job]
+        for _ in range(kills):
+            worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            # A step is reported when it is written down.
+            steps = (json.loads(line) for line in worker.stdout)
+            next(step for step in steps if step.get("progress", {}).get("progress", {}).get("step", 0) > 0)
+            worker.kill()
+            worker.wait()
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+        made.append(json.loads((job / "result.json").read_text())["result"])
+    assert made[0]["sha256"] == made[1]["sha256"] and made[1]["resumedStep"] > 0
