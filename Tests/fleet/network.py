@@ -374,7 +374,7 @@ class Trial:
         arm.boot()
         begun = time.monotonic()
         wait(f"{arm.name} in the pool", lambda: arm.name in ready(self.head), 1800, 1)
-        said = [f"in the pool after {time.monotonic() - begun:.0f} s as {self.head.do('condor_status', arm.name, '-af', 'Arch').stdout.strip()}"]
+        said = [f"in the pool after {time.monotonic() - begun:.0f} s as {self.attributes(arm, 'Arch')}"]
         # At a step that leaves the emulator little to do; then one that it has soon reached.
         for name, begins, ends, step in (("x86 to ARM", self.boxes, [arm], 120), ("ARM to x86", [arm], self.boxes, 3)):
             self.close(ends)
@@ -404,10 +404,10 @@ class Trial:
     def open(self, boxes):
         for box in boxes:
             self.head.do("condor_drain", "-cancel", f"slot1@{box.name}")
-        wait("boxes that take clips", lambda: all("Drain" not in self.state(box) for box in boxes), 120, 1)
+        wait("boxes that take clips", lambda: all("Drain" not in self.attributes(box, "State") for box in boxes), 120, 1)
 
-    def state(self, box):
-        return self.head.do("condor_status", f"slot1@{box.name}", "-af", "State", "Activity", check=False).stdout
+    def attributes(self, box, *names):
+        return self.head.do("condor_status", "-constraint", f'Machine == "{box.name}"', "-af", *names).stdout.strip()
 
     def unfit(self):
         """a box without ffmpeg, without power or without a token gets no clip"""
