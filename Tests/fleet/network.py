@@ -366,8 +366,8 @@ class Trial:
     def arm(self):
         """with an emulated ARM box: a clip begun on x86 ends there and one begun there ends on x86, with the frames of a single machine"""
         arm = self.arm_box
-        # It takes its time to say its first word.
-        self.head.SILENCE = 600
+        # It takes its time to say its first word, and to start again after a checkpoint.
+        self.head.SILENCE = self.head.EVERY = 600
         self.head.do("pkill", "-x", "sorad-fleet")
         self.head.fleet.wait(60)
         self.head.start_fleet()
