@@ -6,7 +6,7 @@ import SoradSystem
 /// The fields of a Video that are fields of a request too.
 private let kept = [
     "prompt", "model", "num_frames", "fps", "seed", "negative_prompt", "num_inference_steps", "guidance_scale", "guidance_scale_2",
-    "guidance_interval", "cache", "flow_shift", "sigmas",
+    "guidance_interval", "cache", "flow_shift", "sigmas", "conditioning_scale",
     "priority", "storyboard",
 ]
 
@@ -19,12 +19,13 @@ func retryJob(_ arguments: Arguments) throws(SoradError) {
         // What is said now counts more than what was said then; -1 is another seed.
         for member in flags.members { fields[member.key] = member.value }
         if arguments["seed"] == "-1" { fields["seed"] = nil }
-        if let source = video.remixedFromVideoID, !video.details.given.contains("mask") {
+        let given = video.details.given
+        if let source = video.remixedFromVideoID, !given.contains("mask"), !given.contains("reference_images") {
             for name in ["model", "size", "num_frames", "fps"] { fields[name] = nil }
             fields["strength"] = video.details.strength.map { .double($0) }
             return try daemon.remix(source, fields)
         }
-        guard video.details.given.isEmpty else {
+        guard given.isEmpty else {
             throw SoradError(
                 .badInput, "\(id) was made from a picture or another clip, and the daemon does not keep how",
                 hint: "give the command that made it again")
