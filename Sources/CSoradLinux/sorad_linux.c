@@ -74,6 +74,7 @@ int sorad_linux_socketpair(int descriptors[2]) {
 
 int sorad_linux_pipe(int descriptors[2]) { return pipe2(descriptors, O_CLOEXEC); }
 int sorad_linux_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+int sorad_linux_reserve(int descriptor, off_t size) { return fallocate(descriptor, FALLOC_FL_KEEP_SIZE, 0, size); }
 
 int sorad_linux_send_datagram(const char *path, size_t length, const void *bytes, size_t count) {
     struct sockaddr_un address;

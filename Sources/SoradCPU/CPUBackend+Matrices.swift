@@ -93,7 +93,8 @@ extension CPUBackend {
         }
     }
 
-    /// The product with weights of 10 bits: every task makes floats of the panels that it multiplies by, in its thread's scratch.
+    /// The product with weights of 10 bits: every task makes floats of the panels that it multiplies by, in its thread's scratch, once for all
+    /// rows, unless there are too few panels for the threads.
     @unsafe private func multiply(
         _ input: CPUActivationMatrix, _ weights: LinearWeights, _ dequantization: sorad_dequantize_args, _ epilogue: sorad_epilogue,
         _ rows: Range<Int>, _ out: Tensor
@@ -103,8 +104,9 @@ extension CPUBackend {
         // As many panels as the second-level cache holds, and rows enough that making their floats costs little.
         let columnStep = 16 * max(1, min(Self.int10PanelFloats / (16 * k), panels / (2 * pool.activeCount)))
         let rowStep = min(rows.count, Self.int10Rows)
-        let bands = (rows.count + max(1, rowStep) - 1) / max(1, rowStep)
         let columns = (n + columnStep - 1) / columnStep
+        let taskRows = columns >= Self.int10TasksPerThread * pool.activeCount ? rows.count : rowStep
+        let bands = (rows.count + max(1, taskRows) - 1) / max(1, taskRows)
         reserveScratch(columnStep * k * 4)
         let kernels = kernels
         let scratch = unsafe scratchStarts
@@ -128,18 +130,22 @@ extension CPUBackend {
                 unsafe task.bias = bias.map { unsafe $0 + column }
                 unsafe task.epilogue.residual = epilogue.residual.map { unsafe $0 + column }
                 unsafe task.epilogue.gate = epilogue.gate.map { unsafe $0 + column }
-                unsafe task.row_begin = rows.lowerBound + index % bands * rowStep
-                unsafe task.row_end = min(task.row_begin + rowStep, rows.upperBound)
                 unsafe task.col_end = width
-                unsafe kernels.gemm_f32(&task)
+                let first = rows.lowerBound + index % bands * taskRows
+                for row in stride(from: first, to: min(first + taskRows, rows.upperBound), by: max(1, rowStep)) {
+                    unsafe (task.row_begin, task.row_end) = (row, min(row + rowStep, rows.upperBound))
+                    unsafe kernels.gemm_f32(&task)
+                }
             }
         }
     }
 
     /// Of the panels of a task, 512 KiB.
     private static let int10PanelFloats = 128 << 10
-    /// Rows of a task: a multiple of every kernel's tile.
+    /// Rows that are multiplied at once: a multiple of every kernel's tile.
     private static let int10Rows = 96
+    /// With fewer the threads would wait for each other.
+    private static let int10TasksPerThread = 8
 
     private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.activeCount : 1 }
 

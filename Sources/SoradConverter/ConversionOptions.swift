@@ -7,6 +7,8 @@ public struct ConversionOptions: Sendable {
     public var float = false
     /// Make the convolutions of the video decoder int8, but for its first and its last (and Wan's attention).
     public var int8Decoder = false
+    /// Decodes on trial, to make them int8 where the frames show that it is good enough, for checkpoints of others; nil for no trial.
+    public var decoderTrial: BackendFactory?
     /// Make the text encoder int8 with int8 activations, as the transformer, instead of 10 bits with float activations: smaller and faster, for
     /// encoders that were trained for it.
     public var int8TextEncoder = false
@@ -33,6 +35,9 @@ public struct ConversionOptions: Sendable {
     public var int10ErrorLimit = 0.0025
     /// Above this a rotation is tried, though int8 would be good enough without: errors of all layers add up.
     public var rotationThreshold = 0.012
+
+    /// Keep what is done in `OUTPUT.partial` when the conversion is interrupted, and continue from there.
+    public var isResumable = false
 
     /// Runs the finished file's text encoder and the checkpoint's, to compare their outputs; nil for no comparison. It changes no byte of the
     /// file.

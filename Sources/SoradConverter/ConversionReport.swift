@@ -42,6 +42,8 @@ public struct ConversionReport: Sendable {
     public internal(set) var notices: [String] = []
     /// How far the text encoder's output is from the checkpoint's, where that was measured.
     package internal(set) var textEncoder: EncoderDeviations?
+    /// What int8 costs the video decoder's frames, where that was tried.
+    public internal(set) var decoder: DecoderDeviation?
     /// Where the file is, its size in bytes and its checksum.
     public internal(set) var path = ""
     public internal(set) var size = 0
@@ -85,7 +87,7 @@ public struct ConversionReport: Sendable {
     public var json: JSONValue {
         var object: JSONObject = [
             "schema": "sorad.conversion/1", "file": .string(path), "bytes": .integer(size), "sha256": .string(sha256),
-            "notices": .array(notices.map { .string($0) }), "tensors": .array(rows.map(Self.json)),
+            "notices": .array(notices.map { .string($0) }), "tensors": .array(rows.map(\.json)),
         ]
         object["text_encoder"] = textEncoder.map {
             [
@@ -93,6 +95,7 @@ public struct ConversionReport: Sendable {
                 "bfloat16": Self.json($0.bfloat16),
             ]
         }
+        object["decoder"] = decoder.map { ["int8": .bool($0.isInt8), "decibels": .double($0.decibels)] }
         return .object(object)
     }
 
@@ -101,25 +104,6 @@ public struct ConversionReport: Sendable {
             "output_error": .double(deviation.relative), "cosine": .double(deviation.cosine),
             "worst_token_error": .double(deviation.worstToken),
         ]
-    }
-
-    private static func json(_ row: Row) -> JSONValue {
-        var object: JSONObject = [
-            "name": .string(row.name), "shape": .array(row.shape.map { .integer($0) }), "type": .string(row.type.rawValue),
-            "decision": .string(row.decision),
-        ]
-        object["bits"] = row.bits.map { .integer($0) }
-        object["weight_error"] = row.weightError.map { .double($0) }
-        if let spread = row.spread {
-            object["weight_spread"] = spread.weights.json
-            object["input_spread"] = spread.inputs.json
-        }
-        if !row.attempts.isEmpty {
-            object["inputs"] = row.captured ? "captured" : "synthetic"
-            object["attempts"] = .array(
-                row.attempts.map { ["rotation": .integer($0.rotation ?? 0), "output_error": .double($0.error)] })
-        }
-        return .object(object)
     }
 
     private static func percent(_ fraction: Double) -> String {
@@ -133,5 +117,48 @@ public struct ConversionReport: Sendable {
     {
         func pad(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(0, width - text.count)) }
         return "\(pad(name, 54)) \(pad(shape, 16)) \(pad(type, 4)) \(pad(weights, 8)) \(pad(output, 18)) \(decision)"
+    }
+}
+
+extension ConversionReport.Row {
+    var json: JSONValue {
+        var object: JSONObject = [
+            "name": .string(name), "shape": .array(shape.map { .integer($0) }), "type": .string(type.rawValue),
+            "decision": .string(decision),
+        ]
+        object["bits"] = bits.map { .integer($0) }
+        object["rotation"] = rotation.map { .integer($0) }
+        object["weight_error"] = weightError.map { .double($0) }
+        if let spread {
+            object["weight_spread"] = spread.weights.json
+            object["input_spread"] = spread.inputs.json
+        }
+        if !attempts.isEmpty {
+            object["inputs"] = captured ? "captured" : "synthetic"
+            object["attempts"] = .array(
+                attempts.map { ["rotation": .integer($0.rotation ?? 0), "output_error": .double($0.error)] })
+        }
+        return .object(object)
+    }
+
+    /// What `json` gave; nil for anything else.
+    init?(json: JSONValue) {
+        guard let name = json["name"]?.string, let shape = json["shape"]?.array?.compactMap(\.wholeNumber),
+            let type = json["type"]?.string.flatMap(ElementType.init(rawValue:)), let decision = json["decision"]?.string
+        else { return nil }
+        self.init(name: name, shape: shape, type: type, decision: decision)
+        bits = json["bits"]?.wholeNumber
+        rotation = json["rotation"]?.wholeNumber
+        weightError = json["weight_error"]?.double
+        if let weights = json["weight_spread"].flatMap(LayerSpread.init(json:)),
+            let inputs = json["input_spread"].flatMap(LayerSpread.init(json:))
+        {
+            spread = (weights, inputs)
+        }
+        captured = json["inputs"]?.string == "captured"
+        for attempt in json["attempts"]?.array ?? [] {
+            guard let rotation = attempt["rotation"]?.wholeNumber, let error = attempt["output_error"]?.double else { return nil }
+            attempts.append((rotation == 0 ? nil : rotation, error))
+        }
     }
 }

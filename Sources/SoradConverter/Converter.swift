@@ -1,5 +1,5 @@
-// One checkpoint to one model file, in two passes: decide about every tensor, then write. The file's front states the decisions, so they
-// are all made before its first byte is written.
+// One checkpoint to one model file, in one pass: the form of a tensor is decided and its data are written before the next one's, so that the
+// source is read from the disk once. The file's front, which states the decisions, is filled in at the end.
 import SoradModelFile
 public import SoradSystem
 import SoradTensor
@@ -8,7 +8,7 @@ import Synchronization
 /// Converts checkpoints.
 public enum Converter {
     /// Goes into the file's record of how it was made; raise it when the same input would give other bytes.
-    static let version = 3
+    static let version = 4
 
     /// Converts a checkpoint into the model file `output`, which appears only when it is complete.
     /// - Parameters:
@@ -16,17 +16,17 @@ public enum Converter {
     ///   - files: more files of weights; each holds one or more parts, which take the place of a diffusers folder's.
     ///   - tokenizer: a SentencePiece model to use instead of the checkpoint's.
     ///   - recipe: the name of a way of sampling; without it, what the checkpoint says.
-    ///   - progress: called once for every tensor when its form is decided, in the order of the file.
-    ///   - written: called behind every tensor that is in the file, with the bytes so far and in all.
+    ///   - progress: called once for every tensor that is in the file, in its order.
+    ///   - done: called behind every tensor, with the share of the numbers that is done.
     ///   - notice: called before the work begins, with each sentence about what the conversion leaves out or changes.
     /// - Throws: `.notFound`, `.permission`, `.badInput` for what is wrong with the checkpoint; `.cannotCreate`, `.cannotWrite` for the output.
     public static func convert(
         _ path: String, files: [String] = [], tokenizer: String? = nil, recipe: String? = nil, to output: String,
         options: ConversionOptions = ConversionOptions(), progress: (ConversionReport.Row) -> Void = { _ in },
-        written: (_ bytes: Int, _ total: Int) -> Void = { _, _ in }, notice: (String) -> Void = { _ in }
+        done: (Double) -> Void = { _ in }, notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
         let parts = try CheckpointParts(path, files: files, tokenizer: tokenizer, recipe: recipe)
-        return try convert(parts, to: output, options: options, progress: progress, written: written, notice: notice)
+        return try convert(parts, to: output, options: options, progress: progress, done: done, notice: notice)
     }
 
     /// The names of all ways of sampling, and what they are for.
@@ -35,57 +35,81 @@ public enum Converter {
     /// The same for a checkpoint from anywhere.
     package static func convert(
         _ parts: CheckpointParts, to output: String, options: ConversionOptions, registry: CheckpointRegistry = .standard,
-        progress: (ConversionReport.Row) -> Void = { _ in }, written: (_ bytes: Int, _ total: Int) -> Void = { _, _ in },
-        notice: (String) -> Void = { _ in }
+        progress: (ConversionReport.Row) -> Void = { _ in }, done: (Double) -> Void = { _ in }, notice: (String) -> Void = { _ in }
     ) throws(SoradError) -> ConversionReport {
         let parts = try parts.merging(options.loras).adding(enhancers: options.enhancers)
         let checkpoint = try Checkpoint(parts, name: options.name, registry)
-        // An output that cannot be written is better known before an hour of work than after it.
-        do { _ = try AtomicFile(output) }
-        let space = OutputSpace(of: output)
-        try space.check(checkpoint.leastBytes(float: options.float), "at least ")
-        checkpoint.notices.forEach(notice)
+        AtomicFile.removeRemains(of: output)
+        var (options, decoder) = (options, nil as DecoderDeviation?)
+        if let backend = options.decoderTrial, !options.float, !options.int8Decoder, parts.own == nil {
+            decoder = try DecoderCheck.run(checkpoint, of: parts.path, options, try backend.make())
+            options.int8Decoder = (decoder?.decibels ?? 0) >= DecoderDeviation.least
+            decoder?.isInt8 = options.int8Decoder
+        }
+        // An output that cannot be written, or not as a whole, is better known before minutes of work than after them.
+        var expected = checkpoint.expectedBytes(options)
+        if !options.isResumable { try OutputSpace(of: output).check(expected, "at least ") }
+        var writer = try GGUFWriter(
+            output, longest: checkpoint.longestMetadata(options, parts.files), checkpoint.tensors.flatMap(\.rule.mostDescriptions),
+            isResumable: options.isResumable)
         let planner = try TensorPlanner(options, checkpoint)
         var report = ConversionReport()
-        report.notices = checkpoint.notices
-        var plans: [TensorPlan] = []
+        report.decoder = decoder
+        report.notices = checkpoint.notices + [decoder?.sentence].compactMap { $0 }
+        report.notices.forEach(notice)
+        var record: ConversionRecord?
+        var found: [ConversionRecord.Entry] = []
+        if options.isResumable {
+            record = ConversionRecord(besides: writer.partialPath)
+            found = record?.entries(of: ConversionRecord.identity(checkpoint, parts.files, options)) ?? []
+        }
+        var account = Account(checkpoint.tensors.map(\.tensor.elementCount))
+        func take(_ row: ConversionReport.Row, _ metadata: [(key: String, value: MetadataValue)]) {
+            report.rows.append(row)
+            account.metadata += metadata
+            progress(row)
+            done(account.share(upTo: report.rows.count))
+        }
+        for (entry, matched) in zip(found, checkpoint.tensors) {
+            guard entry.row.name == matched.rule.name, try writer.takeOver(entry.tensors, sha256: entry.sha256) else { break }
+            take(entry.row, entry.metadata)
+        }
+        let first = report.rows.count
+        try record?.begin(Array(found.prefix(first)), of: ConversionRecord.identity(checkpoint, parts.files, options))
+        try writer.begin()
+        try writer.reserve(expected)
+        let hashes = SourceHashes(parts.files)
         // Whoever decides about a layer holds its weights as floats, turned, and rounded.
         let largest = checkpoint.tensors.reduce(0) { max($0, $1.rule.form.isPlain ? 0 : $1.tensor.elementCount) }
         let threads = ParallelWork<Never>.threads(itemBytes: 24 * largest)
         let tensors = checkpoint.tensors
-        let sourceHashes = try SourceHashes(parts.files)
-        try ParallelWork.run(tensors.count, threads: threads) { index throws(SoradError) in
-            try planner.plan(tensors[index].rule, tensors[index].tensor)
-        } take: { (_, plan) throws(SoradError) in
-            plans.append(plan)
-            report.rows.append(plan.row)
-            progress(plan.row)
-        }
-        let (sources, newest) = try sourceHashes.wait()
-        let recipe = ["sorad-quantize", "\(version)", options.description].filter { !$0.isEmpty }.joined(separator: " ")
-        let metadata = checkpoint.metadata(created: options.created ?? newest, sources: sources, recipe: recipe)
-        let attention: [(key: String, value: MetadataValue)] = options.attentionProbs16 ? [("dit.attention_planes", .uint32(2))] : []
-        let total = plans.reduce(0) { $0 + $1.byteCount }
-        try space.check(total, "")
-        var writer = try GGUFWriter(
-            output, metadata: metadata + attention + plans.flatMap(\.metadata), tensors: plans.flatMap(\.descriptions))
-        var bytes = 0
-        // A few layers ahead of the disk, so that no more lie in memory.
-        for start in stride(from: 0, to: plans.count, by: 2 * threads) {
-            let group = Array(plans[start..<min(start + 2 * threads, plans.count)])
-            var packed: [PackedTensors?] = []
-            try ParallelWork.run(group.count, threads: threads) { index throws(SoradError) in
-                try group[index].packed()
-            } take: { (_, tensors) throws(SoradError) in
-                packed.append(tensors)
+        try ParallelWork.run(tensors.count - first, threads: threads) { index throws(SoradError) -> (TensorPlan, PackedTensors?) in
+            let (rule, tensor) = tensors[first + index]
+            hashes.begin(tensor.location)
+            let plan = try planner.plan(rule, tensor)
+            return (plan, try plan.packed())
+        } take: { (_, result: (TensorPlan, PackedTensors?)) throws(SoradError) in
+            let (plan, packed) = result
+            // A layer that stays float takes more than was set aside.
+            let more = plan.byteCount - plan.rule.expectedBytes(options)
+            if more > 0 {
+                expected += more
+                try writer.reserve(expected)
             }
-            for (plan, tensors) in zip(group, packed) {
-                if let tensors { try tensors.write(to: &writer) } else { try plan.writeRows(to: &writer) }
-                bytes += plan.byteCount
-                written(bytes, total)
+            writer.add(plan.descriptions)
+            if let packed { try packed.write(to: &writer) } else { try plan.writeRows(to: &writer, threads: threads) }
+            if record != nil {
+                let sha256 = try writer.endGroup()
+                let entry = ConversionRecord.Entry(tensors: plan.descriptions, metadata: plan.metadata, row: plan.row, sha256: sha256)
+                try record?.append(entry)
             }
+            take(plan.row, plan.metadata)
         }
-        report.sha256 = try writer.finish()
+        let (sources, newest) = try hashes.wait()
+        report.sha256 = try writer.finish(
+            metadata: checkpoint.metadata(created: options.created ?? newest, sources: sources, recipe: options.recipe)
+                + options.metadata + account.metadata)
+        record?.remove()
         report.path = output
         report.size = try MappedFile(output).size
         if let backend = options.checkBackend, !options.float {
@@ -98,6 +122,23 @@ public enum Converter {
         return report
     }
 
+    /// What is known of the tensors that are done.
+    private struct Account {
+        var metadata: [(key: String, value: MetadataValue)] = []
+        /// Numbers before each tensor, and in all.
+        private let before: [Int]
+
+        init(_ counts: [Int]) { before = counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) } }
+
+        func share(upTo tensors: Int) -> Double { Double(before[tensors]) / Double(max(1, before[before.count - 1])) }
+    }
+}
+
+extension ConversionOptions {
+    /// The record of how a file was made.
+    fileprivate var recipe: String { ["sorad-quantize", "\(Converter.version)", description].filter { !$0.isEmpty }.joined(separator: " ") }
+
+    fileprivate var metadata: [(key: String, value: MetadataValue)] { attentionProbs16 ? [("dit.attention_planes", .uint32(2))] : [] }
 }
 
 /// The space on the disk of the file that is to be written.
@@ -121,67 +162,44 @@ package struct OutputSpace {
     }
 }
 
-/// "NAME SHA256" of every source, and the newest modification time, found by a thread of its own while forms are decided: the files are then
-/// read from the disk once.
-private final class SourceHashes: Sendable {
-    private typealias Found = (lines: [String], newest: Int)
-    private let thread: SystemThread?
-    private let isJoined = Atomic<Bool>(false)
-    private let box: Box
+extension Checkpoint {
+    /// Bytes of the model file's data if every layer takes the form that it is meant to have.
+    func expectedBytes(_ options: ConversionOptions) -> Int { tensors.reduce(0) { $0 + $1.rule.expectedBytes(options) } }
 
-    private final class Box: Sendable {
-        let found = Mutex<Result<Found, SoradError>?>(nil)
-    }
-
-    init(_ sources: [(name: String, path: String)]) throws(SoradError) {
-        let box = Box()
-        self.box = box
-        thread = try? SystemThread(name: "hashes") {
-            do throws(SoradError) {
-                let result = try Self.hashes(sources)
-                box.found.withLock { $0 = .success(result) }
-            } catch { box.found.withLock { $0 = .failure(error) } }
-        }
-        if thread == nil {
-            let result = try Self.hashes(sources)
-            box.found.withLock { $0 = .success(result) }
-        }
-    }
-
-    /// A conversion that fails waits for nobody.
-    deinit { if !isJoined.load(ordering: .relaxed) { thread?.detach() } }
-
-    /// Call once.
-    func wait() throws(SoradError) -> (lines: [String], newest: Int) {
-        thread?.join()
-        isJoined.store(true, ordering: .relaxed)
-        guard let result = box.found.withLock({ $0 }) else { preconditionFailure("no hashes") }
-        return try result.get()
-    }
-
-    private static func hashes(_ sources: [(name: String, path: String)]) throws(SoradError) -> Found {
-        var lines: [String] = []
-        var newest = 0
-        for (name, path) in sources {
-            let file = try MappedFile(path)
-            lines.append("\(name) \(SHA256.hexadecimal(file.withBytes { SHA256.hash($0) }))")
-            newest = max(newest, file.modified)
-        }
-        return (lines, newest)
+    /// Metadata that take at least as many bytes as the finished file's.
+    func longestMetadata(_ options: ConversionOptions, _ files: [(name: String, path: String)]) -> [(key: String, value: MetadataValue)] {
+        let sources = files.map { "\($0.name) \(String(repeating: "0", count: 64))" }
+        return metadata(created: 0, sources: sources, recipe: options.recipe) + options.metadata
+            + tensors.compactMap { row in
+                if case .linear = row.rule.form { ("rotation." + row.rule.layer, .uint32(0)) } else { nil }
+            }
     }
 }
 
-extension Checkpoint {
-    /// Bytes below which no model file of it is: int8 where that is possible, halves for tables.
-    func leastBytes(float: Bool) -> Int {
-        tensors.reduce(0) { sum, row in
-            let bytes =
-                switch row.rule.form {
-                case .linear where !float, .convolution where !float, .frames where !float: 1
-                case .table: 2
-                default: 4
-                }
-            return sum + bytes * row.tensor.elementCount
+extension TensorRule {
+    /// At least as many tensors, with names as long, as this one can become.
+    fileprivate var mostDescriptions: [TensorDescription] {
+        let endings: [String] =
+            switch form {
+            case .linear: ["", "_scale", "_sum"]
+            case .convolution: ["", "_scale", "_sum"]
+            case .frames: ["", "_scale", "_sum", "_input"]
+            case .floatLinear, .vector, .table, .plain: [""]
+            }
+        return endings.map { TensorDescription(name: name + $0, type: .f32, dims: [1, 1, 1, 1]) }
+    }
+
+    /// Bytes of the form that is meant for it.
+    func expectedBytes(_ options: ConversionOptions) -> Int {
+        let count = shape.reduce(1, *)
+        guard !options.keepsFloat(name) else { return 4 * count }
+        return switch form {
+        case .linear(_, _, isDeep: true) where !options.int8TextEncoder: count + count / 4 + count / 16
+        case .linear: count
+        case .convolution(_?, let always) where always || options.int8Decoder: count
+        case .frames(_, _?, _) where options.int8Decoder: count
+        case .table: 2 * count
+        default: 4 * count
         }
     }
 }

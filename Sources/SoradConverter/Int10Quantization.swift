@@ -38,21 +38,28 @@ package enum Int10Quantization {
 
     /// Row `n` in steps of its blocks' scales: lanes of whole numbers in -508…508.
     package static func steps(_ weights: WeightMatrix, row n: Int, _ scales: [Float16]) -> [SIMD8<Float>] {
+        var lanes = Array(weights.row(n))
         let first = n * blocks(weights)
-        return weights.row(n).enumerated().map { index, lane in
-            let scale = Float(scales[first + index / lanesPerBlock])
-            let steps = scale > 0 ? lane / scale : SIMD8()
-            return (steps + roundingBias) - roundingBias
+        for block in 0..<blocks(weights) {
+            let scale = Float(scales[first + block])
+            for i in block * lanesPerBlock..<min((block + 1) * lanesPerBlock, lanes.count) {
+                let steps = scale > 0 ? lanes[i] / scale : SIMD8()
+                lanes[i] = (steps + roundingBias) - roundingBias
+            }
         }
+        return lanes
     }
 
     /// The weights as they will be read.
     package static func rounded(_ weights: WeightMatrix, _ scales: [Float16]) -> WeightMatrix {
         let perRow = blocks(weights)
         return weights.mapRows { n in
-            steps(weights, row: n, scales).enumerated().map { index, lane in
-                lane * Float(scales[n * perRow + index / lanesPerBlock])
+            var lanes = steps(weights, row: n, scales)
+            for block in 0..<perRow {
+                let scale = Float(scales[n * perRow + block])
+                for i in block * lanesPerBlock..<min((block + 1) * lanesPerBlock, lanes.count) { lanes[i] *= scale }
             }
+            return lanes
         }
     }
 
@@ -81,27 +88,29 @@ package enum Int10Quantization {
     package static func lowDims(outputs n: Int, inputs k: Int) -> [Int] { [16, (k + 15) / 16, (n + 15) / 16] }
     package static func scaleDims(outputs n: Int, inputs k: Int) -> [Int] { [16, (k + block - 1) / block, (n + 15) / 16] }
 
-    /// The tensors of a layer: `high` [N/16][K/4][16][4], `low` [N/16][K/16][16] with two bits for each input,
+    /// The tensors of a layer: `high` [N/16][K/4][16] with four inputs in a word, `low` [N/16][K/16][16] with two bits for each input,
     /// `scales` [N/16][K/32][16].
-    package static func packed(_ weights: WeightMatrix, _ scales: [Float16]) -> (high: [Int8], low: [Int32], scales: [UInt16]) {
+    package static func packed(_ weights: WeightMatrix, _ scales: [Float16]) -> (high: [UInt32], low: [UInt32], scales: [UInt16]) {
         let (n, k, perRow) = (weights.outputs, weights.inputs, blocks(weights))
         let (groups, words) = ((k + 3) / 4, (k + 15) / 16)
-        var high = [Int8](repeating: 0, count: (n + 15) / 16 * groups * 64)
+        var high = [UInt32](repeating: 0, count: (n + 15) / 16 * groups * 16)
         var low = [UInt32](repeating: 0, count: (n + 15) / 16 * words * 16)
         var halves = [UInt16](repeating: 0, count: (n + 15) / 16 * perRow * 16)
         for row in 0..<n {
-            let highStart = row / 16 * groups * 64 + row % 16 * 4
+            let highStart = row / 16 * groups * 16 + row % 16
             let lowStart = row / 16 * words * 16 + row % 16
             for b in 0..<perRow { halves[(row / 16 * perRow + b) * 16 + row % 16] = scales[row * perRow + b].bitPattern }
             for (index, lane) in steps(weights, row: row, scales).enumerated() {
-                for i in 0..<min(8, k - 8 * index) {
-                    let (input, step) = (8 * index + i, Int(lane[i]))
-                    high[highStart + input / 4 * 64 + input % 4] = Int8(step >> 2)
-                    low[lowStart + input / 16 * 16] |= UInt32(step & 3) << UInt32(input % 16 * 2)
-                }
+                // What fills up the last lane is 0.
+                let steps = lane.wholeNumbers
+                let bytes = WeightPacking.words(SIMD8<UInt32>(truncatingIfNeeded: SIMD8<Int32>(truncatingIfNeeded: steps) &>> 2))
+                high[highStart + 2 * index * 16] = bytes.low
+                if 2 * index + 1 < groups { high[highStart + (2 * index + 1) * 16] = bytes.high }
+                let bits = ((steps & 3) &<< SIMD8<UInt32>(0, 2, 4, 6, 8, 10, 12, 14)).wrappedSum()
+                low[lowStart + index / 2 * 16] |= bits << UInt32(index % 2 * 16)
             }
         }
-        return (high, low.map { Int32(bitPattern: $0) }, halves)
+        return (high, low, halves)
     }
 
     private static func blocks(_ weights: WeightMatrix) -> Int { (weights.inputs + block - 1) / block }

@@ -40,5 +40,13 @@ public struct LayerSpread: Sendable, Equatable {
         outliers = squares.count { $0 > limit }
     }
 
+    /// What `json` gave; nil for anything else.
+    init?(json: JSONValue) {
+        guard let kurtosis = json["kurtosis"]?.double, let peak = json["peak"]?.double,
+            let outliers = json["outlier_inputs"]?.wholeNumber
+        else { return nil }
+        (self.kurtosis, self.peak, self.outliers) = (kurtosis, peak, outliers)
+    }
+
     var json: JSONValue { ["kurtosis": .double(kurtosis), "peak": .double(peak), "outlier_inputs": .integer(outliers)] }
 }

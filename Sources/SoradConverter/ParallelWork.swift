@@ -1,4 +1,6 @@
-// Work on many tensors by several threads, whose results come in the order of the tensors: the same conversion, in less time.
+// Work on many tensors by several threads, whose results come in the order of the tensors: the same conversion, in less time. No thread runs
+// far ahead of the one that takes the results, so that few of them lie in memory.
+import Glibc
 import SoradSystem
 import Synchronization
 
@@ -8,15 +10,23 @@ final class ParallelWork<Output: Sendable>: Sendable {
         var results: [Int: Result<Output, SoradError>] = [:]
         /// The first item that failed; none behind it is begun.
         var failed: Int?
+        /// The next item to begin, and how many were taken.
+        var next = 0, taken = 0
+    }
+
+    private enum Chance {
+        case begin(Int), wait, end
     }
 
     private let count: Int
     private let work: @Sendable (Int) throws(SoradError) -> Output
-    private let next = Atomic<Int>(0)
+    /// Items that may be done before they are taken.
+    private let ahead: Int
     private let state = Mutex(State())
 
-    private init(_ count: Int, _ work: @escaping @Sendable (Int) throws(SoradError) -> Output) {
+    private init(_ count: Int, ahead: Int, _ work: @escaping @Sendable (Int) throws(SoradError) -> Output) {
         self.count = count
+        self.ahead = ahead
         self.work = work
     }
 
@@ -29,7 +39,7 @@ final class ParallelWork<Output: Sendable>: Sendable {
         _ count: Int, threads: Int, work: @escaping @Sendable (Int) throws(SoradError) -> Output,
         take: (Int, Output) throws(SoradError) -> Void
     ) throws(SoradError) {
-        let own = ParallelWork(count, work)
+        let own = ParallelWork(count, ahead: 2 * max(1, threads), work)
         let others = (1..<max(1, min(threads, count))).compactMap { _ in
             // With fewer threads it takes longer, and no more. Quantization keeps large arrays, not large frames.
             try? SystemThread(name: "convert", stackSize: 2 << 20) { while own.doOne() {} }
@@ -43,6 +53,7 @@ final class ParallelWork<Output: Sendable>: Sendable {
                 case .failure(let error): throw error
                 }
                 taken += 1
+                own.state.withLock { $0.taken = taken }
             }
         }
         do throws(SoradError) {
@@ -54,15 +65,24 @@ final class ParallelWork<Output: Sendable>: Sendable {
         try takeFinished()
     }
 
-    /// Does one item; false when there is none left.
+    /// Does one item, or waits a moment for those before it; false when there is none left.
     private func doOne() -> Bool {
-        let index = next.add(1, ordering: .relaxed).oldValue
-        guard index < count, state.withLock({ $0.failed.map { index < $0 } ?? true }) else { return false }
-        let result: Result<Output, SoradError>
-        do throws(SoradError) { result = .success(try work(index)) } catch { result = .failure(error) }
-        state.withLock { state in
-            state.results[index] = result
-            if case .failure = result { state.failed = min(state.failed ?? index, index) }
+        let chance = state.withLock { state -> Chance in
+            guard state.next < count, state.failed.map({ state.next < $0 }) ?? true else { return .end }
+            guard state.next < state.taken + ahead else { return .wait }
+            defer { state.next += 1 }
+            return .begin(state.next)
+        }
+        switch chance {
+        case .end: return false
+        case .wait: usleep(1000)
+        case .begin(let index):
+            let result: Result<Output, SoradError>
+            do throws(SoradError) { result = .success(try work(index)) } catch { result = .failure(error) }
+            state.withLock { state in
+                state.results[index] = result
+                if case .failure = result { state.failed = min(state.failed ?? index, index) }
+            }
         }
         return true
     }

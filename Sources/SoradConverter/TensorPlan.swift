@@ -1,7 +1,7 @@
 // The decision about one tensor: its form in the model file, and the error of that form.
 //
-// A plan holds the scales but not the weights: they are read, rotated and rounded again when the file is written, so that a conversion
-// needs memory for one layer at a time and not for the model.
+// A plan holds the scales but not the weights: they are read from the page cache, rotated and rounded again when they are packed, so that
+// deciding needs no more memory than it must.
 import SoradModelFile
 import SoradSystem
 import SoradTensor
@@ -62,15 +62,18 @@ struct TensorPlan {
         }
     }
 
+    /// Groups in which the weights are rotated; nil for none.
+    var rotation: Int? {
+        switch storage {
+        case .int8(_, let rotation): rotation
+        case .storedInt8(let rows): rows.rotation
+        default: nil
+        }
+    }
+
     /// `rotation.X` for a rotated layer `X`.
     var metadata: [(key: String, value: MetadataValue)] {
-        let rotation: Int? =
-            switch storage {
-            case .int8(_, let rotation): rotation
-            case .storedInt8(let rows): rows.rotation
-            default: nil
-            }
-        return rotation.map { [("rotation." + rule.layer, .uint32(UInt32($0)))] } ?? []
+        rotation.map { [("rotation." + rule.layer, .uint32(UInt32($0)))] } ?? []
     }
 
     private var outputs: Int { rule.shape[0] }
@@ -91,20 +94,20 @@ struct TensorPlan {
             if let rotation { rotateHadamard(&values, group: rotation) }
             if isConvolution { values = WeightPacking.int8ChannelsLast(values, shape: rule.shape) }
             let (packed, sums) = WeightPacking.int8(WeightMatrix(outputs: outputs, inputs: int8Inputs, values), scales: scales)
-            all.add(rule.name, .int8s(packed))
+            all.add(rule.name, .words(packed))
             all.add(rule.name + "_scale", .floats(scales))
             all.add(rule.name + "_sum", .int32s(sums))
         case .int10:
             let weights = WeightMatrix(outputs: outputs, inputs: inputs, try tensor.floats())
             guard let scales = Int10Quantization.scales(weights) else { preconditionFailure("\(rule.name) has changed") }
             let packed = Int10Quantization.packed(weights, scales)
-            all.add(rule.name, .int8s(packed.high))
-            all.add(rule.name + "_low", .int32s(packed.low))
+            all.add(rule.name, .words(packed.high))
+            all.add(rule.name + "_low", .words(packed.low))
             all.add(rule.name + "_scale", .halves(packed.scales))
         case .storedInt8(let rows):
             let matrix = WeightMatrix(outputs: outputs, inputs: inputs, try rows.values(count: outputs * inputs).values)
             let (packed, sums) = WeightPacking.int8(matrix, scales: [Float](repeating: 1, count: outputs))
-            all.add(rule.name, .int8s(packed))
+            all.add(rule.name, .words(packed))
             all.add(rule.name + "_scale", .floats(rows.scales))
             all.add(rule.name + "_sum", .int32s(sums))
         case .packedFloat:
@@ -116,7 +119,7 @@ struct TensorPlan {
         case .int8Frames(let scales, let gains, let parts):
             let values = WeightPacking.multiplied(try tensor.floats(), shape: rule.shape, byInput: gains)
             let (packed, sums) = WeightPacking.int8Frames(values, shape: rule.shape, parts: parts, scales: scales)
-            all.add(rule.name, .int8s(packed))
+            all.add(rule.name, .words(packed))
             all.add(rule.name + "_scale", .floats(scales))
             all.add(rule.name + "_sum", .int32s(sums))
             all.add(rule.name + "_input", .floats(gains.map { 1 / $0 }))
@@ -126,16 +129,15 @@ struct TensorPlan {
     }
 
     /// Reads the rows again and writes them.
-    func writeRows(to writer: inout GGUFWriter) throws(SoradError) {
+    func writeRows(to writer: inout GGUFWriter, threads: Int) throws(SoradError) {
         guard case .rows(let type) = storage else { preconditionFailure("\(rule.name) is packed") }
-        for range in tensor.pieces {
-            let values = try tensor.floats(range)
-            if type == .f16 {
-                let halves = values.map { Float16($0).bitPattern }
-                try unsafe writer.append(halves.span.bytes, to: rule.name)
-            } else {
-                try writer.append(values, to: rule.name)
-            }
+        let source = tensor
+        let pieces = source.pieces
+        try ParallelWork.run(pieces.count, threads: threads) { index throws(SoradError) in
+            let values = try source.floats(pieces[index])
+            return type == .f16 ? PackedTensors.Values.halves(values.map { Float16($0).bitPattern }) : .floats(values)
+        } take: { (_, values) throws(SoradError) in
+            try values.write(to: &writer, rule.name)
         }
     }
 }
@@ -143,7 +145,8 @@ struct TensorPlan {
 /// The tensors that one of the checkpoint becomes, ready to be written.
 struct PackedTensors: Sendable {
     enum Values: Sendable {
-        case int8s([Int8])
+        /// Int8 or parts of it, four or more in a word.
+        case words([UInt32])
         case int32s([Int32])
         case floats([Float])
         /// Bits of F16.
@@ -154,14 +157,33 @@ struct PackedTensors: Sendable {
 
     mutating func add(_ name: String, _ values: Values) { tensors.append((name, values)) }
 
+    /// By name, as a network reads them.
+    var parameters: [String: Parameter] {
+        Dictionary(
+            uniqueKeysWithValues: tensors.map { name, values in
+                switch values {
+                // The low bits of 10 are words themselves.
+                case .words(let words) where name.hasSuffix("_low"): (name, Parameter(words.map { Int32(bitPattern: $0) }))
+                case .words(let words): (name, Parameter(int8: words))
+                case .int32s(let numbers): (name, Parameter(numbers))
+                case .floats(let numbers): (name, Parameter(numbers))
+                case .halves(let bits): (name, Parameter(bits.map { Float16(bitPattern: $0) }))
+                }
+            })
+    }
+
     func write(to writer: inout GGUFWriter) throws(SoradError) {
-        for (name, values) in tensors {
-            switch values {
-            case .int8s(let values): try writer.append(values, to: name)
-            case .int32s(let values): try writer.append(values, to: name)
-            case .floats(let values): try writer.append(values, to: name)
-            case .halves(let values): try unsafe writer.append(values.span.bytes, to: name)
-            }
+        for (name, values) in tensors { try values.write(to: &writer, name) }
+    }
+}
+
+extension PackedTensors.Values {
+    fileprivate func write(to writer: inout GGUFWriter, _ name: String) throws(SoradError) {
+        switch self {
+        case .words(let values): try unsafe writer.append(values.span.bytes, to: name)
+        case .int32s(let values): try writer.append(values, to: name)
+        case .floats(let values): try writer.append(values, to: name)
+        case .halves(let values): try unsafe writer.append(values.span.bytes, to: name)
         }
     }
 }

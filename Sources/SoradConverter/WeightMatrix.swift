@@ -16,6 +16,15 @@ package struct WeightMatrix {
         self.outputs = outputs
         self.inputs = inputs
         lanesPerRow = (inputs + 7) / 8
+        if inputs % 8 == 0 {
+            // The same bytes.
+            let count = outputs * lanesPerRow
+            lanes = unsafe [SIMD8<Float>](unsafeUninitializedCapacity: count) { lanes, initialized in
+                unsafe values.withUnsafeBytes { unsafe UnsafeMutableRawBufferPointer(lanes).copyMemory(from: $0) }
+                initialized = count
+            }
+            return
+        }
         lanes = []
         lanes.reserveCapacity(outputs * lanesPerRow)
         for n in 0..<outputs {
@@ -33,11 +42,20 @@ package struct WeightMatrix {
 
     /// A matrix of the same shape with other rows.
     func mapRows(_ row: (Int) -> [SIMD8<Float>]) -> WeightMatrix {
-        WeightMatrix(like: self, (0..<outputs).flatMap(row))
+        var lanes: [SIMD8<Float>] = []
+        lanes.reserveCapacity(self.lanes.count)
+        for n in 0..<outputs { lanes += row(n) }
+        return WeightMatrix(like: self, lanes)
     }
 
     /// Row `n` as lanes.
     func row(_ n: Int) -> ArraySlice<SIMD8<Float>> { lanes[(n * lanesPerRow)..<((n + 1) * lanesPerRow)] }
+}
+
+extension SIMD8<Float> {
+    /// Of whole numbers below 2²²: the same as integers, two's complement.
+    @inline(__always)
+    var wholeNumbers: SIMD8<UInt32> { unsafe unsafeBitCast(self + 12_582_912, to: SIMD8<UInt32>.self) &- 0x4B40_0000 }
 }
 
 /// Multiplies every group of `group` neighboring values by the normalized regular Hadamard matrix of that order, in place: the

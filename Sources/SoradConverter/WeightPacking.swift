@@ -9,33 +9,46 @@ package enum WeightPacking {
     package static func int8Dims(outputs n: Int, inputs k: Int) -> [Int] { [inputs, outputs, blocks(k, inputs), blocks(n, outputs)] }
     package static func floatDims(outputs n: Int, inputs k: Int) -> [Int] { [outputs, k, blocks(n, outputs)] }
 
-    /// [N/16][K/4][16][4], and the sum of each row.
-    package static func int8(_ weights: WeightMatrix, scales: [Float]) -> (packed: [Int8], sums: [Int32]) {
+    /// [N/16][K/4][16] words of four inputs, and the sum of each row.
+    package static func int8(_ weights: WeightMatrix, scales: [Float]) -> (packed: [UInt32], sums: [Int32]) {
         let groups = blocks(weights.inputs, inputs)
-        var packed = [Int8](repeating: 0, count: blocks(weights.outputs, outputs) * groups * outputs * inputs)
+        var packed = [UInt32](repeating: 0, count: blocks(weights.outputs, outputs) * groups * outputs)
         var sums = [Int32](repeating: 0, count: weights.outputs)
         for n in 0..<weights.outputs {
-            let start = (n / outputs) * groups * outputs * inputs + (n % outputs) * inputs
-            var k = 0
-            for lane in Int8Quantization.steps(weights, row: n, scale: scales[n]) {
-                for i in 0..<min(8, weights.inputs - k) {
-                    let step = Int8(lane[i])
-                    sums[n] += Int32(step)
-                    packed[start + ((k + i) / inputs) * outputs * inputs + (k + i) % inputs] = step
-                }
-                k += 8
+            let start = (n / outputs) * groups * outputs + n % outputs
+            var sum = SIMD8<UInt32>()
+            for (index, lane) in Int8Quantization.steps(weights, row: n, scale: scales[n]).enumerated() {
+                // What fills up the last lane is 0.
+                let steps = lane.wholeNumbers
+                sum &+= steps
+                let bytes = words(steps)
+                packed[start + 2 * index * outputs] = bytes.low
+                if 2 * index + 1 < groups { packed[start + (2 * index + 1) * outputs] = bytes.high }
             }
+            sums[n] = Int32(bitPattern: sum.wrappedSum())
         }
         return (packed, sums)
+    }
+
+    /// The low bytes of four numbers each, as little-endian words.
+    @inline(__always)
+    static func words(_ numbers: SIMD8<UInt32>) -> (low: UInt32, high: UInt32) {
+        let bytes = (numbers & 0xFF) &<< SIMD8<UInt32>(0, 8, 16, 24, 0, 8, 16, 24)
+        return (bytes.lowHalf.wrappedSum(), bytes.highHalf.wrappedSum())
     }
 
     /// [N/16][K][16] of [N × K] row by row.
     package static func float(_ values: [Float], outputs n: Int, inputs k: Int) -> [Float] {
         precondition(values.count == n * k, "\(values.count) values for \(n) × \(k)")
         var packed = [Float](repeating: 0, count: blocks(n, outputs) * k * outputs)
-        for row in 0..<n {
-            let start = (row / outputs) * k * outputs + row % outputs
-            for column in 0..<k { packed[start + column * outputs] = values[row * k + column] }
+        for first in stride(from: 0, to: n, by: outputs) {
+            let rows = min(outputs, n - first)
+            var at = first * k
+            // Written in order; sixteen rows are read side by side.
+            for column in 0..<k {
+                for row in 0..<rows { packed[at + row] = values[(first + row) * k + column] }
+                at += outputs
+            }
         }
         return packed
     }
@@ -88,9 +101,9 @@ package enum WeightPacking {
     }
 
     /// The same as int8, with the sums of each part and frame; the scales are those of all outputs.
-    package static func int8Frames(_ values: [Float], shape: [Int], parts: Int, scales: [Float]) -> (packed: [Int8], sums: [Int32]) {
+    package static func int8Frames(_ values: [Float], shape: [Int], parts: Int, scales: [Float]) -> (packed: [UInt32], sums: [Int32]) {
         let n = shape[0] / parts
-        var all: (packed: [Int8], sums: [Int32]) = ([], [])
+        var all: (packed: [UInt32], sums: [Int32]) = ([], [])
         for (index, matrix) in frameMatrices(values, shape: shape, parts: parts).enumerated() {
             let weights = WeightMatrix(
                 outputs: n, inputs: kernelArea(shape) * int8Channels(shape[1]), filled(matrix, channels: shape[1]))

@@ -81,7 +81,8 @@ private final class PieceDigests: Sendable {
 struct PiecewiseSHA256 {
     private var piece = SHA256()
     private var pieceLength = 0
-    private var digests = SHA256()
+    /// Of the whole pieces, one after the other.
+    private var digests: [UInt8] = []
 
     mutating func update(_ bytes: RawSpan) {
         var offset = 0
@@ -96,14 +97,22 @@ struct PiecewiseSHA256 {
 
     mutating func update(_ bytes: [UInt8]) { unsafe update(bytes.span.bytes) }
 
+    /// Takes over the sum of the bytes that follow; the ones before must be whole pieces, if there are any behind them.
+    mutating func append(_ rest: PiecewiseSHA256) {
+        guard !rest.digests.isEmpty || rest.pieceLength > 0 else { return }
+        precondition(pieceLength == 0, "bytes behind part of a piece")
+        digests += rest.digests
+        (piece, pieceLength) = (rest.piece, rest.pieceLength)
+    }
+
     /// 64 lower-case hexadecimal digits.
     consuming func finalize() -> String {
         if pieceLength > 0 { closePiece() }
-        return SHA256.hexadecimal(digests.finalize())
+        return SHA256.hexadecimal(SHA256.hash(digests))
     }
 
     private mutating func closePiece() {
-        digests.update(piece.finalize())
+        digests += piece.finalize()
         piece = SHA256()
         pieceLength = 0
     }

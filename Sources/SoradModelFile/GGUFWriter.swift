@@ -1,4 +1,6 @@
-// Writes a GGUF v3 model file: first the front, then the tensors' data piece by piece, so that a model never has to fit into memory.
+// Writes a GGUF v3 model file piece by piece, so that a model never has to fit into memory. The front is written first where it is known; a
+// conversion, which learns the form of a tensor when it writes it, sets space aside for the longest front that there can be and fills it at
+// the end: `sorad.reserved` are the zeros that are left of it.
 //
 // Invariant: data arrive in the order of the plan and exactly fill it; the same input gives the same bytes; the path shows the file only
 // when it is complete and durable, with its checksum in place.
@@ -8,15 +10,26 @@ import SoradTensor
 /// A model file being written.
 public struct GGUFWriter: ~Copyable {
     private var file: AtomicFile
-    private var sum = PiecewiseSHA256()
-    private let tensors: [TensorDescription]
-    private let checksumPosition: Int
+    private let frontSize: Int
+    /// The first pieces of the file: of them the checksum is made when the front is there.
+    private var head: [UInt8]
+    private let headSize: Int
+    /// Of what is behind them.
+    private var rest = PiecewiseSHA256()
+    private var metadata: [(key: String, value: MetadataValue)]
+    private var tensors: [TensorDescription]
     /// Tensors complete.
     private var done = 0
     /// Bytes of the current tensor so far.
     private var filled = 0
+    /// Bytes of the file so far, the front included.
+    private var size = 0
+    private var isBegun = false
+    private let isResumable: Bool
+    /// Of the group of tensors that is being written.
+    private var group = SHA256()
 
-    /// Writes the front of the file.
+    /// Begins a file whose tensors are known.
     /// - Parameters:
     ///   - metadata: in the order they will have; `general.alignment` and the checksum are added here.
     ///   - tensors: in the order in which their data will come.
@@ -24,20 +37,158 @@ public struct GGUFWriter: ~Copyable {
     public init(
         _ path: String, metadata: [(key: String, value: MetadataValue)], tensors: [TensorDescription]
     ) throws(SoradError) {
-        let front = try Self.front(metadata, tensors, path)
-        file = try Self.begin(path, front.bytes)
-        sum.update(front.bytes)
-        checksumPosition = front.checksumPosition
+        let size = try Self.front(metadata, tensors, path).bytes.count
+        file = try AtomicFile(path)
+        self.metadata = metadata
         self.tensors = tensors
+        isResumable = false
+        frontSize = size
+        head = Self.zeros(size)
+        headSize = aligned(size, to: FileIntegrity.pieceSize)
     }
 
-    private static func begin(_ path: String, _ front: [UInt8]) throws(SoradError) -> AtomicFile {
-        var file = try AtomicFile(path)
-        try file.write(front)
-        return file
+    /// Begins a file whose tensors are named with `add`, and its metadata with `finish`.
+    /// - Parameters:
+    ///   - metadata, tensors: as many, and with names as long, as there can be; their values do not matter.
+    ///   - isResumable: keep what is written when the writer goes away, in `path`.partial.
+    public init(
+        _ path: String, longest metadata: [(key: String, value: MetadataValue)], _ tensors: [TensorDescription], isResumable: Bool
+    ) throws(SoradError) {
+        let size = try Self.front(metadata + [(Self.reserved, .uint8s([]))], tensors, path).bytes.count
+        file = try AtomicFile(path, isResumable: isResumable)
+        self.metadata = []
+        self.tensors = []
+        self.isResumable = isResumable
+        frontSize = size
+        head = Self.zeros(size)
+        headSize = aligned(size, to: FileIntegrity.pieceSize)
     }
 
+    /// Where a resumable file is until it is finished.
+    public var partialPath: String { file.partialPath }
+
+    /// Takes over the next tensors from what an earlier writer of a resumable file left; before any data.
+    /// - Parameter sha256: what `endGroup` said of them.
+    /// - Returns: false where the file has other bytes there; nothing behind that place can be taken over.
+    public mutating func takeOver(_ descriptions: [TensorDescription], sha256: String) throws(SoradError) -> Bool {
+        var (newHead, newRest, sum) = (head, rest, SHA256())
+        var left = descriptions.reduce(0) { $0 + aligned($1.byteCount ?? 0, to: ModelFile.alignment) }
+        var position = max(size, frontSize)
+        while left > 0 {
+            let bytes = try file.read(at: position, count: min(left, FileIntegrity.pieceSize))
+            guard !bytes.isEmpty else { return false }
+            sum.update(bytes)
+            unsafe Self.take(bytes.span.bytes, &newHead, &newRest, headSize)
+            left -= bytes.count
+            position += bytes.count
+        }
+        guard SHA256.hexadecimal(sum.finalize()) == sha256 else { return false }
+        (head, rest) = (newHead, newRest)
+        tensors += descriptions
+        done = tensors.count
+        size = position
+        return true
+    }
+
+    /// Begins to write: behind the front, or behind what was taken over. The first data do it too.
+    public mutating func begin() throws(SoradError) {
+        isBegun = true
+        if isResumable { try file.resume(at: size) }
+        guard size == 0 else { return }
+        try file.write(head)
+        size = frontSize
+    }
+
+    /// Sets space aside for a file of as many bytes of tensors, and their front.
+    /// - Throws: `.storageFull` where the disk has less.
+    public func reserve(_ bytes: Int) throws(SoradError) { try file.reserve(frontSize + bytes) }
+
+    /// Names the tensors whose data come next.
+    public mutating func add(_ descriptions: [TensorDescription]) { tensors += descriptions }
+
+    /// Appends the next bytes of `tensor`, which must be the first one in the plan that is not complete.
+    public mutating func append(_ bytes: RawSpan, to tensor: String) throws(SoradError) {
+        precondition(done < tensors.count && tensors[done].name == tensor, "data of \(tensor) out of order")
+        guard let size = tensors[done].byteCount else { preconditionFailure("unchecked tensor \(tensor)") }
+        precondition(bytes.byteCount <= size - filled, "\(filled) + \(bytes.byteCount) bytes for \(tensor), which has \(size)")
+        try store(bytes)
+        filled += bytes.byteCount
+        guard filled == size else { return }
+        done += 1
+        filled = 0
+        let zeros = [UInt8](repeating: 0, count: aligned(self.size, to: ModelFile.alignment) - self.size)
+        try unsafe store(zeros.span.bytes)
+    }
+
+    public mutating func append(_ bytes: [UInt8], to tensor: String) throws(SoradError) { try unsafe append(bytes.span.bytes, to: tensor) }
+    public mutating func append(_ values: [Float], to tensor: String) throws(SoradError) {
+        try unsafe append(values.span.bytes, to: tensor)
+    }
+    public mutating func append(_ values: [Int8], to tensor: String) throws(SoradError) { try unsafe append(values.span.bytes, to: tensor) }
+    public mutating func append(_ values: [Int32], to tensor: String) throws(SoradError) {
+        try unsafe append(values.span.bytes, to: tensor)
+    }
+
+    /// Ends a group of tensors of a resumable file, which is then safe from the end of this process.
+    /// - Returns: SHA-256 of their data, by which `takeOver` knows them.
+    public mutating func endGroup() throws(SoradError) -> String {
+        try file.flush()
+        let sum = group
+        group = SHA256()
+        return SHA256.hexadecimal(sum.finalize())
+    }
+
+    /// Fills in the front and the checksum, and makes the file durable and visible.
+    /// - Parameter metadata: of a file that was begun without.
+    /// - Returns: the checksum.
+    public consuming func finish(metadata late: [(key: String, value: MetadataValue)] = []) throws(SoradError) -> String {
+        precondition(done == tensors.count, "\(tensors.count - done) tensors have no data yet")
+        if !isBegun { try begin() }
+        let front = try Self.front(metadata + late, tensors, file.path, size: frontSize)
+        head.replaceSubrange(0..<frontSize, with: front.bytes)
+        var sum = PiecewiseSHA256()
+        sum.update(head)
+        sum.append(rest)
+        let checksum = sum.finalize()
+        head.replaceSubrange(front.checksumPosition..<front.checksumPosition + FileIntegrity.digits, with: checksum.utf8)
+        try file.overwrite(Array(head[..<frontSize]), at: 0)
+        try file.commit()
+        return checksum
+    }
+
+    private mutating func store(_ bytes: RawSpan) throws(SoradError) {
+        if !isBegun { try begin() }
+        Self.take(bytes, &head, &rest, headSize)
+        if isResumable { group.update(bytes) }
+        try file.write(bytes)
+        size += bytes.byteCount
+    }
+
+    /// Takes bytes behind those before into the checksum.
+    private static func take(_ bytes: RawSpan, _ head: inout [UInt8], _ rest: inout PiecewiseSHA256, _ headSize: Int) {
+        let first = min(bytes.byteCount, headSize - head.count)
+        if first > 0 { unsafe bytes.extracting(0..<first).withUnsafeBytes { unsafe head.append(contentsOf: $0) } }
+        if first < bytes.byteCount { rest.update(bytes.extracting(first..<bytes.byteCount)) }
+    }
+
+    private static let reserved = "sorad.reserved"
+
+    /// - Parameter size: what it shall be filled up to.
     private static func front(
+        _ metadata: [(key: String, value: MetadataValue)], _ tensors: [TensorDescription], _ path: String, size: Int? = nil
+    ) throws(SoradError) -> (bytes: [UInt8], checksumPosition: Int) {
+        let plain = try unfilledFront(metadata, tensors, path)
+        guard let size, aligned(plain.bytes.count, to: ModelFile.alignment) != size else {
+            return (plain.bytes + zeros(aligned(plain.bytes.count, to: ModelFile.alignment) - plain.bytes.count), plain.checksumPosition)
+        }
+        let least = try unfilledFront(metadata + [(reserved, .uint8s([]))], tensors, path).bytes.count
+        precondition(least <= size, "\(path): a front of \(least) bytes, and \(size) were set aside")
+        return try unfilledFront(metadata + [(reserved, .uint8s(zeros(size - least)))], tensors, path)
+    }
+
+    private static func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
+
+    private static func unfilledFront(
         _ metadata: [(key: String, value: MetadataValue)], _ tensors: [TensorDescription], _ path: String
     ) throws(SoradError) -> (bytes: [UInt8], checksumPosition: Int) {
         var entries = metadata
@@ -60,47 +211,7 @@ public struct GGUFWriter: ~Copyable {
             guard let size = tensor.byteCount else { preconditionFailure("unchecked tensor \(tensor)") }
             offset = aligned(offset + size, to: ModelFile.alignment)
         }
-        front.append([UInt8](repeating: 0, count: aligned(front.bytes.count, to: ModelFile.alignment) - front.bytes.count))
         return (front.bytes, checksumPosition)
-    }
-
-    /// Appends the next bytes of `tensor`, which must be the first one in the plan that is not complete.
-    public mutating func append(_ bytes: RawSpan, to tensor: String) throws(SoradError) {
-        precondition(done < tensors.count && tensors[done].name == tensor, "data of \(tensor) out of order")
-        guard let size = tensors[done].byteCount else { preconditionFailure("unchecked tensor \(tensor)") }
-        precondition(bytes.byteCount <= size - filled, "\(filled) + \(bytes.byteCount) bytes for \(tensor), which has \(size)")
-        sum.update(bytes)
-        try file.write(bytes)
-        filled += bytes.byteCount
-        guard filled == size else { return }
-        done += 1
-        filled = 0
-        try pad()
-    }
-
-    public mutating func append(_ bytes: [UInt8], to tensor: String) throws(SoradError) { try unsafe append(bytes.span.bytes, to: tensor) }
-    public mutating func append(_ values: [Float], to tensor: String) throws(SoradError) {
-        try unsafe append(values.span.bytes, to: tensor)
-    }
-    public mutating func append(_ values: [Int8], to tensor: String) throws(SoradError) { try unsafe append(values.span.bytes, to: tensor) }
-    public mutating func append(_ values: [Int32], to tensor: String) throws(SoradError) {
-        try unsafe append(values.span.bytes, to: tensor)
-    }
-
-    /// Fills in the checksum and makes the file durable and visible.
-    /// - Returns: the checksum.
-    public consuming func finish() throws(SoradError) -> String {
-        precondition(done == tensors.count, "\(tensors.count - done) tensors have no data yet")
-        let checksum = sum.finalize()
-        try file.overwrite(Array(checksum.utf8), at: checksumPosition)
-        try file.commit()
-        return checksum
-    }
-
-    private mutating func pad() throws(SoradError) {
-        let zeros = [UInt8](repeating: 0, count: aligned(file.count, to: ModelFile.alignment) - file.count)
-        sum.update(zeros)
-        try file.write(zeros)
     }
 
     /// The reader's own limits, applied to what is to be written: a file that cannot be read back must not come into being.

@@ -76,6 +76,12 @@ extension FileDescriptor {
     }
 }
 
+/// Appends `bytes` to the file at `path`, which is made where it is missing, and emptied first where it is begun anew.
+public func appendToFile(_ path: String, _ bytes: [UInt8], anew: Bool = false) throws(Errno) {
+    let flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | (anew ? O_TRUNC : 0)
+    try FileDescriptor(opening: path, flags: flags, mode: 0o644).write(bytes)
+}
+
 /// Removes the file at `path`; one that is not there is no error.
 public func removeFile(_ path: String) {
     _ = unsafe Glibc.unlink(path)

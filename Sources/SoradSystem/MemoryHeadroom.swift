@@ -1,4 +1,4 @@
-// How much memory there is for this process and its children: the machine's, and that of every control group (version 2) above them.
+// How much memory there is for this process and its children: the machine's, and that of every control group (of either version) above them.
 // Files in the page cache count as free, since the kernel gives their pages up; a model file that is mapped lies in just these.
 import CSoradLinux
 
@@ -20,13 +20,9 @@ public struct MemoryHeadroom: Sendable, Equatable {
         let machine = kilobytes(smallFile("\(proc)/meminfo"))
         guard let total = machine["MemTotal"], let available = machine["MemAvailable"] else { return nil }
         var headroom = MemoryHeadroom(available: available, most: total)
-        for directory in groupDirectories(smallFile("\(proc)/self/cgroup"), below: groups) {
-            let limits = ["memory.max", "memory.high"].compactMap { Int(smallFile("\(directory)/\($0)").prefix { $0 != "\n" }) }
-            guard let limit = limits.min(), let used = Int(smallFile("\(directory)/memory.current").prefix { $0 != "\n" }) else { continue }
-            let parts = pairs(smallFile("\(directory)/memory.stat"))
-            let cached = (parts["active_file"] ?? 0) + (parts["inactive_file"] ?? 0)
-            headroom.most = min(headroom.most, limit)
-            headroom.available = min(headroom.available, limit - min(used, max(0, used - cached)))
+        for group in limitedGroups(smallFile("\(proc)/self/cgroup"), below: groups) {
+            headroom.most = min(headroom.most, group.limit)
+            headroom.available = min(headroom.available, group.limit - min(group.used, max(0, group.used - group.cached)))
         }
         headroom.available = max(0, min(headroom.available, headroom.most))
         return headroom
@@ -59,14 +55,51 @@ public struct MemoryHeadroom: Sendable, Equatable {
         return sum
     }
 
-    /// The group of the process and those above it, from the line "0::/path" of /proc/self/cgroup.
-    private static func groupDirectories(_ text: String, below root: String) -> [String] {
-        guard let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::/") }) else { return [] }
-        var parts = line.dropFirst(4).split(separator: "/")
-        // A group outside this process's view; its own limits are invisible too.
-        if parts.contains("..") { parts = [] }
-        return (0...parts.count).map { count in parts.prefix(count).reduce(root) { "\($0)/\($1)" } }
+    private struct Group {
+        /// Bytes; `used` has the files in the page cache, `cached`, too.
+        let limit, used, cached: Int
     }
+
+    /// Of the process's groups and those above them, those that have a limit. `text` is /proc/self/cgroup: "0::/path" of version 2, where both
+    /// versions are mounted below "unified"; "4:memory:/path" of version 1.
+    private static func limitedGroups(_ text: String, below root: String) -> [Group] {
+        var found: [Group] = []
+        for line in text.split(separator: "\n") {
+            let parts = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            guard parts.count == 3 else { continue }
+            let controllers = parts[1].split(separator: ",")
+            if parts[0] == "0", controllers.isEmpty {
+                for mount in [root, "\(root)/unified"] { found += directories(parts[2], below: mount).compactMap(unified) }
+            } else if controllers.contains("memory") {
+                found += directories(parts[2], below: "\(root)/memory").compactMap(version1)
+            }
+        }
+        return found
+    }
+
+    private static func unified(_ directory: String) -> Group? {
+        let limits = ["memory.max", "memory.high"].compactMap { number("\(directory)/\($0)") }
+        guard let limit = limits.min(), let used = number("\(directory)/memory.current") else { return nil }
+        let parts = pairs(smallFile("\(directory)/memory.stat"))
+        return Group(limit: limit, used: used, cached: (parts["active_file"] ?? 0) + (parts["inactive_file"] ?? 0))
+    }
+
+    /// Without a limit there is one beyond all memory.
+    private static func version1(_ directory: String) -> Group? {
+        guard let limit = number("\(directory)/memory.limit_in_bytes"), let used = number("\(directory)/memory.usage_in_bytes")
+        else { return nil }
+        let parts = pairs(smallFile("\(directory)/memory.stat"))
+        return Group(limit: limit, used: used, cached: (parts["total_active_file"] ?? 0) + (parts["total_inactive_file"] ?? 0))
+    }
+
+    /// A group and those above it. One outside this process's view has nothing to say; its own limits are invisible too.
+    private static func directories(_ path: Substring, below mount: String) -> [String] {
+        var parts = path.split(separator: "/")
+        if parts.contains("..") { parts = [] }
+        return (0...parts.count).map { count in parts.prefix(count).reduce(mount) { "\($0)/\($1)" } }
+    }
+
+    private static func number(_ path: String) -> Int? { Int(smallFile(path).prefix { $0 != "\n" }) }
 
     /// "Name:   123 kB" by line, in bytes.
     private static func kilobytes(_ text: String) -> [String: Int] {

@@ -23,6 +23,12 @@ public struct Parameter: @unchecked Sendable {
     public init(_ values: [Float]) { unsafe self.init(copying: values, .f32) }
     public init(_ values: [Int32]) { unsafe self.init(copying: values, .i32) }
     public init(_ values: [Int8]) { unsafe self.init(copying: values, .i8) }
+    /// Int8, four in a word, the first in its low byte.
+    public init(int8 words: [UInt32]) {
+        let buffer = HostBuffer(byteCount: words.count * 4)
+        unsafe words.withUnsafeBytes { buffer.upload(unsafe $0.bytes, at: 0) }
+        self.init(.i8, words.count * 4, .buffer(buffer, offset: 0))
+    }
     public init(_ values: [Float16]) { unsafe self.init(copying: values, .f16) }
 
     /// Elements in a backend's memory; for backends.

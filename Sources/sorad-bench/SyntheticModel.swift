@@ -34,7 +34,8 @@ final class SyntheticWeights: WeightSource {
     private let rules: [String: TensorRule]
     /// Of one layer.
     private struct Packed {
-        var values: [Int8] = []
+        /// Int8, four in a word.
+        var values: [UInt32] = []
         var floats: [Float] = []
         var scales: [Float] = []
         var sums: [Int32] = []
@@ -62,7 +63,7 @@ final class SyntheticWeights: WeightSource {
             case "_scale": Parameter(packed.scales)
             case "_sum": Parameter(packed.sums)
             case "_input": Parameter([Float](repeating: 1, count: rule.shape[1]))
-            default: rule.isInt8 ? Parameter(packed.values) : Parameter(packed.floats)
+            default: rule.isInt8 ? Parameter(int8: packed.values) : Parameter(packed.floats)
             }
         guard types.contains(parameter.elementType), parameter.count == dims.reduce(1, *) else {
             throw SoradError(.internalFault, "\(path): \(name) has \(parameter.count) elements, and the network asks for \(dims)")

@@ -15,11 +15,13 @@ struct QuantizeSettings: Sendable {
     private var output: String?
     private var keepsFloat = false
     private var int8Decoder = false
+    private var floatDecoder = false
     private var int8TextEncoder = false
     private var attentionProbs16 = false
     private var floatPatterns: [String] = []
     private var loras: [String] = []
     private var skipsTextEncoderCheck = false
+    private var isResumable = false
     private var calibration: String?
     private var enhancers: String?
     private var tokenizer: String?
@@ -33,7 +35,10 @@ struct QuantizeSettings: Sendable {
     private static let table = SettingsTable(QuantizeSettings()) {
         Setting("output", short: "o", \.output, "FILE.gguf", "the model file to write; replaced only when the new one is complete")
         Setting("float", \.keepsFloat, "keep all weights float, as a reference")
-        Setting("int8-decoder", \.int8Decoder, "quantize the inner convolutions of the video decoder to int8; default float")
+        Setting(
+            "int8-decoder", \.int8Decoder,
+            "quantize the inner convolutions of the video decoder to int8; default for checkpoints of others, where its frames show no difference")
+        Setting("float-decoder", \.floatDecoder, "keep the video decoder float: slower by some five times, exact")
         Setting(
             "int8-text-encoder", \.int8TextEncoder,
             "quantize the text encoder and its activations to int8 instead of 10 bits and float: smaller and faster, but less exact than bfloat16"
@@ -48,6 +53,9 @@ struct QuantizeSettings: Sendable {
         Setting(
             "skip-text-encoder-check", \.skipsTextEncoderCheck,
             "do not compare the output of the finished text encoder with the checkpoint's (the report's text_encoder)")
+        Setting(
+            "resume", \.isResumable,
+            "keep what is done in FILE.gguf.partial when interrupted, and continue from what is there (same command, same files)")
         Setting("tokenizer", \.tokenizer, "FILE", "a SentencePiece model (spiece.model) to use instead of the checkpoint's")
         Setting("recipe", \.recipe, "NAME", "how clips are sampled: \(Converter.recipes.map(\.name).joined(separator: ", "))")
         Setting("name", \.name, "ID", "public name of the model")
@@ -106,16 +114,19 @@ struct QuantizeSettings: Sendable {
 
     private func options() throws(SoradError) -> ConversionOptions {
         guard !keepsFloat || !int8Decoder else { throw usage("--float and --int8-decoder contradict each other") }
+        guard !floatDecoder || !int8Decoder else { throw usage("--float-decoder and --int8-decoder contradict each other") }
         guard !keepsFloat || !int8TextEncoder else { throw usage("--float and --int8-text-encoder contradict each other") }
         guard !keepsFloat || !attentionProbs16 else { throw usage("--float and --attention-probs-16 contradict each other") }
         var options = ConversionOptions()
         options.float = keepsFloat
         options.int8Decoder = int8Decoder
+        options.decoderTrial = floatDecoder ? nil : .cpu()
         options.int8TextEncoder = int8TextEncoder
         options.attentionProbs16 = attentionProbs16
         options.keepFloat = floatPatterns
         for lora in loras { options.loras.append(try Self.lora(lora)) }
         options.checkBackend = skipsTextEncoderCheck ? nil : .cpu()
+        options.isResumable = isResumable
         options.calibration = calibration
         options.enhancers = enhancers
         options.name = name

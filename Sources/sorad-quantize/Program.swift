@@ -6,6 +6,7 @@ import SoradSystem
 @main struct Program {
     static func main() {
         MappedFile.explainLostPages()
+        Interruption.watch()
         runProgram("sorad-quantize") { () throws(SoradError) in
             var words = Array(CommandLine.arguments.dropFirst())
             // With --inspect, --json stands alone.
@@ -18,13 +19,15 @@ import SoradSystem
         switch task {
         case .convert(let checkpoint, let tokenizer, let recipe, let output, let options, let reportPath):
             var isHeadWritten = false
+            var shown = ConversionProgress()
             let report = try Converter.convert(
                 checkpoint[0], files: Array(checkpoint.dropFirst()), tokenizer: tokenizer, recipe: recipe, to: output, options: options,
                 progress: { row in
+                    shown.clear()
                     if !isHeadWritten { say(ConversionReport.head) }
                     isHeadWritten = true
                     say(ConversionReport.line(row))
-                }, written: { WritingProgress.show($0, of: $1) }, notice: { say("notice: \($0)") })
+                }, done: { shown.show($0) }, notice: { say("notice: \($0)") })
             if let reportPath { try write(report.json.text(pretty: true) + "\n", to: reportPath) }
             say(report.summary)
         case .inspect(let path, let json):
@@ -34,15 +37,6 @@ import SoradSystem
             let file = try ModelFile(opening: path)
             try file.checkNumbers()
             printOut("\(path): \(file.tensors.count) tensors, \(file.file.size) bytes, sha256 \(file.sha256): whole\n")
-        }
-    }
-
-    /// How much of the file is written, on one line of a terminal.
-    private enum WritingProgress {
-        static func show(_ bytes: Int, of total: Int) {
-            guard StandardStream.errors.isTerminal else { return }
-            let end = bytes == total ? "\n" : ""
-            try? StandardStream.errors.write("\rwriting: \(100 * bytes / max(1, total)) % of \(total / 1_000_000) MB\(end)")
         }
     }
 

@@ -23,8 +23,8 @@ import Testing
     }
 
     /// Weights of 10 bits are the floats that they stand for, bit for bit, on every instruction set and number of threads: with residual and
-    /// activation, rows of several bands, more inputs than a thread's panel holds.
-    @Test(arguments: [(1, 5, 3), (7, 72, 50), (200, 33, 129), (3, 9000, 40), (97, 260, 300)])
+    /// activation, rows of several bands with few and with many panels, more inputs than a thread's panel holds.
+    @Test(arguments: [(1, 5, 3), (7, 72, 50), (200, 33, 129), (3, 9000, 40), (97, 260, 300), (200, 4000, 400)])
     func tenBitsEqualTheirFloats(m: Int, k: Int, n: Int) throws {
         var random = SplitMix64(seed: 12)
         let x = random.tensor(Shape(m, k))

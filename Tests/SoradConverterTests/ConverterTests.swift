@@ -1,6 +1,7 @@
 // A checkpoint becomes a model file: names, layouts, decisions, and a sentence for every folder that cannot be one. The checkpoint is the
 // committed fixture `tiny`; Tests/Fixtures/models/recipe.json says how it was made.
 import Glibc
+import SoradCPU
 import SoradConverter
 import SoradModelFile
 import SoradSystem
@@ -37,17 +38,77 @@ import Testing
     @Test func nothingHasANameUntilItIsWhole() throws {
         let folder = try TemporaryFolder()
         var seen: [[String]] = []
-        var bytes: [Int] = []
+        var shares: [Double] = []
         _ = try Converter.convert(
             Self.fixtures + "/tiny", to: folder.path + "/m.gguf", options: Self.options(),
-            written: { done, total in
+            done: { share in
                 seen.append((try? fileNames(in: folder.path)) ?? ["?"])
-                bytes += [done, total]
+                shares.append(share)
             })
         #expect(seen.count > 50 && seen.allSatisfy(\.isEmpty))
-        let totals = Set(stride(from: 1, to: bytes.count, by: 2).map { bytes[$0] })
-        #expect(totals.count == 1 && bytes.dropLast().last == bytes.last, "progress ends at what was announced")
+        #expect(shares.last == 1 && zip(shares, shares.dropFirst()).allSatisfy { $0 < $1 }, "progress grows to the whole")
         #expect(try fileNames(in: folder.path) == ["m.gguf"])
+    }
+
+    /// An interrupted conversion continues behind the last tensor that is whole, and its file has the same bytes.
+    @Test func aConversionContinues() throws {
+        let folder = try TemporaryFolder()
+        var options = Self.options()
+        let plain = try Converter.convert(Self.fixtures + "/tiny", to: folder.path + "/plain.gguf", options: options)
+        options.isResumable = true
+        let path = folder.path + "/m.gguf"
+        let (partial, log) = (path + ".partial", path + ".partial.log")
+        var half: (data: [UInt8], log: [UInt8]) = ([], [])
+        let report = try Converter.convert(
+            Self.fixtures + "/tiny", to: path, options: options,
+            done: { share in
+                if share < 0.5 { half = ((try? read(partial)) ?? [], (try? read(log)) ?? []) }
+            })
+        #expect(report.sha256 == plain.sha256 && !fileExists(partial) && !fileExists(log))
+        let done = half.log.count { $0 == UInt8(ascii: "\n") } - 1
+        #expect(done > 10 && !half.data.isEmpty)
+        for damage in ["none", "data", "log", "identity"] {
+            var (data, lines) = half
+            if damage == "data" { data[data.count / 2] ^= 1 }
+            if damage == "log" { lines.removeLast(lines.count / 3) }
+            _ = try folder.write("n.gguf.partial", data)
+            _ = try folder.write("n.gguf.partial.log", lines)
+            options.attentionProbs16 = damage == "identity"
+            var begun = 0
+            let again = try Converter.convert(
+                Self.fixtures + "/tiny", to: folder.path + "/n.gguf", options: options,
+                progress: { _ in
+                    let lines = (try? read(folder.path + "/n.gguf.partial.log")) ?? []
+                    if lines.isEmpty || damage == "identity" { return }
+                    begun += 1
+                })
+            #expect(again.rows.map(\.name) == report.rows.map(\.name) && begun > 0 || damage == "identity")
+            #expect((again.sha256 == plain.sha256) == (damage != "identity"), "\(damage)")
+            #expect(try ModelFile(opening: folder.path + "/n.gguf").sha256 == again.sha256)
+            for (a, b) in zip(again.rows, report.rows) {
+                #expect(a.decision == b.decision && a.weightError == b.weightError && a.attempts.map(\.error) == b.attempts.map(\.error))
+            }
+        }
+    }
+
+    /// The decoder of somebody else's checkpoint is int8 where its frames show that it is good enough; the report says what was found.
+    @Test func theDecoderIsTried() throws {
+        let folder = try TemporaryFolder()
+        let source = try folder.copy(Self.fixtures + "/tiny", as: "other")
+        var options = Self.options()
+        options.decoderTrial = .cpu(threads: 2)
+        var notices: [String] = []
+        let own = try Converter.convert(source, to: folder.path + "/own.gguf", options: options, notice: { notices.append($0) })
+        #expect(own.decoder == nil && !notices.contains { $0.contains("decoder") })
+        removeFile(source + "/sorad.json")
+        let report = try Converter.convert(source, to: folder.path + "/m.gguf", options: options, notice: { notices.append($0) })
+        let decoder = try #require(report.decoder)
+        #expect(decoder.decibels > 30 && decoder.decibels < 99, "\(decoder)")
+        #expect(decoder.isInt8 == (decoder.decibels >= 38))
+        #expect(report.rows.contains { $0.name.hasPrefix("vae.decoder.") && $0.type == .i8 } == decoder.isInt8)
+        #expect(notices.contains { $0.contains("dB from float's") } && report.json["decoder"]?["int8"]?.bool == decoder.isInt8)
+        options.int8Decoder = true
+        #expect(try Converter.convert(source, to: folder.path + "/asked.gguf", options: options).decoder == nil)
     }
 
     @Test func aFullDiskIsToldBeforeTheWork() throws {

@@ -113,8 +113,9 @@ import Testing
     @Test(arguments: [(1, 1), (16, 4), (17, 5), (33, 30), (40, 64)]) func int8BlocksLieAsDocumented(outputs: Int, inputs: Int) {
         var random = SplitMix64(seed: 8)
         let steps = (0..<(outputs * inputs)).map { _ in Float(random.below(255) - 127) }
-        let (packed, sums) = WeightPacking.int8(
+        let (words, sums) = WeightPacking.int8(
             WeightMatrix(outputs: outputs, inputs: inputs, steps), scales: [Float](repeating: 1, count: outputs))
+        let packed = words.flatMap { word in (0..<4).map { Int8(truncatingIfNeeded: word >> (8 * $0)) } }
         let groups = (inputs + 3) / 4
         let rows = (outputs + 15) / 16 * 16
         #expect(packed.count == rows * groups * 4)

@@ -54,6 +54,76 @@ import Testing
         #expect(file.sha256.count == 64)
     }
 
+    /// Data of the second file of `sample`'s kind, with a front that is known at the end and a large tensor in the middle.
+    private static func lateWriter(_ path: String, isResumable: Bool = false) throws -> GGUFWriter {
+        let longest = (metadata + [("b.rotation", .uint32(0))], tensors + [TensorDescription(name: "large", type: .f32, dims: [1, 1, 1, 1])])
+        return try GGUFWriter(path, longest: longest.0, longest.1, isResumable: isResumable)
+    }
+
+    private static let large = TensorDescription(name: "large", type: .i8, dims: [(3 << 20) + 77])
+
+    /// Writes tensors in groups of one; gives the hash of each.
+    private static func write(_ tensors: ArraySlice<TensorDescription>, to writer: inout GGUFWriter) throws -> [String] {
+        try tensors.map { tensor in
+            writer.add([tensor])
+            let count = try #require(tensor.byteCount)
+            try writer.append((0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ count) }, to: tensor.name)
+            return try writer.endGroup()
+        }
+    }
+
+    /// A front that is filled in at the end leaves a whole file, whatever the names that were reserved became.
+    @Test func aFrontThatIsKnownLateMakesAWholeFile() throws {
+        let folder = try TemporaryFolder()
+        for tensors in [Self.tensors, Self.tensors + [Self.large]] {
+            let path = folder.path + "/late.gguf"
+            var writer = try Self.lateWriter(path)
+            _ = try Self.write(tensors[...], to: &writer)
+            let sum = try writer.finish(metadata: Self.metadata)
+            let file = try ModelFile(opening: path)
+            #expect(file.sha256 == sum && file.tensors.map(\.name) == tensors.map(\.name))
+            for (key, value) in Self.metadata { #expect(file.metadata[key] == value, "\(key)") }
+            for view in file.tensors {
+                let count = view.bytes.count
+                #expect(view.bytes.array == (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ count) }, "\(view.name)")
+            }
+        }
+    }
+
+    /// A writer takes over what another left, up to the first damage, and ends with the same file.
+    @Test func aFileIsContinued() throws {
+        let folder = try TemporaryFolder()
+        let all = Self.tensors + [Self.large]
+        let (path, partial) = (folder.path + "/m.gguf", folder.path + "/m.gguf.partial")
+        var whole = try Self.lateWriter(folder.path + "/whole.gguf", isResumable: true)
+        let hashes = try Self.write(all[...], to: &whole)
+        let sum = try whole.finish(metadata: Self.metadata)
+        for damage in [nil, 0, 2, 5] as [Int?] {
+            do {
+                var writer = try Self.lateWriter(path, isResumable: true)
+                #expect(writer.partialPath == partial)
+                _ = try Self.write(all[...], to: &writer)
+                // Another one waits until this one is gone.
+                #expect(throws: SoradError.self) { _ = try Self.lateWriter(path, isResumable: true) }
+            }
+            #expect(!fileExists(path) && fileExists(partial))
+            if let damage {
+                let bytes = all[damage...].reduce(0) { $0 + ($1.byteCount! + 63) / 64 * 64 }
+                let file = try FileDescriptor(opening: partial, flags: O_RDWR)
+                try file.write([1, 2, 3], at: try file.regularFileSize() - bytes)
+            }
+            var writer = try Self.lateWriter(path, isResumable: true)
+            var taken = 0
+            while taken < all.count, try writer.takeOver([all[taken]], sha256: hashes[taken]) { taken += 1 }
+            #expect(taken == damage ?? all.count)
+            try writer.begin()
+            _ = try Self.write(all[taken...], to: &writer)
+            #expect(try writer.finish(metadata: Self.metadata) == sum)
+            #expect(!fileExists(partial))
+            #expect(try ModelFile(opening: path).sha256 == sum)
+        }
+    }
+
     /// A file of many pieces is read by several threads, and by none when it is known to be sound.
     @Test func aLargeFileIsCheckedByAllCPUsAndOnce() throws {
         let folder = try TemporaryFolder()

@@ -67,6 +67,42 @@ import Testing
         #expect(throws: SoradError.self) { try file.checkUnchanged() }
     }
 
+    /// What a killed writer left goes when the next one begins; what a living one writes stays.
+    @Test func remainsOfDeadWritersAreRemoved() throws {
+        let folder = try Self.folder()
+        let (dead, living) = (folder + "/.model.gguf.4711.partial", folder + "/.model.gguf.12.partial")
+        let others = ["/.model.gguf.x.partial", "/.other.gguf.4711.partial", "/model.gguf.partial"].map { folder + $0 }
+        defer {
+            for path in [dead, living] + others { removeFile(path) }
+            unsafe rmdir(folder)
+        }
+        for path in [dead, living] + others { try Self.write(path, [1]) }
+        let writer = try FileDescriptor(opening: living, flags: O_WRONLY)
+        #expect(try writer.tryLock())
+        AtomicFile.removeRemains(of: folder + "/model.gguf")
+        #expect(!fileExists(dead) && fileExists(living) && others.allSatisfy(fileExists))
+    }
+
+    /// A file that can be continued keeps its name, and what is behind the place where it is continued goes.
+    @Test func aResumableFileIsContinued() throws {
+        let folder = try Self.folder()
+        let path = folder + "/file"
+        defer { removeFile(path); removeFile(path + ".partial"); unsafe rmdir(folder) }
+        do {
+            var file = try AtomicFile(path, isResumable: true)
+            try file.resume(at: 0)
+            try file.reserve(1 << 20)
+            try file.write([UInt8](repeating: 7, count: 2 << 20))
+        }
+        #expect(!fileExists(path))
+        var file = try AtomicFile(path, isResumable: true)
+        #expect(try file.read(at: 3, count: 2) == [7, 7])
+        try file.resume(at: 5)
+        try file.write([1, 2])
+        try file.commit()
+        #expect(try MappedFile(path).bytes.array == [7, 7, 7, 7, 7, 1, 2] && !fileExists(path + ".partial"))
+    }
+
     @Test func aShrunkenFileEndsTheProcessWithASentence() async throws {
         let result = await #expect(processExitsWith: .exitCode(74), observing: [\.standardErrorContent]) {
             let path = "/tmp/sorad-shrinking-file.\(getpid())"

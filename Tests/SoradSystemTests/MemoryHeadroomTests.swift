@@ -32,7 +32,7 @@ import Testing
 
     @Test func withoutGroupsItIsTheMachines() throws {
         #expect(try Kernel(group: "0::/\n").headroom == MemoryHeadroom(available: 5000 << 10, most: 8000 << 10))
-        // Version 1 alone has no line of version 2.
+        // A group without files has no limit.
         #expect(try Kernel(group: "4:memory:/a\n").headroom == MemoryHeadroom(available: 5000 << 10, most: 8000 << 10))
     }
 
@@ -44,6 +44,29 @@ import Testing
         // What is cached in the parent is of no use to a group that is full itself.
         try kernel.group("/system.slice/sorad.service", max: "1000000", high: "2000000", current: 1_200_000, cached: 100_000)
         #expect(kernel.headroom == MemoryHeadroom(available: 0, most: 1_000_000))
+    }
+
+    @Test func groupsOfVersion1HaveLimitsToo() throws {
+        let kernel = try Kernel(group: "5:devices:/x\n4:memory:/docker/a\n0::/\n")
+        func group(_ path: String, limit: Int, used: Int, cached: Int) throws {
+            try kernel.file("groups/memory\(path)/memory.limit_in_bytes", "\(limit)\n")
+            try kernel.file("groups/memory\(path)/memory.usage_in_bytes", "\(used)\n")
+            try kernel.file(
+                "groups/memory\(path)/memory.stat",
+                "cache 9\nactive_file 1\ninactive_file 1\ntotal_active_file \(cached / 2)\ntotal_inactive_file \(cached - cached / 2)\n")
+        }
+        // The kernel's number for no limit.
+        try group("", limit: 9_223_372_036_854_771_712, used: 7_000_000, cached: 0)
+        #expect(kernel.headroom == MemoryHeadroom(available: 5000 << 10, most: 8000 << 10))
+        try group("/docker/a", limit: 2_000_000, used: 1_500_000, cached: 1_000_001)
+        #expect(kernel.headroom == MemoryHeadroom(available: 1_500_001, most: 2_000_000))
+        // Inside a container the mount is the group itself.
+        try group("", limit: 1_000_000, used: 300_000, cached: 0)
+        #expect(kernel.headroom == MemoryHeadroom(available: 700_000, most: 1_000_000))
+        // Both versions side by side: the tighter one.
+        try kernel.file("groups/unified/memory.max", "900000\n")
+        try kernel.file("groups/unified/memory.current", "500000\n")
+        #expect(kernel.headroom == MemoryHeadroom(available: 400_000, most: 900_000))
     }
 
     @Test func aGroupThatIsNotToBeSeenHasNoSay() throws {

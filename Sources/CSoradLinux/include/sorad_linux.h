@@ -36,6 +36,8 @@ int sorad_linux_socketpair(int descriptors[2]);
 int sorad_linux_pipe(int descriptors[2]);
 // memfd_create(2) is hidden there too. A file in memory without a path, close-on-exec.
 int sorad_linux_memory_file(const char *name);
+// fallocate(2) is hidden there too. Sets blocks aside for the first `size` bytes of a file, whose length stays; 0, or -1 with errno set.
+int sorad_linux_reserve(int descriptor, off_t size);
 
 // sockaddr_un with a path of `length` bytes (a leading '@' names the abstract namespace) would need unsafe casts in Swift. Sends one
 // datagram; where the queue is full it waits for a second at most. Returns 0, or -1 with errno set.

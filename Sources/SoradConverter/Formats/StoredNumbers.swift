@@ -27,14 +27,20 @@ enum StoredNumbers {
         }
     }
 
+    @inline(__always)
     private static func elements<T: FixedWidthInteger & BitwiseCopyable>(_ bytes: MappedRange, as: T.Type, _ convert: (T) -> Float)
         -> [Float]
     {
         let size = T.bitWidth / 8
         precondition(bytes.count % size == 0, "\(bytes.count) bytes are no elements of \(size)")
+        let count = bytes.count / size
+        // Billions of elements go through here: written in place, the loop is SIMD code.
         return bytes.withBytes { bytes in
-            (0..<bytes.byteCount / size).map { i in
-                convert(T(littleEndian: unsafe bytes.unsafeLoadUnaligned(fromByteOffset: i * size, as: T.self)))
+            unsafe [Float](unsafeUninitializedCapacity: count) { floats, initialized in
+                for i in 0..<count {
+                    unsafe floats[i] = convert(T(littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: i * size, as: T.self)))
+                }
+                initialized = count
             }
         }
     }
