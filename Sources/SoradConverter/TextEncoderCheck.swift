@@ -51,13 +51,27 @@ private struct CheckpointWeights: WeightSource {
         guard let (rule, tensor) = tensors[name] else {
             throw SoradError(.internalFault, "\(path): no tensor \(name)")
         }
-        var values = try tensor.floats()
-        if case .linear = rule.form {
-            values = WeightPacking.float(values, outputs: rule.shape[0], inputs: rule.shape[1])
-        }
+        let values =
+            if case .linear = rule.form { try Self.packed(tensor, rule.shape) } else { try tensor.floats() }
         guard types.contains(.f32), values.count == dims.reduce(1, *) else {
             throw SoradError(.internalFault, "\(path): \(name) has \(values.count) elements, not \(dims)")
         }
         return Parameter(values)
+    }
+
+    /// [N/16][K][16] of a matrix [N, K], some rows at a time by all CPUs.
+    private static func packed(_ tensor: CheckpointTensor, _ shape: [Int]) throws(SoradError) -> [Float] {
+        let (n, k) = (shape[0], shape[1])
+        let step = 16 * max(1, (1 << 16) / max(1, k))
+        var all: [Float] = []
+        all.reserveCapacity((n + 15) / 16 * 16 * k)
+        try ParallelWork.run((n + step - 1) / step, threads: ProcessorCount.usable()) { index throws(SoradError) in
+            let rows = index * step..<min((index + 1) * step, n)
+            let values = try tensor.floats(rows.lowerBound * k..<rows.upperBound * k)
+            return WeightPacking.float(values, outputs: rows.count, inputs: k)
+        } take: { (_, part) throws(SoradError) in
+            all += part
+        }
+        return all
     }
 }

@@ -105,6 +105,7 @@ import Testing
                 _ = try Self.write(all[...], to: &writer)
                 // Another one waits until this one is gone.
                 #expect(throws: SoradError.self) { _ = try Self.lateWriter(path, isResumable: true) }
+                #expect(writer.partialPath == partial)
             }
             #expect(!fileExists(path) && fileExists(partial))
             if let damage {
