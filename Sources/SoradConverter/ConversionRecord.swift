@@ -46,21 +46,21 @@ struct ConversionRecord {
         return entries
     }
 
-    /// Begins the record anew with these entries.
+    /// Begins the record with these entries, whatever was in it.
     func begin(_ entries: [Entry], of identity: String) throws(SoradError) {
         let head: JSONValue = ["schema": .string(Self.schema), "identity": .string(identity)]
         let lines = [head.text()] + entries.map { $0.json.text() }
-        try write(lines.map { $0 + "\n" }.joined(), anew: true)
+        try write(lines.map { $0 + "\n" }.joined(), replacing: true)
     }
 
-    func append(_ entry: Entry) throws(SoradError) { try write(entry.json.text() + "\n", anew: false) }
+    func append(_ entry: Entry) throws(SoradError) { try write(entry.json.text() + "\n", replacing: false) }
 
     func remove() { removeFile(path) }
 
     private static let schema = "sorad.partial-conversion/1"
 
-    private func write(_ text: String, anew: Bool) throws(SoradError) {
-        do throws(Errno) { try appendToFile(path, Array(text.utf8), anew: anew) } catch {
+    private func write(_ text: String, replacing: Bool) throws(SoradError) {
+        do throws(Errno) { try appendToFile(path, Array(text.utf8), replacing: replacing) } catch {
             throw error.isOutOfSpace
                 ? SoradError(.storageFull, "cannot write \(path): the disk is full", hint: "free some space and try again")
                 : SoradError(.cannotWrite, "cannot write \(path): \(error.reason)")

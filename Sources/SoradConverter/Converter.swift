@@ -136,7 +136,9 @@ public enum Converter {
 
 extension ConversionOptions {
     /// The record of how a file was made.
-    fileprivate var recipe: String { ["sorad-quantize", "\(Converter.version)", description].filter { !$0.isEmpty }.joined(separator: " ") }
+    fileprivate var recipe: String {
+        ["sorad-quantize", "\(Converter.version)", description].filter { !$0.isEmpty }.joined(separator: " ")
+    }
 
     fileprivate var metadata: [(key: String, value: MetadataValue)] { attentionProbs16 ? [("dit.attention_planes", .uint32(2))] : [] }
 }

@@ -75,7 +75,7 @@ public struct AtomicFile: ~Copyable {
     /// Removes the temporary files of all writers of this process, which must end at once: for a program that is interrupted.
     public static func abandonAll() { unfinished.withLock { names in names.forEach(removeFile) } }
 
-    /// Removes what writers of `path` that were killed have left beside it.
+    /// Removes what writers of `path` that were killed have left in its folder.
     public static func removeRemains(of path: String) {
         let (directory, name) = split(path)
         let stem = stem(name)

@@ -76,9 +76,9 @@ extension FileDescriptor {
     }
 }
 
-/// Appends `bytes` to the file at `path`, which is made where it is missing, and emptied first where it is begun anew.
-public func appendToFile(_ path: String, _ bytes: [UInt8], anew: Bool = false) throws(Errno) {
-    let flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | (anew ? O_TRUNC : 0)
+/// Appends `bytes` to the file at `path`, which is made where it is missing; `replacing` empties it first.
+public func appendToFile(_ path: String, _ bytes: [UInt8], replacing: Bool = false) throws(Errno) {
+    let flags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | (replacing ? O_TRUNC : 0)
     try FileDescriptor(opening: path, flags: flags, mode: 0o644).write(bytes)
 }
 

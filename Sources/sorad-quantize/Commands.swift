@@ -37,7 +37,7 @@ struct QuantizeSettings: Sendable {
         Setting("float", \.keepsFloat, "keep all weights float, as a reference")
         Setting(
             "int8-decoder", \.int8Decoder,
-            "quantize the inner convolutions of the video decoder to int8; default for checkpoints of others, where its frames show no difference")
+            "quantize the inner convolutions of the video decoder to int8; default for checkpoints of others where a trial finds it good")
         Setting("float-decoder", \.floatDecoder, "keep the video decoder float: slower by some five times, exact")
         Setting(
             "int8-text-encoder", \.int8TextEncoder,

@@ -54,10 +54,11 @@ import Testing
         #expect(file.sha256.count == 64)
     }
 
-    /// Data of the second file of `sample`'s kind, with a front that is known at the end and a large tensor in the middle.
+    /// A writer of the sample's tensors and a large one, whose front is known at the end.
     private static func lateWriter(_ path: String, isResumable: Bool = false) throws -> GGUFWriter {
-        let longest = (metadata + [("b.rotation", .uint32(0))], tensors + [TensorDescription(name: "large", type: .f32, dims: [1, 1, 1, 1])])
-        return try GGUFWriter(path, longest: longest.0, longest.1, isResumable: isResumable)
+        let last = TensorDescription(name: "large", type: .f32, dims: [1, 1, 1, 1])
+        return try GGUFWriter(
+            path, longest: metadata + [("b.rotation", .uint32(0))], tensors + [last], isResumable: isResumable)
     }
 
     private static let large = TensorDescription(name: "large", type: .i8, dims: [(3 << 20) + 77])
