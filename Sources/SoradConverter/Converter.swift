@@ -1,9 +1,8 @@
-// One checkpoint to one model file, in one pass: the form of a tensor is decided and its data are written before the next one's, so that the
-// source is read from the disk once. The file's front, which states the decisions, is filled in at the end.
+// One checkpoint to one model file, in one pass: the form of a tensor is decided and its data are written before the next one's. The file's
+// front, which states the decisions, is filled in at the end.
 import SoradModelFile
 public import SoradSystem
 import SoradTensor
-import Synchronization
 
 /// Converts checkpoints.
 public enum Converter {
