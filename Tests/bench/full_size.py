@@ -161,9 +161,9 @@ def main() -> int:
         finally:
             daemon.send_signal(signal.SIGTERM)
             daemon.wait(30)
+            print("group's most:", group.end())
             sys.stdout.flush()
             print(open(f"{folder}/log").read()[-1500:] if os.environ.get("SHOW_LOG") else "", end="")
-    print("group's most:", group.end())
     return 0
 
 
