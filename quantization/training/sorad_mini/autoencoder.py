@@ -36,8 +36,8 @@ class AutoencoderConfig:
         "conv 48 64 relu", "time_pool 64 96", "mem 96", "time_pool 96 128", "mem 128", "down 128 160", "mem 160",
         "conv 160 48")
     decoder: tuple[str, ...] = (
-        "conv 48 160 relu", "mem 160", "mem 160", "space_grow 160 128", "mem 128", "time_grow 128 96", "mem 96",
-        "time_grow 96 64", "mem 64", "conv 64 48")
+        "conv 48 160 relu", "mem 160", "mem 160", "mem 160", "space_grow 160 128", "mem 128", "mem 128",
+        "time_grow 128 96", "mem 96", "mem 96", "time_grow 96 64", "mem 64", "mem 64", "conv 64 48")
 
     @property
     def space_scale(self) -> int:
@@ -174,6 +174,27 @@ class Autoencoder(nn.Module):
         """Raw latents [N, T, C, h, w] to pictures [N, 4T - 3, 3, H, W], not clamped."""
         x = run_blocks(self.decoder, latent)
         return F.pixel_shuffle(x, self.config.patch_size)[:, self.config.time_scale - 1:]
+
+
+@torch.no_grad()
+def grown(old: Autoencoder, config: AutoencoderConfig) -> Autoencoder:
+    """An autoencoder of `config`, whose decoder has more MemBlocks behind others of their width, that does what `old`
+    does: the new ones begin as the identity, since what a MemBlock gives is not negative."""
+    if config.encoder != old.config.encoder:
+        raise ValueError("only the decoder can grow: another encoder makes other latents")
+    new, had = Autoencoder(config), list(zip(old.config.decoder, old.decoder))
+    new.encoder.load_state_dict(old.encoder.state_dict())
+    for line, one in zip(config.decoder, new.decoder):
+        if had and had[0][0] == line:
+            one.load_state_dict(had.pop(0)[1].state_dict())
+        elif isinstance(one, MemBlock):
+            nn.init.zeros_(one.conv[4].weight)
+            nn.init.zeros_(one.conv[4].bias)
+        else:
+            raise ValueError(f"the decoder has no block \"{line}\" to begin from")
+    if had:
+        raise ValueError(f"the new decoder has no place for \"{had[0][0]}\"")
+    return new
 
 
 def config_json(config: AutoencoderConfig, mean: list[float], std: list[float]) -> dict:

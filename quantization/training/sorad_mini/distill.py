@@ -21,6 +21,7 @@ from torch import Tensor
 
 from . import checkpoint, text_encoder
 from .optimizer import Muon, schedule, split_parameters
+from .parallel import average_gradients, join
 from .pool import parse_share, parse_size
 from .sampler import sigmas, token_timesteps
 from .tokenizer import Tokenizer
@@ -46,6 +47,7 @@ def guided(model: Model, x: Tensor, timestep: Tensor, text: tuple[Tensor, Tensor
 
 def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
+    rank, _ = join()
     tokenizer = Tokenizer(args.work / "tokenizer")
     teacher = load_teacher(args.work, len(tokenizer)).to(args.device)
     student = load_teacher(args.work, len(tokenizer)).to(args.device).train()
@@ -62,15 +64,19 @@ def train(args: argparse.Namespace) -> None:
         optimizer.load_state_dict(stored["optimizer"])
     pool, levels = Pool(args.work, args.sizes, args.batch), sigmas(args.steps, args.shift)
     empty_ids = torch.from_numpy(tokenizer.batch([""])).to(args.device)
-    rng, running, last = np.random.default_rng([5, state["step"]]), None, time.monotonic()
+    torch.manual_seed(1000 * state["step"] + rank)
+    rng, running, last = np.random.default_rng([5, rank, state["step"]]), None, time.monotonic()
+    parameters = list(student.transformer.parameters())
     began, batches = time.monotonic() - state["spent"], pool.batches(tokenizer, rng, state["step"], drop=0.0)
     while state["spent"] < args.minutes * 60:
         clean, _, _, ids, foreign = next(batches)
         clean, ids = clean.to(args.device), ids.to(args.device)
         b, _, t, h, w = clean.shape
-        known = known_frames(b, t, rng, foreign)
+        # the same in all processes, which wait for each other
+        common = np.random.default_rng([6, state["step"]])
+        known = known_frames(b, t, common, foreign)
         keep = None if known is None else known.to(args.device)[:, None, :, None, None]
-        at = int(rng.integers(args.steps))
+        at = int(common.integers(args.steps))
 
         def timesteps(level: float) -> Tensor:
             full = torch.full((b,), 1000.0 * level, device=args.device)
@@ -81,7 +87,7 @@ def train(args: argparse.Namespace) -> None:
                 text, empty = text_encoder.encode_folded(teacher.text, ids), text_encoder.encode_folded(teacher.text, empty_ids)
                 noise = torch.randn_like(clean)
                 x = clean + levels[at] * (noise - clean)
-                if at and rng.random() < 0.5:
+                if at and common.random() < 0.5:
                     # one step back on the schedule, and the student's own step to here
                     x = clean + levels[at - 1] * (noise - clean)
                     x = x if keep is None else torch.where(keep, clean, x)
@@ -102,13 +108,15 @@ def train(args: argparse.Namespace) -> None:
             group["lr"] = args.lr * factor
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(student.transformer.parameters(), 1.0)
+        state["spent"] = average_gradients(parameters, time.monotonic() - began)
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         state["step"] += 1
         with torch.no_grad():
             torch._foreach_lerp_(list(ema.parameters()), list(student.parameters()), 0.005)
-        state["spent"] = time.monotonic() - began
         running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
+        if rank:
+            continue
         if state["step"] % 50 == 0:
             print(f"step {state['step']} spent {state['spent']:.0f}s loss {running:.5f} lr {factor:.3f}", flush=True)
         if time.monotonic() - last > 200 or state["spent"] >= args.minutes * 60:
@@ -116,6 +124,8 @@ def train(args: argparse.Namespace) -> None:
             checkpoint.save(path, dict(model=student.state_dict(), ema=ema.state_dict(), optimizer=optimizer.state_dict(),
                                        config=student.transformer.config.__dict__, state=state,
                                        schedule=dict(steps=args.steps, shift=args.shift, guidance=1.0)))
+    if rank:
+        return
     write_samples(args.work / "distilled.png", ema, tokenizer, pool.sets[-1], args.work, steps=args.steps,
                   shift=args.shift, guidance=1.0)
 

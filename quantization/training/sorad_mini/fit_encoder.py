@@ -127,7 +127,7 @@ def fit(model: Autoencoder, clips: Tensor) -> None:
     last.conv.bias.copy_(-scale * (basis4 @ mean4) - taps @ lift3)
     z = last(x + lift3[:, None, None])
 
-    enter, _, _, grow_space, _, grow2, _, grow1, _, leave = model.decoder
+    enter, grow_space, grow2, grow1, leave = (one for one in model.decoder if not isinstance(one, MemBlock))
     channels = config.latent_channels
     offset = lift(z)
     clear(enter.conv, channels)

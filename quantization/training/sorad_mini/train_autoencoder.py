@@ -5,11 +5,12 @@
 Reads WORK/clips (grow it with `sorad_mini.pool`), writes WORK/autoencoder.pt; stopped at any moment it continues from
 there. The linear path (every layer outside the MemBlocks) learns slowly and in float32: a tenth of a percent of its
 strong components is as large as a faint one. `--freeze-encoder` trains the decoder alone and leaves every bit of the
-encoder, so that cached latents stay valid.
+encoder, so that cached latents stay valid; it also takes a decoder of fewer MemBlocks and lets it grow.
 """
 from __future__ import annotations
 
 import argparse
+import copy
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from . import checkpoint
-from .autoencoder import Autoencoder, AutoencoderConfig
+from .autoencoder import Autoencoder, AutoencoderConfig, grown
 from .losses import evaluate, reconstruction_loss, to_float
 from .optimizer import Muon, schedule
 from .pool import Pool, parse_share
@@ -72,12 +73,16 @@ def train(args: argparse.Namespace) -> None:
     stored = checkpoint.load(path)
     if stored is None:
         raise SystemExit(f"{path} does not exist: run sorad_mini.fit_encoder first")
-    config = AutoencoderConfig(**stored["config"])
     torch.manual_seed(1)
-    model, ema = Autoencoder(config).to(args.device), Autoencoder(config).to(args.device)
+    model, ema = (Autoencoder(AutoencoderConfig(**stored["config"])) for _ in range(2))
     model.load_state_dict(stored["model"])
     ema.load_state_dict(stored.get("ema", stored["model"]))
-    ema.requires_grad_(False)
+    grows = args.freeze_encoder and model.config != AutoencoderConfig()
+    if grows:
+        model.load_state_dict(ema.state_dict())
+        model = grown(model, AutoencoderConfig())
+        ema = copy.deepcopy(model)
+    model, ema = model.to(args.device), ema.to(args.device).requires_grad_(False)
     state = stored["state"]
     if args.freeze_encoder:
         model.encoder.load_state_dict(ema.encoder.state_dict())
@@ -85,7 +90,7 @@ def train(args: argparse.Namespace) -> None:
     optimizer = Muon(groups(model, args.linear), lr=args.lr, period=2)
     if args.restart_schedule:
         state["spent"] = 0.0
-    if stored["optimizer"] and stored["frozen"] == args.freeze_encoder:
+    if stored["optimizer"] and stored["frozen"] == args.freeze_encoder and not grows:
         optimizer.load_state_dict(stored["optimizer"])
     pools = [Pool(args.work, size) for size, _ in args.sizes]
     shares = np.array([share for _, share in args.sizes])

@@ -39,7 +39,7 @@ from .reading import CaptionReader, lessons, reading_loss
 from .render import contact_sheet
 from .sampler import sample, token_timesteps
 from .tokenizer import PAD, Tokenizer
-from .transformer import Transformer, TransformerConfig
+from .transformer import Transformer, TransformerConfig, tokens_of
 from .truth import TruthHead, classes, truth_loss
 from .world import sample_scene
 
@@ -108,6 +108,13 @@ def known_frames(batch: int, frames: int, rng: np.random.Generator, foreign: boo
         else:
             row[-int(rng.integers(1, frames)):] = True
     return known
+
+
+def kept_tokens(shown: Tensor, drop: float, random: torch.Generator) -> Tensor:
+    """[B, K] indices of the tokens that are trained on: all that show things (`shown` [B, N] is their thing or -1), and
+    as many of the others, at random, as leave out the share `drop`. Six tokens in seven show no thing."""
+    order = (torch.rand(shown.shape, generator=random) - (shown >= 0).float()).argsort(1)
+    return order[:, :round(shown.shape[1] * (1 - drop))]
 
 
 class Pool:
@@ -243,7 +250,9 @@ def train(args: argparse.Namespace) -> None:
         b, _, t, h, w = clean.shape
         shift = args.train_shift * (shown[0].numel() / SMALLEST_TOKENS) ** 0.5
         sigma = noise_levels(b, shift, random).to(args.device)
-        known = known_frames(b, t, rng, foreign)
+        # the same in all processes, which wait for each other
+        common = np.random.default_rng([6, state["step"]])
+        known = known_frames(b, t, common, foreign)
         noise = torch.randn(clean.shape, generator=random).to(args.device)
         level = sigma[:, None, None, None, None]
         noised = clean + level * (noise - clean)
@@ -254,12 +263,12 @@ def train(args: argparse.Namespace) -> None:
             noised = torch.where(known[:, None, :, None, None], clean, noised)
             timestep = token_timesteps(timestep, known, (h // 2, w // 2))
             weight = weight * ~known[:, :, None, None]
-        weight = weight.repeat_interleave(2, 2).repeat_interleave(2, 3)[:, None]
+        weight = weight.flatten(1)[..., None]
         kept = None
-        if args.route > 0:
-            kept = torch.rand(b, shown[0].numel(), generator=random).argsort(1)
-            kept = kept[:, :round(kept.shape[1] * (1 - args.route))].to(args.device)
-            wanted = wanted.gather(2, kept.cpu().expand(len(wanted), -1, -1))
+        if known is None and common.random() < args.drop_in:
+            kept = kept_tokens(shown.flatten(1), args.drop, random)
+            wanted = wanted.gather(2, kept.expand(len(wanted), -1, -1))
+            kept = kept.to(args.device)
         with torch.autocast(args.device, torch.bfloat16, enabled=args.bf16):
             context, bias = text_encoder.encode_folded(model.text, ids)
             velocity, middle = model.transformer(noised, timestep, context, bias, tap=tap, kept=kept)
@@ -267,12 +276,16 @@ def train(args: argparse.Namespace) -> None:
             reading = velocity.new_zeros(())
             if args.lessons and args.text_lr > 0:
                 reading, _, _ = reading_loss(model.text, teachers.reader, tokenizer, *lessons(args.lessons, rng))
-        target = noise - clean
+        # the target, and the same noise with another clip: what this clip and its caption do not share with others is
+        # pushed apart
+        target, other = tokens_of(noise - clean), tokens_of(noise - clean.roll(1, 0))
+        if kept is None:
+            velocity = tokens_of(velocity)
+        else:
+            target, other, weight = (x.gather(1, kept[..., None].expand(-1, -1, x.shape[-1])) for x in (target, other, weight))
         velocity = velocity.float()
-        scale = weight.sum() * clean.shape[1]
+        scale = weight.sum() * target.shape[-1]
         denoising = ((velocity - target).square() * weight).sum() / scale
-        # the same noise with another clip: what this clip and its caption do not share with others is pushed apart
-        other = noise - clean.roll(1, 0)
         contrast = ((velocity - other).square() * weight).sum() / scale
         loss = denoising - CONTRAST_WEIGHT * contrast + TRUTH_WEIGHT * truth + LESSON_WEIGHT * reading
         factor = schedule(progress, state["step"], decay=args.decay)
@@ -327,7 +340,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120, help="of this schedule, earlier runs counted in")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--text-lr", type=float, default=0.3, help="of the text encoder, as a share of --lr; 0 keeps it")
-    parser.add_argument("--route", type=float, default=0.5, help="share of the tokens that skip the middle blocks")
+    parser.add_argument("--drop", type=float, default=0.5, help="share of the tokens that are dropped")
+    parser.add_argument("--drop-in", type=float, default=0.7, help="share of the batches without known frames in which tokens are; 0 at the end")
     parser.add_argument("--batch", type=int, default=32, help="clips of 64x64 in a step; fewer of larger ones")
     parser.add_argument("--focus", type=float, default=2.5, help="weight of tokens that show things")
     parser.add_argument("--lessons", type=int, default=16, help="captions a step that the text encoder is examined on")

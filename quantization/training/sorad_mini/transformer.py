@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+MIXED = 2       # blocks that see all tokens also where training drops some
+
 
 @dataclass
 class TransformerConfig:
@@ -192,6 +194,12 @@ class ConditionEmbedder(nn.Module):
         return time, modulation, self.text_embedder(context)
 
 
+def tokens_of(latent: Tensor) -> Tensor:
+    """[B, C, T, h, w] to [B, N, 4 C] as `proj_out` says them: row, column, channel within a token."""
+    b, c, t, h, w = latent.shape
+    return latent.view(b, c, t, h // 2, 2, w // 2, 2).permute(0, 2, 3, 5, 4, 6, 1).reshape(b, -1, 4 * c)
+
+
 class Transformer(nn.Module):
     """Velocity of a noised latent: latent [B, C, T, h, w], timestep [B] or [B, N], context [B, L, text_dim].
 
@@ -199,8 +207,9 @@ class Transformer(nn.Module):
     with fewer rows: n equal rows may be given once, with a bias of ln n.
 
     `tap` names a block: the tokens after it are returned beside the velocity, for lessons in training. `kept` [B, K]
-    are the tokens that pass the blocks of `routed`; the others skip them, which makes training cheaper and, as it makes
-    the outer blocks useful early, quicker (TREAD, Krause et al. 2025, arXiv 2501.04765). Tapped are then only those."""
+    names tokens that alone go on after the first MIXED blocks, which have told them of the others: training is cheaper by
+    what is dropped (deferred masking, Sehwag et al. 2024, arXiv 2407.15811). The velocity is then that of these tokens,
+    [B, K, 4 C], in the order of `tokens_of`, and tapped are only those."""
 
     def __init__(self, config: TransformerConfig = TransformerConfig()) -> None:
         super().__init__()
@@ -213,7 +222,6 @@ class Transformer(nn.Module):
         self.proj_out = nn.Linear(width, 4 * config.out_channels)
         self.scale_shift_table = nn.Parameter(torch.randn(1, 2, width) / width ** 0.5)
         self.tables: dict[tuple[int, int, int], Tensor] = {}
-        self.routed = range(2, config.num_layers - 1)
 
     def forward(self, latent: Tensor, timestep: Tensor, context: Tensor, text_bias: Tensor | None = None,
                 tap: int | None = None, kept: Tensor | None = None) -> Tensor | tuple[Tensor, Tensor]:
@@ -226,24 +234,20 @@ class Transformer(nn.Module):
         x = F.linear(patches, self.patch_embedding.weight.flatten(1), self.patch_embedding.bias)
         time, modulation, text = self.condition_embedder(timestep.reshape(b, -1), context)
         text = narrow(text)
-        tapped, whole, table = None, x, self.tables[grid]
-        whole_modulation = modulation
+        tapped, table = None, self.tables[grid]
         for k, block in enumerate(self.blocks):
-            if kept is not None and k == self.routed.start:
-                whole, places = x, kept[..., None].expand(-1, -1, x.shape[-1])
-                x, table = x.gather(1, places), table[kept]
+            if kept is not None and k == MIXED:
+                x, table = x.gather(1, kept[..., None].expand(-1, -1, x.shape[-1])), table[kept]
                 if modulation.shape[1] > 1:
                     modulation = modulation.gather(1, kept[..., None, None].expand(-1, -1, *modulation.shape[2:]))
-            if kept is not None and k == self.routed.stop:
-                x, table = whole.scatter(1, places, x.to(whole.dtype)), self.tables[grid]
-                modulation = whole_modulation
+                    time = time.gather(1, kept[..., None].expand(-1, -1, time.shape[-1]))
             x = block(x, text, modulation, table, text_bias)
             if k == tap:
                 tapped = x
         shift, scale = (self.scale_shift_table[None] + time[:, :, None]).unbind(2)
         x = self.proj_out(self.norm_out(x) * (1 + scale) + shift)
-        x = x.view(b, *grid, 2, 2, -1).permute(0, 6, 1, 2, 4, 3, 5)
-        x = x.reshape(b, -1, t, h, w)
+        if kept is None:
+            x = x.view(b, *grid, 2, 2, -1).permute(0, 6, 1, 2, 4, 3, 5).reshape(b, -1, t, h, w)
         return x if tap is None else (x, tapped)
 
     @torch.no_grad()

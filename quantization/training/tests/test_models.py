@@ -1,4 +1,5 @@
 """The modules: causality, equality with diffusers, and beginnings that do what their authors say."""
+import dataclasses
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 
 from sorad_mini import autoencoder, fit_encoder, losses, position, sampler, transformer
 from sorad_mini.optimizer import orthogonalise
+from sorad_mini.train_transformer import kept_tokens
 
 SMALL = autoencoder.AutoencoderConfig(
     latent_channels=24,
@@ -53,6 +55,23 @@ def test_latents_and_pictures_depend_on_the_past_alone(small):
 
 
 @torch.no_grad()
+def test_a_decoder_grows_without_a_change(small):
+    lines = list(SMALL.decoder)
+    at = lines.index("mem 64") + 1
+    more = dataclasses.replace(SMALL, decoder=(*lines[:at], "mem 64", *lines[at:]))
+    new = autoencoder.grown(small, more)
+    clip = torch.rand(1, 9, 3, 32, 32)
+    latent = small.encode(clip)
+    assert torch.equal(new.encode(clip), latent)
+    assert torch.allclose(new.decode(latent), small.decode(latent), atol=1e-6)
+    new.decoder[at].conv[4].bias += 0.1
+    assert not torch.allclose(new.decode(latent), small.decode(latent), atol=1e-3)
+    for decoder in (lines[1:], [*lines, "conv 48 48"]):
+        with pytest.raises(ValueError, match="decoder has no"):
+            autoencoder.grown(small, dataclasses.replace(SMALL, decoder=tuple(decoder)))
+
+
+@torch.no_grad()
 def test_the_first_latent_is_the_first_picture_alone(small):
     clip = torch.rand(1, 5, 3, 32, 32)
     assert torch.allclose(small.encode(clip)[:, :1], small.encode(clip[:, :1]), atol=1e-6)
@@ -92,22 +111,36 @@ def test_the_transformer_equals_diffusers(per_token):
 
 
 @torch.no_grad()
-def test_tokens_that_skip_the_middle_change_nothing_when_none_does():
+def test_tokens_that_are_dropped_are_those_that_are_not_kept():
     config = transformer.TransformerConfig(num_attention_heads=2, attention_head_dim=12, in_channels=4, out_channels=4,
                                            text_dim=8, ffn_dim=32, num_layers=5, freq_dim=16)
     torch.manual_seed(0)
     model = transformer.Transformer(config).eval()
     latent, timestep, context = torch.randn(2, 4, 2, 4, 4), torch.tensor([300.0, 700.0]), torch.randn(2, 3, 8)
-    with torch.no_grad():
-        whole, tapped = model(latent, timestep, context, tap=2)
-        order = torch.stack([torch.randperm(8), torch.randperm(8)])
-        routed, kept = model(latent, timestep, context, tap=2, kept=order)
-        half, few = model(latent, timestep, context, tap=2, kept=order[:, :4])
-    assert torch.allclose(routed, whole, atol=1e-5)
+    whole, tapped = model(latent, timestep, context, tap=2)
+    order = torch.stack([torch.randperm(8), torch.randperm(8)])
+    places = order[..., None].expand(-1, -1, 16)
+    all_, kept = model(latent, timestep, context, tap=2, kept=order)
+    assert torch.allclose(all_, transformer.tokens_of(whole).gather(1, places), atol=1e-5)
     assert torch.allclose(kept, tapped.gather(1, order[..., None].expand(-1, -1, 24)), atol=1e-5)
-    each = timestep[:, None].expand(-1, latent[0, 0].numel() // 4)
+    half, few = model(latent, timestep, context, tap=2, kept=order[:, :4])
+    assert few.shape == (2, 4, 24) and half.shape == (2, 4, 16) and not torch.allclose(half, all_[:, :4], atol=1e-3)
+    each = timestep[:, None].expand(-1, 8)
     assert torch.allclose(model(latent, each, context, tap=2, kept=order[:, :4])[0], half, atol=1e-5)
-    assert few.shape == (2, 4, 24) and half.shape == whole.shape and not torch.allclose(half, whole, atol=1e-3)
+    # the first blocks see the dropped tokens
+    latent[:, :, 1] += 1.0
+    early = (order < 4).nonzero()[:, 1].view(2, 4)
+    changed, _ = model(latent, timestep, context, tap=2, kept=order.gather(1, early))
+    assert not torch.allclose(changed, all_.gather(1, early[..., None].expand(-1, -1, 16)), atol=1e-3)
+
+
+def test_tokens_that_show_things_are_kept():
+    shown = torch.full((3, 20), -1)
+    shown[0, [2, 7]], shown[1, 5:13] = 1, 0
+    kept = kept_tokens(shown, 0.5, torch.Generator().manual_seed(1))
+    assert kept.shape == (3, 10) and all(len(set(row.tolist())) == 10 for row in kept)
+    assert {2, 7} <= set(kept[0].tolist()) and set(range(5, 13)) <= set(kept[1].tolist())
+
 
 
 def test_known_frames_come_back_untouched():
