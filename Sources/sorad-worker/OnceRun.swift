@@ -9,12 +9,14 @@ import Synchronization
 final class OnceControl: Sendable {
     private let isAsked = StopFlag()
     private let isEnded = StopFlag()
-    private let end: MonotonicTime?
+    private let interval: Duration?
+    /// Counted from the first step of this start: on a slow machine it would else be over before that, and each start would do one step.
+    private let end = Mutex<MonotonicTime?>(nil)
     /// Nothing is lost by stopping here at once: there is no step that could be finished.
     private let isBeforeSteps = Atomic<Bool>(true)
 
     /// - Parameter interval: of checkpoints; nil: only a signal ends the run.
-    init(every interval: Duration?) { end = interval.map { MonotonicTime.now() + $0 } }
+    init(every interval: Duration?) { self.interval = interval }
 
     /// Listens for signals on a thread of its own; called before there are others.
     func listen() throws(SoradError) {
@@ -30,10 +32,19 @@ final class OnceControl: Sendable {
         } catch { throw SoradError(.unavailable, "cannot listen for signals: \(error.reason)") }
     }
 
-    func reached(_ phase: JobPhase) { isBeforeSteps.store(phase != .denoising && phase != .decoding, ordering: .relaxed) }
+    func reached(_ phase: JobPhase) {
+        let hasSteps = phase == .denoising || phase == .decoding
+        isBeforeSteps.store(!hasSteps, ordering: .relaxed)
+        guard hasSteps, let interval else { return }
+        end.withLock { if $0 == nil { $0 = MonotonicTime.now() + interval } }
+    }
 
     /// Whether the work is to be put down at the next checkpoint.
-    var isDue: Bool { isAsked.isStopped || end.map { MonotonicTime.now() >= $0 } ?? false }
+    var isDue: Bool {
+        if isAsked.isStopped { return true }
+        guard let end = end.withLock({ $0 }) else { return false }
+        return MonotonicTime.now() >= end
+    }
 
     @Sendable func check() throws(SoradError) {
         if isEnded.isStopped || isAsked.isStopped && isBeforeSteps.load(ordering: .relaxed) {
