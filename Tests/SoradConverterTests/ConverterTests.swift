@@ -272,7 +272,7 @@ import Testing
         let m = file.metadata
         #expect(try m.string("sorad.model.id") == "another-name" && m.string("general.license") == "Apache-2.0")
         #expect(
-            try m.integer("sorad.created") == 1_700_000_000 && m.string("sorad.recipe") == "sorad-quantize 3 --keep-float dit.blocks.0.*")
+            try m.integer("sorad.created") == 1_700_000_000 && m.string("sorad.recipe") == "sorad-quantize 4 --keep-float dit.blocks.0.*")
         #expect(
             try m.integer("sorad.native.width") == 128 && m.integer("sorad.native.height") == 64 && m.integer("sorad.text_length") == 32)
         #expect(try m.bool("dit.expand_timesteps") && m.float("sorad.default.flow_shift") == 3 && m.float("scheduler.shift") == 3)

@@ -52,12 +52,14 @@ struct TypedTensors {
         return options
     }
 
-    /// Everything of a model file but the record of its sources.
+    /// All of a model file but what says where it comes from: the sources' names and hashes, the zeros that are left of the space that was
+    /// set aside for them, and the checksum.
     static func content(_ path: String) throws -> [String: [UInt8]] {
+        let origins = ["sorad.source.sha256", "sorad.reserved", "sorad.integrity.sha256"]
         let file = try ModelFile(opening: path)
         var content: [String: [UInt8]] = [:]
         for tensor in file.tensors { content[tensor.name] = tensor.bytes.array }
-        for (key, value) in file.metadata.entries where key != "sorad.source.sha256" && key != "sorad.integrity.sha256" {
+        for (key, value) in file.metadata.entries where !origins.contains(key) {
             content[key] = Array("\(value)".utf8)
         }
         return content

@@ -123,6 +123,7 @@ import Testing
             #expect(try writer.finish(metadata: Self.metadata) == sum)
             #expect(!fileExists(partial))
             #expect(try ModelFile(opening: path).sha256 == sum)
+            removeFile(path)
         }
     }
 
