@@ -1,4 +1,4 @@
-// Which CPUs the calling thread may run on. The kernel's own calls are used, with masks for more CPUs than glibc's cpu_set_t has.
+// Which CPUs a thread may run on. The kernel's own calls are used, with masks for more CPUs than glibc's cpu_set_t has.
 #define _GNU_SOURCE
 #include "sorad_linux.h"
 
@@ -23,7 +23,7 @@ int sorad_linux_allowed_cpus(int *cpus, size_t capacity) {
     return (int)count;
 }
 
-int sorad_linux_run_on_cpus(const int *cpus, size_t count) {
+int sorad_linux_run_on_cpus(int thread, const int *cpus, size_t count) {
     cpu_mask mask = {{0}};
     for (size_t i = 0; i < count; i++) {
         if (cpus[i] < 0 || cpus[i] >= MOST_CPUS) {
@@ -32,7 +32,9 @@ int sorad_linux_run_on_cpus(const int *cpus, size_t count) {
         }
         mask.words[cpus[i] / (int)WORD_BITS] |= 1UL << (cpus[i] % (int)WORD_BITS);
     }
-    return syscall(SYS_sched_setaffinity, 0, sizeof mask, &mask) < 0 ? -1 : 0;
+    return syscall(SYS_sched_setaffinity, thread, sizeof mask, &mask) < 0 ? -1 : 0;
 }
 
 int sorad_linux_current_cpu(void) { return sched_getcpu(); }
+
+int sorad_linux_thread_id(void) { return (int)syscall(SYS_gettid); }

@@ -4,11 +4,14 @@
 // one for each, on whichever of the core's CPUs. A pinned thread cannot leave a CPU that another program keeps busy, and with a CPU to
 // spare (fewer threads than CPUs, or a quota for fewer) the kernel places threads better than we can; without one there is nowhere to
 // leave for, and all that it could do is to run two threads one after the other on one CPU while another is idle.
+//
+// The calling thread is not bound, so that threads and processes that it starts inherit no mask: its place is where the kernel has it, and
+// another thread's place when the kernel moves it there.
 internal import SoradSystem
 
 package struct ThreadPlacement: Equatable {
     /// CPUs of each thread, [threads]; the caller's, thread 0, first.
-    package let places: [[Int]]
+    package private(set) var places: [[Int]]
 
     /// - Parameters:
     ///   - allowed: CPUs that may be used.
@@ -36,17 +39,11 @@ package struct ThreadPlacement: Equatable {
             threads: threads, allowed: ThreadCPUs.allowed(), quota: ProcessorCount.cgroupQuota(), siblings: ThreadCPUs.siblings)
     }
 
-    /// The calling thread runs in another thread's place.
-    package var isCallerAstray: Bool {
-        let cpu = ThreadCPUs.current
-        return places.dropFirst().contains { $0.contains(cpu) }
-    }
-
-    /// Brings the calling thread to its place and lets it go at once: what it may do, and what the threads and processes that it starts
-    /// inherit, stays as it was. It has no reason to move away then, since the other places are taken, unless another program wants this one.
-    package func bringCaller() {
-        let before = ThreadCPUs.allowed()
-        guard ThreadCPUs.restrict(to: places[0]) else { return }
-        ThreadCPUs.restrict(to: before)
+    /// The caller's place becomes the one that has `cpu`; the thread that was there gets the caller's.
+    /// - Returns: whether anything changed.
+    package mutating func followCaller(to cpu: Int) -> Bool {
+        guard let other = places.firstIndex(where: { $0.contains(cpu) }), other > 0 else { return false }
+        places.swapAt(0, other)
+        return true
     }
 }

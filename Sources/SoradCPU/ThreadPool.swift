@@ -7,6 +7,9 @@
 // Invariant: a task is claimed by exactly one thread, by a compare-and-swap on the queue's ticket, which packs the operation's
 // number, the queue's next task and its end. A claim can only succeed for the operation that is now running, and that one cannot end
 // before the claimed task is done; so a thread that wakes late finds nothing to claim and does no harm, and nobody waits for it.
+//
+// A thread can lose its CPU to another program in the middle of a task, and then all would wait for some milliseconds until it has it back.
+// The caller, which would sleep, gives it its own CPU instead: a few tens of microseconds.
 // `unsafe` here: pthread objects need fixed addresses, and the operation's closure is handed over through the ticket's ordering.
 import Glibc
 internal import SoradSystem
@@ -16,9 +19,6 @@ public final class ThreadPool: Sendable {
     public let threadCount: Int
     private let state: PoolState
     private let threads: [pthread_t]
-    private let placement: ThreadPlacement?
-    /// When the caller was last brought to its place, nanoseconds of the monotonic clock.
-    private let lastPlaced = Atomic<Int64>(0)
 
     /// A pool in which at most `threads` threads compute, the caller among them. Its own threads stay where `ThreadPlacement` puts them
     /// while all of them compute.
@@ -28,18 +28,17 @@ public final class ThreadPool: Sendable {
     public init(threads count: Int, adapts: Bool = true, followsQuota: Bool = false) {
         precondition((1...1024).contains(count), "\(count) threads")
         threadCount = count
-        let state = PoolState(threads: count, adapts: adapts, followsQuota: followsQuota)
-        let placement = ThreadPlacement.here(threads: count)
+        let state = PoolState(
+            threads: count, placement: ThreadPlacement.here(threads: count), adapts: adapts, followsQuota: followsQuota)
         self.state = state
-        self.placement = placement
         threads = (1..<max(count, 1)).map { index in
             var thread = pthread_t()
-            let start = unsafe Unmanaged.passRetained(WorkerStart(state: state, index: index, cpus: placement?.places[index]))
+            let start = unsafe Unmanaged.passRetained(WorkerStart(state: state, index: index))
             let failure = unsafe pthread_create(
                 &thread, nil,
                 { argument in
                     let start = unsafe Unmanaged<WorkerStart>.fromOpaque(argument!).takeRetainedValue()
-                    start.state.work(as: start.index, place: start.cpus)
+                    start.state.work(as: start.index)
                     return nil
                 }, start.toOpaque())
             precondition(failure == 0, "pthread_create failed with \(failure)")
@@ -55,6 +54,9 @@ public final class ThreadPool: Sendable {
     /// How many threads share the next operation; for the thread that runs operations.
     public var activeCount: Int { state.adaptation.active }
 
+    /// How often a thread that another program had driven from its CPU got the caller's; for the thread that runs operations.
+    package var rescueCount: Int { state.rescueCount }
+
     /// Runs `body(task, thread)` for every task in 0..<count, on any thread in 0..<threadCount, and returns when all are done. Of n
     /// active threads, thread t begins with the tasks from count * t / n on.
     public func run(_ count: Int, _ body: @escaping (_ task: Int, _ thread: Int) -> Void) {
@@ -63,41 +65,31 @@ public final class ThreadPool: Sendable {
             return
         }
         let isWhole = state.adaptation.active == threadCount
-        if isWhole { placeCaller() }
+        if isWhole { state.followCaller() }
         state.run(count, body)
         if isWhole != (state.adaptation.active == threadCount) { state.place(isWhole ? ThreadCPUs.allowed() : nil) }
     }
-
-    /// Seldom: a caller that does not stay has been moved away from a busy CPU, where it would wait long for its turn.
-    private func placeCaller() {
-        guard let placement, placement.isCallerAstray else { return }
-        let now = MonotonicTime.now().nanoseconds
-        guard now - lastPlaced.load(ordering: .relaxed) > Self.placingInterval else { return }
-        lastPlaced.store(now, ordering: .relaxed)
-        placement.bringCaller()
-    }
-
-    /// Nanoseconds.
-    private static let placingInterval: Int64 = 1_000_000_000
 }
 
 private final class WorkerStart {
     let state: PoolState
     let index: Int
-    let cpus: [Int]?
-    init(state: PoolState, index: Int, cpus: [Int]?) {
+    init(state: PoolState, index: Int) {
         self.state = state
         self.index = index
-        self.cpus = cpus
     }
 }
 
-/// On cache lines of its own, so that nobody waits for a neighbor's.
+/// A thread's, on cache lines of its own, so that nobody waits for a neighbor's.
 private struct TaskQueue: ~Copyable {
     /// operation (24 bits) | next task (20 bits) | end of the queue (20 bits)
     let ticket = Atomic<UInt64>(0)
     private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
-    private let morePadding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
+    /// Whether the thread is in a task, of whichever queue.
+    let isInTask = Atomic<Bool>(false)
+    /// Whether the thread was moved away from its place, and goes back there when its task is done.
+    let wasMoved = Atomic<Bool>(false)
+    private let morePadding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0)
 }
 
 @safe private final class PoolState: @unchecked Sendable {
@@ -112,11 +104,19 @@ private struct TaskQueue: ~Copyable {
     private let followsQuota: Bool
     /// When the quota was looked at last, nanoseconds of the monotonic clock.
     private var quotaRead: Int64 = 0
+    /// Under `mutex`; only the caller changes it.
+    private var placement: ThreadPlacement?
+    /// When the caller's place changed last, nanoseconds of the monotonic clock.
+    private var followed: Int64 = 0
+    /// The pool's own threads once they have begun, under `mutex`.
+    private var handles: [ThreadHandle?]
+    /// The caller's.
+    private(set) var rescueCount = 0
     /// Threads from this one on sleep until they are active again.
     private let active: Atomic<Int>
     /// CPUs of threads that are not in their places, under `mutex`; nil while they are.
     private var looseCPUs: [Int]?
-    /// Changes with `looseCPUs`.
+    /// Changes with `looseCPUs` and `placement`.
     private let placing = Atomic<Int>(0)
     /// Of the operation that runs: its number and its tasks. Written before its tickets, read after a claim.
     private var operation: UInt64 = 0
@@ -137,9 +137,15 @@ private struct TaskQueue: ~Copyable {
     private static let taskMask: UInt64 = (1 << taskBits) - 1
 
     private static let quotaInterval: Int64 = 1_000_000_000
+    /// A caller that does not stay anywhere is not followed everywhere.
+    private static let followInterval: Int64 = 2_000_000
+    /// How long the caller sleeps before it looks, first and then, whether the others compute.
+    private static let lookIntervals: ClosedRange<Int64> = 100_000...10_000_000
 
-    init(threads: Int, adapts: Bool, followsQuota: Bool) {
+    init(threads: Int, placement: ThreadPlacement?, adapts: Bool, followsQuota: Bool) {
         self.threads = threads
+        self.placement = placement
+        handles = [ThreadHandle?](repeating: nil, count: threads)
         self.adapts = adapts
         self.followsQuota = followsQuota
         adaptation = ThreadAdaptation(threads: threads)
@@ -149,7 +155,11 @@ private struct TaskQueue: ~Copyable {
         for thread in 0..<threads { unsafe (queues + thread).initialize(to: TaskQueue()) }
         unsafe pthread_mutex_init(mutex, nil)
         unsafe pthread_cond_init(workArrived, nil)
-        unsafe pthread_cond_init(workDone, nil)
+        var monotonic = pthread_condattr_t()
+        unsafe pthread_condattr_init(&monotonic)
+        unsafe pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC)
+        unsafe pthread_cond_init(workDone, &monotonic)
+        unsafe pthread_condattr_destroy(&monotonic)
         unsafe pthread_cond_init(becameActive, nil)
     }
 
@@ -222,18 +232,40 @@ private struct TaskQueue: ~Copyable {
         placing.add(1, ordering: .sequentiallyConsistent)
     }
 
-    func work(as thread: Int, place: [Int]?) {
-        if let place { ThreadCPUs.restrict(to: place) }
-        var placed = 0
+    /// The caller's place is where it is. Seldom: the kernel moves it away from a busy CPU.
+    func followCaller() {
+        guard let placement, !placement.places[0].contains(ThreadCPUs.current) else { return }
+        let now = MonotonicTime.now().nanoseconds
+        guard now - followed > Self.followInterval else { return }
+        followed = now
+        var changed = false
+        locked { changed = self.placement?.followCaller(to: ThreadCPUs.current) ?? false }
+        if changed { placing.add(1, ordering: .sequentiallyConsistent) }
+    }
+
+    /// Brings the calling thread of the pool to its place.
+    private func settle(_ thread: Int) {
+        var cpus: [Int]?
+        locked { cpus = placement.map { looseCPUs ?? $0.places[thread] } }
+        if let cpus { ThreadCPUs.restrict(to: cpus) }
+    }
+
+    func work(as thread: Int) {
+        let own = ThreadHandle()
+        locked { handles[thread] = own }
+        var placed = placing.load(ordering: .sequentiallyConsistent)
+        settle(thread)
         while !stopping.load(ordering: .acquiring) {
+            if unsafe queues[thread].wasMoved.load(ordering: .relaxed) {
+                unsafe queues[thread].wasMoved.store(false, ordering: .sequentiallyConsistent)
+                settle(thread)
+            }
             if thread >= active.load(ordering: .relaxed) {
                 awaitTurn(thread)
             } else if hasWork {
-                if let place, placed != placing.load(ordering: .relaxed) {
+                if placed != placing.load(ordering: .relaxed) {
                     placed = placing.load(ordering: .sequentiallyConsistent)
-                    var cpus = place
-                    locked { cpus = looseCPUs ?? place }
-                    ThreadCPUs.restrict(to: cpus)
+                    settle(thread)
                 }
                 claimTasks(thread: thread)
             } else {
@@ -270,7 +302,9 @@ private struct TaskQueue: ~Copyable {
                 continue
             }
             let count = count
+            unsafe queues[thread].isInTask.store(true, ordering: .relaxed)
             call(Int(task), thread)
+            unsafe queues[thread].isInTask.store(false, ordering: .relaxed)
             if finished.add(1, ordering: .sequentiallyConsistent).newValue == count, callerSleeps.load(ordering: .sequentiallyConsistent) {
                 locked { unsafe _ = pthread_cond_signal(workDone) }
             }
@@ -305,9 +339,43 @@ private struct TaskQueue: ~Copyable {
         for _ in 0..<Self.spins where finished.load(ordering: .acquiring) == count { return }
         locked {
             callerSleeps.store(true, ordering: .sequentiallyConsistent)
-            while finished.load(ordering: .sequentiallyConsistent) < count { unsafe pthread_cond_wait(workDone, mutex) }
+            sleepUntilEnd(count)
             callerSleeps.store(false, ordering: .sequentiallyConsistent)
         }
+    }
+
+    /// With `mutex`. Where threads have places, those that stand still in a task meanwhile get the CPU that the caller does not use: their
+    /// places do not let them look for another one themselves.
+    private func sleepUntilEnd(_ count: Int) {
+        let mayMove = placement != nil && looseCPUs == nil
+        var before = mayMove ? computedSoFar() : []
+        var interval = Self.lookIntervals.lowerBound
+        while finished.load(ordering: .sequentiallyConsistent) < count {
+            guard mayMove else {
+                unsafe pthread_cond_wait(workDone, mutex)
+                continue
+            }
+            let began = MonotonicTime.now().nanoseconds
+            var until = timespec(tv_sec: Int((began + interval) / 1_000_000_000), tv_nsec: Int((began + interval) % 1_000_000_000))
+            unsafe pthread_cond_timedwait(workDone, mutex, &until)
+            guard finished.load(ordering: .sequentiallyConsistent) < count else { return }
+            let now = computedSoFar()
+            let passed = MonotonicTime.now().nanoseconds - began
+            for (thread, (earlier, later)) in zip(before, now).enumerated() {
+                guard let earlier, let later, later - earlier < passed / 4 else { continue }
+                // In this order: a thread that has gone back to its place must not be moved afterwards.
+                handles[thread]?.restrict(to: [ThreadCPUs.current])
+                unsafe queues[thread].wasMoved.store(true, ordering: .sequentiallyConsistent)
+                rescueCount += 1
+            }
+            before = now
+            interval = min(2 * interval, Self.lookIntervals.upperBound)
+        }
+    }
+
+    /// Nanoseconds that each of the pool's own threads has computed, nil for those in no task; with `mutex`.
+    private func computedSoFar() -> [Int64?] {
+        (0..<threads).map { unsafe queues[$0].isInTask.load(ordering: .relaxed) ? handles[$0]?.processorTime : nil }
     }
 
     private func locked(_ body: () -> Void) {

@@ -17,7 +17,7 @@ public enum ThreadCPUs {
     /// not want to: none of them is this process's to use.
     @discardableResult public static func restrict(to cpus: [Int]) -> Bool {
         let numbers = cpus.map(Int32.init)
-        return unsafe sorad_linux_run_on_cpus(numbers, numbers.count) == 0
+        return unsafe sorad_linux_run_on_cpus(0, numbers, numbers.count) == 0
     }
 
     /// The CPU that the calling thread runs on at this moment, or -1.

@@ -99,7 +99,10 @@ const char *sorad_linux_entry_name(const struct dirent *entry);
 // <sched.h> hides CPU masks behind _GNU_SOURCE and offers them as macros. `cpus` receives the numbers of the CPUs that the calling thread
 // may run on, ascending, at most `capacity` of them. Returns how many, or -1 with errno set.
 int sorad_linux_allowed_cpus(int *cpus, size_t capacity);
-// Lets the calling thread run on these CPUs alone. Threads and processes that it starts inherit that. Returns 0, or -1 with errno set.
-int sorad_linux_run_on_cpus(const int *cpus, size_t count);
+// Lets a thread of this process, 0 for the calling one, run on these CPUs alone. Threads and processes that it starts inherit that.
+// Returns 0, or -1 with errno set.
+int sorad_linux_run_on_cpus(int thread, const int *cpus, size_t count);
 // sched_getcpu(3), hidden likewise: the CPU that the calling thread runs on, or -1.
 int sorad_linux_current_cpu(void);
+// gettid(2), hidden likewise: the number of the calling thread for the call above.
+int sorad_linux_thread_id(void);
