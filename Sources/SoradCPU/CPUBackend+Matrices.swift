@@ -49,7 +49,8 @@ extension CPUBackend {
         _ input: CPUActivationMatrix, _ weights: LinearWeights, _ epilogue: sorad_epilogue, _ rows: Range<Int>, _ out: Tensor
     ) {
         let bias = unsafe weights.bias?.pointer(Float.self)
-        let cost = rows.count * weights.outputs * weights.inputs
+        // The weights of few rows take as long to read as those rows take to multiply.
+        let cost = max(rows.count, Self.rowsPerReading) * weights.outputs * weights.inputs
         switch weights.precision {
         case .int8(let values, let scale, let sum):
             let arguments = unsafe sorad_gemm_qd8_args(
@@ -146,6 +147,8 @@ extension CPUBackend {
     private static let int10Rows = 96
     /// With fewer the threads would wait for each other.
     private static let int10TasksPerThread = 8
+
+    private static let rowsPerReading = 4
 
     private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.activeCount : 1 }
 

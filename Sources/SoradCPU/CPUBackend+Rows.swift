@@ -107,7 +107,7 @@ extension CPUBackend {
         packed.keys = keys.shape[0]
         var arguments = unsafe packArguments(packed)
         unsafe arguments.k = UnsafePointer(keys.pointer())
-        unsafe pack(arguments, packed)
+        unsafe pack(arguments, packed, weight: 10)
     }
 
     public func pack(values: Tensor, into packed: any PackedKeysValues) {
@@ -115,7 +115,7 @@ extension CPUBackend {
         let packed = own(packed)
         var arguments = unsafe packArguments(packed)
         unsafe arguments.v = UnsafePointer(values.pointer())
-        unsafe pack(arguments, packed)
+        unsafe pack(arguments, packed, weight: 5)
     }
 
     @unsafe private func packArguments(_ packed: CPUKeysValues) -> sorad_attention_pack_args {
@@ -125,11 +125,12 @@ extension CPUBackend {
             packed: packed.packed.pointer(), head_begin: 0, head_end: packed.heads, key_begin: 0, key_end: packed.keys)
     }
 
-    @unsafe private func pack(_ arguments: sorad_attention_pack_args, _ packed: CPUKeysValues) {
+    /// - Parameter weight: cost of a value.
+    @unsafe private func pack(_ arguments: sorad_attention_pack_args, _ packed: CPUKeysValues, weight: Int) {
         let template = unsafe arguments
         let kernels = kernels
         let kernel = unsafe packed.precision == .float ? kernels.attention_pack_f32 : kernels.attention_pack_qd8kv
-        split(packed.heads, step: 1, cost: packed.keys * packed.heads * packed.headWidth * 2) { range, _ in
+        split(packed.heads, step: 1, cost: packed.keys * packed.heads * packed.headWidth * weight) { range, _ in
             var task = unsafe template
             unsafe (task.head_begin, task.head_end) = (range.lowerBound, range.upperBound)
             unsafe kernel(&task)

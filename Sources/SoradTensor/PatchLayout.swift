@@ -37,17 +37,21 @@ public struct PatchLayout: Sendable {
     /// Calls `body` for every latent value in order: its token, its channel, and its place within the token's box.
     @inlinable
     public func forEach(_ body: (_ inLatent: Int, _ token: Int, _ channel: Int, _ within: Int) -> Void) {
-        let height = grid.height * patch.height
-        let width = grid.width * patch.width
         var index = 0
         for channel in 0..<channels {
-            for frame in 0..<grid.frames * patch.frames {
-                for y in 0..<height {
-                    for x in 0..<width {
-                        let token = (frame / patch.frames * grid.height + y / patch.height) * grid.width + x / patch.width
-                        let within = (frame % patch.frames * patch.height + y % patch.height) * patch.width + x % patch.width
-                        body(index, token, channel, within)
-                        index += 1
+            for frame in 0..<grid.frames {
+                for part in 0..<patch.frames {
+                    for row in 0..<grid.height {
+                        for y in 0..<patch.height {
+                            let token = (frame * grid.height + row) * grid.width
+                            let within = (part * patch.height + y) * patch.width
+                            for column in 0..<grid.width {
+                                for x in 0..<patch.width {
+                                    body(index, token + column, channel, within + x)
+                                    index += 1
+                                }
+                            }
+                        }
                     }
                 }
             }
