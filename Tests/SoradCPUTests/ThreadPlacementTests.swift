@@ -101,9 +101,9 @@ import Testing
             let done = Atomic<Int>(0)
             let began = MonotonicTime.now()
             var runs = 0
-            while pool.rescueCount < 3, MonotonicTime.now() - began < .seconds(60) {
-                pool.run(8 * allowed.count) { _, _ in
-                    let until = MonotonicTime.now() + .microseconds(30)
+            while pool.rescueCount == 0, MonotonicTime.now() - began < .seconds(60) {
+                pool.run(4 * allowed.count) { _, _ in
+                    let until = MonotonicTime.now() + .milliseconds(1)
                     while MonotonicTime.now() < until {}
                     done.add(1, ordering: .relaxed)
                 }
@@ -111,8 +111,8 @@ import Testing
             }
             ends.store(true, ordering: .relaxed)
             for rival in rivals { rival.join() }
-            #expect(pool.rescueCount >= 3)
-            #expect(done.load(ordering: .relaxed) == runs * 8 * allowed.count)
+            #expect(pool.rescueCount > 0)
+            #expect(done.load(ordering: .relaxed) == runs * 4 * allowed.count)
             _ = self.masks(pool)
             let seen = self.masks(pool)
             #expect(seen[0] == allowed && seen.dropFirst().allSatisfy { $0.count == 1 }, "\(seen)")
