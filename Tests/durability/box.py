@@ -101,7 +101,7 @@ def requests():
         dict(prompt="一个蓝色的盒子", seed=2, num_inference_steps=12, num_frames=9, guidance_scale=1),
         dict(prompt="a yellow ring in the desert at night", seed=3, num_inference_steps=16,
              input_reference=dict(image_url="data:image/png;base64," + red)),
-        dict(prompt="a green cone falls on snow", seed=4, num_inference_steps=24, size="256x256"),
+        dict(prompt="a green cone falls on snow", seed=4, num_inference_steps=48, size="192x128"),
         dict(prompt="a white cylinder rises from the sea", seed=5, num_inference_steps=20, num_frames=33),
         # Most of its time goes into decoding.
         dict(prompt="a red ring spins in the city", seed=6, num_inference_steps=1, guidance_scale=1, num_frames=81),

@@ -17,17 +17,17 @@ import box as boxes
 
 LIMIT = 0.2
 SMALL = dict(prompt="a red ball", size="128x128", num_frames=5, num_inference_steps=1)
-# Large enough that every phase can be met: the largest clip of the shipped model.
-LARGE = dict(prompt="a red ball bounces on grass", size="256x256", num_frames=21, num_inference_steps=2)
+# Large enough that every phase can be met.
+LARGE = dict(prompt="a red ball bounces on grass", size="192x128", num_frames=49, num_inference_steps=2)
 CASES = {
     "waiting": ("queued", LARGE),
     "loading the model": ("loading", SMALL),
     "encoding the text": ("encoding_text", dict(LARGE, prompt=" ".join(["a red ball bounces on grass and"] * 12))),
     "encoding given frames": ("encoding_frames", None),
     "denoising, 128x128": ("denoising", dict(SMALL, num_frames=17, num_inference_steps=40)),
-    "denoising, 256x256": ("denoising", dict(LARGE, num_frames=17, num_inference_steps=40)),
-    "denoising, 256x256, 21 frames": ("denoising", LARGE),
-    "decoding, 256x256": ("decoding", LARGE),
+    "denoising, 192x128": ("denoising", dict(LARGE, num_frames=17, num_inference_steps=40)),
+    "denoising, 192x128, 49 frames": ("denoising", LARGE),
+    "decoding, 192x128": ("decoding", LARGE),
     "writing the files": ("writing", dict(LARGE, num_inference_steps=1)),
 }
 

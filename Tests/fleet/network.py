@@ -27,7 +27,7 @@ from records import Records
 
 LATE = 5        # seconds for what is not work: a transfer, a start, a line that waits for its turn on a busy machine
 SLOW = "1mbit"  # of a link on which a transfer takes long enough to be hit
-CLIP = {"prompt": "a red ball falls down", "size": "256x256", "num_frames": 25, "num_inference_steps": 40}
+CLIP = {"prompt": "a red ball falls down", "size": "192x128", "num_frames": 25, "num_inference_steps": 60}
 LONG = CLIP | {"num_frames": 17, "num_inference_steps": 1000}
 # Long enough on this machine to be put down in the middle, and not too long for the emulator.
 CROSSING = CLIP | {"size": "64x64", "num_frames": 5, "num_inference_steps": 240}

@@ -17,7 +17,7 @@ import time
 BUILD = pathlib.Path(os.environ["SORAD_BUILD"])
 MODEL = pathlib.Path(os.environ["SORAD_MODEL"])
 # The smallest job of the shipped model.
-TINY = {"prompt": "a red ball", "size": "32x32", "num_frames": 1, "num_inference_steps": 1, "guidance_scale": 1}
+TINY = {"prompt": "a red ball", "size": "64x64", "num_frames": 1, "num_inference_steps": 1, "guidance_scale": 1}
 
 
 class Box:

@@ -246,15 +246,22 @@ def test_a_finished_clip_comes_from_the_store_when_asked_for(make_daemon):
     assert create(daemon, wish | {"seed": 5})[2]["id"] != first["id"]
 
 
+def estimated_bytes(daemon, size):
+    told = daemon.ctl("models", "show", "sorad-mini", "--size", size, "--frames", "17", "--json")
+    return json.loads(told.stdout)["estimate"]["memory_bytes"]
+
+
 def test_a_clip_that_memory_cannot_hold_is_refused_with_the_largest_that_it_can(make_daemon):
-    daemon = make_daemon(environment={"SORAD_MEMORY_LIMIT": "118"})
-    status, headers, answer = create(daemon, {"num_inference_steps": 1, "size": "256x256", "num_frames": 17})
+    large, small = (estimated_bytes(make_daemon(size), size) for size in ("192x128", "64x64"))
+    limit = (large + small) / 2e6
+    daemon = make_daemon(environment={"SORAD_MEMORY_LIMIT": f"{limit:.0f}"})
+    status, headers, answer = create(daemon, {"num_inference_steps": 1, "size": "192x128", "num_frames": 17})
     assert status == 400 and headers["x-should-retry"] == "false" and answer["error"]["code"] == "insufficient_memory", answer
     sentence = answer["error"]["message"]
     need, most, size = re.fullmatch(
         r"this clip needs (\S+) MB of memory, and sorad can use (\S+) MB here at most; ask for (?:at most \d+ frames, or for )?(\d+x\d+)",
         sentence).groups()
-    assert float(need) > 118 and most == "118.0"
+    assert float(need) > limit - 1 and most == f"{limit:.0f}.0"
     # What it offers is taken, and made.
     status, _, video = create(daemon, {"num_inference_steps": 1, "size": size, "num_frames": 17})
     assert status == 200, video

@@ -14,7 +14,7 @@ import pytest
 from conftest import BUILD, MODEL
 from network import Port
 
-TINY = {"prompt": "a red ball", "size": "32x32", "num_frames": 1, "num_inference_steps": 1, "guidance_scale": 1, "seed": 1}
+TINY = {"prompt": "a red ball", "size": "64x64", "num_frames": 1, "num_inference_steps": 1, "guidance_scale": 1, "seed": 1}
 ANNA, BERT = 60_001, 60_002
 LISTEN = ("--listen", "127.0.0.1:0")
 

@@ -21,7 +21,7 @@ PACKAGES = "systemd,systemd-sysv,dbus,ffmpeg,libsqlite3-0,curl"
 USERS = {"anna": "sorad", "bert": "sorad", "carl": None}     # carl is in no group of sorad's
 EXPOSURE = 0.5
 CLIP = ["generate", "a red ball bounces on grass", "--seed", "7"]
-LONG = ["--steps", "200", "--size", "256x256"]               # long enough to be disturbed in the middle
+LONG = ["--steps", "300", "--size", "192x128"]               # long enough to be disturbed in the middle
 
 
 def make_tree(tree):

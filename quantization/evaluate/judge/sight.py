@@ -83,13 +83,14 @@ def load(path: Path) -> Judge:
     return model.eval().requires_grad_(False)
 
 
-def read_clip(path: Path, ffmpeg: str = "ffmpeg") -> np.ndarray:
+def read_clip(path: Path) -> np.ndarray:
     """uint8 [F, H, W, 3] of a video file, through ffmpeg."""
-    probe = subprocess.run([ffmpeg, "-hide_banner", "-nostdin", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24",
-                            "-fps_mode", "passthrough", "-"], capture_output=True, check=True)
-    line = next(text for text in probe.stderr.decode("utf-8", "replace").splitlines() if "Stream" in text and "rawvideo" in text)
-    width, height = next(part for part in line.replace(",", " ").split() if "x" in part and part.split("x")[0].isdigit()).split("x")
-    return np.frombuffer(probe.stdout, np.uint8).reshape(-1, int(height), int(width), 3)
+    size = subprocess.run(["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "stream=width,height", "-of", "csv=p=0", str(path)],
+                          capture_output=True, text=True, check=True).stdout
+    width, height = (int(number) for number in size.split()[0].split(",")[:2])
+    frames = subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "rgb24",
+                             "-fps_mode", "passthrough", "-"], capture_output=True, check=True).stdout
+    return np.frombuffer(frames, np.uint8).reshape(-1, height, width, 3)
 
 
 def frames_of(clip: np.ndarray, start: int = 0) -> torch.Tensor:

@@ -20,16 +20,6 @@ def participle(verb: str) -> str:
     return verb + (verb[-1] if verb in DOUBLED else "") + "ing"
 
 
-def third_person(verb: str) -> str:
-    if verb == "be":
-        return "is"
-    if verb.endswith(("s", "sh", "ch", "x", "z", "o")):
-        return verb + "es"
-    if verb.endswith("y") and verb[-2] not in "aeiou":
-        return verb[:-1] + "ies"
-    return verb + "s"
-
-
 def inflect(phrase: str, form: str, many: bool) -> str:
     """Every `/verb` of a phrase in one form, `finite` or `ing`; `%verb` always with -ing."""
     def ing(match: re.Match) -> str:
@@ -38,7 +28,7 @@ def inflect(phrase: str, form: str, many: bool) -> str:
     def finite(match: re.Match) -> str:
         if match[1]:
             return ("do not " if many else "does not ") + match[2]
-        return ("are" if match[2] == "be" else match[2]) if many else third_person(match[2])
+        return ("are" if match[2] == "be" else match[2]) if many else w.third_person(match[2])
 
     phrase = ING.sub(ing, phrase)
     return VERB.sub(ing if form == "ing" else finite, phrase)

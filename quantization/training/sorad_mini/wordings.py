@@ -31,6 +31,16 @@ class Words:
         return list(dict.fromkeys(self.train + self.judge))
 
 
+def third_person(verb: str) -> str:
+    if verb == "be":
+        return "is"
+    if verb.endswith(("s", "sh", "ch", "x", "z", "o")):
+        return verb + "es"
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return verb[:-1] + "ies"
+    return verb + "s"
+
+
 def table(**lists: str) -> dict[str, Words]:
     return {name.rstrip("_"): Words(text) for name, text in lists.items()}
 

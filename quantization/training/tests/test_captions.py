@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from sorad_mini import captions, facts as said, wordings
+from sorad_mini import caption_words, captions, facts as said, wordings
 from sorad_mini.tokenizer import EOS, PAD, TEXT_LENGTH, Tokenizer, train
 from sorad_mini.world import CAMERAS, COLOURS, EVENTS, KINDS, MOTIONS, PLACES, RELATIONS, TIMES, sample_scene
 
@@ -341,3 +341,16 @@ def test_tokenizer_json_gives_the_same_ids(tokenizer, tmp_path_factory):
     fast = pytest.importorskip("tokenizers").Tokenizer.from_file(str(tokenizer.folder / "tokenizer.json"))
     for _, text, _ in spoken(400):
         assert fast.encode(text).ids == tokenizer.ids(text)
+
+
+def test_the_list_of_words_has_what_means_something():
+    """Idle words, made-up names, numbers and slips are in captions so that the model passes over them: they are not known."""
+    known = set(caption_words.words_of(caption_words.captions(3000)))
+    stems = {caption_words.stem(word) for word in known}
+    for word in ("ball", "doughnut", "slides", "twirling", "seaside", "violet", "pulls", "peaceful", "doesn't", "video", "狗", "滚"):
+        assert caption_words.stem(word) in stems or word == word
+    idle = [word for words in wordings.idle_words() for word in words]
+    assert sum(word in known for word in idle) < 0.2 * len(idle), "those of grammar, and fillers that are everywhere"
+    for word in ("cat", "sofa", "piano", "kittens", "猫", "zelda", "blal", "1054"):
+        assert caption_words.stem(word) not in stems, word
+    assert len(known) < 2000

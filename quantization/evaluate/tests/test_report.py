@@ -1,0 +1,125 @@
+"""From a server to the table, the pictures and the model card, on a server that sends tiny rendered clips and a judge that sees by their file name."""
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("numba")
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "training"))
+
+from sorad_mini import caption_words, wordings  # noqa: E402
+
+from evaluate import card, client, measure, pictures, words  # noqa: E402
+from evaluate.judge import report  # noqa: E402
+from evaluate.judge.network import Judge  # noqa: E402
+from evaluate.judge.sight import Seen  # noqa: E402
+from evaluate.tests.test_client import service, write_lines  # noqa: E402, F401
+
+INFO = {"id": "sorad-mini", "sha256": "0" * 64, "license": "Apache-2.0", "defaultWidth": 128, "defaultHeight": 128, "defaultNumFrames": 17,
+        "fps": 8, "maxNumFrames": 481, "defaultNumInferenceSteps": 16, "defaultGuidanceScale": 3.0, "textLength": 128}
+ABOUT = {"model": "sorad-mini", "size": "128x128", "num_frames": 17, "num_inference_steps": 16}
+
+
+def record(group: str, number: int, strict: bool, things: int = 1, extras: int = 0) -> dict:
+    return {"file": f"{group}-{number}.mp4", "group": group, "prompt": f"{group} | number {number}", "seed": 0, "things": things, "border": 1.0,
+            "roughness": float(number), "extras": extras, "strict": strict, "statements": {"0.kind": strict, "place": True}, "seen": "red ball"}
+
+
+def test_chinese_is_compared_with_plain_prompts_of_as_many_things():
+    clips = [record("one_object", n, n < 9) for n in range(10)] + [record("two_objects", n, n < 5, 2) for n in range(10)]
+    clips += [record("chinese", n, True, 1 + n % 2) for n in range(4)]
+    assert report.plain_share(clips, "chinese") == pytest.approx(0.7)
+    assert report.plain_share(clips + [record("chinese", 9, True, 3)], "chinese") is None, "nothing to compare three things with"
+
+
+def test_the_table_says_what_holds():
+    low, high = report.share([True] * 95 + [False] * 5), report.share([True] * 2 + [False] * 98)
+    assert report.row("camera", low | {"wanted": 0.8}).endswith("wanted  80.0: holds")
+    assert report.row("camera", high | {"wanted": 0.8}).endswith("fails")
+    assert report.row("camera", report.share([True] * 4 + [False]) | {"wanted": 0.8}).endswith("holds, but for chance")
+
+
+def test_pictures_are_drawn_by_rule():
+    clips = [record("one_object", n, n % 2 == 0, extras=n == 0) for n in range(6)] + [record("camera", 1, False), record("camera", 2, True)]
+    assert [c["file"] for c in pictures.drawn(pictures.ranked(clips, True), 3)] == ["one_object-2.mp4", "camera-2.mp4", "one_object-4.mp4"]
+    worst = pictures.drawn(pictures.ranked(clips, False), 2)
+    assert [c["file"] for c in worst] == ["one_object-5.mp4", "camera-1.mp4"]
+    old = [record("one_object", 4, False), record("camera", 2, False)]
+    assert [(a["strict"], b["file"]) for a, b in pictures.shared(clips, old, 9)] == [(False, "one_object-4.mp4"), (False, "camera-2.mp4")]
+
+
+def test_every_word_of_the_table_and_the_page_is_one_of_the_captions():
+    known = {caption_words.stem(word) for word in caption_words.words_of(caption_words.captions(4000))}
+    said = " ".join(text for _, text in words.rows()[:-1]) + " " + " ".join(" ".join(list_) for list_ in words.page()["words"].values())
+    unknown = {word for word in caption_words.WORD.findall(said.lower()) if caption_words.stem(word) not in known}
+    # What the captions that are drawn here lack by chance is in the lists all the same; of words that tell about the words, these.
+    listed = {caption_words.stem(word) for _, list_ in wordings.lists() for entry in list_.all() for word in caption_words.WORD.findall(entry.lower())}
+    assert {word for word in unknown if caption_words.stem(word) not in listed} <= {"kind", "kinds"}
+    assert len(words.page()["words"]["Thing"]) == 17 and "/" not in said and "{" not in said
+
+
+def test_the_card_has_what_was_measured(tmp_path):
+    clips = [record("one_object", n, n < 9) for n in range(10)] + [record("three_objects", 1, False, 3)]
+    strict = {name: report.share([c["strict"] for c in clips if c["group"] == name]) for name in ("one_object", "three_objects")}
+    strict["one_object"]["wanted"] = 0.92
+    found = {"about": ABOUT, "strict": strict, "statements": {"kind": report.share([True, False])}, "swaps": report.share([True]) | {"median": 12.0},
+             "border_ratio": 1.07, "clips": clips}
+    chosen = {"best": clips[:1], "worst": clips[-1:], "editions": [{"prompt": "a <b>"}]}
+    (tmp_path / "facts.json").write_text(json.dumps({"transformer.pt": {"state": {"step": 6937, "spent": 7200}}, "same": {}}))
+    text = card.card(INFO, 57_000_000, found, chosen, "images", {"strict": 0.99, "clips": 500, "colour": {"true": 0.995}}, tmp_path)
+    assert "| one thing | 90 % | 60–98 % | 10 | 92 % |" in text and "57.0 MB" in text and "| transformer | 6,937 | 2.0 |" in text
+    assert "three things: right in 0 %" in text and "one thing: right" not in text
+    assert "images/mini-best.webp" in text and "(wrong: kind)" in text and "a &lt;b>" in text and "colour 99.5 %" in text and "1.07 of those" in text
+    assert all(len(line) <= 100 or line.startswith(("|", "!", "- “", "<!--")) for line in text.splitlines())
+    assert text.index("## Marks") < text.index("## Words") < text.index("## What it cannot do") < text.index("## Best and worst")
+    with pytest.raises(SystemExit, match="num_inference_steps 8"):
+        card.matching(found | {"about": ABOUT | {"num_inference_steps": 8}}, INFO)
+    card.matching(found, INFO)
+
+
+def write_clip(path: Path, level: int) -> bytes:
+    frames = np.full((17, 64, 64, 3), level, np.uint8)
+    frames[:, 20:40, 20:40] = (200, 30, 30)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x64", "-r", "8", "-i", "-", str(path)],
+                   input=frames.tobytes(), check=True)
+    return path.read_bytes()
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg")
+def test_from_a_server_to_the_pictures(service, tmp_path, monkeypatch, capsys):  # noqa: F811
+    """Everything but what the judge sees, twice: the second folder stands for the earlier edition."""
+    where, _ = service
+    torch.manual_seed(0)
+    Judge()
+    monkeypatch.setattr(report, "load", lambda path: None)
+    monkeypatch.setattr(report, "see", lambda model, windows: [Seen([], {"place": "grass", "time": "day", "camera": "still", "event": "none"})])
+    content = client.Server.call
+
+    def call(self, method, path, *rest, **more):
+        headers, data = content(self, method, path, *rest, **more)
+        return (headers, write_clip(tmp_path / "sent.mp4", 90)) if path.endswith("/content") else (headers, data)
+    monkeypatch.setattr(client.Server, "call", call)
+    one = write_lines(tmp_path / "one_object.jsonl", {"prompt": "grass", "expect": {"place": "grass"}}, {"prompt": "snow", "expect": {"place": "snow"}})
+    swaps = write_lines(tmp_path / "swaps.jsonl", {"a": "x", "b": "y", "expect_a": {"place": "sea"}, "expect_b": {}})
+    for name in ("new", "old"):
+        assert measure.main([*where, "--out", str(tmp_path / name), "--prompts", one, swaps]) == 0
+    said = capsys.readouterr().out
+    assert "one_object           50.0 %" in said and "swaps below 20 dB     0.0 %" in said and "border ratio" in said
+    found = json.loads((tmp_path / "new" / "report.json").read_text())
+    assert [clip["strict"] for clip in found["clips"] if clip["group"] == "one_object"].count(True) == 1
+    assert found["strict"]["one_object"]["wanted"] == 0.92 and found["swaps"]["count"] == 1
+    pictures.main([str(tmp_path / "new"), "--old", str(tmp_path / "old"), "--out", str(tmp_path / "images"), "--side", "32"])
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["mini-best.webp", "mini-editions.webp", "mini-worst.webp"]
+    chosen = json.loads((tmp_path / "new" / "pictures.json").read_text())
+    assert [clip["prompt"] for clip in chosen["best"]] == ["grass"] and [clip["prompt"] for clip in chosen["worst"]] == ["snow"]
+    assert len(chosen["editions"]) == 2
+    size = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", tmp_path / "images" / "mini-best.webp"],
+                          capture_output=True, text=True, check=True).stdout
+    assert size.strip() == f"{5 * 32},32"
