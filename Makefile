@@ -13,8 +13,12 @@ ARM_SDK := .build/arm-sdk
 ARM_BUILD := .build/arm/aarch64-unknown-linux-gnu/release
 # A folder with the packages swiftlang and libswiftlang for arm64, where Debian has no fitting ones; see scripts/arm-sdk.
 ARM_DEBS ?=
-CHECKPOINT ?= .train/export/sorad-mini
-CALIBRATION ?= .train/calibration.safetensors
+VENV := .venv
+# The folder of a training of sorad-mini, and the Python that it uses; see quantization/README.md.
+WORK ?= .train
+TRAINING_PYTHON ?= $(VENV)/training/bin/python
+TRAINING = PYTHONPATH=quantization/training OMP_NUM_THREADS=1 $(TRAINING_PYTHON) -m
+SIZES ?=
 CREATED ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 MODEL ?= quantization/models/sorad-mini.gguf
 PROMPT ?= a red ball bounces on green grass on a sunny day
@@ -31,7 +35,6 @@ PACKAGES := ffmpeg libsqlite3-dev python3 python3-venv curl binutils libsimde-de
 CLIENT_PACKAGES := nodejs
 MEDIA_PACKAGES := imagemagick libimage-exiftool-perl webp libavif-bin libheif-examples libjxl-tools gifsicle mkvtoolnix python3-pil
 ARM_PACKAGES := libsimde-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
-VENV := .venv
 CONTRACT_SECONDS ?= 900
 KILLS ?= 300
 POINTS ?= 500
@@ -226,8 +229,19 @@ format: ## rewrite the Swift sources in the project's format
 lint: ## check the format without changing anything
 	$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 
-model: build ## quantize the trained checkpoint in CHECKPOINT, with what CALIBRATION captured of it (see quantization/README.md), into MODEL; ENHANCERS adds an upscaler and an interpolator
-	$(BUILD)/sorad-quantize $(CHECKPOINT) -o $(MODEL) --calibration $(CALIBRATION) --int8-text-encoder --created $(CREATED) $(if $(ENHANCERS),--enhancers $(ENHANCERS)) --json $(MODEL:.gguf=.quality.json)
+model: build $(if $(filter $(VENV)/%,$(TRAINING_PYTHON)),$(VENV)/training/.installed) ## make MODEL from the training in WORK, or where there is none from the repository's state: export, calibrate, quantize; SIZES="128x128 …" offers those alone
+	[ -e $(WORK)/transformer.pt ] || $(TRAINING) sorad_mini.snapshot restore --work $(WORK) --state quantization/training/state
+	$(TRAINING) sorad_mini.export --work $(WORK) $(if $(SIZES),--sizes $(SIZES))
+	$(TRAINING) sorad_mini.calibrate --work $(WORK)
+	rm -rf $(WORK)/enhancers
+	[ ! -e $(WORK)/upscaler.pt ] && [ ! -e $(WORK)/interpolator.pt ] || $(TRAINING) sorad_mini.enhance export --work $(WORK)
+	$(BUILD)/sorad-quantize $(WORK)/export/sorad-mini -o $(MODEL) --calibration $(WORK)/calibration.safetensors --created $(CREATED) \
+	  $$([ ! -e $(WORK)/enhancers ] || echo --enhancers $(WORK)/enhancers) --json $(MODEL:.gguf=.quality.json)
+	$(BUILD)/sorad-worker --model $(MODEL) --describe > /dev/null
+
+ship-model: build ## write what follows from another MODEL into documents and page, and make the pictures of clips again
+	scripts/ship-model $(BUILD) $(MODEL)
+	$(MAKE) --no-print-directory pictures MODEL=$(MODEL)
 
 install: ## copy what `make static` built, the model and the systemd units into place (PREFIX=/usr/local, DESTDIR=)
 	@case $(PREFIX) in /*) ;; *) echo "make install: PREFIX is \"$(PREFIX)\", and must be a whole path, for example /usr/local" >&2; exit 64 ;; esac
@@ -297,6 +311,11 @@ $(VENV)/durability/.installed: Tests/durability/requirements.txt
 	$(VENV)/durability/bin/pip install -q -r Tests/durability/requirements.txt
 	touch $@
 
+$(VENV)/training/.installed: quantization/training/requirements.txt
+	python3 -m venv $(VENV)/training
+	$(VENV)/training/bin/pip install -q -r quantization/training/requirements.txt
+	touch $@
+
 $(VENV)/bench/.installed: Tests/peers/requirements.txt
 	python3 -m venv $(VENV)/bench
 	$(VENV)/bench/bin/pip install -q -r Tests/peers/requirements.txt
@@ -306,4 +325,4 @@ clean: ## remove everything built
 	rm -rf .build $(VENV)
 	rm -f $(call quoted,$(CLIP))
 
-.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-service-fleet test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-service-fleet test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model ship-model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients

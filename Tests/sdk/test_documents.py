@@ -3,6 +3,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 
 import pytest
 
@@ -47,3 +48,10 @@ def test_make_run_takes_any_prompt_and_any_name(tmp_path):
     own = {name: value for name, value in os.environ.items() if not name.startswith("SORAD_")}
     made = subprocess.run(["bash", "-c", command], cwd=ROOT, env=own, capture_output=True, text=True)
     assert made.returncode == 0 and clip.read_bytes()[4:8] == b"ftyp", made.stderr
+
+
+@pytest.mark.skipif(MODEL.resolve() != ROOT.resolve() / "quantization" / "models" / "sorad-mini.gguf", reason="another model than the documents'")
+def test_documents_say_what_the_model_file_says():
+    """Also that the example of README.md gives the SHA-256 that stands there. Another model: scripts/ship-model BUILD MODEL."""
+    told = subprocess.run([sys.executable, ROOT / "scripts" / "ship-model", BUILD, MODEL, "--check"], capture_output=True, text=True)
+    assert told.returncode == 0, told.stdout + told.stderr

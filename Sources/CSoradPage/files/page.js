@@ -11,6 +11,7 @@ const LENGTHS = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48,
 
 /** What models that we know the training of can show; others say only their sizes. */
 const WORLDS = {
+  // What scripts/ship-model writes.
   "sorad-mini": {
     text: "A small rendered world: one to three simple things in ten colors. Ask for anything else and you get a guess in its colors. " +
       "Say “to the left” or “to the right”; it does not understand “from right to left”.",
@@ -23,6 +24,7 @@ const WORLDS = {
       Camera: ["the camera pans", "the camera zooms in", "the camera orbits"],
     },
   },
+  // The end of it.
 };
 
 const state = {

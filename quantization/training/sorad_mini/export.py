@@ -1,8 +1,9 @@
 """Writes sorad-mini as a folder in diffusers' layout, ready for `sorad-quantize`, and reads such a folder.
 
-    python -m sorad_mini.export --work DIR [--output DIR/export/sorad-mini]
+    python -m sorad_mini.export --work DIR [--output DIR/export/sorad-mini] [--sizes 64x64 128x128 192x128 128x192]
 
-Takes WORK/distilled.pt where there is one, else WORK/transformer.pt. Invariant: the folder appears under its name only
+Takes WORK/distilled.pt where there is one, else WORK/transformer.pt. With --sizes the model offers those alone: the ones that it
+was trained at and at which the judge holds. Invariant: the folder appears under its name only
 when it is complete; an older one of that name is replaced.
 """
 from __future__ import annotations
@@ -47,7 +48,7 @@ def write_weights(path: Path, module: torch.nn.Module | dict) -> None:
     save_file({k: v.detach().float().contiguous().clone() for k, v in state.items()}, path, {"format": "pt"})
 
 
-def write_folder(work: Path, folder: Path) -> None:
+def write_folder(work: Path, folder: Path, sizes: list[str] | None = None) -> None:
     tokenizer = Tokenizer(work / "tokenizer")
     stored = checkpoint.load(work / "distilled.pt") or checkpoint.load(work / "transformer.pt")
     if stored is None:
@@ -81,7 +82,8 @@ def write_folder(work: Path, folder: Path) -> None:
         "name": "sorad-mini", "edition": EDITION, "license": "Apache-2.0", "width": WIDTH, "height": HEIGHT,
         "num_frames": FRAMES, "fps": FPS, "text_length": TEXT_LENGTH, "num_inference_steps": schedule["steps"],
         "guidance_scale": schedule["guidance"], "flow_shift": schedule["shift"], "expand_timesteps": True,
-        "recipe": "quantization/README.md", "recipe_sha256": recipe_hash(), "training": stored["state"]})
+        "recipe": "quantization/README.md", "recipe_sha256": recipe_hash(), "training": stored["state"],
+        **({"sizes": sizes} if sizes else {})})
 
 
 def load_exported(folder: Path) -> tuple:
@@ -100,11 +102,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(".train"))
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--sizes", nargs="*", metavar="WIDTHxHEIGHT")
     args = parser.parse_args()
+    if args.sizes and f"{WIDTH}x{HEIGHT}" not in args.sizes:
+        parser.error(f"--sizes must have the model's own size, {WIDTH}x{HEIGHT}")
     output = args.output or args.work / "export" / "sorad-mini"
     partial, old = (output.with_name(output.name + end) for end in (".partial", ".old"))
     shutil.rmtree(partial, ignore_errors=True)
-    write_folder(args.work, partial)
+    write_folder(args.work, partial, args.sizes)
     shutil.rmtree(old, ignore_errors=True)
     if output.exists():
         output.rename(old)
