@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "training"))
 
 from sorad_mini import caption_words, wordings  # noqa: E402
 
-from evaluate import card, client, measure, pictures, words  # noqa: E402
+from evaluate import card, client, measure, modes, pictures, words  # noqa: E402
 from evaluate.judge import report  # noqa: E402
 from evaluate.judge.network import Judge  # noqa: E402
 from evaluate.judge.sight import Seen  # noqa: E402
@@ -123,3 +123,62 @@ def test_from_a_server_to_the_pictures(service, tmp_path, monkeypatch, capsys): 
     size = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", tmp_path / "images" / "mini-best.webp"],
                           capture_output=True, text=True, check=True).stdout
     assert size.strip() == f"{5 * 32},32"
+
+
+def moving(frames: int, cut: int | None = None) -> np.ndarray:
+    """A red square that moves two pixels a frame, and jumps by forty at `cut`."""
+    clip = np.full((frames, 64, 64, 3), 90, np.uint8)
+    for f in range(frames):
+        x = (2 * f + (40 if cut is not None and f >= cut else 0)) % 48
+        clip[f, 20:36, x:x + 16] = (200, 30, 30)
+    return clip
+
+
+def test_a_seam_is_compared_with_the_steps_next_to_it():
+    assert modes.seam(moving(24), 12) == pytest.approx(1.0, abs=0.05)
+    assert modes.seam(moving(20, cut=10), 10) > 1.5
+    assert modes.seam(moving(20, cut=10), 5) < 1.1
+
+
+def test_pictures_are_alike_by_their_coarse_parts():
+    rng = np.random.default_rng(1)
+    picture = np.kron(rng.integers(0, 255, (8, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    noisy = np.clip(picture + rng.normal(0, 30, picture.shape), 0, 255).astype(np.uint8)
+    assert modes.correlation(picture, noisy) > 0.9 > 0.3 > modes.correlation(picture, picture[::-1, ::-1])
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="needs ffmpeg")
+def test_every_mode_is_measured(tmp_path, monkeypatch):
+    """On a server that answers with clips of the right lengths: the seam of joins is bad there, everything else holds."""
+    asked = []
+    monkeypatch.setattr(modes, "MINUTE", 4)
+
+    class Answers:
+        def call(self, method, path, body=None, headers=None):
+            if method == "POST":
+                fields = json.loads(body)
+                new = 33 if fields.get("seconds") == "4" else 17
+                if path.endswith("extensions"):
+                    new = {"loop": 17 + 7, "join": 17 + 7 + 17}.get("loop" if "loop" in fields else "join" if "end_video" in fields else "", 25)
+                asked.append((path, fields))
+                clip = moving(new, cut=17 if "end_video" in fields else None)
+                subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "64x64", "-r", "8", "-i", "-", "-c:v", "libx264rgb",
+                                "-qp", "0", str(tmp_path / f"{len(asked)}.mp4")], input=clip.tobytes(), check=True)
+                return {}, json.dumps({"id": str(len(asked)), "status": "completed", "num_frames": new, "fps": 8, "height": 64}).encode()
+            return {}, (tmp_path / f"{path.split('/')[2]}.mp4").read_bytes()
+    prompts = [("grass", {"expect": {"place": "grass"}}), ("snow", {"expect": {"place": "snow"}})]
+    (tmp_path / "photos").mkdir()
+    photo = modes.picture_url(moving(1)[0], tmp_path / "photos" / "a.png")
+    assert photo["image_url"].startswith("data:image/png;base64,")
+    server = modes.Server(Answers(), tmp_path / "out", {"num_inference_steps": 1})
+    seen = Seen([], {"place": "grass", "time": "day", "camera": "still", "event": "none"})
+    found = modes.measure(server, prompts, [tmp_path / "photos" / "a.png"], lambda clip, start: seen, 2)
+    assert found["first frame"] == [True, True] and found["subject kept"] == [True, True] and found["photograph kept"] == [False], "the square went away"
+    assert found["a minute"] == [True, False] and found["seam forwards"] == [True, True] and found["seam join"][0] is False
+    assert len(found["seam loop"]) == len(found["seam join"]) == 4
+    said = modes.table(found)
+    assert "a minute" in said and "wanted  80.0" in said and "seam join, times: median" in said
+    count = len(asked)
+    assert all(fields["num_inference_steps"] == 1 for _, fields in asked) and {path for path, _ in asked} == {"/videos", "/videos/extensions"}
+    modes.measure(server, prompts, [], lambda clip, start: seen, 2)
+    assert len(asked) == count, "what is there is not made again"
