@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "training"))
 
 from sorad_mini import caption_words, wordings  # noqa: E402
 
-from evaluate import card, client, measure, modes, pictures, words  # noqa: E402
+from evaluate import card, client, compare, measure, modes, pictures, roundtrip, words  # noqa: E402
 from evaluate.judge import report  # noqa: E402
 from evaluate.judge.network import Judge  # noqa: E402
 from evaluate.judge.sight import Seen  # noqa: E402
@@ -182,3 +182,36 @@ def test_every_mode_is_measured(tmp_path, monkeypatch):
     assert all(fields["num_inference_steps"] == 1 for _, fields in asked) and {path for path, _ in asked} == {"/videos", "/videos/extensions"}
     modes.measure(server, prompts, [], lambda clip, start: seen, 2)
     assert len(asked) == count, "what is there is not made again"
+
+
+def disk(frames: int, radius) -> tuple[np.ndarray, np.ndarray]:
+    """A red disk on a grey ground that moves four pixels a frame, and its mask."""
+    y, x = np.mgrid[:64, :128]
+    masks = np.stack([(x - 24 - 4 * f) ** 2 + (y - 32) ** 2 < 12 ** 2 for f in range(frames)])
+    shown = np.stack([(x - 24 - 4 * f) ** 2 + (y - 32) ** 2 < radius(f) ** 2 for f in range(frames)])
+    return np.where(shown[..., None], (200, 30, 30), (90, 90, 90)).astype(np.uint8), masks
+
+
+def test_a_ball_that_breathes_is_noticed():
+    assert roundtrip.area_variation(*disk(17, lambda f: 12)) < 0.01
+    assert roundtrip.area_variation(*disk(17, lambda f: 12 + f % 2)) > 0.1
+    clip, masks = disk(17, lambda f: 12)
+    assert roundtrip.area_variation(clip, np.stack([masks[0]] * 17)) is None, "no background is seen behind a thing that rests"
+    rng = np.random.default_rng(0)
+    rest = np.full((9, 32, 32, 3), 100, np.uint8)
+    noisy = (rest + rng.integers(-3, 4, rest.shape)).astype(np.uint8)
+    all_of_it = np.ones(rest.shape[:3], bool)
+    assert roundtrip.flicker(rest, all_of_it) == 0 and roundtrip.flicker(noisy, all_of_it) > 1
+
+
+def test_two_reports_are_compared_in_pairs(tmp_path, capsys):
+    base = {"clips": [record("camera", n, n < 8) for n in range(10)] + [record("counts", 0, True)]}
+    other = {"clips": [record("camera", n, 1 <= n < 9) for n in range(10)] + [record("then", 0, True)]}
+    for name, found in (("base", base), ("other", other)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(found))
+    paths = [str(tmp_path / "base.json"), str(tmp_path / "other.json")]
+    assert compare.main([*paths, "--within", "1"]) == 0 and "all                  +0.0 points" in capsys.readouterr().out
+    other["clips"] = [record("camera", n, n < 7) for n in range(10)]
+    (tmp_path / "other.json").write_text(json.dumps(other))
+    assert compare.main([*paths, "--within", "1"]) == 1 and "camera              -10.0 points" in capsys.readouterr().out
+    assert compare.main([*paths, "--within", "10"]) == 0
