@@ -89,15 +89,26 @@ extension JobService {
 }
 
 extension ClipPlan {
-    /// The largest smaller size, of about the same shape and of as many frames, for which `fits` holds.
+    /// The largest smaller size, of as many frames, for which `fits` holds: of about the same shape, or one that the model declares.
     func largestSize(_ model: ModelInfo, where fits: (ClipPlan) -> Bool) -> (width: Int, height: Int)? {
-        let steps = max(width, height) / model.sizeMultiple
-        for step in stride(from: steps - 1, to: 0, by: -1) {
+        for size in smallerSizes(model) {
             var smaller = self
-            func side(_ side: Int) -> Int { max(1, side * step / steps / model.sizeMultiple) * model.sizeMultiple }
-            (smaller.width, smaller.height) = (side(width), side(height))
-            if fits(smaller) { return (smaller.width, smaller.height) }
+            (smaller.width, smaller.height) = (size.width, size.height)
+            if fits(smaller) { return (size.width, size.height) }
         }
         return nil
+    }
+
+    /// The largest first.
+    private func smallerSizes(_ model: ModelInfo) -> [PictureSize] {
+        guard model.declaredSizes.isEmpty else {
+            func area(_ size: PictureSize) -> Int { size.width * size.height }
+            return model.declaredSizes.filter { area($0) < width * height }.sorted { area($0) > area($1) }
+        }
+        let steps = max(width, height) / model.sizeMultiple
+        return stride(from: steps - 1, to: 0, by: -1).map { step in
+            func side(_ side: Int) -> Int { max(1, side * step / steps / model.sizeMultiple) * model.sizeMultiple }
+            return PictureSize(width: side(width), height: side(height))
+        }
     }
 }

@@ -122,6 +122,13 @@ private let memory = ModelMemory(
         #expect(bench.refusal(Self.request(112, 112, 81)) == nil)
     }
 
+    @Test func onlySizesThatTheModelDeclaresAreAdvised() throws {
+        let bench = try Bench(available: 120_999_999, most: 200_000_000)
+        bench.model.declaredSizes = ["64x64", "96x96", "128x128"].compactMap { PictureSize($0) }
+        let error = try #require(bench.refusal(Self.request(128, 128, 81)))
+        #expect(error.message.hasSuffix("try again later, or ask for at most 77 frames, or for 96x96"), "\(error.message)")
+    }
+
     @Test func whatCanNeverFitIsRefusedForGood() throws {
         let bench = try Bench(available: 50_000_000, most: 115_000_000)
         let error = try #require(bench.refusal(Self.request(128, 128, 17)))
