@@ -1,12 +1,15 @@
 """Pictures for the model card: the best clips of a report, the worst, and clips of two editions side by side.
 
     cd quantization && python -m evaluate.pictures CLIPS --out ../docs/images [--old OLD_CLIPS] [--count 6]
+    cd quantization && python -m evaluate.pictures CLIPS --out /tmp/eye --sample 100        # for a look by eye
 
 CLIPS and OLD_CLIPS are folders that `evaluate.measure` wrote. Writes OUT/mini-best.webp and OUT/mini-worst.webp, and with
 --old OUT/mini-editions.webp: of prompts that both folders have with one seed, the old clip to the left and the new one to
 the right. Prompts are drawn by a rule and not by eye; CLIPS/pictures.json says which they are and what was right.
 Best: followed strictly, nothing that nobody asked for, most statements first. Worst: the smallest share of right
-statements first. At most COMMON of a group. Needs ffmpeg and numpy.
+statements first. At most COMMON of a group.
+--sample N draws N clips at random and writes them ten a sheet, with OUT/sample.txt: number, prompt, and a blank for what a
+person says; what the judge said is in OUT/sample.json alone. Needs ffmpeg and numpy.
 """
 from __future__ import annotations
 
@@ -82,6 +85,18 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
     raise SystemExit(f"{path} has more than {BYTES} bytes; ask for fewer clips with --count")
 
 
+def write_sample(report: dict, clips: Path, out: Path, count: int, side: int) -> None:
+    """Clips for a person, who does not see what the judge said."""
+    order = np.random.default_rng(0).permutation(len(report["clips"]))[:count]
+    chosen = [report["clips"][k] for k in order]
+    for first in range(0, len(chosen), 10):
+        rows = [strip(read_frames(clips / clip["file"], side)) for clip in chosen[first:first + 10]]
+        write_picture(out / f"sample-{first // 10:02d}.webp", sheet(rows))
+    lines = [f"{number:3} sheet {number // 10} row {number % 10 + 1} [ ] {clip['prompt']!r}" for number, clip in enumerate(chosen)]
+    (out / "sample.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (out / "sample.json").write_text(json.dumps([{"number": n, "strict": c["strict"], "statements": c["statements"]} for n, c in enumerate(chosen)]))
+
+
 def main(given: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
@@ -89,9 +104,12 @@ def main(given: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=6)
     parser.add_argument("--side", type=int, default=96, help="pixels of a frame")
+    parser.add_argument("--sample", type=int, metavar="N")
     args = parser.parse_args(given)
     args.out.mkdir(parents=True, exist_ok=True)
     report = json.loads((args.clips / "report.json").read_text())
+    if args.sample:
+        return write_sample(report, args.clips, args.out, args.sample, args.side)
     said = {}
     for name, best in (("best", True), ("worst", False)):
         chosen = drawn(ranked(report["clips"], best), args.count)

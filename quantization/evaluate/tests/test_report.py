@@ -18,7 +18,6 @@ from sorad_mini import caption_words, wordings  # noqa: E402
 
 from evaluate import card, client, compare, measure, modes, pictures, roundtrip, words  # noqa: E402
 from evaluate.judge import report  # noqa: E402
-from evaluate.judge.network import Judge  # noqa: E402
 from evaluate.judge.sight import Seen  # noqa: E402
 from evaluate.tests.test_client import service, write_lines  # noqa: E402, F401
 
@@ -96,15 +95,13 @@ def write_clip(path: Path, level: int) -> bytes:
 def test_from_a_server_to_the_pictures(service, tmp_path, monkeypatch, capsys):  # noqa: F811
     """Everything but what the judge sees, twice: the second folder stands for the earlier edition."""
     where, _ = service
-    torch.manual_seed(0)
-    Judge()
     monkeypatch.setattr(report, "load", lambda path: None)
     monkeypatch.setattr(report, "see", lambda model, windows: [Seen([], {"place": "grass", "time": "day", "camera": "still", "event": "none"})])
-    content = client.Server.call
+    content, sent = client.Server.call, write_clip(tmp_path / "sent.mp4", 90)
 
     def call(self, method, path, *rest, **more):
         headers, data = content(self, method, path, *rest, **more)
-        return (headers, write_clip(tmp_path / "sent.mp4", 90)) if path.endswith("/content") else (headers, data)
+        return (headers, sent) if path.endswith("/content") else (headers, data)
     monkeypatch.setattr(client.Server, "call", call)
     one = write_lines(tmp_path / "one_object.jsonl", {"prompt": "grass", "expect": {"place": "grass"}}, {"prompt": "snow", "expect": {"place": "snow"}})
     swaps = write_lines(tmp_path / "swaps.jsonl", {"a": "x", "b": "y", "expect_a": {"place": "sea"}, "expect_b": {}})
@@ -123,6 +120,10 @@ def test_from_a_server_to_the_pictures(service, tmp_path, monkeypatch, capsys): 
     size = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", tmp_path / "images" / "mini-best.webp"],
                           capture_output=True, text=True, check=True).stdout
     assert size.strip() == f"{5 * 32},32"
+    pictures.main([str(tmp_path / "new"), "--out", str(tmp_path / "eye"), "--side", "16", "--sample", "3"])
+    lines = (tmp_path / "eye" / "sample.txt").read_text().splitlines()
+    assert len(lines) == 3 and "sheet 0 row 3 [ ]" in lines[2] and (tmp_path / "eye" / "sample-00.webp").stat().st_size > 0
+    assert [one["number"] for one in json.loads((tmp_path / "eye" / "sample.json").read_text())] == [0, 1, 2]
 
 
 def moving(frames: int, cut: int | None = None) -> np.ndarray:
