@@ -228,14 +228,14 @@ def test_metrics_are_well_formed(make_daemon):
 
 def test_a_finished_clip_comes_from_the_store_when_asked_for(make_daemon):
     daemon = make_daemon()
-    wish = QUICK | {"seed": 5, "reuse": True}
+    wish = QUICK | {"seed": 5, "guidance_scale": 3, "reuse": True}
     status, headers, first = create(daemon, wish)
     assert status == 200 and "x-sorad-reused" not in headers
     first = finished(daemon, first)
     status, headers, again = create(daemon, wish)
     assert status == 200 and headers["x-sorad-reused"] == "true" and again == first
     # The same effective values, said in other words.
-    other_words = {"seed": 5, "reuse": True, "width": 64, "height": 64, "num_frames": 3, "num_inference_steps": 1}
+    other_words = {"seed": 5, "reuse": True, "guidance_scale": 3.0, "width": 64, "height": 64, "num_frames": 3, "num_inference_steps": 1}
     assert create(daemon, other_words)[2]["id"] == first["id"]
     # Anything else is another clip, and without being asked a clip is made.
     for change in ({"seed": 6}, {"prompt": "a red  ball"}, {"negative_prompt": "x"}, {"reuse": False}):

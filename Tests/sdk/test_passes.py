@@ -8,7 +8,7 @@ import time
 
 from test_modes import finished, post, worker
 
-FIELDS = {"prompt": "a red ball rolls to the left", "size": "64x64", "num_frames": 17, "num_inference_steps": 40, "seed": 5}
+FIELDS = {"prompt": "a red ball rolls to the left", "size": "64x64", "num_frames": 17, "num_inference_steps": 40, "guidance_scale": 4, "seed": 5}
 
 
 def test_steps_that_change_little_are_left_out(make_daemon):
@@ -72,7 +72,7 @@ def test_a_killed_worker_costs_no_bit(make_daemon):
 
 def test_the_command_line_and_the_estimate(make_daemon, tmp_path):
     daemon = make_daemon()
-    run = daemon.ctl("generate", "a red ball", "--size", "64x64", "--frames", "5", "--steps", "24", "--seed", "5", "--cache", "0.1",
+    run = daemon.ctl("generate", "a red ball", "--size", "64x64", "--frames", "5", "--steps", "24", "--guidance", "4", "--seed", "5", "--cache", "0.1",
                      "--guidance-interval", "0.3,0.9", "--json", "--quiet", "-o", str(tmp_path / "clip.mp4"))
     assert run.returncode == 0, run.stderr
     video = json.loads(run.stdout.splitlines()[-1])["video"]
@@ -85,6 +85,6 @@ def test_the_command_line_and_the_estimate(make_daemon, tmp_path):
     assert wrong.returncode == 65 and "--cache" in wrong.stderr, wrong
     # Before any clip of the shape was made: by the passes. In the queue behind a drained daemon nothing is computed.
     daemon.ctl("pause")
-    fields = {"prompt": "a ball", "size": "128x128", "num_inference_steps": 60}
+    fields = {"prompt": "a ball", "size": "128x128", "num_inference_steps": 60, "guidance_scale": 4}
     plain, part = (post(daemon, "/v1/videos", fields | more)["estimate"]["seconds"] for more in ({}, {"guidance_interval": [0.99, 1]}))
     assert part < 0.8 * plain, (part, plain)
