@@ -28,6 +28,11 @@ public enum Converter {
         return try convert(parts, to: output, options: options, progress: progress, done: done, notice: notice)
     }
 
+    /// What there is to say of a checkpoint before its weights are read: the notices of `convert`, or what it would throw.
+    package static func notices(of parts: CheckpointParts, registry: CheckpointRegistry = .standard) throws(SoradError) -> [String] {
+        try Checkpoint(parts, name: nil, registry).notices
+    }
+
     /// The names of all ways of sampling, and what they are for.
     public static var recipes: [(name: String, summary: String)] { SamplingRecipe.all.map { ($0.name, $0.summary) } }
 
@@ -77,16 +82,18 @@ public enum Converter {
         try record?.begin(Array(found.prefix(first)), of: ConversionRecord.identity(checkpoint, parts.files, options))
         try writer.begin()
         try writer.reserve(expected)
-        let hashes = SourceHashes(parts.files)
+        let hashes = SourceHashes(parts.files, items: checkpoint.tensors.dropFirst(first).map(\.tensor.range))
         // Whoever decides about a layer holds its weights as floats, turned, and rounded.
         let largest = checkpoint.tensors.reduce(0) { max($0, $1.rule.form.isPlain ? 0 : $1.tensor.elementCount) }
         let threads = ParallelWork<Never>.threads(itemBytes: 24 * largest)
         let tensors = checkpoint.tensors
         try ParallelWork.run(tensors.count - first, threads: threads) { index throws(SoradError) -> (TensorPlan, PackedTensors?) in
             let (rule, tensor) = tensors[first + index]
-            hashes.begin(tensor.location)
+            try hashes.begin(index)
             let plan = try planner.plan(rule, tensor)
-            return (plan, try plan.packed())
+            let packed = try plan.packed()
+            if packed != nil { tensor.range?.giveBack() }
+            return (plan, packed)
         } take: { (_, result: (TensorPlan, PackedTensors?)) throws(SoradError) in
             let (plan, packed) = result
             // A layer that stays float takes more than was set aside.
@@ -96,7 +103,12 @@ public enum Converter {
                 try writer.reserve(expected)
             }
             writer.add(plan.descriptions)
-            if let packed { try packed.write(to: &writer) } else { try plan.writeRows(to: &writer, threads: threads) }
+            if let packed {
+                try packed.write(to: &writer)
+            } else {
+                try plan.writeRows(to: &writer, threads: threads)
+                plan.tensor.range?.giveBack()
+            }
             if record != nil {
                 let sha256 = try writer.endGroup()
                 let entry = ConversionRecord.Entry(tensors: plan.descriptions, metadata: plan.metadata, row: plan.row, sha256: sha256)

@@ -29,7 +29,8 @@ struct ModelCard {
         let defaults = family.defaults
         let card = own ?? index
         let ownName: String? = if let own { try own.string("name") } else { nil }
-        id = try Self.identifier(name ?? ownName ?? Self.name(of: parts.path))
+        let place = name == nil && ownName != nil ? own.map { $0.path + ": " } : nil
+        id = try Self.identifier(name ?? ownName ?? Self.name(of: parts.path), place ?? "")
         edition = own?.has("edition") == true ? String(try card.integer("edition", in: 1...1_000_000)) : "1"
         license = try card.string("license", default: "unknown")
         textLength = try card.integer("text_length", in: 1...4096, default: defaults.textLength)
@@ -144,7 +145,8 @@ struct ModelCard {
     }
 
     /// A name is part of URLs, job records and messages, so it is short and plain.
-    private static func identifier(_ name: String) throws(SoradError) -> String {
+    /// - Parameter place: the beginning of the sentence, where a file gives the name.
+    private static func identifier(_ name: String, _ place: String) throws(SoradError) -> String {
         let plain = name.utf8.allSatisfy {
             (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
                 || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_")
@@ -152,7 +154,7 @@ struct ModelCard {
         guard plain, (1...64).contains(name.utf8.count), !name.hasPrefix(".") else {
             throw SoradError(
                 .badInput,
-                "\"\(name)\" cannot be a model's name: it takes 1 to 64 lower-case letters, digits, dots, dashes and underscores",
+                "\(place)\"\(name)\" cannot be a model's name: it takes 1 to 64 lower-case letters, digits, dots, dashes and underscores",
                 hint: "give one with --name")
         }
         return name

@@ -227,6 +227,7 @@ struct RenamedSource: TensorSource {
     var names: [String] { Array(originals.keys) }
     func shape(of name: String) -> [Int]? { shapes[name] ?? originals[name].flatMap(source.shape) }
     func location(of name: String) -> String { originals[name].map(source.location) ?? path }
+    func range(of name: String) -> MappedRange? { originals[name].flatMap(source.range) }
 
     func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
         guard let original = originals[name] else { preconditionFailure("\(path) has no tensor \(name)") }

@@ -119,6 +119,7 @@ package struct ScaledSource: TensorSource {
     package var names: [String] { Array(tensors.keys) }
     package func shape(of name: String) -> [Int]? { tensors[name].flatMap { source.shape(of: $0.name) } }
     package func location(of name: String) -> String { tensors[name].map { source.location(of: $0.name) } ?? path }
+    package func range(of name: String) -> MappedRange? { tensors[name].flatMap { source.range(of: $0.name) } }
 
     package func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
         guard let weight = tensors[name] else { preconditionFailure("\(path) has no tensor \(name)") }

@@ -1,92 +1,188 @@
-// Owns the SHA-256 of the source files, which a thread of its own computes next to the conversion. It hashes a file when the first of its
-// tensors is asked for, so that the file comes from the disk once and the conversion finds it in the page cache.
+// Owns the SHA-256 of the source files, which a thread of its own computes in step with the conversion, so that every byte comes from the disk
+// once. It goes through the tensors in the order of the work and hashes each file up to a tensor's end: before the conversion reads the tensor,
+// and at most `window` bytes of tensors ahead of it. So the hash brings the bytes from the disk, one after the other, and the conversion finds
+// them in the page cache.
+//
+// Invariant: what lies between hash and conversion is the window and what a file has before a tensor that comes earlier in the work: nothing
+// where the file has the order of the work, as published ones mostly do.
 import Glibc
-import SoradSystem
+package import SoradSystem
 import Synchronization
 
 /// "NAME SHA256" of every source, and the newest modification time.
-final class SourceHashes: Sendable {
+package final class SourceHashes: Sendable {
     private let shared: Shared
-    private let thread: SystemThread?
+    private let hasThread: Bool
 
     private struct State {
-        /// Sources that were not begun, and those of them that may be.
-        var left: [Int]
-        var allowed: Set<String> = []
-        /// All may be begun.
+        /// Items that the conversion has begun, and those whose files are hashed up to their ends.
+        var begun = 0, hashed = 0
+        /// All may be hashed.
         var isLast = false
         /// Nobody waits for the result.
         var isAbandoned = false
-        var lines: [Int: String] = [:]
+        var isDone = false
+        var lines: [String] = []
         var newest = 0
         var failure: SoradError?
     }
 
-    private final class Shared: Sendable {
-        let files: [(name: String, path: String)]
-        let state: Mutex<State>
-
-        init(_ files: [(name: String, path: String)]) {
-            self.files = files
-            state = Mutex(State(left: Array(files.indices)))
-        }
+    /// An item's place in one of the files.
+    private struct Place {
+        let file: Int
+        let end, count: Int
     }
 
-    init(_ files: [(name: String, path: String)]) {
-        let shared = Shared(files)
+    private final class Shared: Sendable {
+        let files: [(name: String, path: String)]
+        let places: [Place?]
+        let window: Int
+        let state = Mutex(State())
+
+        init(_ files: [(name: String, path: String)], _ places: [Place?], window: Int) {
+            self.files = files
+            self.places = places
+            self.window = window
+        }
+
+        func isAbandoned() -> Bool { state.withLock { $0.isAbandoned } }
+    }
+
+    /// - Parameters:
+    ///   - items: where the tensors lie, in the order in which they are converted; nil for one that is in no file.
+    ///   - window: bytes of tensors that may be hashed before the conversion begins them.
+    package init(_ files: [(name: String, path: String)], items: [MappedRange?], window: Int = 256 << 20) {
+        let numbers = Dictionary(files.enumerated().map { ($1.path, $0) }) { first, _ in first }
+        let places = items.map { range in
+            range.flatMap { range in
+                numbers[range.file.path].map { Place(file: $0, end: range.offset + range.count, count: range.count) }
+            }
+        }
+        let shared = Shared(files, places, window: window)
         self.shared = shared
         // Without a thread, `wait` does it all.
-        thread = try? SystemThread(name: "hashes") { Self.work(shared) }
+        hasThread = (try? SystemThread(name: "hashes") { Self.work(shared) }.detach()) != nil
     }
 
     deinit { shared.state.withLock { $0.isAbandoned = true } }
 
-    /// The tensors of `path` are being read.
-    func begin(_ path: String) { shared.state.withLock { _ = $0.allowed.insert(path) } }
+    /// Items whose bytes are hashed.
+    package var hashed: Int { shared.state.withLock { $0.hashed } }
+
+    /// Call before item `index` is read: returns when its bytes are hashed, and so in the page cache.
+    package func begin(_ index: Int) throws(SoradError) {
+        shared.state.withLock { $0.begun = max($0.begun, index + 1) }
+        guard hasThread else { return }
+        while true {
+            let (isHashed, failure) = shared.state.withLock { ($0.hashed > index, $0.failure) }
+            if let failure { throw failure }
+            if isHashed { return }
+            usleep(500)
+        }
+    }
 
     /// Call once, when all tensors were read.
-    func wait() throws(SoradError) -> (lines: [String], newest: Int) {
+    package func wait() throws(SoradError) -> (lines: [String], newest: Int) {
         shared.state.withLock { $0.isLast = true }
-        Self.work(shared)
-        while shared.state.withLock({ $0.lines.count < shared.files.count && $0.failure == nil }) { usleep(1000) }
-        let state = shared.state.withLock { $0 }
-        if let failure = state.failure { throw failure }
-        return (shared.files.indices.compactMap { state.lines[$0] }, state.newest)
-    }
-
-    /// Hashes files as long as there are any.
-    private static func work(_ shared: Shared) {
+        if !hasThread { Self.work(shared) }
         while true {
-            let index = shared.state.withLock { state -> Int? in
-                let place = state.left.firstIndex { state.isLast || state.allowed.contains(shared.files[$0].path) }
-                return place.map { state.left.remove(at: $0) }
-            }
-            guard let index else {
-                guard !shared.state.withLock({ $0.left.isEmpty || $0.isLast || $0.isAbandoned || $0.failure != nil }) else { return }
-                usleep(10_000)
-                continue
-            }
-            let (name, path) = shared.files[index]
-            do throws(SoradError) {
-                let file = try MappedFile(path)
-                guard let hash = hash(file, shared) else { return }
-                shared.state.withLock { state in
-                    state.lines[index] = "\(name) \(hash)"
-                    state.newest = max(state.newest, file.modified)
-                }
-            } catch { shared.state.withLock { $0.failure = $0.failure ?? error } }
+            let state = shared.state.withLock { $0 }
+            if let failure = state.failure { throw failure }
+            if state.isDone { return (state.lines, state.newest) }
+            usleep(1000)
         }
     }
 
-    /// nil when nobody waits for it any more.
-    private static func hash(_ file: MappedFile, _ shared: Shared) -> String? {
-        var sum = SHA256()
-        let step = 64 << 20
-        for start in stride(from: 0, to: file.size, by: step) {
-            guard !shared.state.withLock({ $0.isAbandoned }) else { return nil }
-            let range = MappedRange(file: file, offset: start, count: min(step, file.size - start))
-            range.withBytes { sum.update($0) }
+    private static func work(_ shared: Shared) {
+        do throws(SoradError) {
+            var files = shared.files.map { HashedFile(path: $0.path) }
+            for (index, place) in shared.places.enumerated() {
+                guard waitForTurn(index, shared) else { return }
+                if let place { guard try files[place.file].advance(to: place.end, shared.isAbandoned) else { return } }
+                shared.state.withLock { $0.hashed = index + 1 }
+            }
+            while !shared.state.withLock({ $0.isLast || $0.isAbandoned }) { usleep(5000) }
+            var (lines, newest) = ([String](), 0)
+            for index in files.indices {
+                guard let (hash, modified) = try files[index].finish(shared.isAbandoned) else { return }
+                lines.append("\(shared.files[index].name) \(hash)")
+                newest = max(newest, modified)
+            }
+            shared.state.withLock { state in
+                (state.lines, state.newest, state.isDone) = (lines, newest, true)
+            }
+        } catch { shared.state.withLock { $0.failure = error } }
+    }
+
+    /// Waits until item `index` is no further ahead of the conversion than the window; false when nobody waits for it any more.
+    private static func waitForTurn(_ index: Int, _ shared: Shared) -> Bool {
+        while true {
+            let (begun, isLast, isAbandoned) = shared.state.withLock { ($0.begun, $0.isLast, $0.isAbandoned) }
+            if isAbandoned { return false }
+            if isLast || index <= begun { return true }
+            let ahead = shared.places[begun..<index].reduce(0) { $0 + ($1?.count ?? 0) }
+            if ahead < shared.window { return true }
+            usleep(500)
         }
-        return SHA256.hexadecimal(sum.finalize())
+    }
+}
+
+/// A file that is hashed from its beginning on, as far as it is asked for, to a whole step. It is read, not mapped: a page of two mappings could
+/// not be given back by one of them.
+private struct HashedFile {
+    private let path: String
+    private var file: (bytes: OwnedFile, size: Int, modified: Int)?
+    private var sum = SHA256()
+    private var position = 0
+
+    init(path: String) { self.path = path }
+
+    private static let step = 1 << 20
+
+    /// - Returns: false when it was told to stop.
+    mutating func advance(to end: Int, _ isAbandoned: () -> Bool) throws(SoradError) -> Bool {
+        let file = try opened()
+        var buffer = [UInt8](repeating: 0, count: min(Self.step, file.size - position))
+        while position < end {
+            guard !isAbandoned() else { return false }
+            if buffer.count > file.size - position { buffer.removeLast(buffer.count - (file.size - position)) }
+            try read(file.bytes, into: &buffer)
+            sum.update(buffer)
+            position += buffer.count
+        }
+        return true
+    }
+
+    /// The hash of the whole file and when it was changed last; nil when it was told to stop.
+    mutating func finish(_ isAbandoned: () -> Bool) throws(SoradError) -> (hash: String, modified: Int)? {
+        let file = try opened()
+        guard try advance(to: file.size, isAbandoned) else { return nil }
+        return (SHA256.hexadecimal(sum.finalize()), file.modified)
+    }
+
+    private func read(_ file: OwnedFile, into buffer: inout [UInt8]) throws(SoradError) {
+        let wanted = buffer.count
+        let got: Int
+        do throws(Errno) {
+            var span = buffer.mutableSpan
+            var bytes = unsafe span.mutableBytes
+            got = try file.descriptor.read(at: position, into: &bytes)
+        } catch {
+            throw SoradError(.badInput, "cannot read \(path): \(error.reason)")
+        }
+        guard got == wanted else { throw SoradError(.badInput, "\(path) became shorter while it was read", hint: "start again") }
+    }
+
+    private mutating func opened() throws(SoradError) -> (bytes: OwnedFile, size: Int, modified: Int) {
+        if let file { return file }
+        do throws(Errno) {
+            let identity = try FileIdentity(path)
+            let bytes = OwnedFile(try FileDescriptor(opening: path, flags: O_RDONLY | O_NONBLOCK))
+            let opened = (bytes: bytes, size: Int(identity.size), modified: Int(identity.modified / 1_000_000_000))
+            file = opened
+            return opened
+        } catch {
+            throw SoradError(.badInput, "cannot read \(path): \(error.reason)")
+        }
     }
 }

@@ -33,6 +33,7 @@ struct SplitSource: TensorSource {
     }
 
     func location(of name: String) -> String { source.location(of: parts[name]?.name ?? name) }
+    func range(of name: String) -> MappedRange? { source.range(of: parts[name]?.name ?? name) }
 
     func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
         guard let part = parts[name], let count = shape(of: name)?.reduce(1, *) else { return try source.floats(of: name, in: range) }

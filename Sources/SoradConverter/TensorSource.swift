@@ -17,6 +17,8 @@ package protocol TensorSource: Sendable {
     /// Elements `range` of the flattened tensor.
     /// - Throws: `.badInput` when the element type cannot be read, or the data are damaged.
     func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float]
+    /// Where the tensor lies in a file, scales and changes aside; nil for one that is in none.
+    func range(of name: String) -> MappedRange?
     /// The tensor as int8 rows, where it is stored so. Its floats are these, dequantized.
     func int8Rows(of name: String) throws(SoradError) -> Int8Rows?
 }
@@ -27,8 +29,6 @@ package protocol StoredTensors: TensorSource {
     func elementType(of name: String) -> String
     /// Texts that the file carries besides its tensors.
     var properties: [String: String] { get }
-    /// The bytes of a tensor; nil for a name that is not there.
-    func range(of name: String) -> MappedRange?
 }
 
 /// A matrix [N, K] of int8 with a scale per row, rotated or not, as a checkpoint stores it.
@@ -55,6 +55,7 @@ package struct Int8Rows: Sendable {
 
 extension TensorSource {
     package func location(of name: String) -> String { path }
+    package func range(of name: String) -> MappedRange? { nil }
     package func int8Rows(of name: String) throws(SoradError) -> Int8Rows? { nil }
 
     package subscript(name: String) -> CheckpointTensor? {
@@ -71,6 +72,8 @@ package struct CheckpointTensor: Sendable {
 
     package var elementCount: Int { shape.reduce(1, *) }
     var location: String { source.location(of: name) }
+    /// Its place in a file, if it is in one.
+    var range: MappedRange? { source.range(of: name) }
 
     func floats(_ range: Range<Int>) throws(SoradError) -> [Float] { try source.floats(of: name, in: range) }
 

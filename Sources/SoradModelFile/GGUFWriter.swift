@@ -1,6 +1,6 @@
 // Writes a GGUF v3 model file piece by piece, so that a model never has to fit into memory. The front is written first where it is known; a
-// conversion, which learns the form of a tensor when it writes it, sets space aside for the longest front that there can be and fills it at
-// the end: `sorad.reserved` are the zeros that are left of it.
+// conversion, which learns the form of a tensor when it writes it, sets space aside for the longest front that it expects and fills it at
+// the end: `sorad.reserved` are the zeros that are left of it. Behind a longer one the data are copied to another place.
 //
 // Invariant: data arrive in the order of the plan and exactly fill it; the same input gives the same bytes; the path shows the file only
 // when it is complete and durable, with its checksum in place.
@@ -49,7 +49,7 @@ public struct GGUFWriter: ~Copyable {
 
     /// Begins a file whose tensors are named with `add`, and its metadata with `finish`.
     /// - Parameters:
-    ///   - metadata, tensors: as many, and with names as long, as there can be; their values do not matter.
+    ///   - metadata, tensors: as many, and with names as long, as are expected; their values do not matter. More of them cost a copy of the data.
     ///   - isResumable: keep what is written when the writer goes away, in `path`.partial.
     public init(
         _ path: String, longest metadata: [(key: String, value: MetadataValue)], _ tensors: [TensorDescription], isResumable: Bool
@@ -144,7 +144,7 @@ public struct GGUFWriter: ~Copyable {
     public consuming func finish(metadata late: [(key: String, value: MetadataValue)] = []) throws(SoradError) -> String {
         precondition(done == tensors.count, "\(tensors.count - done) tensors have no data yet")
         if !isBegun { try begin() }
-        let front = try Self.front(metadata + late, tensors, file.path, size: frontSize)
+        guard let front = try Self.front(metadata + late, tensors, file.path, size: frontSize) else { return try movedBack(late) }
         head.replaceSubrange(0..<frontSize, with: front.bytes)
         var sum = PiecewiseSHA256()
         sum.update(head)
@@ -153,6 +153,28 @@ public struct GGUFWriter: ~Copyable {
         head.replaceSubrange(front.checksumPosition..<front.checksumPosition + FileIntegrity.digits, with: checksum.utf8)
         try file.overwrite(Array(head[..<frontSize]), at: 0)
         try file.commit()
+        return checksum
+    }
+
+    /// Copies the data behind a front for which too little was set aside, into a file of its own: minutes of work are not lost to a wrong
+    /// expectation.
+    private consuming func movedBack(_ late: [(key: String, value: MetadataValue)]) throws(SoradError) -> String {
+        try file.flush()
+        var copy = try GGUFWriter(file.path, metadata: metadata + late, tensors: tensors)
+        var position = frontSize
+        for tensor in tensors {
+            var left = tensor.byteCount ?? 0
+            while left > 0 {
+                let bytes = try file.read(at: position, count: min(left, FileIntegrity.pieceSize))
+                guard !bytes.isEmpty else { throw SoradError(.cannotWrite, "cannot write \(file.path): its data are gone") }
+                try copy.append(bytes, to: tensor.name)
+                left -= bytes.count
+                position += bytes.count
+            }
+            position = frontSize + aligned(position - frontSize, to: ModelFile.alignment)
+        }
+        let checksum = try copy.finish()
+        if isResumable { removeFile(file.partialPath) }
         return checksum
     }
 
@@ -173,16 +195,22 @@ public struct GGUFWriter: ~Copyable {
 
     private static let reserved = "sorad.reserved"
 
-    /// - Parameter size: what it shall be filled up to.
+    /// As long as it is.
     private static func front(
-        _ metadata: [(key: String, value: MetadataValue)], _ tensors: [TensorDescription], _ path: String, size: Int? = nil
+        _ metadata: [(key: String, value: MetadataValue)], _ tensors: [TensorDescription], _ path: String
     ) throws(SoradError) -> (bytes: [UInt8], checksumPosition: Int) {
         let plain = try unfilledFront(metadata, tensors, path)
-        guard let size, aligned(plain.bytes.count, to: ModelFile.alignment) != size else {
-            return (plain.bytes + zeros(aligned(plain.bytes.count, to: ModelFile.alignment) - plain.bytes.count), plain.checksumPosition)
-        }
+        return (plain.bytes + zeros(aligned(plain.bytes.count, to: ModelFile.alignment) - plain.bytes.count), plain.checksumPosition)
+    }
+
+    /// Filled up to `size`; nil where it is longer.
+    private static func front(
+        _ metadata: [(key: String, value: MetadataValue)], _ tensors: [TensorDescription], _ path: String, size: Int
+    ) throws(SoradError) -> (bytes: [UInt8], checksumPosition: Int)? {
+        let plain = try front(metadata, tensors, path)
+        if plain.bytes.count == size { return plain }
         let least = try unfilledFront(metadata + [(reserved, .uint8s([]))], tensors, path).bytes.count
-        precondition(least <= size, "\(path): a front of \(least) bytes, and \(size) were set aside")
+        guard least <= size else { return nil }
         return try unfilledFront(metadata + [(reserved, .uint8s(zeros(size - least)))], tensors, path)
     }
 

@@ -42,7 +42,7 @@ public struct AtomicFile: ~Copyable {
             }
             guard mayWrite(target) else { throw SoradError(.cannotCreate, "cannot replace \(path): it may not be written") }
         }
-        let temporaryPath = isResumable ? target + Self.ending : "\(directory)/\(Self.stem(name))\(getpid())\(Self.ending)"
+        let temporaryPath = isResumable ? target + Self.ending : Self.temporaryPath(directory, name)
         let descriptor: FileDescriptor
         if isResumable {
             descriptor = try Self.open(temporaryPath, for: path, mode)
@@ -92,7 +92,7 @@ public struct AtomicFile: ~Copyable {
     /// Where the unfinished file is that can be continued.
     public var partialPath: String { temporaryPath }
 
-    /// Bytes of it at `offset`; fewer only at its end.
+    /// Bytes of the unfinished file at `offset` that were flushed; fewer only at its end.
     public func read(at offset: Int, count: Int) throws(SoradError) -> [UInt8] {
         do throws(Errno) { return try descriptor.read(at: offset, count: count) } catch { throw Self.explain(error, path) }
     }
@@ -125,6 +125,12 @@ public struct AtomicFile: ~Copyable {
 
     /// What all temporary names of `name` begin with: with a process's number at most 255 bytes, whatever the name.
     private static func stem(_ name: String) -> String { ".\(name.prefix(48))." }
+
+    private static func temporaryPath(_ directory: String, _ name: String) -> String {
+        let path = "\(directory)/\(stem(name))\(getpid())"
+        // A second writer of this process: no process has so large a number.
+        return unfinished.withLock { $0.contains(path + ending) } ? path + "000000000" + ending : path + ending
+    }
 
     private static func abandon(_ temporaryPath: String) {
         removeFile(temporaryPath)
@@ -219,13 +225,13 @@ public struct AtomicFile: ~Copyable {
     private static func unnamed(in directory: String, _ mode: UInt32) -> FileDescriptor? {
         // Without /proc it could not be given a name.
         guard directoryExists("/proc/self/fd") else { return nil }
-        return try? FileDescriptor(opening: directory, flags: O_WRONLY | O_DIRECTORY | 0o20000000, mode: mode)
+        return try? FileDescriptor(opening: directory, flags: O_RDWR | O_DIRECTORY | 0o20000000, mode: mode)
     }
 
     private static func create(_ temporaryPath: String, for path: String, _ mode: UInt32) throws(SoradError) -> FileDescriptor {
         unfinished.withLock { _ = $0.insert(temporaryPath) }
         do throws(Errno) {
-            let file = try FileDescriptor(opening: temporaryPath, flags: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
+            let file = try FileDescriptor(opening: temporaryPath, flags: O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
             // Where the file system knows no locks, nobody can take it for a dead one's either.
             _ = try? file.tryLock()
             return file

@@ -91,6 +91,26 @@ import Testing
         }
     }
 
+    /// More tensors and longer metadata than were expected cost a copy of the data, and nothing else: the file is that of a writer that knew
+    /// them all.
+    @Test(arguments: [false, true]) func aFrontLongerThanExpectedLosesNothing(isResumable: Bool) throws {
+        let folder = try TemporaryFolder()
+        let all = Self.tensors + [Self.large]
+        let path = folder.path + "/m.gguf"
+        var writer = try GGUFWriter(path, longest: [("a", .bool(true))], [Self.tensors[1]], isResumable: isResumable)
+        _ = try Self.write(all[...], to: &writer)
+        let sum = try writer.finish(metadata: Self.metadata)
+        var known = try GGUFWriter(folder.path + "/known.gguf", metadata: Self.metadata, tensors: all)
+        for tensor in all {
+            let count = try #require(tensor.byteCount)
+            try known.append((0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ count) }, to: tensor.name)
+        }
+        #expect(try known.finish() == sum)
+        #expect(try ModelFile(opening: path).sha256 == sum)
+        #expect(try MappedFile(path).bytes.array == MappedFile(folder.path + "/known.gguf").bytes.array)
+        #expect(try fileNames(in: folder.path).sorted() == ["known.gguf", "m.gguf"])
+    }
+
     /// A writer takes over what another left, up to the first damage, and ends with the same file.
     @Test func aFileIsContinued() throws {
         let folder = try TemporaryFolder()

@@ -13,7 +13,8 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "json", check: checkJSON), FuzzTarget(name: "gguf", check: checkGGUF),
         FuzzTarget(name: "worker", check: checkWorker), FuzzTarget(name: "checkpoint", check: checkCheckpoint),
         FuzzTarget(name: "pickle", check: checkPickle), FuzzTarget(name: "media", check: checkMedia),
-        FuzzTarget(name: "tar", check: checkTar),
+        FuzzTarget(name: "tar", check: checkTar), FuzzTarget(name: "mlx", check: checkMLX), FuzzTarget(name: "lora", check: checkLora),
+        FuzzTarget(name: "folder", check: checkFolder),
     ]
 }
 

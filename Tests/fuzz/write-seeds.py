@@ -281,6 +281,85 @@ write("pickle", [
 ])
 
 
+def mlx(bits, group, dtype="F32", version=1, mode="affine", scales=None, shape=None, drop=()):
+    """Weights in MLX's form: the text next to them, and one matrix of two rows with one plain tensor."""
+    size = {"F32": 4, "F16": 2, "BF16": 2}[dtype]
+    words = group * bits // 32
+    tensors = {
+        "a.weight": ("U32", shape or [2, words], bytes(range(200))[:8 * words] + bytes(max(0, 8 * words - 200))),
+        "a.weight.scales": (dtype, scales or [2, 1], b"\0\x3c\x80\x3f"[:size] * 2), "a.weight.biases": (dtype, [2, 1], bytes(2 * size)),
+        "b": ("BF16", [2], b"\x80\x3f\0\x40")}
+    manifest = {"format_version": version, "quantization": {"mode": mode, "bits": bits, "group_size": group}}
+    text = json.dumps({key: value for key, value in manifest.items() if key not in drop}).encode()
+    return text + b"\n" + safetensors({name: value for name, value in tensors.items() if name not in drop})
+
+
+write("mlx", [
+    *[mlx(bits, group, dtype) for bits in (4, 8) for group in (32, 64, 128) for dtype in ("F32", "F16", "BF16")],
+    mlx(8, 32, version=2), mlx(8, 32, mode="mxfp4"), mlx(4, 64, scales=[2, 2]), mlx(4, 64, shape=[4, 4]), mlx(4, 64, drop=["quantization"]),
+    mlx(4, 64, drop=["a.weight.biases"]), mlx(8, 32, drop=["format_version"]), b"{}\n" + safetensors({"a": ("U32", [1, 1], b"abcd")}),
+])
+
+
+def lora(*layers, down="lora_down.weight", up="lora_up.weight", alpha=None, rank=1, dtype="F16", more=None):
+    """Changes of layers of the small transformer in Tests/Fixtures/models/tiny; a layer is a name, N and K."""
+    size = {"F16": 2, "F32": 4, "BF16": 2}[dtype]
+    tensors = {}
+    for layer, outputs, inputs in layers:
+        tensors[f"{layer}.{down}"] = (dtype, [rank, inputs], bytes(rank * inputs * size))
+        tensors[f"{layer}.{up}"] = (dtype, [outputs, rank], b"\0\x3c" * (outputs * rank * size // 2))
+        if alpha:
+            tensors[f"{layer}.alpha"] = alpha
+    return safetensors(tensors | (more or {}))
+
+
+HALF = 72 * b"\0\x3c"
+write("lora", [
+    *[lora((f"{prefix}blocks.0.self_attn.q", 72, 72), down=down, up=up)
+      for prefix in ("diffusion_model.", "model.diffusion_model.", "base_model.model.", "")
+      for down, up in (("lora_down.weight", "lora_up.weight"), ("lora_A.weight", "lora_B.weight"), ("lora_A.default.weight", "lora_B.default.weight"))],
+    *[lora((name, 72, 72), alpha=alpha) for name in ("transformer.blocks.1.attn2.to_out.0", "lora_unet_blocks_1_cross_attn_o")
+      for alpha in (("F32", [], one(2)), ("I64", [1], struct.pack("<q", 4)), ("BF16", [], b"\x80\x3f"))],
+    lora(("blocks.0.ffn.net.0.proj", 150, 72), rank=2), lora(("blocks.0.self_attn.q", 72, 71)), lora(("blocks.9.self_attn.q", 72, 72)),
+    safetensors({"diffusion_model.blocks.0.self_attn.q.diff_b": ("F16", [72], HALF)}),
+    safetensors({"diffusion_model.blocks.0.norm3.diff": ("F16", [72], HALF), "diffusion_model.blocks.0.diff_m": ("F16", [1, 6, 72], 6 * HALF)}),
+    safetensors({"diffusion_model.blocks.0.self_attn.q.lora_down.weight": ("F16", [1, 72], HALF)}),
+    safetensors({"blocks.0.self_attn.q.dora_scale": ("F16", [72], HALF)}), safetensors({"lora_te1_x.alpha": ("F32", [], one(1))}),
+    lora(("blocks.0.self_attn.q", 72, 72), more={"diffusion_model.blocks.0.cross_attn.k_img.alpha": ("F32", [], one(1))}),
+    lora(("blocks.0.self_attn.q", 72, 72), alpha=("F32", [], one(float("nan")))),
+])
+
+TINY = pathlib.Path(__file__).parents[1] / "Fixtures/models/tiny"
+TEXTS = ["model_index.json", "scheduler/scheduler_config.json", "transformer/config.json", "text_encoder/config.json", "vae/config.json", "sorad.json"]
+
+
+def folder(recipe="", **changes):
+    """The texts of a folder: a change is the part's name and members that are set, or nil for its own text."""
+    texts = []
+    for name in TEXTS:
+        part = name.split("/")[0].removesuffix(".json")
+        if part not in changes:
+            texts.append("")
+            continue
+        whole = json.loads((TINY / name).read_text())
+        whole.update(changes[part] or {})
+        texts.append(json.dumps({key: value for key, value in whole.items() if value != "-"}, separators=(",", ":")))
+    return "\0".join(texts + [recipe])
+
+
+UNIPC = dict(_class_name="UniPCMultistepScheduler", prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=5, solver_order=2)
+write("folder", [
+    "", folder(), folder(model_index=None), folder(scheduler=None), folder(transformer=None), folder(text_encoder=None), folder(vae=None),
+    folder(sorad=None), *[folder(recipe) for recipe in ("fastwan2.1", "wan2.2-ti2v", "lightx2v", "turbowan", "self-forcing", "x")],
+    folder(scheduler=UNIPC), folder(scheduler=UNIPC | {"final_sigmas_type": "sigma_min"}), folder(scheduler={"use_karras_sigmas": True}),
+    folder(model_index={"_class_name": "WanDMDPipeline"}), folder(model_index={"boundary_ratio": 0.9}),
+    folder(model_index={"_class_name": "WanImageToVideoPipeline"}), folder(transformer={"num_layers": 3}), folder(transformer={"in_channels": 36}),
+    folder(transformer={"patch_size": [1, 1, 2]}), folder(text_encoder={"vocab_size": 10**12}), folder(text_encoder={"model_type": "mt5"}),
+    folder(vae={"_class_name": "AutoencoderKLWan"}), folder(vae={"latents_std": [0] * 10}), folder(vae={"decoder_channels": [20, 14]}),
+    folder(sorad={"sizes": ["64x64", "x"]}), folder(sorad={"name": "../x"}), folder(sorad={"width": 1e300}), folder(transformer={"rope_max_seq_len": "-"}),
+])
+
+
 def media(name, frames, options):
     """A file of `frames` frames of 16 x 16 pixels, as ffmpeg writes it."""
     with tempfile.TemporaryDirectory() as folder:

@@ -141,11 +141,12 @@ def tokenizer(path: Path) -> None:
     pieces += [(f"<0x{byte:02X}>", 0, 6) for byte in range(256)]
     pieces += [("▁", -3.0, 1)] + [(letter, -12.0, 1) for letter in letters] + [(f"▁{word}", -6.0, 1) for word in words]
     pieces += [(f"▁made{number}up", -15.0, 1) for number in range(PIECES - len(pieces))]
-    out = b""
+    bodies = []
     for text, score, kind in pieces:
         encoded = text.encode()
         body = b"\x0a" + varint(len(encoded)) + encoded + b"\x15" + struct.pack("<f", score) + (b"\x18" + varint(kind) if kind != 1 else b"")
-        out += b"\x0a" + varint(len(body)) + body
+        bodies.append(b"\x0a" + varint(len(body)) + body)
+    out = b"".join(bodies)
     trainer = b"\x18\x01" + field(35, 1) + field(40, 2) + field(41, (1 << 64) - 1) + field(42, 1) + field(43, 0)
     normalizer = b"\x0a\x08identity" + b"\x18\x01\x20\x01\x28\x01"
     out += b"\x12" + varint(len(trainer)) + trainer + b"\x1a" + varint(len(normalizer)) + normalizer

@@ -69,6 +69,7 @@ struct MLXSource: TensorSource {
 
     func shape(of name: String) -> [Int]? { matrices[name] ?? source.shape(of: name) }
     func location(of name: String) -> String { source.location(of: name) }
+    func range(of name: String) -> MappedRange? { source.range(of: name) }
 
     func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
         guard let shape = matrices[name] else { return try source.floats(of: name, in: range) }

@@ -9,7 +9,7 @@
 //
 // Invariant: every tensor of the file has its target of the right shape, or is named in a notice; half a layer is an error.
 import SoradModelFile
-import SoradSystem
+package import SoradSystem
 
 /// One change of one weight: W += factor · B·A, or W += factor · difference.
 struct WeightChange {
@@ -24,8 +24,8 @@ struct WeightChange {
     let factor: Float
 }
 
-struct LoraFile {
-    let path: String
+package struct LoraFile {
+    package let path: String
     /// By the weight's name in the checkpoint.
     let changes: [String: WeightChange]
     private(set) var notices: [String] = []
@@ -49,7 +49,7 @@ struct LoraFile {
     ///   - scale: what the change is multiplied by.
     ///   - weights: the transformer under diffusers' names.
     /// - Throws: `.badInput` naming the tensor that has no target, no other half, or another shape.
-    init(_ path: String, scale: Float, for weights: any TensorSource) throws(SoradError) {
+    package init(_ path: String, scale: Float, for weights: any TensorSource) throws(SoradError) {
         let source = try CheckpointFile(path).stored
         self.path = path
         func bad(_ what: String) -> SoradError { SoradError(.badInput, "\(path) \(what)") }

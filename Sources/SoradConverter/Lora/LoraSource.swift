@@ -1,27 +1,28 @@
 // Weights with LoRAs merged into them, in float before anything is quantized: W + Σ factor · B·A.
 
-import SoradSystem
+package import SoradSystem
 
 /// A transformer with changes of some of its weights.
-struct LoraSource: TensorSource {
+package struct LoraSource: TensorSource {
     private let source: any TensorSource
     /// In the order in which the LoRAs were given.
     private var changes: [String: [WeightChange]] = [:]
 
-    init(_ source: any TensorSource, _ files: [LoraFile]) {
+    package init(_ source: any TensorSource, _ files: [LoraFile]) {
         self.source = source
         for file in files { for (name, change) in file.changes { changes[name, default: []].append(change) } }
     }
 
-    var path: String { source.path }
-    var names: [String] { source.names }
-    func shape(of name: String) -> [Int]? { source.shape(of: name) }
-    func location(of name: String) -> String { source.location(of: name) }
+    package var path: String { source.path }
+    package var names: [String] { source.names }
+    package func shape(of name: String) -> [Int]? { source.shape(of: name) }
+    package func location(of name: String) -> String { source.location(of: name) }
+    package func range(of name: String) -> MappedRange? { source.range(of: name) }
 
     /// A changed weight is no longer what was stored.
-    func int8Rows(of name: String) throws(SoradError) -> Int8Rows? { changes[name] == nil ? try source.int8Rows(of: name) : nil }
+    package func int8Rows(of name: String) throws(SoradError) -> Int8Rows? { changes[name] == nil ? try source.int8Rows(of: name) : nil }
 
-    func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
+    package func floats(of name: String, in range: Range<Int>) throws(SoradError) -> [Float] {
         var values = try source.floats(of: name, in: range)
         guard let changes = changes[name], let shape = shape(of: name), !range.isEmpty else { return values }
         for change in changes {
