@@ -139,7 +139,7 @@ private struct HashedFile {
 
     private static let step = 1 << 20
 
-    /// - Returns: false when it was told to stop.
+    /// - Returns: false when nobody waits for it any more.
     mutating func advance(to end: Int, _ isAbandoned: () -> Bool) throws(SoradError) -> Bool {
         let file = try opened()
         var buffer = [UInt8](repeating: 0, count: min(Self.step, file.size - position))
@@ -153,7 +153,7 @@ private struct HashedFile {
         return true
     }
 
-    /// The hash of the whole file and when it was changed last; nil when it was told to stop.
+    /// The hash of the whole file and when it was changed last; nil when nobody waits for it any more.
     mutating func finish(_ isAbandoned: () -> Bool) throws(SoradError) -> (hash: String, modified: Int)? {
         let file = try opened()
         guard try advance(to: file.size, isAbandoned) else { return nil }
