@@ -39,7 +39,7 @@ def percent(value: float) -> str:
 
 
 def marks(report: dict) -> list[str]:
-    lines = ["| prompts | right in every statement | 95 % interval | prompts | aim |", "|---|---|---|---|---|"]
+    lines = ["| prompts | right in every statement | 95 % interval | how many | aim |", "|---|---|---|---|---|"]
     for name, words in NAMES.items():
         if name in report["strict"]:
             found = report["strict"][name]

@@ -93,7 +93,7 @@ def examine(folder: Path, model: Judge) -> dict:
     strict = {name: share(right) for name, right in groups.items()}
     for name, row in strict.items():
         plain = plain_share(clips, name) if name in NEAR else None
-        wanted = WANTED.get(name) if plain is None else 100 * plain - NEAR[name]
+        wanted = WANTED.get(name) if plain is None else max(0.0, 100 * plain - NEAR[name])
         row |= {"wanted": None if wanted is None else wanted / 100,
                 "extras": float(np.mean([clip["extras"] for clip in clips if clip["group"] == name]))}
     both = [psnr(p["a"], p["b"]) for p in pairs.values() if len(p) == 2]
