@@ -52,50 +52,6 @@ def write_hosts(tree):
     (tree / "etc/hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{NETWORK}.{number} {name}\n" for number, name in names))
 
 
-def emulated(sdk):
-    """In front of a command whose ARM programs are to run: the kernel learns their emulator for that command alone."""
-    return [ROOT / "Tests/arm/emulate", sdk]
-
-
-def make_arm_tree(tree, base, debs):
-    """Debian for 64-bit ARM, with the packages of `make deb-arm`.
-
-    Packages are unpacked, and their own scripts are not run, which takes hours in the emulator: what those would have made is that of `base`,
-    the same Debian for this machine.
-    """
-    if not (tree / "etc/condor/condor_config").exists():
-        shutil.rmtree(tree, ignore_errors=True)
-        tree.parent.mkdir(parents=True, exist_ok=True)
-        run("debootstrap", "--foreign", "--arch=arm64", "--variant=minbase", f"--include={PACKAGES}", "trixie", tree)
-        for package in (tree / "var/cache/apt/archives").glob("*.deb"):
-            run("dpkg-deb", "--extract", package, tree)
-        if (tree / "proc").is_symlink():
-            (tree / "proc").unlink()
-        (tree / "proc").mkdir(exist_ok=True)
-        for name in ("var/lib/condor", "var/log/condor", "etc"):
-            run("cp", "--archive", f"{base / name}/.", tree / name)
-        (tree / "etc/ld.so.cache").unlink()
-        own, foreign = "x86_64-linux-gnu", "aarch64-linux-gnu"
-        for link in (base / "usr/lib" / own).iterdir():
-            # Such as the choice of a library for linear algebra.
-            if link.is_symlink() and str(link.readlink()).startswith("/etc/alternatives/"):
-                target = str((base / str(link.readlink()).lstrip("/")).readlink()).replace(own, foreign)
-                (tree / "usr/lib" / foreign / link.name).symlink_to(target)
-    packages = [next(debs.glob(name)) for name in ("sorad_*_arm64.deb", "sorad-model-mini_*_all.deb")]
-    for package in packages:
-        run("dpkg-deb", "--extract", package, tree)
-    run("systemd-sysusers", f"--root={tree}")
-    write_hosts(tree)
-
-
-def new_packages(tree, package):
-    """Names of the packages that apt would install with that one on a bare Debian for ARM."""
-    options = [f"Dir={tree}", "APT::Architecture=arm64", "APT::Architectures::=arm64", "Dir::State::status=/dev/null", "Dir::Log=/nowhere"]
-    words = [word for option in options for word in ("-o", option)]
-    said = run("apt-get", *words, "install", "--simulate", "--no-install-recommends", package).stdout
-    return [line.split()[1] for line in said.splitlines() if line.startswith("Inst ")]
-
-
 def config(name):
     return (ROOT / "systemd" / "fleet" / name).read_text().replace("head.example", HEAD)
 
@@ -235,24 +191,6 @@ class Box(Machine):
         return [entry.name for entry in path.iterdir() if entry.name.startswith("dir_")] if path.exists() else []
 
 
-class ArmBox(Box):
-    """All its programs are ARM's and run in the emulator, HTCondor's too."""
-
-    def __init__(self, name, number, tree, work, sdk):
-        super().__init__(name, number, tree, work)
-        # The emulator's namespace needs the processes of this machine in /proc.
-        self.before = " ".join(map(str, emulated(sdk)))
-
-    def configure(self, text):
-        # A limit of the emulator: the starter cannot mount for a job. What HTCondor measures of the processor takes it minutes there.
-        super().configure(text + "MOUNT_UNDER_SCRATCH =\nRunBenchmarks = False\n")
-
-    def enter(self, user):
-        words = super().enter(user)
-        at = words.index("chroot")
-        return [*words[:at], "nsenter", "-t", "1", "-U", *words[at:]]
-
-
 class Connection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
@@ -282,15 +220,20 @@ class Head(Machine):
         self.start_fleet()
         wait("the daemon", self.is_healthy)
 
-    def start_daemon(self):
+    def start_daemon(self, *options):
         self.daemon = self.start(
             "/usr/bin/sorad", "--fleet-places", str(self.PLACES), "--socket", "/run/sorad/sorad.sock", "--state-dir", self.STATE,
-            user="sorad")
+            *options, user="sorad")
 
     def start_fleet(self):
         self.fleet = self.start(
             "/usr/libexec/sorad/sorad-fleet", "--condor-bin", self.COMMANDS, "--checkpoint-every", str(self.EVERY),
             "--silence-timeout", str(self.SILENCE), "--log-level", "debug", user="sorad")
+
+    def stop_programs(self):
+        for name, process in (("sorad-fleet", self.fleet), ("sorad", self.daemon)):
+            self.do("pkill", "-x", name)
+            process.wait(60)
 
     def number_of(self, program):
         """The process id, inside, of one of its programs."""
@@ -346,7 +289,7 @@ class Head(Machine):
         """Links to HTCondor's commands, and a condor_submit that can be made to kill."""
         folder = self.disk / self.COMMANDS.lstrip("/")
         folder.mkdir(parents=True)
-        for name in ("condor_q", "condor_history", "condor_rm", "condor_status", "condor_qedit", "condor_vacate_job"):
+        for name in ("condor_q", "condor_history", "condor_rm", "condor_release", "condor_status", "condor_qedit", "condor_vacate_job"):
             (folder / name).symlink_to(f"/usr/bin/{name}")
         (folder / "condor_submit").write_text("""#!/bin/bash
 # Where /run/sorad/kill-submit says a point and process ids, they are killed there, once; this one's parent may be among them.
@@ -377,13 +320,6 @@ def set_up(tree, work):
         box.boot()
     wait("three boxes that are ready", lambda: len(ready(head)) == len(boxes), 180, 1)
     return head, boxes
-
-
-def set_up_arm(head, tree, work, sdk):
-    """One more box, which is not switched on."""
-    box = ArmBox(ARM_BOX, len(BOXES) + 2, tree, work, sdk)
-    configure_box(head, box)
-    return box
 
 
 def configure_box(head, box):

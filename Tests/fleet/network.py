@@ -1,4 +1,5 @@
-"""A head and three boxes with the real HTCondor (as root): what no fake can show. See machines.py for the machines.
+"""A head and three boxes with the real HTCondor (as root): what no fake can show. See machines.py for the machines, arm.py for the
+emulated one.
 
     python network.py --tree DIR --installed DIR [--arm-tree DIR --arm-sdk DIR --arm-debs DIR] [--full] [--results FILE] [--only NAME …]
 
@@ -10,113 +11,21 @@ what was done, line by line as it happens. `--only` runs some of the parts, in t
 """
 import argparse
 import contextlib
-import json
 import pathlib
 import random
 import shutil
 import signal
 import sys
-import tempfile
 import time
 
-import httpx2 as httpx
-import openai
+from arm import ArmTrial, make_arm_tree, set_up_arm
+from machines import Head, give_token, make_tree, ready, set_up, tear_down, wait
+from trial import CLIP, LONG, SHORT
 
-from machines import Head, give_token, make_arm_tree, make_tree, new_packages, ready, run, set_up, set_up_arm, tear_down, wait
-from records import Records
-
-LATE = 5        # seconds for what is not work: a transfer, a start, a line that waits for its turn on a busy machine
 SLOW = "1mbit"  # of a link on which a transfer takes long enough to be hit
-CLIP = {"prompt": "a red ball falls down", "size": "192x128", "num_frames": 25, "num_inference_steps": 60}
-LONG = CLIP | {"num_frames": 17, "num_inference_steps": 1000}
-# Long enough on this machine to be put down in the middle, and not too long for the emulator.
-CROSSING = CLIP | {"size": "64x64", "num_frames": 5, "num_inference_steps": 240}
-SHORT = {"prompt": "a red ball falls down", "num_inference_steps": 4}
 
 
-class Trial:
-    def __init__(self, head, boxes, arm, installed, options):
-        self.head, self.boxes, self.arm_box, self.installed, self.options = head, boxes, arm, installed, options
-        self.records = Records(head)
-        self.records.start()
-        self.fields = {}        # of each clip that was accepted
-        self.known = {}         # SHA-256 of a single machine by the fields
-        self.ended = set()
-
-    # MARK: clips
-
-    def create(self, fields):
-        """By the official SDK on the head's socket."""
-        transport = httpx.HTTPTransport(uds=self.head.socket)
-        client = openai.OpenAI(api_key="none", base_url="http://localhost/v1", max_retries=0,
-                               http_client=openai.DefaultHttpxClient(transport=transport))
-        standard = {name: fields[name] for name in ("prompt",)}
-        id = client.videos.create(**standard, extra_body={name: fields[name] for name in fields if name not in standard}).id
-        self.fields[id] = fields
-        self.records.add(id)
-        return id
-
-    def video(self, id):
-        """{} while the head does not answer."""
-        with contextlib.suppress(OSError, TypeError):
-            video = self.head.video(id)
-            assert video is not None, f"{id} is not known"
-            self.records.watch(id, video)
-            return video
-        return {}
-
-    def box_of(self, id):
-        name = self.video(id).get("box")
-        return next((box for box in (*self.boxes, self.arm_box) if box and box.name == name), None)
-
-    def on_a_box(self, id, steps=1, seconds=300):
-        """The box that makes the clip, after some steps."""
-        wait(f"a start of {id}", lambda: self.records.of[id].position >= (1, steps) and self.box_of(id), seconds)
-        return wait(f"a box of {id}", lambda: self.box_of(id), seconds)
-
-    def single(self, fields):
-        """SHA-256 of what one machine makes of it."""
-        key = json.dumps(fields, sort_keys=True)
-        if key not in self.known:
-            with tempfile.TemporaryDirectory() as folder:
-                (pathlib.Path(folder) / "request.json").write_text(json.dumps(fields))
-                model = next((self.installed / "usr/share/sorad/models").glob("*.gguf"))
-                run(self.installed / "usr/libexec/sorad/sorad-worker", "--model", model, "--once", folder)
-                self.known[key] = json.loads((pathlib.Path(folder) / "result.json").read_text())["result"]["sha256"]
-        return self.known[key]
-
-    def finish(self, id, seconds=1800):
-        """It must complete, with a single machine's frames, as one job of HTCondor, and with little done again."""
-        video = wait(f"the end of {id}", lambda: (found := self.video(id)).get("status") in ("completed", "failed") and found, seconds)
-        assert video["status"] == "completed", video
-        assert video["sha256"] == self.single(self.fields[id]), f"{id}: other frames"
-        assert len(self.head.jobs(id)) == 1, self.head.jobs(id)
-        record = self.records.of[id]
-        limit = Head.EVERY + record.longest_unit() + LATE
-        for units, seconds in record.again():
-            assert seconds <= limit, f"{id}: {units} units of {seconds:.1f} s were done again, {limit:.1f} s are allowed"
-        assert not self.records.faults, self.records.faults
-        self.ended.add(id)
-        return video
-
-    def again(self, ids):
-        """The most units and seconds that were done a second time, for a report."""
-        found = [each for id in ids for each in self.records.of[id].again()]
-        return f"{max((units for units, _ in found), default=0)} units, {max((seconds for _, seconds in found), default=0):.1f} s"
-
-    def forget(self, id):
-        self.head.ask("DELETE", f"/v1/videos/{id}")
-
-    def left(self, id):
-        """What there is of a clip that nobody wants, at the head and on the boxes."""
-        state = self.head.disk / "var/lib/sorad"
-        found = [str(path) for path in (state / "spool" / id, state / "fleet" / id) if path.exists()]
-        found += [f"queue {job}" for job in self.head.queue() if job == id]
-        found += [f"{box.name} {name}" for box in self.boxes if box.is_on for name in box.left()]
-        return found
-
-    # MARK: the parts
-
+class Fleet(ArmTrial):
     def clip(self):
         """one clip by the official SDK, the frames of a single machine"""
         begun = time.monotonic()
@@ -339,75 +248,34 @@ class Trial:
         self.forget(id)
         return f"elsewhere after {seconds:.0f} s, of which {Head.SILENCE} s are --silence-timeout; done again {again}"
 
-    def arm_clip(self):
-        """the ARM packages on a Debian for ARM: daemon, worker and command make a clip there with the frames of a single machine"""
-        fields = SHORT | {"seed": 7, "size": "64x64", "num_frames": 5}
-        box = self.arm_box
-        box.boot()
-        script = """
-            set -e
-            sorad --socket /tmp/s --state-dir /tmp/state 2>/tmp/log & trap 'kill $!' EXIT
-            # The daemon gives up to read its model file after two minutes, and tries again.
-            for _ in $(seq 600); do sorad-ctl --socket /tmp/s models 2>&1 | grep -q sorad-mini && break; sleep 1; done
-            sorad-ctl --socket /tmp/s generate "$1" --seed 7 --size 64x64 --frames 5 --steps 4 -o /tmp/clip.mp4 >&2
-            ffprobe -v error -show_entries stream=codec_name -of csv=p=0 /tmp/clip.mp4 >&2
-            sorad-ctl --socket /tmp/s jobs --json"""
-        machine = box.do("uname", "-m").stdout.strip()
-        answer = box.do("bash", "-c", script, "bash", fields["prompt"], user="sorad")
-        video, = json.loads(answer.stdout)["data"]
-        box.lose_power()
-        assert machine == "aarch64" and video["sha256"] == self.single(fields), (machine, video)
-        # What the package depends on is there to be had, and brings what its programs need.
-        package = next(self.options.arm_debs.resolve().glob("sorad_*_arm64.deb"))
-        names = new_packages(box.tree, package)
-        assert {"sorad", "ffmpeg", "libsqlite3-0", "libc6"} <= set(names), names
-        return f"{machine}, sha256 {video['sha256'][:8]}…; with the package apt would install {len(names)} on a bare Debian"
-
-    def arm(self):
-        """with an emulated ARM box: a clip begun on x86 ends there and one begun there ends on x86, with the frames of a single machine"""
-        arm = self.arm_box
-        # It takes its time to say its first word, and to start again after a checkpoint.
-        self.head.SILENCE = self.head.EVERY = 600
-        self.head.do("pkill", "-x", "sorad-fleet")
-        self.head.fleet.wait(60)
-        self.head.start_fleet()
-        arm.boot()
+    def full_disk(self):
+        """the head's disk fills while a clip is made: it waits, says why, and is finished as the same job when there is space"""
+        head = self.head
+        head.stop_programs()
+        head.do("mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "none", head.STATE)
+        head.do("chown", "sorad:sorad", head.STATE)
+        head.start_daemon("--min-free", "8")
+        head.start_fleet()
+        wait("the daemon", head.is_healthy)
+        id = self.create(CLIP | {"num_inference_steps": 200, "seed": 8})
+        wait("steps", lambda: self.video(id).get("step", 0) > 20, 300)
+        head.do("sh", "-c", f"cat /dev/zero > {head.STATE}/filler", check=False)
         begun = time.monotonic()
-        wait(f"{arm.name} in the pool", lambda: arm.name in ready(self.head), 1800, 1)
-        said = [f"in the pool after {time.monotonic() - begun:.0f} s as {self.attributes(arm, 'Arch')}"]
-        # At a step that leaves the emulator little to do; then one that it has soon reached.
-        for name, begins, ends, step in (("x86 to ARM", self.boxes, [arm], 120), ("ARM to x86", [arm], self.boxes, 3)):
-            self.close(ends)
-            id = self.create(CROSSING | {"seed": step})
-            first = self.on_a_box(id, step, 1800)
-            # It stands still until its box is drained, so that it is not done before.
-            first.do("pkill", "-STOP", "-f", "sorad-worker.*--once")
-            reached = self.records.of[id].position
-            assert first in begins and reached[0] == 1, (first.name, reached)
-            self.open(ends)
-            self.close(begins)
-            first.do("pkill", "-CONT", "-f", "sorad-worker.*--once")
-            wait("another box", lambda: self.box_of(id) not in (None, *begins), 900)
-            last = self.box_of(id)
-            video = self.finish(id)
-            assert last in ends and not self.records.of[id].again(), (last.name, self.records.of[id].again())
-            self.open(begins)
-            said.append(f"{name}: put down at step {reached[1]} of {CROSSING['num_inference_steps']}, sha256 {video['sha256'][:8]}…")
-        arm.lose_power()
-        return "; ".join(said)
-
-    def close(self, boxes):
-        """They get no clip, and put down the one that they have."""
-        for box in boxes:
-            self.head.do("condor_drain", f"slot1@{box.name}")
-
-    def open(self, boxes):
-        for box in boxes:
-            self.head.do("condor_drain", "-cancel", f"slot1@{box.name}")
-        wait("boxes that take clips", lambda: all("Drain" not in self.attributes(box, "State") for box in boxes), 120, 1)
-
-    def attributes(self, box, *names):
-        return self.head.do("condor_status", "-constraint", f'Machine == "{box.name}"', "-af", *names).stdout.strip()
+        note = wait("a note", lambda: (self.video(id).get("note") or "").startswith("the disk is full") and self.video(id)["note"], 300)
+        seconds = time.monotonic() - begun
+        assert self.video(id)["status"] == "queued" and head.ask("GET", "/healthz")["status"] == "degraded", self.video(id)
+        # Longer than the pool's own time between two tries.
+        time.sleep(90)
+        assert self.video(id)["note"] == note, self.video(id)
+        head.do("rm", f"{head.STATE}/filler")
+        begun = time.monotonic()
+        self.finish(id)
+        said = f"waits after {seconds:.0f} s, finished {time.monotonic() - begun:.0f} s after there is space"
+        head.stop_programs()
+        head.do("umount", head.STATE)
+        head.start_daemon()
+        head.start_fleet()
+        return said
 
     def unfit(self):
         """a box without ffmpeg, without power or without a token gets no clip"""
@@ -437,7 +305,8 @@ class Trial:
         return "".join(line for line in lines if line.startswith(f"{box.name} "))
 
 
-PARTS = ("clip", "submission", "unwanted", "drain", "hang", "short_cut", "lost_box", "long_cut", "losses", "unfit", "arm_clip", "arm")
+PARTS = ("clip", "submission", "unwanted", "drain", "hang", "short_cut", "lost_box", "long_cut", "losses", "full_disk", "unfit", "arm_clip",
+         "arm")
 
 
 results = None
@@ -451,7 +320,7 @@ def say(line):
 
 def main():
     global results
-    parts = "\n".join(f"  {name:<11} {getattr(Trial, name).__doc__}" for name in PARTS)
+    parts = "\n".join(f"  {name:<11} {getattr(Fleet, name).__doc__}" for name in PARTS)
     parser = argparse.ArgumentParser(description=__doc__ + parts, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tree", type=pathlib.Path, required=True)
     parser.add_argument("--installed", type=pathlib.Path, required=True)
@@ -485,12 +354,12 @@ def main():
         head, boxes = set_up(tree, work)
         arm = set_up_arm(head, options.arm_tree.resolve(), work, options.arm_sdk.resolve()) if options.arm_tree else None
         say(f"head and {len(boxes)} boxes: {time.monotonic() - begun:.0f} s")
-        trial = Trial(head, boxes, arm, installed, options)
+        trial = Fleet(head, boxes, arm, installed, options)
         for name in PARTS:
             if name in options.only and (arm or not name.startswith("arm")):
                 begun = time.monotonic()
                 said = getattr(trial, name)()
-                say(f"{getattr(Trial, name).__doc__}: {said} ({time.monotonic() - begun:.0f} s)")
+                say(f"{getattr(Fleet, name).__doc__}: {said} ({time.monotonic() - begun:.0f} s)")
     except BaseException as error:
         say(f"failed: {error!r}")
         raise
