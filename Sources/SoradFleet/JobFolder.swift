@@ -108,13 +108,16 @@ package struct JobFolder: Sendable {
     /// Gives the files of the result to the job's directory. They keep their names here, so that it may be done again after a crash; both
     /// names are of one file, which takes space once.
     /// - Parameter isMarked: the marked clip takes the place of the one that the box made.
-    /// - Throws: `.cannotWrite`.
+    /// - Throws: `.cannotWrite`, `.storageFull`.
     package func deliver(_ result: ClipResult, isMarked: Bool, to directory: String) throws(SoradError) {
         for name in JobFolder.files(of: result) {
             do throws(Errno) {
                 removeFile("\(directory)/\(name)")
                 try addName("\(directory)/\(name)", to: isMarked && name == result.video ? marked : path(of: name))
-            } catch { throw SoradError(.cannotWrite, "the file \(name) cannot be given to the job: \(error.reason)") }
+            } catch {
+                throw SoradError(
+                    error.isOutOfSpace ? .storageFull : .cannotWrite, "the file \(name) cannot be given to the job: \(error.reason)")
+            }
         }
     }
 
@@ -134,6 +137,9 @@ package struct JobFolder: Sendable {
         let line = String(decoding: bytes, as: UTF8.self).split(separator: "\n").last.map(String.init) ?? ""
         return line.isEmpty ? nil : short(line.hasPrefix("sorad-worker: ") ? String(line.dropFirst(14)) : line)
     }
+
+    /// Whether the disk of the folder has less than these bytes free.
+    package func isShort(of bytes: Int) -> Bool { (try? DiskSpace(at: path)).map { $0.free < bytes } ?? false }
 
     package func remove() throws(SoradError) {
         do throws(Errno) { try removeDirectory(path) } catch { throw JobFolder.failure(error, path) }

@@ -122,6 +122,8 @@ final class PlaceJob {
             if trouble != error.message {
                 fleet.log.warning("\(job) cannot be given to the pool: \(error.message)", LogFields(job: job))
             }
+            // The daemon knows what to do with its disk.
+            if error.kind == .storageFull { throw JobError(error) }
             trouble = error.message
             stage = .starting(at: MonotonicTime.now() + wait, wait: min(wait * 2, PlaceJob.longestWait))
         }
@@ -133,7 +135,11 @@ final class PlaceJob {
         guard let lock = try folder.lock() else { throw SoradError(.busy, "an earlier condor_submit still runs") }
         defer { withExtendedLifetime(lock) {} }
         switch try fleet.pool.find(job, attempt: description.attempt) {
-        case .queue, .history: fleet.log.info("\(job) is in the pool already", LogFields(job: job))
+        case .queue(let isHeld):
+            fleet.log.info("\(job) is in the pool already", LogFields(job: job))
+            // What held it may be mended.
+            if isHeld { try? fleet.pool.release(job) }
+        case .history: fleet.log.info("\(job) is in the pool already", LogFields(job: job))
         case .nowhere:
             try folder.describe(description.text)
             try fleet.pool.submit(folder.description, in: folder.path, lock: lock.descriptor.rawValue)
@@ -155,6 +161,8 @@ final class PlaceJob {
             fleet.log.debug("\(job): \(event)", LogFields(job: job))
             view.take(event, at: now)
         }
+        // What the pool sends back, its log and the worker's lines cannot be written. The job stays in the pool and is found again there.
+        if view.ending == nil, isDiskFull { throw PlaceJob.diskFull }
         if view.ending == nil, now >= nextQuestion { ask(now) }
         if view.ending == nil, let silence = view.silence(at: now), silence >= .seconds(fleet.settings.rules.silence) {
             try stopHanging(silence, now)
@@ -167,7 +175,7 @@ final class PlaceJob {
         nextQuestion = now + PlaceJob.question
         guard let attempt = folder.attempt else { return }
         do throws(SoradError) {
-            misses = try fleet.pool.find(job, attempt: attempt) == .queue ? 0 : misses + 1
+            if case .queue = try fleet.pool.find(job, attempt: attempt) { misses = 0 } else { misses += 1 }
             trouble = nil
             if misses >= PlaceJob.mostMisses { view.vanished() }
         } catch { trouble = error.message }
@@ -192,19 +200,24 @@ final class PlaceJob {
     }
 
     private func conclude(_ ending: JobView.Ending) throws(JobError) -> [PlaceEvent] {
-        var failure: JobError
-        if ending == .exited(0) {
+        let failure: JobError
+        if ending == .exited(0) || ending == .vanished, let result = folder.result {
+            do throws(SoradError) { return try hand(over: result) } catch { failure = JobError(error) }
+        } else if ending == .exited(0) {
             failure = JobError(code: JobError.machineFault, message: "the pool has made the clip, and its result did not come back")
-            if let result = folder.result {
-                do throws(SoradError) { return try hand(over: result) } catch { failure = JobError(error) }
-            }
         } else {
-            failure = view.failure(ending, words: folder.lastWords)
+            failure = isDiskFull ? PlaceJob.diskFull : view.failure(ending, words: folder.lastWords)
         }
         // Else the same end would be told again after a restart, which is harmless, and never tried again, which is not.
-        do throws(SoradError) { try folder.beginNextAttempt() } catch { failure = JobError(error) }
+        do throws(SoradError) { try folder.beginNextAttempt() } catch { throw JobError(error) }
         throw failure
     }
+
+    /// Whether this machine's disk cannot take what the job brings back; a box's fault would be the smaller one.
+    private var isDiskFull: Bool { folder.isShort(of: need.disk) }
+
+    private static let diskFull = JobError(
+        code: JobError.insufficientStorage, message: "the disk that holds the jobs cannot take what the pool sends back")
 
     // MARK: what the pool has made
 

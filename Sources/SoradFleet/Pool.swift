@@ -12,11 +12,13 @@ package struct Pool: Sendable {
         package var attempt: Int
         /// It is being removed, or has ended.
         package var isLeaving: Bool
+        package var isHeld = false
     }
 
     /// Where a job was found.
     package enum Place: Sendable, Equatable {
-        case queue, history, nowhere
+        case queue(isHeld: Bool)
+        case history, nowhere
     }
 
     /// The folder of the commands; "" looks them up in PATH.
@@ -28,6 +30,7 @@ package struct Pool: Sendable {
     /// HTCondor's numbers of states.
     private static let removed = 3
     private static let completed = 4
+    private static let held = 5
 
     package init(commands: String, rules: PoolRules) {
         self.commands = commands
@@ -40,7 +43,9 @@ package struct Pool: Sendable {
     /// Looks for one attempt at a job: first among those that are not over, so that one that ends meanwhile is seen in the history.
     package func find(_ job: String, attempt: Int) throws(SoradError) -> Place {
         let condition = "SoradJob == \"\(job)\" && SoradAttempt == \(attempt)"
-        if try entries("condor_q", ["-allusers"], condition).contains(where: { !$0.isLeaving }) { return .queue }
+        if let entry = try entries("condor_q", ["-allusers"], condition).first(where: { !$0.isLeaving }) {
+            return .queue(isHeld: entry.isHeld)
+        }
         return try entries("condor_history", ["-limit", "1"], condition).isEmpty ? .nowhere : .history
     }
 
@@ -48,6 +53,12 @@ package struct Pool: Sendable {
     /// - Parameter lock: an open descriptor that the command holds for as long as it runs, whatever happens to this process.
     package func submit(_ path: String, in folder: String, lock: Int32) throws(SoradError) {
         _ = try run("condor_submit", ["-terse", path], in: folder, descriptors: [3: lock])
+    }
+
+    /// Lets a job that the pool holds run again, unless a person holds it.
+    package func release(_ job: String) throws(SoradError) {
+        let condition = "SoradJob == \"\(job)\" && HoldReasonCode =!= \(SubmitDescription.heldByPerson)"
+        _ = try run("condor_release", ["-constraint", own(condition)])
     }
 
     /// Removes all attempts at a job. One that is not there is no error.
@@ -107,7 +118,7 @@ package struct Pool: Sendable {
             entries.append(
                 Entry(
                     cluster: cluster, job: job, attempt: ad["SoradAttempt"]?.integer ?? 0,
-                    isLeaving: status == Pool.removed || status == Pool.completed))
+                    isLeaving: status == Pool.removed || status == Pool.completed, isHeld: status == Pool.held))
         }
         return entries
     }

@@ -59,6 +59,9 @@ package struct SubmitDescription: Sendable {
     static let hungOn = "SoradHungOn"
     static let hungAt = "SoradHungAt"
 
+    /// HTCondor's HoldReasonCode of condor_hold.
+    static let heldByPerson = 1
+
     /// The attribute in which a box names the path of a model file.
     package static func modelAttribute(_ sha256: String) -> String { "SoradModel_\(sha256.prefix(32))" }
 
@@ -106,7 +109,7 @@ package struct SubmitDescription: Sendable {
             requirements = (Arch == "X86_64" || Arch == "AARCH64") && (SoradReady == true) && (SoradVersion == "\(version)") && \
             (\(attribute) =!= undefined) && \
             ((Machine =!= \(SubmitDescription.hungOn)) || (time() > \(SubmitDescription.hungAt) + \(rules.silence)))
-            periodic_release = (HoldReasonCode =!= 1) && (NumHolds < \(rules.mostHolds)) && (time() - EnteredCurrentStatus > 60)
+            periodic_release = (HoldReasonCode =!= \(SubmitDescription.heldByPerson)) && (NumHolds < \(rules.mostHolds)) && (time() - EnteredCurrentStatus > 60)
             +SoradHead = "\(rules.head)"
             +SoradJob = "\(job)"
             +SoradAttempt = \(attempt)

@@ -59,6 +59,22 @@ import Testing
         #expect(events == EventLogTests.events)
     }
 
+    /// As HTCondor writes it when there is space again: the next event goes on in the middle of a line.
+    @Test func anEventThatAFullDiskCutOffSpoilsOneEventAtMost() {
+        let log = """
+            004 (001.000.000) 2026-11-30 17:50:33 Job was evicted.
+            \t(0) CPU times
+            \t\tUsr 0 00040 (001.000.000) 2026-11-30 17:52:02 Started transferring input files
+            \tTransferring to host: <10.86.0.4:9618?addrs=10.86.0.4-9618&alias=boxc>
+            ...
+            001 (001.000.000) 2026-11-30 17:52:03 Job executing on host: <10.86.0.4:9618?addrs=10.86.0.4-9618&alias=boxc>
+            ...
+
+            """
+        var reader = EventLogReader()
+        #expect(reader.append(Array(log.utf8)) == [.evicted, .executing(box: "boxc")])
+    }
+
     @Test func otherEnds() {
         func events(_ text: String) -> [PoolEvent] {
             var reader = EventLogReader()

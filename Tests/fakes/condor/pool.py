@@ -15,6 +15,7 @@ condor_vacate_job, condor_status), or with `run`, which is the pool itself: it g
                     anybody knows, "late" before, while the request is already on its way and is queued two seconds later
 """
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -71,9 +72,16 @@ def holds(expression, ad):
 
 def note(ad, number, text, *body):
     """An event of the job's log."""
-    with open(pathlib.Path(ad["submit"]["initialdir"]) / ad["submit"]["log"], "a") as log:
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        log.write("\n".join([f"{number:03} ({ad['ClusterId']:04}.000.000) {stamp} {text}", *(f"\t{line}" for line in body), "...", ""]))
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+    lines = [f"{number:03} ({ad['ClusterId']:04}.000.000) {stamp} {text}", *(f"\t{line}" for line in body), "...", ""]
+    # As HTCondor does: on a full disk a part of it is written, and nobody fails.
+    path = pathlib.Path(ad["submit"]["initialdir"]) / ad["submit"]["log"]
+    with contextlib.suppress(OSError):
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(file, "\n".join(lines).encode())
+        finally:
+            os.close(file)
 
 
 # MARK: the commands
@@ -157,9 +165,10 @@ def condor_vacate_job(arguments):
 
 
 def condor_release(arguments):
+    condition = arguments[arguments.index("-constraint") + 1]
     with locked():
         for ad in ads("queue"):
-            if ad["JobStatus"] == HELD:
+            if ad["JobStatus"] == HELD and holds(condition, ad):
                 release(ad)
 
 
@@ -195,24 +204,56 @@ class Run:
         words = [word.replace("''", "'").replace('""', '"') for word in
                  (match[1] if match[1] is not None else match[0] for match in re.finditer(r"'((?:[^']|'')*)'|\S+", text))]
         path = submit["environment"].strip('"').partition("=")[2]
-        self.process = subprocess.Popen(
-            [box.get("FakeWorker", submit["executable"]), *words], cwd=self.folder, env={"PATH": path, **box.get("FakeEnvironment", {})},
-            stdout=open(self.home / submit["output"], "a"), stderr=open(self.home / submit["error"], "a"))
+        # What it prints goes to the head a little later.
+        self.printed = {self.folder / name: self.home / submit[name] for name in ("output", "error")}
+        self.read = dict.fromkeys(self.printed, 0)
+        with open(self.folder / "output", "wb") as output, open(self.folder / "error", "wb") as error:
+            self.process = subprocess.Popen(
+                [box.get("FakeWorker", submit["executable"]), *words], cwd=self.folder, stdout=output, stderr=error,
+                env={"PATH": path, **box.get("FakeEnvironment", {})})
         note(ad, 1, f"Job executing on host: <10.0.0.1:9618?alias={box['Machine']}&sock=startd>", f"SlotName: slot1@{box['Machine']}",
              "Cpus = 1")
+
+    def stream(self):
+        """Throws where the head's disk is full."""
+        for source, target in self.printed.items():
+            with open(source, "rb") as file:
+                file.seek(self.read[source])
+                content = file.read()
+            if content:
+                with open(target, "ab", buffering=0) as file:
+                    self.read[source] += file.write(content)
+                if self.read[source] < source.stat().st_size:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+
+    def leave_box(self, job, *events):
+        """Ends it; nothing of it comes back, and the job waits for a box."""
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for event in events:
+            note(job, *event)
+        job.pop("vacate", None)
+        job["JobStatus"] = IDLE
+        write("queue", job)
 
     def bring_back(self, target):
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(self.folder / "job", target)
 
     def end(self, status):
-        """The process has ended by itself."""
+        """The process has ended by itself. Returns whether it has left the box."""
         ad, number = self.ad, self.ad["ClusterId"]
         if status == int(self.ad["submit"]["checkpoint_exit_code"]):
             self.bring_back(ROOT / "spool" / str(number))
             self.__init__(ad, self.box)
             return False
-        self.bring_back(self.home / "job")
+        try:
+            self.bring_back(self.home / "job")
+        except (OSError, shutil.Error):
+            shutil.rmtree(self.folder)
+            hold(ad, f"Transfer output files failure at execution point slot1@{self.box['Machine']}: No space left on device", 12)
+            return True
         shutil.rmtree(self.folder)
         if status >= 0:
             note(ad, 5, "Job terminated.", f"(1) Normal termination (return value {status})", "Usr 0 00:00:01, Sys 0 00:00:00  -  Run Remote Usage")
@@ -264,26 +305,25 @@ def step(runs, asks):
             shutil.rmtree(run.folder, ignore_errors=True)
             del runs[name]
         elif name not in boxes:
-            # The box has lost its power: nothing of it comes back.
-            run.process.kill()
-            run.process.wait()
-            shutil.rmtree(run.folder, ignore_errors=True)
-            note(ad, 22, "Job disconnected, attempting to reconnect", "Socket between submit and execute hosts closed unexpectedly")
-            note(ad, 24, "Job reconnection failed", "Job disconnected too long: JobLeaseDuration (60 seconds) expired")
-            ad["JobStatus"] = IDLE
-            write("queue", ad)
+            # The box has lost its power.
+            run.leave_box(ad, (22, "Job disconnected, attempting to reconnect", "Socket between submit and execute hosts closed unexpectedly"),
+                          (24, "Job reconnection failed", "Job disconnected too long: JobLeaseDuration (60 seconds) expired"))
             del runs[name]
         elif ad.get("vacate"):
-            run.process.kill()
-            run.process.wait()
-            shutil.rmtree(run.folder, ignore_errors=True)
-            note(ad, 4, "Job was evicted.", "(0) CPU times")
-            del ad["vacate"]
-            ad["JobStatus"] = IDLE
-            write("queue", ad)
+            run.leave_box(ad, (4, "Job was evicted.", "(0) CPU times"))
             del runs[name]
-        elif (status := run.process.poll()) is not None and run.end(status):
-            del runs[name]
+        else:
+            status = run.process.poll()
+            try:
+                run.stream()
+            except OSError:
+                # As HTCondor does: its starter gives up, and the job is tried again.
+                words = f"StreamHandler: stdout: couldn't write to {ad['submit']['output']}: No space left on device"
+                run.leave_box(ad, (21, f"Error from starter on slot1@{name}:", words), (4, "Job was evicted.", "(0) CPU times"))
+                del runs[name]
+                continue
+            if status is not None and run.end(status):
+                del runs[name]
     for ad in ads("queue"):
         if ad["JobStatus"] == REMOVED:
             with contextlib.suppress(FileNotFoundError):
