@@ -127,12 +127,13 @@ test-service-fleet: deps deps-clients build $(VENV)/.installed $(VENV)/sdk2/.ins
 test-contract: deps build $(VENV)/.installed $(VENV)/sdk2/.installed ## schemathesis against the daemon from docs/openapi.yaml, CONTRACT_SECONDS long
 	$(SDK_TESTS) SORAD_CONTRACT_SECONDS=$(CONTRACT_SECONDS) $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_contract.py
 
-test-durability: deps build $(VENV)/durability/.installed ## as root: KILLS deaths, POINTS power cuts, a failing disk at every operation of a job (an hour)
+test-durability: deps build $(VENV)/.installed $(VENV)/durability/.installed ## as root: KILLS deaths, POINTS power cuts, a failing disk at every operation of a job (an hour)
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $(KILLS)
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/crash.py --kills $$(($(KILLS) / 3)) --workers 2
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/machine_faults.py --deaths $$(($(KILLS) * 4 / 3))
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/faults.py
 	$(SDK_TESTS) $(VENV)/durability/bin/python Tests/durability/powercut.py --points $(POINTS)
+	$(SDK_TESTS) SORAD_FLEET_POINTS=1 $(VENV)/bin/python -m pytest -q -s Tests/sdk/test_fleet_points.py
 
 test-systemd: deps static ## as root: the installed units on a small Debian that boots in a container (debootstrap, systemd-nspawn)
 	@$(call install_packages,debootstrap systemd-container)
