@@ -39,12 +39,25 @@ package struct JobFolder: Sendable {
         do throws(Errno) {
             try removeDirectory(path)
             try makeDirectories(work)
-            for name in try fileNames(in: directory) where PortableFile.isInput(name) && name != PortableFile.plan {
-                try copyFile("\(directory)/\(name)", to: "\(work)/\(name)")
-            }
-            try writeDurably(PortablePlan(job: job, plan: plan).json.bytes(pretty: true), named: PortableFile.plan, in: work)
+            try putInputs(plan, from: directory) { _ in true }
             try record(1)
         } catch { throw JobFolder.failure(error, path) }
+    }
+
+    /// Writes the plan and the given files again, before a further attempt: a box has sent files of these names back, and they may not be
+    /// what they were. Its checkpoints stay.
+    package func renew(_ plan: ClipPlan, from directory: String) throws(SoradError) {
+        do throws(Errno) {
+            try putInputs(plan, from: directory) { name in ReferenceFile.allCases.contains { name.hasPrefix($0.rawValue) } }
+        } catch { throw JobFolder.failure(error, path) }
+    }
+
+    private func putInputs(_ plan: ClipPlan, from directory: String, where isWanted: (String) -> Bool) throws(Errno) {
+        for name in try fileNames(in: directory) where PortableFile.isInput(name) && name != PortableFile.plan && isWanted(name) {
+            removeFile("\(work)/\(name)")
+            try copyFile("\(directory)/\(name)", to: "\(work)/\(name)")
+        }
+        try writeDurably(PortablePlan(job: job, plan: plan).json.bytes(pretty: true), named: PortableFile.plan, in: work)
     }
 
     package func describe(_ text: String) throws(SoradError) {

@@ -141,6 +141,7 @@ final class PlaceJob {
             if isHeld { try? fleet.pool.release(job) }
         case .history: fleet.log.info("\(job) is in the pool already", LogFields(job: job))
         case .nowhere:
+            if description.attempt > 1 { try folder.renew(plan, from: directory) }
             try folder.describe(description.text)
             try fleet.pool.submit(folder.description, in: folder.path, lock: lock.descriptor.rawValue)
             fleet.log.info("\(job) was given to the pool, attempt \(description.attempt)", LogFields(job: job))

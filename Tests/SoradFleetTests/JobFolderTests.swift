@@ -55,6 +55,22 @@ import Testing
         #expect(folder.attempt == 2 && fileExists("\(folder.path)/job/checkpoint-0"))
     }
 
+    @Test func whatABoxSentBackIsNotGivenToTheNext() throws {
+        defer { try? removeDirectory(root, depth: 4) }
+        try write("a picture", "\(spool)/given-first-frame")
+        try write("old", "\(spool)/checkpoint-0")
+        try folder.make(plan, from: spool)
+        let before = try read("\(folder.path)/job/plan.json")
+        for name in ["plan.json", "given-first-frame", "checkpoint-0"] {
+            removeFile("\(folder.path)/job/\(name)")
+            try write("sent back", "\(folder.path)/job/\(name)")
+        }
+        try folder.renew(plan, from: spool)
+        #expect(try read("\(folder.path)/job/plan.json") == before)
+        #expect(try read("\(folder.path)/job/given-first-frame") == "a picture")
+        #expect(try read("\(folder.path)/job/checkpoint-0") == "sent back", "its own work continues")
+    }
+
     @Test func aFolderThatWasNotMadeWholeIsMadeAgain() throws {
         defer { try? removeDirectory(root, depth: 4) }
         try makeDirectories("\(folder.path)/job")

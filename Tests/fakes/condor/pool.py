@@ -238,13 +238,14 @@ class Run:
         write("queue", job)
 
     def bring_back(self, target):
-        shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(self.folder / "job", target)
+        """Over what is there; what a full disk cuts off stays so."""
+        shutil.copytree(self.folder / "job", target, dirs_exist_ok=True, copy_function=shutil.copyfile)
 
     def end(self, status):
         """The process has ended by itself. Returns whether it has left the box."""
         ad, number = self.ad, self.ad["ClusterId"]
         if status == int(self.ad["submit"]["checkpoint_exit_code"]):
+            shutil.rmtree(ROOT / "spool" / str(number), ignore_errors=True)
             self.bring_back(ROOT / "spool" / str(number))
             self.__init__(ad, self.box)
             return False
