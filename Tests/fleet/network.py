@@ -227,6 +227,8 @@ class Fleet(ArmTrial):
                 if "sorad-fleet" in victims:
                     self.head.start_fleet()
                 wait("the daemon", self.head.is_healthy)
+                # The next kill is for the next clip.
+                wait("its job", lambda: self.head.jobs(ids[-1]))
         for id in ids:
             self.finish(id)
         wait("no folder of a clip that is recorded", lambda: not any(self.head.fleet_folder(id).exists() for id in ids), 60)
