@@ -59,7 +59,7 @@ import Testing
         #expect(events == EventLogTests.events)
     }
 
-    /// As HTCondor writes it when there is space again: the next event goes on in the middle of a line.
+    /// As HTCondor writes it when there is space again: the next event continues in the middle of a line.
     @Test func anEventThatAFullDiskCutOffSpoilsOneEventAtMost() {
         let log = """
             004 (001.000.000) 2026-11-30 17:50:33 Job was evicted.

@@ -1,4 +1,4 @@
-// A worker that dies, hangs, lies, is slow or is told to stop: what becomes of its job, and of the next one.
+// A worker that dies, hangs, lies, is slow or has to stop: what becomes of its job, and of the next one.
 import Glibc
 import SoradAPI
 import SoradHTTP

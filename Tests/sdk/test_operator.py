@@ -104,11 +104,13 @@ def test_the_status_line_says_what_is_done_for_whom(tmp_path):
     try:
         who = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
         manager.wait(lambda text: "READY=1" in text)
+        # Through a fleet it says where, too.
+        what = r"STATUS=denoising \d+/1000" + (r" on box\d+" if BOXES else "") + rf" for {who}, \d+ (s|min) left; 2 queued"
         long = {"num_inference_steps": 1000, "num_frames": 17, "size": "64x64"}
         videos = [create(daemon, long)[2] for _ in range(3)]
-        manager.wait(lambda text: re.fullmatch(rf"STATUS=denoising \d+/1000 for {who}, \d+ (s|min) left; 2 queued", text))
+        manager.wait(lambda text: re.fullmatch(what, text))
         ctl(daemon, "drain")
-        manager.wait(lambda text: re.fullmatch(rf"STATUS=denoising \d+/1000 for {who}, \d+ (s|min) left; 2 queued; drained", text))
+        manager.wait(lambda text: re.fullmatch(what + "; drained", text))
         began = time.monotonic()
         before = len(manager.all)
         while time.monotonic() - began < 3:
