@@ -11,21 +11,32 @@ public struct ModelTime: Sendable, Equatable {
     public var pass: Double
     public var perToken: Double
     public var perPair: Double
-    /// Of a pixel of a frame that is decoded.
+    /// Of a pixel of a frame that is decoded, and of one that is encoded.
     public var perPixel: Double
+    public var perEncodedPixel: Double
+    /// Of a given picture of which the network reads embeddings, and how many of them it reads.
+    public var perPicture: Double
+    public var picturesRead: Int
+    /// Clips of the whole length that are encoded for every clip: one around given pictures; two of what is followed, one where that is nothing.
+    public var clipsEncoded: Int
     /// Pixels along a side, and frames, that one latent pixel stands for; latent pixels of a token.
     public var spatialScale: Int
     public var timeScale: Int
     public var tokenPixels: Int
 
     public init(
-        text: Double, pass: Double, perToken: Double, perPair: Double, perPixel: Double, spatialScale: Int, timeScale: Int, tokenPixels: Int
+        text: Double, pass: Double, perToken: Double, perPair: Double, perPixel: Double, perEncodedPixel: Double, perPicture: Double = 0,
+        picturesRead: Int = 0, clipsEncoded: Int = 0, spatialScale: Int, timeScale: Int, tokenPixels: Int
     ) {
         self.text = text
         self.pass = pass
         self.perToken = perToken
         self.perPair = perPair
         self.perPixel = perPixel
+        self.perEncodedPixel = perEncodedPixel
+        self.perPicture = perPicture
+        self.picturesRead = picturesRead
+        self.clipsEncoded = clipsEncoded
         self.spatialScale = spatialScale
         self.timeScale = timeScale
         self.tokenPixels = tokenPixels
@@ -49,19 +60,36 @@ public struct ModelTime: Sendable, Equatable {
             return sum + pass * steps + passes * each
         }
         let pixels = Double(plan.width) * Double(plan.height)
-        let given = [plan.given?.before, plan.given?.after, plan.given?.source].reduce(0) { $0 + ($1?.contextFrames ?? 0) }
-        let encoded = given + (plan.given?.hasFirstFrame == true ? 1 : 0) + (plan.given?.hasLastFrame == true ? 1 + 2 * timeScale : 0)
+        let encoding =
+            perEncodedPixel * pixels * Double(encodedFrames(for: plan)) + perPicture * Double(min(picturesRead, plan.pictures))
         var seconds = [
             JobPhase.encodingText.rawValue: text * prompts, JobPhase.denoising.rawValue: denoising,
             JobPhase.decoding.rawValue: perPixel * pixels * Double(plan.numFrames), JobPhase.writing.rawValue: ModelTime.writing,
         ]
-        if plan.given != nil { seconds[JobPhase.encodingFrames.rawValue] = perPixel * pixels * Double(encoded) }
+        // What a model follows is encoded where nothing is given too, in no stage of its own.
+        let phase = plan.given == nil ? JobPhase.encodingText : .encodingFrames
+        if encoding > 0 { seconds[phase.rawValue, default: 0] += encoding }
         return seconds
+    }
+
+    /// Frames that the encoder gets.
+    private func encodedFrames(for plan: ClipPlan) -> Int {
+        let given = plan.given
+        // Noise is mixed into latents of the whole clip.
+        let mixed = plan.firstStep > 0 && given != nil ? plan.numFrames : 0
+        guard clipsEncoded == 0 else {
+            let clips = given?.source == nil && plan.pictures == 0 ? 1 : clipsEncoded
+            return clips * plan.numFrames + (given?.references.count ?? 0) + mixed
+        }
+        let context = [given?.before, given?.after, given?.source].reduce(0) { $0 + ($1?.contextFrames ?? 0) }
+        let pictures = (given?.hasFirstFrame == true ? 1 + mixed : 0) + (given?.hasLastFrame == true ? 1 + 2 * timeScale : 0)
+        return context + pictures
     }
 
     /// What the arithmetic above relies on.
     public var isPlausible: Bool {
-        [text, pass, perToken, perPair, perPixel].allSatisfy { (0...1e6).contains($0) }
+        [text, pass, perToken, perPair, perPixel, perEncodedPixel, perPicture].allSatisfy { (0...1e6).contains($0) }
+            && [picturesRead, clipsEncoded].allSatisfy { (0...2).contains($0) }
             && [spatialScale, timeScale, tokenPixels].allSatisfy { (1...1024).contains($0) }
     }
 }
@@ -70,7 +98,9 @@ extension ModelTime: JSONRepresentable {
     public var json: JSONValue {
         [
             "text": .double(text), "pass": .double(pass), "perToken": .double(perToken), "perPair": .double(perPair),
-            "perPixel": .double(perPixel), "spatialScale": .integer(spatialScale), "timeScale": .integer(timeScale),
+            "perPixel": .double(perPixel), "perEncodedPixel": .double(perEncodedPixel), "perPicture": .double(perPicture),
+            "picturesRead": .integer(picturesRead), "clipsEncoded": .integer(clipsEncoded), "spatialScale": .integer(spatialScale),
+            "timeScale": .integer(timeScale),
             "tokenPixels": .integer(tokenPixels),
         ]
     }
@@ -80,9 +110,16 @@ extension ModelTime: JSONRepresentable {
         self.init(
             text: try members.double("text"), pass: try members.double("pass"), perToken: try members.double("perToken"),
             perPair: try members.double("perPair"), perPixel: try members.double("perPixel"),
+            perEncodedPixel: try members.double("perEncodedPixel"), perPicture: try members.double("perPicture"),
+            picturesRead: try members.integer("picturesRead"), clipsEncoded: try members.integer("clipsEncoded"),
             spatialScale: try members.integer("spatialScale"), timeScale: try members.integer("timeScale"),
             tokenPixels: try members.integer("tokenPixels"))
     }
+}
+
+extension ClipPlan {
+    /// Pictures of the beginning and the end that are given.
+    fileprivate var pictures: Int { (given?.hasFirstFrame == true ? 1 : 0) + (given?.hasLastFrame == true ? 1 : 0) }
 }
 
 /// What a clip will take of this machine, as the answer to its request has it.

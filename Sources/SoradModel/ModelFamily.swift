@@ -152,6 +152,8 @@ package protocol TextEncoderConfiguration: Sendable {
 package protocol ImageEncoder: AnyObject {
     /// Bytes that encoding a picture takes.
     func workspaceBytes() -> Int
+    /// Seconds that encoding a picture takes on this machine, by running one layer.
+    func measuredSeconds() -> Double
 
     /// A picture to embeddings [tokens, width], in the host's memory.
     /// - Parameters:

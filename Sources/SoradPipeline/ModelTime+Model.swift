@@ -15,8 +15,23 @@ extension ModelTime {
         guard let pass = model.passCost() else { return nil }
         self.init(
             text: try model.promptSeconds(tokens: min(ModelTime.promptTokens, c.textLength)), pass: pass.fixed, perToken: pass.perToken,
-            perPair: pass.perPair, perPixel: try ModelTime.pixelSeconds(model), spatialScale: c.spatialScale, timeScale: c.timeScale,
-            tokenPixels: c.tokenPixels)
+            perPair: pass.perPair, perPixel: try ModelTime.pixelSeconds(model),
+            perEncodedPixel: c.takesConditioningFrames ? try ModelTime.encodedPixelSeconds(model) : 0, perPicture: model.pictureSeconds(),
+            picturesRead: min(c.picturesEncoded, 2), clipsEncoded: c.takesControl ? 2 : c.takesConditioningClip ? 1 : 0,
+            spatialScale: c.spatialScale, timeScale: c.timeScale, tokenPixels: c.tokenPixels)
+    }
+
+    /// Of an encoded pixel: a grey clip of one frame and one group.
+    private static func encodedPixelSeconds(_ model: VideoModel) throws(SoradError) -> Double {
+        let c = model.configuration
+        let side = max(1, decodedSide / c.tokenSide) * c.tokenSide * c.spatialScale
+        let frames = 1 + c.frameMultiple
+        let encoder = try model.latentEncoder(numFrames: frames, width: side, height: side)
+        let began = MonotonicTime.now()
+        for _ in 0..<frames { encoder.appendGrey() }
+        _ = encoder.finish()
+        try model.backend.finish()
+        return (MonotonicTime.now() - began).inSeconds / Double(frames * side * side)
     }
 
     /// Of a decoded pixel: the group of frames behind the first, whose caches are warm.

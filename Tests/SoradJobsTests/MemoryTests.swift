@@ -164,7 +164,8 @@ private let memory = ModelMemory(
 
     /// A step of a pass costs 1 s and 1 ms a token; a pixel 1 µs.
     private static let time = ModelTime(
-        text: 2, pass: 1, perToken: 0.001, perPair: 0, perPixel: 1e-6, spatialScale: 16, timeScale: 4, tokenPixels: 4)
+        text: 2, pass: 1, perToken: 0.001, perPair: 0, perPixel: 1e-6, perEncodedPixel: 2e-6, spatialScale: 16, timeScale: 4, tokenPixels: 4
+    )
 
     @Test func weightsAreWantedAndNotNeeded() throws {
         var large = memory
@@ -208,6 +209,31 @@ private let memory = ModelMemory(
         var info = ClipRequestTests.model
         info.time = Self.time
         #expect(try ModelInfo(json: info.json) == info)
+    }
+
+    /// Given pictures are encoded, and read by an image encoder; models that start from a picture encode a clip around it, and those that
+    /// follow a clip two, or one where nothing is given.
+    @Test func whatIsGivenTakesTime() throws {
+        let frame = 128.0 * 128 * 2e-6
+        var pictures = Self.request(128, 128, 17)
+        pictures.given = ReferenceMedia()
+        pictures.given?.hasFirstFrame = true
+        #expect(abs(Self.time.seconds(for: pictures)["encoding_frames"]! - frame) < 1e-9)
+        pictures.given?.hasLastFrame = true
+        #expect(abs(Self.time.seconds(for: pictures)["encoding_frames"]! - 10 * frame) < 1e-9)
+        var time = Self.time
+        (time.clipsEncoded, time.perPicture, time.picturesRead) = (1, 3, 1)
+        #expect(abs(time.seconds(for: pictures)["encoding_frames"]! - (17 * frame + 3)) < 1e-9)
+        time.picturesRead = 2
+        #expect(abs(time.seconds(for: pictures)["encoding_frames"]! - (17 * frame + 6)) < 1e-9)
+        (time.clipsEncoded, time.picturesRead) = (2, 0)
+        pictures.given?.references = [PictureSize(width: 8, height: 8)]
+        #expect(abs(time.seconds(for: pictures)["encoding_frames"]! - 35 * frame) < 1e-9)
+        let alone = time.seconds(for: Self.request(128, 128, 17))
+        #expect(abs(alone["encoding_text"]! - (2 + 17 * frame)) < 1e-9 && alone["encoding_frames"] == nil)
+        #expect(try ModelTime(json: JSONValue(parsing: time.json.bytes())) == time && time.isPlausible)
+        time.clipsEncoded = 3
+        #expect(!time.isPlausible)
     }
 
     /// Before any clip was made, by what was measured of the model; the job waits with that time, and keeps it over a restart.

@@ -123,7 +123,7 @@ import Testing
     @Test func estimatesAreTold() throws {
         let text =
             DaemonUnderTest.modelText().dropLast()
-            + #","time":{"text":1,"pass":0,"perToken":0.5,"perPair":0,"perPixel":0,"spatialScale":8,"timeScale":4,"tokenPixels":4}}"#
+            + #","time":{"text":1,"pass":0,"perToken":0.5,"perPair":0,"perPixel":0,"perEncodedPixel":0,"perPicture":0,"picturesRead":0,"clipsEncoded":0,"spatialScale":8,"timeScale":4,"tokenPixels":4}}"#
         let daemon = try DaemonUnderTest(models: ["mini.gguf": String(text)])
         func estimate(_ query: String) throws -> JSONValue? {
             let response = try daemon.send(.get, "/v1/models/mini" + query)

@@ -97,17 +97,26 @@ package final class CLIPEncoder: ImageEncoder {
             try stop()
             attend(layer, w)
             try stop()
-            norm(w.hidden, layer.feedForwardNorm, into: w.normed)
-            backend.linear(w.normed, layer.up, into: w.wide)
-            if c.isQuickGELU { w.wide.applyQuickGELU() } else { w.wide.applyGELU() }
-            backend.copy(w.wide, into: w.activated.overwrite(rows: c.tokens))
-            backend.linear(w.activated, layer.down, activation: .none, gate: nil, residual: w.hidden, into: w.hidden)
+            feedForward(layer, w)
         }
         let out = w.hidden.clone()
         TensorDump.write("ie.output", out)
         try backend.finish()
         giveBack()
         return out
+    }
+
+    package func measuredSeconds() -> Double {
+        let w = backend.make { Workspace(configuration, in: $0) }
+        backend.fill(w.hidden, with: 0.5)
+        let seconds = (0..<2).map { _ in
+            let began = MonotonicTime.now()
+            attend(layers[0], w)
+            feedForward(layers[0], w)
+            _ = w.hidden.onHost
+            return (MonotonicTime.now() - began).inSeconds
+        }
+        return (seconds.min() ?? 0) * Double(layers.count)
     }
 
     /// Rows of hidden [L, D] to mean 0 and variance 1, then · weight + bias.
@@ -131,6 +140,15 @@ package final class CLIPEncoder: ImageEncoder {
     private func norm(_ x: Tensor, _ norm: Norm, into input: any ActivationMatrix) {
         backend.layerNorm(
             x, epsilon: configuration.epsilon, weight: norm.weight, bias: norm.bias, scale: nil, shift: nil, into: input)
+    }
+
+    /// hidden += down(gelu(up(norm(hidden))))
+    private func feedForward(_ layer: Layer, _ w: Workspace) {
+        norm(w.hidden, layer.feedForwardNorm, into: w.normed)
+        backend.linear(w.normed, layer.up, into: w.wide)
+        if configuration.isQuickGELU { w.wide.applyQuickGELU() } else { w.wide.applyGELU() }
+        backend.copy(w.wide, into: w.activated.overwrite(rows: configuration.tokens))
+        backend.linear(w.activated, layer.down, activation: .none, gate: nil, residual: w.hidden, into: w.hidden)
     }
 
     /// hidden += o(attention(norm(hidden)))
