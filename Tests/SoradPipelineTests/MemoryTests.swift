@@ -111,6 +111,17 @@ private final class Watcher: Sendable {
         Clip(width: 256, height: 256, given: given { $0.before = ReferenceClip(numFrames: 5, contextFrames: 5) }),
         Clip(model: PipelineFixture.model, width: 64, height: 64, frames: 5),
         Clip(model: PipelineFixture.model, width: 32, height: 96, frames: 9, guidance: 1),
+        // A model that follows clips encodes one of the whole length for every request, and two where something is given.
+        Clip(model: PipelineFixture.follower, width: 96, height: 64, frames: 9, given: ReferenceMedia()),
+        Clip(
+            model: PipelineFixture.follower, width: 64, height: 32, frames: 9,
+            given: given {
+                $0.hasFirstFrame = true; $0.hasLastFrame = true
+                $0.references = [PictureSize(width: 128, height: 128), PictureSize(width: 128, height: 128)]
+            }),
+        Clip(
+            model: PipelineFixture.follower, width: 96, height: 64, frames: 5,
+            given: given { $0.source = ReferenceClip(numFrames: 5, contextFrames: 5) }),
     ]
 
     @Test(arguments: clips) func neverLessThanTheNeedAndLittleMore(clip: Clip) throws {
@@ -191,13 +202,15 @@ private final class Watcher: Sendable {
     private static func write(_ given: ReferenceMedia, into directory: String, like request: ClipPlan) throws {
         var source = request
         source.given = nil
+        source.model = "sorad-mini"
         source.numFrames = 5
         source.numInferenceSteps = 1
         let made = PipelineFixture.scratch("given")
         _ = try make(source, mini, made)
         let names = [
             (given.hasFirstFrame, ReferenceFile.firstFrame, "thumbnail.webp"), (given.hasLastFrame, .lastFrame, "thumbnail.webp"),
-            (given.before != nil, .before, "video.mp4"),
+            (given.before != nil, .before, "video.mp4"), (given.source != nil, .source, "video.mp4"),
+            (given.references.count > 0, .reference1, "thumbnail.webp"), (given.references.count > 1, .reference2, "thumbnail.webp"),
         ]
         for (isGiven, file, name) in names where isGiven {
             try writeDurably(try bytes("\(made)/\(name)"), named: file.rawValue, in: directory)

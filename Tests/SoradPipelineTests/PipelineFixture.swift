@@ -17,6 +17,21 @@ enum PipelineFixture {
         return path
     }()
 
+    /// A small random model that follows clips (VACE), with Wan's autoencoder.
+    static let follower: String = {
+        let models = "/" + #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/Fixtures/models"
+        let folder = scratch("follower")
+        let parts =
+            names(in: models + "/vace-ends").map { ($0, "vace-ends/" + $0) }
+            + [("text_encoder", "tiny/text_encoder"), ("tokenizer", "tiny/tokenizer"), ("vae", "wan-vae/plain")]
+        for (name, part) in parts { precondition(unsafe symlink("\(models)/\(part)", "\(folder)/\(name)") == 0, "\(folder)/\(name)") }
+        let path = scratch("model") + "/follower.gguf"
+        do throws(SoradError) { _ = try Converter.convert(folder, to: path) } catch {
+            fatalError("the fixture cannot be converted: \(error)")
+        }
+        return path
+    }()
+
     /// Where all scratch directories of this process lie; removed when it ends.
     private static let scratchRoot: String = {
         atexit { try? FileManager.default.removeItem(atPath: "/tmp/sorad-pipeline-\(getpid())") }
