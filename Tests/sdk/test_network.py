@@ -365,19 +365,22 @@ def test_sorad_ctl_open(daemon, tmp_path):
 
 
 def test_sockets_from_the_service_manager(tmp_path):
-    """As systemd hands them over: two of TCP with one name, the clients' Unix socket, the administrators'."""
+    """As systemd hands them over: two of TCP with one name, the clients' Unix socket, the administrators', the fleet's where there is one."""
     from conftest import Daemon
     daemon = Daemon(tmp_path)
-    listeners = [socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)]
-    for listener, path in zip(listeners, (daemon.socket, str(tmp_path / "admin.sock"))):
+    paths = {"sorad.socket": daemon.socket, "admin": str(tmp_path / "admin.sock")}
+    if daemon.pool:
+        paths["fleet"] = str(daemon.pool.socket)
+    listeners = [socket.socket(socket.AF_UNIX) for _ in paths]
+    for listener, path in zip(listeners, paths.values()):
         listener.bind(path)
         listener.listen()
     listeners += [socket.create_server(("127.0.0.1", 0)), socket.create_server(("::1", 0), family=socket.AF_INET6)]
-    names = "sorad.socket:admin:tcp:tcp"
-    # The descriptors must be 3 to 6, and LISTEN_PID the daemon's own.
+    names = ":".join([*paths, "tcp", "tcp"])
+    # The descriptors must be 3 and the next ones, and LISTEN_PID the daemon's own.
     above = [os.dup(os.dup2(listener.fileno(), 40 + index)) for index, listener in enumerate(listeners)]
     script = " ".join(f"{3 + index}<&{descriptor}" for index, descriptor in enumerate(above))
-    command = ["bash", "-c", f'export LISTEN_PID=$$ LISTEN_FDS=4 LISTEN_FDNAMES={names}; exec "$0" "$@" {script}', *daemon.command]
+    command = ["bash", "-c", f'export LISTEN_PID=$$ LISTEN_FDS={len(listeners)} LISTEN_FDNAMES={names}; exec "$0" "$@" {script}', *daemon.command]
     with open(daemon.log, "ab") as log:
         daemon.process = subprocess.Popen([str(part) for part in command], stderr=log, env=daemon.environment, pass_fds=above)
     try:
@@ -386,7 +389,7 @@ def test_sockets_from_the_service_manager(tmp_path):
             assert daemon.process.poll() is None and time.monotonic() < deadline, daemon.log.read_text()
             time.sleep(0.05)
         key = daemon.key("anna", ANNA)
-        for listener in listeners[2:]:
+        for listener in listeners[-2:]:
             host, port = listener.getsockname()[:2]
             assert Port(f"http://{'[::1]' if ':' in host else host}:{port}", key).ask("GET", "/v1/models")[0] == 200
     finally:
