@@ -142,6 +142,7 @@ private struct HashedFile {
     /// - Returns: false when nobody waits for it any more.
     mutating func advance(to end: Int, _ isAbandoned: () -> Bool) throws(SoradError) -> Bool {
         let file = try opened()
+        guard end <= file.size else { throw shortened }
         var buffer = [UInt8](repeating: 0, count: min(Self.step, file.size - position))
         while position < end {
             guard !isAbandoned() else { return false }
@@ -170,8 +171,10 @@ private struct HashedFile {
         } catch {
             throw SoradError(.badInput, "cannot read \(path): \(error.reason)")
         }
-        guard got == wanted else { throw SoradError(.badInput, "\(path) became shorter while it was read", hint: "start again") }
+        guard got == wanted else { throw shortened }
     }
+
+    private var shortened: SoradError { SoradError(.badInput, "\(path) became shorter while it was read", hint: "start again") }
 
     private mutating func opened() throws(SoradError) -> (bytes: OwnedFile, size: Int, modified: Int) {
         if let file { return file }

@@ -59,14 +59,16 @@ import Testing
         #expect(try hashes.wait().lines == lines)
     }
 
-    @Test func aFileThatShrinksIsASentence() throws {
+    @Test(arguments: [false, true]) func aFileThatShrinksIsASentence(beforeTheFirstByte: Bool) throws {
         let folder = try TemporaryFolder()
         let (files, _) = try Self.files(folder)
         let a = try MappedFile(files[0].path)
         let items = (0..<12).map { MappedRange(file: a, offset: $0 * Self.mebibyte, count: Self.mebibyte) }
+        func shrink() { #expect(unsafe truncate(files[0].path, off_t(4 * Self.mebibyte)) == 0) }
+        if beforeTheFirstByte { shrink() }
         let hashes = SourceHashes(files, items: items, window: 0)
         try hashes.begin(0)
-        #expect(unsafe truncate(files[0].path, off_t(4 * Self.mebibyte)) == 0)
+        if !beforeTheFirstByte { shrink() }
         let error = #expect(throws: SoradError.self) { for index in 1..<12 { try hashes.begin(index) } }
         #expect(error?.message.contains("became shorter") == true)
         #expect(throws: SoradError.self) { _ = try hashes.wait() }
