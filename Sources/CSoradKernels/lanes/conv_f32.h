@@ -13,53 +13,68 @@
 enum { CONV_ZERO_CHANNELS = 256 };
 static const float zero_channels[CONV_ZERO_CHANNELS];
 
+enum { CONV_MAX_KERNEL = 3, CONV_MAX_TAPS = CONV_MAX_KERNEL * CONV_MAX_KERNEL };
+
 // The top left tap of an output pixel, in the padded and upsampled input.
 typedef struct conv_place {
     size_t y, x;
 } conv_place;
 
-SORAD_INLINE void conv_f32_input(const size_t rows, const float *const *x, const size_t *step, const float *w, size_t count,
-                             lanes *sum) {
-    for (size_t c = 0; c < count; c += CONV_ZERO_CHANNELS) {
-        const float *at[F32_MR];
-#pragma clang loop unroll(full)
-        for (size_t r = 0; r < rows; r++) at[r] = x[r] + (step[r] ? c : 0);
-        size_t channels = count - c < CONV_ZERO_CHANNELS ? count - c : CONV_ZERO_CHANNELS;
-        f32_tile(rows, at, w + c * SORAD_LANES, channels, sum);
+// Where the taps of a tile of output pixels lie in both inputs: found once for all outputs.
+typedef struct conv_taps {
+    const float *x0[CONV_MAX_TAPS][F32_MR];
+    const float *x1[CONV_MAX_TAPS][F32_MR];   // where there is a second input
+    size_t inside[CONV_MAX_TAPS][F32_MR];   // 1, or 0 where a tap reads zero_channels
+    size_t count;
+} conv_taps;
+
+SORAD_INLINE void conv_f32_find_taps(const sorad_conv2d_args *args, const size_t rows, const conv_place *place, conv_taps *taps) {
+    const size_t upscale = args->upsample ? 1 : 0, height = args->height << upscale, width = args->width << upscale;
+    taps->count = args->kernel * args->kernel;
+    for (size_t r = 0; r < rows; r++) {
+        size_t tap = 0;
+        for (size_t ky = 0; ky < args->kernel; ky++) {
+            // Unsigned wrap-around makes a place above or left of the image larger than the image.
+            const size_t y = place[r].y + ky - args->padding, row = (y >> upscale) * args->width;
+            for (size_t kx = 0; kx < args->kernel; kx++, tap++) {
+                const size_t x = place[r].x + kx - args->padding, pixel = row + (x >> upscale);
+                const bool inside = y < height && x < width;
+                taps->inside[tap][r] = inside;
+                taps->x0[tap][r] = inside ? args->x0 + pixel * args->c0 : zero_channels;
+                if (args->x1) taps->x1[tap][r] = inside ? args->x1 + pixel * args->c1 : zero_channels;
+            }
+        }
     }
 }
 
-// The sums of `rows` output pixels against 16 outputs, weights w [K][16].
-SORAD_INLINE void conv_f32_sums(const sorad_conv2d_args *args, const size_t rows, const conv_place *place, const float *w,
-                            lanes *sum) {
-    const size_t upscale = args->upsample ? 1 : 0, height = args->height << upscale, width = args->width << upscale;
-    for (size_t ky = 0; ky < args->kernel; ky++)
-        for (size_t kx = 0; kx < args->kernel; kx++) {
-            const float *x0[F32_MR], *x1[F32_MR];
-            size_t inside[F32_MR];
-            for (size_t r = 0; r < rows; r++) {
-                // Unsigned wrap-around makes a place above or left of the image larger than the image.
-                size_t y = place[r].y + ky - args->padding, x = place[r].x + kx - args->padding;
-                inside[r] = y < height && x < width;
-                size_t pixel = (y >> upscale) * args->width + (x >> upscale);
-                x0[r] = inside[r] ? args->x0 + pixel * args->c0 : zero_channels;
-                x1[r] = inside[r] && args->x1 ? args->x1 + pixel * args->c1 : zero_channels;
-            }
-            conv_f32_input(rows, x0, inside, w, args->c0, sum);
-            w += args->c0 * SORAD_LANES;
-            if (args->x1) conv_f32_input(rows, x1, inside, w, args->c1, sum);
-            w += args->c1 * SORAD_LANES;
-        }
+// sum[r] += `channels` channels of one tap, whose pixels begin at x[r].
+SORAD_INLINE void conv_f32_input(const size_t rows, const float *const *x, const size_t *inside, const float *w, size_t channels,
+                                 lanes *sum) {
+    for (size_t c = 0; c < channels; c += CONV_ZERO_CHANNELS) {
+        const float *at[F32_MR];
+#pragma clang loop unroll(full)
+        for (size_t r = 0; r < rows; r++) at[r] = x[r] + (inside[r] ? c : 0);
+        const size_t count = channels - c < CONV_ZERO_CHANNELS ? channels - c : CONV_ZERO_CHANNELS;
+        f32_tile(rows, at, w + c * SORAD_LANES, count, sum);
+    }
 }
 
 SORAD_INLINE void conv_f32_tile(const sorad_conv2d_args *args, const size_t rows, size_t m, const conv_place *place) {
-    size_t k = args->kernel * args->kernel * (args->c0 + args->c1);
+    const size_t channels = args->c0 + args->c1, k = args->kernel * args->kernel * channels;
+    conv_taps taps;
+    conv_f32_find_taps(args, rows, place, &taps);
     for (size_t n = 0; n < args->c_out; n += SORAD_LANES) {
         lanes sum[F32_MR];
+#pragma clang loop unroll(full)
         for (size_t r = 0; r < rows; r++) sum[r] = splat(0.0f);
-        conv_f32_sums(args, rows, place, args->w + n * k, sum);
-        size_t count = lane_count(n, args->c_out);
-        lanes bias = args->bias ? load(args->bias + n, count) : splat(0.0f);
+        const float *w = args->w + n * k;
+        for (size_t tap = 0; tap < taps.count; tap++, w += channels * SORAD_LANES) {
+            conv_f32_input(rows, taps.x0[tap], taps.inside[tap], w, args->c0, sum);
+            if (args->x1) conv_f32_input(rows, taps.x1[tap], taps.inside[tap], w + args->c0 * SORAD_LANES, args->c1, sum);
+        }
+        const size_t count = lane_count(n, args->c_out);
+        const lanes bias = args->bias ? load(args->bias + n, count) : splat(0.0f);
+#pragma clang loop unroll(full)
         for (size_t r = 0; r < rows; r++)
             store(args->out + (m + r) * args->out_stride + n,
                   epilogue_lanes(&args->epilogue, m + r, n, count, sum[r] + bias), count);

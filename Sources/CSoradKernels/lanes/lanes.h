@@ -82,9 +82,13 @@ SORAD_INLINE void store(float *p, lanes x, size_t count) {
         store16(p, x);
         return;
     }
-    float values[SORAD_LANES];
+    float values[SORAD_LANES], *from = values;
     store16(values, x);
-    for (size_t i = 0; i < count; i++) p[i] = values[i];
+    // In pieces of a constant size: a loop takes longer than the vector took to compute.
+    if (count & 8) memcpy(p, from, 8 * sizeof *p), p += 8, from += 8;
+    if (count & 4) memcpy(p, from, 4 * sizeof *p), p += 4, from += 4;
+    if (count & 2) memcpy(p, from, 2 * sizeof *p), p += 2, from += 2;
+    if (count & 1) *p = *from;
 }
 SORAD_INLINE lanes_i32 load_i32(const int32_t *p, size_t count) {
     if (count == SORAD_LANES) return *(const lanes_i32_at *)p;
