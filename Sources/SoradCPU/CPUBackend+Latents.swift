@@ -4,6 +4,7 @@ internal import CSoradKernels
 
 extension CPUBackend {
     public func copy(_ source: Blocks, into target: Blocks) {
+        runWaiting()
         OperationChecks.copy(source, into: target)
         let (from, to) = unsafe (source.tensor.pointer() + source.start, target.tensor.pointer() + target.start)
         for block in 0..<source.count {
@@ -11,7 +12,10 @@ extension CPUBackend {
         }
     }
 
-    public func fill(_ out: Tensor, with value: Float) { unsafe out.pointer().update(repeating: value, count: out.count) }
+    public func fill(_ out: Tensor, with value: Float) {
+        runWaiting()
+        unsafe out.pointer().update(repeating: value, count: out.count)
+    }
 
     public func affine(_ x: Tensor, scale: Float, shift: Float, into out: Tensor) {
         OperationChecks.elementwise(x, into: out)

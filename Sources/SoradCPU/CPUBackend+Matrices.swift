@@ -61,17 +61,33 @@ extension CPUBackend {
                 out: out.pointer(), out_stride: weights.outputs, row_begin: rows.lowerBound, row_end: rows.upperBound,
                 col_begin: 0, col_end: weights.outputs, epilogue: epilogue, scratch: nil)
             let kernels = kernels
+            let all = input.values.shape[0]
+            let isWaiting = weights.outputs * weights.inputs <= Self.mostWeights && waits(rows: all, width: weights.inputs)
             let plan = Tiling(
-                rows, weights.outputs, unit: kernels.gemm_qd8_mr(), threads: threads(cost / 2))
+                rows, weights.outputs, unit: kernels.gemm_qd8_mr(), threads: isWaiting ? pool.activeCount : threads(cost / 2))
             var largest = unsafe arguments
-            unsafe largest.row_end = rows.lowerBound + min(rows.count, plan.rowStep)
+            unsafe largest.row_end = rows.lowerBound + min(rows.count, max(plan.rowStep, Self.waitingRows))
             unsafe reserveScratch(kernels.gemm_qd8_scratch_bytes(&largest))
-            let scratch = unsafe scratchStarts
-            tiles(plan) { tile, thread in
+            if isWaiting {
+                let columns = (weights.outputs + plan.columnStep - 1) / plan.columnStep
+                wait(
+                    RowOperation(rows: all, step: Self.waitingRows, columns: columns) { [self] part, column, thread in
+                        let part = part.clamped(to: rows)
+                        guard !part.isEmpty else { return }
+                        var task = unsafe arguments
+                        unsafe (task.row_begin, task.row_end) = (part.lowerBound, part.upperBound)
+                        unsafe task.col_begin = column * plan.columnStep
+                        unsafe task.col_end = min(task.col_begin + plan.columnStep, weights.outputs)
+                        unsafe task.scratch = scratchStarts[thread]
+                        unsafe kernels.gemm_qd8_f32_qc8w(&task)
+                    })
+                return
+            }
+            tiles(plan) { [self] tile, thread in
                 var task = unsafe arguments
                 unsafe (task.row_begin, task.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
                 unsafe (task.col_begin, task.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
-                unsafe task.scratch = scratch[thread]
+                unsafe task.scratch = scratchStarts[thread]
                 unsafe kernels.gemm_qd8_f32_qc8w(&task)
             }
         case .int10(let high, let low, let scale):
@@ -150,6 +166,9 @@ extension CPUBackend {
 
     private static let rowsPerReading = 4
 
+    /// Rows of a task of a product that waits: a multiple of every kernel's tile.
+    private static let waitingRows = 96
+
     private func threads(_ cost: Int) -> Int { cost >= Self.parallelCost ? pool.activeCount : 1 }
 
     /// How a product is cut into tasks: wide enough to make the reading of rows worth while, tall enough for the weights', and about two
@@ -206,6 +225,7 @@ extension CPUBackend {
             let tile = tiling[index]
             if !tile.rows.isEmpty { body(tile, thread) }
         }
+        runWaiting()
         if tiling.isParallel {
             pool.run(tiling.count, task)
         } else {
@@ -231,13 +251,13 @@ extension CPUBackend {
         let isChanged = unsafe norm != nil || rotation != nil
         let step = isChanged ? min(unit, 4) : unit
         if isChanged { reserveScratch(step * k * 4) }
-        let (scratch, values) = unsafe (scratchStarts, input.values.pointer())
-        split(rows, step: grain(rows, unit: unit, perThread: 12), cost: rows * k * 10) { range, thread in
+        let values = unsafe input.values.pointer()
+        func pack(_ range: Range<Int>, _ thread: Int) {
             for first in stride(from: range.lowerBound, to: range.upperBound, by: step) {
                 let part = first..<min(first + step, range.upperBound)
                 var x = unsafe values + first * k
                 if isChanged {
-                    let buffer = unsafe scratch[thread].assumingMemoryBound(to: Float.self)
+                    let buffer = unsafe scratchStarts[thread].assumingMemoryBound(to: Float.self)
                     if let norm = unsafe norm {
                         unsafe self.normalize(norm, part, buffer)
                         unsafe x = buffer
@@ -255,6 +275,11 @@ extension CPUBackend {
                 unsafe (task.row_begin, task.row_end) = (part.lowerBound, part.upperBound)
                 unsafe kernels.quantize_f32_qd8(&task)
             }
+        }
+        if waits(rows: rows, width: k) {
+            wait(RowOperation(rows: rows, step: 2 * rowGranularity, columns: 1) { range, _, thread in pack(range, thread) })
+        } else {
+            split(rows, step: grain(rows, unit: unit, perThread: 12), cost: rows * k * 10, pack)
         }
     }
 }

@@ -57,16 +57,26 @@ extension CPUBackend {
         OperationChecks.rmsNorm(x, weight: weight, into: out)
         let arguments = unsafe normArguments(x, epsilon, weight, out)
         let kernels = kernels
-        split(x.shape[0], step: grain(x.shape[0], perThread: 12), cost: x.count * 10) { range, _ in
+        eachRow(x, weight: 10) { range in
             var task = unsafe arguments
             unsafe (task.row_begin, task.row_end) = (range.lowerBound, range.upperBound)
             unsafe kernels.rms_norm_f32(&task)
         }
     }
 
+    /// Some rows at a time, now or with other operations on them.
+    /// - Parameter weight: cost of a value.
+    private func eachRow(_ x: Tensor, weight: Int, _ body: @escaping (Range<Int>) -> Void) {
+        let rows = x.shape[0]
+        if waits(rows: rows, width: x.shape[1]) {
+            wait(RowOperation(rows: rows, step: 2 * rowGranularity, columns: 1) { range, _, _ in body(range) })
+        } else {
+            split(rows, step: grain(rows, perThread: 12), cost: x.count * weight) { range, _ in body(range) }
+        }
+    }
+
     public func normAndRotate(_ x: Tensor, epsilon: Float, weight: Parameter, heads: Int, by table: RotaryTable) {
         OperationChecks.normAndRotate(x, weight: weight, heads: heads, by: table)
-        let rows = x.shape[0]
         let headWidth = x.shape[1] / heads
         let arguments = unsafe normArguments(x, epsilon, weight, x)
         let (start, width, tokens) = unsafe (x.pointer(), x.shape[1], table.tokens)
@@ -74,7 +84,7 @@ extension CPUBackend {
             x: nil, x_stride: width, cos: table.cosines.pointer(), sin: table.sines.pointer(),
             heads: heads, head_dim: headWidth, row_begin: 0, row_end: 0)
         let kernels = kernels
-        split(rows, step: grain(rows, perThread: 12), cost: x.count * 15) { range, _ in
+        eachRow(x, weight: 15) { range in
             // Few rows at a time, so that the second kernel finds them in the first-level cache.
             var norm = unsafe arguments
             var rope = unsafe template
@@ -101,49 +111,88 @@ extension CPUBackend {
         return unsafe arguments
     }
 
-    public func pack(keys: Tensor, into packed: any PackedKeysValues) {
-        OperationChecks.pack(keys: keys, into: packed)
-        let packed = own(packed)
-        packed.keys = keys.shape[0]
-        var arguments = unsafe packArguments(packed)
-        unsafe arguments.k = UnsafePointer(keys.pointer())
-        unsafe pack(arguments, packed, weight: 10)
+    public func pack(keys: Tensor, into packed: any PackedKeysValues) { pack(keys: keys, into: [packed]) }
+    public func pack(values: Tensor, into packed: any PackedKeysValues) { pack(values: values, into: [packed]) }
+
+    public func pack(keys: Tensor, into packed: [any PackedKeysValues]) {
+        let own = packed.map(own)
+        for (index, one) in own.enumerated() {
+            let part = keys.sequence(index, of: own.count)
+            OperationChecks.pack(keys: part, into: one)
+            one.keys = part.shape[0]
+        }
+        unsafe pack(own, weight: 10) { unsafe $0.k = UnsafePointer(keys.sequence($1, of: own.count).pointer()) }
     }
 
-    public func pack(values: Tensor, into packed: any PackedKeysValues) {
-        OperationChecks.pack(values: values, into: packed)
-        let packed = own(packed)
-        var arguments = unsafe packArguments(packed)
-        unsafe arguments.v = UnsafePointer(values.pointer())
-        unsafe pack(arguments, packed, weight: 5)
+    public func pack(values: Tensor, into packed: [any PackedKeysValues]) {
+        let own = packed.map(own)
+        for (index, one) in own.enumerated() { OperationChecks.pack(values: values.sequence(index, of: own.count), into: one) }
+        unsafe pack(own, weight: 5) { unsafe $0.v = UnsafePointer(values.sequence($1, of: own.count).pointer()) }
     }
 
-    @unsafe private func packArguments(_ packed: CPUKeysValues) -> sorad_attention_pack_args {
-        let width = packed.heads * packed.headWidth
-        return unsafe sorad_attention_pack_args(
-            k: nil, k_stride: width, v: nil, v_stride: width, lk: packed.keys, head_dim: packed.headWidth,
-            packed: packed.packed.pointer(), head_begin: 0, head_end: packed.heads, key_begin: 0, key_end: packed.keys)
-    }
-
-    /// - Parameter weight: cost of a value.
-    @unsafe private func pack(_ arguments: sorad_attention_pack_args, _ packed: CPUKeysValues, weight: Int) {
-        let template = unsafe arguments
+    /// Packs keys or values of sequences of equal length.
+    /// - Parameters:
+    ///   - weight: cost of a value.
+    ///   - set: the address of what is packed for one of the sequences.
+    @unsafe private func pack(_ packed: [CPUKeysValues], weight: Int, _ set: (inout sorad_attention_pack_args, _ sequence: Int) -> Void) {
+        let first = packed[0]
+        let width = first.heads * first.headWidth
+        let all = unsafe packed.indices.map { index in
+            var arguments = unsafe sorad_attention_pack_args()
+            unsafe (arguments.k_stride, arguments.v_stride) = (width, width)
+            unsafe (arguments.lk, arguments.key_end, arguments.head_dim) = (packed[index].keys, packed[index].keys, first.headWidth)
+            unsafe arguments.packed = packed[index].packed.pointer()
+            unsafe set(&arguments, index)
+            return unsafe arguments
+        }
         let kernels = kernels
-        let kernel = unsafe packed.precision == .float ? kernels.attention_pack_f32 : kernels.attention_pack_qd8kv
-        split(packed.heads, step: 1, cost: packed.keys * packed.heads * packed.headWidth * weight) { range, _ in
-            var task = unsafe template
-            unsafe (task.head_begin, task.head_end) = (range.lowerBound, range.upperBound)
-            unsafe kernel(&task)
+        let kernel = unsafe first.precision == .float ? kernels.attention_pack_f32 : kernels.attention_pack_qd8kv
+        split(packed.count * first.heads, step: 1, cost: packed.count * first.keys * width * weight) { range, _ in
+            for index in range {
+                var task = unsafe all[index / first.heads]
+                unsafe task.head_begin = index % first.heads
+                unsafe task.head_end = task.head_begin + 1
+                unsafe kernel(&task)
+            }
         }
     }
 
     public func attend(queries: Tensor, to packed: any PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor) {
-        let packed = own(packed)
-        let rows = queries.shape[0]
-        let heads = packed.heads
-        let keys = packed.keys
-        let width = heads * packed.headWidth
-        OperationChecks.attend(queries: queries, to: packed, keyBias: keyBias, bias: bias, into: out)
+        OperationChecks.attend(queries: queries, to: own(packed), keyBias: keyBias, bias: bias, into: out)
+        unsafe attend(arguments(queries, own(packed), scale, keyBias, bias, out), queries.shape[0], own(packed))
+    }
+
+    public func attend(queries: Tensor, to packed: [any PackedKeysValues], scale: Float, keyBiases: [Tensor?], into out: Tensor) {
+        let own = packed.map(own)
+        let (count, rows, width) = (own.count, queries.shape[0], queries.shape[1])
+        let all = unsafe own.indices.map { index in
+            let (part, result) = (queries.sequence(index, of: count), out.sequence(index, of: count))
+            OperationChecks.attend(queries: part, to: own[index], keyBias: keyBiases[index], bias: nil, into: result)
+            return unsafe arguments(part, own[index], scale, keyBiases[index], nil, result)
+        }
+        let length = rows / count
+        guard waits(rows: rows, width: width) else {
+            for index in own.indices { unsafe attend(all[index], length, own[index]) }
+            return
+        }
+        let kernels = kernels
+        let kernel = unsafe own[0].precision == .float ? kernels.attention_f32 : kernels.attention_f32_qd8kv
+        wait(
+            RowOperation(rows: rows, step: Self.queryBlock, columns: own[0].heads) { range, head, _ in
+                for sequence in range.lowerBound / length...(range.upperBound - 1) / length {
+                    var task = unsafe all[sequence]
+                    unsafe (task.head_begin, task.head_end) = (head, head + 1)
+                    unsafe task.query_begin = max(0, range.lowerBound - sequence * length)
+                    unsafe task.query_end = min(length, range.upperBound - sequence * length)
+                    unsafe kernel(&task)
+                }
+            })
+    }
+
+    @unsafe private func arguments(
+        _ queries: Tensor, _ packed: CPUKeysValues, _ scale: Float, _ keyBias: Tensor?, _ bias: Tensor?, _ out: Tensor
+    ) -> sorad_attention_args {
+        let (rows, keys, width) = (queries.shape[0], packed.keys, packed.heads * packed.headWidth)
         var arguments = unsafe sorad_attention_args()
         unsafe (arguments.q, arguments.q_stride) = (UnsafePointer(queries.pointer()), width)
         unsafe arguments.packed = UnsafePointer(packed.packed.pointer())
@@ -153,6 +202,12 @@ extension CPUBackend {
         unsafe (arguments.bias_head_stride, arguments.bias_query_stride) = (rows * keys, keys)
         unsafe (arguments.out, arguments.out_stride) = (out.pointer(), width)
         unsafe arguments.probs_16bit = packed.precision == .int8Probs16
+        return unsafe arguments
+    }
+
+    /// The queries of one sequence, at once.
+    @unsafe private func attend(_ arguments: sorad_attention_args, _ rows: Int, _ packed: CPUKeysValues) {
+        let heads = packed.heads
         let kernels = kernels
         let kernel = unsafe packed.precision == .float ? kernels.attention_f32 : kernels.attention_f32_qd8kv
         let template = unsafe arguments
@@ -161,7 +216,7 @@ extension CPUBackend {
         let blocks = (rows + step - 1) / step
         // Each thread begins with queries that it has made, one head after the other: its keys and values are then still near.
         let bands = min(blocks, pool.activeCount)
-        split(heads * blocks, step: 1, cost: rows * keys * width * 2) { range, _ in
+        split(heads * blocks, step: 1, cost: rows * packed.keys * heads * packed.headWidth * 2) { range, _ in
             for index in range {
                 var task = unsafe template
                 let band = ((index / heads + 1) * bands - 1) / blocks

@@ -16,6 +16,10 @@ public import SoradSystem
     /// Room for the image that an int8 convolution reads, and lowest and highest value by thread, [threads, 2].
     var sharedImage = Tensor(Shape(0))
     let ranges: Tensor
+    /// Within `alongRows`, and the operations that wait there; see CPUBackend+AlongRows.swift.
+    var isAlongRows = false
+    var waiting: [RowOperation] = []
+    var chains: [TaskChain] = []
 
     /// - Parameters:
     ///   - threads: nil means as many as the CPUs that this process may use, and fewer while its quota pays for fewer.
@@ -44,6 +48,7 @@ public import SoradSystem
     /// Runs `body` over 0..<total cut into tasks of `step`, on all threads if the `cost` (multiply-adds, or ten times that in
     /// simple float operations) is worth it.
     func split(_ total: Int, step: Int, cost: Int, _ body: @escaping (_ range: Range<Int>, _ thread: Int) -> Void) {
+        runWaiting()
         guard cost >= Self.parallelCost, pool.threadCount > 1, total > step else {
             body(0..<total, 0)
             return

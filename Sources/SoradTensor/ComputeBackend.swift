@@ -114,6 +114,18 @@ public protocol ComputeBackend: AnyObject {
     /// out [M, H·D] = softmax(scale · q·kᵀ + keyBias [L] + bias [H, M, L]) · v. `out` may be `queries`. `bias` goes with float only.
     func attend(queries: Tensor, to packed: any PackedKeysValues, scale: Float, keyBias: Tensor?, bias: Tensor?, into out: Tensor)
 
+    /// The same for sequences of equal length that lie one behind the other in one tensor: those of sequence i go to, and are asked of,
+    /// `packed[i]`. Without an implementation of its own, one sequence after the other.
+    func pack(keys: Tensor, into packed: [any PackedKeysValues])
+    func pack(values: Tensor, into packed: [any PackedKeysValues])
+    /// - Parameter keyBiases: one per sequence.
+    func attend(queries: Tensor, to packed: [any PackedKeysValues], scale: Float, keyBiases: [Tensor?], into out: Tensor)
+
+    /// Hands over operations of which those between two `pack`s depend row by row: row i of each, of those with as many rows, reads and
+    /// writes what the others read and write of row i alone. A backend may then take some rows through several of them before it begins
+    /// with others. No result changes. Without an implementation of its own, the operations as they are.
+    func alongRows(_ operations: () -> Void)
+
     // MARK: Elementwise; `out` may be an input
 
     func add(_ a: Tensor, _ b: Tensor, into out: Tensor)
@@ -149,6 +161,24 @@ public protocol ComputeBackend: AnyObject {
 
 extension ComputeBackend {
     public var ownBytes: Int { 0 }
+
+    public func alongRows(_ operations: () -> Void) { operations() }
+
+    public func pack(keys: Tensor, into packed: [any PackedKeysValues]) {
+        for (index, one) in packed.enumerated() { pack(keys: keys.sequence(index, of: packed.count), into: one) }
+    }
+
+    public func pack(values: Tensor, into packed: [any PackedKeysValues]) {
+        for (index, one) in packed.enumerated() { pack(values: values.sequence(index, of: packed.count), into: one) }
+    }
+
+    public func attend(queries: Tensor, to packed: [any PackedKeysValues], scale: Float, keyBiases: [Tensor?], into out: Tensor) {
+        for (index, one) in packed.enumerated() {
+            attend(
+                queries: queries.sequence(index, of: packed.count), to: one, scale: scale, keyBias: keyBiases[index], bias: nil,
+                into: out.sequence(index, of: packed.count))
+        }
+    }
 
     public func load(_ weights: LinearWeights) -> LinearWeights { weights.map(load) }
     public func load(_ weights: ConvolutionWeights) -> ConvolutionWeights { weights.map(load) }

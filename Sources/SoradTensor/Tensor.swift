@@ -42,6 +42,13 @@ public struct Tensor: @unchecked Sendable {
         return Tensor(Shape(range.count, shape[1]), buffer: buffer, offset: offset + range.lowerBound * shape[1] * 4)
     }
 
+    /// The rows of sequence `index` of a matrix that holds `count` of equal length, one behind the other.
+    public func sequence(_ index: Int, of count: Int) -> Tensor {
+        precondition(shape[0] % count == 0, "\(count) sequences in \(shape)")
+        let length = shape[0] / count
+        return rows(index * length..<(index + 1) * length)
+    }
+
     /// Element `index` of the slowest axis of a tensor with three or four axes, with one axis less.
     public func item(_ index: Int) -> Tensor {
         precondition((3...4).contains(shape.rank) && (0..<shape[0]).contains(index), "item \(index) of \(shape)")

@@ -81,7 +81,7 @@ struct ClipBenchmark {
         let peak = PeakThroughput(set, isInteger: true, threads: count)?.rate().typical
         var clock = Stopwatch()
         let isOnCPU = self.backend == "cpu"
-        let backend = ProfilingBackend(try makeBackend(self.backend, threads: count, set), timesEach: isOnCPU)
+        let backend = ProfilingBackend(try makeBackend(self.backend, threads: count, set), timesEach: false)
         let text = try isOnCPU ? nil : makeBackend("cpu", threads: count, set)
         let file = try ModelFile(opening: path)
         let checked = clock.lap()

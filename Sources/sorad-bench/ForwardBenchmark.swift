@@ -43,9 +43,9 @@ struct ForwardBenchmark {
         let c = configuration
         let set = if let isa { try InstructionSet(atMost: isa) } else { try InstructionSet.fromEnvironment() }
         let count = threads ?? ProcessorCount.usable()
-        // A device works ahead unless each operation is to be timed.
+        // A device works ahead, and rows go through several operations, unless each operation is to be timed.
         let backend = ProfilingBackend(
-            try makeBackend(self.backend, threads: count, set), timesEach: self.backend == "cpu" || profile || oneLayer)
+            try makeBackend(self.backend, threads: count, set), timesEach: profile || oneLayer)
         let transformer = try syntheticWan(
             layers: oneLayer ? 1 : c.layers, heads: c.heads, headWidth: c.headWidth, feedForward: c.feedForward,
             textWidth: c.textWidth, channels: c.channels, backend)

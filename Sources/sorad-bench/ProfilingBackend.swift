@@ -162,6 +162,26 @@ final class ProfilingBackend: ComputeBackend {
         }
     }
 
+    func pack(keys: Tensor, into packed: [any PackedKeysValues]) {
+        timed("pack keys", size(keys)) { inner.pack(keys: keys, into: packed) }
+    }
+
+    func pack(values: Tensor, into packed: [any PackedKeysValues]) {
+        timed("pack values", size(values)) { inner.pack(values: values, into: packed) }
+    }
+
+    func attend(queries: Tensor, to packed: [any PackedKeysValues], scale: Float, keyBiases: [Tensor?], into out: Tensor) {
+        let isInteger = packed[0].precision != .float
+        let operations = packed.reduce(0) { $0 + 4 * Double(queries.count / packed.count) * Double($1.keys) }
+        let shape = "L=\(queries.shape[0]) keys=\(packed[0].keys) H=\(packed[0].heads) D=\(packed[0].headWidth)"
+        timed(isInteger ? "attend int8" : "attend float", shape, operations, isInteger: isInteger) {
+            inner.attend(queries: queries, to: packed, scale: scale, keyBiases: keyBiases, into: out)
+        }
+    }
+
+    /// Operations that are to be timed one by one are run one by one.
+    func alongRows(_ operations: () -> Void) { if timesEach { operations() } else { inner.alongRows(operations) } }
+
     func add(_ a: Tensor, _ b: Tensor, into out: Tensor) { timed("add", size(out)) { inner.add(a, b, into: out) } }
     func silu(_ x: Tensor, into out: Tensor) { timed("silu", size(out)) { inner.silu(x, into: out) } }
     func softClamp(_ x: Tensor, into out: Tensor) { timed("soft clamp", size(out)) { inner.softClamp(x, into: out) } }

@@ -57,27 +57,24 @@ extension WanBlock {
     func attendToSelf(
         _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, sequences: Int, _ groups: ModulationGroups
     ) {
-        let length = w.tokens
-        let rows = length * sequences
+        let rows = w.tokens * sequences
         let all = 0..<rows
         let hidden = w.hidden.rows(all)
         let projected = w.projected.rows(all)
-        let own = (0..<sequences).map { $0 * length..<($0 + 1) * length }
+        let packed = Array(w.packed.prefix(sequences))
         backend.layerNorm(
             hidden, epsilon: c.epsilon, weight: nil, bias: nil, scale: RowModulation(w.modulation, 1, groups),
             shift: RowModulation(w.modulation, 0, groups), into: w.input)
         backend.linear(w.input, selfAttention.key, into: projected)
         backend.normAndRotate(projected, epsilon: c.epsilon, weight: selfAttention.keyNorm, heads: c.heads, by: w.rotary)
-        for (rows, packed) in zip(own, w.packed) { backend.pack(keys: projected.rows(rows), into: packed) }
+        backend.pack(keys: projected, into: packed)
         backend.linear(w.input, selfAttention.value, into: projected)
-        for (rows, packed) in zip(own, w.packed) { backend.pack(values: projected.rows(rows), into: packed) }
+        backend.pack(values: projected, into: packed)
         backend.linear(w.input, selfAttention.query, into: projected)
         backend.normAndRotate(projected, epsilon: c.epsilon, weight: selfAttention.queryNorm, heads: c.heads, by: w.rotary)
         let attended = w.input.overwrite(rows: rows)
-        for (rows, packed) in zip(own, w.packed) {
-            backend.attend(
-                queries: projected.rows(rows), to: packed, scale: w.attentionScale, keyBias: nil, bias: nil, into: attended.rows(rows))
-        }
+        backend.attend(
+            queries: projected, to: packed, scale: w.attentionScale, keyBiases: packed.map { _ in nil }, into: attended)
         backend.linear(
             w.input, selfAttention.output, activation: .none, gate: RowModulation(w.modulation, 2, groups), residual: hidden, into: hidden)
     }
@@ -87,8 +84,7 @@ extension WanBlock {
         _ backend: any ComputeBackend, _ c: WanConfiguration, _ w: WanWorkspace, _ prompts: [WanPrompt], _ picture: WanPicture?,
         layer: Int
     ) {
-        let length = w.tokens
-        let rows = length * prompts.count
+        let rows = w.tokens * prompts.count
         let hidden = w.hidden.rows(0..<rows)
         let query = w.projected.rows(0..<rows)
         if let crossNorm {
@@ -100,12 +96,8 @@ extension WanBlock {
         backend.linear(w.input, crossAttention.query, into: query)
         backend.rmsNorm(query, epsilon: c.epsilon, weight: crossAttention.queryNorm, into: query)
         let attended = w.input.overwrite(rows: rows)
-        for (sequence, prompt) in prompts.enumerated() {
-            let own = sequence * length..<(sequence + 1) * length
-            backend.attend(
-                queries: query.rows(own), to: prompt.layers[layer], scale: w.attentionScale, keyBias: prompt.keyBias, bias: nil,
-                into: attended.rows(own))
-        }
+        backend.attend(
+            queries: query, to: prompts.map { $0.layers[layer] }, scale: w.attentionScale, keyBiases: prompts.map(\.keyBias), into: attended)
         if let picture, let seen = w.seen?.rows(0..<rows) {
             backend.attend(queries: query, to: picture.layers[layer], scale: w.attentionScale, keyBias: nil, bias: nil, into: seen)
             backend.add(attended, seen, into: attended)

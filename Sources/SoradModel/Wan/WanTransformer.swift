@@ -124,19 +124,19 @@ package final class WanTransformer {
         }
         try stop()
         if isFirst {
-            block.attendToSelf(backend, c, w, sequences: 1, pass.groups)
+            backend.alongRows { block.attendToSelf(backend, c, w, sequences: 1, pass.groups) }
             for copy in 1..<max(count, 1) {
                 backend.copy(w.hidden.rows(0..<length), into: w.hidden.rows(copy * length..<(copy + 1) * length))
             }
         } else {
-            block.attendToSelf(backend, c, w, sequences: count, pass.all)
+            backend.alongRows { block.attendToSelf(backend, c, w, sequences: count, pass.all) }
         }
         TensorDump.write("dit.\(name).attn1", w.hidden)
         try stop()
-        block.attendToPrompts(backend, c, w, pass.prompts, pass.picture, layer: layer)
+        backend.alongRows { block.attendToPrompts(backend, c, w, pass.prompts, pass.picture, layer: layer) }
         TensorDump.write("dit.\(name).attn2", w.hidden)
         try stop()
-        block.feedForward(backend, c, w, rows: length * count, pass.all)
+        backend.alongRows { block.feedForward(backend, c, w, rows: length * count, pass.all) }
         TensorDump.write("dit.\(name)", w.hidden)
     }
 }
