@@ -9,15 +9,20 @@ struct RowOperation {
     /// Rows of a task, a multiple of the kernels' unit.
     let step: Int
     let columns: Int
-    let body: (_ rows: Range<Int>, _ column: Int, _ thread: Int) -> Void
+    /// What it does, made anew for each band: what threads share, they count their references to together, and that takes longer than a
+    /// small task.
+    let body: () -> (_ rows: Range<Int>, _ column: Int, _ thread: Int) -> Void
 
     func tasks(_ band: Range<Int>) -> Int { (band.count + step - 1) / step * columns }
 
     /// Down a column first: its weights are then still near.
-    func run(_ task: Int, of band: Range<Int>, thread: Int) {
+    func tasks(of band: Range<Int>) -> (_ task: Int, _ thread: Int) -> Void {
+        let (step, body) = (step, body())
         let down = (band.count + step - 1) / step
-        let first = band.lowerBound + task % down * step
-        body(first..<min(first + step, band.upperBound), task / down, thread)
+        return { task, thread in
+            let first = band.lowerBound + task % down * step
+            body(first..<min(first + step, band.upperBound), task / down, thread)
+        }
     }
 }
 
@@ -51,13 +56,13 @@ extension CPUBackend {
         let operations = waiting
         waiting.removeAll(keepingCapacity: true)
         let active = pool.activeCount
-        while chains.count < active { chains.append(TaskChain()) }
         let units = (rows + rowGranularity - 1) / rowGranularity
         let bands = (0..<active).map { band in
             min(rows, units * band / active * rowGranularity)..<min(rows, units * (band + 1) / active * rowGranularity)
         }
-        pool.run(Array(chains.prefix(active)), bands.map { band in operations.map { $0.tasks(band) } }) { band, step, task, thread in
-            operations[step].run(task, of: bands[band], thread: thread)
+        let steps = bands.map { band in operations.map { $0.tasks(of: band) } }
+        chains.run(bands.map { band in operations.map { $0.tasks(band) } }, on: pool) { band, step, task, thread in
+            steps[band][step](task, thread)
         }
     }
 }

@@ -68,26 +68,31 @@ extension CPUBackend {
             var largest = unsafe arguments
             unsafe largest.row_end = rows.lowerBound + min(rows.count, max(plan.rowStep, Self.waitingRows))
             unsafe reserveScratch(kernels.gemm_qd8_scratch_bytes(&largest))
+            let scratch = unsafe scratchStarts
             if isWaiting {
-                let columns = (weights.outputs + plan.columnStep - 1) / plan.columnStep
+                let (outputs, columnStep) = (weights.outputs, plan.columnStep)
+                let columns = (outputs + columnStep - 1) / columnStep
+                let multiply = unsafe kernels.gemm_qd8_f32_qc8w
                 wait(
-                    RowOperation(rows: all, step: Self.waitingRows, columns: columns) { [self] part, column, thread in
-                        let part = part.clamped(to: rows)
-                        guard !part.isEmpty else { return }
-                        var task = unsafe arguments
-                        unsafe (task.row_begin, task.row_end) = (part.lowerBound, part.upperBound)
-                        unsafe task.col_begin = column * plan.columnStep
-                        unsafe task.col_end = min(task.col_begin + plan.columnStep, weights.outputs)
-                        unsafe task.scratch = scratchStarts[thread]
-                        unsafe kernels.gemm_qd8_f32_qc8w(&task)
+                    RowOperation(rows: all, step: Self.waitingRows, columns: columns) {
+                        { part, column, thread in
+                            let part = part.clamped(to: rows)
+                            guard !part.isEmpty else { return }
+                            var task = unsafe arguments
+                            unsafe (task.row_begin, task.row_end) = (part.lowerBound, part.upperBound)
+                            unsafe task.col_begin = column * columnStep
+                            unsafe task.col_end = min(task.col_begin + columnStep, outputs)
+                            unsafe task.scratch = scratch[thread]
+                            unsafe multiply(&task)
+                        }
                     })
                 return
             }
-            tiles(plan) { [self] tile, thread in
+            tiles(plan) { tile, thread in
                 var task = unsafe arguments
                 unsafe (task.row_begin, task.row_end) = (tile.rows.lowerBound, tile.rows.upperBound)
                 unsafe (task.col_begin, task.col_end) = (tile.columns.lowerBound, tile.columns.upperBound)
-                unsafe task.scratch = scratchStarts[thread]
+                unsafe task.scratch = scratch[thread]
                 unsafe kernels.gemm_qd8_f32_qc8w(&task)
             }
         case .int10(let high, let low, let scale):
@@ -252,12 +257,13 @@ extension CPUBackend {
         let step = isChanged ? min(unit, 4) : unit
         if isChanged { reserveScratch(step * k * 4) }
         let values = unsafe input.values.pointer()
+        let scratch = unsafe scratchStarts
         func pack(_ range: Range<Int>, _ thread: Int) {
             for first in stride(from: range.lowerBound, to: range.upperBound, by: step) {
                 let part = first..<min(first + step, range.upperBound)
                 var x = unsafe values + first * k
                 if isChanged {
-                    let buffer = unsafe scratchStarts[thread].assumingMemoryBound(to: Float.self)
+                    let buffer = unsafe scratch[thread].assumingMemoryBound(to: Float.self)
                     if let norm = unsafe norm {
                         unsafe self.normalize(norm, part, buffer)
                         unsafe x = buffer
@@ -277,7 +283,7 @@ extension CPUBackend {
             }
         }
         if waits(rows: rows, width: k) {
-            wait(RowOperation(rows: rows, step: 2 * rowGranularity, columns: 1) { range, _, thread in pack(range, thread) })
+            wait(RowOperation(rows: rows, step: 2 * rowGranularity, columns: 1) { { range, _, thread in pack(range, thread) } })
         } else {
             split(rows, step: grain(rows, unit: unit, perThread: 12), cost: rows * k * 10, pack)
         }

@@ -69,7 +69,7 @@ extension CPUBackend {
     private func eachRow(_ x: Tensor, weight: Int, _ body: @escaping (Range<Int>) -> Void) {
         let rows = x.shape[0]
         if waits(rows: rows, width: x.shape[1]) {
-            wait(RowOperation(rows: rows, step: 2 * rowGranularity, columns: 1) { range, _, _ in body(range) })
+            wait(RowOperation(rows: rows, step: 2 * rowGranularity, columns: 1) { { range, _, _ in body(range) } })
         } else {
             split(rows, step: grain(rows, perThread: 12), cost: x.count * weight) { range, _ in body(range) }
         }
@@ -178,13 +178,15 @@ extension CPUBackend {
         let kernels = kernels
         let kernel = unsafe own[0].precision == .float ? kernels.attention_f32 : kernels.attention_f32_qd8kv
         wait(
-            RowOperation(rows: rows, step: Self.queryBlock, columns: own[0].heads) { range, head, _ in
-                for sequence in range.lowerBound / length...(range.upperBound - 1) / length {
-                    var task = unsafe all[sequence]
-                    unsafe (task.head_begin, task.head_end) = (head, head + 1)
-                    unsafe task.query_begin = max(0, range.lowerBound - sequence * length)
-                    unsafe task.query_end = min(length, range.upperBound - sequence * length)
-                    unsafe kernel(&task)
+            RowOperation(rows: rows, step: Self.queryBlock, columns: own[0].heads) {
+                { range, head, _ in
+                    for sequence in range.lowerBound / length...(range.upperBound - 1) / length {
+                        var task = unsafe all[sequence]
+                        unsafe (task.head_begin, task.head_end) = (head, head + 1)
+                        unsafe task.query_begin = max(0, range.lowerBound - sequence * length)
+                        unsafe task.query_end = min(length, range.upperBound - sequence * length)
+                        unsafe kernel(&task)
+                    }
                 }
             })
     }

@@ -12,14 +12,14 @@ public import SoradSystem
     let kernels: sorad_kernels
     /// One scratch block per thread, grown when an operation first needs more, and where each begins.
     private var scratch: [ByteBuffer]
-    private(set) var scratchStarts: [UnsafeMutableRawPointer]
+    let scratchStarts: UnsafeMutablePointer<UnsafeMutableRawPointer>
     /// Room for the image that an int8 convolution reads, and lowest and highest value by thread, [threads, 2].
     var sharedImage = Tensor(Shape(0))
     let ranges: Tensor
     /// Within `alongRows`, and the operations that wait there; see CPUBackend+AlongRows.swift.
     var isAlongRows = false
     var waiting: [RowOperation] = []
-    var chains: [TaskChain] = []
+    let chains: TaskChains
 
     /// - Parameters:
     ///   - threads: nil means as many as the CPUs that this process may use, and fewer while its quota pays for fewer.
@@ -32,8 +32,12 @@ public import SoradSystem
         pool = threads.map { ThreadPool(threads: $0) } ?? ThreadPool(threads: ProcessorCount.affinity(), followsQuota: true)
         ranges = Tensor(Shape(pool.threadCount, 2))
         scratch = (0..<pool.threadCount).map { _ in ByteBuffer(count: 0) }
-        unsafe scratchStarts = scratch.map { unsafe $0.pointer() }
+        unsafe scratchStarts = .allocate(capacity: scratch.count)
+        for (thread, block) in scratch.enumerated() { unsafe (scratchStarts + thread).initialize(to: block.pointer()) }
+        chains = TaskChains(most: pool.threadCount)
     }
+
+    deinit { unsafe scratchStarts.deallocate() }
 
     public var description: String { "cpu \(instructionSet), \(pool.threadCount) thread\(pool.threadCount == 1 ? "" : "s")" }
 

@@ -97,7 +97,8 @@ extension WanBlock {
         backend.rmsNorm(query, epsilon: c.epsilon, weight: crossAttention.queryNorm, into: query)
         let attended = w.input.overwrite(rows: rows)
         backend.attend(
-            queries: query, to: prompts.map { $0.layers[layer] }, scale: w.attentionScale, keyBiases: prompts.map(\.keyBias), into: attended)
+            queries: query, to: prompts.map { $0.layers[layer] }, scale: w.attentionScale, keyBiases: prompts.map(\.keyBias), into: attended
+        )
         if let picture, let seen = w.seen?.rows(0..<rows) {
             backend.attend(queries: query, to: picture.layers[layer], scale: w.attentionScale, keyBias: nil, bias: nil, into: seen)
             backend.add(attended, seen, into: attended)
