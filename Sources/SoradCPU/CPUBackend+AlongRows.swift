@@ -9,7 +9,7 @@ struct RowOperation {
     /// Rows of a task, a multiple of the kernels' unit.
     let step: Int
     let columns: Int
-    /// What it does, made anew for each band: what threads share, they count their references to together, and that takes longer than a
+    /// What it does, made for each band again: threads count references to a shared object together, and that takes longer than a
     /// small task.
     let body: () -> (_ rows: Range<Int>, _ column: Int, _ thread: Int) -> Void
 

@@ -80,7 +80,7 @@ private struct ChainProgress: ~Copyable {
             if (0..<chains).allSatisfy({ unsafe Int(progress[$0].ticket.load(ordering: .relaxed) >> (2 * Self.taskBits)) == steps }) {
                 return
             }
-            // Those threads go on alone where that takes long, and are then awaited by the pool, which gives a CPU to one that has none.
+            // Those threads continue alone where that takes long, and the pool then waits for them and gives a CPU to one that has none.
             // Meanwhile their words are left alone: they need them.
             looks += 1
             let began = MonotonicTime.now()
