@@ -200,6 +200,9 @@ test-tsan: deps ## the daemon's suites, and the daemon that they start, under Th
 fuzz: deps ## every fuzz target for SECONDS each (default 60); stops at the first finding and names its input
 	Tests/fuzz/run $(or $(SECONDS),60)
 
+fuzz-asan: deps ## the same under AddressSanitizer: the damaged inputs of the tests, and EXECUTIONS of each target (default 100000)
+	Tests/fuzz/run asan $(or $(EXECUTIONS),100000)
+
 bench: build ## measure this machine and write the table of docs/PERFORMANCE.md (a minute or two, nothing else running)
 	python3 Tests/bench/table.py --sorad $(BUILD)/sorad-bench --model $(MODEL) --document docs/PERFORMANCE.md
 
@@ -326,4 +329,4 @@ clean: ## remove everything built
 	rm -rf .build $(VENV)
 	rm -f $(call quoted,$(CLIP))
 
-.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-service-fleet test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz bench bench-cost settings pictures reference format lint model ship-model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-service-fleet test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz fuzz-asan bench bench-cost settings pictures reference format lint model ship-model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients

@@ -67,8 +67,10 @@ extension CheckpointParts {
             let config = "\(part)/config.json"
             if replacements.holds(role) {
                 let own = fileExists("\(path)/\(config)") ? try ConfigFile("\(path)/\(config)") : nil
-                if own != nil { read.append(config) }
-                if let network = try replacements.network(role, config: own) { return network }
+                if let network = try replacements.network(role, config: own) {
+                    if network.config.path == own?.path { read.append(config) }
+                    return network
+                }
             }
             let weights = try SafetensorsSource(folder: "\(path)/\(part)")
             read += [config] + weights.files.map { String($0.dropFirst(path.count + 1)) }

@@ -81,10 +81,13 @@ package struct ReplacedParts {
 
     func holds(_ role: CheckpointRole) -> Bool { weights[role] != nil }
 
-    /// One part with its configuration: that of a file, or what its shapes say. nil when no file holds it.
+    /// One part with its configuration: that of a file, or what its shapes say where there is none, or one of the other kind of autoencoder.
+    /// nil when no file holds it.
     func network(_ role: CheckpointRole, config: ConfigFile? = nil) throws(SoradError) -> CheckpointParts.Network? {
         guard let weights = weights[role] else { return nil }
-        if let config { return CheckpointParts.Network(config: config, weights: weights) }
+        if let config, try config.string("_class_name", default: "") != Self.otherAutoencoder(than: weights) {
+            return CheckpointParts.Network(config: config, weights: weights)
+        }
         let config =
             switch role {
             case .transformer, .lowNoise: try WanShapes.transformer(weights)
@@ -93,6 +96,10 @@ package struct ReplacedParts {
             case .autoencoder: try WanShapes.autoencoder(weights)
             }
         return CheckpointParts.Network(config: config, weights: weights)
+    }
+
+    private static func otherAutoencoder(than weights: any TensorSource) -> String {
+        WanShapes.isTinyAutoencoder(weights) ? "AutoencoderKLWan" : "AutoencoderTAEHV"
     }
 
     /// Reads the shapes of one part, if it is there.

@@ -7,14 +7,13 @@
 // where the file has the order of the work, as published ones mostly do.
 import Glibc
 package import SoradSystem
-import Synchronization
 
 /// "NAME SHA256" of every source, and the newest modification time.
 package final class SourceHashes: Sendable {
     private let shared: Shared
     private let hasThread: Bool
 
-    private struct State {
+    private struct State: Sendable {
         /// Items that the conversion has begun, and those whose files are hashed up to their ends.
         var begun = 0, hashed = 0
         /// All may be hashed.
@@ -37,7 +36,7 @@ package final class SourceHashes: Sendable {
         let files: [(name: String, path: String)]
         let places: [Place?]
         let window: Int
-        let state = Mutex(State())
+        let state = Monitor(State())
 
         init(_ files: [(name: String, path: String)], _ places: [Place?], window: Int) {
             self.files = files
@@ -45,7 +44,7 @@ package final class SourceHashes: Sendable {
             self.window = window
         }
 
-        func isAbandoned() -> Bool { state.withLock { $0.isAbandoned } }
+        func isAbandoned() -> Bool { state.read { $0.isAbandoned } }
     }
 
     /// - Parameters:
@@ -64,33 +63,26 @@ package final class SourceHashes: Sendable {
         hasThread = (try? SystemThread(name: "hashes") { Self.work(shared) }.detach()) != nil
     }
 
-    deinit { shared.state.withLock { $0.isAbandoned = true } }
+    deinit { shared.state.change { $0.isAbandoned = true } }
 
     /// Items whose bytes are hashed.
-    package var hashed: Int { shared.state.withLock { $0.hashed } }
+    package var hashed: Int { shared.state.read { $0.hashed } }
 
     /// Call before item `index` is read: returns when its bytes are hashed, and so in the page cache.
     package func begin(_ index: Int) throws(SoradError) {
-        shared.state.withLock { $0.begun = max($0.begun, index + 1) }
+        shared.state.change { $0.begun = max($0.begun, index + 1) }
         guard hasThread else { return }
-        while true {
-            let (isHashed, failure) = shared.state.withLock { ($0.hashed > index, $0.failure) }
-            if let failure { throw failure }
-            if isHashed { return }
-            usleep(500)
-        }
+        let state = shared.state.wait { $0.hashed > index || $0.failure != nil ? $0 : nil }
+        if let failure = state.failure { throw failure }
     }
 
     /// Call once, when all tensors were read.
     package func wait() throws(SoradError) -> (lines: [String], newest: Int) {
-        shared.state.withLock { $0.isLast = true }
+        shared.state.change { $0.isLast = true }
         if !hasThread { Self.work(shared) }
-        while true {
-            let state = shared.state.withLock { $0 }
-            if let failure = state.failure { throw failure }
-            if state.isDone { return (state.lines, state.newest) }
-            usleep(1000)
-        }
+        let state = shared.state.wait { $0.isDone || $0.failure != nil ? $0 : nil }
+        if let failure = state.failure { throw failure }
+        return (state.lines, state.newest)
     }
 
     private static func work(_ shared: Shared) {
@@ -99,30 +91,28 @@ package final class SourceHashes: Sendable {
             for (index, place) in shared.places.enumerated() {
                 guard waitForTurn(index, shared) else { return }
                 if let place { guard try files[place.file].advance(to: place.end, shared.isAbandoned) else { return } }
-                shared.state.withLock { $0.hashed = index + 1 }
+                shared.state.change { $0.hashed = index + 1 }
             }
-            while !shared.state.withLock({ $0.isLast || $0.isAbandoned }) { usleep(5000) }
+            shared.state.wait { $0.isLast || $0.isAbandoned ? () : nil }
             var (lines, newest) = ([String](), 0)
             for index in files.indices {
                 guard let (hash, modified) = try files[index].finish(shared.isAbandoned) else { return }
                 lines.append("\(shared.files[index].name) \(hash)")
                 newest = max(newest, modified)
             }
-            shared.state.withLock { state in
+            shared.state.change { state in
                 (state.lines, state.newest, state.isDone) = (lines, newest, true)
             }
-        } catch { shared.state.withLock { $0.failure = error } }
+        } catch { shared.state.change { $0.failure = error } }
     }
 
     /// Waits until item `index` is no further ahead of the conversion than the window; false when nobody waits for it any more.
     private static func waitForTurn(_ index: Int, _ shared: Shared) -> Bool {
-        while true {
-            let (begun, isLast, isAbandoned) = shared.state.withLock { ($0.begun, $0.isLast, $0.isAbandoned) }
-            if isAbandoned { return false }
-            if isLast || index <= begun { return true }
-            let ahead = shared.places[begun..<index].reduce(0) { $0 + ($1?.count ?? 0) }
-            if ahead < shared.window { return true }
-            usleep(500)
+        shared.state.wait { state -> Bool? in
+            if state.isAbandoned { return false }
+            if state.isLast || index <= state.begun { return true }
+            let ahead = shared.places[state.begun..<index].reduce(0) { $0 + ($1?.count ?? 0) }
+            return ahead < shared.window ? true : nil
         }
     }
 }

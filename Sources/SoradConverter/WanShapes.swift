@@ -128,8 +128,10 @@ enum WanShapes {
     }
 
     static func autoencoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
-        source.shape(of: "decoder.conv_in.weight") == nil ? try tinyAutoencoder(source) : try wanAutoencoder(source)
+        isTinyAutoencoder(source) ? try tinyAutoencoder(source) : try wanAutoencoder(source)
     }
+
+    static func isTinyAutoencoder(_ source: any TensorSource) -> Bool { source.shape(of: "decoder.conv_in.weight") == nil }
 
     private static func wanAutoencoder(_ source: any TensorSource) throws(SoradError) -> ConfigFile {
         let shapes = Shapes(source)

@@ -117,11 +117,11 @@ extension DenoisingRun {
 
 /// Text to embeddings.
 package protocol TextEncoder: AnyObject {
-    /// Bytes that encoding `length` tokens takes.
+    /// Bytes that encoding two texts of `length` tokens takes, and any that are no longer and have as many tokens together.
     func workspaceBytes(length: Int) -> Int
 
-    /// Token ids of each text to embeddings [L, width], in the host's memory. The texts go through the layers together, so that every weight
-    /// comes from the disk once.
+    /// Token ids of each text to embeddings [L, width], in the host's memory: for each the bits that it has alone. The texts go through the
+    /// layers together, so that every weight is read and unpacked once.
     /// - Parameter stop: asked before every part of a layer.
     /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
     func encode(_ texts: [[Int32]], stop: StopCheck) throws(SoradError) -> [Tensor]

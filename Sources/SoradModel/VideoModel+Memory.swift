@@ -2,8 +2,9 @@
 import SoradTensor
 
 extension VideoModel {
-    /// While two prompts of the full length are encoded: the text encoder's workspace, and what becomes of both.
-    public var textBytes: Int { textEncoder.workspaceBytes(length: configuration.textLength) + 2 * promptTextBytes }
+    /// While prompts with the tokens of two of the full length are encoded: the text encoder's workspace, what becomes of them, and the
+    /// clip's own two that were encoded before them.
+    public var textBytes: Int { textEncoder.workspaceBytes(length: configuration.textLength) + 4 * promptTextBytes }
 
     /// While a clip is denoised: its latents, what is known of them and what they are mixed with, the prepared prompts, the workspace.
     public func denoiseBytes(_ size: LatentSize, guided: Bool) -> Int {

@@ -55,16 +55,34 @@ public final class VideoModel {
     /// - Returns: [L, text width]; Wan's zeros up to `textLength` are not stored, but stand for the missing rows.
     /// - Parameter stop: asked between the layers.
     /// - Throws: `.badInput` for no ids or an id outside the vocabulary; what `stop` throws.
-    public func encodeText(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor { try encodeTexts([ids], stop: stop)[0] }
+    public func encodeText(_ ids: [Int32], stop: StopCheck = {}) throws(SoradError) -> Tensor {
+        var found: Tensor?
+        try encodeTexts([ids], stop: stop) { found = $1 }
+        return found!
+    }
 
-    /// The same of several prompts, reading every weight once.
-    public func encodeTexts(_ texts: [[Int32]], stop: StopCheck = {}) throws(SoradError) -> [Tensor] {
+    /// The same of several prompts, reading and unpacking every weight once for as many as have the tokens of two of the full length.
+    /// - Parameter take: gets the place of each prompt and what became of it, in their order.
+    public func encodeTexts(
+        _ texts: [[Int32]], stop: StopCheck = {}, take: (_ index: Int, _ embedding: Tensor) -> Void
+    ) throws(SoradError) {
         let limit = configuration.textLength
         let cut = try texts.map { ids throws(SoradError) in
             guard let end = ids.last else { throw SoradError(.badInput, "a prompt without tokens cannot be encoded") }
             return ids.count > limit ? Array(ids.prefix(limit - 1)) + [end] : ids
         }
-        return try textEncoder.encode(cut, stop: stop)
+        var next = 0
+        while next < cut.count {
+            var (together, tokens) = (next, 0)
+            while together < cut.count, tokens + cut[together].count <= 2 * limit {
+                tokens += cut[together].count
+                together += 1
+            }
+            for (offset, embedding) in try textEncoder.encode(Array(cut[next..<together]), stop: stop).enumerated() {
+                take(next + offset, embedding)
+            }
+            next = together
+        }
     }
 
     /// Seconds that a pass and a prompt of `tokens` take on this machine, by running parts of the model; nil where nobody can tell.

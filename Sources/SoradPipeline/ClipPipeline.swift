@@ -297,23 +297,28 @@ public final class ClipPipeline {
             model: model, modelSHA256: file.sha256, request: request, directory: directory, digest: digest, ffmpeg: ffmpeg, stop: stop)
     }
 
+    /// The prompts of a scene. Those of the scenes behind it go through the encoder with them where they can be kept until their turn comes.
     func encode(_ request: ClipPlan, scene: Int, _ stop: @escaping StopCheck) throws(SoradError) -> EncodedPrompts {
         try stop()
-        let texts = [request.prompt(ofScene: scene)] + (request.guidanceScale == 1 ? [] : [request.negativePrompt])
         let c = model.configuration
-        var embeddings = texts.map { store?.embedding(of: $0, width: c.textWidth, length: c.textLength) }
-        let missing = texts.indices.filter { embeddings[$0] == nil }
-        if !missing.isEmpty {
-            let ids = try missing.map { index throws(SoradError) in try tokenizer.encode(texts[index]) }
-            for (index, embedding) in zip(missing, try model.encodeTexts(ids, stop: stop)) {
-                embeddings[index] = embedding
-                store?.keep(embedding, of: texts[index])
+        func kept(_ text: String) -> Tensor? { store?.embedding(of: text, width: c.textWidth, length: c.textLength) }
+        let own = [request.prompt(ofScene: scene)] + (request.guidanceScale == 1 ? [] : [request.negativePrompt])
+        var found: [String: Tensor] = [:]
+        for text in own { found[text] = kept(text) }
+        if own.contains(where: { found[$0] == nil }) {
+            // More would push each other out before they are wanted.
+            let later = store == nil ? [] : request.scenes.dropFirst(scene + 1).prefix(EmbeddingStore.limit - own.count).map(\.prompt)
+            var missing: [String] = []
+            for text in own + later where !missing.contains(text) && found[text] == nil && kept(text) == nil { missing.append(text) }
+            let ids = try missing.map { text throws(SoradError) in try tokenizer.encode(text) }
+            try model.encodeTexts(ids, stop: stop) { index, embedding in
+                if own.contains(missing[index]) { found[missing[index]] = embedding }
+                store?.keep(embedding, of: missing[index])
             }
             // The next steps read the network's weights, and have more use for the memory.
             if file.byteCount(below: "te.block.") >= longEncoding { file.giveBack(below: "te.") }
         }
-        let encoded = embeddings.compactMap { $0 }
-        return EncodedPrompts(prompt: encoded[0], negative: encoded.count > 1 ? encoded[1] : nil)
+        return EncodedPrompts(prompt: found[own[0]]!, negative: own.count > 1 ? found[own[1]] : nil)
     }
 
     /// How a model reads prompts: of the file only the metadata are read, and not checked against its checksum.

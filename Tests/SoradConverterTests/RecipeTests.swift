@@ -186,6 +186,16 @@ import Testing
         #expect(failure { try parts.checkConfiguration(.autoencoder) }?.message.contains("16 or 48 latent channels") == true)
     }
 
+    /// A tiny autoencoder in the place of Wan's own: the folder's configuration is of the other kind, and its shapes say what it is.
+    @Test func anotherKindOfAutoencoderIsReadByItsShapes() throws {
+        let folder = try TemporaryFolder()
+        let copy = try folder.copy(Self.tiny, as: "tiny")
+        try Self.change(folder, "vae/config.json") { $0["_class_name"] = "AutoencoderKLWan" }
+        let file = ConverterTests.fixtures + "/taew2_2/taew2_2.safetensors"
+        let error = try #require(failure { _ = try Self.converted(folder, copy, files: [file]) })
+        #expect(error.message.contains("48 latent channels"), "\(error.message)")
+    }
+
     /// A transformer of one block in Wan's own names.
     private static func transformer(width: Int, textWidth: Int, channels: Int = 16) -> [(String, [Int])] {
         var list: [(String, [Int])] = [

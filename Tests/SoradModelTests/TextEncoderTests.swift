@@ -45,6 +45,33 @@ import Testing
         #expect(model.textEncoder.measuredSeconds(length: 16) > 0)
     }
 
+    /// More prompts than go through the layers together come in their order, each with the bits that it has alone.
+    @Test func manyPromptsAreAsPromptsAlone() throws {
+        let model = try Fixture("tiny").model(.usual)
+        let limit = model.configuration.textLength
+        let lengths: [Int] = [9, limit, limit + 5, 1, limit - 1, 3, 2, limit]
+        let texts = lengths.map { (length: Int) -> [Int32] in
+            let ids: [Int] = (0..<length).map { 10 + ($0 * 7 + length) % 90 }
+            return ids.map { Int32($0) } + [1]
+        }
+        var found: [(index: Int, bits: [UInt32])] = []
+        try model.encodeTexts(texts) { found.append(($0, $1.elements.map(\.bitPattern))) }
+        #expect(found.map(\.index) == Array(texts.indices))
+        for (index, bits) in found { #expect(try model.encodeText(texts[index]).elements.map(\.bitPattern) == bits, "prompt \(index)") }
+    }
+
+    /// What is set aside for two prompts of the full length is enough for any that go through the layers together.
+    @Test func twoLongPromptsTakeTheMostMemory() throws {
+        let encoder = try #require(try Fixture("tiny").model(.usual).textEncoder as? UMT5Encoder)
+        for length in [1, 5, 32, 61] {
+            let most = encoder.workspaceBytes(length: length)
+            let some: [[Int]] = [[length], [length, length], Array(repeating: 1, count: 2 * length)]
+            for lengths in some + (length > 1 ? [[length, length - 1, 1]] : []) {
+                #expect(encoder.workspaceBytes(lengths: lengths) <= most, "\(lengths)")
+            }
+        }
+    }
+
     /// What parts of a model take is measured for an estimate: positive, and more for more tokens.
     @Test func aPassIsMeasured() throws {
         let cost = try #require(try Fixture("tiny").model(.int8).passCost())

@@ -69,6 +69,29 @@ import Testing
         }
     }
 
+    /// Where encoded prompts are kept, those of all scenes are encoded before the first step, each once; the frames are the same.
+    @Test func theScenesPromptsAreEncodedTogether() throws {
+        let request = storyboard()
+        let alone = try pipeline().makeClip(request, into: PipelineFixture.scratch("alone"))
+        let together = try ClipPipeline(
+            modelPath: PipelineFixture.model, backend: .cpu(threads: 1), time: Self.frozen, checkpointInterval: .zero, frameStages: nil,
+            longEncoding: 0)
+        let (directory, embeddings) = (PipelineFixture.scratch("together"), PipelineFixture.scratch("embeddings"))
+        let atFirst = Mutex<[String]?>(nil)
+        let clip = try together.makeClip(request, into: directory, embeddings: embeddings, stop: {}) { progress in
+            guard progress.phase == .denoising else { return }
+            atFirst.withLock { $0 = $0 ?? PipelineFixture.names(in: embeddings) }
+        }
+        #expect(clip.sha256 == alone.sha256)
+        #expect(atFirst.withLock { $0?.count } == 3 && PipelineFixture.names(in: embeddings) == atFirst.withLock { $0 })
+        // One of a later scene that is no longer there is encoded again.
+        for name in PipelineFixture.names(in: embeddings) {
+            removeFile(embeddings + "/" + name)
+            let again = try together.makeClip(request, into: PipelineFixture.scratch("again"), embeddings: embeddings, stop: {})
+            #expect(again.sha256 == alone.sha256 && PipelineFixture.names(in: embeddings).count == 3)
+        }
+    }
+
     /// Steps that are left out are the same ones whenever the worker dies, and so is the number of passes.
     @Test func killedAtAnyStepTheSameStepsAreLeftOut() throws {
         let pipeline = try pipeline()

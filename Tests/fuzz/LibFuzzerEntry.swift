@@ -1,4 +1,5 @@
-// What libFuzzer calls. Only part of the build that `make fuzz` makes; the variable SORAD_FUZZ names the target there and here.
+// What libFuzzer calls. Only part of the build that `make fuzz` makes; the variable SORAD_FUZZ names the target there and here. With
+// SORAD_FUZZ_DAMAGED the damaged inputs of CorpusTests are checked instead, and counted.
 import Glibc
 
 private let target: FuzzTarget = {
@@ -14,4 +15,20 @@ public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = unsafe [UInt8](UnsafeBufferPointer(start: start, count: count))
     if let complaint = target.check(input) { fatalError("\(target.name): \(complaint)") }
     return 0
+}
+
+@_cdecl("LLVMFuzzerInitialize")
+public func initialize(
+    _ count: UnsafeMutablePointer<CInt>?, _ arguments: UnsafeMutablePointer<UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?>?
+) -> CInt {
+    guard unsafe getenv("SORAD_FUZZ_DAMAGED") != nil else { return 0 }
+    var checked = 0
+    do {
+        try DamagedInputs.each(of: target) { name, bytes in
+            if let complaint = target.check(bytes) { fatalError("\(target.name)/\(name): \(complaint)") }
+            checked += 1
+        }
+    } catch { fatalError("\(target.name): \(error)") }
+    print(checked)
+    exit(0)
 }

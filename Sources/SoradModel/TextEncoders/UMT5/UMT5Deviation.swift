@@ -13,26 +13,19 @@ extension UMT5Configuration {
     ) throws(SoradError) -> EncoderDeviations {
         let encoder = try UMT5Encoder(self, stored, backend)
         let found = try encoder.encode(texts, stop: {}).flatMap(\.elements)
-        let embedding = try stored.embedding("token_embedding.weight", rows: vocabulary, width: width)
-        let w = backend.make { UMT5Encoder.Workspace(self, lengths: texts.map(\.count), in: $0) }
-        for (hidden, ids) in zip(w.hidden, texts) { hidden.setRows(ids.map { Int($0) }, of: embedding) }
+        let w = encoder.workspace(texts)
         let half = UMT5Bfloat16(configuration: self, backend: backend)
-        var halves = w.hidden.map { $0.elements.map(UMT5Bfloat16.rounded) }
+        var halves = w.texts.map { w.hidden.rows($0).elements.map(UMT5Bfloat16.rounded) }
         var sharedBias: [Float]?
         for index in 0..<layers {
             let layer = try UMT5Layer(self, exact.at("block.\(index)"), sharedBias: sharedBias)
             sharedBias = sharedBias ?? layer.relativeBias
-            for (text, hidden) in w.hidden.enumerated() {
-                try encoder.run(layer, hidden, w, {})
-                halves[text] = half.run(layer, halves[text])
-            }
+            try encoder.run(layer, w, {})
+            halves = halves.map { half.run(layer, $0) }
         }
         let finalNorm = try exact.vector("final_norm.weight", width)
-        let floats = w.hidden.flatMap { hidden -> [Float] in
-            let out = backend.tensor(hidden.shape)
-            backend.rmsNorm(hidden, epsilon: epsilon, weight: finalNorm, into: out)
-            return out.elements
-        }
+        backend.rmsNorm(w.hidden, epsilon: epsilon, weight: finalNorm, into: w.hidden)
+        let floats = w.hidden.elements
         let rounded = halves.flatMap { half.norm($0, finalNorm) }
         try backend.finish()
         return EncoderDeviations(
