@@ -50,6 +50,7 @@ PLAIN = ("scale_shift_table", "patch_embedding", "proj_out", "time_embedder", "t
          "relative_attention", "heads.")
 STEPS, FLOW_SHIFT, GUIDANCE_SCALE = 16, 3.0, 3.0
 SMALLEST_TOKENS, TOGETHER = 80, 8
+DROP_BELOW = 0.65       # sigma: a clip sampled on from this level has all its things in their places
 
 
 class Model(nn.Module):
@@ -70,15 +71,22 @@ class Teachers(nn.Module):
         self.truth = TruthHead(width)
 
 
-def noise_levels(count: int, shift: float, random: torch.Generator) -> Tensor:
+def noise_levels(count: int, shift: float, random: torch.Generator, part: tuple[float, float] = (0.0, 1.0)) -> Tensor:
     """[count] sigmas: logit-normal, then shifted towards noise. Stratified: one from each of `count` equal shares of
-    the distribution, in random order, which makes the loss and its gradient much less noisy.
+    `part` of the distribution, in random order, which makes the loss and its gradient much less noisy.
 
     Wide and towards noise (Esser et al. 2024, arXiv 2403.03206, has mean 0 and deviation 1): where things stand and how
     many they are is settled above sigma 0.94, where a tenth of the levels lies; of the usual ones it were a fiftieth."""
     share = (torch.randperm(count, generator=random) + torch.rand(count, generator=random)) / count
+    share = part[0] + (part[1] - part[0]) * share
     u = torch.sigmoid(NOISE_MEAN + NOISE_STD * torch.special.ndtri(share.clamp(1e-4, 1 - 1e-4)))
     return shift * u / (1 + (shift - 1) * u)
+
+
+def share_below(sigma: float, shift: float) -> float:
+    """The share of the distribution of `noise_levels` that lies below `sigma`."""
+    u = torch.tensor(sigma / (shift - (shift - 1) * sigma))
+    return float(torch.special.ndtr((torch.logit(u) - NOISE_MEAN) / NOISE_STD))
 
 
 class Batch(NamedTuple):
@@ -249,10 +257,15 @@ def train(args: argparse.Namespace) -> None:
         clean, ids = clean.to(args.device), ids.to(args.device)
         b, _, t, h, w = clean.shape
         shift = args.train_shift * (shown[0].numel() / SMALLEST_TOKENS) ** 0.5
-        sigma = noise_levels(b, shift, random).to(args.device)
         # the same in all processes, which wait for each other
         common = np.random.default_rng([6, state["step"]])
         known = known_frames(b, t, common, foreign)
+        part, drops = (0.0, 1.0), False
+        if known is None and args.drop:
+            border = share_below(DROP_BELOW, shift)
+            drops = common.random() < border
+            part = (0.0, border) if drops else (border, 1.0)
+        sigma = noise_levels(b, shift, random, part).to(args.device)
         noise = torch.randn(clean.shape, generator=random).to(args.device)
         level = sigma[:, None, None, None, None]
         noised = clean + level * (noise - clean)
@@ -265,7 +278,7 @@ def train(args: argparse.Namespace) -> None:
             weight = weight * ~known[:, :, None, None]
         weight = weight.flatten(1)[..., None]
         kept = None
-        if known is None and common.random() < args.drop_in:
+        if drops:
             kept = kept_tokens(shown.flatten(1), args.drop, random)
             wanted = wanted.gather(2, kept.expand(len(wanted), -1, -1))
             kept = kept.to(args.device)
@@ -340,8 +353,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120, help="of this schedule, earlier runs counted in")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--text-lr", type=float, default=0.3, help="of the text encoder, as a share of --lr; 0 keeps it")
-    parser.add_argument("--drop", type=float, default=0.5, help="share of the tokens that are dropped")
-    parser.add_argument("--drop-in", type=float, default=0.7, help="share of the batches without known frames in which tokens are; 0 at the end")
+    parser.add_argument("--drop", type=float, default=0.5, help="share of the tokens that are dropped where there is little noise; 0 at the end")
     parser.add_argument("--batch", type=int, default=32, help="clips of 64x64 in a step; fewer of larger ones")
     parser.add_argument("--focus", type=float, default=2.5, help="weight of tokens that show things")
     parser.add_argument("--lessons", type=int, default=16, help="captions a step that the text encoder is examined on")
