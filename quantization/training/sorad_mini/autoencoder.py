@@ -39,6 +39,10 @@ class AutoencoderConfig:
         "conv 48 160 relu", "mem 160", "mem 160", "mem 160", "space_grow 160 128", "mem 128", "mem 128",
         "time_grow 128 96", "mem 96", "mem 96", "time_grow 96 64", "mem 64", "mem 64", "conv 64 48")
 
+    def __post_init__(self) -> None:
+        """A configuration that was JSON has lists."""
+        self.encoder, self.decoder = tuple(self.encoder), tuple(self.decoder)
+
     @property
     def space_scale(self) -> int:
         return self.patch_size * 2 ** sum(line.startswith("space_grow") for line in self.decoder)

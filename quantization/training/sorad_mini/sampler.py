@@ -25,14 +25,16 @@ def token_timesteps(timestep: Tensor, known: Tensor, grid: tuple[int, int]) -> T
 
 @torch.no_grad()
 def sample(model: Transformer, context: Tensor, empty: Tensor, noise: Tensor, steps: int, shift: float,
-           guidance: float, given: Tensor | None = None, known: Tensor | None = None) -> Tensor:
+           guidance: float, given: Tensor | None = None, known: Tensor | None = None,
+           renoise: torch.Generator | None = None, levels: Tensor | None = None) -> Tensor:
     """Latents [B, C, T, h, w] from noise of that shape; context [B, L, D]; empty [1, L, D] is the unconditional
-    prompt; `given` holds clean latents where `known` [B, T] is true."""
+    prompt; `given` holds clean latents where `known` [B, T] is true. With `renoise` each step predicts the clip and
+    noises it anew, instead of an Euler step. `levels` stand for the schedule where `noise` is a noised clip."""
     b, _, t, h, w = noise.shape
     known = torch.zeros(b, t, dtype=torch.bool) if known is None else known
     keep = known[:, None, :, None, None]
     x = noise if given is None else torch.where(keep, given, noise)
-    levels = sigmas(steps, shift)
+    levels = sigmas(steps, shift) if levels is None else levels
     for now, later in zip(levels[:-1], levels[1:]):
         timestep = token_timesteps(torch.full((b,), 1000.0 * float(now)), known, (h // 2, w // 2)) \
             if bool(known.any()) else torch.full((b,), 1000.0 * float(now))
@@ -40,6 +42,10 @@ def sample(model: Transformer, context: Tensor, empty: Tensor, noise: Tensor, st
         if guidance != 1.0:
             plain = model(x, timestep, empty.expand(b, -1, -1))
             velocity = plain + guidance * (velocity - plain)
-        stepped = x + (later - now) * velocity
+        if renoise is None:
+            stepped = x + (later - now) * velocity
+        else:
+            clip = x - now * velocity
+            stepped = clip + later * (torch.randn(x.shape, generator=renoise).to(x.device) - clip)
         x = stepped if given is None else torch.where(keep, given, stepped)
     return x

@@ -25,7 +25,7 @@ from . import checkpoint
 PART = 15 << 20
 # file of WORK, what of it is kept
 KEPT = {"autoencoder.pt": ("ema",), "text_encoder.pt": ("model",), "transformer.pt": ("ema", "teachers"),
-        "distilled.pt": ("ema",), "upscaler.pt": ("ema",), "interpolator.pt": ("ema",)}
+        "distilled.pt": ("ema",), "upscaler.pt": ("ema",), "interpolator.pt": ("ema",), "cascade.pt": ("up", "down")}
 PLAIN = ("statistics.json", "encoder.sha256")
 COARSE = ("transformer.pt/ema/", "distilled.pt/ema/", "text_encoder.pt/model/encoder.")   # kept as int8
 SCALE = ".row_scale"

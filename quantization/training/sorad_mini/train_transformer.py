@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from . import checkpoint, held_out, text_encoder
+from . import cascade, checkpoint, held_out, text_encoder
 from .cache import Latents, load_trained
 from .captions import caption
 from .optimizer import Muon, schedule, split_parameters
@@ -49,7 +49,8 @@ LESSON_WEIGHT, TRUTH_WEIGHT, CONTRAST_WEIGHT = 0.05, 0.10, 0.05
 PLAIN = ("scale_shift_table", "patch_embedding", "proj_out", "time_embedder", "time_proj", "shared", "embed_tokens",
          "relative_attention", "heads.")
 STEPS, FLOW_SHIFT, GUIDANCE_SCALE = 16, 3.0, 3.0
-SMALLEST_TOKENS, TOGETHER = 80, 8
+SMALLEST_TOKENS, SMALLEST_SIDE, TOGETHER = 80, 8, 8     # of a clip of 64 x 64; its latent pixels along a side
+DROP_BELOW = 0.65       # sigma: a clip sampled on from this level has all its things in their places
 
 
 class Model(nn.Module):
@@ -70,15 +71,24 @@ class Teachers(nn.Module):
         self.truth = TruthHead(width)
 
 
-def noise_levels(count: int, shift: float, random: torch.Generator) -> Tensor:
+def noise_levels(count: int, shift: float, random: torch.Generator, part: tuple[float, float] = (0.0, 1.0)) -> Tensor:
     """[count] sigmas: logit-normal, then shifted towards noise. Stratified: one from each of `count` equal shares of
-    the distribution, in random order, which makes the loss and its gradient much less noisy.
+    `part` of the distribution, in random order, which makes the loss and its gradient much less noisy.
 
     Wide and towards noise (Esser et al. 2024, arXiv 2403.03206, has mean 0 and deviation 1): where things stand and how
     many they are is settled above sigma 0.94, where a tenth of the levels lies; of the usual ones it were a fiftieth."""
     share = (torch.randperm(count, generator=random) + torch.rand(count, generator=random)) / count
+    share = part[0] + (part[1] - part[0]) * share
     u = torch.sigmoid(NOISE_MEAN + NOISE_STD * torch.special.ndtri(share.clamp(1e-4, 1 - 1e-4)))
     return shift * u / (1 + (shift - 1) * u)
+
+
+def share_below(sigma: float, shift: float) -> float:
+    """The share of the distribution of `noise_levels` that lies below `sigma`."""
+    if sigma >= 1:
+        return 1.0
+    u = torch.tensor(sigma / (shift - (shift - 1) * sigma))
+    return float(torch.special.ndtr((torch.logit(u) - NOISE_MEAN) / NOISE_STD))
 
 
 class Batch(NamedTuple):
@@ -182,21 +192,31 @@ def load_text_encoder(work: Path, model: Model, teachers: Teachers) -> None:
 
 
 @torch.no_grad()
-def write_samples(path: Path, ema: Model, tokenizer: Tokenizer, latents: Latents, work: Path, count: int = 16,
-                  steps: int = STEPS, shift: float = FLOW_SHIFT, guidance: float = GUIDANCE_SCALE) -> None:
-    """A contact sheet of held-out prompts, which are written beside it in the sheet's order."""
-    prompts = [caption(sample_scene("judge", i), np.random.default_rng(i), form=None, split="judge") for i in range(count)]
+def write_sheet(path: Path, ema: Model, tokenizer: Tokenizer, latents: Latents, work: Path, prompts: list[str],
+                steps: int = STEPS, shift: float = FLOW_SHIFT, guidance: float = GUIDANCE_SCALE) -> None:
+    """A contact sheet of what the prompts give, at the size of `latents`; in two sizes where WORK has a cascade."""
     device = next(ema.parameters()).device
     context = text_encoder.encode_texts(ema.text, tokenizer, prompts)
     empty = text_encoder.encode_texts(ema.text, tokenizer, [""])
-    shape = latents[0][1].shape
-    noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(1)).to(device)
-    made = sample(ema.transformer, context, empty, noise, steps, shift, guidance).cpu()
+    random = torch.Generator().manual_seed(1)
+    noise = torch.randn(len(prompts), *latents[0][1].shape, generator=random).to(device)
+    maps = cascade.load(work)
+    if maps and noise.shape[-1] > SMALLEST_SIDE:
+        made = cascade.sample_cascade(ema.transformer, maps, context, empty, noise, steps, shift, guidance, random).cpu()
+    else:
+        made = sample(ema.transformer, context, empty, noise, steps, shift, guidance).cpu()
     autoencoder = load_trained(work)
     pictures = [autoencoder.decode((z * latents.std + latents.mean).transpose(0, 1)[None])[0].clamp(0, 1)
                 for z in made]
     contact_sheet([p.permute(0, 2, 3, 1).mul(255).byte().numpy() for p in pictures], str(path))
     path.with_suffix(".txt").write_text("\n".join(prompts), encoding="utf-8")
+
+
+def write_samples(path: Path, ema: Model, tokenizer: Tokenizer, latents: Latents, work: Path, count: int = 16,
+                  **schedule: float) -> None:
+    """A contact sheet of held-out prompts, which are written beside it in the sheet's order."""
+    prompts = [caption(sample_scene("judge", i), np.random.default_rng(i), form=None, split="judge") for i in range(count)]
+    write_sheet(path, ema, tokenizer, latents, work, prompts, **schedule)
 
 
 def build(args: argparse.Namespace, tokenizer: Tokenizer) -> tuple[Model, Model, Teachers, dict, dict | None]:
@@ -239,6 +259,7 @@ def train(args: argparse.Namespace) -> None:
     rng = np.random.default_rng([4, rank, state["step"]])
     random = torch.Generator().manual_seed(1000 * state["step"] + rank)
     tap = model.transformer.config.num_layers // 2 - 1
+    smallest = tuple(side // 8 for side in args.sizes[0][0])
     began, last_save, last_sheet = time.monotonic() - state["spent"], time.monotonic(), time.monotonic()
     running = torch.zeros(3)
     batches = loaded(args, [4, rank, state["step"]]) if args.loaders else pool.batches(tokenizer, rng, state["step"])
@@ -249,10 +270,16 @@ def train(args: argparse.Namespace) -> None:
         clean, ids = clean.to(args.device), ids.to(args.device)
         b, _, t, h, w = clean.shape
         shift = args.train_shift * (shown[0].numel() / SMALLEST_TOKENS) ** 0.5
-        sigma = noise_levels(b, shift, random).to(args.device)
         # the same in all processes, which wait for each other
         common = np.random.default_rng([6, state["step"]])
         known = known_frames(b, t, common, foreign)
+        # of a clip that is larger than the first size, only what is left when the smaller one was enlarged
+        part, drops = (0.0, share_below(args.refine_below, shift) if (w, h) != smallest else 1.0), False
+        if known is None and args.drop:
+            border = share_below(DROP_BELOW, shift)
+            drops = common.random() * part[1] < border
+            part = (0.0, border) if drops else (border, part[1])
+        sigma = noise_levels(b, shift, random, part).to(args.device)
         noise = torch.randn(clean.shape, generator=random).to(args.device)
         level = sigma[:, None, None, None, None]
         noised = clean + level * (noise - clean)
@@ -265,7 +292,7 @@ def train(args: argparse.Namespace) -> None:
             weight = weight * ~known[:, :, None, None]
         weight = weight.flatten(1)[..., None]
         kept = None
-        if known is None and common.random() < args.drop_in:
+        if drops:
             kept = kept_tokens(shown.flatten(1), args.drop, random)
             wanted = wanted.gather(2, kept.expand(len(wanted), -1, -1))
             kept = kept.to(args.device)
@@ -340,8 +367,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=120, help="of this schedule, earlier runs counted in")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--text-lr", type=float, default=0.3, help="of the text encoder, as a share of --lr; 0 keeps it")
-    parser.add_argument("--drop", type=float, default=0.5, help="share of the tokens that are dropped")
-    parser.add_argument("--drop-in", type=float, default=0.7, help="share of the batches without known frames in which tokens are; 0 at the end")
+    parser.add_argument("--drop", type=float, default=0.5, help="share of the tokens that are dropped where there is little noise; 0 at the end")
+    parser.add_argument("--refine-below", type=float, default=1.0,
+                        help="sigma up to which sizes after the first are trained, which `cascade` begins from an enlarged clip")
     parser.add_argument("--batch", type=int, default=32, help="clips of 64x64 in a step; fewer of larger ones")
     parser.add_argument("--focus", type=float, default=2.5, help="weight of tokens that show things")
     parser.add_argument("--lessons", type=int, default=16, help="captions a step that the text encoder is examined on")

@@ -141,8 +141,6 @@ def test_tokens_that_show_things_are_kept():
     assert kept.shape == (3, 10) and all(len(set(row.tolist())) == 10 for row in kept)
     assert {2, 7} <= set(kept[0].tolist()) and set(range(5, 13)) <= set(kept[1].tolist())
 
-
-
 def test_known_frames_come_back_untouched():
     torch.manual_seed(2)
     model = transformer.Transformer(transformer.TransformerConfig(num_attention_heads=1, ffn_dim=64, num_layers=1))
@@ -190,3 +188,19 @@ def test_noise_levels_reach_where_a_scene_is_laid_out():
     assert 0 < sigma.min() and sigma.max() < 1
     assert 0.08 < (sigma > 0.94).float().mean() < 0.12
     assert 0.15 < (sigma < 0.5).float().mean() < 0.25
+
+
+def test_noise_levels_can_be_divided_at_one():
+    from sorad_mini.train_transformer import noise_levels, share_below
+    random = torch.Generator().manual_seed(0)
+    border = share_below(0.65, 3.0)
+    assert border == pytest.approx(float((noise_levels(4000, 3.0, random) < 0.65).float().mean()), abs=0.01)
+    low, high = noise_levels(200, 3.0, random, (0.0, border)), noise_levels(200, 3.0, random, (border, 1.0))
+    assert low.max() <= 0.65 + 1e-4 and high.min() >= 0.65 - 1e-4
+    assert low.min() < 0.2 and high.max() > 0.97
+
+
+def test_a_configuration_that_was_json_is_the_same():
+    import json
+    config = autoencoder.AutoencoderConfig()
+    assert autoencoder.AutoencoderConfig(**json.loads(json.dumps(dataclasses.asdict(config)))) == config

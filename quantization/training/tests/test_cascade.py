@@ -1,0 +1,77 @@
+import torch
+from torch.nn import functional as F
+
+from sorad_mini import cascade, sampler
+
+
+def identity_maps(channels: int) -> dict:
+    """Enlarges by repeating, makes smaller by the mean of four."""
+    up, down = torch.zeros(4 * channels, channels, 3, 3), torch.zeros(channels, channels, 4, 4)
+    for c in range(channels):
+        up[4 * c:4 * c + 4, c, 1, 1] = 1
+        down[c, c, 1:3, 1:3] = 0.25
+    return {"up": {"weight": up, "bias": torch.zeros(4 * channels)}, "down": {"weight": down, "bias": torch.zeros(channels)}}
+
+
+def test_least_squares_finds_the_convolution():
+    torch.manual_seed(0)
+    x, truth, bias = torch.randn(40, 3, 6, 6), torch.randn(5, 3, 3, 3), torch.randn(5)
+    found = cascade.least_squares(x, F.conv2d(x, truth, bias, padding=1), torch.ones(40, 6, 6), 3, 1)
+    assert torch.allclose(found["weight"], truth, atol=0.02) and torch.allclose(found["bias"], bias, atol=0.02)
+    large, truth = torch.randn(60, 2, 8, 8), torch.randn(3, 2, 4, 4)
+    found = cascade.least_squares(large, F.conv2d(large, truth, stride=2, padding=1), torch.ones(60, 4, 4), 4, 2)
+    assert torch.allclose(found["weight"], truth, atol=0.02)
+
+
+def test_the_two_maps_lead_back():
+    maps, x = identity_maps(3), torch.randn(2, 3, 5, 4, 4)
+    large = cascade.enlarge(x, maps["up"])
+    assert torch.equal(large, x.repeat_interleave(2, 3).repeat_interleave(2, 4))
+    assert torch.allclose(cascade.reduce(large, maps["down"]), x, atol=1e-6)
+
+
+class Perfect(torch.nn.Module):
+    """Knows the one clip there is, in both sizes, and counts who asked at which level."""
+
+    def __init__(self, clip: torch.Tensor) -> None:
+        super().__init__()
+        self.clips = {clip.shape[-1]: clip, clip.shape[-1] // 2: clip[..., ::2, ::2]}
+        self.asked: list[tuple[int, float]] = []
+
+    def forward(self, x, timestep, context):
+        sigma = timestep.reshape(len(x), -1).amax(1) / 1000
+        self.asked.append((x.shape[-1], float(sigma[0])))
+        return (x - self.clips[x.shape[-1]]) / sigma.view(-1, 1, 1, 1, 1)
+
+
+def test_layout_comes_from_the_half_size_and_detail_from_the_whole():
+    torch.manual_seed(1)
+    clip = torch.randn(1, 3, 2, 8, 8)
+    model, random = Perfect(clip), torch.Generator().manual_seed(2)
+    context = torch.zeros(1, 1, 1)
+    made = cascade.sample_cascade(model, identity_maps(3), context, context, torch.randn(clip.shape), 8, 3.0, 1.0, random)
+    assert torch.allclose(made, clip, atol=1e-4)
+    small, large = ([level for side, level in model.asked if side == wanted] for wanted in (4, 8))
+    assert small == sampler.sigmas(8, cascade.SHIFT)[:-1].tolist()
+    assert large == [level for level in sampler.sigmas(8, 3.0)[:-1].tolist() if level <= cascade.REFINE_FROM]
+
+
+def test_given_frames_stay_in_both_sizes():
+    torch.manual_seed(3)
+    clip = torch.randn(1, 3, 3, 8, 8)
+    model = Perfect(torch.zeros_like(clip))
+    known, context = torch.tensor([[True, False, False]]), torch.zeros(1, 1, 1)
+    made = cascade.sample_cascade(model, identity_maps(3), context, context, torch.randn(clip.shape), 4, 3.0, 1.0,
+                                  torch.Generator().manual_seed(4), clip, known)
+    assert torch.equal(made[:, :, 0], clip[:, :, 0]) and made[:, :, 1:].abs().max() < 1e-4
+
+
+def test_renoising_takes_fresh_noise_in_each_step():
+    clip = torch.ones(1, 1, 1, 2, 2)
+    model, context = Perfect(clip), torch.zeros(1, 1, 1)
+    levels, seen = torch.tensor([1.0, 0.5, 0.0]), []
+    model.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    made = sampler.sample(model, context, context, torch.randn(clip.shape), 2, 1.0, 1.0, renoise=torch.Generator().manual_seed(5),
+                          levels=levels)
+    fresh = torch.randn(clip.shape, generator=torch.Generator().manual_seed(5))
+    assert torch.allclose(seen[1], 0.5 * clip + 0.5 * fresh, atol=1e-6) and torch.allclose(made, clip, atol=1e-6)
