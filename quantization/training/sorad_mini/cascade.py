@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=600)
     parser.add_argument("--output", type=Path, default=Path("sheet.png"))
     parser.add_argument("--threads", type=int, default=1)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     torch.set_num_threads(args.threads)
     if args.command == "sheet":
         write_sheet_of(args)
