@@ -64,9 +64,9 @@ def least_squares(x: Tensor, y: Tensor, weight: Tensor, kernel: int, stride: int
     return {"weight": found[:-1].T.reshape(y.shape[1], x.shape[1], kernel, kernel).contiguous(), "bias": found[-1].contiguous()}
 
 
-def pairs(work: Path, small: tuple[int, int], large: tuple[int, int], clips: int, held_out: bool = False):
+def pairs(work: Path, small: tuple[int, int], large: tuple[int, int], clips: int) -> tuple[Tensor, Tensor, Tensor]:
     """Latent frames of the same scenes in both sizes, [N, C, h, w] and [N, C, 2h, 2w], and what large ones show, [N, h, w]."""
-    a, b = (Latents(work, *size, held_out) for size in (small, large))
+    a, b = (Latents(work, *size) for size in (small, large))
     shared = [number for number in b.numbers if number in a.numbers]
     if not shared:
         raise SystemExit(f"{work} holds no scenes in both sizes: run sorad_mini.cache with both")
@@ -80,8 +80,8 @@ def pairs(work: Path, small: tuple[int, int], large: tuple[int, int], clips: int
     return tuple(torch.cat(values) for values in found)
 
 
-def fit(work: Path, small: tuple[int, int], large: tuple[int, int], clips: int) -> dict[str, Map]:
-    x, y, shown = pairs(work, small, large, clips)
+def fit(x: Tensor, y: Tensor, shown: Tensor) -> dict[str, Map]:
+    """Of what `pairs` returns."""
     weight = 1 + (THINGS - 1) * shown.double()
     return {"up": least_squares(x, F.pixel_unshuffle(y, 2), weight, 3, 1), "down": least_squares(y, x, weight, 4, 2)}
 
@@ -133,9 +133,12 @@ def main() -> None:
     if args.command == "sheet":
         write_sheet_of(args)
         return
-    maps = fit(args.work, args.small, args.large, args.clips)
+    found = pairs(args.work, args.small, args.large, args.clips)
+    # the first tenth of the clips is not fitted: what is said of the maps is measured on it
+    border = len(found[0]) // 10
+    maps = fit(*(values[border:] for values in found))
     checkpoint.save(args.work / "cascade.pt", maps)
-    x, y, shown = pairs(args.work, args.small, args.large, 50)
+    x, y, shown = (values[:border] for values in found)
     up, down = enlarge(x[:, :, None], maps["up"])[:, :, 0], reduce(y[:, :, None], maps["down"])[:, :, 0]
     inside = shown.repeat_interleave(2, 1).repeat_interleave(2, 2)
     for name, made, truth, where in (("enlarged", up, y, inside), ("made smaller", down, x, shown)):
