@@ -239,7 +239,7 @@ model: build $(if $(filter $(VENV)/%,$(TRAINING_PYTHON)),$(VENV)/training/.insta
 	$(TRAINING) sorad_mini.calibrate --work $(WORK)
 	rm -rf $(WORK)/enhancers
 	[ ! -e $(WORK)/upscaler.pt ] && [ ! -e $(WORK)/interpolator.pt ] || $(TRAINING) sorad_mini.enhance export --work $(WORK)
-	$(BUILD)/sorad-quantize $(WORK)/export/sorad-mini -o $(MODEL) --calibration $(WORK)/calibration.safetensors --created $(CREATED) \
+	$(BUILD)/sorad-quantize $(WORK)/export/sorad-mini -o $(MODEL) --int8-decoder --calibration $(WORK)/calibration.safetensors --created $(CREATED) \
 	  $$([ ! -e $(WORK)/enhancers ] || echo --enhancers $(WORK)/enhancers) --json $(MODEL:.gguf=.quality.json)
 	$(BUILD)/sorad-worker --model $(MODEL) --describe > /dev/null
 
