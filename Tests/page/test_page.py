@@ -36,6 +36,13 @@ def is_playing(video):
     return first[0] > 0 and not first[2] and second != first[1]
 
 
+def await_steps(page, count):
+    """The page has heard of, and so has drawn, that many more steps."""
+    said = page.locator("#now small").first
+    for _ in range(count):
+        expect(said).not_to_have_text(said.inner_text())
+
+
 def test_from_a_prompt_to_a_clip_that_plays(open_page, daemon):
     page = open_page(ANNA)
     expect(page).to_have_url(daemon.url + "/")
@@ -71,7 +78,10 @@ def test_cancel_in_the_stage_and_in_the_queue(open_page):
     expect(row).to_have_count(1)
     expect(row).to_contain_text("a blue box spins in the snow")
     shot(page, "page-queue")
-    row.locator("text=Cancel").click()
+    row.locator("text=Cancel").hover()
+    page.mouse.down()
+    await_steps(page, 2)
+    page.mouse.up()
     expect(page.locator("#queue")).to_be_hidden()
     page.click("#stage-actions >> text=Cancel")
     expect(cards(page)).to_have_count(2)

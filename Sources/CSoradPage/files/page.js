@@ -643,9 +643,8 @@ function drawQueue() {
   const waiting = state.order.map((id) => state.videos.get(id)).filter((video) => video && ACTIVE.includes(video.status) && video !== onStage()).reverse();
   $("queue").hidden = waiting.length === 0;
   const list = $("queue-list");
-  // A button that has the focus stays the same one.
   const rows = new Map([...list.children].map((row) => [row.dataset.id, row]));
-  list.replaceChildren(...waiting.map((video, index) => {
+  replaceUnequal(list, waiting.map((video, index) => {
     const row = rows.get(video.id) ?? element("li", { "data-id": video.id }, element("span", { className: "place" }),
       element("div", {}, element("div", { className: "what" }), element("small")),
       element("button", { type: "button", "aria-label": `Cancel: ${told(video)}`, onclick: () => cancel(video.id) }, "Cancel"));
@@ -654,6 +653,11 @@ function drawQueue() {
     row.querySelector("small").textContent = describe(video);
     return row;
   }));
+}
+
+/** An element that leaves the document, even to come back at once, loses the focus and a click that is half done. */
+function replaceUnequal(list, wanted) {
+  if (wanted.length !== list.children.length || wanted.some((one, index) => list.children[index] !== one)) list.replaceChildren(...wanted);
 }
 
 const seen = new IntersectionObserver((entries) => {
@@ -693,8 +697,7 @@ function drawGallery() {
   const list = $("clips");
   const cards = new Map([...list.children].map((one) => [one.dataset.id, one]));
   const videos = finished();
-  const wanted = videos.map((video) => cards.get(video.id) ?? card(video));
-  if (wanted.length !== list.children.length || wanted.some((one, index) => list.children[index] !== one)) list.replaceChildren(...wanted);
+  replaceUnequal(list, videos.map((video) => cards.get(video.id) ?? card(video)));
   $("no-clips").hidden = videos.length > 0;
   $("gallery-count").textContent = videos.length ? `${videos.length}${state.hasMore ? "+" : ""}` : "";
   $("older").hidden = !state.hasMore;
