@@ -40,6 +40,8 @@ public struct ClipPlan: Sendable, Equatable {
     /// The noise levels of the steps, falling, where the request names them; the schedule of the model otherwise. The 0 at the end is not
     /// among them. Their number is `numInferenceSteps`, and `flowShift` has no say.
     public var sigmas: [Double] = []
+    /// The two sizes in which it is denoised; nil for one.
+    public var cascade: CascadePlan?
     /// Pictures and clips that the new one is made from; nil for text alone.
     public var given: ReferenceMedia?
     /// How the clip is denoised; none for a clip that is one window.
@@ -87,19 +89,6 @@ extension ClipPlan {
     public var shownHeight: Int { height * upscale }
     public var shownFrames: Int { clipFrames * interpolate }
     public var shownRate: Int { fps * interpolate }
-
-    /// Passes through the network of a window whose steps are all computed. Where the request names no noise levels, they are taken
-    /// to be equal steps, shifted: at an end of the guidance interval a sampler's own may differ by a step.
-    public var passesPerWindow: Int {
-        guard guidanceScale != 1, ClipPlan.numInferenceStepsRange.contains(stepsPerWindow) else { return stepsPerWindow }
-        guard let guidanceInterval else { return 2 * stepsPerWindow }
-        let levels = (firstStep..<firstStep + stepsPerWindow).map { step in
-            if sigmas.indices.contains(step) { return sigmas[step] }
-            let level = 1 - Double(step) / Double(numInferenceSteps)
-            return flowShift * level / (1 + (flowShift - 1) * level)
-        }
-        return stepsPerWindow + levels.count { guidanceInterval.contains($0) }
-    }
 
     /// Playing time of the finished clip.
     public var durationSeconds: Double { ClipPlan.duration(ofFrames: clipFrames, fps: fps) }

@@ -103,6 +103,7 @@ public struct ClipRequest: Sendable, Equatable {
         plan.interpolate = interpolate ?? 1
         plan.notes = notes
         try setSchedule(&plan)
+        plan.cascade = plan.cascade(of: model)
         try setPasses(&plan, model)
         // Without classifier-free guidance nothing reads it.
         if plan.guidanceScale == 1, !plan.negativePrompt.isEmpty { plan.notes.ignored.append("negative_prompt") }

@@ -14,6 +14,7 @@ extension ModelInfo {
         try check(plan.flowShift, in: ClipPlan.flowShiftRange, "flow_shift")
         try checkPasses(plan)
         try ClipPlan.check(sigmas: plan.sigmas, steps: plan.numInferenceSteps)
+        try checkCascade(plan)
         try checkStages(plan)
         try checkWindows(plan)
         try checkPictures(plan.given)
@@ -92,6 +93,13 @@ extension ModelInfo {
                     param: "cache")
             }
         }
+    }
+
+    /// The plan decides: one that waited while the model's file was replaced is still made as it was accepted.
+    private func checkCascade(_ plan: ClipPlan) throws(SoradError) {
+        guard let cascade = plan.cascade else { return }
+        guard plan.cascade(of: self) == nil || cascade.refineStep >= plan.numInferenceSteps else { return }
+        throw SoradError(.badInput, "the model \(id) makes no clip of \(plan.width)x\(plan.height) in these two sizes", param: "size")
     }
 
     private func checkStages(_ plan: ClipPlan) throws(SoradError) {

@@ -43,6 +43,8 @@ public struct ModelInfo: Sendable, Equatable {
     public var windowFrames: Int?
     /// The sizes that the model file declares, and then the only ones; none for a model with any size within its limits.
     public var declaredSizes: [PictureSize] = []
+    /// How it makes clips in two sizes; nil for a model that does not.
+    public var cascade: ModelCascade?
     /// The file has a network for the stage.
     public var upscales = false
     public var interpolates = false

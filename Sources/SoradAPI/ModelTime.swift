@@ -53,11 +53,11 @@ public struct ModelTime: Sendable, Equatable {
         let frames = plan.windows.isEmpty ? [1 + (plan.numFrames + timeScale - 2) / timeScale + references] : plan.windows.map(\.count)
         let prompts = plan.guidanceScale == 1 ? 1.0 : 2.0
         // Steps that may be left out count: how many will be is not known.
-        let (steps, passes) = (Double(plan.stepsPerWindow), Double(plan.passesPerWindow))
+        let steps = Double(plan.stepsPerWindow)
+        func each(_ tokens: Double) -> Double { perToken * tokens + perPair * tokens * tokens }
         let denoising = frames.reduce(0.0) { (sum: Double, count: Int) -> Double in
             let count = tokens(count)
-            let each = perToken * count + perPair * count * count
-            return sum + pass * steps + passes * each
+            return sum + pass * steps + Double(plan.wholePasses) * each(count) + Double(plan.basePasses) * each(count / 4)
         }
         let pixels = Double(plan.width) * Double(plan.height)
         let encoding =

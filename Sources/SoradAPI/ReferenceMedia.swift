@@ -123,10 +123,7 @@ extension ClipPlan {
         return min(Int(steps - steps * strength), numInferenceSteps - 1)
     }
 
-    /// Denoise steps of one window.
-    public var stepsPerWindow: Int { numInferenceSteps - firstStep }
-
-    /// Those of all windows.
+    /// Denoise steps of all windows.
     public var stepsToRun: Int { stepsPerWindow * windowCount }
 }
 

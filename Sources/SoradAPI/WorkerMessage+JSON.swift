@@ -72,6 +72,7 @@ extension ClipPlan: JSONRepresentable {
         object["guidanceScale2"] = secondGuidanceScale.map { .double($0) }
         object["guidanceInterval"] = guidanceInterval.map { [.double($0.lowerBound), .double($0.upperBound)] }
         object["cache"] = cache.map { .double($0) }
+        object["cascade"] = cascade?.json
         if upscale != 1 { object["upscale"] = .integer(upscale) }
         if interpolate != 1 { object["interpolate"] = .integer(interpolate) }
         return .object(object)
@@ -108,6 +109,7 @@ extension ClipPlan: JSONRepresentable {
             guidanceInterval = low...high
         }
         cache = json["cache"]?.double
+        cascade = try json["cascade"].map { json throws(JSONError) in try CascadePlan(json: json) }
         upscale = json["upscale"]?.integer ?? 1
         interpolate = json["interpolate"]?.integer ?? 1
         guard ([1] + ClipPlan.upscaleFactors).contains(upscale), ([1] + ClipPlan.interpolateFactors).contains(interpolate) else {
@@ -133,6 +135,7 @@ extension ModelInfo: JSONRepresentable {
         if takesControl { object["takesControl"] = true }
         if upscales { object["upscales"] = true }
         if interpolates { object["interpolates"] = true }
+        object["cascade"] = cascade?.json
         object["windowFrames"] = windowFrames.map { .integer($0) }
         if !declaredSizes.isEmpty { object["sizes"] = .array(declaredSizes.map { .string($0.text) }) }
         object["memory"] = memory?.json
@@ -160,6 +163,7 @@ extension ModelInfo: JSONRepresentable {
         takesControl = json["takesControl"]?.bool ?? false
         upscales = json["upscales"]?.bool ?? false
         interpolates = json["interpolates"]?.bool ?? false
+        cascade = try json["cascade"].map { json throws(JSONError) in try ModelCascade(json: json) }
         for value in json["sizes"]?.array ?? [] {
             guard let size = value.string.flatMap({ PictureSize($0) }) else { throw JSONError("the model has a size that is none") }
             declaredSizes.append(size)

@@ -12,6 +12,7 @@ struct Checkpoint {
     let autoencoder: any AutoencoderLayout
     private let imageEncoder: CLIPLayout?
     let tokenizer: [(key: String, value: MetadataValue)]
+    private let cascade: CascadeLayout?
     private let enhancers: [EnhancerLayout]
     /// What becomes of every tensor, in the order of the model file, with the tensor itself.
     let tensors: [Matched]
@@ -49,13 +50,24 @@ struct Checkpoint {
             behind += try Self.matched(layout.tensors, network, besides: [])
         }
         self.enhancers = enhancers
+        var between: [Matched] = []
+        if let part = parts.cascade {
+            guard network.inChannels == network.outChannels, network.controlMask == 0 else {
+                throw SoradError(.badInput, "\(parts.path): a cascade goes with no transformer that reads a clip next to the latents")
+            }
+            let layout = try CascadeLayout(part.config, latentChannels: autoencoder.latentChannels)
+            between = try Self.matched(layout.tensors, part, besides: [])
+            cascade = layout
+        } else {
+            cascade = nil
+        }
         let second = if let low = parts.lowNoise { try Self.matched(network.lowNoiseTensors, low, besides: []) } else { [] as [Matched] }
         tensors =
             try Self.matched(network.tensors, parts.transformer, besides: [])
             + second
             + Self.matched(textEncoder.tensors, parts.textEncoder, besides: textEncoder.duplicates)
             + Self.matched(autoencoder.tensors, parts.autoencoder, besides: [])
-            + Self.matched(imageEncoder, parts.imageEncoder) + behind
+            + Self.matched(imageEncoder, parts.imageEncoder) + between + behind
         notices = card.notices + parts.notices
     }
 
@@ -63,7 +75,7 @@ struct Checkpoint {
     func metadata(created: Int, sources: [String], recipe: String) -> [(key: String, value: MetadataValue)] {
         card.metadata(created: created, sources: sources, recipe: recipe) + network.metadata
             + network.expertMetadata(trainSteps: card.trainSteps) + textEncoder.metadata + autoencoder.metadata
-            + (imageEncoder?.metadata ?? []) + enhancers.flatMap(\.metadata) + tokenizer
+            + (imageEncoder?.metadata ?? []) + (cascade?.metadata ?? []) + enhancers.flatMap(\.metadata) + tokenizer
     }
 
     private static func checkFit(

@@ -24,6 +24,8 @@ package struct CheckpointParts {
     /// What turns given pictures into embeddings, and how pictures are prepared for it.
     package var imageEncoder: Network?
     var imageProcessor: ConfigFile?
+    /// The maps between two sizes of a clip.
+    var cascade: Network?
     /// Networks that run behind the decoder, by their names.
     var enhancers: [(name: String, network: Network)] = []
     let tokenizer: TokenizerSource
@@ -86,6 +88,11 @@ extension CheckpointParts {
         if imageEncoder != nil, fileExists("\(path)/\(processor)") {
             imageProcessor = try ConfigFile("\(path)/\(processor)")
             read.append(processor)
+        }
+        if fileExists("\(path)/cascade/config.json") {
+            let weights = try SafetensorsSource(folder: "\(path)/cascade")
+            cascade = Network(config: try ConfigFile("\(path)/cascade/config.json"), weights: weights)
+            read += ["cascade/config.json"] + weights.files.map { String($0.dropFirst(path.count + 1)) }
         }
         textEncoder = try network(.textEncoder, "text_encoder")
         autoencoder = try network(.autoencoder, "vae")

@@ -45,7 +45,7 @@ struct ModelCard {
             return
         }
         let scheduler = parts.scheduler
-        sampler = try Self.sampler(scheduler)
+        sampler = if let own, own.has("sampler") { try Self.ownSampler(own) } else { try Self.sampler(scheduler) }
         timesteps = []
         trainSteps = try scheduler.integer("num_train_timesteps", in: 1...100_000, default: 1000)
         scheduleShift = try scheduler.number(scheduler.has("flow_shift") ? "flow_shift" : "shift", in: 0.01...100, default: 1)
@@ -80,6 +80,12 @@ struct ModelCard {
             "requests that name no size get \(requested.width)x\(requested.height) and \(requested.frames) frames, which a CPU can bear; "
                 + "the model's own \(width)x\(height) and \(frames) frames are made where they are asked for"
         ]
+    }
+
+    /// A sampler of the engine, by its name.
+    private static func ownSampler(_ card: ConfigFile) throws(SoradError) -> String {
+        try card.require("sampler", oneOf: ["euler", "renoise"])
+        return try card.string("sampler")
     }
 
     /// Refuses a schedule whose noise levels or steps are others than the engine's samplers make.

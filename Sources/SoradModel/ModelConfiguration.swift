@@ -27,6 +27,8 @@ public struct ModelConfiguration: Sendable {
     let network: any NetworkConfiguration
     let autoencoder: any AutoencoderConfiguration
     let samplerMaker: ModelRegistry.SamplerMaker
+    /// How clips are made in two sizes; nil for a model that makes them at one.
+    public let cascade: CascadeConfiguration?
 
     /// The `textLength` of a file, of which nothing else need be known.
     public static func textLength(_ data: Metadata) throws(SoradError) -> Int { try data.integer("sorad.text_length", in: 1...4096) }
@@ -54,6 +56,10 @@ public struct ModelConfiguration: Sendable {
         else { throw SoradError(.badInput, "\(file.path): \(key) must fall, from at most \(numTrainTimesteps) to above 0") }
         text = try registry.textEncoders.part(network.textEncoder, "\(file.path): the text encoder")(data)
         autoencoder = try registry.autoencoders.part(network.autoencoder, "\(file.path): the autoencoder")(data)
+        cascade = try CascadeConfiguration(data)
+        guard cascade == nil || [.none, .frames].contains(network.conditioning) else {
+            throw SoradError(.badInput, "\(file.path): a cascade goes with no network that reads a clip next to the latents")
+        }
         image =
             network.imageWidth > 0 ? try registry.imageEncoders.part(data.string("ie.type"), "\(file.path): the image encoder")(data) : nil
         guard defaults.flowShift > 0 else {

@@ -12,6 +12,7 @@ extension VideoModel {
         let latents = size.channels * size.frames * size.height * size.width * 4 * (sequences + 3 + configuration.samplerTensors)
         return latents + sequences * promptTextBytes
             + network.runBytes(size, prompts: sequences, textLength: configuration.textLength, pictureTokens: configuration.pictureTokens)
+            + (cascade?.byteCount(size) ?? 0)
     }
 
     /// What a run that leaves steps out takes more: latents and velocity of the last computed step, each also as it is written

@@ -22,6 +22,8 @@ public final class VideoModel {
     package let autoencoder: any Autoencoder
     /// The networks behind the decoder that the file has. They run where texts are encoded: frames come to them as bytes of the host.
     package let enhancers: [FrameEnhancer]
+    /// Between the two sizes of a clip; nil for a model that makes it at one. It runs where texts are encoded.
+    public let cascade: LatentCascade?
 
     /// - Parameters:
     ///   - backend: for everything that is computed more than once for a clip.
@@ -47,6 +49,10 @@ public final class VideoModel {
             if let enhancer = try FrameEnhancer(kind, file, textBackend) { enhancers.append(enhancer) }
         }
         self.enhancers = enhancers
+        let channels = configuration.latentChannels
+        cascade =
+            configuration.cascade == nil
+            ? nil : try LatentCascade(channels: channels, WeightReader(file: file, prefix: "cascade.", textBackend), textBackend)
         try backend.finish()
     }
 

@@ -35,7 +35,7 @@ package final class Checkpoint {
         self.time = time
         self.digest = digest
         prompts = CheckpointFile(name: CheckpointName.prompts, magic: "SORADTE3", digest: digest, directory: directory)
-        steps = request.numInferenceSteps * request.windowCount
+        steps = request.stepsToRun
         let start = time.monotonic()
         pacing = Pacing(interval: interval, share: 25, start: start)
         latents = CheckpointSeries(

@@ -45,7 +45,9 @@ package struct CheckpointFile {
         }
         guard unsafe append(head.span.bytes) else { return false }
         for buffer in content { guard buffer.withBytes(append) else { return false } }
-        return (try? file.descriptor.write(checksum.value(), at: offset)) != nil
+        guard (try? file.descriptor.write(checksum.value(), at: offset)) != nil else { return false }
+        // The file may have held more: windows and the two sizes of a cascade have states of different lengths.
+        return (try? file.descriptor.shorten(to: offset + CheckpointFile.checksumBytes)) != nil
     }
 
     /// Makes what is there durable, as far as the disk lets it.

@@ -1,5 +1,6 @@
-// From noise to latents, window by window. A window is conditioned on the end of the one before; what it brings goes into the clip's
-// file of latents. Between two steps the whole state is the window's latents, the number of steps, and the file's frames before it.
+// From noise to latents, window by window, each at one size or at half the sides and then at the whole. A window is conditioned on the end
+// of the one before; what it brings goes into the clip's file of latents. Between two steps the whole state is the window's latents, the
+// number of steps, and the file's frames before it.
 import SoradAPI
 import SoradModel
 import SoradSystem
@@ -7,7 +8,7 @@ import SoradTensor
 
 /// Between two steps of a window, in the host's memory.
 struct WindowState {
-    /// The window's latents [C, T, h, w], and then what else the sampler continues with.
+    /// The window's latents [C, T, h, w], of half the sides during its base steps, and then what else the sampler continues with.
     var tensors: [Tensor]
     /// Steps of the clip that are done.
     var done: Int
@@ -36,13 +37,14 @@ struct WindowPlan {
     ///   - tensors: of a state.
     init(_ request: ClipPlan, _ size: LatentSize, _ file: LatentFile, _ checkpoint: Checkpoint?, tensors: Int) {
         let windows = request.windows.isEmpty ? [ClipWindow(start: 0, end: size.frames)] : request.windows
-        let steps = request.stepsPerWindow
+        let (steps, base) = (request.stepsPerWindow, request.baseSteps)
         // Those of reference pictures stand before the clip's.
         let front = request.given?.references.count ?? 0
         let found = checkpoint?.restore(count: tensors) { done in
             let index = (done - 1) / steps
             guard index < windows.count, file.holds(index == 0 ? 0 : windows[index - 1].end) else { return nil }
-            return Shape(size.channels, front + windows[index].count, size.height, size.width)
+            let scale = done - index * steps <= base ? 2 : 1
+            return Shape(size.channels, front + windows[index].count, size.height / scale, size.width / scale)
         }
         resumed = found.map { WindowState(tensors: $0.tensors, done: $0.done, words: $0.numbers) }
         (self.windows, stepsPerWindow) = (windows, steps)
@@ -101,44 +103,69 @@ extension ClipPipeline {
             job.passes = state.passes
             return state.tensors[0]
         }
-        let size = LatentSize(
-            channels: file.channels, frames: window.count + (given.control?.references ?? 0), height: file.height, width: file.width)
         let known = try knownFrames(window, done: index == 0 ? 0 : plan.windows[index - 1].end, given, file)
-        let noise = Tensor(Shape(size.channels, size.frames, size.height, size.width))
-        noise.fillNormal(seed: request.seed, stream: SamplerRequest.stream(ofWindow: index))
         let source = try given.source.map { source throws(SoradError) in try source.read(window.start..<window.end) }
+        var run = WindowRun(
+            size: LatentSize(
+                channels: file.channels, frames: window.count + (given.control?.references ?? 0), height: file.height, width: file.width),
+            steps: request.wholeFirstStep..<request.numInferenceSteps, before: before + request.baseSteps,
+            shift: Float(request.flowShift), noise: index, known: known, start: source, source: source, kept: given.kept)
+        if request.baseSteps > 0, let cascade = model.cascade {
+            if (state?.done ?? before) < run.before {
+                try denoise(run.base(of: request, before: before, cascade), request, plan, text, given, checkpoint, &previews, job, &state)
+            }
+            // The finished layout is what the whole size begins with, and what it was begun with before.
+            if let base = state, base.done == run.before {
+                run.start = cascade.enlarge(base.tensors[0])
+                job.passes = base.passes
+            }
+        }
+        try denoise(run, request, plan, text, given, checkpoint, &previews, job, &state)
+        return state!.tensors[0]
+    }
+
+    /// The steps of one size, to their end.
+    /// - Parameter state: as above; on return that behind the last of the steps.
+    private func denoise(
+        _ run: WindowRun, _ request: ClipPlan, _ plan: WindowPlan, _ text: EncodedPrompts, _ given: ReferenceLatents,
+        _ checkpoint: Checkpoint?, _ previews: inout PreviewMaker?, _ job: RunningJob, _ state: inout WindowState?
+    ) throws(SoradError) {
+        let noise = Tensor(Shape(run.size.channels, run.size.frames, run.size.height, run.size.width))
+        noise.fillNormal(seed: request.seed, stream: SamplerRequest.stream(ofWindow: run.noise))
         var region: KnownRegion?
-        if let kept = given.kept, let source { region = KnownRegion(mask: kept, latents: source, noise: noise.clone()) }
+        if let kept = run.kept, let source = run.source { region = KnownRegion(mask: kept, latents: source, noise: noise.clone()) }
+        let first = run.steps.lowerBound
         let denoiser = try model.denoiser(
-            size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, settings: PassSettings(request),
-            steps: request.numInferenceSteps, shift: Float(request.flowShift), known: known, clip: given.clip, control: given.control,
-            region: region, firstStep: request.firstStep, seed: request.seed, window: index, sigmas: request.sigmas, stop: job.stop)
-        let latent = model.backend.resident(state?.tensors[0] ?? noise)
-        if let state {
-            denoiser.restore(state.tensors.dropFirst(), words: state.words)
-        } else if let source {
-            denoiser.schedule.mix(source, into: latent, atStep: request.firstStep)
+            run.size, prompt: text.prompt, negativePrompt: text.negative ?? text.prompt, settings: PassSettings(request),
+            steps: request.numInferenceSteps, shift: run.shift, known: run.known, clip: given.clip, control: given.control,
+            region: region, firstStep: first, seed: request.seed, window: run.noise, sigmas: request.sigmas, stop: job.stop)
+        // What an earlier size ended with is no state of this one.
+        let resumed = state.flatMap { $0.done > run.before ? $0 : nil }
+        let latent = model.backend.resident(resumed?.tensors[0] ?? noise)
+        if let resumed {
+            denoiser.restore(resumed.tensors.dropFirst(), words: resumed.words)
+        } else if let start = run.start {
+            denoiser.schedule.mix(start, into: latent, atStep: first)
         } else if denoiser.schedule.startScale != 1 {
             model.backend.affine(latent, scale: denoiser.schedule.startScale, shift: 0, into: latent)
         }
-        if state == nil { denoiser.passes = job.passes }
+        if resumed == nil { denoiser.passes = job.passes }
         // What comes before the first step is not recorded together with it.
         try model.backend.finish()
-        for step in (state?.done ?? before) - before..<plan.stepsPerWindow {
-            try denoiser.step(request.firstStep + step, latent, stop: job.stop)
+        for step in first + (resumed?.done ?? run.before) - run.before..<run.steps.upperBound {
+            try denoiser.step(step, latent, stop: job.stop)
             let tensors = ([latent] + denoiser.state).map(\.onHost)
             try model.backend.finish()
-            let words = denoiser.words
-            state = WindowState(tensors: tensors, done: before + step + 1, words: words)
-            let picture = previews?.picture(denoiser, latent, afterStep: request.firstStep + step)
+            let (words, done) = (denoiser.words, run.before + step - first + 1)
+            state = WindowState(tensors: tensors, done: done, words: words)
+            let picture = previews?.picture(denoiser, latent, afterStep: step)
             // What is reported has been written down.
-            let isLast = job.isPutDown() && checkpoint?.storeLast(tensors, done: before + step + 1, numbers: words) == true
-            if !isLast { checkpoint?.store(tensors, done: before + step + 1, numbers: words) }
-            try job.reached(.denoising, before + step + 1, of: plan.total, preview: picture)
+            let isLast = job.isPutDown() && checkpoint?.storeLast(tensors, done: done, numbers: words) == true
+            if !isLast { checkpoint?.store(tensors, done: done, numbers: words) }
+            try job.reached(.denoising, done, of: plan.total, preview: picture)
             if isLast { throw SoradError.putDown }
         }
         job.passes = denoiser.passes
-        return latent.onHost
     }
 
     /// The frames that are given, and those that were made before.
@@ -173,4 +200,44 @@ extension ClipPipeline {
 
     /// Groups that are decoded before the one whose last frame is wanted: the decoder looks back.
     private static let groupsBeforeStill = 2
+}
+
+/// The steps of a window at one size.
+private struct WindowRun {
+    let size: LatentSize
+    /// Of the schedule.
+    let steps: Range<Int>
+    /// Steps of the clip that are done when these begin.
+    let before: Int
+    let shift: Float
+    /// Which of the clip's noises is its own.
+    let noise: Int
+    let known: ConditioningFrames?
+    /// What is mixed into the noise at the first step, clean; nil for noise alone.
+    var start: Tensor?
+    /// The given clip, and which of its latent pixels stay.
+    let source: Tensor?
+    let kept: [Bool]?
+
+    /// The same window at half the sides, through all steps.
+    func base(of request: ClipPlan, before: Int, _ cascade: LatentCascade) -> WindowRun {
+        let half = LatentSize(channels: size.channels, frames: size.frames, height: size.height / 2, width: size.width / 2)
+        let source = source.map(cascade.reduce)
+        return WindowRun(
+            size: half, steps: request.firstStep..<request.numInferenceSteps, before: before,
+            shift: Float(request.cascade?.baseFlowShift ?? request.flowShift), noise: noise + WindowRun.baseNoise,
+            known: known.map { ConditioningFrames(indices: $0.indices, latents: cascade.reduce($0.latents)) }, start: source,
+            source: source, kept: kept.map { halved($0, width: size.width) })
+    }
+
+    /// Far behind the noises of all windows.
+    private static let baseNoise = 1 << 24
+
+    /// A pixel of half the sides stays where all four of it do.
+    private func halved(_ kept: [Bool], width: Int) -> [Bool] {
+        (0..<kept.count / 4).map { pixel in
+            let corner = pixel / (width / 2) * 2 * width + pixel % (width / 2) * 2
+            return kept[corner] && kept[corner + 1] && kept[corner + width] && kept[corner + width + 1]
+        }
+    }
 }

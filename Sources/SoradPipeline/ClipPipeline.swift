@@ -346,8 +346,9 @@ extension ClipWork {
         let references = request.given?.references.count ?? 0
         self.init(
             steps: request.stepsToRun,
-            tokensPerStep: (request.latentsPerWindow(size.frames) + references) * size.height * size.width * request.passesPerWindow
-                / request.stepsPerWindow,
+            // At half the sides, a pass has a quarter of the tokens.
+            tokensPerStep: (request.latentsPerWindow(size.frames) + references) * size.height * size.width
+                * (4 * request.wholePasses + request.basePasses) / (4 * request.stepsPerWindow),
             frames: request.clipFrames, pixelsPerFrame: request.width * request.height,
             encodedFrames: wholeClips.map { $0 * request.numFrames + references } ?? request.encodedFrames)
     }

@@ -41,6 +41,9 @@ extension ModelInfo {
         hasExperts = configuration.hasExperts
         takesControl = configuration.takesControl
         if slides { windowFrames = try ModelInfo.windowFrames(file.metadata, native.numFrames, together, group: frameMultiple) }
+        if let own = configuration.cascade {
+            cascade = ModelCascade(refineFrom: own.refineFrom, baseFlowShift: Double(own.baseFlowShift), leastSide: own.leastSide)
+        }
         upscales = file.metadata.contains("upscaler.blocks")
         interpolates = file.metadata.contains("interpolator.blocks")
         declaredSizes = try ModelInfo.declaredSizes(file.metadata)

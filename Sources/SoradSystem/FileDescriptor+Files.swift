@@ -34,6 +34,13 @@ extension FileDescriptor {
         return Int(status.st_size)
     }
 
+    /// Cuts a file off behind its first `size` bytes; a shorter one is left as it is.
+    public borrowing func shorten(to size: Int) throws(Errno) {
+        let fd = rawValue
+        guard try regularFileSize() > size else { return }
+        try systemCall("ftruncate") { ftruncate(fd, off_t(size)) }
+    }
+
     /// Up to `count` bytes from `offset`; fewer only at the end of the file.
     public borrowing func read(at offset: Int, count: Int) throws(Errno) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)

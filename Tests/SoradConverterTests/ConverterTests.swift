@@ -1,5 +1,6 @@
 // A checkpoint becomes a model file: names, layouts, decisions, and a sentence for every folder that cannot be one. The checkpoint is the
 // committed fixture `tiny`; Tests/Fixtures/models/recipe.json says how it was made.
+import FoundationEssentials
 import Glibc
 import SoradCPU
 import SoradConverter
@@ -397,6 +398,42 @@ import Testing
         unsafe _ = unlink("\(copy)/\(name)")
         let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/m.gguf", options: Self.options()) })
         #expect(error.kind == .notFound && error.message.contains(copy), "\(error.message)")
+    }
+
+    /// The maps between two sizes go into the file as they stand, with the sampler that the card names.
+    @Test func aCascadeIsTaken() throws {
+        let folder = try TemporaryFolder()
+        let copy = try folder.copy(Self.fixtures + "/tiny", as: "tiny")
+        let maps = try folder.copy(Self.fixtures + "/cascade", as: "tiny/cascade")
+        let card = String(decoding: try read("\(copy)/sorad.json"), as: UTF8.self)
+        _ = try folder.write("tiny/sorad.json", Array(card.replacing("{", with: "{\"sampler\": \"renoise\",", maxReplacements: 1).utf8))
+        unsafe _ = unlink("\(maps)/reference.safetensors")
+        let path = folder.path + "/m.gguf"
+        _ = try Converter.convert(copy, to: path, options: Self.options())
+        let file = try ModelFile(opening: path)
+        #expect(try file.metadata.float("cascade.refine_from") == 0.75 && file.metadata.float("cascade.base_flow_shift") == 2)
+        #expect(try file.metadata.integer("cascade.least_side") == 32 && file.metadata.string("scheduler.type") == "renoise")
+        #expect(try file.metadata.strings("sorad.source.sha256").count { $0.hasPrefix("cascade/") } == 2)
+        let source = try SafetensorsFile(opening: "\(maps)/diffusion_pytorch_model.safetensors")
+        // [N, C, 3, 3] becomes [N, (ky, kx, C)].
+        let (values, made) = (try #require(source["up.weight"]).floats(), Self.unpacked(try file.tensor("cascade.up.weight"), outputs: 40))
+        #expect(made.indices.allSatisfy { made[$0] == values[$0 / 90 * 90 + $0 % 10 * 9 + $0 % 90 / 10] })
+        #expect(try Self.floats(file.tensor("cascade.down.bias")) == #require(source["down.bias"]).floats())
+        for (name, old, new, sentence) in [
+            ("cascade/config.json", "LatentCascade", "Cascade", "only \"LatentCascade\""),
+            ("cascade/config.json", "\"latent_channels\": 10", "\"latent_channels\": 12", "the autoencoder 10"),
+            ("cascade/config.json", "0.75", "1.5", "refine_from is 1.5"), ("cascade/config.json", "32", "0", "least_side is 0"),
+            ("sorad.json", "renoise", "ddim", "only \"euler\" or \"renoise\""),
+        ] {
+            let before = try read("\(copy)/\(name)")
+            _ = try folder.write("tiny/\(name)", Array(String(decoding: before, as: UTF8.self).replacing(old, with: new).utf8))
+            let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/n.gguf", options: Self.options()) })
+            #expect(error.kind == .badInput && error.message.contains(sentence), "\(error.message)")
+            _ = try folder.write("tiny/\(name)", before)
+        }
+        unsafe _ = unlink("\(maps)/diffusion_pytorch_model.safetensors")
+        let error = try #require(failure { _ = try Converter.convert(copy, to: folder.path + "/n.gguf", options: Self.options()) })
+        #expect(error.kind == .notFound && error.message.contains(maps), "\(error.message)")
     }
 
     /// The words of the captions go into the file as they stand; a list that is none is refused.

@@ -17,7 +17,10 @@ import Testing
     }
 
     /// A copy of the fixture's model with one key changed or one tensor left out; nil where even the file is refused.
-    private func loading(_ key: String = "", _ value: MetadataValue? = nil, without tensor: String? = nil) throws -> SoradError? {
+    private func loading(
+        _ key: String = "", _ value: MetadataValue? = nil, without tensor: String? = nil, of other: ModelFile? = nil
+    ) throws -> SoradError? {
+        let original = other ?? original
         let folder = try temporaryFolder()
         let path = folder + "/changed.gguf"
         defer {
@@ -43,6 +46,24 @@ import Testing
 
     @Test func theUnchangedCopyLoads() throws {
         #expect(try loading() == nil)
+    }
+
+    @Test func aCascadeThatIsNoneIsRefused() throws {
+        let file = try tinyModelFile(vae: Fixture.folder + "/tiny/vae", cascade: Fixture.folder + "/cascade")
+        #expect(try loading(of: file) == nil)
+        var wrong: [(String, MetadataValue)] = [("cascade.least_side", .uint32(0)), ("cascade.least_side", .uint32(.max))]
+        wrong +=
+            [0, 1, -1, .nan].map { ("cascade.refine_from", .float32($0)) }
+            + [0, .infinity].map { ("cascade.base_flow_shift", .float32($0)) }
+        wrong += [("cascade.refine_from", .uint32(1))]
+        for (key, value) in wrong {
+            let error = try #require(try loading(key, value, of: file), "\(key) = \(value)")
+            #expect(error.kind == .badInput && error.message.contains(key), "\(error.message)")
+        }
+        for tensor in ["cascade.up.weight", "cascade.up.bias", "cascade.down.weight", "cascade.down.bias"] {
+            let error = try #require(try loading(without: tensor, of: file), "\(tensor)")
+            #expect(error.kind == .badInput && error.message.contains(tensor), "\(error.message)")
+        }
     }
 
     /// No value of a size can crash; those that decide the shape of a tensor are refused.

@@ -7,9 +7,11 @@ import SoradSystem
 /// Converts `tiny` with the folder `vae` (config.json and weights) as its autoencoder.
 /// - Parameters:
 ///   - int8Decoder: whether the decoder's inner convolutions become int8; all else is float without it.
+///   - cascade: the folder of maps between two sizes.
 ///   - change: a text of the configuration and what stands there instead.
 func tinyModelFile(
-    vae: String, int8Decoder: Bool = false, enhancers: String? = nil, changing change: (old: String, new: String)? = nil
+    vae: String, int8Decoder: Bool = false, enhancers: String? = nil, cascade: String? = nil,
+    changing change: (old: String, new: String)? = nil
 ) throws -> ModelFile {
     let folder = try temporaryFolder()
     let parts = ["model_index.json", "sorad.json", "scheduler", "text_encoder", "tokenizer", "transformer"]
@@ -22,6 +24,10 @@ func tinyModelFile(
     for part in parts {
         unsafe symlink(Fixture.folder + "/tiny/" + part, folder + "/" + part)
         made.append(folder + "/" + part)
+    }
+    if let cascade {
+        unsafe symlink(cascade, folder + "/cascade")
+        made.append(folder + "/cascade")
     }
     unsafe mkdir(folder + "/vae", 0o700)
     made.append(folder + "/vae")

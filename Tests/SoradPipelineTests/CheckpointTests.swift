@@ -43,6 +43,22 @@ import Testing
         #expect(checkpoint(directory, request).restore(into: [latent()]) == 0)
     }
 
+    /// Windows and the two sizes of a cascade have states of different lengths, which are written into the same files in turn.
+    @Test func aShorterStateIsWrittenOverALongerOne() throws {
+        let directory = PipelineFixture.scratch("checkpoint")
+        var long = request
+        long.numInferenceSteps = 12
+        let writer = checkpoint(directory, long)
+        func state(_ done: Int) -> Tensor {
+            Tensor(Shape(2, 1, 2, 1 + (12 - done) % 5), [Float](repeating: Float(done), count: 4 * (1 + (12 - done) % 5)))
+        }
+        for done in 1...12 {
+            writer.store([state(done)], done: done)
+            let found = try #require(checkpoint(directory, long).restore(count: 1) { state($0).shape })
+            #expect(found.done == done && found.tensors[0].elements == state(done).elements)
+        }
+    }
+
     /// A process that dies in the middle of a write leaves that file torn, and every other as it was.
     @Test func whateverFileIsTornAtMostOneStepIsLost() throws {
         let directory = PipelineFixture.scratch("checkpoint")

@@ -17,6 +17,23 @@ enum PipelineFixture {
         return path
     }()
 
+    /// The small random checkpoint that makes clips in two sizes, and samples by re-noising.
+    static let cascade: String = {
+        let models = "/" + #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/Fixtures/models"
+        let folder = scratch("cascade")
+        for name in names(in: models + "/tiny") where name != "sorad.json" {
+            precondition(unsafe symlink("\(models)/tiny/\(name)", "\(folder)/\(name)") == 0, "\(folder)/\(name)")
+        }
+        precondition(unsafe symlink("\(models)/cascade", "\(folder)/cascade") == 0, folder)
+        let path = scratch("model") + "/cascade.gguf"
+        do {
+            let card = String(decoding: try bytes(models + "/tiny/sorad.json"), as: UTF8.self)
+            try writeDurably(Array(("{\"sampler\": \"renoise\"," + card.dropFirst()).utf8), named: "sorad.json", in: folder)
+            _ = try Converter.convert(folder, to: path)
+        } catch { fatalError("the fixture cannot be converted: \(error)") }
+        return path
+    }()
+
     /// A small random model that follows clips (VACE), with Wan's autoencoder.
     static let follower: String = {
         let models = "/" + #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/Fixtures/models"

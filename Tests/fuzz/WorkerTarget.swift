@@ -66,7 +66,10 @@ private func requestComplaint(_ request: ClipPlan) -> String? {
         return nil
     }
     guard (0..<request.numInferenceSteps).contains(request.firstStep),
-        request.stepsPerWindow + request.firstStep == request.numInferenceSteps, request.stepsToRun >= request.stepsPerWindow,
+        (request.firstStep..<request.numInferenceSteps).contains(request.wholeFirstStep),
+        [0, request.numInferenceSteps - request.firstStep].contains(request.baseSteps),
+        request.stepsPerWindow == request.baseSteps + request.numInferenceSteps - request.wholeFirstStep,
+        request.stepsToRun >= request.stepsPerWindow,
         request.clipFrames >= 0, request.newFrames.upperBound <= max(request.numFrames, request.newFrames.lowerBound)
     else { return "the numbers of \(request) do not fit together" }
     return nil

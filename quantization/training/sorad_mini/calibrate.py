@@ -2,7 +2,7 @@
 
     python -m sorad_mini.calibrate --work DIR [--output DIR/calibration.safetensors] [--prompts 32] [--rows 256]
 
-Clips of training scenes' captions (never held-out ones) are denoised in float; of each step, prompt and token a few rows are kept.
+Clips of training scenes' captions (never held-out ones) are denoised in float, as the model makes them; of each step, prompt and token a few rows are kept.
 Invariant: the rows of a layer are spread evenly over all steps, so that the last ones, where a small error in what the model sees of the
 noise is a large one in what it says, count as much as the first. The same checkpoint gives the same file.
 """
@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from . import text_encoder
+from . import cascade, text_encoder
 from .captions import caption
-from .export import load_exported
+from .export import load_cascade, load_exported
 from .sampler import sample
 from .world import sample_scene
 
@@ -52,8 +52,12 @@ def captured(folder: Path, prompts: list[str], rows: int) -> dict[str, Tensor]:
     scale = autoencoder.config.space_scale
     shape = (autoencoder.config.latent_channels, (said["num_frames"] - 1) // autoencoder.config.time_scale + 1,
              said["height"] // scale, said["width"] // scale)
-    noise = torch.randn(len(prompts), *shape, generator=torch.Generator().manual_seed(2))
-    sample(transformer, context, empty, noise, steps, said["flow_shift"], guidance)
+    random = torch.Generator().manual_seed(2)
+    noise = torch.randn(len(prompts), *shape, generator=random)
+    if maps := load_cascade(folder):
+        cascade.sample_cascade(transformer, maps, context, empty, noise, steps, said["flow_shift"], guidance, random)
+    else:
+        sample(transformer, context, empty, noise, steps, said["flow_shift"], guidance)
     return {name: torch.cat(parts).contiguous() for name, parts in kept.items()}
 
 

@@ -7,9 +7,10 @@ The half size is sampled from noise to the end; its latents are enlarged, noised
 whole size (cascades: Ho et al. 2021, arXiv 2106.15282; beginning from a noised guess: Meng et al. 2021, SDEdit, arXiv
 2108.01073). Where things stand is settled above that level, what they look like below.
 
-Latents are enlarged by one 3 x 3 convolution and a pixel shuffle, and made smaller, for frames that are given, by one
-4 x 4 convolution of stride 2: both are least squares of cached clips, since a scene has the same number in all sizes.
-What they get wrong is far below the noise that follows: decoding, bicubic pixels and encoding lead to the same clip.
+Latents are enlarged by one 3 x 3 convolution and a pixel shuffle, and made smaller, for frames that are given, by the
+inverse of the shuffle and one more 3 x 3 convolution: both are least squares of cached clips, since a scene has the same
+number in all sizes. What they get wrong is far below the noise that follows: decoding, bicubic pixels and encoding lead
+to the same clip.
 Reads WORK/latents-*; writes WORK/cascade.pt, {up, down: {weight, bias}}, on latents as (latent - mean) / std.
 """
 from __future__ import annotations
@@ -30,6 +31,7 @@ from .transformer import Transformer
 
 REFINE_FROM = 0.75
 SHIFT = 2.0             # of the half size; the whole size keeps its own
+LEAST_SIDE = 64         # pixels of the shortest side that a half size may have: the smallest that is trained
 RIDGE = 1e-3            # of the mean square of what is read
 THINGS = 4.0            # weight of latent pixels that show things
 
@@ -48,20 +50,23 @@ def enlarge(x: Tensor, up: Map) -> Tensor:
 
 
 def reduce(x: Tensor, down: Map) -> Tensor:
-    """[B, C, T, 2h, 2w] to [B, C, T, h, w]."""
-    return per_frame(lambda y: F.conv2d(y, down["weight"], down["bias"], stride=2, padding=1), x)
+    """[B, C, T, 2h, 2w] to [B, C, T, h, w]; the convolution reads the channels that `enlarge` shuffles."""
+    return per_frame(lambda y: F.conv2d(F.pixel_unshuffle(y, 2), down["weight"], down["bias"], padding=1), x)
 
 
-def least_squares(x: Tensor, y: Tensor, weight: Tensor, kernel: int, stride: int) -> Map:
-    """The convolution, with padding 1, that comes nearest to y [N, D, ., .] from x [N, C, ., .]; weight [N, ., .]."""
-    left = F.unfold(x, kernel, padding=1, stride=stride).transpose(1, 2).flatten(0, 1).double()
-    left = torch.cat([left, torch.ones_like(left[:, :1])], 1)
-    right = y.flatten(2).transpose(1, 2).flatten(0, 1).double()
-    weighted = left * weight.flatten()[:, None].double()
-    normal = weighted.T @ left
-    normal += torch.eye(len(normal), dtype=normal.dtype) * RIDGE * normal.diagonal().mean()
-    found = torch.linalg.solve(normal, weighted.T @ right).float()
-    return {"weight": found[:-1].T.reshape(y.shape[1], x.shape[1], kernel, kernel).contiguous(), "bias": found[-1].contiguous()}
+def least_squares(x: Tensor, y: Tensor, weight: Tensor) -> Map:
+    """The 3 x 3 convolution, padded with zeros, that comes nearest to y [N, D, h, w] from x [N, C, h, w]; weight [N, h, w]."""
+    size = 9 * x.shape[1] + 1
+    normal, right = (torch.zeros(size, columns, dtype=torch.float64) for columns in (size, y.shape[1]))
+    for part, wanted, counts in zip(x.split(64), y.split(64), weight.split(64)):
+        left = F.unfold(part, 3, padding=1).transpose(1, 2).flatten(0, 1).double()
+        left = torch.cat([left, torch.ones_like(left[:, :1])], 1)
+        weighted = (left * counts.flatten()[:, None].double()).T
+        normal += weighted @ left
+        right += weighted @ wanted.flatten(2).transpose(1, 2).flatten(0, 1).double()
+    normal += torch.eye(size, dtype=torch.float64) * RIDGE * normal.diagonal().mean()
+    found = torch.linalg.solve(normal, right).float()
+    return {"weight": found[:-1].T.reshape(y.shape[1], x.shape[1], 3, 3).contiguous(), "bias": found[-1].contiguous()}
 
 
 def pairs(work: Path, small: tuple[int, int], large: tuple[int, int], clips: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -83,7 +88,8 @@ def pairs(work: Path, small: tuple[int, int], large: tuple[int, int], clips: int
 def fit(x: Tensor, y: Tensor, shown: Tensor) -> dict[str, Map]:
     """Of what `pairs` returns."""
     weight = 1 + (THINGS - 1) * shown.double()
-    return {"up": least_squares(x, F.pixel_unshuffle(y, 2), weight, 3, 1), "down": least_squares(y, x, weight, 4, 2)}
+    apart = F.pixel_unshuffle(y, 2)
+    return {"up": least_squares(x, apart, weight), "down": least_squares(apart, x, weight)}
 
 
 @torch.no_grad()

@@ -2,7 +2,8 @@
 
     python -m sorad_mini.export --work DIR [--output DIR/export/sorad-mini] [--sizes 64x64 128x128 192x128 128x192]
 
-Takes WORK/distilled.pt where there is one, else WORK/transformer.pt. With --sizes the model offers those alone: the ones that it
+Takes WORK/distilled.pt where there is one, else WORK/transformer.pt; with WORK/cascade.pt the model makes clips in two
+sizes (`cascade`). With --sizes the model offers those alone: the ones that it
 was trained at and at which the judge holds. Invariant: the folder appears under its name only
 when it is complete; an older one of that name is replaced.
 """
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from . import caption_words, checkpoint
+from . import caption_words, cascade, checkpoint
 from .autoencoder import config_json, load_autoencoder
 from .cache import load_trained
 from .tokenizer import TEXT_LENGTH, Tokenizer
@@ -48,6 +49,14 @@ def write_weights(path: Path, module: torch.nn.Module | dict) -> None:
     save_file({k: v.detach().float().contiguous().clone() for k, v in state.items()}, path, {"format": "pt"})
 
 
+def write_cascade(folder: Path, maps: dict, least_side: int = cascade.LEAST_SIDE) -> None:
+    write_json(folder / "config.json", {
+        "_class_name": "LatentCascade", "latent_channels": len(maps["down"]["bias"]), "refine_from": cascade.REFINE_FROM,
+        "base_flow_shift": cascade.SHIFT, "least_side": least_side})
+    write_weights(folder / "diffusion_pytorch_model.safetensors",
+                  {f"{name}.{part}": value for name, map_ in maps.items() for part, value in map_.items()})
+
+
 def write_folder(work: Path, folder: Path, sizes: list[str] | None = None) -> None:
     tokenizer = Tokenizer(work / "tokenizer")
     stored = checkpoint.load(work / "distilled.pt") or checkpoint.load(work / "transformer.pt")
@@ -76,12 +85,15 @@ def write_folder(work: Path, folder: Path, sizes: list[str] | None = None) -> No
     if "shared.weight" in state:       # one embedding under two names: keep the first
         state.pop("encoder.embed_tokens.weight", None)
     write_weights(folder / "text_encoder" / "model.safetensors", state)
+    if maps := cascade.load(work):
+        write_cascade(folder / "cascade", maps)
     shutil.copytree(work / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
     caption_words.write(folder / "tokenizer" / "words.txt", caption_words.captions())
     write_json(folder / "sorad.json", {
         "name": "sorad-mini", "edition": EDITION, "license": "Apache-2.0", "width": WIDTH, "height": HEIGHT,
         "num_frames": FRAMES, "fps": FPS, "text_length": TEXT_LENGTH, "num_inference_steps": schedule["steps"],
         "guidance_scale": schedule["guidance"], "flow_shift": schedule["shift"], "expand_timesteps": True,
+        **({"sampler": "renoise"} if maps else {}),
         "recipe": "quantization/README.md", "recipe_sha256": recipe_hash(), "training": stored["state"],
         **({"sizes": sizes} if sizes else {})})
 
@@ -96,6 +108,15 @@ def load_exported(folder: Path) -> tuple:
     encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder").eval()
     return (transformer, encoder, Tokenizer(folder / "tokenizer"), *load_autoencoder(folder / "vae"),
             json.loads((folder / "sorad.json").read_text()))
+
+
+def load_cascade(folder: Path) -> dict | None:
+    """The maps of `cascade` in a folder; None where it has none."""
+    path = folder / "cascade" / "diffusion_pytorch_model.safetensors"
+    if not path.exists():
+        return None
+    weights = load_file(path)
+    return {name: {part: weights[f"{name}.{part}"] for part in ("weight", "bias")} for name in ("up", "down")}
 
 
 def main() -> None:

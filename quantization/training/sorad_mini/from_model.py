@@ -3,8 +3,8 @@
     python -m sorad_mini.from_model --model sorad-mini.gguf --work DIR
 
 Needs WORK/tokenizer (the `tokenizer` stage makes it) with the model's own pieces. Writes WORK/autoencoder.pt, whose
-encoder has the very bits that made the model's latents, their statistics, and WORK/shipped.pt for
-`train_transformer --warm-start`. Int8 weights come back as floats, up to 1.5 % of a layer's output away from what was
+encoder has the very bits that made the model's latents, their statistics, WORK/cascade.pt where the model has one, and
+WORK/shipped.pt for `train_transformer --warm-start`. Int8 weights come back as floats, up to 1.5 % of a layer's output away from what was
 trained. The layouts undone here are those of docs/MODEL_FILE.md.
 """
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ModelFile:
                 if group is not None:
                     turn = hadamard(group.contents())
                     rows = (rows.reshape(shape[0], -1, len(turn)) @ turn).reshape(rows.shape)
-            if name.startswith("vae."):             # columns are (ky, kx, input channel)
+            if name.startswith(("vae.", "cascade.")):       # columns are (ky, kx, input channel)
                 rows = rows.reshape(shape[0], shape[2], shape[3], shape[1]).transpose(0, 3, 1, 2)
             data = rows
         return torch.from_numpy(np.array(data, np.float32)).reshape(shape)
@@ -119,6 +119,12 @@ def main() -> None:
         state=dict(step=0, clips=0.0, spent=0.0)))
     (args.work / "statistics.json").write_text(json.dumps(
         {"mean": file.value("vae.latents_mean"), "std": file.value("vae.latents_std")}))
+    if "cascade.up.weight" in file.tensors:
+        channels = file.value("vae.latent_channels")
+        checkpoint.save(args.work / "cascade.pt", {
+            name: {"weight": file.array(f"cascade.{name}.weight", torch.Size((out, into, 3, 3))),
+                   "bias": file.array(f"cascade.{name}.bias", torch.Size((out,)))}
+            for name, out, into in (("up", 4 * channels, channels), ("down", channels, 4 * channels))})
     both = {"text." + k: v for k, v in encoder.state_dict().items()}
     both.update({"transformer." + k: v for k, v in transformer.state_dict().items()})
     checkpoint.save(args.work / "shipped.pt", dict(model=both, ema=both, teachers=None, config=asdict(transformer.config)))

@@ -6,21 +6,27 @@ from sorad_mini import cascade, sampler
 
 def identity_maps(channels: int) -> dict:
     """Enlarges by repeating, makes smaller by the mean of four."""
-    up, down = torch.zeros(4 * channels, channels, 3, 3), torch.zeros(channels, channels, 4, 4)
+    up, down = torch.zeros(4 * channels, channels, 3, 3), torch.zeros(channels, 4 * channels, 3, 3)
     for c in range(channels):
         up[4 * c:4 * c + 4, c, 1, 1] = 1
-        down[c, c, 1:3, 1:3] = 0.25
+        down[c, 4 * c:4 * c + 4, 1, 1] = 0.25
     return {"up": {"weight": up, "bias": torch.zeros(4 * channels)}, "down": {"weight": down, "bias": torch.zeros(channels)}}
 
 
 def test_least_squares_finds_the_convolution():
     torch.manual_seed(0)
-    x, truth, bias = torch.randn(40, 3, 6, 6), torch.randn(5, 3, 3, 3), torch.randn(5)
-    found = cascade.least_squares(x, F.conv2d(x, truth, bias, padding=1), torch.ones(40, 6, 6), 3, 1)
+    x, truth, bias = torch.randn(200, 3, 6, 6), torch.randn(5, 3, 3, 3), torch.randn(5)
+    found = cascade.least_squares(x, F.conv2d(x, truth, bias, padding=1), torch.ones(200, 6, 6))
     assert torch.allclose(found["weight"], truth, atol=0.02) and torch.allclose(found["bias"], bias, atol=0.02)
-    large, truth = torch.randn(60, 2, 8, 8), torch.randn(3, 2, 4, 4)
-    found = cascade.least_squares(large, F.conv2d(large, truth, stride=2, padding=1), torch.ones(60, 4, 4), 4, 2)
-    assert torch.allclose(found["weight"], truth, atol=0.02)
+
+
+def test_what_has_no_weight_has_no_say():
+    torch.manual_seed(6)
+    x, counts = torch.randn(100, 2, 6, 6), torch.ones(100, 6, 6)
+    truth = torch.randn(3, 2, 3, 3)
+    y = F.conv2d(x, truth, padding=1)
+    counts[:, 3:], y[:, :, 3:] = 0, 7.0
+    assert torch.allclose(cascade.least_squares(x, y, counts)["weight"], truth, atol=0.02)
 
 
 def test_the_two_maps_lead_back():
