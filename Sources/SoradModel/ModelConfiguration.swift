@@ -161,6 +161,12 @@ public struct ModelConfiguration: Sendable {
             pictures: pictureTokens > 0 ? Tensor(Shape(pictureTokens, network.imageWidth)) : nil)
     }
 
+    /// Whether a clip of these sides, pixels, is made in two sizes; `ClipPlan.cascade` asks the same.
+    public func isCascaded(width: Int, height: Int) -> Bool {
+        guard let cascade else { return false }
+        return min(width, height) >= 2 * cascade.leastSide && width % (2 * sizeMultiple) == 0 && height % (2 * sizeMultiple) == 0
+    }
+
     /// Of a text embedding.
     public var textWidth: Int { text.width }
     public var latentChannels: Int { autoencoder.latentChannels }

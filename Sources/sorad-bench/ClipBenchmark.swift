@@ -86,27 +86,25 @@ struct ClipBenchmark {
         let file = try ModelFile(opening: path)
         let checked = clock.lap()
         let model = try VideoModel(file: file, backend: backend, textBackend: text)
-        let c = model.configuration
-        let d = c.defaults
+        let d = model.configuration.defaults
         stages.append(Stage(name: "verify the file", seconds: checked))
         stages.append(Stage(name: "load", seconds: clock.lap()))
-        let size = try c.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
         let prompt = try model.encodeText((0..<20).map { 300 + $0 } + [1])
         let negative = try model.encodeText([1])
         stages.append(Stage(name: "encode text", seconds: clock.lap(), note: "21 tokens"))
-        let latent = model.initialNoise(seed: 1, size)
-        let steps = steps ?? d.numInferenceSteps
-        let denoiser = try model.denoiser(
-            size, prompt: prompt, negativePrompt: negative, guidanceScale: d.guidanceScale, steps: steps, shift: d.flowShift)
-        stages.append(Stage(name: "prepare prompts", seconds: clock.lap()))
-        backend.forget()
-        for step in 0..<steps { denoiser.step(step, latent) }
-        try backend.finish()
-        let denoise = clock.lap()
-        stages.append(
-            Stage(
-                name: "denoise", seconds: denoise, operations: backend.operations,
-                note: "\(steps) steps, \(Int(denoise / Double(steps) * 1e6)) µs each, guidance \(d.guidanceScale)"))
+        let scale = model.configuration.spatialScale
+        let latent = try ClipDenoising(model, steps: steps).run(prompt: prompt, negative: negative, seed: 1) {
+            backend.forget()
+        } done: { part in
+            let each = Int(part.denoising / Double(part.steps) * 1e6)
+            let isBase = part.size.width * scale < d.width
+            stages.append(Stage(name: "prepare prompts", seconds: part.preparing))
+            stages.append(
+                Stage(
+                    name: isBase ? "denoise, half" : "denoise", seconds: part.denoising, operations: backend.operations,
+                    note: "\(part.steps) steps, \(each) µs each, guidance \(d.guidanceScale)"))
+        }
+        _ = clock.lap()
         backend.forget()
         var frames = 0
         var hash = SHA256()

@@ -27,14 +27,13 @@ struct DecodeBenchmark {
             reference = try VideoModel(file: ModelFile(opening: against), backend: factory.make())
         }
         let d = model.configuration.defaults
-        let size = try model.configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
         var report = ForwardReport(
             what: "decode", title: "\(path): \(d.numFrames) frames of \(d.width)×\(d.height), \(backend.description)",
             peaks: PeakThroughput.rates(set, threads: threads ?? ProcessorCount.usable()))
         report.best = .infinity
         var decibels: [Double] = []
         for seed in 1...clips {
-            let latent = try makeLatent(model, size, seed: UInt64(seed))
+            let latent = try makeLatent(model, seed: UInt64(seed))
             backend.forget()
             let start = ContinuousClock.now
             let frames = decoded(latent, model)
@@ -51,15 +50,9 @@ struct DecodeBenchmark {
     }
 
     /// A clip's latents, by the model's own defaults; the prompt is some tokens, another for every seed.
-    private func makeLatent(_ model: VideoModel, _ size: LatentSize, seed: UInt64) throws(SoradError) -> Tensor {
-        let d = model.configuration.defaults
+    private func makeLatent(_ model: VideoModel, seed: UInt64) throws(SoradError) -> Tensor {
         let text = try model.encodeText((0..<20).map { 2 + ($0 * 13 + Int32(seed) * 37) % 300 } + [1])
-        let latent = model.initialNoise(seed: seed, size)
-        let denoiser = try model.denoiser(
-            size, prompt: text, negativePrompt: model.encodeText([1]), guidanceScale: d.guidanceScale, steps: d.numInferenceSteps,
-            shift: d.flowShift)
-        for step in 0..<d.numInferenceSteps { denoiser.step(step, latent) }
-        return latent
+        return try ClipDenoising(model).run(prompt: text, negative: model.encodeText([1]), seed: seed)
     }
 
     private func decoded(_ latent: Tensor, _ model: VideoModel) -> [UInt8] {

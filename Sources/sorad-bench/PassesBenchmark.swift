@@ -55,18 +55,18 @@ struct PassesBenchmark {
     }
 
     private func clip(_ model: VideoModel, seed: Int, steps: Int, _ settings: PassSettings) throws(SoradError) -> Clip {
-        let d = model.configuration.defaults
-        let size = try model.configuration.latentSize(width: d.width, height: d.height, numFrames: d.numFrames)
         // The prompt is some tokens, another for every seed.
         let text = try model.encodeText((0..<20).map { 2 + ($0 * 13 + Int32(seed) * 37) % 300 } + [1])
-        let denoiser = try model.denoiser(
-            size, prompt: text, negativePrompt: model.encodeText([1]), settings: settings, steps: steps, shift: d.flowShift)
-        let latent = model.initialNoise(seed: UInt64(seed), size)
-        let began = ContinuousClock.now
-        for step in 0..<steps { denoiser.step(step, latent) }
-        let seconds = ContinuousClock.now - began
+        var (passes, seconds) = (0, 0.0)
+        let latent = try ClipDenoising(model, steps: steps, settings: settings).run(
+            prompt: text, negative: model.encodeText([1]), seed: UInt64(seed)
+        ) {
+        } done: { part in
+            passes += part.passes
+            seconds += part.denoising
+        }
         var frames: [UInt8] = []
         model.decode(latent) { frames += $1 }
-        return Clip(frames: frames, passes: denoiser.passes, seconds: seconds.inSeconds)
+        return Clip(frames: frames, passes: passes, seconds: seconds)
     }
 }

@@ -102,11 +102,10 @@ struct WorkerBenchmark {
         _ model: ModelInfo, _ job: String, _ folder: String, _ channel: FrameChannel, since start: MonotonicTime
     ) throws(SoradError) -> Times {
         let directory = folder + "/" + job
-        let plan = ClipPlan(
-            model: model.id, prompt: "a red ball bounces on green grass on a sunny day", negativePrompt: "", width: model.defaultWidth,
-            height: model.defaultHeight, numFrames: model.defaultNumFrames, fps: model.fps, seed: 1,
-            numInferenceSteps: steps ?? model.defaultNumInferenceSteps, guidanceScale: model.defaultGuidanceScale,
-            flowShift: model.defaultFlowShift)
+        var request = ClipRequest()
+        request.prompt = "a red ball bounces on green grass on a sunny day"
+        request.numInferenceSteps = steps
+        let plan = try request.plan(for: model, randomSeed: 1)
         do throws(Errno) {
             try makeDirectories(directory)
         } catch { throw SoradError(.cannotWrite, "cannot make \(directory): \(error.reason)") }

@@ -69,7 +69,7 @@ def train(args: argparse.Namespace) -> None:
     parameters = list(student.transformer.parameters())
     began, batches = time.monotonic() - state["spent"], pool.batches(tokenizer, rng, state["step"], drop=0.0)
     while state["spent"] < args.minutes * 60:
-        clean, _, _, ids, foreign = next(batches)
+        clean, _, _, ids, foreign, _ = next(batches)
         clean, ids = clean.to(args.device), ids.to(args.device)
         b, _, t, h, w = clean.shape
         # the same in all processes, which wait for each other

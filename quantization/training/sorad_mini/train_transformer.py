@@ -10,6 +10,8 @@ Beside the velocity it learns
 - from captions alone: what a sentence states (`reading`), so that the text encoder keeps reading;
 - to differ from other clips: the velocity of another clip of the batch counts negatively (contrastive flow matching,
   Stoica et al. 2025, arXiv 2506.05350).
+In half of the batches of twice the first size what is noised is not the clip but its enlarged half (`cascade`), from
+which it is to be found: so the whole size learns to go on from what the half size made.
 Sizes are progressive: words, motion and place are learned at 64 x 64, where a clip is 80 tokens, detail at the sizes
 that are offered. Reads WORK/latents-*, WORK/tokenizer, WORK/text_encoder.pt; writes WORK/transformer.pt and, at
 intervals, WORK/samples-NNNNNN.png from held-out prompts. Stopped at any moment it continues from there.
@@ -29,7 +31,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from . import cascade, checkpoint, held_out, text_encoder
-from .cache import Latents, load_trained
+from .cache import SHARD, Latents, load_trained
 from .captions import caption
 from .optimizer import Muon, schedule, split_parameters
 from .parallel import average_gradients, join
@@ -51,6 +53,7 @@ PLAIN = ("scale_shift_table", "patch_embedding", "proj_out", "time_embedder", "t
 STEPS, FLOW_SHIFT, GUIDANCE_SCALE = 16, 3.0, 3.0
 SMALLEST_TOKENS, SMALLEST_SIDE, TOGETHER = 80, 8, 8     # of a clip of 64 x 64; its latent pixels along a side
 DROP_BELOW = 0.65       # sigma: a clip sampled on from this level has all its things in their places
+GUESS_SHARE, GUESS_LEVELS = 0.5, (0.4, 0.8)     # batches whose clips are enlarged halves, and their noise levels
 
 
 class Model(nn.Module):
@@ -98,6 +101,7 @@ class Batch(NamedTuple):
     wanted: Tensor      # lessons of `truth`, [targets, B, N]
     ids: Tensor         # token ids of the captions, [B, L]
     foreign: bool       # pictures from outside the world, which only come with known frames
+    guess: Tensor | None    # the clips as the cascade enlarges their halves; None where it has none
 
 
 def known_frames(batch: int, frames: int, rng: np.random.Generator, foreign: bool = False) -> Tensor | None:
@@ -136,6 +140,18 @@ class Pool:
         self.weights = np.array([weight for _, weight in sizes])
         self.weights = self.weights / self.weights.sum()
         self.batch = batch
+        maps = cascade.load(work)
+        small = sizes[0][0]
+        self.doubled = [maps is not None and size == (2 * small[0], 2 * small[1]) for size, _ in sizes]
+        self.up = maps["up"] if maps else None
+
+    def guess(self, which: int, chosen: list[int]) -> Tensor | None:
+        """[B, C, T, h, w], these clips of set `which` enlarged from the first size; None where one of them is not there."""
+        halves, numbers = self.sets[0], self.sets[which].numbers
+        if not self.doubled[which] or any(numbers[k // SHARD] not in halves.numbers for k in chosen):
+            return None
+        clips = [halves[halves.numbers.index(numbers[k // SHARD]) * SHARD + k % SHARD][1] for k in chosen]
+        return cascade.enlarge(torch.stack(clips), self.up)
 
     def refresh(self) -> int:
         for latents in self.foreign:
@@ -153,7 +169,8 @@ class Pool:
             foreign = common.random() < FOREIGN_SHARE and len(self.foreign[which]) > 0
             latents = (self.foreign if foreign else self.sets)[which]
             count = max(2, round(self.batch * SMALLEST_TOKENS / latents[0][2].numel()))
-            picked = [latents[int(k)] for k in rng.integers(len(latents), size=count * TOGETHER)]
+            indices = rng.integers(len(latents), size=count * TOGETHER).tolist()
+            picked = [latents[k] for k in indices]
             texts = ["" if rng.random() < drop else caption(scene, rng) for scene, _, _ in picked]
             ids = tokenizer.batch(texts, sample=True)
             lengths = (ids != PAD).sum(1)
@@ -163,7 +180,8 @@ class Pool:
                 shown = torch.stack([tokens for _, _, tokens in chosen])
                 wanted = torch.stack([classes(scene, tokens) for (scene, _, _), tokens in zip(chosen, shown)], 1).flatten(2)
                 yield Batch(torch.stack([latent for _, latent, _ in chosen]), shown, wanted,
-                            torch.from_numpy(ids[group][:, :max(1, lengths[group].max())]), foreign)
+                            torch.from_numpy(ids[group][:, :max(1, lengths[group].max())]), foreign,
+                            None if foreign else self.guess(which, [indices[k] for k in group]))
 
 
 class Loading(IterableDataset):
@@ -266,7 +284,7 @@ def train(args: argparse.Namespace) -> None:
     model.text.requires_grad_(args.text_lr > 0)
     while state["spent"] < args.minutes * 60:
         progress = state["spent"] / (args.minutes * 60)
-        clean, shown, wanted, ids, foreign = next(batches)
+        clean, shown, wanted, ids, foreign, guess = next(batches)
         clean, ids = clean.to(args.device), ids.to(args.device)
         b, _, t, h, w = clean.shape
         shift = args.train_shift * (shown[0].numel() / SMALLEST_TOKENS) ** 0.5
@@ -275,14 +293,19 @@ def train(args: argparse.Namespace) -> None:
         known = known_frames(b, t, common, foreign)
         # of a clip that is larger than the first size, only what is left when the smaller one was enlarged
         part, drops = (0.0, share_below(args.refine_below, shift) if (w, h) != smallest else 1.0), False
-        if known is None and args.drop:
+        guesses = common.random() < GUESS_SHARE and known is None and guess is not None
+        if guesses:
+            part = tuple(share_below(level, shift) for level in GUESS_LEVELS)
+            drops = args.drop > 0       # the guess shows where things are, at any level
+        elif known is None and args.drop:
             border = share_below(DROP_BELOW, shift)
             drops = common.random() * part[1] < border
             part = (0.0, border) if drops else (border, part[1])
         sigma = noise_levels(b, shift, random, part).to(args.device)
         noise = torch.randn(clean.shape, generator=random).to(args.device)
         level = sigma[:, None, None, None, None]
-        noised = clean + level * (noise - clean)
+        begin = guess.to(args.device) if guesses else clean
+        noised = begin + level * (noise - begin)
         timestep = 1000 * sigma
         weight = 1 + (args.focus - 1) * (shown >= 0).float().to(args.device)
         if known is not None:
@@ -305,7 +328,7 @@ def train(args: argparse.Namespace) -> None:
                 reading, _, _ = reading_loss(model.text, teachers.reader, tokenizer, *lessons(args.lessons, rng))
         # the target, and the same noise with another clip: what this clip and its caption do not share with others is
         # pushed apart
-        target, other = tokens_of(noise - clean), tokens_of(noise - clean.roll(1, 0))
+        target, other = tokens_of((noised - clean) / level if guesses else noise - clean), tokens_of(noise - clean.roll(1, 0))
         if kept is None:
             velocity = tokens_of(velocity)
         else:
@@ -314,7 +337,7 @@ def train(args: argparse.Namespace) -> None:
         scale = weight.sum() * target.shape[-1]
         denoising = ((velocity - target).square() * weight).sum() / scale
         contrast = ((velocity - other).square() * weight).sum() / scale
-        loss = denoising - CONTRAST_WEIGHT * contrast + TRUTH_WEIGHT * truth + LESSON_WEIGHT * reading
+        loss = denoising - (0 if guesses else CONTRAST_WEIGHT) * contrast + TRUTH_WEIGHT * truth + LESSON_WEIGHT * reading
         factor = schedule(progress, state["step"], decay=args.decay)
         for group, part in zip(optimizer.param_groups, scales):
             group["lr"] = args.lr * factor * part

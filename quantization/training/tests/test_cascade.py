@@ -1,7 +1,12 @@
+import json
+
+import numpy as np
 import torch
 from torch.nn import functional as F
 
-from sorad_mini import cascade, sampler
+from sorad_mini import cascade, checkpoint, sampler
+from sorad_mini.cache import SHARD
+from sorad_mini.train_transformer import Pool
 
 
 def identity_maps(channels: int) -> dict:
@@ -81,3 +86,25 @@ def test_renoising_takes_fresh_noise_in_each_step():
                           levels=levels)
     fresh = torch.randn(clip.shape, generator=torch.Generator().manual_seed(5))
     assert torch.allclose(seen[1], 0.5 * clip + 0.5 * fresh, atol=1e-6) and torch.allclose(made, clip, atol=1e-6)
+
+
+def test_a_guess_is_the_same_clip_enlarged(tmp_path):
+    """Of clips of which the half is cached too; the first size itself, and one that is no double of it, have none."""
+    random = np.random.default_rng(7)
+    for name, side, numbers in (("64x64", 8, (1, 0)), ("128x128", 16, (0, 2)), ("96x96", 12, (0,))):
+        folder = tmp_path / f"latents-{name}"
+        folder.mkdir()
+        for number in numbers:
+            np.save(folder / f"{number:06d}.npy", random.standard_normal((SHARD, 3, 2, side, side)).astype(np.float16))
+            np.save(folder / f"{number:06d}.tokens.npy", np.zeros((SHARD, 2, side // 2, side // 2), np.int8))
+    (tmp_path / "statistics.json").write_text(json.dumps({"mean": [0.0] * 3, "std": [1.0] * 3}))
+    sizes = [((64, 64), 0.5), ((128, 128), 0.3), ((96, 96), 0.2)]
+    assert Pool(tmp_path, sizes, 4).guess(1, [3]) is None
+    checkpoint.save(tmp_path / "cascade.pt", identity_maps(3))
+    pool = Pool(tmp_path, sizes, 4)
+    guess = pool.guess(1, [3, 9])
+    assert pool.sets[0].numbers == [0, 1]
+    for made, k in zip(guess, (3, 9)):
+        small = pool.sets[0][k][1]
+        assert torch.equal(made, small.repeat_interleave(2, 2).repeat_interleave(2, 3))
+    assert pool.guess(0, [3]) is None and pool.guess(2, [3]) is None and pool.guess(1, [3, SHARD + 1]) is None
