@@ -5,8 +5,12 @@ public import SoradSystem
 
 /// Seconds by the size of a clip.
 public struct ModelTime: Sendable, Equatable {
-    /// Of a prompt.
-    public var text: Double
+    /// Of a pass of prompts through the text encoder, with t tokens together: textPass + perTextToken · t. The first is what reading and
+    /// unpacking its weights takes, and does not grow with the prompts.
+    public var textPass: Double
+    public var perTextToken: Double
+    /// Most tokens of a prompt. A pass has room for two such prompts.
+    public var textLength: Int
     /// Of a pass through the network, with t tokens: pass + perToken · t + perPair · t².
     public var pass: Double
     public var perToken: Double
@@ -25,10 +29,13 @@ public struct ModelTime: Sendable, Equatable {
     public var tokenPixels: Int
 
     public init(
-        text: Double, pass: Double, perToken: Double, perPair: Double, perPixel: Double, perEncodedPixel: Double, perPicture: Double = 0,
-        picturesRead: Int = 0, clipsEncoded: Int = 0, spatialScale: Int, timeScale: Int, tokenPixels: Int
+        textPass: Double, perTextToken: Double, textLength: Int, pass: Double, perToken: Double, perPair: Double, perPixel: Double,
+        perEncodedPixel: Double, perPicture: Double = 0, picturesRead: Int = 0, clipsEncoded: Int = 0, spatialScale: Int, timeScale: Int,
+        tokenPixels: Int
     ) {
-        self.text = text
+        self.textPass = textPass
+        self.perTextToken = perTextToken
+        self.textLength = textLength
         self.pass = pass
         self.perToken = perToken
         self.perPair = perPair
@@ -51,7 +58,6 @@ public struct ModelTime: Sendable, Equatable {
         func tokens(_ frames: Int) -> Double { Double(frames) * latents / Double(tokenPixels) }
         let references = plan.given?.references.count ?? 0
         let frames = plan.windows.isEmpty ? [1 + (plan.numFrames + timeScale - 2) / timeScale + references] : plan.windows.map(\.count)
-        let prompts = plan.guidanceScale == 1 ? 1.0 : 2.0
         // Steps that may be left out count: how many will be is not known.
         let steps = Double(plan.stepsPerWindow)
         func each(_ tokens: Double) -> Double { perToken * tokens + perPair * tokens * tokens }
@@ -63,13 +69,23 @@ public struct ModelTime: Sendable, Equatable {
         let encoding =
             perEncodedPixel * pixels * Double(encodedFrames(for: plan)) + perPicture * Double(min(picturesRead, plan.pictures))
         var seconds = [
-            JobPhase.encodingText.rawValue: text * prompts, JobPhase.denoising.rawValue: denoising,
+            JobPhase.encodingText.rawValue: encodingText(of: plan), JobPhase.denoising.rawValue: denoising,
             JobPhase.decoding.rawValue: perPixel * pixels * Double(plan.numFrames), JobPhase.writing.rawValue: ModelTime.writing,
         ]
         // What a model follows is encoded where nothing is given too, in no stage of its own.
         let phase = plan.given == nil ? JobPhase.encodingText : .encodingFrames
         if encoding > 0 { seconds[phase.rawValue, default: 0] += encoding }
         return seconds
+    }
+
+    /// All prompts go through the encoder together, as many in a pass as have the tokens of two of the full length. The daemon has no
+    /// tokenizer: umT5 has a piece for some 4 bytes of text, in Latin letters as in Chinese.
+    private func encodingText(of plan: ClipPlan) -> Double {
+        var prompts = Set(plan.scenes.isEmpty ? [plan.prompt] : plan.scenes.map(\.prompt))
+        if plan.guidanceScale != 1 { prompts.insert(plan.negativePrompt) }
+        let tokens = prompts.reduce(0) { $0 + min(textLength, 1 + $1.utf8.count / 4) }
+        let passes = max(1, (tokens + 2 * textLength - 1) / (2 * textLength))
+        return textPass * Double(passes) + perTextToken * Double(tokens)
     }
 
     /// Frames that the encoder gets.
@@ -88,17 +104,18 @@ public struct ModelTime: Sendable, Equatable {
 
     /// What the arithmetic above relies on.
     public var isPlausible: Bool {
-        [text, pass, perToken, perPair, perPixel, perEncodedPixel, perPicture].allSatisfy { (0...1e6).contains($0) }
+        [textPass, perTextToken, pass, perToken, perPair, perPixel, perEncodedPixel, perPicture].allSatisfy { (0...1e6).contains($0) }
             && [picturesRead, clipsEncoded].allSatisfy { (0...2).contains($0) }
-            && [spatialScale, timeScale, tokenPixels].allSatisfy { (1...1024).contains($0) }
+            && [spatialScale, timeScale, tokenPixels].allSatisfy { (1...1024).contains($0) } && (1...1_000_000).contains(textLength)
     }
 }
 
 extension ModelTime: JSONRepresentable {
     public var json: JSONValue {
         [
-            "text": .double(text), "pass": .double(pass), "perToken": .double(perToken), "perPair": .double(perPair),
-            "perPixel": .double(perPixel), "perEncodedPixel": .double(perEncodedPixel), "perPicture": .double(perPicture),
+            "textPass": .double(textPass), "perTextToken": .double(perTextToken), "textLength": .integer(textLength), "pass": .double(pass),
+            "perToken": .double(perToken), "perPair": .double(perPair), "perPixel": .double(perPixel),
+            "perEncodedPixel": .double(perEncodedPixel), "perPicture": .double(perPicture),
             "picturesRead": .integer(picturesRead), "clipsEncoded": .integer(clipsEncoded), "spatialScale": .integer(spatialScale),
             "timeScale": .integer(timeScale),
             "tokenPixels": .integer(tokenPixels),
@@ -108,7 +125,8 @@ extension ModelTime: JSONRepresentable {
     public init(json: JSONValue) throws(JSONError) {
         let members = JSONMembers(json, of: "time")
         self.init(
-            text: try members.double("text"), pass: try members.double("pass"), perToken: try members.double("perToken"),
+            textPass: try members.double("textPass"), perTextToken: try members.double("perTextToken"),
+            textLength: try members.integer("textLength"), pass: try members.double("pass"), perToken: try members.double("perToken"),
             perPair: try members.double("perPair"), perPixel: try members.double("perPixel"),
             perEncodedPixel: try members.double("perEncodedPixel"), perPicture: try members.double("perPicture"),
             picturesRead: try members.integer("picturesRead"), clipsEncoded: try members.integer("clipsEncoded"),

@@ -35,10 +35,14 @@ public struct ControlClip {
         self.scale = scale
     }
 
+    /// - Parameter channels: as above, of no reference pictures.
+    package init(channels: Tensor, scale: Float) {
+        (self.channels, self.scale, references) = (channels, scale, 0)
+    }
+
     /// What stands for a given clip while a step is only measured.
     init(grey channels: Int, _ size: LatentSize) {
-        self.channels = Tensor(Shape(channels, size.frames, size.height, size.width))
-        (references, scale) = (0, 1)
+        self.init(channels: Tensor(Shape(channels, size.frames, size.height, size.width)), scale: 1)
     }
 }
 

@@ -115,6 +115,11 @@ extension DenoisingRun {
     package func expert(timestep: Float) -> Int { 0 }
 }
 
+/// Seconds of a pass of texts through a text encoder, with t tokens together: fixed + perToken · t.
+public struct TextCost: Sendable, Equatable {
+    public var fixed, perToken: Double
+}
+
 /// Text to embeddings.
 package protocol TextEncoder: AnyObject {
     /// Bytes that encoding two texts of `length` tokens takes, and any that are no longer and have as many tokens together.
@@ -126,8 +131,8 @@ package protocol TextEncoder: AnyObject {
     /// - Throws: `.badInput` for an id outside the vocabulary; what `stop` throws.
     func encode(_ texts: [[Int32]], stop: StopCheck) throws(SoradError) -> [Tensor]
 
-    /// Seconds that encoding `length` tokens takes on this machine, by running one of its layers.
-    func measuredSeconds(length: Int) -> Double
+    /// What encoding takes on this machine, by running one of its layers.
+    func measuredCost() -> TextCost
 }
 
 extension TextEncoder {

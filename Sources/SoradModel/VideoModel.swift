@@ -91,11 +91,12 @@ public final class VideoModel {
         }
     }
 
-    /// Seconds that a pass and a prompt of `tokens` take on this machine, by running parts of the model; nil where nobody can tell.
+    /// What a pass takes on this machine, by running parts of the model; nil where nobody can tell.
     public func passCost() -> PassCost? { network.measuredCost() }
-    /// Of a picture of which the network reads embeddings; 0 where it reads none.
+    /// The same of a pass of prompts through the text encoder.
+    public func textCost() -> TextCost { textEncoder.measuredCost() }
+    /// Seconds of a picture of which the network reads embeddings; 0 where it reads none.
     public func pictureSeconds() -> Double { imageEncoder?.measuredSeconds() ?? 0 }
-    public func promptSeconds(tokens: Int) throws(SoradError) -> Double { textEncoder.measuredSeconds(length: tokens) }
 
     /// Standard normal latents [C, T, h, w]: the same for the same seed, whatever computes them.
     /// - Parameter window: of the clip; each has noise of its own.

@@ -5,16 +5,16 @@ import SoradSystem
 import SoradTensor
 
 extension ModelTime {
-    /// Latent pixels along a side of the frame that is decoded, and tokens of the prompt: a sentence.
+    /// Latent pixels along a side of the frame that is decoded.
     private static let decodedSide = 8
-    private static let promptTokens = 64
 
     /// nil for a model whose network does not say what it costs.
     init?(measuring model: VideoModel) throws(SoradError) {
         let c = model.configuration
         guard let pass = model.passCost() else { return nil }
+        let text = model.textCost()
         self.init(
-            text: try model.promptSeconds(tokens: min(ModelTime.promptTokens, c.textLength)), pass: pass.fixed, perToken: pass.perToken,
+            textPass: text.fixed, perTextToken: text.perToken, textLength: c.textLength, pass: pass.fixed, perToken: pass.perToken,
             perPair: pass.perPair, perPixel: try ModelTime.pixelSeconds(model),
             perEncodedPixel: c.takesConditioningFrames ? try ModelTime.encodedPixelSeconds(model) : 0, perPicture: model.pictureSeconds(),
             picturesRead: min(c.picturesEncoded, 2), clipsEncoded: c.takesControl ? 2 : c.takesConditioningClip ? 1 : 0,

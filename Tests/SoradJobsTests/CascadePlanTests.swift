@@ -56,7 +56,8 @@ import Testing
         plan.guidanceScale = 1
         #expect(plan.basePasses == 16 && plan.wholePasses == 8)
         let time = ModelTime(
-            text: 0, pass: 0, perToken: 1, perPair: 0, perPixel: 0, perEncodedPixel: 0, spatialScale: 8, timeScale: 4, tokenPixels: 4)
+            textPass: 0, perTextToken: 0, textLength: 16, pass: 0, perToken: 1, perPair: 0, perPixel: 0, perEncodedPixel: 0,
+            spatialScale: 8, timeScale: 4, tokenPixels: 4)
         let tokens = Double((1 + (plan.numFrames - 1) / 4) * 8 * 8)
         #expect(time.seconds(for: plan)["denoising"] == tokens * (8 + 16 / 4))
     }

@@ -162,7 +162,9 @@ import Testing
         plan.guidanceScale = 1
         #expect(plan.passesPerWindow == 20)
         let time = ModelTime(
-            text: 0, pass: 0, perToken: 1, perPair: 0, perPixel: 0, perEncodedPixel: 0, spatialScale: 16, timeScale: 4, tokenPixels: 1)
+            textPass: 0, perTextToken: 0, textLength: 16, pass: 0, perToken: 1, perPair: 0, perPixel: 0, perEncodedPixel: 0,
+            spatialScale: 16,
+            timeScale: 4, tokenPixels: 1)
         func seconds(_ change: (inout ClipPlan) -> Void) -> Double {
             var plan = plan
             plan.guidanceScale = 4

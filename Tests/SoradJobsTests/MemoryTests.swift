@@ -162,10 +162,10 @@ private let memory = ModelMemory(
 
     // MARK: what the answer says before
 
-    /// A step of a pass costs 1 s and 1 ms a token; a pixel 1 µs.
+    /// A pass of prompts costs 2 s and 0.1 s a token; a step of a pass 1 s and 1 ms a token; a pixel 1 µs.
     private static let time = ModelTime(
-        text: 2, pass: 1, perToken: 0.001, perPair: 0, perPixel: 1e-6, perEncodedPixel: 2e-6, spatialScale: 16, timeScale: 4, tokenPixels: 4
-    )
+        textPass: 2, perTextToken: 0.1, textLength: 16, pass: 1, perToken: 0.001, perPair: 0, perPixel: 1e-6, perEncodedPixel: 2e-6,
+        spatialScale: 16, timeScale: 4, tokenPixels: 4)
 
     @Test func weightsAreWantedAndNotNeeded() throws {
         var large = memory
@@ -193,10 +193,10 @@ private let memory = ModelMemory(
     @Test func timeFollowsFromTheSize() throws {
         // 5 latent frames of 8×8 are 80 tokens.
         let plain = Self.time.seconds(for: Self.request(128, 128, 17))
-        #expect(plain["encoding_text"] == 2 && abs(plain["denoising"]! - 20 * 1.08) < 1e-9)
+        #expect(abs(plain["encoding_text"]! - 2.3) < 1e-9 && abs(plain["denoising"]! - 20 * 1.08) < 1e-9)
         #expect(abs(plain["decoding"]! - 128 * 128 * 17 * 1e-6) < 1e-9 && plain["encoding_frames"] == nil)
         let guided = Self.time.seconds(for: Self.request(128, 128, 17, guidance: 4))
-        #expect(guided["encoding_text"] == 4 && abs(guided["denoising"]! - 20 * 1.16) < 1e-9)
+        #expect(abs(guided["encoding_text"]! - 2.4) < 1e-9 && abs(guided["denoising"]! - 20 * 1.16) < 1e-9)
         var windowed = Self.request(128, 128, 33)
         windowed.windows = [ClipWindow(start: 0, end: 5), ClipWindow(start: 4, end: 9)]
         #expect(abs(Self.time.seconds(for: windowed)["denoising"]! - 20 * 2.16) < 1e-9)
@@ -209,6 +209,23 @@ private let memory = ModelMemory(
         var info = ClipRequestTests.model
         info.time = Self.time
         #expect(try ModelInfo(json: info.json) == info)
+    }
+
+    /// The weights of the text encoder are read once for both prompts, and for the scenes of a storyboard as often as their tokens need.
+    @Test func promptsShareAPass() {
+        func seconds(_ change: (inout ClipPlan) -> Void) -> Double {
+            var plan = Self.request(128, 128, 17, guidance: 4)
+            change(&plan)
+            return Self.time.seconds(for: plan)["encoding_text"]!
+        }
+        let long = String(repeating: "a red ball ", count: 100)
+        // "" is the end mark; a prompt is cut at 16 tokens.
+        #expect(abs(seconds { $0.prompt = long } - (2 + 0.1 * 17)) < 1e-9)
+        #expect(abs(seconds { ($0.prompt, $0.negativePrompt) = (long, long + "!") } - (2 + 0.1 * 32)) < 1e-9)
+        // The same text is encoded once.
+        #expect(abs(seconds { ($0.prompt, $0.negativePrompt) = (long, long) } - (2 + 0.1 * 16)) < 1e-9)
+        #expect(
+            abs(seconds { plan in plan.scenes = ["1", "2", "1"].map { ClipScene(prompt: long + $0, numFrames: 5) } } - (4 + 3.3)) < 1e-9)
     }
 
     /// Given pictures are encoded, and read by an image encoder; models that start from a picture encode a clip around it, and those that
@@ -230,7 +247,7 @@ private let memory = ModelMemory(
         pictures.given?.references = [PictureSize(width: 8, height: 8)]
         #expect(abs(time.seconds(for: pictures)["encoding_frames"]! - 35 * frame) < 1e-9)
         let alone = time.seconds(for: Self.request(128, 128, 17))
-        #expect(abs(alone["encoding_text"]! - (2 + 17 * frame)) < 1e-9 && alone["encoding_frames"] == nil)
+        #expect(abs(alone["encoding_text"]! - (2.3 + 17 * frame)) < 1e-9 && alone["encoding_frames"] == nil)
         #expect(try ModelTime(json: JSONValue(parsing: time.json.bytes())) == time && time.isPlausible)
         time.clipsEncoded = 3
         #expect(!time.isPlausible)

@@ -42,7 +42,8 @@ import Testing
         for (text, found) in zip(texts, together) {
             #expect(try model.textEncoder.encode(text).elements.map(\.bitPattern) == found.elements.map(\.bitPattern))
         }
-        #expect(model.textEncoder.measuredSeconds(length: 16) > 0)
+        let cost = model.textEncoder.measuredCost()
+        #expect(cost.fixed >= 0 && cost.perToken >= 0 && cost.fixed + cost.perToken > 0)
     }
 
     /// More prompts than go through the layers together come in their order, each with the bits that it has alone.

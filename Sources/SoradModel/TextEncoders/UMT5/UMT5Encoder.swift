@@ -112,7 +112,18 @@ package final class UMT5Encoder: TextEncoder {
         return w
     }
 
-    package func measuredSeconds(length: Int) -> Double {
+    /// Tokens of the two texts that are measured. What attention takes grows with their square, and is little in texts of this length.
+    private static let lengths = (few: 16, many: 64)
+
+    package func measuredCost() -> TextCost {
+        let (few, many) = (layerSeconds(length: Self.lengths.few), layerSeconds(length: Self.lengths.many))
+        let perToken = max(0, (many - few) / Double(Self.lengths.many - Self.lengths.few))
+        let fixed = max(0, few - perToken * Double(Self.lengths.few))
+        return TextCost(fixed: fixed * Double(layers.count), perToken: perToken * Double(layers.count))
+    }
+
+    /// Seconds of the first layer with a text of that length; the quicker of two runs.
+    private func layerSeconds(length: Int) -> Double {
         let w = backend.make { Workspace(configuration, lengths: [length], in: $0) }
         backend.fill(w.hidden, with: 0.5)
         let seconds = (0..<2).map { _ in
@@ -121,7 +132,7 @@ package final class UMT5Encoder: TextEncoder {
             _ = w.hidden.onHost
             return (MonotonicTime.now() - began).inSeconds
         }
-        return (seconds.min() ?? 0) * Double(layers.count)
+        return seconds.min() ?? 0
     }
 
     /// hidden [M, D] through one layer.
