@@ -212,6 +212,9 @@ bench-cost: build ## measure a forward pass of Wan 2.1 1.3B's blocks over tokens
 bench-peers: deps build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B's shape next to PyTorch and OpenVINO; gigabytes and minutes (TOKENS="1280 4590")
 	$(VENV)/bench/bin/python Tests/peers/bench_peers.py --sorad $(BUILD)/sorad-bench --tokens $(or $(TOKENS),1280) --cache $(VENV)/bench/models --json $(VENV)/bench/peers.json
 
+bench-peers-clip: deps build $(VENV)/bench/.installed ## a whole clip next to PyTorch and OpenVINO (after bench-peers), half an hour: CHECKPOINT=a folder of Wan 2.1 1.3B, MODEL=its model file with taew2_1
+	$(VENV)/bench/bin/python Tests/peers/bench_clip.py --build $(BUILD) --checkpoint $(CHECKPOINT) --model $(MODEL) --openvino $(VENV)/bench/models/openvino-w8a8.xml $(if $(SD_CLI),--sd-cli "$(SD_CLI)") --json $(VENV)/bench/clip.json
+
 openapi: $(VENV)/.installed ## write docs/openapi.yaml as the JSON that the daemon serves
 	$(VENV)/bin/python scripts/openapi-json
 
@@ -329,4 +332,4 @@ clean: ## remove everything built
 	rm -rf .build $(VENV)
 	rm -f $(call quoted,$(CLIP))
 
-.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-service-fleet test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz fuzz-asan bench bench-cost settings pictures reference format lint model ship-model install uninstall clean bench-peers openapi test-page test-packages deb deb-arm dist deps-media deps-clients
+.PHONY: help toolchain ready deps deps-arm build build-arm static run test test-swift test-kernels test-arm test-arm-kernels arm-instructions test-service test-service-fleet test-checks test-contract test-durability test-media bench-jobs test-systemd test-fleet test-fleet-guide test-load test-soak test-asan test-tsan fuzz fuzz-asan bench bench-cost settings pictures reference format lint model ship-model install uninstall clean bench-peers bench-peers-clip openapi test-page test-packages deb deb-arm dist deps-media deps-clients

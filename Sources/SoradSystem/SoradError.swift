@@ -45,8 +45,7 @@ public struct SoradError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The exit statuses of every program here, for its help.
     public static let exitStatusHelp: String = {
         let rows = Set(Kind.allCases.map { ExitStatus($0.exitStatus) }).sorted { $0.code < $1.code }
-        let text = "Exit status: 0 done, " + rows.map { "\($0.code) \($0.meaning)" }.joined(separator: ", ") + "."
-        return wrapped(text, to: 96).joined(separator: "\n  ")
+        return "Exit status: 0 done, " + rows.map { "\($0.code) \($0.meaning)" }.joined(separator: ", ") + "."
     }()
 }
 

@@ -9,7 +9,7 @@ let accessCommands: [Command] = [
         options: [Option("user", .text("USER"), "the user whose jobs and quota the key has; needed")] + adminOptions,
         summary: "make a key for a client that comes by TCP, and print it once",
         details: """
-            The daemon keeps its SHA-256 alone, so the key is not shown again. Its holder is that user: sees the user's jobs and
+            The daemon keeps its SHA-256 alone, so the key is not shown again. Its holder is that user: sees the user's jobs and \
             uses the user's quota.
             """,
         examples: ["sorad-ctl key add n8n --user alice"], schemas: ["sorad.key/1"], run: addKey),

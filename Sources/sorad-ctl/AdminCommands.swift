@@ -19,7 +19,7 @@ let adminCommands: [Command] = [
     Command(
         "sorad-ctl reload", options: adminOptions, summary: "make the daemon read its log level and keys, and look for models again",
         details: """
-            Everything is checked first: where something is wrong in the settings, nothing changes and the exit status is 78. Settings
+            Everything is checked first: where something is wrong in the settings, nothing changes and the exit status is 78. Settings \
             that differ and need a restart are named.
             """, schemas: ["sorad.reload/2"], run: reloadDaemon),
     Command(

@@ -25,10 +25,10 @@ private let clipCommands: [Command] = [
         "sorad-ctl generate", [optionalPrompt], options: requestOptions + [sceneOption] + pictureOptions + batchOptions + waitingOptions,
         summary: "make a clip from a prompt, optionally with pictures, and save it",
         details: """
-            Sends the prompt to the daemon, shows the progress, and saves the finished MP4. Options that are left out
+            Sends the prompt to the daemon, shows the progress, and saves the finished MP4. Options that are left out \
             have the model's defaults. Ctrl-C cancels the job. With --json, standard output carries one JSON object a line:
             sorad.progress/1 while it runs, sorad.clip/1 at the end.
-            A picture (PNG, JPEG, WebP and others) given with --image becomes the first frame and one given with --end-image
+            A picture (PNG, JPEG, WebP and others) given with --image becomes the first frame and one given with --end-image \
             the last; they are scaled to cover the clip, and the overhang is cut off.
             With --scene the clip has several prompts one after the other; the PROMPT is put before each of them.
             """,
@@ -62,7 +62,7 @@ private let clipCommands: [Command] = [
         ] + waitingOptions,
         summary: "make a finished clip longer, and save all of it",
         details: """
-            --seconds or --frames set the added length, rounded up to whole groups of frames; the saved file holds the old
+            --seconds or --frames set the added length, rounded up to whole groups of frames; the saved file holds the old \
             and the new frames. With --json: as generate.
             """,
         examples: [
@@ -78,7 +78,7 @@ private let otherClipCommands: [Command] = [
         options: requestOptions.filter { $0.name != "output" } + [timeoutOption, quietOption, previewOption],
         summary: "make clips one after the other: a sentence, the clip, the next sentence",
         details: """
-            Lines that begin with / change the next clips: /seed, /size, /seconds, /steps, /again, /save; /help lists them. Ctrl-C
+            Lines that begin with / change the next clips: /seed, /size, /seconds, /steps, /again, /save; /help lists them. Ctrl-C \
             cancels the clip that is being made, Ctrl-D ends the loop. Without a terminal each line of standard input is a prompt.
             """,
         examples: ["sorad-ctl run", "sorad-ctl run \"a red ball bounces on grass\" --preview blocks"],
@@ -144,8 +144,8 @@ private let jobCommands: [Command] = [
         "sorad-ctl export", [idArgument, Argument("FOLDER", isOptional: true, "a new folder; the job's id if none is named")],
         summary: "write a job into a folder, from which another machine can continue it",
         details: """
-            The folder has the job's plan, its given files and its checkpoints, or the finished clip. sorad-worker --once FOLDER makes
-            the clip there without a daemon, and sorad-ctl import FOLDER hands it to another one: the same frames. The job here continues;
+            The folder has the job's plan, its given files and its checkpoints, or the finished clip. sorad-worker --once FOLDER makes \
+            the clip there without a daemon, and sorad-ctl import FOLDER hands it to another one: the same frames. The job here continues; \
             cancel it if the other one is to make the clip.
             """,
         examples: ["sorad-ctl export latest job", "scp -r job box: && ssh box sorad-ctl import job"], schemas: ["sorad.export/1"],
@@ -164,7 +164,7 @@ private let jobCommands: [Command] = [
     Command(
         "sorad-ctl delete", [selectedIDArgument], options: selectingOptions + [yesOption], summary: "delete jobs and their files",
         details: """
-            Without IDs, --all, --mine, --older-than or --status choose among the finished ones, and a question is asked first unless
+            Without IDs, --all, --mine, --older-than or --status choose among the finished ones, and a question is asked first unless \
             --yes is given.
             """,
         examples: ["sorad-ctl delete video_…", "sorad-ctl rm --mine --older-than 7d --yes"], aliases: ["rm", "remove"],

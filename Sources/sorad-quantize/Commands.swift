@@ -38,14 +38,14 @@ struct QuantizeSettings: Sendable {
         Setting(
             "int8-decoder", \.int8Decoder,
             "quantize the inner convolutions of the video decoder to int8; default for checkpoints of others where a trial finds it good")
-        Setting("float-decoder", \.floatDecoder, "keep the video decoder float: slower by some five times, exact")
+        Setting("float-decoder", \.floatDecoder, "keep the video decoder float: three to five times slower, exact")
         Setting(
             "int8-text-encoder", \.int8TextEncoder,
             "quantize the text encoder and its activations to int8 instead of 10 bits and float: smaller and faster, but less exact than bfloat16"
         )
         Setting("attention-probs-16", \.attentionProbs16, "16-bit attention probabilities instead of 8-bit: slower, for sharp attention")
         Setting("keep-float", \.floatPatterns, "PATTERN", "keep the tensors of these names float (* and ? as in file names)")
-        Setting("lora", \.loras, "FILE[:SCALE]", "merge a LoRA into the transformer, at this strength (default 1); may be repeated")
+        Setting("lora", \.loras, "FILE[:SCALE]", "merge a LoRA into the transformer, at this strength (default 1)")
         Setting("calibration", \.calibration, "FILE", "safetensors with captured layer inputs [tokens, K], to measure the errors on")
         Setting(
             "enhancers", \.enhancers, "FOLDER", "put the upscaler and the interpolator of a folder into the model file (docs/MODEL_FILE.md)"
@@ -79,9 +79,9 @@ struct QuantizeSettings: Sendable {
             ], options: table.options,
             summary: "turns a published checkpoint into one int8 model file for sorad",
             details: """
-                Weights may have diffusers' names, those of Wan's own release, or ComfyUI's and llama.cpp's; in float, fp8 or int8 with
-                scales, or the block types of GGUF. What a file holds is found by its content. How clips are sampled stands in a diffusers
-                folder; for files alone --recipe says it. Lines that begin with "notice:" name the recipe, and what the model file
+                Weights may have diffusers' names, those of Wan's own release, or ComfyUI's and llama.cpp's; in float, fp8 or int8 with \
+                scales, or the block types of GGUF. What a file holds is found by its content. How clips are sampled stands in a diffusers \
+                folder; for files alone --recipe says it. Lines that begin with "notice:" name the recipe, and what the model file \
                 leaves out or does otherwise than the checkpoint's own pipeline.
                 With --inspect or --verify it reads a model file instead.
 

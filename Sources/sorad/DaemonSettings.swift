@@ -168,9 +168,9 @@ struct DaemonSettings: Sendable {
             "sorad", options: table.options + programOptions.options,
             summary: "makes short videos from text on this machine: listens on a Unix socket, keeps jobs, runs workers",
             details: """
-                Settings come from, strongest first: these options, SORAD_* variables (SORAD_LOG_LEVEL for --log-level), the
+                Settings come from, strongest first: these options, SORAD_* variables (SORAD_LOG_LEVEL for --log-level), the \
                 *.conf files next to the settings file, the settings file ("log-level = debug"), the defaults.
-                Signals: TERM and INT stop the daemon (running jobs continue after the next start), HUP reads the log level, the
+                Signals: TERM and INT stop the daemon (running jobs continue after the next start), HUP reads the log level, the \
                 keys and the models again, unless something is wrong in the settings.
 
                 """ + SoradError.exitStatusHelp, areSettings: true

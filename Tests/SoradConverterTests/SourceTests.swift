@@ -164,6 +164,17 @@ private func originalTextName(_ name: String) -> String {
         #expect(try Self.converted(parts, folder, Self.options()) == expected)
     }
 
+    /// Checkpoints without `shared.weight` have the table under the name that transformers ties to it.
+    @Test func theTableOfTokensHasTwoNames() throws {
+        let folder = try TemporaryFolder()
+        var parts = try Self.tiny()
+        let expected = try Self.converted(parts, folder, Self.options())
+        parts.textEncoder.weights = try MemorySource(parts.textEncoder.weights) {
+            $0 == "shared.weight" ? "encoder.embed_tokens.weight" : $0
+        }
+        #expect(try Self.converted(parts, folder, Self.options()) == expected)
+    }
+
     /// Files on the disk under other names: everything but the record of the source files is the same.
     @Test func aFolderMayHoldFilesOfOtherNames() throws {
         let folder = try TemporaryFolder()

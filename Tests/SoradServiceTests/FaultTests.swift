@@ -134,6 +134,8 @@ import Testing
         let admin = HTTPClient(socketPath: daemon.directory + "/admin.sock")
         #expect(try admin.send(ClientRequest(.get, "/admin/status")).status != 503)
         idle.removeAll()
+        // The daemon reads of a thousand ends one after the other; until it has, this user has too many connections.
+        try daemon.waitUntilAnswering()
         let id = try daemon.create("x").id
         #expect(try daemon.finished(id).status == .completed, "\(daemon.log)")
         #expect(!daemon.log.contains("could not be accepted"), "\(daemon.log)")

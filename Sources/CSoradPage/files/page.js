@@ -541,6 +541,7 @@ function drawStage() {
   if (!video) {
     if (screen.dataset.shows) { screen.replaceChildren(EMPTY); screen.dataset.shows = ""; }
     $("now").replaceChildren();
+    $("stage-actions").dataset.of = "";
     return $("stage-actions").replaceChildren();
   }
   if (isActive) {
