@@ -106,11 +106,12 @@ def restore(work: Path, state: Path) -> None:
     for path, kept in facts.pop("same").items():
         tensors[path] = tensors[kept]
     for file, known in facts.items():
-        found: dict = dict(known, optimizer=None, frozen=None)
+        found: dict = dict(known)
         for key in KEPT[file]:
             start = f"{file}/{key}/"
             found[key] = {name[len(start):]: value for name, value in tensors.items() if name.startswith(start)}
-        found.setdefault("model", found.get("ema"))
+        if "ema" in found or "model" in found:      # of a training, which goes on with a new optimizer
+            found = {"model": found.get("ema"), "optimizer": None, "frozen": None} | found
         checkpoint.save(work / file, found)
     shutil.copytree(state / "tokenizer", work / "tokenizer", dirs_exist_ok=True)
     for name in PLAIN:

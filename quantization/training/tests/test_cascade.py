@@ -4,8 +4,9 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from sorad_mini import cascade, checkpoint, sampler
+from sorad_mini import cascade, checkpoint, sampler, snapshot
 from sorad_mini.cache import SHARD
+from sorad_mini.export import load_cascade, write_cascade
 from sorad_mini.train_transformer import Pool
 
 
@@ -108,3 +109,14 @@ def test_a_guess_is_the_same_clip_enlarged(tmp_path):
         small = pool.sets[0][k][1]
         assert torch.equal(made, small.repeat_interleave(2, 2).repeat_interleave(2, 3))
     assert pool.guess(0, [3]) is None and pool.guess(2, [3]) is None and pool.guess(1, [3, SHARD + 1]) is None
+
+
+def test_maps_that_were_kept_can_be_exported(tmp_path):
+    work, again, maps = tmp_path / "work", tmp_path / "again", identity_maps(3)
+    (work / "tokenizer").mkdir(parents=True)
+    checkpoint.save(work / "cascade.pt", maps)
+    snapshot.save(work, tmp_path / "state")
+    snapshot.restore(again, tmp_path / "state")
+    write_cascade(tmp_path / "cascade", cascade.load(again))
+    found = load_cascade(tmp_path)
+    assert all(torch.equal(found[name][part], maps[name][part]) for name in maps for part in maps[name])
