@@ -213,6 +213,7 @@ bench-peers: deps build $(VENV)/bench/.installed ## one forward of Wan 2.1 1.3B'
 	$(VENV)/bench/bin/python Tests/peers/bench_peers.py --sorad $(BUILD)/sorad-bench --tokens $(or $(TOKENS),1280) --cache $(VENV)/bench/models --json $(VENV)/bench/peers.json
 
 bench-peers-clip: deps build $(VENV)/bench/.installed ## a whole clip next to PyTorch and OpenVINO (after bench-peers), half an hour: CHECKPOINT=a folder of Wan 2.1 1.3B, MODEL=its model file with taew2_1
+	@[ -n "$(CHECKPOINT)" ] || { echo "make bench-peers-clip: name the checkpoint's folder and its model file, CHECKPOINT=FOLDER MODEL=FILE.gguf" >&2; exit 64; }
 	$(VENV)/bench/bin/python Tests/peers/bench_clip.py --build $(BUILD) --checkpoint $(CHECKPOINT) --model $(MODEL) --openvino $(VENV)/bench/models/openvino-w8a8.xml $(if $(SD_CLI),--sd-cli "$(SD_CLI)") --json $(VENV)/bench/clip.json
 
 openapi: $(VENV)/.installed ## write docs/openapi.yaml as the JSON that the daemon serves

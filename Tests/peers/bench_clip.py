@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--size", default="480x272", type=lambda text: tuple(int(side) for side in text.split("x")))
     parser.add_argument("--frames", type=int, default=33)
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--tokens", type=int, default=16, help="of the rivals' prompt; sorad's has as many")
+    parser.add_argument("--tokens", type=int, default=16, help="of the prompt that PyTorch encodes; about as many as sorad's has")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json")

@@ -19,7 +19,7 @@ import sentencepiece
 import torch
 import transformers
 from diffusers import FlowMatchEulerDiscreteScheduler, WanTransformer3DModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import UMT5Config, UMT5EncoderModel
 
@@ -78,6 +78,16 @@ def randomise(module: torch.nn.Module, gain: float) -> None:
             else:
                 fan_in = parameter[0].numel()
                 parameter.copy_(gain * fan_in ** -0.5 * torch.randn_like(parameter))
+
+
+@torch.no_grad()
+def save_bfloat16(transformer: torch.nn.Module, folder: Path) -> None:
+    """Rounds the weights and writes them as diffusers does, in bfloat16."""
+    for parameter in transformer.parameters():
+        parameter.copy_(parameter.bfloat16().float())
+    transformer.save_pretrained(folder)
+    weights = folder / "diffusion_pytorch_model.safetensors"
+    save_file({key: value.bfloat16() for key, value in load_file(weights).items()}, weights, metadata={"format": "pt"})
 
 
 def plant_outliers(transformer: WanTransformer3DModel) -> None:

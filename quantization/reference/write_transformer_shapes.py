@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, WanTransformer3DModel, WanVACETransformer3DModel
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from write_fixtures import randomise
+from write_fixtures import randomise, save_bfloat16
 
 SEED, TEXT, LATENTS, TOKENS, TEXT_LENGTH = 53, 44, 10, 7, 32
 # diffusers takes what stands in front of the last 512 tokens for pictures.
@@ -56,11 +56,7 @@ def write(name: str, folder: Path) -> None:
             **shape, image_dim=image, added_kv_proj_dim=said["heads"] * said["head"] if image else None,
             pos_embed_seq_len=said.get("positions")).eval()
     randomise(transformer, gain=0.7)
-    for parameter in transformer.parameters():
-        parameter.copy_(parameter.bfloat16().float())
-    transformer.save_pretrained(folder / "transformer")
-    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
-    save_file({key: value.bfloat16() for key, value in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    save_bfloat16(transformer, folder / "transformer")
 
     text = torch.zeros(1, length, TEXT)
     text[:, :TOKENS] = torch.randn(TOKENS, TEXT)

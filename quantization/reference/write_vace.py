@@ -20,7 +20,7 @@ from diffusers import (AutoencoderKLWan, FlowMatchEulerDiscreteScheduler, UniPCM
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from write_fixtures import randomise
+from write_fixtures import randomise, save_bfloat16
 
 SEED, STEPS, WIDTH, HEIGHT, FRAMES = 47, 4, 48, 32, 9
 TEXT, LATENTS, SCALE, GUIDANCE = 44, 10, 8, 4.0
@@ -81,11 +81,7 @@ def write(name: str, root: Path) -> None:
         attention_head_dim=said["head"], ffn_dim=said["ffn"], in_channels=LATENTS, out_channels=LATENTS, text_dim=TEXT,
         vace_layers=said["vace"], vace_in_channels=2 * LATENTS + SCALE ** 2).eval()
     randomise(transformer, gain=0.7)
-    for parameter in transformer.parameters():
-        parameter.copy_(parameter.bfloat16().float())
-    transformer.save_pretrained(folder / "transformer")
-    weights = folder / "transformer" / "diffusion_pytorch_model.safetensors"
-    save_file({key: value.bfloat16() for key, value in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    save_bfloat16(transformer, folder / "transformer")
     scheduler.save_pretrained(folder / "scheduler")
     text, negative = torch.zeros(2, 1, 32, TEXT)
     text[:, :9], negative[:, :3] = torch.randn(9, TEXT), torch.randn(3, TEXT)
